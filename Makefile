@@ -1,0 +1,48 @@
+# `make demo` shows the main job on real photographs; `make test` passes the tests. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test check bench schema lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements-cpu.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-cpu.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.bench
+
+# Writes migrations/schema.sql anew after a migration was added.
+schema: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.integration.test_migrations
+
+# Needs uv. The files hold hashes and no addresses.
+lock:
+	uv lock -q
+	uv export -q --extra cpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-cpu.txt
+	uv export -q --extra gpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-gpu.txt
+	uv export -q --only-group dev --no-emit-project --no-header --no-annotate -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache
