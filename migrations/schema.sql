@@ -1,0 +1,504 @@
+CREATE FUNCTION public.keep_consent() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF OLD.withdrawn_at IS NOT NULL AND NEW.withdrawn_at IS DISTINCT FROM OLD.withdrawn_at
+        OR OLD.expired_at IS NOT NULL AND NEW.expired_at IS DISTINCT FROM OLD.expired_at
+        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at}'::text[])
+            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at}'::text[])
+    THEN
+        RAISE EXCEPTION 'a consent is a record: only its end can be noted';
+    END IF;
+    RETURN NEW;
+END;
+$$;
+
+CREATE FUNCTION public.notify_gallery() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    changed record := coalesce(NEW, OLD);
+BEGIN
+    PERFORM pg_notify('assent_gallery', changed.tenant || ' ' || encode(changed.pid, 'hex'));
+    RETURN NULL;
+END;
+$$;
+
+CREATE TABLE public.api_key (
+    tenant text NOT NULL,
+    id text NOT NULL,
+    sha256 bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone
+);
+
+CREATE TABLE public.audit_leaf (
+    tenant text NOT NULL,
+    seq bigint NOT NULL,
+    leaf bytea NOT NULL
+);
+
+CREATE TABLE public.audit_node (
+    tenant text NOT NULL,
+    level smallint NOT NULL,
+    n bigint NOT NULL,
+    hash bytea NOT NULL
+);
+
+CREATE TABLE public.audit_payload (
+    tenant text NOT NULL,
+    seq bigint NOT NULL,
+    part smallint NOT NULL,
+    epoch integer,
+    locator bytea,
+    sealed bytea NOT NULL,
+    CONSTRAINT audit_payload_check CHECK (((epoch IS NULL) = (locator IS NULL)))
+);
+
+CREATE TABLE public.audit_tree (
+    tenant text NOT NULL,
+    size bigint DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.connection (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    author_mac bytea NOT NULL
+);
+
+CREATE TABLE public.connection_list (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    stated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.consent (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    pid bytea NOT NULL,
+    purpose text NOT NULL,
+    scope text DEFAULT 'connections'::text NOT NULL,
+    notice_sha256 bytea NOT NULL,
+    notice_version text DEFAULT ''::text NOT NULL,
+    jurisdiction text NOT NULL,
+    method text NOT NULL,
+    age text DEFAULT 'adult'::text NOT NULL,
+    evidence bytea,
+    given_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    withdrawn_at timestamp with time zone,
+    expired_at timestamp with time zone,
+    CONSTRAINT consent_age_check CHECK ((age = ANY (ARRAY['adult'::text, 'minor'::text, 'unknown'::text]))),
+    CONSTRAINT consent_purpose_check CHECK ((purpose = 'face-match'::text)),
+    CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
+);
+
+CREATE TABLE public.decision (
+    tenant text NOT NULL,
+    media_id text NOT NULL,
+    revision integer NOT NULL,
+    event_id uuid NOT NULL,
+    n smallint NOT NULL,
+    event_revision integer NOT NULL,
+    action text NOT NULL,
+    document json NOT NULL,
+    perceptions jsonb NOT NULL,
+    leaf bigint NOT NULL,
+    decided_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.endpoint (
+    tenant text NOT NULL,
+    name text NOT NULL,
+    url text NOT NULL,
+    audience text DEFAULT 'platform'::text NOT NULL,
+    failing_since timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    rests_until timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_because text,
+    CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'person'::text])))
+);
+
+CREATE TABLE public.erasure (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    token_sha256 bytea NOT NULL,
+    leaf bigint NOT NULL,
+    epoch integer NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    retracted_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    receipt json
+);
+
+CREATE TABLE public.event (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    lane text NOT NULL,
+    sealed bytea NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries smallint DEFAULT 0 NOT NULL,
+    done_at timestamp with time zone,
+    CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
+);
+
+CREATE TABLE public.idempotency (
+    tenant text NOT NULL,
+    key_mac bytea NOT NULL,
+    request_mac bytea NOT NULL,
+    sealed bytea NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.instance (
+    only_row boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT instance_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE public.intake_seen (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    delivery_id text NOT NULL,
+    body_mac bytea NOT NULL,
+    event_id uuid NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.kept_picture (
+    tenant text NOT NULL,
+    media_id text NOT NULL,
+    sealed bytea NOT NULL,
+    kept_until timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.match (
+    tenant text NOT NULL,
+    media_id text NOT NULL,
+    face smallint NOT NULL,
+    revision integer NOT NULL,
+    epoch integer NOT NULL,
+    locator bytea NOT NULL,
+    sealed bytea NOT NULL,
+    state text DEFAULT 'published'::text NOT NULL,
+    CONSTRAINT match_state_check CHECK ((state = ANY (ARRAY['suggested'::text, 'published'::text, 'retracted'::text])))
+);
+
+CREATE TABLE public.outbox (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    endpoint text NOT NULL,
+    type text NOT NULL,
+    media_id text NOT NULL,
+    revision integer NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    queued boolean DEFAULT true NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    delivered_at timestamp with time zone,
+    last_error text,
+    CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text, 'superseded'::text])))
+);
+
+CREATE TABLE public.person_link (
+    tenant text NOT NULL,
+    sha256 bytea NOT NULL,
+    kind text NOT NULL,
+    pid bytea NOT NULL,
+    sealed bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    spent_at timestamp with time zone,
+    CONSTRAINT person_link_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
+);
+
+CREATE TABLE public.refusal (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    pid bytea NOT NULL,
+    sealed bytea NOT NULL
+);
+
+CREATE TABLE public.review_case (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    media_id text NOT NULL,
+    revision integer NOT NULL,
+    reason text NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    closed_at timestamp with time zone
+);
+
+CREATE TABLE public.source (
+    tenant text NOT NULL,
+    name text NOT NULL,
+    adapter text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.subject (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    sealed bytea NOT NULL,
+    refusals smallint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    interacted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.subject_key (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    epoch integer NOT NULL,
+    wrapped bytea NOT NULL
+);
+
+CREATE TABLE public.template (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    pid bytea NOT NULL,
+    consent_id uuid NOT NULL,
+    model text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    quality real DEFAULT 0 NOT NULL,
+    sealed bytea NOT NULL,
+    enrolled_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.tenant (
+    tenant text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    declared_sha256 bytea,
+    CONSTRAINT tenant_tenant_check CHECK ((tenant ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.upload (
+    tenant text NOT NULL,
+    event_id uuid NOT NULL,
+    n smallint NOT NULL,
+    sealed bytea NOT NULL
+);
+
+CREATE TABLE public.webhook_secret (
+    tenant text NOT NULL,
+    owner text NOT NULL,
+    name text NOT NULL,
+    id uuid NOT NULL,
+    sealed bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secret_owner_check CHECK ((owner = ANY (ARRAY['source'::text, 'endpoint'::text])))
+);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.audit_leaf
+    ADD CONSTRAINT audit_leaf_pkey PRIMARY KEY (tenant, seq);
+
+ALTER TABLE ONLY public.audit_node
+    ADD CONSTRAINT audit_node_pkey PRIMARY KEY (tenant, level, n);
+
+ALTER TABLE ONLY public.audit_payload
+    ADD CONSTRAINT audit_payload_pkey PRIMARY KEY (tenant, seq, part);
+
+ALTER TABLE ONLY public.audit_tree
+    ADD CONSTRAINT audit_tree_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY public.connection_list
+    ADD CONSTRAINT connection_list_pkey PRIMARY KEY (tenant, pid);
+
+ALTER TABLE ONLY public.connection
+    ADD CONSTRAINT connection_pkey PRIMARY KEY (tenant, pid, author_mac);
+
+ALTER TABLE ONLY public.consent
+    ADD CONSTRAINT consent_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (tenant, media_id, revision);
+
+ALTER TABLE ONLY public.decision
+    ADD CONSTRAINT decision_tenant_event_id_n_key UNIQUE (tenant, event_id, n);
+
+ALTER TABLE ONLY public.endpoint
+    ADD CONSTRAINT endpoint_pkey PRIMARY KEY (tenant, name);
+
+ALTER TABLE ONLY public.erasure
+    ADD CONSTRAINT erasure_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.erasure
+    ADD CONSTRAINT erasure_token_sha256_key UNIQUE (token_sha256);
+
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant, key_mac);
+
+ALTER TABLE ONLY public.instance
+    ADD CONSTRAINT instance_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY public.intake_seen
+    ADD CONSTRAINT intake_seen_pkey PRIMARY KEY (tenant, source, delivery_id);
+
+ALTER TABLE ONLY public.kept_picture
+    ADD CONSTRAINT kept_picture_pkey PRIMARY KEY (tenant, media_id);
+
+ALTER TABLE ONLY public.match
+    ADD CONSTRAINT match_pkey PRIMARY KEY (tenant, media_id, face);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_tenant_endpoint_type_media_id_revision_key UNIQUE (tenant, endpoint, type, media_id, revision);
+
+ALTER TABLE ONLY public.person_link
+    ADD CONSTRAINT person_link_pkey PRIMARY KEY (tenant, sha256);
+
+ALTER TABLE ONLY public.person_link
+    ADD CONSTRAINT person_link_sha256_key UNIQUE (sha256);
+
+ALTER TABLE ONLY public.refusal
+    ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.review_case
+    ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.review_case
+    ADD CONSTRAINT review_case_tenant_media_id_revision_key UNIQUE (tenant, media_id, revision);
+
+ALTER TABLE ONLY public.source
+    ADD CONSTRAINT source_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.source
+    ADD CONSTRAINT source_pkey PRIMARY KEY (tenant, name);
+
+ALTER TABLE ONLY public.subject_key
+    ADD CONSTRAINT subject_key_pkey PRIMARY KEY (tenant, pid);
+
+ALTER TABLE ONLY public.subject
+    ADD CONSTRAINT subject_pkey PRIMARY KEY (tenant, pid);
+
+ALTER TABLE ONLY public.template
+    ADD CONSTRAINT template_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.tenant
+    ADD CONSTRAINT tenant_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY public.upload
+    ADD CONSTRAINT upload_pkey PRIMARY KEY (tenant, event_id, n);
+
+ALTER TABLE ONLY public.webhook_secret
+    ADD CONSTRAINT webhook_secret_pkey PRIMARY KEY (tenant, owner, name, id);
+
+CREATE INDEX connection_author ON public.connection USING btree (tenant, author_mac);
+
+CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid, purpose) WHERE ((withdrawn_at IS NULL) AND (expired_at IS NULL));
+
+CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
+
+CREATE INDEX event_received ON public.event USING btree (received_at);
+
+CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at);
+
+CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
+
+CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
+
+CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_at);
+
+CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
+
+CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
+
+CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
+
+CREATE TRIGGER consent_gallery AFTER INSERT OR DELETE OR UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
+
+CREATE TRIGGER consent_is_a_record BEFORE UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.keep_consent();
+
+CREATE TRIGGER subject_gallery AFTER UPDATE OF refusals ON public.subject FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
+
+CREATE TRIGGER template_gallery AFTER INSERT OR DELETE OR UPDATE ON public.template FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.audit_leaf
+    ADD CONSTRAINT audit_leaf_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.audit_node
+    ADD CONSTRAINT audit_node_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.audit_payload
+    ADD CONSTRAINT audit_payload_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.audit_tree
+    ADD CONSTRAINT audit_tree_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.connection_list
+    ADD CONSTRAINT connection_list_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.connection
+    ADD CONSTRAINT connection_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.connection_list(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.consent
+    ADD CONSTRAINT consent_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.decision
+    ADD CONSTRAINT decision_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.endpoint
+    ADD CONSTRAINT endpoint_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.erasure
+    ADD CONSTRAINT erasure_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.idempotency
+    ADD CONSTRAINT idempotency_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.intake_seen
+    ADD CONSTRAINT intake_seen_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.kept_picture
+    ADD CONSTRAINT kept_picture_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.person_link
+    ADD CONSTRAINT person_link_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.refusal
+    ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.review_case
+    ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.source
+    ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.subject_key
+    ADD CONSTRAINT subject_key_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.subject
+    ADD CONSTRAINT subject_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.template
+    ADD CONSTRAINT template_tenant_consent_id_fkey FOREIGN KEY (tenant, consent_id) REFERENCES public.consent(tenant, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.template
+    ADD CONSTRAINT template_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.upload
+    ADD CONSTRAINT upload_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.webhook_secret
+    ADD CONSTRAINT webhook_secret_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
