@@ -1,0 +1,84 @@
+"""The HTTP application: routes, what is open while it runs, and how errors leave it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from assent import __version__
+from assent.api import AtHouse, House, assent_problem, http_problem, problems, validation_problem
+from assent.audit.router import router as audit
+from assent.errors import AssentError
+from assent.guard import Guard
+from assent.intake.rejects import Rejects
+from assent.intake.router import router as intake
+from assent.limits import Limits
+from assent.openapi import Documented
+from assent.settings import Settings
+from assent.store.database import open_keys
+from assent.store.pool import open_pool, transaction
+from assent.subjects.me import router as me
+from assent.subjects.rights import router as rights
+from assent.subjects.router import router as subjects
+from assent.waiting import Announcements
+
+POOL = 12
+
+
+def create_app(settings: Settings, url: str) -> FastAPI:
+    """The application on the database at `url`, which must be initialised."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        pool = await asyncio.to_thread(open_pool, url, size=POOL)
+        keystore = await asyncio.to_thread(open_keys, settings, pool)
+        announcements = Announcements(url)
+        app.state.rejects = rejects = Rejects()
+        app.state.house = House(settings, pool, keystore, announcements)
+        tasks = [
+            asyncio.create_task(announcements.listen()),
+            asyncio.create_task(rejects.keep_writing(pool, keystore)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(rejects.write, pool, keystore)
+        await asyncio.to_thread(pool.close)
+
+    # No interactive documentation: its pages would load scripts from a third-party host.
+    app = Documented(title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.limits = Limits()
+    app.add_middleware(Guard)
+    app.add_exception_handler(Exception, assent_problem)
+    app.add_exception_handler(AssentError, assent_problem)
+    app.add_exception_handler(HTTPException, http_problem)
+    app.add_exception_handler(RequestValidationError, validation_problem)
+    for router in (intake, subjects, rights, audit, me):
+        app.include_router(router)
+
+    @app.get("/healthz", tags=["operation"], responses=problems())
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operation"], responses=problems())
+    def readyz(at: AtHouse) -> dict[str, str]:
+        """The database answers too; 503 otherwise."""
+        with transaction(at.pool) as conn:
+            conn.execute("SELECT 1")
+        return {"status": "ready"}
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=problems())
+    async def metrics() -> Response:
+        """Prometheus metrics of this process."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app

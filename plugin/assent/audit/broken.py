@@ -1,0 +1,26 @@
+"""That sealed rows do not open is noted in the log: somebody altered or moved them, or a file is damaged."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime
+
+from assent.audit.log import append
+from assent.gallery.keys import TenantKeys
+from assent.store.pool import Conn, execute
+from assent.store.queries import load
+
+_Q = load("rotate")
+
+
+def note_broken(conn: Conn, keys: TenantKeys, kind: str, at: datetime) -> bool:
+    """A leaf `seal.broken` naming the kind of row, and nobody; at most one a minute and kind, over all processes.
+
+    Takes the tree's lock, so it comes last in a transaction. True when the leaf was written.
+    """
+    minute = int(at.timestamp()) // 60
+    mac = hmac.digest(keys.seal_key, f"seal.broken\0{kind}\0{minute}".encode(), "sha256")
+    if not execute(conn, _Q["first_time"], tenant=keys.tenant, key_mac=mac):
+        return False
+    append(conn, keys, "seal.broken", {"kind": kind}, [], at)
+    return True

@@ -1,0 +1,181 @@
+"""Signed tree heads, C2SP tlog-checkpoint in a C2SP signed-note with Ed25519, and proofs from the stored tree.
+
+The log's origin, which is also the name of its key, is `assent/<tenant>`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from assent.audit import log, tree
+from assent.errors import AuditBroken, NotFound
+from assent.gallery.keys import TenantKeys
+from assent.store.pool import Conn, fetch, fetch_one
+from assent.store.queries import load
+
+_Q = load("audit")
+_ED25519 = b"\x01"  # the signature type of signed-note
+_KEY_BYTES, _ID_BYTES, _HASH_BYTES = 32, 4, 32
+_MAX_NOTE = 16_384  # characters: room for far more than the 16 signatures that signed-note asks for
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_LINE = re.compile(r"— ([^\s+]+) (\S+)")
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint says: whose log, how many leaves, their 32-byte root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+class Verifier(NamedTuple):
+    """A log's public key under its name."""
+
+    name: str
+    key: bytes  # 32 bytes
+
+    @property
+    def id(self) -> bytes:
+        """The first 4 bytes of SHA-256(name || 0x0A || 0x01 || key)."""
+        return sha256(self.name.encode() + b"\n" + _ED25519 + self.key).digest()[:_ID_BYTES]
+
+    def __str__(self) -> str:
+        """The verifier key as text: `name+<hex of the id>+<base64 of 0x01 || key>`."""
+        return f"{self.name}+{self.id.hex()}+{_encode(_ED25519 + self.key)}"
+
+
+def verifier(keys: TenantKeys) -> Verifier:
+    """The public half of a tenant's log key."""
+    return Verifier(f"assent/{keys.tenant}", keys.log_key.public_key().public_bytes_raw())
+
+
+def parse_verifier(text: str) -> Verifier:
+    """From `name+hash+key`. Raises AuditBroken on anything else, another algorithm or a hash that does not fit."""
+    name, _, rest = text.strip().partition("+")
+    stated, _, encoded = rest.partition("+")
+    raw = _decode(encoded, "the verifier key")
+    if not name or re.search(r"\s", name) or raw[:1] != _ED25519 or len(raw) != 1 + _KEY_BYTES:
+        raise AuditBroken("the verifier key is not name+hash+base64 of an Ed25519 key")
+    found = Verifier(name, raw[1:])
+    if stated != found.id.hex():
+        raise AuditBroken("the verifier key's hash does not fit its name and key")
+    return found
+
+
+def sign(keys: TenantKeys, size: int, root: bytes) -> str:
+    """The checkpoint of a tree of `size` leaves as a signed note.
+
+    What is signed must be what stays: never call this for an append that may still be rolled back.
+    """
+    key = verifier(keys)
+    text = f"{key.name}\n{size}\n{_encode(root)}\n"
+    return f"{text}\n— {key.name} {_encode(key.id + keys.log_key.sign(text.encode()))}\n"
+
+
+def verify(note: str, key: Verifier) -> Checkpoint:
+    """What the checkpoint says, once its signature by `key` is checked; other keys' signatures are passed over.
+
+    Raises AuditBroken when the note is malformed, not signed by this key, wrongly signed, or of another log.
+    """
+    text, lines = _split_note(note)
+    signatures = [_signature(line) for line in lines]
+    mine = [said[_ID_BYTES:] for name, said in signatures if (name, said[:_ID_BYTES]) == (key.name, key.id)]
+    if not mine:
+        raise AuditBroken(f"the checkpoint is not signed by the key of {key.name}")
+    for signature in mine:
+        try:
+            Ed25519PublicKey.from_public_bytes(key.key).verify(signature, text.encode())
+        except InvalidSignature as error:
+            raise AuditBroken(f"the checkpoint's signature by {key.name} is false") from error
+    found = _parse_text(text)
+    if found.origin != key.name:
+        raise AuditBroken(f"the checkpoint is of {found.origin!r}, not of {key.name}")
+    return found
+
+
+def current(conn: Conn, keys: TenantKeys) -> str:
+    """The signed checkpoint of the tenant's log now.
+
+    Not for a transaction that appended a leaf: a rollback would leave a signature on a tree that never was.
+    """
+    size, peaks = log.head(conn, keys.tenant)
+    return sign(keys, size, tree.root(peaks))
+
+
+def proof(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
+    """That leaf `seq` is in the tree of `size` leaves: `leaf`, `hashes` (base64), `index`, `size`.
+
+    Raises NotFound unless 0 ≤ seq < size ≤ the log's size, AuditBroken when the leaf or a node is missing.
+    """
+    if not 0 <= seq < size <= log.head(conn, tenant).size:
+        raise NotFound("the log has no such leaf, or never had that size")
+    row = fetch_one(conn, _Q["leaf"], tenant=tenant, seq=seq)
+    if row is None:
+        raise AuditBroken(f"leaf {seq} is missing")
+    hashes = _read(conn, tenant, tree.inclusion_spans(seq, size))
+    return {"leaf": _encode(row["leaf"]), "index": seq, "size": size, "hashes": [_encode(part) for part in hashes]}
+
+
+def consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
+    """That the log of `old` leaves is a prefix of that of `new`: `old`, `new`, `hashes` (base64).
+
+    Raises NotFound unless 0 ≤ old ≤ new ≤ the log's size, AuditBroken when a node is missing.
+    """
+    if not 0 <= old <= new <= log.head(conn, tenant).size:
+        raise NotFound(f"the log never had {old} and then {new} leaves")
+    hashes = _read(conn, tenant, tree.consistency_spans(old, new))
+    return {"old": old, "new": new, "hashes": [_encode(part) for part in hashes]}
+
+
+def _read(conn: Conn, tenant: str, spans: Sequence[tree.Span]) -> list[bytes]:
+    places = tree.places(spans)
+    levels, ns = [level for level, _ in places], [n for _, n in places]
+    rows = fetch(conn, _Q["nodes"], tenant=tenant, levels=levels, ns=ns)
+    return tree.hashes(spans, {(row["level"], row["n"]): row["hash"] for row in rows if row["hash"] is not None})
+
+
+def _split_note(note: str) -> tuple[str, list[str]]:
+    """The signed text with its last newline, and the signature lines."""
+    text, blank, signatures = note.rpartition("\n\n")
+    printable = all(char >= " " or char == "\n" for char in note)
+    if not blank or not printable or len(note) > _MAX_NOTE or not signatures.endswith("\n"):
+        raise AuditBroken("this is no signed note")
+    return text + "\n", signatures.removesuffix("\n").split("\n")
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    """The key's name, and key id and signature together."""
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise AuditBroken("a signature line of the checkpoint is malformed")
+    return found[1], _decode(found[2], "a signature")
+
+
+def _parse_text(text: str) -> Checkpoint:
+    lines = text.removesuffix("\n").split("\n")
+    if len(lines) < 3 or not all(lines) or not _SIZE.fullmatch(lines[1]):  # lines after the third are extensions
+        raise AuditBroken("the note is no checkpoint: origin, size and root are expected")
+    root = _decode(lines[2], "the root")
+    if len(root) != _HASH_BYTES:
+        raise AuditBroken("the root is not 32 bytes")
+    return Checkpoint(lines[0], int(lines[1]), root)
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AuditBroken(f"{what} is no base64") from error

@@ -1,0 +1,189 @@
+"""The audit log: one leaf an action, written in the action's own transaction.
+
+A leaf is canonical JSON (RFC 8785) and holds nothing personal: time, action, hashes of policy and models, counts, and
+one commitment a part, SHA-256(salt || canonical payload). Salt and payload lie together in `audit_payload`, sealed
+under the tenant's key or, where a part speaks of a person, under that person's. Once that key is gone the commitment
+says nothing, and the tree still verifies.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import rfc8785
+
+from assent.audit import tree
+from assent.errors import AuditBroken, NotInitialised, SealBroken
+from assent.gallery.keys import TenantKeys
+from assent.gallery.template import open_locator, seal, seal_locator, unseal
+from assent.store.pool import Conn, execute, fetch
+from assent.store.queries import load
+from assent.values import Leaf
+
+_Q = load("audit")
+_SALT_BYTES = 32
+_OWN_FIELDS = frozenset({"v", "at", "action", "commitments"})
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a leaf commits to without saying it. With `pid` and `subject_key` it speaks of that person and is sealed
+    under their key; without them it is sealed under the tenant's."""
+
+    payload: Mapping[str, Any] = field(repr=False)
+    pid: bytes | None = None
+    subject_key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.pid is None) != (self.subject_key is None):
+            raise ValueError("a part about a person needs both the pid and the key")
+
+
+class Head(NamedTuple):
+    """How far a tenant's log has come: number of leaves and the hashes of the complete subtrees, largest first."""
+
+    size: int
+    peaks: list[bytes]
+
+
+class _Sealed(NamedTuple):
+    epoch: int | None
+    locator: bytes | None
+    sealed: bytes
+
+
+def create(conn: Conn, tenant: str) -> None:
+    """An empty log for a new tenant."""
+    execute(conn, _Q["create_tree"], tenant=tenant)
+
+
+def append(
+    conn: Conn, keys: TenantKeys, action: str, body: Mapping[str, Any], parts: Sequence[Part], at: datetime
+) -> Leaf:
+    """Writes the next leaf inside the caller's transaction and returns where it stands.
+
+    `body` must hold nothing personal; `at` is an aware time. The tree stays locked until the transaction ends, so
+    this has to be the last lock that the caller takes. Three round trips.
+    Raises NotInitialised when the tenant has no log, AuditBroken when its tree is damaged, ValueError on a field name
+    that the leaf uses itself or a time without a zone.
+    """
+    said = [_salted(part.payload) for part in parts]
+    leaf = leaf_bytes(action, body, [sha256(salted).digest() for salted in said], at)
+    # Not in a pipeline: between its statements the server counts a client that was stopped as active, not as idle in a
+    # transaction, and would let it keep the tree's lock for ever.
+    conn.execute(_Q["lock_tree"], {"tenant": keys.tenant})
+    seq, peaks = head(conn, keys.tenant)
+    sealed = [_seal(keys, seq, n, part, salted) for n, (part, salted) in enumerate(zip(parts, said, strict=True))]
+    _, nodes = tree.grow(peaks, seq, tree.leaf_hash(leaf))
+    written = execute(
+        conn,
+        _Q["insert_leaf"],
+        tenant=keys.tenant,
+        seq=seq,
+        leaf=leaf,
+        levels=[node.level for node in nodes],
+        ns=[node.n for node in nodes],
+        hashes=[node.hash for node in nodes],
+        epochs=[row.epoch for row in sealed],
+        locators=[row.locator for row in sealed],
+        sealed=[row.sealed for row in sealed],
+    )
+    if written != 1:
+        raise AuditBroken(f"the tree changed while leaf {seq} was written: its lock was not held")
+    return Leaf(seq, at)
+
+
+def head(conn: Conn, tenant: str) -> Head:
+    """Size and peaks as one statement sees them.
+
+    Raises NotInitialised when the tenant has no log, AuditBroken when a peak is missing.
+    """
+    rows = fetch(conn, _Q["peaks"], tenant=tenant)
+    if not rows:
+        raise NotInitialised(f"tenant {tenant} has no audit log")
+    size, peaks = int(rows[0]["size"]), [row["hash"] for row in rows if row["hash"] is not None]
+    if len(peaks) != size.bit_count():
+        raise AuditBroken(f"the tree of {size} leaves lacks one of its {size.bit_count()} subtrees")
+    return Head(size, peaks)
+
+
+def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes], at: datetime) -> bytes:
+    """The leaf: RFC 8785 JSON of `v`, `at` (RFC 3339 with microseconds, UTC), `action`, the body's fields and
+    `commitments` (hex). Raises ValueError on a body field of one of those names and on a time without a zone."""
+    taken = _OWN_FIELDS & body.keys()
+    if taken:
+        raise ValueError(f"the leaf itself has the fields {sorted(taken)}")
+    said = {"v": 1, "at": rfc3339(at), "action": action, **body, "commitments": [c.hex() for c in commitments]}
+    return rfc8785.dumps(said)
+
+
+def rfc3339(at: datetime) -> str:
+    """`2026-01-31T12:00:00.000000Z`. Raises ValueError on a time without a zone."""
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:
+    """The canonical payload of a part, opened with its key and checked against the leaf's commitment.
+
+    Raises SealBroken when it does not open, AuditBroken when it is not what the leaf committed to.
+    """
+    return check_opening(open_salted(key, tenant, seq, part, sealed), seq, part, commitment)
+
+
+def open_salted(key: bytes, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
+    """Salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
+    return unseal(key, sealed, *_place(seq, part), tenant)
+
+
+def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> bytes:
+    """The canonical payload in an opening, checked against the leaf's commitment.
+
+    Raises AuditBroken when it is not what the leaf committed to, SealBroken when it is too short.
+    """
+    if not hmac.compare_digest(sha256(salted).digest(), commitment):
+        raise AuditBroken(f"part {part} of leaf {seq} is not what the leaf committed to")
+    if len(salted) < _SALT_BYTES:
+        raise SealBroken(f"part {part} of leaf {seq} is too short")
+    return salted[_SALT_BYTES:]
+
+
+def part_pid(keys: TenantKeys, seq: int, part: int, epoch: int, locator: bytes) -> bytes:
+    """Whose part it is (32 bytes), as long as that epoch lives. Raises SealBroken."""
+    return open_locator(keys, epoch, locator, *_place(seq, part))
+
+
+def part_locator(keys: TenantKeys, seq: int, part: int, pid: bytes) -> bytes:
+    """The locator of a part about that person, under the live epoch of `keys`."""
+    return seal_locator(keys, pid, *_place(seq, part))
+
+
+def leaves(conn: Conn, tenant: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """The leaves [start, stop) in order, read page by page: leaves never change, so no snapshot has to be held."""
+    for first in range(start, stop, _PAGE):
+        for row in fetch(conn, _Q["leaves"], tenant=tenant, start=first, stop=min(first + _PAGE, stop)):
+            yield row["seq"], row["leaf"]
+
+
+def _salted(payload: Mapping[str, Any]) -> bytes:
+    return secrets.token_bytes(_SALT_BYTES) + rfc8785.dumps(dict(payload))
+
+
+def _seal(keys: TenantKeys, seq: int, n: int, part: Part, salted: bytes) -> _Sealed:
+    place = (*_place(seq, n), keys.tenant)
+    if part.pid is None or part.subject_key is None:
+        return _Sealed(None, None, seal(keys.seal_key, salted, *place))
+    keys = keys.now()  # the live epoch inside this transaction, whenever the caller began
+    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pid), seal(part.subject_key, salted, *place))
+
+
+def _place(seq: int, part: int) -> tuple[str, str, str]:
+    return "audit", str(seq), str(part)

@@ -1,0 +1,177 @@
+"""The receipt of an erasure: what the house states, signed with the log's key, and what anybody can check offline.
+
+The signature (Ed25519) is over the RFC 8785 form of the receipt without its field `signature`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from assent.audit import checkpoint, log, tree
+from assent.audit.checkpoint import Checkpoint, Verifier
+from assent.errors import AuditBroken, SealBroken
+from assent.gallery.keys import TenantKeys
+
+SCHEMA = "assent.receipt/1"
+ACTION = "subject.erased"
+MAX_BYTES = 1 << 20
+
+
+class LeafProof(BaseModel):
+    """The log's leaf of the erasure: its bytes, salt and payload of its only part, and the way to the root (base64)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    index: int
+    bytes: str
+    opening: str
+    proof: list[str]
+
+
+class ReceiptModel(BaseModel):
+    """What a receipt holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    schema_: str
+    tenant: str
+    erasure: str
+    requested_at: str
+    completed_at: str
+    destroyed_epochs: list[int]
+    leaf: LeafProof
+    checkpoint: str
+    key: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A receipt that holds together. `pinned`: its key is the one that the reader knew before."""
+
+    tenant: str
+    erasure: str
+    requested_at: str
+    completed_at: str
+    destroyed_epochs: tuple[int, ...]
+    index: int
+    head: Checkpoint
+    key: Verifier
+    pinned: bool
+
+
+def sign(keys: TenantKeys, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The receipt with its schema, verifier key and signature; `said` has the other fields of `ReceiptModel`."""
+    whole = {"schema": SCHEMA, **said, "key": str(checkpoint.verifier(keys))}
+    return {**whole, "signature": encode(keys.log_key.sign(rfc8785.dumps(whole)))}
+
+
+def verify(data: bytes, key: Verifier | None = None) -> Verified:
+    """Checks a receipt without any database; `key` is the log's verifier key as the reader knows it from elsewhere.
+
+    Raises AuditBroken with the first thing that is wrong.
+    """
+    said, receipt = _read(data)
+    own = checkpoint.parse_verifier(receipt.key)
+    if str(own) != receipt.key or own.name != f"assent/{receipt.tenant}":  # 1 whose key
+        raise AuditBroken(f"the receipt's key is not the key of assent/{receipt.tenant}")
+    if key is not None and key != own:
+        raise AuditBroken("the receipt is signed by another key than the one that was given")
+    _check_signature(said, own)  # 2 signature
+    head = checkpoint.verify(receipt.checkpoint, own)  # 3 checkpoint
+    leaf = _decode(receipt.leaf.bytes, "the leaf")
+    proof = [_decode(part, "the proof") for part in receipt.leaf.proof]
+    tree.verify_inclusion(tree.leaf_hash(leaf), receipt.leaf.index, head.size, proof, head.root)  # 4 the leaf is in it
+    _check_leaf(leaf, receipt)  # 5 the leaf is of this erasure
+    _check_statement(receipt)  # 6 what is stated makes sense
+    return Verified(
+        receipt.tenant,
+        receipt.erasure,
+        receipt.requested_at,
+        receipt.completed_at,
+        tuple(receipt.destroyed_epochs),
+        receipt.leaf.index,
+        head,
+        own,
+        key is not None,
+    )
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], ReceiptModel]:
+    if len(data) > MAX_BYTES:
+        raise AuditBroken("the file is too large to be a receipt")
+    try:
+        said: dict[str, Any] = json.loads(data, object_pairs_hook=_each_once)
+        renamed = {"schema_" if name == "schema" else name: value for name, value in said.items()}
+        receipt = ReceiptModel.model_validate(renamed)
+    except (ValidationError, ValueError, AttributeError, RecursionError) as error:
+        raise AuditBroken("the file is no receipt, or a field of it was taken away or altered") from error
+    if receipt.schema_ != SCHEMA:
+        raise AuditBroken(f"the receipt is not of format {SCHEMA}")
+    return said, receipt
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise AuditBroken("the same field twice")
+    return found
+
+
+def _check_signature(said: Mapping[str, Any], key: Verifier) -> None:
+    signed = {name: value for name, value in said.items() if name != "signature"}
+    signature = _decode(said["signature"], "the signature")
+    try:
+        Ed25519PublicKey.from_public_bytes(key.key).verify(signature, rfc8785.dumps(signed))
+    except (InvalidSignature, rfc8785.CanonicalizationError, UnicodeError) as error:
+        raise AuditBroken("the signature does not fit: the receipt was altered, or it is another key's") from error
+
+
+def _check_leaf(leaf: bytes, receipt: ReceiptModel) -> None:
+    try:
+        said = json.loads(leaf)
+        action, at, commitments = said["action"], said["at"], [bytes.fromhex(one) for one in said["commitments"]]
+        payload = json.loads(
+            log.check_opening(_decode(receipt.leaf.opening, "the opening"), receipt.leaf.index, 0, commitments[0])
+        )
+        erasure = payload["erasure"]
+    except (ValueError, KeyError, TypeError, IndexError, SealBroken) as error:
+        raise AuditBroken("the leaf is not one of an erasure") from error
+    if (action, at, erasure) != (ACTION, receipt.requested_at, receipt.erasure):
+        raise AuditBroken("the leaf is of another action than the receipt")
+
+
+def _check_statement(receipt: ReceiptModel) -> None:
+    try:
+        asked, done = (datetime.fromisoformat(at) for at in (receipt.requested_at, receipt.completed_at))
+        late = done < asked
+    except (ValueError, TypeError) as error:
+        raise AuditBroken("the receipt's times are no times") from error
+    if late or not receipt.destroyed_epochs or min(receipt.destroyed_epochs) < 1:
+        raise AuditBroken("the receipt states no destroyed epoch, or an end before the beginning")
+
+
+def encode(data: bytes) -> str:
+    """Standard base64."""
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str, what: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AuditBroken(f"{what} is no base64") from error
+    if encode(data) != text:  # the last letter of base64 has spare bits: one spelling only
+        raise AuditBroken(f"{what} is no canonical base64")
+    return data

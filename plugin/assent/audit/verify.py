@@ -1,0 +1,194 @@
+"""Checking a log: offline from an export and an older checkpoint, or in the database itself.
+
+Both stream: memory does not grow with the log.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from assent.audit import checkpoint, log, tree
+from assent.audit.checkpoint import Checkpoint, Verifier
+from assent.errors import AuditBroken
+from assent.gallery.keys import TenantKeys
+from assent.store.pool import Conn, fetch, fetch_one
+from assent.store.queries import load
+
+FORMAT = "assent.audit/1"
+_Q = load("audit")
+_EVERY = 4096  # leaves between two calls of a progress callback, and in a page of verify_database
+_MAX_LINE = 2**22  # characters of one line of an export
+
+Progress = Callable[[int], None]  # told how many leaves are done
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A log that holds together: the head that was checked, and how many of its leaves an older checkpoint, which a
+    witness had kept, vouches for (None: no older checkpoint was given, so only the log's own word stands)."""
+
+    head: Checkpoint
+    key: Verifier
+    witnessed: int | None
+
+
+@dataclass(slots=True)
+class _Replay:
+    """The tree of the leaves so far."""
+
+    size: int = 0
+    peaks: list[bytes] = field(default_factory=list)
+
+    def add(self, leaf: bytes) -> list[tree.Node]:
+        self.peaks, nodes = tree.grow(self.peaks, self.size, tree.leaf_hash(leaf))
+        self.size += 1
+        return nodes
+
+    def root(self) -> bytes:
+        return tree.root(self.peaks)
+
+
+def _silent(_done: int) -> None:
+    pass
+
+
+def export(conn: Conn, keys: TenantKeys, file: IO[str], progress: Progress = _silent) -> Checkpoint:
+    """Writes the log as lines: a JSON object with format, tenant, verifier key and newest checkpoint, then each leaf
+    in base64. No payload is in it. Returns the head that was exported.
+
+    Raises AuditBroken when a leaf is missing.
+    """
+    note = checkpoint.current(conn, keys)
+    key = checkpoint.verifier(keys)
+    head = checkpoint.verify(note, key)
+    json.dump({"format": FORMAT, "tenant": keys.tenant, "key": str(key), "checkpoint": note}, file)
+    file.write("\n")
+    expected = 0
+    for seq, leaf in log.leaves(conn, keys.tenant, 0, head.size):
+        if seq != expected:
+            break
+        file.write(base64.b64encode(leaf).decode() + "\n")
+        expected += 1
+        if expected % _EVERY == 0:
+            progress(expected)
+    if expected != head.size:
+        raise AuditBroken(f"leaf {expected} of {head.size} is missing in the database")
+    progress(expected)
+    return head
+
+
+def verify(file: IO[str], old_checkpoint: str | None, progress: Progress = _silent) -> Report:
+    """Checks an export without any database: its checkpoint's signature, that its leaves give the signed root, and
+    that the log of `old_checkpoint`, which must be signed by the same key, is a prefix of it.
+
+    Raises AuditBroken with the first thing that is wrong.
+    """
+    key, head = _read_header(file)
+    old = _old(old_checkpoint, key, head)
+    return _check(_export_leaves(file, head.size), key, head, old, progress)
+
+
+def verify_database(
+    conn: Conn, keys: TenantKeys, old_checkpoint: str | None = None, progress: Progress = _silent
+) -> Report:
+    """Checks the tenant's log in the database: every stored node against the leaves, the root, nothing missing and
+    nothing surplus, and the older checkpoint as `verify` does. Leaves appended meanwhile are left for the next time.
+
+    Raises AuditBroken with the first thing that is wrong, naming the leaf or node.
+    """
+    key = checkpoint.verifier(keys)
+    size, peaks = log.head(conn, keys.tenant)
+    head = Checkpoint(key.name, size, tree.root(peaks))  # not signed: it is what is in doubt
+    old = _old(old_checkpoint, key, head)
+    surplus = fetch_one(conn, _Q["surplus"], tenant=keys.tenant)
+    if surplus is None or surplus["leaves"] or surplus["nodes"]:
+        raise AuditBroken("the database holds leaves or nodes beyond the tree's size")
+    return _check(_database_leaves(conn, keys.tenant, head.size), key, head, old, progress)
+
+
+def _read_header(file: IO[str]) -> tuple[Verifier, Checkpoint]:
+    try:
+        said = json.loads(file.readline(_MAX_LINE))
+        format_, tenant, key, note = (str(said[name]) for name in ("format", "tenant", "key", "checkpoint"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise AuditBroken("the file does not begin as an export does") from error
+    if format_ != FORMAT:
+        raise AuditBroken(f"the export is not of format {FORMAT}")
+    verifier = checkpoint.parse_verifier(key)
+    if verifier.name != f"assent/{tenant}":
+        raise AuditBroken(f"the export's key is not the key of assent/{tenant}")
+    return verifier, checkpoint.verify(note, verifier)
+
+
+def _old(note: str | None, key: Verifier, head: Checkpoint) -> Checkpoint | None:
+    if note is None:
+        return None
+    try:
+        old = checkpoint.verify(note, key)
+    except AuditBroken as error:
+        raise AuditBroken(f"the older checkpoint does not fit this log's key: {error.detail}") from error
+    if old.size > head.size:
+        raise AuditBroken(f"the log has {head.size} leaves, the older checkpoint {old.size}: leaves were taken away")
+    return old
+
+
+def _check(
+    leaves: Iterable[bytes], key: Verifier, head: Checkpoint, old: Checkpoint | None, progress: Progress
+) -> Report:
+    replay = _Replay()
+    prefix_holds = old is None or old.size > 0 or old.root == tree.EMPTY_ROOT
+    for leaf in leaves:
+        replay.add(leaf)
+        if old is not None and replay.size == old.size:
+            prefix_holds = replay.root() == old.root
+        if replay.size % _EVERY == 0:
+            progress(replay.size)
+    progress(replay.size)
+    if replay.size != head.size:
+        raise AuditBroken(f"there are {replay.size} leaves, the checkpoint is of {head.size}")
+    if replay.root() != head.root:
+        raise AuditBroken(f"the leaves do not give the signed root: {_where(prefix_holds, old, head)} was altered")
+    if not prefix_holds and old is not None:
+        raise AuditBroken(f"fork: the log's first {old.size} leaves are not those of the older checkpoint")
+    return Report(head, key, old.size if old else None)
+
+
+def _where(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:
+    if old is None:
+        return f"one of the {head.size} leaves"
+    if prefix_holds:
+        return f"a leaf from number {old.size} on"
+    return f"one of the first {old.size} leaves"
+
+
+def _export_leaves(file: IO[str], size: int) -> Iterator[bytes]:
+    """The leaves of an export; stops one after `size`, which is enough to see that there are too many."""
+    for seq in range(size + 1):
+        line = file.readline(_MAX_LINE)
+        if not line:
+            return
+        try:
+            yield base64.b64decode(line.removesuffix("\n"), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise AuditBroken(f"leaf {seq} is no base64") from error
+
+
+def _database_leaves(conn: Conn, tenant: str, size: int) -> Iterator[bytes]:
+    """The leaves in the database, each checked against the stored nodes that it completed."""
+    replay = _Replay()
+    for start in range(0, size, _EVERY):
+        stop = min(start + _EVERY, size)
+        rows = fetch(conn, _Q["completed_nodes"], tenant=tenant, start=start, stop=stop)
+        stored = {(row["level"], row["n"]): row["hash"] for row in rows}
+        for seq, leaf in log.leaves(conn, tenant, start, stop):
+            if seq != replay.size:
+                raise AuditBroken(f"leaf {replay.size} is missing")
+            for node in replay.add(leaf):
+                if stored.get((node.level, node.n)) != node.hash:
+                    raise AuditBroken(f"leaf {seq} or node ({node.level}, {node.n}) was altered: they do not fit")
+            yield leaf

@@ -1,0 +1,64 @@
+"""The command `assent`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from assent import __version__
+from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.errors import AssentError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Photo moderation and consented tagging for social platforms.",
+)
+app.command("init")(server.init)
+app.command("serve")(server.serve)
+app.command("worker")(server.worker)
+app.command("tag")(tag.tag)
+app.command("event")(event.event)
+app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.add_typer(audit.app, name="audit")
+app.add_typer(keys.app, name="keys")
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(endpoint.secret, name="secret")
+app.add_typer(policy.app, name="policy")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Settings come from ASSENT_… variables; `assent doctor` lists them."""
+
+
+def main() -> None:
+    """Runs a command; an error of ours ends it with what happened and what to do, and status 1."""
+    console = Console(stderr=True)
+    try:
+        app()
+    except AssentError as error:
+        console.print(f"[bold red]{error.code}[/]  {error.detail}", highlight=False)
+        if error.detail != error.do:
+            console.print(error.do, highlight=False)
+        sys.exit(1)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"])
+            console.print(f"[bold red]settings[/]  ASSENT_{name.upper()}: {problem['msg']}", highlight=False)
+        sys.exit(1)

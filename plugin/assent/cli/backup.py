@@ -1,0 +1,122 @@
+"""`assent backup` and `assent restore`, of the embedded database."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from assent.errors import BackupRefused, KeyMissing
+from assent.gallery import keyfile
+from assent.gallery.keys import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore, read_root
+from assent.gallery.rotate import alone
+from assent.settings import Settings
+from assent.store import backup as files
+from assent.store.database import database, instance, open_keys, root_key
+from assent.store.migrate import migrate
+from assent.store.pool import open_pool
+from assent.subjects.recover import take_in
+
+KEYS = "keys.json"
+EXTERNAL = (
+    "the database is ASSENT_DATABASE_URL's: back that server up with its own means (pg_basebackup, WAL archive), and"
+    " the keys with `assent keys export`; after a restore there run `assent keys import` with the newest export"
+)
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="An export of the keys too. Replace it after each rotation.")
+    ] = False,
+    with_root_key: Annotated[
+        bool, typer.Option("--with-root-key", help="The root key too: whoever has the folder can read everything.")
+    ] = False,
+) -> None:
+    """Back up the embedded database while Assent runs; without options the folder holds no key."""
+    settings = Settings()
+    if settings.database_url is not None:
+        raise BackupRefused(EXTERNAL)
+    with database(settings) as url, open_pool(url, size=4) as pool:
+        files.back_up(url, settings.data_dir, instance(pool), folder)
+        if with_keys or with_root_key:
+            keystore = open_keys(settings, pool)
+            with alone(pool, *keystore.tenants()):
+                keyfile.write_export(pool, keystore, folder / KEYS, keystore.tenants())
+    if with_root_key:
+        _copy_root(settings, folder)
+    print(f"The database is in {folder}.")
+    print(_about_keys(settings, with_keys or with_root_key, with_root_key))
+
+
+def _copy_root(settings: Settings, folder: Path) -> None:
+    if root_key(settings) is not None:
+        raise BackupRefused("the root key comes from the settings: keep it where it is kept, not in a backup")
+    shutil.copyfile(settings.keys_dir / ROOT_FILE, folder / ROOT_FILE)
+    (folder / ROOT_FILE).chmod(0o600)
+
+
+def _about_keys(settings: Settings, with_keys: bool, with_root_key: bool) -> str:
+    if not with_keys:
+        return (
+            f"It holds no key. Copy {settings.keys_dir} elsewhere, and anew after each rotation in place of the old"
+            " copy: a backup with keys of its time gives back whom an erasure has made unreadable."
+        )
+    said = (
+        "with the root key: everybody who has the folder" if with_root_key else "everybody who has it and the root key"
+    )
+    return f"It holds an export of the keys; {said} can read what was in the database now, also who is erased later."
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `assent backup` made.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="The newest export of the keys; else the one beside the keystore or in the folder."),
+    ] = None,
+) -> None:
+    """Bring a backup back into an empty data folder, with today's keys: who was erased since stays erased."""
+    settings = Settings()
+    if settings.database_url is not None:
+        raise BackupRefused(EXTERNAL)
+    database_id = files.database_of(folder)
+    exports = [keys] if keys else _exports(settings, folder)
+    keystore = _keystore(settings, folder, database_id, exports)
+    opened = [keyfile.read_export(keystore, file) for file in exports]
+    for tenant in keystore.tenants():
+        if keystore.tenant(tenant).epoch > 1 and not any(tenant in export.tenants for export in opened):
+            raise KeyMissing(f"the export of tenant {tenant}'s keys is missing: name the newest one with --keys")
+    files.bring_back(folder, settings.data_dir)
+    with database(settings) as url:
+        migrate(url)
+        with open_pool(url, size=4) as pool:
+            for export in opened:
+                done = take_in(pool, keystore, export)
+                print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
+                print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+    print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
+
+
+def _exports(settings: Settings, folder: Path) -> list[Path]:
+    """The newest that there are: beside the keystore one a tenant, else the backup's own."""
+    beside = sorted((settings.keys_dir / keyfile.FOLDER).glob("*-epoch-*.json"))
+    if (settings.keys_dir / STORE_FILE).exists():
+        return beside  # none: no epoch was ever rotated, and the keystore opens the backup as it is
+    return beside or [folder / KEYS]
+
+
+def _keystore(settings: Settings, folder: Path, database_id: UUID, exports: list[Path]) -> Keystore:
+    """The keystore that is there, or a new one that the exports fill; the root key must be there."""
+    if (settings.keys_dir / STORE_FILE).exists():
+        return open_keystore(settings.keys_dir, database_id, root_key(settings))
+    if not all(file.exists() for file in exports):
+        raise KeyMissing(f"no keystore in {settings.keys_dir} and no export of keys: name one with --keys")
+    settings.keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if root_key(settings) is None and not (settings.keys_dir / ROOT_FILE).exists():
+        read_root(folder / ROOT_FILE)  # KeyMissing where the backup has none either
+        shutil.copyfile(folder / ROOT_FILE, settings.keys_dir / ROOT_FILE)
+        (settings.keys_dir / ROOT_FILE).chmod(0o600)
+    return create(settings.keys_dir, database_id, root_key(settings))

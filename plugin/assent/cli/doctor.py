@@ -1,0 +1,103 @@
+"""`assent doctor`: what is there, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.errors import AssentError
+from assent.policy.cases import run_cases
+from assent.policy.load import load_policy
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.embedded import check_memory
+from assent.store.migrate import missing
+from assent.store.pool import open_pool
+
+
+class Finding(NamedTuple):
+    what: str
+    ok: bool
+    said: str
+    mend: str = ""
+
+
+def doctor() -> None:
+    """Check this installation; status 1 when something has to be mended."""
+    settings = Settings()
+    findings = [finding for check in CHECKS for finding in _run(check, settings)]
+    table = Table("", "what", "found", "to mend it")
+    for finding in findings:
+        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.said, finding.mend)
+    console = Console()
+    console.print(table)
+    names = Table("setting", "value", "what it does")
+    for name, field in Settings.model_fields.items():
+        names.add_row(f"ASSENT_{name.upper()}", str(getattr(settings, name)), field.description or "")
+    console.print(names)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
+    try:
+        yield from check(settings)
+    except AssentError as error:
+        name = check.__name__.removeprefix("_").replace("_", " ")
+        yield Finding(name, False, error.detail, error.do if error.detail != error.do else "")
+
+
+def _runtime(_settings: Settings) -> Iterator[Finding]:
+    found = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
+    present = [f"{name} {number}" for name, number in found.items() if number]
+    mend = "pip uninstall both, then install requirements-cpu.txt or requirements-gpu.txt"
+    yield Finding("ONNX Runtime", len(present) == 1, ", ".join(present) or "none", "" if len(present) == 1 else mend)
+    clash = _version("opencv-python") and _version("opencv-python-headless")
+    said = "two packages write cv2/" if clash else f"opencv-python {_version('opencv-python')}"
+    yield Finding("OpenCV", not clash, said, "pip uninstall opencv-python-headless" if clash else "")
+
+
+def _models(_settings: Settings) -> Iterator[Finding]:
+    from assent.perceive import DEFAULT_PACK
+    from assent.perceive.packs import read_pack, read_verified
+
+    for file in read_pack(DEFAULT_PACK).file:
+        read_verified(file)
+        yield Finding(f"model {file.name}", True, f"{file.id}, {file.licence}; commercial use {file.commercial_use}")
+
+
+def _policy(settings: Settings) -> Iterator[Finding]:
+    policy = load_policy(settings.policy)
+    wrong = run_cases(policy)
+    said = f"{policy.ref.name} {policy.ref.version}, {len(policy.cases)} cases, {len(wrong)} wrong"
+    yield Finding("policy", not wrong, said, "assent policy check" if wrong else "")
+
+
+def _gallery_memory(settings: Settings) -> Iterator[Finding]:
+    check_memory(settings.gallery_dir, settings.unsafe_gallery_on_disk)
+    yield Finding("gallery memory", True, str(settings.gallery_dir))
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    with database(settings) as url:
+        pending = missing(url)
+        said = "schema is new enough" if not pending else f"{len(pending)} migrations to apply"
+        yield Finding("database", not pending, said, "assent init" if pending else "")
+        if not pending:
+            with open_pool(url, size=1) as pool:
+                tenants = open_keys(settings, pool).tenants()
+            yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+
+
+CHECKS = (_runtime, _models, _policy, _gallery_memory, _database)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

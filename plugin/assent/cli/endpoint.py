@@ -1,0 +1,88 @@
+"""`assent endpoint` and `assent secret`: where decisions go, and the secrets that sign."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.outbox import deliver
+from assent.settings import Settings
+from assent.setup import add_endpoint, rotate_secret
+from assent.store.database import database, open_keys
+from assent.store.pool import open_pool, transaction
+
+app = typer.Typer(no_args_is_help=True, help="Where messages go: list, add, enable.")
+secret = typer.Typer(no_args_is_help=True, help="Signing secrets: rotate.")
+Tenant = Annotated[str, typer.Option(help="Whose.")]
+
+
+class Audience(StrEnum):
+    platform = "platform"
+    person = "person"
+
+
+class Owner(StrEnum):
+    source = "source"
+    endpoint = "endpoint"
+
+
+@app.command("list")
+def list_endpoints(tenant: Tenant = "default") -> None:
+    """Show each endpoint, how many messages wait for it, and whether it fails, rests or is disabled."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        rows = deliver.endpoints(conn, tenant)
+    table = Table("endpoint", "audience", "waiting", "failing since", "rests until", "disabled", "because")
+    for row in rows:
+        times = [_minute(row[name]) for name in ("failing_since", "rests_until", "disabled_at")]
+        table.add_row(row["name"], row["audience"], str(row["waiting"]), *times, row["disabled_because"] or "")
+    Console().print(table if rows else "No endpoints.")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="1 to 63 of a-z, 0-9 and -.")],
+    url: Annotated[str, typer.Argument(help="Where messages are posted.")],
+    audience: Annotated[
+        Audience, typer.Option(help="platform: decisions; person: what the people recognised are asked, nothing else.")
+    ] = Audience.platform,
+    tenant: Tenant = "default",
+) -> None:
+    """Send messages there too, and show the secret that signs them once."""
+    settings = Settings()
+    with database(settings) as db, open_pool(db, size=1) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            print(add_endpoint(conn, keys, name, url, audience.value))
+
+
+@app.command()
+def enable(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
+    """Send to a disabled or resting endpoint again; `assent outbox redrive` brings back what was given up."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        deliver.enable(conn, tenant, name)
+    print(f"{name} is enabled")
+
+
+@secret.command()
+def rotate(
+    owner: Annotated[Owner, typer.Argument(help="What the secret belongs to.")],
+    name: Annotated[str, typer.Argument(help="The name of the source or endpoint.")],
+    tenant: Tenant = "default",
+    overlap_hours: Annotated[float, typer.Option(min=0, max=720, help="The old secret lives on that long.")] = 24,
+) -> None:
+    """Make a new secret and show it once. Until the old one ends, both sign and both are accepted."""
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=1) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        until = datetime.now(UTC) + timedelta(hours=overlap_hours)
+        with transaction(pool) as conn:
+            print(rotate_secret(conn, keys, owner.value, name, until))
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""

@@ -1,0 +1,49 @@
+"""`assent event`: one event followed from its row to its delivery."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from assent.audit import checkpoint, log
+from assent.errors import NotFound
+from assent.settings import Settings
+from assent.store.database import database
+from assent.store.pool import Conn, Row, fetch, fetch_one, open_pool, transaction
+from assent.store.queries import load
+
+_RECORD = load("record")
+
+
+def event(
+    event_id: Annotated[UUID, typer.Argument(help="As the webhook was answered.")],
+    tenant: Annotated[str, typer.Option(help="Whose event.")] = "default",
+) -> None:
+    """Show what became of an event: row, job, decisions, audit leaves with their proof, deliveries. JSON."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        print(json.dumps(_trace(conn, tenant, event_id), indent=2, default=str))
+
+
+def _trace(conn: Conn, tenant: str, event_id: UUID) -> dict[str, Any]:
+    row = fetch_one(conn, load("intake")["event"], tenant=tenant, event=event_id)
+    if row is None:
+        raise NotFound(f"no event {event_id} of tenant {tenant}: never accepted, or past its retention")
+    sealed = f"{len(row.pop('sealed'))} bytes, sealed"
+    decisions = fetch(conn, _RECORD["decision_of_event"], tenant=tenant, event=event_id)
+    return {
+        "event": {"id": event_id, **row, "body": sealed},
+        "jobs": fetch(conn, load("queue")["jobs_of_event"], tenant=tenant, event=str(event_id)),
+        "pictures": [_picture(conn, tenant, decision) for decision in decisions],
+    }
+
+
+def _picture(conn: Conn, tenant: str, decision: Row) -> dict[str, Any]:
+    size = log.head(conn, tenant).size
+    return {
+        "decision": decision,
+        "leaf": checkpoint.proof(conn, tenant, decision["leaf"], size),
+        "deliveries": fetch(conn, _RECORD["messages_of_media"], tenant=tenant, media=decision["media_id"]),
+    }

@@ -1,0 +1,97 @@
+"""`assent keys`: rotate, export and bring back the keys."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from assent.gallery.keyfile import export_epoch, read_export, write_export
+from assent.gallery.keys import Keystore
+from assent.gallery.rotate import Rotated, alone
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import Pool, open_pool
+from assent.subjects.recover import take_in
+from assent.subjects.rotation import rotate
+
+app = typer.Typer(no_args_is_help=True, help="The keys: rotate, export, bring back. All of it while Assent runs.")
+
+
+@app.command("rotate-epoch")
+def rotate_epoch(
+    tenant: Annotated[str | None, typer.Option(help="One tenant; all where it is left out.")] = None,
+) -> None:
+    """Give living people's keys a new wrapping and destroy the old one: copies of erased people's rows die with it."""
+    with _opened(Settings()) as (pool, keystore):
+        for name in [tenant] if tenant else keystore.tenants():
+            done = _rotate(pool, keystore, name)
+            print(
+                f"{name}: epoch {done.new} is live, {done.old} destroyed; {done.people} people, {done.matches} matches",
+                f"and {done.payloads} parts of the audit log moved, {done.broken} of them did not open",
+            )
+
+
+def _rotate(pool: Pool, keystore: Keystore, tenant: str) -> Rotated:
+    shown = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(tenant)
+        return rotate(
+            pool, keystore, tenant, lambda table, moved: bar.update(task, description=f"{tenant}: {table} {moved}")
+        )
+
+
+@app.command("rotate-root")
+def rotate_root() -> None:
+    """Seal the keystore under a new root key."""
+    settings = Settings()
+    with _opened(settings) as (pool, keystore), alone(pool, *keystore.tenants()):
+        fresh = os.urandom(32)
+        if not keystore.own_root:  # shown before it counts: a lost root key is the loss of everything
+            name = "ASSENT_ROOT_KEY" if settings.root_key else f"the file {settings.root_key_file}"
+            print(
+                f"The new root key, shown only now, belongs into {name}:\n\n  {b64encode(fresh).decode()}\n", flush=True
+            )
+            print("Then start all of Assent's processes again; until then nobody is matched.", flush=True)
+        keystore.rotate_root(fresh)
+        for tenant in keystore.tenants():
+            export_epoch(pool, keystore, tenant)
+    print(
+        "The keystore is sealed under the new root key. Copies and exports from before need the old one: replace them."
+    )
+
+
+@app.command("export")
+def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None) -> None:
+    """Write the keys (sealed under the root key, which is not among them) and everybody's wrapped key to a file.
+
+    Keep it apart from the backups, and replace it after each rotation: an old one keeps erased people's keys alive.
+    """
+    with _opened(Settings()) as (pool, keystore):
+        tenants = [tenant] if tenant else list(keystore.tenants())
+        with alone(pool, *tenants):
+            write_export(pool, keystore, file, tenants)
+    print(f"{len(tenants)} tenants written to {file}")
+
+
+@app.command("import")
+def bring_in(file: Path) -> None:
+    """After a restore: living people's keys come back from an export; who was erased since the backup goes again."""
+    with _opened(Settings()) as (pool, keystore):
+        done = take_in(pool, keystore, read_export(keystore, file))
+    print(f"{done.people} people's keys brought back, {done.erased} people removed that were erased since")
+    if done.pictures:
+        print(f"{done.pictures} pictures' tags taken back: whose they were died with the old epoch")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Pool, Keystore]]:
+    with database(settings) as url, open_pool(url, size=4) as pool:
+        yield pool, open_keys(settings, pool)

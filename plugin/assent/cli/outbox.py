@@ -1,0 +1,43 @@
+"""`assent outbox`: what was not delivered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.outbox import deliver
+from assent.settings import Settings
+from assent.store.database import database
+from assent.store.pool import open_pool, transaction
+
+app = typer.Typer(no_args_is_help=True, help="Outgoing webhooks that were given up: list, redrive.")
+Tenant = Annotated[str, typer.Option(help="Whose messages.")]
+
+
+@app.command("list")
+def list_dead(tenant: Tenant = "default") -> None:
+    """Show the dead letters, oldest first, with what went wrong last."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        rows = deliver.dead_letters(conn, tenant)
+    table = Table("message", "endpoint", "type", "picture", "attempts", "since", "last error")
+    for row in rows:
+        since = f"{row['created_at']:%Y-%m-%d %H:%M}"
+        said = [str(row["id"]), row["endpoint"], row["type"], row["media_id"], str(row["attempts"]), since]
+        table.add_row(*said, row["last_error"] or "")
+    console = Console()
+    console.print(table if rows else "No dead letters.")
+
+
+@app.command()
+def redrive(
+    messages: Annotated[list[UUID] | None, typer.Argument(help="Which; all dead letters without any.")] = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Send dead letters again, from the first attempt of the schedule."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        again = deliver.redrive(conn, tenant, messages)
+    print(f"{len(again)} messages queued again")

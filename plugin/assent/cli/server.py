@@ -1,0 +1,162 @@
+"""`assent init`, `assent serve`, `assent worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from assent import telemetry, wire
+from assent.app import create_app
+from assent.settings import Settings
+from assent.setup import Made, init_tenant
+from assent.store.database import database, open_or_create_keys
+from assent.store.migrate import migrate
+from assent.store.pool import open_pool
+
+RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before the first, second … restart of a worker that keeps dying
+STEADY_SECONDS = 60.0  # a worker that lived this long starts again at once
+
+
+def init(
+    tenant: Annotated[str, typer.Option(help="Name of the tenant: a-z, 0-9 and -.")] = "default",
+    source: Annotated[
+        str, typer.Option(help="Name of its webhook source, part of the webhook's address.")
+    ] = "platform",
+    deliver_to: Annotated[str | None, typer.Option(help="URL that decisions are sent to.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a tenant with an API key, a webhook source and its secret; the secrets are shown once."""
+    settings = Settings()
+    with database(settings) as url:
+        migrate(url)
+        with open_pool(url, size=2) as pool:
+            made = init_tenant(pool, open_or_create_keys(settings, pool), tenant, source, deliver_to)
+    if as_json:
+        print(json.dumps(_as_json(made)))
+    else:
+        _show(settings, made)
+
+
+def _as_json(made: Made) -> dict[str, object]:
+    said = asdict(made)
+    endpoint = (
+        {"name": made.endpoint, "url": made.deliver_to, "secret": made.endpoint_secret} if made.endpoint else None
+    )
+    return {
+        "tenant": said["tenant"],
+        "api_key": said["api_key"],
+        "source": {"name": made.source, "secret": made.source_secret, "path": f"/v1/webhooks/{made.source}"},
+        "endpoint": endpoint,
+        "audit_key": said["audit_key"],
+    }
+
+
+def _show(settings: Settings, made: Made) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Tenant [bold]{made.tenant}[/] is ready. These secrets are shown only now:\n")
+    rows = [
+        ("API key", made.api_key),
+        ("Webhooks go to", f"http://{settings.host}:{settings.port}/v1/webhooks/{made.source}"),
+        ("signed with", made.source_secret),
+    ]
+    if made.endpoint:
+        rows += [("Decisions go to", str(made.deliver_to)), ("signed with", str(made.endpoint_secret))]
+    rows += [("Audit log's key", made.audit_key)]
+    for name, value in rows:
+        console.print(f"  {name:<16} {value}", markup=False)
+    console.print(f"\nKeys are in {settings.keys_dir}: back this folder up, apart from the database.")
+    console.print("Start with: assent serve")
+
+
+def serve(
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the API; workers run elsewhere.")] = False,
+) -> None:
+    """Run the API and a worker in one process tree, on the embedded database unless ASSENT_DATABASE_URL is set."""
+    settings = Settings()
+    telemetry.configure(settings.log_level)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with database(settings) as url:
+        migrate(url)
+        app = create_app(settings, url)
+        server = wire.server(settings, app)
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            # The server ends on these by itself, then raises them once more under the handler that was there before:
+            # the default one would end the process before the worker and the database were stopped.
+            signal.signal(sign, lambda *_: None)
+        keeper = None if no_worker else _WorkerKeeper()
+        try:
+            server.run()
+        finally:
+            if keeper is not None:
+                keeper.stop()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def worker(
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Run a worker: as many as wanted, on any machine that reaches the database and the keystore."""
+    from assent.worker import run  # it brings the models along, which the other commands do without
+
+    settings = Settings()
+    telemetry.configure(settings.log_level)
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    run(settings)
+
+
+def _end_with_parent() -> None:
+    # Standard input ends when the server that started us is gone, however it went.
+    while os.read(
+        0, 1
+    ):  # not sys.stdin: its lock, held by a thread that is not waited for, aborts the interpreter's end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _WorkerKeeper:
+    """A worker beside the API, started again when it dies."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="worker keeper")
+        self._thread.start()
+
+    def _keep(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "assent", "worker", "--with-parent"],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+            if self._stopping.is_set():
+                self._process.terminate()
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1] if failures else 0.0
+            telemetry.log.warning("worker ended; starting another", code=code, seconds=pause)
+            self._stopping.wait(pause)
+
+    def stop(self) -> None:
+        """Ends the worker; it finishes the jobs under way."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.join()

@@ -1,0 +1,181 @@
+"""`assent tag`: pictures looked at here and now; without `--as` no server, no database, nothing stored."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from assent import telemetry
+from assent.errors import AssentError, NotFound
+from assent.media.annotate import annotate
+from assent.media.sandbox import Decoder
+from assent.outbox.document import failed_document, looked_document, name_match
+from assent.pipeline import Failed, Looked, Tools, look, no_match, nobody
+from assent.policy.load import load_policy
+from assent.settings import Settings
+from assent.store.pool import transaction
+from assent.values import Event, MediaRef, PolicyRef
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
+THREADS = 4  # pictures under way at once: one is decoded while others go through the models
+MAX_FILE = 20_000_000  # bytes, as for pictures fetched
+
+
+def tag(
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders (all pictures below them) or URLs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One assent.decision/1 a line, as when piped.")] = False,
+    annotated: Annotated[
+        Path | None, typer.Option("--annotate", help="Write annotated copies here; unmatched faces are blurred.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option("--as", help="Look as if this account had posted it: needs the database.")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="With --as: whose people.")] = "default",
+) -> None:
+    """Tag pictures by the policy; status 1 when one of them could not be looked at."""
+    settings = Settings()
+    telemetry.configure("error")
+    places = list(_places(pictures))
+    lines = as_json or not sys.stdout.isatty()
+    console = Console()
+    failed = 0
+    with _bench(settings, author, tenant) as (tools, name):
+        for place, document, looked in _look_at_all(tools, places, author, tenant, name):
+            failed += looked is None
+            if looked is not None and annotated is not None:
+                _write_annotated(annotated, place, looked, document)
+            if lines:
+                print(json.dumps(document, ensure_ascii=False), flush=True)
+            else:
+                console.print(_table(place, document))
+    raise typer.Exit(1 if failed else 0)
+
+
+Name = Any  # (Looked, document) → None: fills in who was matched
+
+
+@contextmanager
+def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Tools, Name]]:
+    # The models' libraries take a second to import, which no other command should wait for.
+    from assent.perceive import load as load_models
+    from assent.perceive.batch import Batcher
+
+    models = load_models(settings.models_dir, settings.threads)
+    if author is None:
+        with Decoder() as decoder:
+            policy = load_policy(settings.policy)
+            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private), None
+        return
+    from assent.gallery.keys import pid as pid_of
+    from assent.policy.decide import waits
+    from assent.store.database import database
+    from assent.worker import open_bench
+
+    with ExitStack() as stack:
+        url = stack.enter_context(database(settings))
+        bench = stack.enter_context(open_bench(settings, url, models))
+        bench.gallery.wait_ready()
+        keys = bench.keystore.tenant(tenant)
+
+        def name(looked: Looked, document: dict[str, Any]) -> None:
+            with transaction(bench.pool) as conn:
+                for match in looked.matches:
+                    if waits(looked.verdict.approval, match.pid == pid_of(keys, author)):
+                        continue
+                    document["faces"][match.face]["match"] = name_match(conn, keys, match.pid, match.band)
+
+        yield bench.tools, name
+
+
+def _places(pictures: list[str]) -> Iterator[str]:
+    for picture in pictures:
+        if picture.startswith(("http://", "https://")):
+            yield picture
+            continue
+        path = Path(picture)
+        if path.is_dir():
+            yield from (str(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            yield picture
+        else:
+            raise NotFound(f"{picture} is no file, no folder and no http(s) URL")
+
+
+def _look_at_all(
+    tools: Tools, places: list[str], author: str | None, tenant: str, name: Name
+) -> Iterator[tuple[str, dict[str, Any], Looked | None]]:
+    progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
+    with progress, ThreadPoolExecutor(THREADS) as threads:
+        bar = progress.add_task("looking", total=len(places))
+        # A few ahead, not all: decoded pictures are large.
+        for start in range(0, len(places), 4 * THREADS):
+            part = places[start : start + 4 * THREADS]
+            for place, outcome in zip(part, threads.map(lambda p: _look(tools, tenant, p, author), part), strict=True):
+                yield place, *_say(place, outcome, tools.policy.ref, tenant, name)
+                progress.advance(bar)
+
+
+def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Failed:
+    is_url = place.startswith(("http://", "https://"))
+    media = MediaRef(place, place if is_url else None)
+    event = Event("media.created", (media,), "public", "post", author)
+    try:
+        return look(tools, tenant, event, media, None if is_url else _read(Path(place)))
+    except AssentError as error:
+        return Failed(error)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise NotFound(f"the file cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE:
+        raise NotFound(f"the file is larger than {MAX_FILE} bytes")
+    return data
+
+
+def _say(
+    place: str, outcome: Looked | Failed, policy: PolicyRef, tenant: str, name: Name
+) -> tuple[dict[str, Any], Looked | None]:
+    media = MediaRef(place, None)
+    if isinstance(outcome, Failed):
+        return failed_document(tenant, None, media, 1, outcome, policy), None
+    document = looked_document(tenant, None, media, 1, outcome, policy)
+    if name is not None:
+        name(outcome, document)
+    return document, outcome
+
+
+def _write_annotated(folder: Path, place: str, looked: Looked, document: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = Path(place.split("?")[0]).stem or "picture"
+    annotate(looked.picture.frames[0], document).save(folder / f"{stem}-{looked.picture.sha256[:8]}.jpg", quality=88)
+
+
+def _table(place: str, document: dict[str, Any]) -> Table:
+    table = Table(title=place, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", min_width=8)
+    table.add_column()
+    if "error" in document:
+        table.add_row("failed", f"{document['error']['code']}: {document['error']['detail']}")
+    for tag_ in document["tags"]:
+        table.add_row("tag", f"{tag_['name']}  {tag_['score']:.2f}  {tag_['box'] or ''}")
+    for face in document["faces"]:
+        who = face["match"]["subject"] if face["match"] else "nobody known here"
+        table.add_row("face", f"{who}  {face['box']}")
+    for rule in document["rules"]:
+        table.add_row("rule", f"{rule['id']}: {rule['because']}")
+    table.add_row("action", f"[bold]{document['action']}[/]")
+    return table

@@ -1,0 +1,322 @@
+"""One tree of errors. Each class says its code, its HTTP status, whether trying again can help, and what to do.
+
+The message of an instance says what happened in this case; it never holds a secret, a full URL or an image byte.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AssentError(Exception):
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    do: ClassVar[str] = "Look at the server's log for this time and report it."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.do)
+        self.detail = detail or self.do
+
+
+# Requests
+
+
+class BadRequest(AssentError):
+    code, status = "bad_request", 400
+    do = "Correct the request; the detail names the field."
+
+
+class Unauthorized(AssentError):
+    code, status = "unauthorized", 401
+    do = "Send `Authorization: Bearer <API key>`; `assent init` prints one."
+
+
+class Forbidden(AssentError):
+    code, status = "forbidden", 403
+    do = "Use an API key that holds the scope named in the detail."
+
+
+class NotFound(AssentError):
+    code, status = "not_found", 404
+    do = "Check the name; nothing is stored under it for this tenant."
+
+
+class MethodUnknown(AssentError):
+    code, status = "method_unknown", 405
+    do = "Use a method that the Allow header names."
+
+
+class SignatureInvalid(AssentError):
+    code, status = "signature_invalid", 401
+    do = "Sign the raw body with the source's secret, and keep the sender's clock within 5 minutes."
+
+
+class DeliveryConflict(AssentError):
+    code, status = "delivery_conflict", 409
+    do = "Use a new webhook-id for a new body; this id was seen with another one."
+
+
+class BodyTooLarge(AssentError):
+    code, status = "body_too_large", 413
+    do = "Send a smaller body."
+
+
+class HeadTooLarge(AssentError):
+    code, status = "head_too_large", 431
+    do = "Send at most 16 KiB of request line and headers, in at most 64 fields."
+
+
+class RequestTooSlow(AssentError):
+    code, status = "request_too_slow", 408
+    do = "Send the whole request within the time that the detail names."
+
+
+class RateLimited(AssentError):
+    code, status = "rate_limited", 429
+    do = "Wait as long as Retry-After says, then send fewer requests a second."
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__(f"too many requests; the next one is welcome in {wait_seconds} s")
+        self.wait_seconds = wait_seconds
+
+
+class MediaUnsupported(AssentError):
+    code, status = "media_unsupported", 415
+    do = "Send JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
+
+
+# Fetching a picture
+
+
+class FetchRefused(AssentError):
+    code, status = "fetch_refused", 422
+    do = "Serve the picture from a public address over http or https, or list the private host in ASSENT_ALLOW_PRIVATE."
+
+
+class FetchMissing(AssentError):
+    code, status = "fetch_missing", 422
+    do = "Check that the URL still serves the picture to anybody who asks."
+
+
+class FetchTooLarge(AssentError):
+    code, status = "fetch_too_large", 422
+    do = "Serve a rendition of at most 20 MB."
+
+
+class FetchFailed(AssentError):
+    code, status, retryable = "fetch_failed", 422, True
+    do = "The picture's server did not answer in time or failed; it is tried again before it goes to review."
+
+
+# Decoding
+
+
+class Undecodable(AssentError):
+    code, status = "undecodable", 422
+    do = "The file is no readable picture; a moderator has to look at it."
+
+
+class PictureTooLarge(AssentError):
+    code, status = "picture_too_large", 422
+    do = "Send at most 50 megapixels, 12,000 pixels a side, 100 megapixels over all frames looked at."
+
+
+class DecodersDisagree(AssentError):
+    code, status = "decoders_disagree", 422
+    do = "Programs show two pictures of this file; a moderator has to look at it, and the sender may save it anew."
+
+
+class DecoderDied(AssentError):
+    code, status = "decoder_died", 422
+    do = "The picture took the decoder beyond its memory or time; a moderator has to look at it."
+
+
+# Models, keys, stores
+
+
+class ModelMissing(AssentError):
+    code, status = "model_missing", 503
+    do = "Run `assent doctor`: it names the missing file and the command that brings it."
+
+
+class ModelUnknown(AssentError):
+    code, status = "model_unknown", 500
+    do = "Use a pack that `models/` describes."
+
+
+class KeyMissing(AssentError):
+    code, status = "key_missing", 503
+    do = "Run `assent init` on an empty database, or bring back the keystore that belongs to this one."
+
+
+class SealBroken(AssentError):
+    code, status = "seal_broken", 500
+    do = "A sealed row does not open with its key: it was altered, moved or belongs to another database."
+
+
+class RotationUnderWay(AssentError):
+    code, status, retryable = "rotation_under_way", 409, True
+    do = "Another process is rotating or exporting this tenant's keys; try again when it is done."
+
+
+class KeysOutdated(AssentError):
+    code, status = "keys_outdated", 409
+    do = "Bring the newest export of the keys: an older one holds keys that were destroyed since, or lacks newer ones."
+
+
+class BackupRefused(AssentError):
+    code, status = "backup_refused", 409
+    do = "Do what the detail says, then try again."
+
+
+class GalleryUnavailable(AssentError):
+    code, status, retryable = "gallery_unavailable", 503, True
+    do = "The in-memory gallery is not running; see `assent doctor`."
+
+
+class GalleryTooLarge(AssentError):
+    code, status = "gallery_too_large", 422
+    do = "More templates than the embedder's calibration supports; install a stronger pack or narrow the scope."
+
+
+class DatabaseUnavailable(AssentError):
+    code, status, retryable = "database_unavailable", 503, True
+    do = "Check ASSENT_DATABASE_URL, or the embedded server's log in the data folder; nothing was acknowledged."
+
+
+class StoreUnsafe(AssentError):
+    code, status = "store_unsafe", 500
+    do = "Move the data folder as the detail says."
+
+
+class NotInitialised(AssentError):
+    code, status = "not_initialised", 503
+    do = "Run `assent init` first."
+
+
+class AlreadyInitialised(AssentError):
+    code, status = "already_initialised", 409
+    do = "Choose another name; what exists was shown once, when it was made."
+
+
+# Policy, consent, enrolment
+
+
+class PolicyInvalid(AssentError):
+    code, status = "policy_invalid", 500
+    do = "Correct the policy file; without a valid policy nothing is decided."
+
+
+class ConsentMissing(AssentError):
+    code, status = "consent_missing", 409
+    do = "Record an active consent for purpose `face-match` first."
+
+
+class GuardianMissing(AssentError):
+    code, status = "guardian_missing", 422
+    do = "Say in `guardian` how a parent or guardian agreed; without it only adults can consent."
+
+
+class AnyoneUndeclared(AssentError):
+    code, status = "anyone_undeclared", 422
+    do = "Use scope `own` or `connections`; `anyone` needs the deployer's words in ASSENT_ANYONE_DECLARATION."
+
+
+class ConnectionsTooMany(AssentError):
+    code, status = "connections_too_many", 422
+    do = "Send at most 5,000 connections."
+
+
+class IdempotencyConflict(AssentError):
+    code, status = "idempotency_conflict", 409
+    do = "Use a new Idempotency-Key for a new request; this one came with another within the last 24 hours."
+
+
+class FaceNone(AssentError):
+    code, status = "face_none", 422
+    do = "Send a photo that shows the person's face."
+
+
+class FaceMany(AssentError):
+    code, status = "face_many", 422
+    do = "Send a photo with exactly one face."
+
+
+class FaceTooSmall(AssentError):
+    code, status = "face_too_small", 422
+    do = "Send a photo in which the face is at least 40 pixels wide."
+
+
+class FaceBlurred(AssentError):
+    code, status = "face_blurred", 422
+    do = "Send a sharp photo: hold still, and let more light fall on the face."
+
+
+class FaceTurned(AssentError):
+    code, status = "face_turned", 422
+    do = "Send a photo in which the person looks towards the camera, with the head upright."
+
+
+class FaceOther(AssentError):
+    code, status = "face_other", 422
+    do = "Send photos of the person themselves only; one of these resembles the others too little."
+
+
+class TemplatesFull(AssentError):
+    code, status = "templates_full", 409
+    do = "At most 10 templates a person are kept; what is stored already is used."
+
+
+# The person's own page
+
+
+class LinkGone(AssentError):
+    code, status = "link_gone", 410
+    do = "Ask the platform for a new link; this one was used, has expired or never was."
+
+
+class SessionOver(AssentError):
+    code, status = "session_over", 401
+    do = "Ask the platform for a new link; sessions last 30 minutes and end when everything is deleted."
+
+
+class FormStale(AssentError):
+    code, status = "form_stale", 403
+    do = "Send the form from the page itself."
+
+
+class NoticeChanged(AssentError):
+    code, status = "notice_changed", 409
+    do = "Read the notice again: it changed after the page was opened."
+
+
+class NoticeInvalid(AssentError):
+    code, status = "notice_invalid", 500
+    do = "Correct the file that ASSENT_NOTICE names; without it nobody can be told what they agree to."
+
+
+# Asking for a picture
+
+
+class PersonBusy(AssentError):
+    code, status, retryable = "person_busy", 503, True
+    do = "Somebody in this picture is changing their consent now; ask again in a few seconds."
+
+
+class PictureNotKept(NotFound):
+    code = "picture_not_kept"
+    do = "Copies are kept of pictures that go to review, and of all with ASSENT_KEEP_FOR_REDACTION=true."
+
+
+# Audit
+
+
+class AuditBroken(AssentError):
+    code, status = "audit_broken", 500
+    do = "The log does not match its checkpoint: keep both, and find out who changed the database."
+
+
+class WorkerLost(AssentError):
+    code, status = "worker_lost", 500
+    do = "The worker was lost several times on this event; a moderator has to look at it."

@@ -1,0 +1,161 @@
+"""Stage 5, match: whom a picture's faces are compared with, and who they are.
+
+The gallery proposes, the calibration decides; whether it still holds is checked when it is recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from assent.errors import GalleryTooLarge, GalleryUnavailable
+from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.memory import follow, prepare
+from assent.gallery.search import Candidates, circle_size, decide, search
+from assent.gallery.throttle import count, near
+from assent.perceive import Models
+from assent.settings import Settings
+from assent.store.embedded import in_memory
+from assent.store.pool import Conn, Pool
+from assent.telemetry import log
+from assent.values import Event, Match, Perception
+
+Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person
+WhoChose = Callable[[TenantKeys, str], Sequence[bytes]]  # an author → the people who said that they chose them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """This host's in-memory gallery, searched with one pack's embedder."""
+
+    pool: Pool
+    keystore: Keystore
+    models: Models
+    anyone: bool  # the deployer declared that searching all uploads is lawful here
+    chose: WhoChose
+    throttled: Throttled
+
+    def circle(self, tenant: str, event: Event) -> int:
+        """How many templates this event's faces may be compared with; 0 without an author.
+
+        Raises GalleryUnavailable before the gallery is filled, and where it is gone.
+        """
+        if event.author is None:
+            return 0
+        with self._connection() as conn:
+            return circle_size(conn, **self._circle(tenant, event))
+
+    def match(self, tenant: str, event: Event, seen: Perception) -> tuple[Match, ...]:
+        """Who was recognised, each at most once. Raises GalleryUnavailable.
+
+        Where the circle holds more templates than the calibration supports nobody is matched, and the log says so.
+        """
+        faces = [n for n, face in enumerate(seen.faces) if face.embedding is not None]
+        if not faces or event.author is None:
+            return ()
+        probes = np.stack([face.embedding for face in seen.faces if face.embedding is not None])
+        circle = self._circle(tenant, event)
+        with self._connection() as conn:
+            candidates = search(conn, **circle, probes=probes)
+        try:
+            matches = decide(candidates, self.models.calibration)
+        except GalleryTooLarge as error:
+            log.warning("nobody matched", code=error.code, searched=candidates.searched)
+            return ()
+        self._count(tenant, event.author, circle["author"], candidates, matches)
+        return tuple(replace(match, face=faces[match.face]) for match in matches)
+
+    def _count(
+        self, tenant: str, author: str, author_pid: bytes, candidates: Candidates, matches: Sequence[Match]
+    ) -> None:
+        if candidates.searched == 0:
+            return
+        found = near(candidates, matches, self.models.calibration.threshold(candidates.searched))
+        with self._connection() as conn:
+            throttled = count(conn, tenant, author_pid, found)
+        for pid in throttled:
+            self.throttled(self.keystore.tenant(tenant), author, pid)
+
+    def wait_for(self, tenant: str, pid: bytes, templates: int, seconds: float = 5.0) -> None:
+        """Returns once this host's gallery has that many templates of a person, or after `seconds`."""
+        deadline = time.monotonic() + seconds
+        circle: dict[str, Any] = {"model": self.models.embedder_id, "author": pid, "connections": [], "anyone": False}
+        with self._connection() as conn:
+            while circle_size(conn, tenant=tenant, **circle) < templates and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Returns once the gallery is filled. Raises GalleryUnavailable when that takes longer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self._connection() as conn:
+                    circle_size(conn, tenant="", model="", author=b"", connections=[], anyone=False)
+            except GalleryUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def _circle(self, tenant: str, event: Event) -> dict[str, Any]:
+        keys, author = self.keystore.tenant(tenant), event.author or ""
+        chose = {*self.chose(keys, author), *(pid_of(keys, ref) for ref in event.connections)}
+        return {
+            "tenant": tenant,
+            "model": self.models.embedder_id,
+            "author": pid_of(keys, author),
+            "connections": list(chose),
+            "anyone": self.anyone,
+        }
+
+    @contextmanager
+    def _connection(self) -> Iterator[Conn]:
+        try:
+            with self.pool.connection(timeout=5) as conn:
+                yield conn
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise GalleryUnavailable from error
+
+
+@contextmanager
+def open_gallery(
+    settings: Settings, url: str, keystore: Keystore, models: Models, chose: WhoChose, throttled: Throttled
+) -> Iterator[Gallery]:
+    """Runs or joins the host's gallery, and keeps it in step with the truth at `url` while the context lasts.
+
+    It is being filled meanwhile: who needs it ready asks `Gallery.circle` until it no longer raises.
+    Raises GalleryUnavailable where there is no room for it in memory.
+    """
+
+    def server() -> Any:
+        return in_memory(settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
+
+    stop = threading.Event()
+    with ExitStack() as stack:
+        gallery_url = stack.enter_context(server())
+        pool: Pool = ConnectionPool(
+            gallery_url,
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=8,
+            configure=prepare,
+            check=ConnectionPool.check_connection,
+            open=False,
+            name="gallery",
+        )
+        stack.enter_context(pool)
+        follower = threading.Thread(target=follow, args=(url, server, keystore, stop), name="gallery")
+        follower.start()
+        stack.callback(follower.join)
+        stack.callback(stop.set)
+        yield Gallery(pool, keystore, models, settings.anyone_declaration is not None, chose, throttled)

@@ -1,0 +1,304 @@
+"""The gallery in memory: the opened templates of active consents, and nothing else, kept in step with the truth.
+
+Every process that follows the truth reconciles the host's gallery; a lock in the gallery lets one write at a time, and
+each reads the truth only after it has that lock, so the last one to write is never the one that knows the least.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
+from threading import Event
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+import structlog
+from pgvector.psycopg import register_vector
+from psycopg import sql
+
+from assent.audit.broken import note_broken
+from assent.errors import AssentError, KeyMissing, NotInitialised, SealBroken
+from assent.gallery.keys import Keystore
+from assent.gallery.search import STRICTER, STRICTEST
+from assent.gallery.template import Half, SubjectKey, open_template
+from assent.store.pool import Conn, execute, fetch_one
+from assent.store.queries import load
+
+CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
+CHUNK = 2000  # missing templates asked for at a time
+READ_AHEAD = 250  # rows taken from a stream at a time: few, so that its sender goes on while they are opened
+FULL_SECONDS = 60.0  # everything is compared this often, whatever was heard
+MANY_CHANGES = 500  # from here on one full comparison is cheaper than one a person
+RETRY_SECONDS = (0.2, 10.0)  # first and longest pause after a database went away
+
+_log = structlog.get_logger(__name__)
+_STRICTNESS = {"stricter": STRICTER, "strictest": STRICTEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What one comparison changed; `broken` counts the templates that did not open and were left out."""
+
+    inserted: int = 0
+    deleted: int = 0
+    updated: int = 0
+    broken: int = 0
+    broken_of: frozenset[str] = field(default=frozenset(), compare=False)  # the tenants that they are of
+
+
+def connect_gallery(url: str) -> Conn:
+    """A prepared connection to the gallery in autocommit mode.
+
+    Raises psycopg.OperationalError when the server is not there.
+    """
+    conn: Conn = psycopg.connect(url, autocommit=True, connect_timeout=5)
+    try:
+        prepare(conn)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def prepare(conn: Conn) -> None:
+    """Makes the gallery's tables where they are missing, and teaches a connection in autocommit mode its types."""
+    statements = load("gallery_memory")
+    made = fetch_one(conn, statements["schema_made"])
+    if made is None or not made["made"]:  # else there is no need to wait for who writes
+        with conn.transaction():
+            conn.execute(statements["one_writer"])
+            conn.execute(statements["schema"])
+    conn.execute(statements["two_processes"])
+    register_vector(conn)
+
+
+def reconcile(
+    truth: Conn, gallery: Conn, keystore: Keystore, *, tenant: str | None = None, pid: bytes | None = None
+) -> Reconciled:
+    """Brings the gallery, in one transaction of it, to exactly the templates of active consents in the truth.
+
+    Both connections are in autocommit mode. With `tenant` and `pid` (32 bytes) only that person's rows are looked at;
+    without, all are, and afterwards the gallery counts as ready. A template is told apart by its id and version.
+    Raises KeyMissing when the keystore is gone or of another database; psycopg.Error when a database fails.
+    """
+    keystore.tenants()  # without a keystore nothing opens: that is no reason to call the gallery ready
+    only = {"tenant": tenant, "pid": pid}
+    statements = load("gallery_memory")
+    with gallery.transaction():
+        gallery.execute(statements["one_writer"])
+        with truth.transaction():
+            truth.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            instance = _instance(truth, keystore)
+            held = fetch_one(gallery, statements["holds_any"])
+            step = _compare if held is None or held["holds"] else _fill
+            done = step(truth, gallery, keystore, only)
+        if tenant is None:
+            execute(gallery, statements["others_gone"], instance=instance)
+            execute(gallery, statements["now_ready"], instance=instance)
+            execute(gallery, statements["purge_probes"])
+        if done.inserted > CHUNK:
+            gallery.execute("ANALYZE template")
+    return done
+
+
+def is_ready(gallery: Conn, instance: UUID) -> bool:
+    """Whether the gallery was filled from the truth with that id (table `instance`)."""
+    row = fetch_one(gallery, load("gallery_memory")["is_ready"], instance=instance)
+    return row is not None and bool(row["ready"])
+
+
+def _instance(truth: Conn, keystore: Keystore) -> UUID:
+    row = fetch_one(truth, load("gallery")["instance"])
+    if row is None:
+        raise NotInitialised
+    instance: UUID = row["id"]
+    if instance != keystore.database:
+        raise KeyMissing("the keystore belongs to another database")
+    return instance
+
+
+def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
+    """Takes everything into an empty gallery. One server sends and the other stores while this process opens."""
+    statements = load("gallery")
+    active = statements["active_templates"].format(sealed=statements["and_sealed"])
+    with truth.cursor() as reader:
+        stream = reader.stream(active, only | _STRICTNESS, binary=True, size=READ_AHEAD)
+        with closing(cast(Generator[tuple[Any, ...]], stream)) as rows:  # an error leaves the truth usable
+            inserted, broken = _insert(gallery, rows, keystore)
+    return Reconciled(inserted, broken=broken.total(), broken_of=frozenset(broken))
+
+
+def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
+    """Takes out of a gallery what should not be there, puts the rest right, and inserts what is missing."""
+    memory = load("gallery_memory")
+    gallery.execute(memory["wanted"])
+    if only["pid"] is None:
+        truth.execute(load("gallery")["join_all"])
+    _copy_wanted(truth, gallery, only)
+    deleted = execute(gallery, memory["delete_extra"], **only)
+    updated = execute(gallery, memory["update_changed"])
+    inserted, broken = 0, Counter[str]()
+    with gallery.cursor(name="missing") as missing:
+        missing.execute(memory["missing"], binary=True)
+        while chunk := missing.fetchmany(CHUNK):
+            more, more_broken = _insert(gallery, _with_sealed(truth, chunk), keystore)
+            inserted, broken = inserted + more, broken + more_broken
+    return Reconciled(inserted, deleted, updated, broken.total(), frozenset(broken))
+
+
+def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
+    """Takes what should be there, without embeddings, from one server to the other as it comes."""
+    active = load("gallery")["active_templates"].format(sealed=sql.SQL(""))
+    wanted = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(active)
+    with (
+        truth.cursor() as reader,
+        reader.copy(wanted, only | _STRICTNESS) as rows,
+        gallery.cursor() as writer,
+        writer.copy(load("gallery_memory")["copy_wanted"]) as copy,
+    ):
+        for row in rows:
+            copy.write(row)
+
+
+def _with_sealed(truth: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of `missing` with what is sealed, all of it there: the truth is still read as it was for `wanted`."""
+    with truth.cursor(binary=True) as reader:
+        named = {"tenants": [row[0] for row in chunk], "ids": [row[3] for row in chunk]}
+        sealed = reader.execute(load("gallery")["sealed_templates"], named).fetchall()
+    return ((*row, *rest) for row, rest in zip(chunk, sealed, strict=True))
+
+
+def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) -> tuple[int, Counter[str]]:
+    """Opens and inserts rows of `active_templates` with what is sealed; returns how many, and by tenant how many did
+    not open."""
+    inserted, broken = 0, Counter[str]()
+    with gallery.cursor() as cursor, cursor.copy(load("gallery_memory")["copy_opened"]) as copy:
+        copy.write(_COPY_BEGINS)
+        while some := list(islice(rows, READ_AHEAD)):
+            opened = list(_open_all(some, keystore, broken))
+            copy.write(_copy_rows(opened))
+            inserted += len(opened)
+        copy.write(_COPY_ENDS)
+    return inserted, broken
+
+
+def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[str]) -> Iterator[tuple[bytes, ...]]:
+    """The rows that open, as COPY takes them; counts the others by tenant. Consecutive rows of one person share the
+    opened key."""
+    held = set(keystore.tenants())
+    # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
+    keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in {row[0] for row in rows} & held}
+    subject: SubjectKey | None = None
+    for tenant, pid, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped in rows:
+        try:
+            if subject is None or (subject.tenant, subject.pid) != (tenant, pid):
+                subject = SubjectKey.unwrap(keys[tenant], pid, epoch, wrapped)
+            embedding = _halfvec(open_template(subject, id_, model, sealed))
+        except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
+            broken[tenant] += 1
+        else:
+            yield tenant.encode(), pid, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
+
+
+# PostgreSQL's format of COPY (FORMAT BINARY), written in pieces: several times as fast as a value at a time.
+_COPY_BEGINS, _COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_int2, _int4, _int8 = struct.Struct(">h").pack, struct.Struct(">i").pack, struct.Struct(">q").pack
+
+
+def _copy_rows(rows: Iterable[Sequence[bytes]]) -> bytes:
+    """Rows of values that are in their types' binary form already."""
+    pieces: list[bytes] = []
+    for row in rows:
+        pieces.append(_int2(len(row)))
+        for value in row:
+            pieces += _int4(len(value)), value
+    return b"".join(pieces)
+
+
+def _halfvec(vector: Half) -> bytes:
+    """pgvector's binary form: the dimension, an unused word, the values; big-endian."""
+    return _int2(vector.size) + _int2(0) + vector.byteswap().tobytes()
+
+
+# Following the truth
+
+
+def follow(truth_url: str, gallery: Callable[[], AbstractContextManager[str]], keystore: Keystore, stop: Event) -> None:
+    """Keeps the gallery in step until `stop` is set; made for a thread of its own.
+
+    `gallery` enters the in-memory server and yields its URL; it is entered again after every interruption, which
+    starts a server that died. The caller holds it too, or an interruption would stop it. Listening begins before the
+    first full comparison, so that no change falls between.
+    """
+    pause = RETRY_SECONDS[0]
+    while not stop.is_set():
+        try:
+            with (
+                gallery() as gallery_url,
+                psycopg.connect(truth_url, autocommit=True, connect_timeout=5) as listener,
+                psycopg.connect(truth_url, autocommit=True, connect_timeout=5) as truth,
+                connect_gallery(gallery_url) as memory,
+            ):
+                listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                _report(reconcile(truth, memory, keystore), "all", truth, keystore)
+                pause = RETRY_SECONDS[0]
+                while not stop.is_set():
+                    _follow_a_while(listener, truth, memory, keystore, stop)
+        except (psycopg.Error, AssentError) as error:
+            _log.warning("gallery.interrupted", error=type(error).__name__, again_in=pause)
+            stop.wait(pause)
+            pause = min(2 * pause, RETRY_SECONDS[1])
+
+
+def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Event) -> None:
+    """Follows the changes heard for FULL_SECONDS, then compares everything.
+
+    Looks once a second whether the gallery is still there; an error ends it if not.
+    """
+    until = time.monotonic() + FULL_SECONDS
+    while time.monotonic() < until:
+        heard = {notice.payload for notice in listener.notifies(timeout=1.0, stop_after=1)}
+        if stop.is_set():
+            return
+        people = [_person(payload) for payload in heard]
+        if len(people) > MANY_CHANGES or None in people or not is_ready(memory, keystore.database):
+            break
+        for tenant, pid in filter(None, people):
+            _report(reconcile(truth, memory, keystore, tenant=tenant, pid=pid), "one", truth, keystore)
+    _report(reconcile(truth, memory, keystore), "all", truth, keystore)
+
+
+def _person(payload: str) -> tuple[str, bytes] | None:
+    """Tenant and pid of a notification; None for one that the triggers did not send."""
+    tenant, _, pid = payload.partition(" ")
+    try:
+        return tenant, bytes.fromhex(pid)
+    except ValueError:
+        return None
+
+
+def _report(done: Reconciled, looked_at: str, truth: Conn, keystore: Keystore) -> None:
+    for tenant in done.broken_of:
+        try:
+            with truth.transaction():
+                truth.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")  # the tree is locked meanwhile
+                note_broken(truth, keystore.tenant(tenant), "template", datetime.now(UTC))
+        except AssentError as error:
+            _log.error("gallery.broken_not_noted", tenant=tenant, code=error.code)
+    if done != Reconciled():
+        log = _log.warning if done.broken else _log.info
+        log(
+            "gallery.reconciled",
+            looked_at=looked_at,
+            inserted=done.inserted,
+            deleted=done.deleted,
+            updated=done.updated,
+            broken=done.broken,
+        )

@@ -1,0 +1,58 @@
+"""Nobody feels their way to a face: how often one author's pictures may be held against one person.
+
+An author is told of a match and of nothing else, no score and no "nearly". What is left to a patient one is to post
+variants of a picture and see which are matched. So the gallery counts, for each author and person, and beyond a day's
+budget the person is in none of that author's circles for a day. The counts are the host's, in memory, and are gone with
+the gallery: each worker host, and each start of the gallery, brings a budget of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from assent.errors import GalleryUnavailable
+from assent.gallery.search import Candidates
+from assent.store.pool import Conn, execute, fetch
+from assent.store.queries import load
+from assent.values import Match
+
+# A face comes near a person from this much below the threshold. Strangers do so by chance: by the calibration's
+# quantiles 3 faces in 100 where one template is searched, 1 in 1,000 where fifty are.
+NEAR = 0.10
+# Faces a day that come near without being matched, of one author, one person. Who posts friends stays far below: by the
+# figures above it takes some 1,600 strangers' faces. Who feels for the edge of a match, and yes or no is all that an
+# author sees, misses every other time. Faces count, not pictures: a collage of a hundred variants is spent at once.
+MOST_NEAR = 50
+# Pictures a day in which the person was among the nearest of a face, near or not: for who tries from afar. Attacks that
+# see only yes or no need thousands of tries (Brendel et al., ICLR 2018: 10,000 and more).
+MOST_PICTURES = 500
+_Q = load("gallery_memory")
+
+
+def near(candidates: Candidates, matches: Sequence[Match], threshold: float) -> Mapping[bytes, int]:
+    """The people who were among the nearest of any face, each with how many faces came near and were not matched."""
+    matched = {(match.face, match.pid) for match in matches}
+    counts: dict[bytes, int] = {}
+    for face, found in enumerate(candidates.faces):
+        best = {one.pid: one.score for one in reversed(found)}  # a person's best stands last
+        for pid, score in best.items():
+            counts[pid] = counts.get(pid, 0) + (score >= threshold - NEAR and (face, pid) not in matched)
+    return counts
+
+
+def count(gallery: Conn, tenant: str, author: bytes, found: Mapping[bytes, int]) -> list[bytes]:
+    """Notes one more picture of the author (pid) and returns the people who now leave the author's circles for a day.
+
+    Raises GalleryUnavailable when the gallery is gone.
+    """
+    if not found:
+        return []
+    place = {"tenant": tenant, "author": author, "pids": list(found)}
+    try:
+        execute(gallery, _Q["count_near"], **place, near=list(found.values()))
+        rows = fetch(gallery, _Q["throttle"], **place, most_pictures=MOST_PICTURES, most_near=MOST_NEAR)
+    except psycopg.OperationalError as error:
+        raise GalleryUnavailable from error
+    return [row["pid"] for row in rows]

@@ -1,0 +1,51 @@
+"""Rejected webhooks are counted, and leave one audit leaf a minute: a flood of them must not fill the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+
+from assent.audit.log import append
+from assent.errors import DatabaseUnavailable
+from assent.gallery.keys import Keystore
+from assent.store.pool import Pool, fetch_one, transaction
+from assent.store.queries import load
+from assent.telemetry import REJECTED, log
+
+SECONDS = 60
+UNKNOWN = ""  # counts together what came for names that are no source's
+_SOURCES = 1_000  # distinct names kept between two leaves: what fails before its name is looked up may be made up
+
+
+class Rejects:
+    """Counts by source and code until they are written."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def count(self, source: str, code: str) -> None:
+        REJECTED.labels(code).inc()
+        if (source, code) in self._counts or len(self._counts) < _SOURCES:
+            self._counts[source, code] += 1
+
+    def write(self, pool: Pool, keystore: Keystore) -> None:
+        """One leaf for each known source that was sent something unacceptable since the last time."""
+        counts, self._counts = self._counts, Counter()
+        for source in sorted({source for source, _ in counts}):
+            said = {code: n for (name, code), n in counts.items() if name == source}
+            with transaction(pool) as conn:
+                row = fetch_one(conn, load("intake")["source"], source=source)
+                if row is not None:
+                    keys = keystore.tenant(row["tenant"])
+                    body = {"source": source, "rejected": said}
+                    append(conn, keys, "intake.rejected", body, [], datetime.now(UTC))
+
+    async def keep_writing(self, pool: Pool, keystore: Keystore) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(SECONDS)
+            try:
+                await asyncio.to_thread(self.write, pool, keystore)
+            except DatabaseUnavailable:
+                log.warning("rejected webhooks could not be noted: the database is away")

@@ -1,0 +1,277 @@
+"""Step 2 of the pipeline: a file's bytes become oriented RGB pixels. Pure; it runs inside the decode child.
+
+Only the eight formats below are opened, each by the one decoder that its first bytes name. What the header claims is
+checked before any pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import pi_heif
+from numpy.typing import NDArray
+from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - an import registers it
+
+from assent.errors import MediaUnsupported, PictureTooLarge, Undecodable
+from assent.values import Frame, Pixels
+
+MAX_PIXELS = 50_000_000
+MAX_SIDE = 12_000
+MAX_PIXELS_LOOKED_AT = 100_000_000
+OUTPUT_SIDE = 4_096
+
+# What a signature names: our word for the format, and Pillow's.
+_PILLOW = {
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WEBP",
+    "gif": "GIF",
+    "avif": "AVIF",
+    "heic": "HEIF",
+    "tiff": "TIFF",
+    "bmp": "BMP",
+}
+FORMATS = frozenset(_PILLOW)
+_PREFIXES = {
+    b"\xff\xd8\xff": "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF87a": "gif",
+    b"GIF89a": "gif",
+    b"II\x2a\x00": "tiff",
+    b"MM\x00\x2a": "tiff",
+    b"II\x2b\x00": "tiff",
+    b"MM\x00\x2b": "tiff",
+    b"BM": "bmp",
+}
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_BOTH_BRANDS = frozenset({b"mif1", b"msf1"})
+
+_ANIMATED = frozenset({"png", "webp", "gif", "avif", "tiff"})  # the others show one picture, whatever else they hold
+_ORIENTED_BY_DECODER = frozenset({"heic", "tiff"})
+_EXIF_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WHITE = (255, 255, 255)
+# What Pillow and its decoders raise on a broken file; anything else is a fault of ours and ends the child.
+_BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    struct.error,
+)
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # more threads would only raise the child's memory
+pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """The oriented size of the first frame looked at, how many frames the file holds, and those looked at, in order:
+    uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
+    """
+
+    format: str
+    width: int
+    height: int
+    frame_count: int
+    frames: tuple[Frame, ...]
+    orientation: int
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height before orientation."""
+        return (self.width, self.height) if self.orientation < 5 else (self.height, self.width)
+
+
+class _Gif(GifImagePlugin.GifImageFile):
+    """Pillow opens a GIF with a grey palette as mode L, and then draws later colour frames over it as if their palette
+    indices were greys. A grey palette is a palette like any other here.
+    """
+
+    def _is_palette_needed(self, p: bytes) -> bool:  # noqa: ARG002 - the answer is always the same
+        return True
+
+
+def sniff(data: bytes) -> str:
+    """The format that the first bytes name. Raises MediaUnsupported when it is none of the eight."""
+    for prefix, name in _PREFIXES.items():
+        if data.startswith(prefix):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[4:8] == b"ftyp":
+        return _sniff_brand(data)
+    raise MediaUnsupported("the file begins like none of the eight formats")
+
+
+def decode(data: bytes) -> Decoded:
+    """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
+
+    Of several frames the first, the middle and the last are looked at, as a viewer composes them; of JPEG, HEIC and
+    BMP the one that viewers show. ICC profiles are not applied. Bytes after the picture's end are ignored.
+    Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
+    are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
+    """
+    name = sniff(data)
+    with _broken_is_undecodable(name), _opened(data, name) as image:
+        count, looked_at = _gate(image, name)
+        frames, sizes = zip(*(_frame(image, name, index) for index in looked_at), strict=True)
+        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name))
+
+
+def turned_back(image: Image.Image, orientation: int) -> Image.Image:
+    """The image before an EXIF orientation was applied to it."""
+    back = {6: 8, 8: 6}.get(orientation, orientation)  # every other turn or flip undoes itself
+    return image.transpose(_TRANSPOSE[back]) if back in _TRANSPOSE else image
+
+
+def _sniff_brand(data: bytes) -> str:
+    size = int.from_bytes(data[:4])
+    major, compatible = data[8:12], data[16 : min(size, 256)]
+    brands = {compatible[i : i + 4] for i in range(0, len(compatible), 4)}
+    if major in _AVIF_BRANDS or (major in _BOTH_BRANDS and brands & _AVIF_BRANDS):
+        return "avif"
+    if major in _HEIC_BRANDS or major in _BOTH_BRANDS:
+        return "heic"
+    raise MediaUnsupported("an ISO media file that is neither AVIF nor HEIC")
+
+
+@contextmanager
+def _broken_is_undecodable(name: str) -> Iterator[None]:
+    """Library errors tell no more than their class: their text may quote the file."""
+    try:
+        yield
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureTooLarge from None
+    except _BROKEN as error:
+        raise Undecodable(f"the {name} file is broken or cut short ({type(error).__name__})") from None
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _Gif(BytesIO(data)) if name == "gif" else Image.open(BytesIO(data), formats=[_PILLOW[name]]) as image:
+            yield image
+
+
+# Sizes, before pixels
+
+
+def _gate(image: Image.Image, name: str) -> tuple[int, list[int]]:
+    """How many frames there are, and the indices of those to look at. Raises PictureTooLarge."""
+    _check_size(image.size)
+    if name not in _ANIMATED:
+        return 1, [image.tell()]
+    count = getattr(image, "n_frames", 1)
+    if name == "gif" and image.mode == "L" and count > 1:
+        raise Undecodable("an animated GIF whose first frame has no palette")
+    looked_at = sorted({0, count // 2, count - 1})
+    total = len(looked_at) * image.width * image.height
+    if name == "tiff":  # pages differ in size, the frames of an animation do not
+        total = sum(_page_pixels(image, index) for index in looked_at)
+    if total > MAX_PIXELS_LOOKED_AT:
+        raise PictureTooLarge(f"{len(looked_at)} frames of together {total} pixels")
+    return count, looked_at
+
+
+def _page_pixels(image: Image.Image, index: int) -> int:
+    image.seek(index)
+    _check_size(image.size)
+    return image.width * image.height
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise PictureTooLarge(f"{width} × {height} pixels")
+    if min(size) < 1:
+        raise Undecodable("a picture without pixels")
+
+
+def _orientation(image: Image.Image, name: str) -> int:
+    """EXIF's 1–8; 1 where the decoder has applied it, where there is none and where EXIF itself is broken."""
+    raw = image.info.get("exif")
+    if name in _ORIENTED_BY_DECODER or not isinstance(raw, bytes):
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(raw)
+        value = exif.get(_EXIF_ORIENTATION)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1
+
+
+# Pixels
+
+
+def _frame(image: Image.Image, name: str, index: int) -> tuple[Frame, tuple[int, int]]:
+    """One frame, and its oriented size before it was shrunk."""
+    image.seek(index)
+    claimed = image.size
+    if name == "jpeg" and max(claimed) > OUTPUT_SIDE:
+        image.draft(None, _fitting(claimed))
+    image.load()
+    size = claimed if name == "jpeg" else image.size  # a decoder may find another size than the header claimed
+    _check_size(size)
+    rgb = _to_rgb(image)
+    if max(rgb.size) > OUTPUT_SIDE:
+        rgb = rgb.resize(_fitting(rgb.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    orientation = _orientation(image, name)
+    if orientation in _TRANSPOSE:
+        rgb = rgb.transpose(_TRANSPOSE[orientation])
+    scale = min(1.0, max(rgb.size) / max(size))
+    return Frame(index, np.asarray(rgb), scale), size if orientation < 5 else (size[1], size[0])
+
+
+def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+    ratio = min(1.0, OUTPUT_SIDE / max(size))
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in {"I", "F"}:
+        return Image.fromarray(_by_range(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        canvas = Image.new("RGB", layer.size, _WHITE)
+        canvas.paste(layer, mask=layer)
+        return canvas
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _by_range(samples: NDArray[np.int32] | NDArray[np.float32]) -> Pixels:
+    """Grey samples without a declared range: 0–1 (floats), 0–255 or 0–65,535 when they fit, else lowest to highest."""
+    values = np.nan_to_num(samples.astype(np.float32), copy=False, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    tops = [255.0, 65_535.0] if samples.dtype.kind == "i" else [1.0, 255.0, 65_535.0]
+    top = next((top for top in tops if low >= 0 and high <= top), None)
+    if top is None:
+        values -= low
+        top = max(high - low, 1.0)
+    values *= 255.0 / top
+    return np.rint(values, out=values).astype(np.uint8)

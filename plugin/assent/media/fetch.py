@@ -1,0 +1,57 @@
+"""Step 1 of the pipeline: the picture's bytes from where the platform says they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from urllib.parse import quote, urljoin
+
+from assent import __version__
+from assent.errors import FetchFailed, FetchMissing, FetchRefused
+from assent.media.network import PRINTABLE, Limits, Response, request
+from assent.settings import AllowedHost
+
+FIRST_BYTE_S = 5.0
+TOTAL_S = 10.0
+MAX_BYTES = 20_000_000
+MAX_REDIRECTS = 3
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
+
+
+def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
+    """The body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
+
+    Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing (4xx but 429), FetchTooLarge,
+    and FetchFailed (no answer in time, DNS, connection, 429, 5xx), which alone is worth another try.
+    """
+    end = time.monotonic() + TOTAL_S
+    for _ in range(MAX_REDIRECTS + 1):
+        left = max(end - time.monotonic(), 0.0)
+        limits = Limits(min(FIRST_BYTE_S, left), left, MAX_BYTES)
+        response = request("GET", url, headers=_HEADERS, limits=limits, allow=allow)
+        if response.status not in _REDIRECTS:
+            return _body(response)
+        url = _next_url(url, response)
+    raise FetchRefused(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _next_url(url: str, response: Response) -> str:
+    location = response.headers.get("location")
+    if not location:
+        raise FetchFailed(f"status {response.status} without a Location")
+    try:
+        # urljoin drops tabs and line ends without a word; escaped, they stay visible to the next request's checks.
+        return urljoin(url, quote(location.encode("latin-1"), safe=PRINTABLE))
+    except ValueError:
+        raise FetchRefused("a redirect's Location cannot be parsed") from None
+
+
+def _body(response: Response) -> bytes:
+    status = response.status
+    if status == 200:
+        return response.body
+    if 400 <= status < 500 and status != 429:
+        raise FetchMissing(f"the picture's server answered {status}")
+    raise FetchFailed(f"the picture's server answered {status}")

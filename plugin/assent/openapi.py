@@ -1,0 +1,42 @@
+"""The OpenAPI document: FastAPI's, with the bodies that routes read by themselves and without what we never answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from assent.api import Problem
+from assent.intake.event import EventModel
+from assent.intake.router import ImageRequest
+from assent.subjects.rights import LinkRequest
+from assent.subjects.router import ConnectionsRequest, ConsentRequest
+
+_MODELS = (Problem, EventModel, ImageRequest, ConsentRequest, ConnectionsRequest, LinkRequest)
+
+
+class Documented(FastAPI):
+    """The application class whose document says every status that a route may answer."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Adds the models above; drops FastAPI's own 422, since a request that does not fit is a 400 here."""
+    _, ours = models_json_schema(
+        [(kind, "validation") for kind in _MODELS], ref_template="#/components/schemas/{model}"
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= ours["$defs"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            said = operation["responses"].get("422")
+            if said and "HTTPValidationError" in str(said):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return document

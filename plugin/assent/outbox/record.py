@@ -1,0 +1,266 @@
+"""Stage 7: decision, matches, review case, outgoing messages and audit leaf, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Json, Jsonb
+
+from assent.audit.log import Part, append
+from assent.errors import AssentError
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import SubjectKey, seal, seal_match, unseal
+from assent.outbox import document
+from assent.pipeline import Failed, Looked
+from assent.policy.decide import waits
+from assent.store.pool import Conn, execute, fetch, fetch_one
+from assent.store.queries import load
+from assent.store.queue import enqueue_delivery
+from assent.subjects.locks import share
+from assent.subjects.refusals import is_refused, refusals
+from assent.values import Action, Event, Match, MediaRef, PolicyRef
+
+Kind = Literal["tag.published", "tag.retracted"]
+_Q = load("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which picture of which event."""
+
+    tenant: str
+    event_id: UUID
+    n: int
+    event: Event
+    media: MediaRef
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "media": self.media.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A copy of a picture (JPEG) that is kept, sealed, for so many days."""
+
+    jpeg: bytes = field(repr=False)
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    match: Match
+    subject: SubjectKey
+    suggested: bool  # the person is asked first
+
+
+def is_recorded(conn: Conn, place: Place) -> bool:
+    """Whether this picture of this event was decided already: a job may run twice."""
+    return fetch_one(conn, _Q["decided"], tenant=place.tenant, event=place.event_id, n=place.n) is not None
+
+
+def record(
+    conn: Conn, keys: TenantKeys, place: Place, outcome: Looked | Failed, policy: PolicyRef, kept: Kept | None = None
+) -> None:
+    """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
+    for an event that another worker ended meanwhile.
+
+    A picture's newest decision replaces the one before: its matches go, its unsent messages are superseded. An event
+    older than the newest decided one (its `revision`) is only noted in the log. Matches whose consent is no longer
+    active, whose template changed or which the person refused before are dropped; the people stay locked until the
+    commit. A match that waits for its person's yes is suggested to the endpoints of audience `person`. `kept` is the
+    copy from which faces can be blurred later; without one an older copy goes.
+    """
+    if not _hold(conn, place) or is_recorded(conn, place):
+        return
+    newest = fetch_one(conn, _Q["newest"], **place.key)
+    if newest and place.event.revision < newest["event_revision"]:
+        _log_superseded(conn, keys, place)
+        return
+    revision = newest["revision"] + 1 if newest else 1
+    confirmed = _confirm(conn, keys, place, outcome) if isinstance(outcome, Looked) else ()
+    execute(conn, _Q["drop_matches"], **place.key)
+    execute(conn, _Q["supersede"], **place.key)
+    execute(conn, _Q["close_cases"], **place.key)
+    _keep(conn, keys, place, kept)
+    parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
+    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged")
+    if any(one.suggested for one in confirmed):
+        _send(conn, place.key, revision, "tag.suggested", "person")
+    _decision(conn, keys, place, revision, outcome, policy, parts)
+
+
+def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
+    """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
+    copy."""
+    if not _hold(conn, place):
+        return
+    execute(conn, _Q["drop_matches"], **place.key)
+    execute(conn, _Q["supersede"], **place.key)
+    execute(conn, _Q["close_cases"], **place.key)
+    execute(conn, _Q["drop_kept"], **place.key)
+    if execute(conn, _Q["forget_media"], **place.key):
+        payload = {"event": str(place.event_id), "media": place.media.id}
+        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+
+
+def revise(conn: Conn, keys: TenantKeys, media_id: str, kind: Kind) -> None:
+    """A picture's matches changed: its decision becomes the next revision in place, and is sent anew to every endpoint
+    of the platform, as `kind` to those that may have had it, as `media.tagged` to the others. One leaf.
+
+    Takes the picture's lock. Nothing happens where there is no decision on it.
+    """
+    place = {"tenant": keys.tenant, "media": media_id}
+    execute(conn, _Q["lock_media"], **place)
+    row = fetch_one(conn, _Q["revise"], **place)
+    if row is None:
+        return
+    revision = row["revision"]
+    execute(conn, _Q["revise_matches"], **place, revision=revision)
+    execute(conn, _Q["revise_cases"], **place, revision=revision)
+    execute(conn, _Q["supersede_said"], **place)
+    _send(conn, place, revision, kind)
+    payload = {"event": str(row["event_id"]), "media": media_id, "revision": revision, "decided": row["leaf"]}
+    leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
+    execute(conn, _Q["set_leaf"], **place, revision=revision, leaf=leaf.seq)
+
+
+def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
+    """The kept copy of a picture (JPEG), or None where there is none any more."""
+    row = fetch_one(conn, _Q["kept"], tenant=keys.tenant, media=media_id)
+    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, media_id) if row else None
+
+
+def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
+    """An event whose row was altered: which pictures it spoke of is lost, that it came is not."""
+    case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
+    execute(conn, _Q["open_case"], **case)
+    append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
+
+
+def announce(conn: Conn, payload: str) -> None:
+    """Wakes whoever waits for this event's decision, at the commit."""
+    execute(conn, _Q["announce"], payload=payload)
+
+
+def _hold(conn: Conn, place: Place) -> bool:
+    """Locks the event and its picture; False when the event is over.
+
+    A worker that was stopped past its lease comes back here after another one ended the event. By then the picture may
+    have been decided anew or deleted: what it looked at long ago must change neither.
+    """
+    if fetch_one(conn, _Q["hold_event"], tenant=place.tenant, event=place.event_id) is None:
+        return False
+    execute(conn, _Q["lock_media"], **place.key)
+    return True
+
+
+def _confirm(conn: Conn, keys: TenantKeys, place: Place, looked: Looked) -> tuple[_Confirmed, ...]:
+    matches = looked.matches
+    if not matches:
+        return ()
+    share(conn, keys.tenant, [match.pid for match in matches])
+    rows = fetch(conn, _Q["confirm"], tenant=keys.tenant, templates=[match.template for match in matches])
+    active = {(row["template"], row["version"], row["pid"]): row for row in rows}
+    author = pid_of(keys, place.event.author or "")
+    confirmed = []
+    for match in matches:
+        row = active.get((match.template, match.version, match.pid))
+        if row is None:
+            continue
+        subject = SubjectKey.unwrap(keys, match.pid, row["epoch"], row["wrapped"])
+        box = looked.seen.faces[match.face].box
+        if not is_refused(refusals(conn, subject), place.media.id, looked.picture.sha256, box):
+            suggested = waits(looked.verdict.approval, match.pid == author)
+            confirmed.append(_Confirmed(match, subject, suggested))
+    return tuple(confirmed)
+
+
+def _store_match(conn: Conn, keys: TenantKeys, place: Place, revision: int, one: _Confirmed) -> Part:
+    match, subject, said = one.match, one.subject, {"band": one.match.band}
+    state = "suggested" if one.suggested else "published"
+    row = seal_match(keys, subject, place.media.id, match.face, said)
+    execute(conn, _Q["insert_match"], **place.key, face=match.face, revision=revision, state=state, **row._asdict())
+    payload = {"event": str(place.event_id), "media": place.media.id, "face": match.face, "state": state, **said}
+    return Part(payload, subject.pid, subject.key)
+
+
+def _keep(conn: Conn, keys: TenantKeys, place: Place, kept: Kept | None) -> None:
+    if kept is None:
+        execute(conn, _Q["drop_kept"], **place.key)
+        return
+    sealed = seal(keys.seal_key, kept.jpeg, "kept", keys.tenant, place.media.id)
+    execute(conn, _Q["keep_picture"], **place.key, sealed=sealed, days=kept.days)
+
+
+def _send(
+    conn: Conn,
+    place: Mapping[str, Any],
+    revision: int,
+    kind: str,
+    audience: Literal["platform", "person"] = "platform",
+) -> None:
+    for endpoint in fetch(conn, _Q["endpoints"], **place, audience=audience, kind=kind):
+        message = uuid4()
+        first = kind in ("tag.published", "tag.retracted") and not endpoint["told"]
+        said = {"type": "media.tagged" if first else kind, "revision": revision}
+        execute(conn, _Q["insert_message"], **place, **said, id=message, endpoint=endpoint["name"])
+        enqueue_delivery(conn, place["tenant"], endpoint["name"], message)
+
+
+def _decision(
+    conn: Conn,
+    keys: TenantKeys,
+    place: Place,
+    revision: int,
+    outcome: Looked | Failed,
+    policy: PolicyRef,
+    parts: Sequence[Part],
+) -> None:
+    at = datetime.now(UTC)
+    if isinstance(outcome, Looked):
+        said = document.looked_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
+        perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
+    else:
+        said = document.failed_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
+        perceptions, models = {}, []
+    if said["action"] == Action.review.name:
+        reason = said["rules"][0]["id"] if isinstance(outcome, Looked) else outcome.error.code
+        execute(conn, _Q["open_case"], **place.key, revision=revision, reason=reason)
+    payload = {
+        "event": str(place.event_id),
+        "media": place.media.id,
+        "sha256": said["media"]["sha256"],
+        "revision": revision,
+        "action": said["action"],
+        "tags": sorted({tag["name"] for tag in said["tags"]}),
+        "faces": len(said["faces"]),
+        "rules": [rule["id"] for rule in said["rules"]],
+    }
+    body = {"policy": policy.sha256, "models": models}
+    # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
+    leaf = append(conn, keys, "media.decided", body, [Part(payload), *parts], at)
+    execute(
+        conn,
+        _Q["insert_decision"],
+        **place.key,
+        revision=revision,
+        event=place.event_id,
+        n=place.n,
+        event_revision=place.event.revision,
+        action=said["action"],
+        document=Json(said),
+        perceptions=Jsonb(perceptions),
+        leaf=leaf.seq,
+        at=at,
+    )
+
+
+def _log_superseded(conn: Conn, keys: TenantKeys, place: Place) -> None:
+    payload = {"event": str(place.event_id), "media": place.media.id, "event_revision": place.event.revision}
+    append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))

@@ -1,0 +1,81 @@
+"""One picture's way through the house, stage by stage. Start reading here.
+
+    1 fetch → 2 decode → 3 fingerprint → 4 perceive → 5 match → 6 decide → 7 record
+
+Stages 1 to 6 turn values into values; `look` runs them and stores nothing. Stage 7 is `outbox.record.record`, which the
+worker runs in one transaction and `assent tag` leaves out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assent.errors import AssentError, NotFound
+from assent.media.fetch import fetch
+from assent.media.sandbox import Decoder
+from assent.policy.decide import decide
+from assent.policy.load import Policy
+from assent.settings import AllowedHost
+from assent.values import Event, Match, MediaRef, Perception, Picture, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the stages need from outside."""
+
+    decoder: Decoder
+    perceive: Callable[[Picture, bool], Perception]  # the second argument: whether faces are to be compared
+    circle: Callable[[str, Event], int]  # tenant, event → how many templates its faces may be compared with
+    match: Callable[[str, Event, Perception], tuple[Match, ...]]
+    policy: Policy
+    allow: Sequence[AllowedHost] = ()
+    alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """A picture that went through stages 1 to 6."""
+
+    picture: Picture
+    seen: Perception
+    matches: tuple[Match, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A picture that could not be looked at: never "clean", always a matter for review."""
+
+    error: AssentError
+
+
+def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked:
+    """Stages 1 to 6 for one picture of a tenant's event; `upload` is its file where the bytes came with the request.
+
+    Raises the errors of its stages; those that are `retryable` may go away by themselves.
+    """
+    data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
+    picture = tools.decoder.decode(data)  # 2 decode; 3 fingerprint: the file's sha256 comes with it
+    comparable = event.author is not None and tools.circle(tenant, event) > 0
+    seen = tools.perceive(picture, comparable)  # 4 perceive
+    matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
+    verdict = decide(tools.policy, event, picture, seen, len(matches))  # 6 decide
+    return Looked(picture, seen, matches, verdict)
+
+
+def nobody(_tenant: str, _event: Event) -> int:
+    """The circle of an installation that compares no faces."""
+    return 0
+
+
+def no_match(_tenant: str, _event: Event, _seen: Perception) -> tuple[Match, ...]:
+    """Stage 5 of an installation that compares no faces."""
+    return ()
+
+
+def _fetch(tools: Tools, media: MediaRef) -> bytes:
+    if media.url is None:
+        raise NotFound("the picture that came with this request is no longer stored")
+    return fetch(media.url, tools.allow)

@@ -1,0 +1,84 @@
+"""Settings, read once at start from `ASSENT_…` variables; secrets may come from files."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class AllowedHost(NamedTuple):
+    """A private media host that may be fetched from: exact host name, port, and where it must resolve to."""
+
+    host: str
+    port: int
+    network: IPv4Network | IPv6Network
+
+    @classmethod
+    def parse(cls, text: str) -> AllowedHost:
+        """From `host:port@cidr`, for example `media.internal:443@10.1.0.0/16`. Raises ValueError otherwise."""
+        place, at, cidr = text.strip().partition("@")
+        host, colon, port = place.rpartition(":")
+        if not (host and at and colon):
+            raise ValueError(f"{text!r} is not host:port@cidr")
+        return cls(host.strip("[]").lower(), int(port), ip_network(cidr))
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/assent` for root, else the XDG data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/assent")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "assent"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="ASSENT_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="Keys, converted models, embedded database.")
+    database_url: SecretStr | None = Field(None, description="An existing PostgreSQL ≥ 15; embedded when unset.")
+    root_key: SecretStr | None = Field(None, description="Base64 of 32 bytes; else the file below.")
+    root_key_file: Path | None = Field(None, description="Default: keys/root.key in the data folder.")
+    policy: Path | None = Field(None, description="Policy file; default: the shipped default.yaml.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8400, ge=1, le=65535, description="Port the API listens on.")
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="Port on which a worker shows its metrics.")
+    threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of each model session.")
+    allow_private: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
+        (), description="Comma-separated host:port@cidr that may be fetched from or delivered to despite being private."
+    )
+    lease_seconds: int = Field(30, ge=1, description="A worker silent for this long loses its jobs.")
+    gallery_dir: Path = Field(Path("/dev/shm"), description="A tmpfs for the in-memory gallery.")  # noqa: S108 - memory
+    unsafe_gallery_on_disk: bool = Field(False, description="Accept a gallery folder that is not in memory.")
+    anyone_declaration: str | None = Field(
+        None, description="The deployer's own words that searching all uploads for scope `anyone` is lawful here."
+    )
+    notice: Path | None = Field(None, description="Text file that people read on their page before they agree.")
+    media_page: str | None = Field(
+        None, pattern=r"^https?://[^{}]*\{media\}[^{}]*$", description="The platform's page of a picture, with {media}."
+    )
+    keep_for_redaction: bool = Field(
+        False, description="Keep a sealed copy of every picture, so that GET …/redacted has something to show."
+    )
+    keep_days: int = Field(30, ge=1, description="Kept copies, also those of pictures in review, go after this.")
+    event_retention_days: int = Field(30, ge=1, description="Sealed event bodies are removed after this.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level logged.")
+
+    @field_validator("allow_private", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(AllowedHost.parse(part) for part in value.split(",") if part.strip())
+        return value
+
+    @cached_property
+    def keys_dir(self) -> Path:
+        return self.data_dir / "keys"
+
+    @cached_property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"

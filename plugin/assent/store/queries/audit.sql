@@ -1,0 +1,67 @@
+-- name: create_tree
+INSERT INTO audit_tree (tenant) VALUES (%(tenant)s);
+
+-- name: lock_tree
+SELECT FROM audit_tree WHERE tenant = %(tenant)s FOR UPDATE;
+
+-- name: peaks
+-- The tree's size and its complete subtrees, the largest first (one row without a level for the empty tree): one
+-- statement sees one state. Not to be joined with lock_tree: a statement that waits for the lock keeps the snapshot
+-- from before, without the nodes of the append that it waited for.
+-- The hash comes by a subquery because the planner was seen to hash-join the whole log with the 63 levels.
+SELECT t.size, s.level,
+       (SELECT n.hash FROM audit_node n
+        WHERE n.tenant = t.tenant AND n.level = s.level::smallint AND n.n = (t.size >> s.level) - 1) AS hash
+FROM audit_tree t
+LEFT JOIN generate_series(0, 62) AS s (level) ON (t.size >> s.level) & 1 = 1
+WHERE t.tenant = %(tenant)s
+ORDER BY s.level DESC;
+
+-- name: insert_leaf
+WITH grown AS (
+    UPDATE audit_tree SET size = size + 1
+    WHERE tenant = %(tenant)s AND size = %(seq)s
+    RETURNING size
+), nodes AS (
+    INSERT INTO audit_node (tenant, level, n, hash)
+    SELECT %(tenant)s, * FROM unnest(%(levels)s::smallint[], %(ns)s::bigint[], %(hashes)s::bytea[])
+), payloads AS (
+    INSERT INTO audit_payload (tenant, seq, part, epoch, locator, sealed)
+    SELECT %(tenant)s, %(seq)s, part - 1, epoch, locator, sealed
+    FROM unnest(%(epochs)s::integer[], %(locators)s::bytea[], %(sealed)s::bytea[])
+        WITH ORDINALITY AS p (epoch, locator, sealed, part)
+)
+INSERT INTO audit_leaf (tenant, seq, leaf)
+SELECT %(tenant)s, grown.size - 1, %(leaf)s FROM grown;
+
+-- name: nodes
+SELECT w.level, w.n,
+       (SELECT n.hash FROM audit_node n WHERE n.tenant = %(tenant)s AND n.level = w.level AND n.n = w.n) AS hash
+FROM unnest(%(levels)s::smallint[], %(ns)s::bigint[]) AS w (level, n);
+
+-- name: leaf
+SELECT leaf FROM audit_leaf WHERE tenant = %(tenant)s AND seq = %(seq)s;
+
+-- name: leaves
+SELECT seq, leaf FROM audit_leaf
+WHERE tenant = %(tenant)s AND seq >= %(start)s AND seq < %(stop)s
+ORDER BY seq;
+
+-- name: completed_nodes
+-- The nodes that the leaves [start, stop) completed; OFFSET 0 keeps it one index scan a level.
+SELECT found.level, found.n, found.hash
+FROM generate_series(0, 62) AS s (level)
+CROSS JOIN LATERAL (
+    SELECT level, n, hash FROM audit_node
+    WHERE tenant = %(tenant)s AND level = s.level::smallint
+      AND n >= (%(start)s::bigint >> s.level) AND n < (%(stop)s::bigint >> s.level)
+    OFFSET 0
+) AS found;
+
+-- name: surplus
+-- Rows that no append made: beyond the tree's size, or of no level that a tree has.
+SELECT (SELECT count(*) FROM audit_leaf l WHERE l.tenant = t.tenant AND (l.seq < 0 OR l.seq >= t.size)) AS leaves,
+       (SELECT count(*) FROM audit_node n WHERE n.tenant = t.tenant
+            AND (n.n < 0 OR n.level NOT BETWEEN 0 AND 62 OR n.n >= t.size >> n.level::integer)) AS nodes
+FROM audit_tree t
+WHERE t.tenant = %(tenant)s;

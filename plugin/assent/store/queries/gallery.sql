@@ -1,0 +1,29 @@
+-- name: instance
+SELECT id FROM instance;
+
+-- name: active_templates
+-- What is not needed here is in the form that COPY takes.
+SELECT t.tenant, t.pid, t.model, t.id, int4send(t.version), textsend(c.scope), timestamptz_send(c.expires_at),
+    float4send(least(s.refusals * %(stricter)s, %(strictest)s)::real){sealed}
+FROM template t
+JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
+JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
+JOIN subject s ON s.tenant = t.tenant AND s.pid = t.pid
+WHERE c.purpose = 'face-match' AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
+    AND (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
+    AND (%(pid)s::bytea IS NULL OR t.pid = %(pid)s)
+
+-- name: join_all
+-- The planner takes the columns of a key for independent, expects one row and would look each person up by itself.
+-- (A first fill is read while it is opened, and there it is faster that the first row comes at once.)
+SET LOCAL enable_nestloop = off;
+
+-- name: and_sealed
+, t.sealed, k.epoch, k.wrapped
+
+-- name: sealed_templates
+SELECT t.sealed, k.epoch, k.wrapped
+FROM unnest(%(tenants)s::text[], %(ids)s::uuid[]) WITH ORDINALITY AS wanted (tenant, id, n)
+JOIN template t USING (tenant, id)
+JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
+ORDER BY wanted.n;

@@ -1,0 +1,175 @@
+-- name: schema_made
+SELECT to_regclass('template') IS NOT NULL AS made;
+
+-- name: schema
+CREATE EXTENSION IF NOT EXISTS vector;
+-- Whose templates these are, once all of them are in; unlogged too, so that a crash takes both.
+CREATE UNLOGGED TABLE IF NOT EXISTS ready (
+    instance uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNLOGGED TABLE IF NOT EXISTS template (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    model text NOT NULL,
+    template_id uuid NOT NULL,
+    version integer NOT NULL,
+    scope text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    strictness real NOT NULL, -- added to the threshold, for what the person refused
+    embedding halfvec STORAGE PLAIN NOT NULL
+);
+CREATE INDEX IF NOT EXISTS template_subject ON template (tenant, pid);
+-- How often an author's pictures were held against a person, so that nobody can feel their way to a face.
+CREATE UNLOGGED TABLE IF NOT EXISTS probe (
+    tenant text NOT NULL,
+    author bytea NOT NULL,
+    pid bytea NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    pictures integer NOT NULL, -- since then, in which the person was among the nearest of a face
+    near integer NOT NULL, -- since then, faces that came near the person and were not matched
+    until timestamptz, -- the person is in none of the author's circles before
+    PRIMARY KEY (tenant, author, pid)
+);
+-- Who may be found in an author's picture; nobody else is ever compared. SQL and STABLE, so that it is planned inline.
+CREATE OR REPLACE FUNCTION circle(in_tenant text, with_model text, author bytea, connections bytea[], anyone boolean)
+RETURNS SETOF template STABLE PARALLEL SAFE LANGUAGE sql AS $$
+    SELECT * FROM template
+    WHERE tenant = in_tenant AND model = with_model AND expires_at > now() AND (
+        pid = author
+        OR (pid = ANY (connections) AND scope IN ('connections', 'anyone'))
+        OR (anyone AND scope = 'anyone')
+    ) AND pid <> ALL (ARRAY(
+        SELECT probe.pid FROM probe
+        WHERE probe.tenant = in_tenant AND probe.author = circle.author AND probe.until > now()
+    ))
+$$;
+
+-- name: wanted
+CREATE TEMPORARY TABLE IF NOT EXISTS wanted (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    model text NOT NULL,
+    template_id uuid NOT NULL,
+    version integer NOT NULL,
+    scope text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    strictness real NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- name: copy_wanted
+COPY wanted FROM STDIN (FORMAT BINARY)
+
+-- name: holds_any
+SELECT EXISTS (SELECT FROM template) AS holds;
+
+-- name: two_processes
+-- A search of everybody is shared with a second process as soon as it is worth its start.
+SELECT set_config('max_parallel_workers_per_gather', '1', false), set_config('parallel_setup_cost', '10', false),
+    set_config('parallel_tuple_cost', '0', false);
+
+-- name: one_writer
+SELECT pg_advisory_xact_lock(hashtext('assent gallery'));
+
+-- name: delete_extra
+DELETE FROM template t
+WHERE (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
+    AND (%(pid)s::bytea IS NULL OR t.pid = %(pid)s)
+    AND NOT EXISTS (
+        SELECT FROM wanted w
+        WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
+            AND w.version = t.version AND w.model = t.model
+    );
+
+-- name: update_changed
+UPDATE template t SET scope = w.scope, expires_at = w.expires_at, strictness = w.strictness
+FROM wanted w
+WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
+    AND (w.scope, w.expires_at, w.strictness) IS DISTINCT FROM (t.scope, t.expires_at, t.strictness);
+
+-- name: missing
+-- As `active_templates` has them, in the order of the people, so that a person's key is opened once.
+SELECT w.tenant, w.pid, w.model, w.template_id, int4send(w.version), textsend(w.scope), timestamptz_send(w.expires_at),
+    float4send(w.strictness)
+FROM wanted w
+WHERE NOT EXISTS (
+    SELECT FROM template t WHERE t.tenant = w.tenant AND t.pid = w.pid AND t.template_id = w.template_id
+)
+ORDER BY w.tenant, w.pid, w.template_id;
+
+-- name: copy_opened
+COPY template (tenant, pid, model, template_id, version, scope, expires_at, strictness, embedding)
+FROM STDIN (FORMAT BINARY)
+
+-- name: others_gone
+DELETE FROM ready WHERE instance <> %(instance)s;
+
+-- name: now_ready
+INSERT INTO ready (instance) VALUES (%(instance)s) ON CONFLICT (instance) DO UPDATE SET at = now();
+
+-- name: is_ready
+SELECT EXISTS (SELECT FROM ready WHERE instance = %(instance)s) AS ready;
+
+-- name: circle_size
+SELECT count(*) AS size, EXISTS (SELECT FROM ready) AS ready
+FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s);
+
+-- name: search_everybody
+-- One branch of it for each face; each scans the table, in parallel where it is large, instead of copying it first.
+SELECT
+    probe.n - 1 AS face, near.pid, near.template_id, near.version, near.strictness, near.score,
+    (SELECT count(*) FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)) AS searched,
+    EXISTS (SELECT FROM ready) AS ready
+FROM generate_series(1, %(count)s) AS probe (n)
+LEFT JOIN ({faces}) AS near ON near.face = probe.n - 1
+ORDER BY probe.n, near.score DESC;
+
+-- name: near_face
+(
+    SELECT {face} AS face, pid, template_id, version, strictness, 1 - (embedding <=> {probe}) AS score
+    FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)
+    ORDER BY embedding <=> {probe}
+    LIMIT %(nearest)s
+)
+
+-- name: search
+WITH allowed AS MATERIALIZED (
+    SELECT pid, template_id, version, strictness, embedding
+    FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s)
+)
+SELECT
+    probe.n - 1 AS face, near.pid, near.template_id, near.version, near.strictness, near.score,
+    (SELECT count(*) FROM allowed) AS searched,
+    EXISTS (SELECT FROM ready) AS ready
+FROM unnest(%(probes)s::halfvec[]) WITH ORDINALITY AS probe (embedding, n)
+LEFT JOIN LATERAL (
+    SELECT pid, template_id, version, strictness, 1 - (allowed.embedding <=> probe.embedding) AS score
+    FROM allowed
+    ORDER BY allowed.embedding <=> probe.embedding
+    LIMIT %(nearest)s
+) AS near ON true
+ORDER BY probe.n, near.score DESC;
+
+-- name: count_near
+-- One more picture for each of these people; what is older than a day, or was answered for, no longer counts.
+INSERT INTO probe AS p (tenant, author, pid, pictures, near)
+SELECT %(tenant)s, %(author)s, n.pid, 1, n.near
+FROM unnest(%(pids)s::bytea[], %(near)s::integer[]) AS n (pid, near)
+ORDER BY n.pid
+ON CONFLICT (tenant, author, pid) DO UPDATE SET (since, pictures, near, until) = (
+    SELECT
+        CASE WHEN o.over THEN now() ELSE p.since END,
+        CASE WHEN o.over THEN 0 ELSE p.pictures END + 1,
+        CASE WHEN o.over THEN 0 ELSE p.near END + EXCLUDED.near,
+        CASE WHEN o.over THEN NULL ELSE p.until END
+    FROM (SELECT p.until <= now() OR (p.until IS NULL AND p.since < now() - interval '1 day') AS over) AS o
+);
+
+-- name: throttle
+UPDATE probe SET until = now() + interval '1 day'
+WHERE tenant = %(tenant)s AND author = %(author)s AND pid = ANY (%(pids)s) AND until IS NULL
+    AND (pictures >= %(most_pictures)s OR near >= %(most_near)s)
+RETURNING pid;
+
+-- name: purge_probes
+DELETE FROM probe WHERE coalesce(until, since + interval '1 day') <= now();

@@ -1,0 +1,14 @@
+-- name: insert
+INSERT INTO person_link (tenant, sha256, kind, pid, sealed, expires_at)
+VALUES (%(tenant)s, %(sha256)s, %(kind)s, %(pid)s, %(sealed)s, %(expires_at)s);
+
+-- name: live
+SELECT tenant, pid, sealed, expires_at FROM person_link
+WHERE sha256 = %(sha256)s AND kind = %(kind)s AND spent_at IS NULL AND expires_at > now();
+
+-- name: spend
+UPDATE person_link SET spent_at = now()
+WHERE tenant = %(tenant)s AND sha256 = %(sha256)s AND spent_at IS NULL AND expires_at > now();
+
+-- name: purge
+DELETE FROM person_link WHERE expires_at < now();

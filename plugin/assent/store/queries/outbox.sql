@@ -1,0 +1,98 @@
+-- name: message
+SELECT o.tenant, o.id, o.endpoint, o.type, o.media_id, o.revision, o.state, o.attempts, o.next_at, o.created_at,
+       o.last_error, e.url, e.disabled_at, e.failures, e.rests_until
+FROM outbox o
+LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
+WHERE o.tenant = %(tenant)s AND o.id = %(id)s;
+
+-- name: claim
+-- Takes the row for one attempt, unless somebody was faster: its next_at or state is then no longer what was read.
+UPDATE outbox SET attempts = attempts + 1, next_at = %(lease)s
+WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting' AND next_at = %(read)s;
+
+-- name: settle
+-- What came of an attempt, unless the row was taken over or superseded meanwhile.
+UPDATE outbox SET state = %(state)s, queued = false, next_at = coalesce(%(retry_at)s, next_at), last_error = %(because)s
+WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting' AND next_at = %(next_at)s;
+
+-- name: unqueue
+-- It waits in its row from here on.
+UPDATE outbox SET queued = false
+WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting';
+
+-- name: postpone
+-- The same; what is due, and so under way nowhere, until that time.
+UPDATE outbox SET queued = false, next_at = CASE WHEN next_at <= %(now)s THEN %(at)s ELSE next_at END
+WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting';
+
+-- name: queue_due
+-- Of each endpoint's waiting messages those that are due; one, where it has rested and has to be probed.
+WITH due AS (
+    SELECT m.* FROM endpoint e
+    CROSS JOIN LATERAL (
+        SELECT o.tenant, o.id FROM outbox o
+        WHERE o.tenant = e.tenant AND o.endpoint = e.name
+          AND o.state = 'waiting' AND NOT o.queued AND o.next_at <= now()
+        ORDER BY o.next_at
+        LIMIT CASE WHEN e.rests_until IS NULL THEN %(most)s ELSE 1 END
+        FOR UPDATE SKIP LOCKED
+    ) m
+    WHERE e.rests_until IS NULL OR e.rests_until <= now()
+)
+UPDATE outbox SET queued = true FROM due
+WHERE outbox.tenant = due.tenant AND outbox.id = due.id
+RETURNING outbox.tenant, outbox.endpoint, outbox.id;
+
+-- name: delivered
+-- True whatever became of the row meanwhile.
+UPDATE outbox SET state = 'delivered', delivered_at = %(at)s, last_error = NULL
+WHERE tenant = %(tenant)s AND id = %(id)s AND state <> 'delivered';
+
+-- name: probe
+-- One attempt of a whole lane, to see whether somebody answers again; it rests until that attempt is over.
+UPDATE endpoint SET rests_until = %(lease)s
+WHERE tenant = %(tenant)s AND name = %(endpoint)s AND rests_until = %(read)s;
+
+-- name: endpoint_works
+UPDATE endpoint SET failing_since = NULL, failures = 0, rests_until = NULL
+WHERE tenant = %(tenant)s AND name = %(endpoint)s AND url = %(url)s AND failing_since IS NOT NULL;
+
+-- name: health
+-- Only while it still points where the answer came from.
+SELECT failing_since, failures FROM endpoint
+WHERE tenant = %(tenant)s AND name = %(endpoint)s AND url = %(url)s AND disabled_at IS NULL
+FOR UPDATE;
+
+-- name: set_health
+UPDATE endpoint
+SET failing_since = %(failing_since)s, failures = %(failures)s, rests_until = %(rests_until)s,
+    disabled_at = %(disabled_at)s, disabled_because = %(disabled_because)s
+WHERE tenant = %(tenant)s AND name = %(endpoint)s;
+
+-- name: endpoints
+SELECT name, url, audience, failing_since, rests_until, disabled_at, disabled_because,
+       (SELECT count(*) FROM outbox o WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.state = 'waiting')
+           AS waiting
+FROM endpoint e
+WHERE tenant = %(tenant)s
+ORDER BY name;
+
+-- name: add_endpoint
+INSERT INTO endpoint (tenant, name, url, audience) VALUES (%(tenant)s, %(endpoint)s, %(url)s, %(audience)s)
+ON CONFLICT DO NOTHING;
+
+-- name: enable_endpoint
+UPDATE endpoint
+SET disabled_at = NULL, disabled_because = NULL, failing_since = NULL, failures = 0, rests_until = NULL
+WHERE tenant = %(tenant)s AND name = %(endpoint)s;
+
+-- name: dead_letters
+SELECT id, endpoint, type, media_id, revision, attempts, created_at, last_error
+FROM outbox
+WHERE tenant = %(tenant)s AND state = 'dead'
+ORDER BY created_at, id;
+
+-- name: redrive
+UPDATE outbox SET state = 'waiting', queued = false, attempts = 0, next_at = now(), last_error = NULL
+WHERE tenant = %(tenant)s AND state = 'dead' AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
+RETURNING id;

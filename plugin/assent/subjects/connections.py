@@ -1,0 +1,57 @@
+"""Whose posts a person may be recognised in: the accounts that this person chose, as the platform states them.
+
+A list counts for FRESH after it was stated, so that who is no longer chosen does not stay so by an oversight; absent or
+older than that it names nobody. Authors are stored as keyed hashes: the rows are no graph of people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from assent.errors import ConnectionsTooMany
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.store.pool import Conn, Pool, execute, fetch, transaction
+from assent.store.queries import load
+from assent.subjects.consent import active_consent
+
+MOST = 5_000
+FRESH = timedelta(hours=24)
+_Q = load("connections")
+
+
+def author_mac(keys: TenantKeys, author: str) -> bytes:
+    """Which author a row means: 16 bytes of an HMAC-SHA256. No name holds a NUL, so none of them is a pid."""
+    return hmac.digest(keys.pseudonym_key, b"connection\x00" + author.encode(), hashlib.sha256)[:16]
+
+
+def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
+    """These accounts and no others are the ones that the person chose, as of `at`; how many there are.
+
+    Raises ConnectionsTooMany beyond MOST, and ConsentMissing for whoever has no consent in force.
+    """
+    if len(authors) > MOST:
+        raise ConnectionsTooMany(f"{len(authors)} connections")
+    pid = pid_of(keys, ref)
+    active_consent(conn, keys, pid)
+    macs = sorted({author_mac(keys, author) for author in authors})
+    person = {"tenant": keys.tenant, "pid": pid}
+    execute(conn, _Q["state_list"], **person, at=at)
+    execute(conn, _Q["drop_others"], **person, authors=macs)
+    execute(conn, _Q["insert_connections"], **person, authors=macs)
+    return len(macs)
+
+
+def who_chose(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
+    """The people (pids) whose list, stated within FRESH before `now`, holds this author. One query."""
+    values = {"tenant": keys.tenant, "author": author_mac(keys, author), "since": now - FRESH}
+    return [row["pid"] for row in fetch(conn, _Q["who_chose"], **values)]
+
+
+def ask_who_chose(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
+    """`who_chose` at this moment. Raises DatabaseUnavailable."""
+    with transaction(pool) as conn:
+        return who_chose(conn, keys, author, datetime.now(UTC))

@@ -1,0 +1,237 @@
+"""Consent to being recognised: given for one purpose and scope, until it ends or is taken back.
+
+A consent is a record: what was said in it is never changed, only its end is noted. At most one of a person's is in
+force for a purpose. Who consents anew ends the one before, and its templates pass to the new one; so the newest alone
+says how far and how long, taking back an old one changes nothing, and no older, wider one ever speaks again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from assent.audit.log import Part, append
+from assent.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import SubjectKey, seal, unseal
+from assent.outbox.retract import queue_retraction
+from assent.store.pool import Conn, Row, execute, fetch, fetch_one
+from assent.store.queries import load
+from assent.subjects import locks
+
+Scope = Literal["own", "connections", "anyone"]
+Age = Literal["adult", "minor", "unknown"]
+EVIDENCE_BYTES = 4096
+EXPIRE_AT_ONCE = 100  # people whose consents are ended in one transaction: all of them are locked meanwhile
+_Q = load("subjects")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person agreed to, and how."""
+
+    subject: str
+    scope: Scope
+    notice: str  # the text shown
+    jurisdiction: str
+    method: str
+    valid_for: timedelta
+    notice_version: str
+    age: Age
+    guardian: str | None = None  # how a guardian agreed, for whoever is not known to be an adult
+    evidence: str | Mapping[str, Any] | None = None  # at most EVIDENCE_BYTES
+
+
+def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None) -> UUID:
+    """Records a consent and returns its id; the person's row and key are made with the first one.
+
+    It ends the consent that was in force and takes over its templates. Where the scope is another one, a match that is
+    under way does not count any more. `declared` is the deployer's declaration that scope `anyone` is lawful; it is
+    logged when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
+    """
+    _check(given, declared)
+    pid, now = pid_of(keys, given.subject), datetime.now(UTC)
+    locks.alone(conn, keys.tenant, pid)
+    subject = _open_or_create(conn, keys, pid, given.subject)
+    lapsed = _end_lapsed(conn, keys, [pid], now)
+    replaced = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=None, at=now)
+    consent = uuid4()
+    said = _insert(conn, subject, consent, given, now)
+    if replaced:
+        execute(conn, _Q["move_templates"], tenant=keys.tenant, old=replaced["id"], new=consent)
+    acted(conn, keys.tenant, pid, now)
+    if given.scope == "anyone" and declared is not None:
+        declare(conn, keys, declared)
+    _log_ended(conn, keys, "consent.expired", lapsed, now)
+    part = Part({**said, "replaces": str(replaced["id"]) if replaced else None}, pid, subject.key)
+    append(conn, keys, "consent.given", {}, [part], now)
+    return consent
+
+
+def withdraw(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
+    """Takes a consent back: its templates go with the commit, nobody is matched by them any more, and what was said
+    about the person is retracted.
+
+    Repeating it changes nothing, nor does taking back one that ended before. Raises NotFound for a consent that this
+    tenant does not have.
+    """
+    row = fetch_one(conn, _Q["person_of_consent"], tenant=keys.tenant, id=consent)
+    if row is None:
+        raise NotFound("no such consent")
+    _take_back(conn, keys, row["pid"], consent)
+
+
+def withdraw_all(conn: Conn, keys: TenantKeys, pid: bytes) -> None:
+    """Takes back whatever consent of the person is in force, as `withdraw` does."""
+    _take_back(conn, keys, pid, None)
+
+
+def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
+    """Ends the consents whose time is over, of at most EXPIRE_AT_ONCE people, and returns how many: call it until
+    there is none. Nobody is matched by them before that either."""
+    values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
+    people = [row["pid"] for row in fetch(conn, _Q["lapsed"], **values)]
+    for pid in people:
+        locks.alone(conn, keys.tenant, pid)
+    ended = _end_lapsed(conn, keys, people, now)
+    _log_ended(conn, keys, "consent.expired", ended, now)
+    return len(ended)
+
+
+def declare(conn: Conn, keys: TenantKeys, words: str) -> None:
+    """Logs the deployer's declaration about scope `anyone` when it is new or was changed; its hash stands in the leaf,
+    the words are sealed beside it."""
+    digest = hashlib.sha256(words.encode()).digest()
+    if execute(conn, _Q["declare"], tenant=keys.tenant, sha256=digest):
+        append(conn, keys, "anyone.declared", {"words": digest.hex()}, [Part({"words": words})], datetime.now(UTC))
+
+
+def acted(conn: Conn, tenant: str, pid: bytes, at: datetime) -> None:
+    """The person did something themselves: the time after which they are forgotten begins anew."""
+    execute(conn, _Q["acted"], tenant=tenant, pid=pid, at=at)
+
+
+def active_consent(conn: Conn, keys: TenantKeys, pid: bytes) -> UUID:
+    """The consent in force, which nobody takes back before the transaction ends. Raises ConsentMissing."""
+    locks.share(conn, keys.tenant, [pid])
+    row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pid)
+    if row is None:
+        raise ConsentMissing
+    return UUID(str(row["id"]))
+
+
+def open_subject(conn: Conn, keys: TenantKeys, pid: bytes) -> SubjectKey:
+    """The person's data key. Raises ConsentMissing for somebody who never opted in."""
+    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pid)
+    if row is None:
+        raise ConsentMissing
+    return SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
+
+
+def open_evidence(subject: SubjectKey, consent: UUID, sealed: bytes) -> dict[str, Any]:
+    """The fields `guardian` and `evidence` as they were given. Raises SealBroken."""
+    found: dict[str, Any] = json.loads(unseal(subject.key, sealed, "evidence", *_place(subject, consent)))
+    return found
+
+
+def _check(given: Given, declared: str | None) -> None:
+    if given.age != "adult" and not given.guardian:
+        raise GuardianMissing
+    if given.scope == "anyone" and declared is None:
+        raise AnyoneUndeclared
+    if given.evidence is not None and len(json.dumps(given.evidence).encode()) > EVIDENCE_BYTES:
+        raise BadRequest(f"evidence: more than {EVIDENCE_BYTES} bytes")
+
+
+def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: datetime) -> dict[str, Any]:
+    """What the log says of it."""
+    notice = hashlib.sha256(given.notice.encode()).digest()
+    said = {
+        "scope": given.scope,
+        "notice_version": given.notice_version,
+        "jurisdiction": given.jurisdiction,
+        "method": given.method,
+        "age": given.age,
+    }
+    shown = {"guardian": given.guardian, "evidence": given.evidence}
+    proof = json.dumps(shown).encode() if any(shown.values()) else None
+    execute(
+        conn,
+        _Q["insert_consent"],
+        tenant=subject.tenant,
+        id=consent,
+        pid=subject.pid,
+        purpose="face-match",
+        notice_sha256=notice,
+        evidence=proof and seal(subject.key, proof, "evidence", *_place(subject, consent)),
+        given_at=now,
+        expires_at=now + given.valid_for,
+        **said,
+    )
+    return said | {
+        "consent": str(consent),
+        "notice": notice.hex(),
+        "evidence": proof and hashlib.sha256(proof).hexdigest(),
+        "expires_at": (now + given.valid_for).isoformat(),
+    }
+
+
+def _take_back(conn: Conn, keys: TenantKeys, pid: bytes, only: UUID | None) -> None:
+    locks.alone(conn, keys.tenant, pid)
+    now = datetime.now(UTC)
+    row = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=only, at=now)
+    if row is None:
+        return
+    _drop(conn, keys, row)
+    acted(conn, keys.tenant, pid, now)
+    _log_ended(conn, keys, "consent.withdrawn", [row], now)
+
+
+def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
+    """Ends those consents of people, each locked alone, whose time is over."""
+    ended = fetch(conn, _Q["expire"], tenant=keys.tenant, people=list(people), now=now)
+    for row in ended:
+        _drop(conn, keys, row)
+    return ended
+
+
+def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
+    """What stood on a consent goes with it; it was the only one in force."""
+    execute(conn, _Q["drop_templates"], tenant=keys.tenant, id=ended["id"])
+    execute(conn, _Q["drop_connections"], tenant=keys.tenant, pid=ended["pid"])
+    queue_retraction(conn, keys.tenant, ended["pid"])
+
+
+def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], at: datetime) -> None:
+    for row in ended:
+        append(conn, keys, action, {}, [_part(conn, keys, row["pid"], {"consent": str(row["id"])})], at)
+
+
+def _part(conn: Conn, keys: TenantKeys, pid: bytes, payload: Mapping[str, Any]) -> Part:
+    try:
+        return Part(payload, pid, open_subject(conn, keys, pid).key)
+    except SealBroken:  # a key that was tampered with keeps nobody from taking their consent back
+        return Part(payload)
+
+
+def _place(subject: SubjectKey, consent: UUID) -> tuple[str, bytes, bytes]:
+    return subject.tenant, subject.pid, consent.bytes
+
+
+def _open_or_create(conn: Conn, keys: TenantKeys, pid: bytes, ref: str) -> SubjectKey:
+    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pid)
+    if row is not None:
+        return SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
+    subject = SubjectKey.new(keys, pid)
+    sealed = seal(subject.key, ref.encode(), "ref", keys.tenant, pid)
+    execute(conn, _Q["insert_subject"], tenant=keys.tenant, pid=pid, sealed=sealed)
+    keys = keys.now()  # the live epoch inside this transaction
+    wrapped = subject.wrap(keys)
+    execute(conn, _Q["insert_subject_key"], tenant=keys.tenant, pid=pid, epoch=keys.epoch, wrapped=wrapped)
+    return subject

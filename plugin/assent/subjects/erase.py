@@ -1,0 +1,139 @@
+"""Forgetting: everything about a person goes at once, and a signed receipt follows when the old keys are destroyed.
+
+Copies of the rows in old files (backups, WAL) die with the epoch whose key wrapped the person's own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import rfc8785
+
+from assent.audit import checkpoint, log
+from assent.audit import receipt as receipts
+from assent.audit.log import Part, append
+from assent.errors import AuditBroken
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.outbox.retract import queue_retraction
+from assent.store.pool import Conn, Row, execute, fetch, fetch_one
+from assent.store.queries import load
+from assent.subjects.connections import author_mac
+from assent.subjects.enrol import drop_jobs, waiting_jobs
+from assent.subjects.locks import alone
+
+ROTATION = timedelta(hours=1)  # after the request the epoch that was live then is destroyed
+_Q = load("erase")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A request to be forgotten. The token (256 bits, base64url) asks for the receipt and is kept nowhere."""
+
+    id: UUID
+    token: str = field(repr=False)
+    requested_at: datetime
+
+    @property
+    def rotation_by(self) -> datetime:
+        return self.requested_at + ROTATION
+
+
+def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
+    """Removes all rows of whoever the platform calls `ref`, known or not, and queues the retraction of their tags.
+
+    From the commit on nobody is matched with them. Takes the same steps for an unknown person; asking again gives
+    another receipt.
+    """
+    pid = pid_of(keys, ref)
+    alone(conn, keys.tenant, pid)
+    keys = keys.now()  # the epoch that is live when nobody says anything about the person any more
+    epoch = _drop_rows(conn, keys, pid, ref)
+    erasure = Erasure(uuid4(), secrets.token_urlsafe(32), datetime.now(UTC))
+    queue_retraction(conn, keys.tenant, pid, erasure.id)
+    leaf = append(conn, keys, receipts.ACTION, {}, [Part({"erasure": str(erasure.id)})], erasure.requested_at)
+    # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
+    execute(
+        conn,
+        _Q["insert_erasure"],
+        tenant=keys.tenant,
+        id=erasure.id,
+        token_sha256=_sha256(erasure.token),
+        leaf=leaf.seq,
+        epoch=epoch,
+        requested_at=erasure.requested_at,
+    )
+    return erasure
+
+
+def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
+    """Signs the receipts of the erasures whose tags are retracted and whose epoch's key is destroyed, all up to
+    `retired_epoch`; returns how many.
+
+    Not in a transaction that appended a leaf: a checkpoint is signed. Raises AuditBroken where the log is damaged.
+    """
+    rows = fetch(conn, _Q["completable"], tenant=keys.tenant, retired_epoch=retired_epoch)
+    if not rows:
+        return 0
+    note, now = checkpoint.current(conn, keys), datetime.now(UTC)
+    size = checkpoint.verify(note, checkpoint.verifier(keys)).size
+    for row in rows:
+        said = _receipt(conn, keys, row, size, retired_epoch)
+        whole = receipts.sign(keys, {**said, "checkpoint": note, "completed_at": log.rfc3339(now)})
+        values = {"tenant": keys.tenant, "id": row["id"], "completed_at": now}
+        execute(conn, _Q["complete"], **values, receipt=rfc8785.dumps(whole).decode())
+    return len(rows)
+
+
+def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] | None:
+    """The receipt, the same each time; before it is ready `{"state": "pending", "rotation_by": …}`; None for a token
+    that is not known to the tenant (None: to any)."""
+    tenant = keys.tenant if keys else None
+    row = fetch_one(conn, _Q["receipt"], tenant=tenant, token_sha256=_sha256(token))
+    if row is None:
+        return None
+    if row["receipt"] is None:
+        return {"state": "pending", "rotation_by": log.rfc3339(row["requested_at"] + ROTATION)}
+    ready: dict[str, Any] = row["receipt"]
+    return ready
+
+
+def _drop_rows(conn: Conn, keys: TenantKeys, pid: bytes, ref: str) -> int:
+    """Removes them, and returns the epoch that has to be destroyed."""
+    who = {"tenant": keys.tenant, "pid": pid}
+    # The key's own epoch, since a rotation under way may have wrapped it anew after these keys were read.
+    key = fetch_one(conn, _Q["drop_key"], **who)
+    execute(conn, _Q["drop_connections"], **who, author_mac=author_mac(keys, ref))
+    execute(conn, _Q["drop_links"], **who)
+    execute(conn, _Q["drop_subject"], **who)
+    drop_jobs(conn, keys.tenant, [job.id for job in waiting_jobs(conn, keys, pid)])
+    return max(keys.epoch, key["epoch"] if key else 0)
+
+
+def _receipt(conn: Conn, keys: TenantKeys, row: Row, size: int, retired_epoch: int) -> dict[str, Any]:
+    proof = checkpoint.proof(conn, keys.tenant, row["leaf"], size)
+    part = fetch_one(conn, _Q["opening"], tenant=keys.tenant, leaf=row["leaf"])
+    if part is None:
+        raise AuditBroken(f"the payload of leaf {row['leaf']} is missing")
+    opening = log.open_salted(keys.seal_key, keys.tenant, row["leaf"], 0, part["sealed"])
+    return {
+        "tenant": keys.tenant,
+        "erasure": str(row["id"]),
+        "requested_at": log.rfc3339(row["requested_at"]),
+        "destroyed_epochs": list(range(row["epoch"], retired_epoch + 1)),
+        "leaf": {
+            "index": proof["index"],
+            "bytes": proof["leaf"],
+            "opening": receipts.encode(opening),
+            "proof": proof["hashes"],
+        },
+    }
+
+
+def _sha256(token: str) -> bytes:
+    return sha256(token.encode()).digest()

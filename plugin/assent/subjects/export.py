@@ -1,0 +1,120 @@
+"""All that is held about one person, opened, as one JSON document for them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from assent.audit import log
+from assent.errors import AuditBroken, NotFound, SealBroken
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import SubjectKey, open_template, unseal
+from assent.store.pool import Conn, Row, fetch, fetch_one
+from assent.store.queries import load
+from assent.subjects.connections import author_mac
+from assent.subjects.consent import open_evidence
+from assent.subjects.enrol import waiting_jobs
+from assent.subjects.matches import matches_of
+from assent.subjects.refusals import refusals
+
+SCHEMA = "assent.export/1"
+_PAGE = 2000  # audit payloads read at a time
+_Q = load("export")
+_AUDIT = load("audit")
+NOTES = (
+    "Connections are kept as keyed hashes of account names, which cannot be opened: only their number is known.",
+    "A link's or session's token is not kept, only its hash: what is known is its kind and times.",
+    "Pictures that were posted are not looked through: their events lie sealed for a short retention, then they go.",
+    "A template's vector is base64 of little-endian float16.",
+)
+
+
+def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
+    """The document, with times in RFC 3339 and hashes in hex. Looks through the tenant's matches and audit log.
+
+    Raises NotFound for somebody of whom nothing is held, SealBroken or AuditBroken where a row of theirs was altered.
+    """
+    pid = pid_of(keys, ref)
+    who = {"tenant": keys.tenant, "pid": pid}
+    row = fetch_one(conn, _Q["subject"], **who)
+    links = fetch(conn, _Q["links"], **who)
+    circle = fetch_one(conn, _Q["connections"], **who, author_mac=author_mac(keys, ref)) or {}
+    if row is None and not links and not circle["chosen_by"]:
+        raise NotFound("nothing is held about this person")
+    subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"]) if row else None
+    return {
+        "schema": SCHEMA,
+        "made_at": log.rfc3339(datetime.now(UTC)),
+        "tenant": keys.tenant,
+        "pseudonym": pid.hex(),
+        "subject": _subject(keys, pid, subject, row) if row and subject else None,
+        "consents": [_consent(subject, one) for one in fetch(conn, _Q["consents"], **who)] if subject else [],
+        "templates": [_template(subject, one) for one in fetch(conn, _Q["templates"], **who)] if subject else [],
+        "matches": [_plain(asdict(seen)) for seen in matches_of(conn, keys, pid)],
+        "refusals": [asdict(refusal) for refusal in refusals(conn, subject)] if subject else [],
+        "connections": _plain(circle),
+        "links": [_plain(link) for link in links],
+        "enrolments": [_plain(asdict(job)) for job in waiting_jobs(conn, keys, pid)],
+        "audit": list(_leaves(conn, keys, subject)) if subject else [],
+        "notes": list(NOTES),
+    }
+
+
+def _subject(keys: TenantKeys, pid: bytes, subject: SubjectKey, row: Row) -> dict[str, Any]:
+    ref = unseal(subject.key, row["sealed"], "ref", keys.tenant, pid).decode()
+    kept = {name: row[name] for name in ("refusals", "created_at", "interacted_at")}
+    return {"ref": ref, "key_epoch": row["epoch"], **_plain(kept)}
+
+
+def _consent(subject: SubjectKey, row: Row) -> dict[str, Any]:
+    opened = open_evidence(subject, row["id"], row["evidence"]) if row["evidence"] is not None else None
+    return {**_plain(row), "evidence": opened}
+
+
+def _template(subject: SubjectKey, row: Row) -> dict[str, Any]:
+    vector = open_template(subject, row["id"], row["model"], row["sealed"])
+    said = _plain({name: value for name, value in row.items() if name != "sealed"})
+    return {**said, "dimension": len(vector), "vector": base64.b64encode(vector.tobytes()).decode()}
+
+
+def _leaves(conn: Conn, keys: TenantKeys, subject: SubjectKey) -> Iterator[dict[str, Any]]:
+    """What the audit log says of the person, leaf by leaf."""
+    last = {"seq": -1, "part": 0}
+    while rows := fetch(conn, _Q["some_payloads"], tenant=keys.tenant, most=_PAGE, **last):
+        yield from (_leaf(conn, subject, row) for row in rows if _is_of(keys, subject.pid, row))
+        last = {"seq": rows[-1]["seq"], "part": rows[-1]["part"]}
+
+
+def _is_of(keys: TenantKeys, pid: bytes, row: Row) -> bool:
+    try:
+        return log.part_pid(keys, row["seq"], row["part"], row["epoch"], row["locator"]) == pid
+    except SealBroken:
+        return False  # of somebody erased: its epoch is gone
+
+
+def _leaf(conn: Conn, subject: SubjectKey, row: Row) -> dict[str, Any]:
+    seq, part = row["seq"], row["part"]
+    found = fetch_one(conn, _AUDIT["leaf"], tenant=subject.tenant, seq=seq)
+    if found is None:
+        raise AuditBroken(f"leaf {seq} is missing")
+    leaf = json.loads(found["leaf"])
+    commitment = bytes.fromhex(leaf["commitments"][part])
+    said = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
+    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": said}
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {name: _text(value) for name, value in row.items()}
+
+
+def _text(value: object) -> object:
+    if isinstance(value, datetime):
+        return log.rfc3339(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, bool | int | float | tuple | list) else str(value)

@@ -1,0 +1,106 @@
+"""The way to a person's own page: a link that one POST spends, and the session that it opens.
+
+A row holds the token's hash, and the platform's id of the person sealed under the token itself: whoever has the
+database and every key, but not the token, learns nothing from it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from assent.errors import LinkGone, SessionOver
+from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import seal, unseal
+from assent.store.pool import Conn, Row, execute, fetch_one
+from assent.store.queries import load
+from assent.subjects.locks import share
+
+LINK_DAYS, MOST_LINK_DAYS = 7, 30
+SESSION = timedelta(minutes=30)
+_Q = load("links")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who has opened their page, and until when."""
+
+    tenant: str
+    pid: bytes
+    ref: str = field(repr=False)
+    expires_at: datetime
+
+
+def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelta(days=LINK_DAYS)) -> str:
+    """The token (256 bits, base64url) of a new link for the person with that id, known or not. It is kept nowhere."""
+    return _insert(conn, keys.tenant, pid_of(keys, ref), ref, "link", valid_for)
+
+
+def spend(conn: Conn, token: str) -> str:
+    """The token of a new session, once for each link. Raises LinkGone."""
+    row = _live(conn, token, "link")
+    if row is None:
+        raise LinkGone
+    share(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
+    if not execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token)):
+        raise LinkGone
+    return _insert(conn, row["tenant"], row["pid"], _open(token, "link", row), "session", SESSION)
+
+
+def session(conn: Conn, keystore: Keystore, token: str) -> Session:
+    """Whose session it is. Raises SessionOver where it has expired, never was, or its person was erased."""
+    row = _live(conn, token, "session")
+    if row is None:
+        raise SessionOver
+    ref = _open(token, "session", row)
+    if pid_of(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
+        raise SessionOver
+    return Session(row["tenant"], row["pid"], ref, row["expires_at"])
+
+
+def end(conn: Conn, token: str) -> None:
+    """Ends a session at once; nothing happens where there is none."""
+    row = _live(conn, token, "session")
+    if row is not None:
+        execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token))
+
+
+def purge(conn: Conn) -> None:
+    """Removes what has expired, of all tenants."""
+    execute(conn, _Q["purge"])
+
+
+def _insert(conn: Conn, tenant: str, pid: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
+    token = secrets.token_urlsafe(32)
+    share(conn, tenant, [pid])
+    execute(
+        conn,
+        _Q["insert"],
+        tenant=tenant,
+        sha256=_sha256(token),
+        kind=kind,
+        pid=pid,
+        sealed=seal(_key(token), ref.encode(), kind, tenant, pid),
+        expires_at=datetime.now(UTC) + valid_for,
+    )
+    return token
+
+
+def _live(conn: Conn, token: str, kind: str) -> Row | None:
+    return fetch_one(conn, _Q["live"], sha256=_sha256(token), kind=kind)
+
+
+def _open(token: str, kind: str, row: Row) -> str:
+    return unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
+
+
+def _sha256(token: str) -> bytes:
+    return sha256(token.encode()).digest()
+
+
+def _key(token: str) -> bytes:
+    return hmac.digest(token.encode(), b"assent.link/1", sha256)

@@ -1,0 +1,112 @@
+"""Where a person was recognised, and what they say to it: yes, or not me."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from assent.audit.log import Part, append
+from assent.errors import ConsentMissing, NotFound
+from assent.gallery.keys import TenantKeys
+from assent.gallery.template import match_pid, open_match
+from assent.outbox.document import Person, person_of
+from assent.outbox.record import revise
+from assent.outbox.retract import rows_of
+from assent.store.pool import Conn, Pool, Row, execute, fetch_one, transaction
+from assent.store.queries import load
+from assent.subjects.locks import alone, share
+from assent.subjects.refusals import Refusal, remember
+from assent.values import Band, Box
+
+_Q = load("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A face that was recognised as the person. `suggested` waits for their yes; `published` the platform knows."""
+
+    media_id: str
+    face: int
+    revision: int
+    state: Literal["suggested", "published"]
+    band: Band
+    box: Box
+    decided_at: datetime
+
+
+def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Seen]:
+    """Where the person was recognised, newest first. Looks through all matches of the tenant."""
+    person = person_of(conn, keys, pid)
+    if person is None:
+        return []
+    places = [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pid)]
+    found = [(place, _row(conn, keys, *place)) for place in places]
+    seen = [_seen(person, *place, row) for place, row in found if row is not None]
+    return sorted(seen, key=lambda one: one.decided_at, reverse=True)
+
+
+def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
+    """The person says yes: the platform hears of it (`tag.published`). Repeating it changes nothing.
+
+    Raises NotFound where the person was not recognised in that face, ConsentMissing where they no longer consent.
+    """
+    with transaction(pool) as conn:
+        execute(conn, _Q["lock_media"], tenant=keys.tenant, media=media_id)
+        _theirs(conn, keys, pid, media_id, face)
+        share(conn, keys.tenant, [pid])
+        person = person_of(conn, keys, pid)
+        if person is None or not person.consents:
+            raise ConsentMissing
+        if execute(conn, _Q["publish_match"], tenant=keys.tenant, media=media_id, face=face):
+            revise(conn, keys, media_id, "tag.published")
+
+
+def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
+    """The person says "not me": remembered first, then the match goes, and whoever was told of it is told
+    (`tag.retracted`). Afterwards nothing names the person there. May be repeated after it was cut short.
+
+    Raises NotFound where the person is not recognised in that face.
+    """
+    with transaction(pool) as conn:
+        row = _theirs(conn, keys, pid, media_id, face)
+    x, y, width, height = row["box"]
+    refusal = Refusal(media_id, row["sha256"], (x, y, width, height))
+    with transaction(pool) as conn:
+        _remember(conn, keys, pid, face, refusal)
+    with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
+        place = {"tenant": keys.tenant, "media": media_id}
+        execute(conn, _Q["lock_media"], **place)
+        alone(conn, keys.tenant, pid)
+        row = _theirs(conn, keys, pid, media_id, face)
+        execute(conn, _Q["drop_match"], **place, face=face)
+        if row["state"] == "published":
+            revise(conn, keys, media_id, "tag.retracted")
+
+
+def _remember(conn: Conn, keys: TenantKeys, pid: bytes, face: int, refusal: Refusal) -> None:
+    alone(conn, keys.tenant, pid)
+    person = person_of(conn, keys, pid)
+    if person is None:
+        raise NotFound("the person is not known")
+    if remember(conn, person.subject, refusal):
+        payload = {"media": refusal.media_id, "face": face}
+        parts = [Part(payload, pid, person.subject.key)]
+        append(conn, keys, "match.refused", {}, parts, datetime.now(UTC))
+
+
+def _theirs(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> Row:
+    row = _row(conn, keys, media_id, face)
+    if row is None or match_pid(keys, media_id, face, row["epoch"], row["locator"]) != pid:
+        raise NotFound("the person is not recognised in that face")
+    return row
+
+
+def _row(conn: Conn, keys: TenantKeys, media_id: str, face: int) -> Row | None:
+    return fetch_one(conn, _Q["match"], tenant=keys.tenant, media=media_id, face=face)
+
+
+def _seen(person: Person, media_id: str, face: int, row: Row) -> Seen:
+    x, y, width, height = row["box"]
+    band: Band = open_match(person.subject, media_id, face, row["sealed"])["band"]
+    return Seen(media_id, face, row["revision"], row["state"], band, (x, y, width, height), row["decided_at"])

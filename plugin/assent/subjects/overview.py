@@ -1,0 +1,66 @@
+"""What is on record about a person, as the platform may see it: no face, no photo, nobody whom they chose."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from assent.audit.log import rfc3339
+from assent.errors import NotFound
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.store.pool import Conn, Row, fetch, fetch_one
+from assent.store.queries import load
+
+_Q = load("subjects")
+_CONNECTIONS = load("connections")
+
+
+def consent_record(conn: Conn, keys: TenantKeys, consent: UUID) -> dict[str, Any]:
+    """One consent. Raises NotFound for one that this tenant does not have, or that went with the person."""
+    rows = fetch(conn, _Q["records"], tenant=keys.tenant, id=consent, pid=None)
+    if not rows:
+        raise NotFound("no such consent")
+    return _record(rows[0])
+
+
+def subject_record(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
+    """A person's consents, newest first, their templates by model and how many accounts they chose, and when.
+
+    Raises NotFound for whoever never opted in, and who was erased.
+    """
+    who = {"tenant": keys.tenant, "pid": pid_of(keys, ref)}
+    consents = fetch(conn, _Q["records"], **who, id=None)
+    if not consents:
+        raise NotFound("no such subject")
+    chosen = fetch_one(conn, _CONNECTIONS["connections_of"], **who)
+    by_model = groupby(fetch(conn, _Q["templates"], **who), lambda row: row["model"])
+    return {
+        "subject": ref,
+        "consents": [_record(row) for row in consents],
+        "templates": [{"model": model, "photos": [_template(row) for row in rows]} for model, rows in by_model],
+        "connections": chosen and {"count": chosen["count"], "stated_at": rfc3339(chosen["stated_at"])},
+    }
+
+
+def _record(row: Row) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "purpose": row["purpose"],
+        "scope": row["scope"],
+        "state": row["state"],
+        "notice_sha256": row["notice_sha256"].hex(),
+        "notice_version": row["notice_version"],
+        "jurisdiction": row["jurisdiction"],
+        "method": row["method"],
+        "age": row["age"],
+        "evidence": row["evidence"],
+        "given_at": rfc3339(row["given_at"]),
+        "expires_at": rfc3339(row["expires_at"]),
+        "ended_at": row["ended_at"] and rfc3339(row["ended_at"]),
+    }
+
+
+def _template(row: Row) -> dict[str, Any]:
+    return {"quality": round(row["quality"], 2), "enrolled_at": rfc3339(row["enrolled_at"])}

@@ -1,0 +1,107 @@
+"""A restored database and the keys of today: living people's keys are brought back, who was erased since goes again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assent.errors import KeysOutdated
+from assent.gallery.keyfile import Export, Wrapped
+from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.rotate import BATCH, alone
+from assent.outbox.record import revise
+from assent.store.pool import Pool, execute, fetch, fetch_one, transaction
+from assent.store.queries import load
+
+_Q = load("rotate")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """People whose key was brought back, people removed because they were erased since, and pictures whose matches
+    could not be told any more and were taken back."""
+
+    people: int
+    erased: int
+    pictures: int
+
+
+def take_in(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
+    """Brings the database and the keystore to what an export says, tenant by tenant.
+
+    Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
+    that person. On a database that is up to date nothing changes. Repeating it changes nothing either.
+    Raises KeysOutdated where keystore or database have come further than the export, RotationUnderWay.
+    """
+    for tenant, (keys, _) in export.tenants.items():
+        _check(pool, keystore, tenant, keys)
+    done = [_take_in(pool, keystore, keys, people) for keys, people in export.tenants.values()]
+    return Recovered(
+        sum(part.people for part in done), sum(part.erased for part in done), sum(part.pictures for part in done)
+    )
+
+
+def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> None:
+    if tenant in keystore.tenants() and keystore.tenant(tenant).epoch > keys.epoch:
+        raise KeysOutdated(
+            f"the export has tenant {tenant} in epoch {keys.epoch}, the keystore in {keystore.tenant(tenant).epoch}"
+        )
+    with transaction(pool) as conn:
+        row = fetch_one(conn, _Q["newest_epoch"], tenant=tenant)
+    if row and row["epoch"] is not None and row["epoch"] > keys.epoch:
+        raise KeysOutdated(f"the export has tenant {tenant} in epoch {keys.epoch}, the database in {row['epoch']}")
+
+
+def _take_in(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[Wrapped]) -> Recovered:
+    with alone(pool, keys.tenant):
+        held = keystore.tenants()
+        if keys.tenant not in held or keystore.tenant(keys.tenant).epoch < keys.epoch:
+            keystore.take_in(keys)
+        now = keystore.tenant(keys.tenant)
+        alive = [now.epoch, *now.retiring]
+        brought = _bring_back(pool, keys.tenant, people, alive)
+        erased = _drop_dead(pool, keys.tenant, alive)
+        return Recovered(brought, erased, _take_back(pool, now, alive))
+
+
+def _bring_back(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: list[int]) -> int:
+    brought = 0
+    for start in range(0, len(people), BATCH):
+        page = people[start : start + BATCH]
+        values = {
+            "pids": [one.pid for one in page],
+            "epochs": [one.epoch for one in page],
+            "wrapped": [one.wrapped for one in page],
+        }
+        with transaction(pool) as conn:
+            brought += execute(conn, _Q["bring_back_keys"], tenant=tenant, alive=alive, **values)
+    return brought
+
+
+def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
+    after, dropped = b"", 0
+    while True:
+        with transaction(pool) as conn:
+            rows = fetch(conn, _Q["dead_people"], tenant=tenant, alive=alive, after=after, most=BATCH)
+            if not rows:
+                return dropped
+            pids = [row["pid"] for row in rows]
+            execute(conn, _Q["drop_links"], tenant=tenant, pids=pids)
+            dropped += execute(conn, _Q["drop_people"], tenant=tenant, pids=pids)
+            after = pids[-1]
+
+
+def _take_back(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:
+    """Whose these matches were died with their epoch, so that a withdrawal could not find them: they end now."""
+    pictures = 0
+    while True:
+        with transaction(pool) as conn:
+            rows = fetch(conn, _Q["dead_pictures"], tenant=keys.tenant, alive=alive, most=BATCH)
+        if not rows:
+            return pictures
+        for row in rows:
+            with transaction(pool) as conn:
+                execute(conn, load("record")["lock_media"], tenant=keys.tenant, media=row["media_id"])
+                execute(conn, _Q["drop_dead_matches"], tenant=keys.tenant, media=row["media_id"], alive=alive)
+                revise(conn, keys, row["media_id"], "tag.retracted")
+        pictures += len(rows)

@@ -1,0 +1,71 @@
+"""What ends by itself: consents whose time is over, and everything about people who were silent for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from assent.errors import SealBroken
+from assent.gallery.keys import TenantKeys
+from assent.gallery.template import unseal
+from assent.store.pool import Conn, Pool, fetch, fetch_one, transaction
+from assent.store.queries import load
+from assent.subjects import locks
+from assent.subjects.consent import expire_due, open_subject
+from assent.subjects.erase import erase
+from assent.telemetry import log
+
+_YEAR = timedelta(days=365)  # never longer than a calendar year
+# Jurisdiction, or how it begins → how long after the person's last interaction; the longest that fits counts.
+TERMS: dict[str, timedelta] = {
+    "": 3 * _YEAR,
+    "US-IL": 3 * _YEAR,  # BIPA, 740 ILCS 14/15(a): three years after the last interaction at the latest
+    "US-TX": 1 * _YEAR,  # Bus. & Com. Code § 503.001(c)(3): one year after the purpose ended at the latest
+}
+_Q = load("subjects")
+
+
+def term(jurisdictions: Collection[str]) -> timedelta:
+    """How long somebody is kept who consented under these: as long as the strictest of them allows."""
+    return min((TERMS[_longest(place)] for place in jurisdictions), default=TERMS[""])
+
+
+def end_due(pool: Pool, keys: TenantKeys, now: datetime) -> None:
+    """The hourly round through a tenant: ends the consents whose time is over, erases whoever was silent for a term."""
+    while True:
+        with transaction(pool) as conn:
+            if not expire_due(conn, keys, now):
+                break
+    erase_due(pool, keys, now)
+
+
+def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
+    """Erases the people of a tenant whose term is over, each in a transaction of their own; returns how many."""
+    with transaction(pool) as conn:
+        silent = fetch(conn, _Q["silent"], tenant=keys.tenant, since=now - min(TERMS.values()))
+    people = [row["pid"] for row in silent if row["interacted_at"] + term(row["jurisdictions"]) <= now]
+    return sum(_erase(pool, keys, pid, now) for pid in people)
+
+
+def _erase(pool: Pool, keys: TenantKeys, pid: bytes, now: datetime) -> bool:
+    """False where the person came back meanwhile, is erased already, or was tampered with."""
+    with transaction(pool) as conn:
+        locks.alone(conn, keys.tenant, pid)
+        row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pid)
+        if row is None or row["interacted_at"] + term(row["jurisdictions"]) > now:
+            return False
+        try:
+            ref = _ref(conn, keys, pid, row["sealed"])
+        except SealBroken as error:
+            log.error("somebody was not erased when their term ended", tenant=keys.tenant, code=error.code)
+            return False
+        erase(conn, keys, ref)
+    return True
+
+
+def _ref(conn: Conn, keys: TenantKeys, pid: bytes, sealed: bytes) -> str:
+    return unseal(open_subject(conn, keys, pid).key, sealed, "ref", keys.tenant, pid).decode()
+
+
+def _longest(jurisdiction: str) -> str:
+    return max((prefix for prefix in TERMS if jurisdiction.startswith(prefix)), key=len)

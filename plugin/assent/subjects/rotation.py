@@ -1,0 +1,45 @@
+"""Rotation because somebody was erased: within the hour their epoch's key is destroyed, and the receipt says so."""
+
+from __future__ import annotations
+
+import structlog
+
+from assent.errors import AssentError, RotationUnderWay
+from assent.gallery.keys import Keystore
+from assent.gallery.rotate import Progress, Rotated, rotate_epoch, silent
+from assent.store.pool import Pool, fetch, transaction
+from assent.store.queries import load
+from assent.subjects.erase import complete
+
+# The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
+PAUSE_SECONDS = 20 * 60
+_Q = load("rotate")
+_log = structlog.get_logger(__name__)
+
+
+def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
+    """A rotation, and then the receipts of the erasures that it covers. Raises as `rotate_epoch` does."""
+    done = rotate_epoch(pool, keystore, tenant, progress)
+    with transaction(pool) as conn:
+        complete(conn, keystore.tenant(tenant), done.old)
+    return done
+
+
+def rotate_due(pool: Pool, keystore: Keystore) -> int:
+    """Rotates where an erasure waits for it, and returns how many tenants that were. What fails is tried again with
+    the next call. Raises DatabaseUnavailable when nothing can be read."""
+    with transaction(pool) as conn:
+        tenants = [row["tenant"] for row in fetch(conn, _Q["due"], pause=PAUSE_SECONDS)]
+    return sum(_try(pool, keystore, tenant) for tenant in tenants)
+
+
+def _try(pool: Pool, keystore: Keystore, tenant: str) -> bool:
+    try:
+        done = rotate(pool, keystore, tenant)
+    except RotationUnderWay:
+        return False
+    except AssentError as error:
+        _log.error("epoch not rotated", tenant=tenant, code=error.code, detail=error.detail)
+        return False
+    _log.info("epoch rotated", tenant=tenant, old=done.old, new=done.new, people=done.people, broken=done.broken)
+    return True

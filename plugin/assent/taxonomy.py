@@ -1,0 +1,65 @@
+"""The vocabulary: every label a tag may carry, and what other vocabularies call it.
+
+Labels are dotted paths, widest part first, so that a policy may name a prefix (`nudity.explicit`). None in a column
+means that the other vocabulary has no word for it; a label is never mapped to a word that says more than was seen.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from assent.values import Category
+
+
+class Label(NamedTuple):
+    name: str
+    category: Category
+    meaning: str
+    rekognition: str | None  # AWS Rekognition moderation labels v7, second level
+    atproto: str | None  # global label values of the AT Protocol
+
+
+# A detector of body parts cannot tell a sexual act from a nude, so atproto's `porn` and `sexual` are never used here.
+# "Covered" means clothed as often as veiled, so it is not Rekognition's "Obstructed Intimate Parts".
+LABELS: tuple[Label, ...] = (
+    Label("face", "face", "A human face; nothing about whose.", None, None),
+    Label("nudity.explicit.anus", "safety", "An uncovered anus.", "Explicit Nudity", "nudity"),
+    Label("nudity.explicit.breast", "safety", "An uncovered female breast.", "Explicit Nudity", "nudity"),
+    Label("nudity.explicit.buttocks", "safety", "Uncovered buttocks.", "Explicit Nudity", "nudity"),
+    Label("nudity.explicit.genitalia", "safety", "Uncovered genitalia of anybody.", "Explicit Nudity", "nudity"),
+    Label("nudity.partial.armpits", "safety", "Uncovered armpits.", None, None),
+    Label("nudity.partial.belly", "safety", "An uncovered belly.", None, None),
+    Label("nudity.partial.chest", "safety", "An uncovered flat chest.", "Non-Explicit Nudity", None),
+    Label("nudity.partial.feet", "safety", "Bare feet.", None, None),
+    Label("body.covered.anus", "safety", "The place of the anus, under clothes.", None, None),
+    Label("body.covered.armpits", "safety", "Armpits under clothes.", None, None),
+    Label("body.covered.belly", "safety", "A belly under clothes.", None, None),
+    Label("body.covered.breast", "safety", "A breast under clothes.", None, None),
+    Label("body.covered.buttocks", "safety", "Buttocks under clothes.", None, None),
+    Label("body.covered.feet", "safety", "Feet in shoes or socks.", None, None),
+    Label("body.covered.genitalia", "safety", "The place of the genitalia, under clothes.", None, None),
+)
+
+BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}
+
+# What NudeNet 3.4 calls its classes → our label. The gender it guesses for faces and genitalia ends here.
+NUDENET: dict[str, str] = {
+    "FACE_FEMALE": "face",
+    "FACE_MALE": "face",
+    "ANUS_EXPOSED": "nudity.explicit.anus",
+    "FEMALE_BREAST_EXPOSED": "nudity.explicit.breast",
+    "BUTTOCKS_EXPOSED": "nudity.explicit.buttocks",
+    "FEMALE_GENITALIA_EXPOSED": "nudity.explicit.genitalia",
+    "MALE_GENITALIA_EXPOSED": "nudity.explicit.genitalia",
+    "ARMPITS_EXPOSED": "nudity.partial.armpits",
+    "BELLY_EXPOSED": "nudity.partial.belly",
+    "MALE_BREAST_EXPOSED": "nudity.partial.chest",
+    "FEET_EXPOSED": "nudity.partial.feet",
+    "ANUS_COVERED": "body.covered.anus",
+    "ARMPITS_COVERED": "body.covered.armpits",
+    "BELLY_COVERED": "body.covered.belly",
+    "FEMALE_BREAST_COVERED": "body.covered.breast",
+    "BUTTOCKS_COVERED": "body.covered.buttocks",
+    "FEET_COVERED": "body.covered.feet",
+    "FEMALE_GENITALIA_COVERED": "body.covered.genitalia",
+}

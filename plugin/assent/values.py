@@ -1,0 +1,162 @@
+"""The values that flow through the pipeline. All are frozen; none does I/O.
+
+Pixels are RGB, uint8, shape (height, width, 3). Boxes are pixels of the oriented image (EXIF orientation applied
+once), `(x, y, width, height)`, whatever size a model saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+Category = Literal["safety", "face", "scene", "object", "product", "text", "hash"]
+Visibility = Literal["public", "unlisted", "followers", "direct"]
+Surface = Literal["post", "avatar", "message", "story"]
+EventType = Literal["media.created", "media.updated", "media.deleted"]
+Band = Literal["strong", "likely"]
+Approval = Literal["never", "others", "always"]
+
+
+class Action(IntEnum):
+    """What the platform is asked to do, weakest first; the strongest of all rules that hold wins."""
+
+    allow = 0
+    label = 1
+    limit = 2
+    review = 3
+    block = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRef:
+    """One picture of an event, as the platform names it."""
+
+    id: str
+    url: str | None  # None: the bytes came with the request
+    alt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One `assent.event/1`, after its adapter."""
+
+    type: EventType
+    media: tuple[MediaRef, ...]
+    visibility: Visibility
+    surface: Surface
+    author: str | None = None
+    connections: tuple[str, ...] = ()  # subjects who chose the author
+    region: str | None = None
+    audience_age: int | None = None
+    lang: str | None = None
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame; `scale` is pixels of the frame per pixel of the oriented image (≤ 1)."""
+
+    index: int
+    pixels: Pixels
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded file: its identity, its oriented size in pixels and the frames that are looked at."""
+
+    sha256: str
+    format: str  # jpeg png webp gif avif heic tiff bmp
+    width: int
+    height: int
+    frame_count: int
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One thing a model saw: dotted label, score 0–1, box or None for the whole frame."""
+
+    name: str
+    category: Category
+    score: float
+    box: Box | None
+    frame: int
+    model: str  # "nudenet-320n@<first 12 of the file's sha256>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A detected face. `embedding` (unit length, centred by the model's calibration mean) lives in memory only:
+    it has no serialisation, and it is absent where the face is too small to compare."""
+
+    box: Box
+    frame: int
+    score: float
+    quality: float  # 0–1
+    sharpness: float = 0.0  # 0–1, as perceive.faces measures it
+    pose: float = 0.0  # 0–1, 1 = frontal, 0 = no landmarks found; 1 also where none were looked for
+    embedding: Vector | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Perception:
+    """All that the models saw in one picture, from score 0.05 up."""
+
+    tags: tuple[Tag, ...]
+    faces: tuple[Face, ...]
+    models: tuple[str, ...]
+    embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A face recognised as an opted-in person; confirmed against consent when it is recorded."""
+
+    face: int  # index in Perception.faces
+    pid: bytes
+    template: UUID
+    version: int
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy rule that held, with the reason a person can read."""
+
+    id: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the policy says of one picture."""
+
+    action: Action
+    tags: tuple[Tag, ...]
+    rules: tuple[Rule, ...]
+    approval: Approval = "never"  # when a match waits for the person's own yes
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where an action stands in the tenant's audit log."""
+
+    seq: int
+    at: datetime
