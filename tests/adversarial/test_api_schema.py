@@ -1,0 +1,191 @@
+"""The API against its own OpenAPI document: thousands of generated requests, with a key and without one."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hmac
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as trials
+from hypothesis.errors import Unsatisfiable
+from requests.auth import AuthBase
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of its own dependencies' doing
+    import schemathesis
+    from schemathesis import GenerationMode
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from assent import wire
+from assent.api import PROBLEM_JSON
+from assent.app import create_app
+from assent.limits import RATES, Limits, Rate
+from assent.settings import Settings
+from assent.setup import Made
+from tests.waiting import until
+
+SEED = 20261123
+# It takes 3.0 for an integer, as JSON Schema does; here a number has one spelling.
+EXCLUDED = [positive_data_acceptance]
+
+
+class Signed(AuthBase):
+    """Signs whatever body goes out, and brings the API key."""
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        assert isinstance(body, str | bytes)
+        raw = body.encode() if isinstance(body, str) else body
+        delivery, at = f"msg_{uuid4().hex}", str(int(time.time()))
+        key = base64.b64decode(self._made.source_secret.removeprefix("whsec_"))
+        digest = hmac.digest(key, f"{delivery}.{at}.".encode() + raw, "sha256")
+        request.headers["webhook-id"], request.headers["webhook-timestamp"] = delivery, at
+        request.headers["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+        request.headers["authorization"] = f"Bearer {self._made.api_key}"
+        return request
+
+
+@pytest.fixture
+def url(settings: Settings, database_url: str, made: Made) -> Iterator[str]:
+    """The real server, without a worker, with room for a flood."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    app = create_app(settings, database_url)
+    app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
+    server = wire.server(settings.model_copy(update={"port": port}), app)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, "the server listens")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def attack(url: str, made: Made, examples: int, mode: GenerationMode) -> Counter[str]:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    counts: Counter[str] = Counter()
+    for found in schema.get_all_operations():
+        operation: Any = found.ok()  # type: ignore[union-attr]  # an error has none, and fails here
+
+        @seed(SEED)
+        @trials(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def run(case: Any) -> None:
+            if case.path == "/v1/images":
+                case.query = at_once(case.query)
+            if case.path == "/v1/subjects/{ref}/templates":
+                case.path_parameters["ref"] = f"nobody {case.path_parameters['ref']}"  # else it waits for a worker
+            if case.path.startswith("/v1/webhooks") and mode == GenerationMode.POSITIVE:
+                case.path_parameters["source"] = "platform"
+            auth = None if spoils_headers(case) else Signed(made)
+            response = case.call_and_validate(auth=auth, excluded_checks=EXCLUDED)
+            counts[f"{response.status_code // 100}xx"] += 1
+
+        # A route that takes nothing cannot be asked wrongly.
+        with contextlib.suppress(*([Unsatisfiable] if mode == GenerationMode.NEGATIVE else [])):
+            run()
+    return counts
+
+
+def spoils_headers(case: Any) -> bool:
+    """Whether the headers are what is wrong with the case, so that they must go out as they are."""
+    return any(
+        place.value in ("header", "cookie") and said.mode == GenerationMode.NEGATIVE
+        for place, said in case.meta.components.items()
+    )
+
+
+def at_once(query: Any) -> Any:
+    """Nobody decides here, so there is no point in waiting as long as was generated."""
+    wait = (query or {}).get("wait", 20)
+    with contextlib.suppress(TypeError, ValueError):
+        if 0 <= float(wait) <= 60:
+            return {**(query or {}), "wait": 0}
+    return query
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1800)
+def test_every_answer_is_documented_and_none_is_a_server_error(
+    url: str, made: Made, examples: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Schemathesis checks: no 5xx, documented statuses, media types and bodies, nothing invalid accepted, nothing open
+    without its key, 405 with Allow. It repeats each request without a key and with a bad one."""
+    good, bad = (attack(url, made, examples, mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
+    assert good["2xx"] > good.total() / 4
+    assert bad["4xx"] > bad.total() * 0.95  # the rest are unknown names in the query, which mean nothing here
+    assert (good + bad)["5xx"] == 0
+    with capsys.disabled():
+        said = ", ".join(f"{n} {kind}" for kind, n in sorted((good + bad).items()))
+        sys.stdout.write(f"\n{(good + bad).total()} generated requests: {said}; 0 unexpected\n")
+
+
+def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:
+    document = requests.get(f"{url}/openapi.json", timeout=10).json()
+    operations = [said for path in document["paths"].values() for said in path.values()]
+    assert len(operations) >= 12
+    for operation in operations:
+        refusals = {status: said for status, said in operation["responses"].items() if int(status) >= 400}
+        assert {"400", "408", "429", "431", "503"} <= refusals.keys()
+        assert all(list(said["content"]) == [PROBLEM_JSON] for said in refusals.values())
+        assert all("`" in said["description"] for said in refusals.values())  # a code of ours; the framework names none
+    assert document["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("DELETE", "/healthz", 405, "method_unknown"),
+        ("GET", "/v1/webhooks/platform", 405, "method_unknown"),
+        ("GET", "/v1/media/", 401, "unauthorized"),
+        ("GET", "/v1/audit/proof/x", 401, "unauthorized"),
+        ("GET", "/v1/media/%00", 401, "unauthorized"),
+        ("GET", "/docs", 404, "not_found"),
+        ("TRACE", "/v1/images", 405, "method_unknown"),
+    ],
+)
+def test_what_the_router_refuses_is_a_problem_too(url: str, method: str, path: str, status: int, code: str) -> None:
+    answer = requests.request(method, url + path, timeout=10)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM_JSON)
+    assert answer.json()["code"] == code
+
+
+def test_an_error_of_our_own_says_nothing_of_itself(url: str, made: Made, database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute("ALTER TABLE consent DROP COLUMN method")
+    body = {"subject": "alice", "purpose": "face-match", "notice": "n", "notice_version": "1", "age": "adult"}
+    body |= {"jurisdiction": "DE", "method": "secret words"}
+    answer = requests.post(
+        f"{url}/v1/consents", json=body, headers={"authorization": f"Bearer {made.api_key}"}, timeout=10
+    )
+    assert (answer.status_code, answer.headers["content-type"], answer.json()["code"]) == (
+        500,
+        PROBLEM_JSON,
+        "internal",
+    )
+    assert not any(word in answer.text for word in ("secret", "column", "psycopg", "Traceback"))

@@ -1,0 +1,265 @@
+"""Every route with every set of scopes, on one's own things, another tenant's and nobody's: what is another's looks
+like what does not exist, and a missing scope is refused before anything is looked up."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain, combinations
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from assent.apikeys import SCOPES, create_key
+from assent.app import create_app
+from assent.errors import Undecodable
+from assent.gallery.keys import Keystore
+from assent.intake.accept import store_event
+from assent.intake.signature import sign
+from assent.limits import RATES, Limits, Rate
+from assent.outbox.record import Place, record
+from assent.pipeline import Failed
+from assent.policy.load import load_policy
+from assent.settings import Settings
+from assent.setup import Made, init_tenant
+from assent.store.pool import Pool, transaction
+from assent.subjects.consent import Given, give
+from assent.values import Event, MediaRef
+
+# An erasure's token, which nobody can guess, is all that its receipt asks for.
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/v1/erasures/{token}")}
+SIGNED = ("POST", "/v1/webhooks/{source}")
+
+
+@dataclass(frozen=True)
+class Things:
+    """What a tenant owns, by the names that routes use."""
+
+    media: str
+    consent: UUID
+    subject: str
+    leaf: int
+
+
+NOBODY = Things("photo-of-nobody", UUID(int=0), "nobody", 10**6)
+CONSENT = {
+    "subject": "somebody new",
+    "purpose": "face-match",
+    "notice": "n",
+    "notice_version": "1",
+    "jurisdiction": "DE",
+    "method": "test",
+    "age": "adult",
+}
+IMAGES = "/v1/images?wait=0"
+PHOTO = {"files": {"photos": ("a.jpg", b"\xff\xd8\xff", "image/jpeg")}}
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a route is called on a tenant's things, the scope it asks for, and what its owner and anybody else get."""
+
+    scope: str
+    call: Callable[[Things], tuple[str, dict[str, Any]]]
+    own: int
+    other: int
+
+
+# A route that is not in this table fails the test below.
+ROUTES: dict[tuple[str, str], Route] = {
+    ("POST", "/v1/images"): Route(
+        "images:tag",
+        lambda t: (IMAGES, {"json": {"id": f"{t.media}-new", "url": "http://a.example"}}),
+        202,
+        202,
+    ),
+    ("GET", "/v1/media/{media_id}"): Route("images:tag", lambda t: (f"/v1/media/{t.media}", {}), 200, 404),
+    # No copy is kept here; that another tenant's is not shown stands in tests/integration/test_redacted.py.
+    ("GET", "/v1/media/{media_id}/redacted"): Route(
+        "images:tag", lambda t: (f"/v1/media/{t.media}/redacted", {}), 404, 404
+    ),
+    ("POST", "/v1/consents"): Route("consents:write", lambda _: ("/v1/consents", {"json": CONSENT}), 201, 201),
+    ("POST", "/v1/consents/{consent_id}/withdraw"): Route(
+        "consents:write", lambda t: (f"/v1/consents/{t.consent}/withdraw", {}), 204, 404
+    ),
+    ("GET", "/v1/consents/{consent_id}"): Route(
+        "consents:write", lambda t: (f"/v1/consents/{t.consent}", {}), 200, 404
+    ),
+    ("GET", "/v1/subjects/{ref}"): Route("subjects:write", lambda t: (f"/v1/subjects/{t.subject}", {}), 200, 404),
+    # Whoever it names, known or not; here somebody else, since these are still needed.
+    ("DELETE", "/v1/subjects/{ref}"): Route(
+        "subjects:delete", lambda t: (f"/v1/subjects/{t.subject}-once", {}), 202, 202
+    ),
+    ("GET", "/v1/subjects/{ref}/export"): Route(
+        "subjects:write", lambda t: (f"/v1/subjects/{t.subject}/export", {}), 200, 404
+    ),
+    ("POST", "/v1/subjects/{ref}/links"): Route(
+        "subjects:write", lambda t: (f"/v1/subjects/{t.subject}-once/links", {}), 201, 201
+    ),
+    # The consent was withdrawn just before.
+    ("PUT", "/v1/subjects/{ref}/connections"): Route(
+        "subjects:write", lambda t: (f"/v1/subjects/{t.subject}/connections", {"json": {"connections": []}}), 409, 409
+    ),
+    # What is no photo is only found by the worker, so the owner waits; here the consent was withdrawn just before.
+    ("POST", "/v1/subjects/{ref}/templates"): Route(
+        "subjects:write", lambda t: (f"/v1/subjects/{t.subject}/templates", PHOTO), 409, 409
+    ),
+    ("GET", "/v1/audit/checkpoint"): Route("audit:read", lambda _: ("/v1/audit/checkpoint", {}), 200, 200),
+    ("GET", "/v1/audit/proof/{leaf}"): Route("audit:read", lambda t: (f"/v1/audit/proof/{t.leaf}", {}), 200, 404),
+    ("GET", "/v1/audit/consistency"): Route(
+        "audit:read", lambda t: (f"/v1/audit/consistency?old=1&new={t.leaf}", {}), 200, 404
+    ),
+}
+
+
+def fill(pool: Pool, keystore: Keystore, made: Made, media: str, subject: str, leaves: int) -> Things:
+    """A tenant with a decided picture, a withdrawn consent and a log of at least so many leaves."""
+    keys = keystore.tenant(made.tenant)
+    picture, event_id = MediaRef(media, None), uuid4()
+    event = Event("media.created", (picture,), "public", "post")
+    with transaction(pool) as conn:
+        given = give(conn, keys, Given(subject, "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
+        store_event(conn, keys, event_id, "platform", event, "live")
+    with transaction(pool) as conn:
+        place = Place(made.tenant, event_id, 0, event, picture)
+        record(conn, keys, place, Failed(Undecodable()), load_policy(None).ref)
+    for n in range(leaves):
+        with transaction(pool) as conn:
+            give(conn, keys, Given(f"{subject} {n}", "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
+    return Things(media, given, subject, leaves)
+
+
+@pytest.fixture
+def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
+    app = create_app(settings, database_url)
+    app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
+    with TestClient(app) as client:
+        yield client
+
+
+def keyed(client: TestClient) -> set[tuple[str, str]]:
+    """The document's operations that ask for a key."""
+    document = client.get("/openapi.json").json()
+    found = {(method.upper(), path) for path, said in document["paths"].items() for method in said}
+    assert found >= OPEN | {SIGNED}
+    return found - OPEN - {SIGNED}
+
+
+def test_scopes_and_tenants(
+    client: TestClient, pool: Pool, keystore: Keystore, made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keyed(client) == set(ROUTES)
+    other = init_tenant(pool, keystore, "other", "elsewhere", None)
+    ours = fill(pool, keystore, made, "photo-ours", "person-ours", 3)
+    theirs = fill(pool, keystore, other, "photo-theirs", "person-theirs", 120)
+    before = state(pool, "other")
+    cases = 0
+    leaks: list[object] = []
+    for scopes in chain.from_iterable(combinations(SCOPES, n) for n in range(len(SCOPES) + 1)):
+        with transaction(pool) as conn:
+            key = create_key(conn, made.tenant, scopes)
+        for (method, path), route in ROUTES.items():
+            answers = {}
+            for name, things in (("own", ours), ("theirs", theirs), ("nobody", NOBODY)):
+                place, sent = route.call(things)
+                answer = client.request(method, place, headers={"Authorization": f"Bearer {key}"}, **sent)
+                answers[name] = (answer.status_code, same(answer.text))
+                cases += 1
+                if "theirs" in answer.text.replace("photo-theirs-new", "") or "elsewhere" in answer.text:
+                    leaks.append((scopes, method, path, name, answer.text))
+            expected = (route.own, route.other, route.other) if route.scope in scopes else (403, 403, 403)
+            said = tuple(status for status, _ in answers.values())
+            if said != expected or answers["theirs"][1] != answers["nobody"][1]:
+                leaks.append((scopes, method, path, answers, expected))
+    assert leaks == []
+    assert state(pool, "other") == before
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{cases} calls: {len(ROUTES)} routes × {2 ** len(SCOPES)} sets of scopes × 3 owners: 0 leaks\n"
+        )
+
+
+def same(text: str) -> str:
+    """An answer without what is new in each: ids that were made for it, and the numbers that were asked for."""
+    try:
+        said = json.loads(text or "null")
+    except ValueError:
+        return "text"
+    return json.dumps(sorted(said)) if isinstance(said, dict) and "code" not in said else re.sub(r"\d+", "#", text)
+
+
+def state(pool: Pool, tenant: str) -> list[Any]:
+    tables = "event decision consent template subject outbox review_case audit_leaf api_key connection_list connection"
+    tables += " person_link erasure"
+    with transaction(pool) as conn:
+        return [
+            conn.execute(f"SELECT * FROM {table} WHERE tenant = %s ORDER BY 2, 1", [tenant]).fetchall()  # noqa: S608 - ours
+            for table in tables.split()
+        ]
+
+
+def test_no_key_or_a_bad_one_opens_nothing(
+    client: TestClient, pool: Pool, keystore: Keystore, made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = init_tenant(pool, keystore, "other", "elsewhere", None)
+    with transaction(pool) as conn:
+        revoked = create_key(conn, made.tenant)
+        key_id = revoked.split("_")[2]
+        conn.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", [key_id])
+    mine, theirs = made.api_key.split("_"), other.api_key.split("_")
+    bad = {
+        "none": None,
+        "empty": "",
+        "no scheme": made.api_key,
+        "another scheme": f"Basic {made.api_key}",
+        "garbage": "Bearer x",
+        "revoked": f"Bearer {revoked}",
+        "cut": f"Bearer {made.api_key[:-1]}",
+        "longer": f"Bearer {made.api_key}a",
+        "another tenant's name": f"Bearer {'_'.join([mine[0], theirs[1], mine[2], mine[3]])}",
+        "another tenant's id": f"Bearer {'_'.join([mine[0], mine[1], theirs[2], mine[3]])}",
+        "another tenant's secret": f"Bearer {'_'.join([mine[0], mine[1], mine[2], theirs[3]])}",
+        "a wildcard": "Bearer assent_%_%_%",
+        "SQL": "Bearer assent_default' OR '1'='1_000000000000_" + "a" * 43,
+        "a secret of one letter": f"Bearer {'_'.join([*mine[:3], 'a' * 43])}",
+        "upper case": f"Bearer {made.api_key.upper()}",
+        "digits beyond ASCII": f"Bearer {'_'.join([*mine[:2], '٠' * 12, mine[3]])}",
+        "the source's secret": f"Bearer {made.source_secret}",
+    }
+    opened = []
+    for (method, path), route in ROUTES.items():
+        place, sent = route.call(NOBODY)
+        for name, header in bad.items():
+            headers = {} if header is None else {"Authorization": header.encode()}
+            answer = client.request(method, place, headers=headers, **sent)  # type: ignore[arg-type]  # bytes go out as they are
+            if (answer.status_code, answer.json()["code"]) != (401, "unauthorized"):
+                opened.append((method, path, name, answer.status_code))
+    assert opened == []
+    with capsys.disabled():
+        sys.stdout.write(f"\n{len(ROUTES)} routes × {len(bad)} bad keys: 0 opened\n")
+
+
+def test_a_sources_secret_signs_for_no_other_source(
+    client: TestClient, pool: Pool, keystore: Keystore, made: Made
+) -> None:
+    other = init_tenant(pool, keystore, "other", "elsewhere", "http://127.0.0.1:9/")
+    body = json.dumps({"type": "media.deleted", "media": [{"id": "a", "url": "http://a.example/"}]}).encode()
+    wrong = [
+        ("elsewhere", made.source_secret),
+        ("platform", other.source_secret),
+        ("elsewhere", str(other.endpoint_secret)),
+        ("platform", str(made.endpoint_secret)),
+        ("nobody", made.source_secret),
+    ]
+    answers = []
+    for source, secret in wrong:
+        headers = sign("msg_1", datetime.now(UTC), body, [secret])
+        answers.append(client.post(f"/v1/webhooks/{source}", content=body, headers=headers))
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.text for answer in answers}) == 1

@@ -1,0 +1,118 @@
+"""A worker stopped past its lease while another takes over, then continued: with real processes and signals."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.adversarial import faults
+from tests.adversarial.faults import Site, second_worker, site
+from tests.adversarial.ledger import Ledger, balance, decision, send
+from tests.waiting import until
+
+
+@pytest.mark.timeout(240)
+def test_stopped_at_work(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _stop_again_and_again(open_folder / "stopped", 2, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_stopped_at_work_30_times(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _stop_again_and_again(open_folder / "stopped-30", 30, capsys)
+
+
+def _stop_again_and_again(data: Path, rounds: int, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger, rng = Ledger(), random.Random(rounds)
+    with site(data, ASSENT_LEASE_SECONDS="1") as at, second_worker(at) as second:
+        until(lambda: faults.decoder(at) is not None, "the first worker is there")
+        done = tried = 0
+        while done < rounds:
+            assert tried < 10 * rounds, "the first worker is never caught at work"
+            done += _stopped_in_time(at, second, ledger, tried, rng)
+            tried += 1
+        found = balance(at.house, at.web, ledger, data, 120)
+    for log in (at.house.log, data / "second.log"):
+        assert "never retrieved" not in log.read_text()  # a job that was ended elsewhere is no error
+    with capsys.disabled():
+        sys.stdout.write(f"\n{done} workers stopped at work, continued after their lease: {found}; 0 stale writes\n")
+
+
+def _stopped_in_time(at: Site, second: psutil.Popen, ledger: Ledger, number: int, rng: random.Random) -> bool:
+    """Stops the first worker on a picture, lets the second one finish it, continues the first. False when the first
+    had finished before it was stopped."""
+    picture, path = f"photo-{number}", f"/{number}-{faults.PHOTOS[0]}"
+    at.web.files[path] = at.web.files[f"/{faults.PHOTOS[0]}"]
+    first = faults.worker(at)
+    assert first is not None
+    second.suspend()
+    asked = at.web.asked = _StopsWhoAsks(path, first if number % 2 == 0 else None)
+    send(at.house, ledger, picture, at.web.url + path)
+    until(lambda: path in asked, "the picture is fetched")
+    if number % 2:
+        time.sleep(rng.uniform(0, 0.05))  # so that it is not always at the same place
+        first.suspend()
+    try:
+        in_time = decision(at.house, picture) is None
+        second.resume()
+        until(lambda: decision(at.house, picture) is not None, "the second worker takes over", 60)
+    finally:
+        first.resume()
+    # Both are at work again: with the second stopped, the first does the next event.
+    second.suspend()
+    send(at.house, ledger, f"{picture}-after", at.photo(rng))
+    until(lambda: decision(at.house, f"{picture}-after") is not None, "the first worker works again", 60)
+    second.resume()
+    return in_time
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_stopped_while_its_delivery_is_answered(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger, rng = Ledger(), random.Random(1)
+    with site(open_folder / "answered") as at, second_worker(at) as second:
+        until(lambda: faults.decoder(at) is not None, "the first worker is there")
+        second.suspend()
+        first = faults.worker(at)
+        assert first is not None
+        at.web.received = _StopsOnFirst(first)
+        send(at.house, ledger, "photo", at.photo(rng))
+        until(lambda: len(at.web.received) == 1, "it was delivered, and its sender stopped", 60)
+        second.resume()
+        until(lambda: len(at.web.received) == 2, "the second worker delivers it again", 120)
+        first.resume()
+        found = balance(at.house, at.web, ledger, at.data)
+    assert (found.deliveries, found.repeated) == (1, 1)
+    with capsys.disabled():
+        sys.stdout.write(f"\n1 worker stopped between delivery and its note: {found}; 0 accepted twice\n")
+
+
+class _StopsWhoAsks(list[str]):
+    """The paths that were asked for; whoever asks for this one is stopped before it is answered."""
+
+    def __init__(self, path: str, worker: psutil.Process | None) -> None:
+        super().__init__()
+        self._path, self._worker = path, worker
+
+    def append(self, path: str, /) -> None:
+        if path == self._path and self._worker is not None:
+            self._worker.suspend()
+        super().append(path)
+
+
+class _StopsOnFirst(list[tuple[dict[str, str], bytes]]):
+    """What was received; the first delivery stops its sender before it is answered."""
+
+    def __init__(self, sender: psutil.Process) -> None:
+        super().__init__()
+        self._sender = sender
+
+    def append(self, received: tuple[dict[str, str], bytes], /) -> None:
+        if not self:
+            self._sender.suspend()
+        super().append(received)

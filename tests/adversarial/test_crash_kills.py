@@ -1,0 +1,77 @@
+"""Every part killed at random moments, again and again, while events keep coming: the books still balance."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.adversarial.faults import FAULTS, Site, site
+from tests.adversarial.ledger import Ledger, balance, send
+
+SEED = 20261124
+GIVE_UP = 0.2  # of the events are not sent again when their answer is lost
+
+
+@pytest.mark.timeout(300)
+def test_30_kills(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _storm(open_folder / "kills-30", 30, 2.0, 5.0, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_300_kills(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _storm(open_folder / "kills-300", 300, 4.0, 1.5, capsys)
+
+
+def _storm(data: Path, kills: int, longest_pause: float, rate: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rate` events a second, and a kill after every pause of at most `longest_pause` seconds."""
+    rng = random.Random(SEED + kills)
+    ledger = Ledger()
+    hit: Counter[str] = Counter({fault.name: 0 for fault in FAULTS})
+    with site(data) as at:
+        with _events(at, ledger, rate, random.Random(SEED)):
+            while hit.total() < kills:
+                time.sleep(rng.uniform(0, longest_pause))  # the moment is what is tried
+                _strike_one(at, hit, rng)
+        found = balance(at.house, at.web, ledger, data, 90 + 2 * kills)
+    assert min(hit.values()) >= kills // len(FAULTS) // 2
+    with capsys.disabled():
+        struck = ", ".join(f"{name} {count}" for name, count in hit.items())
+        sys.stdout.write(f"\n{kills} kills ({struck}): {found}; answers {dict(ledger.answers)}; 0 lost, 0 twice\n")
+
+
+def _strike_one(at: Site, hit: Counter[str], rng: random.Random) -> None:
+    """Of what is there, what was hit the fewest times: after a kill some parts are away for a while."""
+    for fault in sorted(FAULTS, key=lambda fault: (hit[fault.name], rng.random())):
+        if fault.strike(at):
+            hit[fault.name] += 1
+            return
+
+
+@contextmanager
+def _events(at: Site, ledger: Ledger, rate: float, rng: random.Random) -> Iterator[None]:
+    """Sends events until the context ends; each is repeated until it is acknowledged, but for those given up."""
+    over = threading.Event()
+
+    def sending() -> None:
+        number = 0
+        while not over.wait(rng.expovariate(rate)):
+            number += 1
+            patience = 0 if rng.random() < GIVE_UP else 60
+            send(at.house, ledger, f"photo-{number}", at.photo(rng), patience=patience)
+
+    thread = threading.Thread(target=sending)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,82 @@
+"""Each malformed file that reaches the worker ends in one decision and one leaf of the audit log."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from assent.gallery.keys import TenantKeys
+from assent.intake.accept import store_event
+from assent.store.pool import transaction
+from assent.values import Event, MediaRef
+from assent.worker import Bench, decide_event
+from tests.adversarial.generate import made_by_hand, malformed, valid
+from tests.adversarial.test_decode_disagree import two_faced
+
+FEW, MANY, SEED = 60, 3_000, 20261123
+
+
+def upload(at: Bench, keys: TenantKeys, number: int, data: bytes) -> UUID:
+    """Stores an event whose picture came with the request."""
+    event_id = uuid4()
+    event = Event("media.created", (MediaRef(f"file-{number}", None),), "public", "post", author="somebody")
+    with transaction(at.pool) as conn:
+        store_event(conn, keys, event_id, "platform", event, "live", [data])
+    return event_id
+
+
+def rows(at: Bench, statement: str) -> list[tuple[Any, ...]]:
+    with transaction(at.pool) as conn:
+        return conn.execute(statement).fetchall()
+
+
+def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], capsys: pytest.CaptureFixture[str]) -> None:
+    count = 0
+    for count, (_, data) in enumerate(files, 1):
+        decide_event(at, "default", upload(at, keys, count, data))
+    cases = Counter(reason for (reason,) in rows(at, "SELECT reason FROM review_case"))
+    types = Counter(kind for (kind,) in rows(at, "SELECT type FROM outbox"))
+    leaves = rows(at, "SELECT count(*) FROM audit_leaf WHERE convert_from(leaf, 'UTF8') LIKE '%media.decided%'")
+    said = ", ".join(f"{number} {reason}" for reason, number in cases.most_common())
+    with capsys.disabled():
+        sys.stdout.write(f"\nmalformed uploads: {count} cases, {leaves[0][0]} leaves, {dict(types)}; review: {said}\n")
+    assert leaves == [(count,)]
+    assert types.total() == count
+    assert set(types) <= {"media.tagged", "media.failed"}
+    assert sum(cases.values()) >= types["media.failed"]
+    assert rows(at, "SELECT count(*) FROM upload") == [(0,)]
+
+
+def test_malformed_uploads_end_in_a_decision_and_a_leaf(
+    bench: Bench,
+    keys: TenantKeys,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    by_hand = list(two_faced().items())
+    judge(bench, keys, chain(by_hand, islice(made_by_hand(), 10), malformed(FEW, SEED)), capsys)
+    assert len(rows(bench, "SELECT 1 FROM review_case WHERE reason = 'decoders_disagree'")) >= len(by_hand)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_malformed_upload_ends_in_a_decision_and_a_leaf(
+    bench: Bench,
+    keys: TenantKeys,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judge(bench, keys, chain(made_by_hand(), malformed(MANY, SEED)), capsys)
+
+
+def test_the_sound_files_they_are_made_from_do_not_fail(
+    bench: Bench,
+    keys: TenantKeys,
+) -> None:
+    for number, data in enumerate(valid().values()):
+        decide_event(bench, "default", upload(bench, keys, number, data))
+    assert {kind for (kind,) in rows(bench, "SELECT type FROM outbox")} == {"media.tagged"}

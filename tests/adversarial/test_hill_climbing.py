@@ -1,0 +1,172 @@
+"""Somebody posts variants of a face again and again, to feel their way to a person: the circle closes before that.
+
+The climber here is stronger than any author: it knows each score, which the house never says."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from assent.gallery.keys import TenantKeys
+from assent.gallery.matching import Gallery
+from assent.gallery.memory import prepare, reconcile
+from assent.gallery.search import Candidate, Candidates
+from assent.gallery.throttle import MOST_NEAR, MOST_PICTURES, count, near
+from assent.perceive import Models
+from assent.perceive.calibration import read_calibration
+from assent.resources import resource
+from assent.store.pool import Conn
+from assent.values import Event, Face, Match, Perception, Vector
+from tests.integration.world import MODEL, World, strangers, unit
+
+pytest_plugins = ["tests.integration.gallery_fixtures"]
+
+PROBES, SEED = 10_000, 20261124
+AUTHOR = "the climber"
+
+
+@dataclass
+class Climb:
+    """The gallery as a worker has it, one victim, and what came of every probe."""
+
+    gallery: Gallery
+    noted: list[tuple[str, str, bytes]] = field(default_factory=list)
+    compared: int = 0
+    matched: int = 0
+
+    def probe(self, faces: np.ndarray[Any, Any], author: str = AUTHOR) -> tuple[Match, ...]:
+        """One picture with those faces; as the pipeline, nobody is compared where the circle is empty."""
+        event = Event("media.created", (), "public", "post", author, ("victim",))
+        if self.gallery.circle("club", event) == 0:
+            return ()
+        self.compared += 1
+        seen = Perception((), tuple(Face((0, 0, 50, 50), 0, 0.9, 0.9, embedding=one) for one in faces), (), MODEL)
+        matches = self.gallery.match("club", event, seen)
+        self.matched += bool(matches)
+        return matches
+
+
+@pytest.fixture
+def climb(world: World, gallery: Conn, gallery_url: str) -> Any:
+    victim = world.opt_in("victim", strangers(1)[0])
+    assert victim
+    reconcile(world.truth, gallery, world.keystore)
+    calibration = read_calibration(resource("models") / "calibration" / "dlib.json")
+    models = cast(Models, SimpleNamespace(embedder_id=MODEL, calibration=calibration))
+    noted: list[tuple[str, str, bytes]] = []
+
+    def note(keys: TenantKeys, author: str, pid: bytes) -> None:
+        noted.append((keys.tenant, author, pid))
+
+    with ConnectionPool[Conn](
+        gallery_url, kwargs={"autocommit": True}, min_size=1, max_size=2, configure=prepare
+    ) as pool:
+        yield Climb(Gallery(pool, world.keystore, models, False, lambda _keys, _author: [], note), noted)
+
+
+def variants(rng: np.random.Generator, best: Vector, victim: Vector) -> Any:
+    """Steps towards whatever scores higher, as random as an attacker's, kept when they help."""
+    while True:
+        step = unit(best + 0.25 * strangers(1, int(rng.integers(2**31)))[0])
+        best = step if float(step @ victim) > float(best @ victim) else best
+        yield step
+
+
+def test_ten_thousand_probes_stay_within_the_budget(climb: Climb, capsys: pytest.CaptureFixture[str]) -> None:
+    rng, victim = np.random.default_rng(SEED), strangers(1)[0]
+    steps = variants(rng, strangers(2, 7)[1], victim)
+    for _ in range(PROBES):
+        climb.probe(next(steps)[None])
+    with capsys.disabled():
+        sys.stdout.write(f"\n{PROBES} probes by score: {climb.compared} compared, {climb.matched} matched\n")
+    assert 0 < climb.compared <= MOST_PICTURES
+    assert [author for _, author, _ in climb.noted] == [AUTHOR]
+
+
+def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(
+    climb: Climb, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng, victim = np.random.default_rng(SEED), strangers(1)[0]
+    for _ in range(MOST_PICTURES):
+        away = strangers(1, int(rng.integers(2**31)))[0]
+        low, high = 0.2, 0.7  # cosines
+        while high - low > 0.02:  # from one more direction: yes or no is all that it takes
+            middle = (low + high) / 2
+            yes = climb.probe(unit(middle * victim + (1 - middle**2) ** 0.5 * away)[None])
+            low, high = (low, middle) if yes else (middle, high)
+    with capsys.disabled():
+        sys.stdout.write(f"\nthe edge, by yes and no: {climb.compared} compared, {climb.matched} matched\n")
+    assert climb.compared < MOST_PICTURES / 2
+    assert len(climb.noted) == 1
+
+
+def test_a_collage_of_variants_is_one_picture_and_spends_the_budget(climb: Climb) -> None:
+    victim = strangers(1)[0]
+    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    assert climb.probe(victim[None]) == ()
+    assert (climb.compared, len(climb.noted)) == (1, 1)
+
+
+def test_other_authors_and_other_people_are_not_touched(climb: Climb, world: World) -> None:
+    victim, friend = strangers(1)[0], strangers(3, 11)[2]
+    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    assert climb.probe(victim[None]) == ()
+    assert len(climb.probe(victim[None], "another")) == 1
+    world.opt_in(AUTHOR, friend)
+    with climb.gallery.pool.connection() as gallery:
+        reconcile(world.truth, gallery, world.keystore)
+    assert len(climb.probe(np.stack([friend, victim]))) == 1
+
+
+def test_the_persons_own_account_is_no_way_around(climb: Climb) -> None:
+    victim = strangers(1)[0]
+    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8), "victim")
+    assert climb.probe(victim[None], "victim") == ()
+
+
+def test_after_a_day_it_begins_anew(climb: Climb) -> None:
+    victim = strangers(1)[0]
+    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    assert climb.probe(victim[None]) == ()
+    with climb.gallery.pool.connection() as gallery:
+        gallery.execute("UPDATE probe SET until = now(), since = since - interval '1 day'")
+    assert len(climb.probe(victim[None])) == 1
+    with climb.gallery.pool.connection() as gallery, gallery.cursor(row_factory=dict_row) as cursor:
+        (row,) = cursor.execute("SELECT pictures, near, until FROM probe").fetchall()
+    assert row == {"pictures": 1, "near": 0, "until": None}
+
+
+def test_who_posts_friends_and_strangers_all_day_is_not_throttled(climb: Climb) -> None:
+    victim = strangers(1)[0]
+    for n in range(100):
+        climb.probe(np.concatenate([victim[None], strangers(8, 100 + n)]))
+    assert (climb.compared, climb.matched, climb.noted) == (100, 100, [])
+
+
+def test_of_two_who_count_at_once_one_answers(climb: Climb, gallery_url: str) -> None:
+    found = {bytes(32): MOST_NEAR}
+    with (
+        psycopg.connect(gallery_url, autocommit=True) as first,
+        psycopg.connect(gallery_url, autocommit=True) as second,
+    ):
+        answers = [count(conn, "club", b"author", found) for conn in (first, second)]
+    assert answers == [[bytes(32)], []]
+
+
+def test_what_counts_as_near() -> None:
+    def one(pid: bytes, score: float) -> Candidate:
+        return Candidate(pid, cast(Any, None), 1, score)
+
+    faces = ((one(b"a", 0.6), one(b"a", 0.5), one(b"b", 0.45)), (one(b"a", 0.55), one(b"b", 0.3)))
+    matches = [Match(0, b"a", cast(Any, None), 1, "strong")]
+    assert near(Candidates(3, faces), matches, 0.5) == {b"a": 1, b"b": 1}
+    assert near(Candidates(3, faces), [], 0.5) == {b"a": 2, b"b": 1}
+    assert near(Candidates(0, ((),)), [], 0.5) == {}

@@ -1,0 +1,222 @@
+"""An endpoint that takes connections and never answers costs other endpoints nothing that could be noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import uuid4
+
+import pytest
+
+from assent.errors import Undecodable
+from assent.gallery.keys import TenantKeys
+from assent.outbox.deliver import STRIKES
+from assent.outbox.record import Place, record
+from assent.pipeline import Failed
+from assent.policy.load import load_policy
+from assent.settings import Settings
+from assent.setup import add_secret
+from assent.store.pool import Pool, transaction
+from assent.values import Event, MediaRef
+from tests.waiting import until
+
+RATE = 30  # decisions a second, each sent to both endpoints
+SECONDS = 4
+MOST = 1.10
+HELD_UP = 5.0  # what no noise of a busy machine reaches
+POLICY = load_policy(None).ref
+ROUNDS = 11
+
+
+@dataclass
+class Receiver:
+    """Answers 204 and notes when each message came; by picture."""
+
+    port: int = 0
+    came: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            receiver.came[said["data"]["media"]["id"]] = time.monotonic()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def dead() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def worker(settings: Settings, url: str, ports: Sequence[int]) -> Iterator[None]:
+    """`assent worker` in a process of its own, which may deliver to those ports."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
+    environment |= {
+        "ASSENT_DATA_DIR": str(settings.data_dir),
+        "ASSENT_DATABASE_URL": url,
+        "ASSENT_ALLOW_PRIVATE": ",".join(f"127.0.0.1:{port}@127.0.0.0/8" for port in ports),
+    }
+    log = settings.data_dir / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "assent", "worker"], env=environment, stderr=output)
+        try:
+            until(lambda: b"worker ready" in log.read_bytes(), "the worker is ready", 60)
+            yield
+        finally:
+            process.kill()  # asked to end, it would wait for the dead endpoint
+            process.wait(60)
+
+
+def point(pool: Pool, keys: TenantKeys, name: str, port: int) -> None:
+    """The endpoint of that name, in good health, at that port; none beside it but `platform`."""
+    with transaction(pool) as conn:
+        conn.execute("DELETE FROM endpoint WHERE name IN (%s, 'alive', 'dead')", [name])
+        conn.execute(
+            "INSERT INTO endpoint (tenant, name, url) VALUES (%s, %s, %s)",
+            [keys.tenant, name, f"http://127.0.0.1:{port}/hooks"],
+        )
+        add_secret(conn, keys, "endpoint", name)
+
+
+def decide(pool: Pool, keys: TenantKeys, media: str) -> float:
+    """A decision, as the worker records it; when it was committed."""
+    picture, event_id = MediaRef(media, None), uuid4()
+    event = Event("media.created", (picture,), "public", "post")
+    with transaction(pool) as conn:
+        conn.execute(
+            "INSERT INTO event (tenant, id, source, lane, sealed) VALUES (%s, %s, 'platform', 'live', '')",
+            [keys.tenant, event_id],
+        )
+        record(
+            conn, keys, Place(keys.tenant, event_id, 0, event, picture), Failed(Undecodable()), load_policy(None).ref
+        )
+    return time.monotonic()
+
+
+def latencies(pool: Pool, keys: TenantKeys, receiver: Receiver, seconds: float) -> list[float]:
+    """Seconds from commit to arrival at the receiver, sorted, for decisions at RATE."""
+    committed: dict[str, float] = {}
+    began = time.monotonic()
+    for n in range(int(RATE * seconds)):
+        time.sleep(max(0.0, began + n / RATE - time.monotonic()))  # the pace of the load
+        media = f"{uuid4()}"
+        committed[media] = decide(pool, keys, media)
+    until(lambda: committed.keys() <= receiver.came.keys(), "all messages arrive", 60)
+    return sorted(receiver.came[media] - at for media, at in committed.items())
+
+
+def p99(values: list[float]) -> float:
+    return values[min(len(values) - 1, int(len(values) * 0.99))]
+
+
+def clear(pool: Pool) -> None:
+    """Nothing waits any more and no dead rows lie about, so that one round does not burden the next."""
+    with transaction(pool) as conn:
+        conn.execute("DELETE FROM outbox WHERE state = 'waiting'")
+        conn.execute("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
+    with pool.connection() as conn:
+        conn.autocommit = True
+        conn.execute("VACUUM procrastinate_jobs, outbox, endpoint")
+        conn.autocommit = False
+
+
+def pile_up(pool: Pool, keys: TenantKeys, messages: int) -> None:
+    """As if the endpoint had been dead for an hour: it rests, and so many messages wait."""
+    with transaction(pool) as conn:
+        conn.execute(
+            "UPDATE endpoint SET failures = %s, failing_since = now() - interval '1 hour',"
+            " rests_until = now() + interval '2 seconds' WHERE name = 'dead'",
+            [STRIKES],
+        )
+        conn.execute(
+            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision, queued, next_at)"
+            " SELECT %s, gen_random_uuid(), 'dead', 'media.failed', 'old ' || n, 1, false, now() - interval '1 hour'"
+            " FROM generate_series(1, %s) n",
+            [keys.tenant, messages],
+        )
+
+
+@pytest.mark.timeout(300)
+def test_a_dead_endpoint_holds_up_no_other(
+    settings: Settings, database_url: str, pool: Pool, keys: TenantKeys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without lanes a message beside the dead endpoint waits for its time-out: 13 s against 0.2 s were seen."""
+    assert _ratio(settings, database_url, pool, keys, capsys, backlog=0, rounds=2) <= HELD_UP
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backlog", [0, 20_000])
+@pytest.mark.timeout(600)
+def test_a_dead_endpoint_adds_at_most_a_tenth_to_anothers_p99(
+    settings: Settings,
+    database_url: str,
+    pool: Pool,
+    keys: TenantKeys,
+    capsys: pytest.CaptureFixture[str],
+    backlog: int,
+) -> None:
+    """Wants a machine that does nothing else: what it measures is a millisecond or two."""
+    assert _ratio(settings, database_url, pool, keys, capsys, backlog, ROUNDS) <= MOST
+
+
+def _ratio(
+    settings: Settings,
+    database_url: str,
+    pool: Pool,
+    keys: TenantKeys,
+    capsys: pytest.CaptureFixture[str],
+    backlog: int,
+    rounds: int,
+) -> float:
+    """The p99 beside a dead endpoint over that beside one that lives, of all messages of all rounds; the two are
+    measured right after each other, in turns first."""
+    found: dict[str, list[float]] = {"alive": [], "dead": []}
+    with receiving() as ours, receiving() as other, dead() as nobody:
+        ports = {"alive": other.port, "dead": nobody}
+        point(pool, keys, "platform", ours.port)
+        with worker(settings, database_url, (ours.port, *ports.values())):
+            latencies(pool, keys, ours, 1)  # connections, plans, caches
+            for n in range(rounds):
+                for kind in sorted(ports, reverse=n % 2 == 1):
+                    point(pool, keys, kind, ports[kind])
+                    if backlog and kind == "dead":
+                        pile_up(pool, keys, backlog)
+                    found[kind] += latencies(pool, keys, ours, SECONDS)
+                    clear(pool)
+    beside = {kind: p99(sorted(seconds)) for kind, seconds in found.items()}
+    ratio = beside["dead"] / beside["alive"]
+    with capsys.disabled():
+        alive, beside_dead = beside["alive"] * 1000, beside["dead"] * 1000
+        said = f"{alive:.1f} ms beside one that lives, {beside_dead:.1f} ms beside a dead one with {backlog} waiting"
+        sys.stdout.write(f"\np99 to an endpoint: {said} (× {ratio:.2f}, {len(found['dead'])} messages each)\n")
+    return ratio

@@ -1,0 +1,229 @@
+"""The person's side: filling the gallery, searching it, enrolling, and moving everybody to a new epoch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any, LiteralString
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from psycopg import sql
+
+from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.memory import connect_gallery, reconcile
+from assent.gallery.rotate import rotate_epoch
+from assent.gallery.search import search
+from assent.gallery.template import SubjectKey, seal, seal_template
+from assent.perceive import load as load_models
+from assent.settings import Settings
+from assent.setup import init_tenant
+from assent.store.database import open_or_create_keys
+from assent.store.embedded import embedded, in_memory
+from assent.store.migrate import migrate
+from assent.store.pool import Conn, Pool, open_pool, transaction
+from assent.subjects import consent
+from assent.subjects.consent import Given
+from assent.subjects.enrol import enrol, request_enrolment
+from assent.worker import open_bench
+from tests.bench.rounds import Size, Tick
+
+TENANT, MODEL = "bench", "bench-128@000000000000"
+DIMENSION = 128
+CIRCLE = 500
+FACES = 8
+ROUNDS = 7
+DISTINCT = 10_000  # vectors made; larger galleries hold them several times, which an exact search does not notice
+BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Milliseconds to compare one face, and eight at once, with that many templates of that many numbers."""
+
+    templates: int
+    dimension: int
+    one_ms: float
+    eight_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """What was measured. `matched_meanwhile` and `failed_meanwhile` count the searches during the rotation."""
+
+    people: int
+    filled_per_s: float
+    disk_bytes_each: float
+    gallery_bytes_each: float
+    circle: Exact
+    exact: tuple[Exact, ...]
+    rotated_s: float
+    matched_meanwhile: int
+    failed_meanwhile: int
+    enrolled_per_s: list[float]
+
+
+def measure(folder: Path, photo: bytes, size: Size, tick: Tick) -> People:
+    """Everything, one after the other; `photo` shows exactly one face."""
+    settings = Settings(data_dir=folder)
+    with ExitStack() as stack:
+        url = stack.enter_context(embedded(folder))
+        migrate(url)
+        pool = stack.enter_context(open_pool(url))
+        keystore = open_or_create_keys(settings, pool)
+        init_tenant(pool, keystore, TENANT, "bench", None)
+        faces = _unit(size.people)
+        pids = _opt_in(url, keystore.tenant(TENANT), faces)
+        tick()
+        with in_memory(settings.gallery_dir, folder, unsafe_on_disk=False) as gallery_url:
+            gallery = stack.enter_context(connect_gallery(gallery_url))
+            truth = stack.enter_context(psycopg.connect(url, autocommit=True))
+            began = time.perf_counter()
+            done = reconcile(truth, gallery, keystore)
+            filled = size.people / (time.perf_counter() - began)
+            assert done.inserted == size.people, done
+            tick()
+            circle = _timed(gallery, faces, CIRCLE, connections=pids[:CIRCLE])
+            disk = _bytes(truth, "template", "subject", "subject_key", "consent") / size.people
+            memory = _bytes(gallery, "template") / size.people
+            rotated, matched, failed = _rotate(pool, keystore, gallery, faces[0], pids[0])
+            tick()
+            gallery.execute("TRUNCATE template")
+            exact = tuple(_exact(gallery, *case, tick) for case in size.exact)
+        photos = _enrolments(settings, url, photo, size)
+        tick()
+    return People(size.people, filled, disk, memory, circle, exact, rotated, matched, failed, photos)
+
+
+def _unit(count: int, dimension: int = DIMENSION) -> NDArray[np.float32]:
+    vectors = np.random.default_rng(0).standard_normal((count, dimension), np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[bytes]:
+    """That many people with a consent and a template each, as enrolment stores them; their pids."""
+    pids = [pid_of(keys, f"person-{n}") for n in range(len(faces))]
+    people = [SubjectKey.new(keys, pid) for pid in pids]
+    consents, templates = [uuid4() for _ in pids], [uuid4() for _ in pids]
+    rows: Mapping[LiteralString, Callable[[int], tuple[Any, ...]]] = {
+        "subject (tenant, pid, sealed)": lambda n: (seal(people[n].key, b"person", "ref", TENANT, pids[n]),),
+        "subject_key (tenant, pid, epoch, wrapped)": lambda n: (keys.epoch, people[n].wrap(keys)),
+        "consent (tenant, pid, id, purpose, scope, notice_sha256, jurisdiction, method, expires_at)": (
+            lambda n: (consents[n], "face-match", "anyone", bytes(32), "DE", "bench", "2100-01-01")
+        ),
+        "template (tenant, pid, id, consent_id, model, sealed)": lambda n: (
+            templates[n],
+            consents[n],
+            MODEL,
+            seal_template(people[n], templates[n], MODEL, faces[n]),
+        ),
+    }
+    with psycopg.connect(url) as conn:
+        for table, row in rows.items():
+            with conn.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.SQL(table))) as copy:
+                for n, pid in enumerate(pids):
+                    copy.write_row((TENANT, pid, *row(n)))
+    return pids
+
+
+def _timed(gallery: Conn, faces: NDArray[np.float32], templates: int, **circle: Any) -> Exact:
+    def ms(count: int) -> float:
+        took = []
+        for _ in range(ROUNDS + 1):
+            began = time.perf_counter()
+            said: dict[str, Any] = {"connections": [], "anyone": False} | circle
+            found = search(gallery, tenant=TENANT, model=MODEL, author=bytes(32), probes=faces[:count], **said)
+            took.append(1000 * (time.perf_counter() - began))
+            assert found.searched == templates, found.searched
+        return median(took[1:])
+
+    return Exact(templates, faces.shape[1], ms(1), ms(FACES))
+
+
+def _exact(gallery: Conn, templates: int, dimension: int, tick: Tick) -> Exact:
+    """A gallery of that size, all of it in scope."""
+    faces = _unit(min(templates, DISTINCT), dimension)
+    columns = "tenant, pid, model, template_id, version, scope, expires_at, strictness, embedding"
+    with gallery.cursor().copy(f"COPY template ({columns}) FROM STDIN") as copy:
+        for n, face in enumerate(faces):
+            pid = n.to_bytes(32)
+            copy.write_row((TENANT, pid, MODEL, UUID(int=n), 1, "anyone", "2100-01-01", 0, HalfVector(face).to_text()))
+    again = templates // len(faces) - 1
+    gallery.execute(f"INSERT INTO template SELECT t.* FROM template t, generate_series(1, {again})")  # noqa: S608 - ours
+    gallery.execute("ANALYZE template")
+    try:
+        return _timed(gallery, faces, templates, anyone=True)
+    finally:
+        gallery.execute("TRUNCATE template")
+        tick()
+
+
+def _bytes(conn: Conn, *tables: LiteralString) -> int:
+    total = 0
+    for table in tables:
+        row = conn.execute("SELECT pg_total_relation_size(%s::regclass)", [table]).fetchone()
+        assert row is not None
+        total += row[0]
+    return total
+
+
+def _rotate(
+    pool: Pool, keystore: Keystore, gallery: Conn, face: NDArray[np.float32], pid: bytes
+) -> tuple[float, int, int]:
+    """Seconds of a rotation, and how many searches and confirmations meanwhile found the person, and did not."""
+    over, counts = threading.Event(), [0, 0]
+
+    def match() -> None:
+        while not over.is_set():
+            near = search(
+                gallery, tenant=TENANT, model=MODEL, author=pid, connections=[], anyone=False, probes=face[None]
+            ).faces[0]
+            with transaction(pool) as conn:
+                opened = consent.open_subject(conn, keystore.tenant(TENANT), pid)
+            counts[0 if near and near[0].pid == opened.pid else 1] += 1
+
+    def counted() -> None:
+        try:
+            match()
+        except Exception:
+            counts[1] += 1
+            raise
+
+    thread = threading.Thread(target=counted)
+    thread.start()
+    began = time.perf_counter()
+    rotate_epoch(pool, keystore, TENANT)
+    took = time.perf_counter() - began
+    over.set()
+    thread.join()
+    return took, counts[0], counts[1]
+
+
+def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[float]:
+    """Photos a second, of enrolments of eight photos each: stored, decoded, looked at, sealed, in the gallery."""
+    models = load_models(settings.models_dir, settings.threads)
+    rates = []
+    with open_bench(settings, url, models) as bench:
+        bench.gallery.wait_ready()
+        keys = bench.keystore.tenant(TENANT)
+        for n in range(size.enrolments + 1):
+            ref, job = f"enrolled-{n}", uuid4()
+            given = Given(ref, "own", "notice", "DE", "bench", timedelta(days=365), notice_version="1", age="adult")
+            with transaction(bench.pool) as conn:
+                consent.give(conn, keys, given)
+            began = time.perf_counter()
+            with transaction(bench.pool) as conn:
+                request_enrolment(conn, keys, job, pid_of(keys, ref), [photo] * FACES)
+            enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+            rates.append(FACES / (time.perf_counter() - began))
+    return rates[1:]

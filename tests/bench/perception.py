@@ -1,0 +1,202 @@
+"""The models: our pipeline beside nudenet's, dlib's and insightface's own calls, on the same photos and threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dlib
+import numpy as np
+import onnxruntime
+
+from assent.media.sandbox import Decoder
+from assent.perceive import DEFAULT_PACK, Models, embed, faces, load, perceive, safety
+from assent.perceive.batch import MAX_PICTURES, Batcher
+from assent.perceive.packs import locate, read_pack
+from assent.pipeline import Tools, look, no_match
+from assent.policy.load import load_policy
+from assent.values import Event, MediaRef, Pixels
+from assent.worker import PICTURE_JOBS
+from tests.bench.photos import Photo
+from tests.bench.rounds import Case, OtherLoad, Tick, in_turn
+
+SCRFD = Path("scrfd_500m/det_500m.onnx")
+CASES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Perceived:
+    """Seconds of every case in every round, each over all photos or, where it is about faces, all faces."""
+
+    photos: int
+    faces: int
+    threads: int
+    seconds: dict[str, list[float]]
+    inside: dict[str, list[float]]  # share of a case's time inside ONNX Runtime, by round
+    other_cores: float  # busy with something else meanwhile
+    absent: str = ""  # why insightface was not measured
+
+
+class Clock:
+    """A session that adds up the time spent in its runs."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.spent = 0.0
+
+    def get_inputs(self) -> Any:
+        return self._session.get_inputs()
+
+    def run(self, names: None, feed: dict[str, Any]) -> Any:
+        began = time.perf_counter()
+        outputs = self._session.run(names, feed)
+        self.spent += time.perf_counter() - began
+        return outputs
+
+
+class Opened:
+    """Our models with clocks in their sessions; `inside` keeps, by case, the share of its time that these counted."""
+
+    def __init__(self, models: Models) -> None:
+        self._clocks = Clock(models.safety.session), Clock(models.embedder.session)
+        self.models = replace(
+            models,
+            safety=replace(models.safety, session=self._clocks[0]),
+            embedder=replace(models.embedder, session=self._clocks[1]),
+        )
+        self.inside: dict[str, list[float]] = {}
+
+    def clocked(self, name: str, case: Case) -> Case:
+        shares = self.inside.setdefault(name, [])
+
+        def run() -> None:
+            before, began = self._spent(), time.perf_counter()
+            case()
+            shares.append((self._spent() - before) / (time.perf_counter() - began))
+
+        return run
+
+    def _spent(self) -> float:
+        return sum(clock.spent for clock in self._clocks)
+
+
+def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, tick: Tick) -> Perceived:
+    """Every case in `rounds` rounds; models are converted into `folder`."""
+    models = load(folder / "models", threads)
+    ours = Opened(models)
+    found = _shapes(models, photos)
+    scrfd, absent = _insightface(folder / "scrfd", threads)
+    with _pipeline(models, photos) as whole, OtherLoad() as other:
+        cases = _theirs(photos, threads, scrfd) | _ours(ours, photos) | {"pipeline": whole}
+        cases |= _embedders(folder, models, found)
+        seconds = in_turn(cases, rounds, tick)
+    inside = {name: shares[1:] for name, shares in ours.inside.items()}  # the first round does not count
+    return Perceived(len(photos), len(found), threads, seconds, inside, other.cores, absent)
+
+
+def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
+    pictures = [photo.picture for photo in photos]
+    batches = [pictures[at : at + MAX_PICTURES] for at in range(0, len(pictures), MAX_PICTURES)]
+    models = ours.models
+    return {
+        "safety + faces": lambda: [perceive(models, [one], embed=False) for one in pictures],
+        "safety + faces, batched": lambda: [perceive(models, batch, embed=False) for batch in batches],
+        "perceive": ours.clocked("perceive", lambda: [perceive(models, [one]) for one in pictures]),
+        "perceive, batched": ours.clocked("perceive, batched", lambda: [perceive(models, b) for b in batches]),
+    }
+
+
+@contextmanager
+def _pipeline(models: Models, photos: Sequence[Photo]) -> Iterator[Case]:
+    """Files to verdicts with as many threads as a worker has, every face embedded as if it could be matched."""
+
+    def everybody(_tenant: str, _event: Event) -> int:
+        return 1
+
+    def one(photo: Photo) -> None:
+        media = MediaRef(photo.name, None)
+        look(tools, "bench", Event("media.created", (media,), "public", "post", "somebody"), media, photo.data)
+
+    with Decoder() as decoder, ThreadPoolExecutor(PICTURE_JOBS) as pool:
+        tools = Tools(decoder, Batcher(models), everybody, no_match, load_policy(None))
+        yield lambda: list(pool.map(one, photos))
+
+
+def _theirs(photos: Sequence[Photo], threads: int, scrfd: Any) -> dict[str, Case]:
+    from nudenet import NudeDetector  # after assent, which turns the runtime's telemetry off
+
+    detector = NudeDetector()
+    file = locate(read_pack(DEFAULT_PACK).one("safety"))
+    detector.onnx_session = onnxruntime.InferenceSession(str(file), _threads(threads))  # its own takes no options
+    blue_first = [np.ascontiguousarray(photo.picture.frames[0].pixels[..., ::-1]) for photo in photos]
+    cases: dict[str, Case] = {
+        "nudenet detect": lambda: [detector.detect(pixels) for pixels in blue_first],
+        "nudenet detect_batch": lambda: detector.detect_batch(blue_first, batch_size=4),
+    }
+    if scrfd is not None:
+        cases["insightface detection"] = lambda: [scrfd.get(pixels) for pixels in blue_first]
+    return cases
+
+
+def _threads(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return options
+
+
+def _insightface(folder: Path, threads: int) -> tuple[Any, str]:
+    """FaceAnalysis with SCRFD-500M alone, or None and why. Its weights are for research only, so nothing ships them."""
+    models = Path(os.environ.get("ASSENT_TEST_MODELS") or Path(__file__).resolve().parents[3] / "shared" / "models")
+    if not (models / SCRFD).is_file():
+        return None, f"no {SCRFD} in ASSENT_TEST_MODELS"
+    from insightface.app import FaceAnalysis
+
+    folder.mkdir(parents=True)
+    shutil.copy(models / SCRFD, folder)
+    manifest = {"manifest_version": 2, "model_id": "scrfd-500m", "license": "MODEL.LICENSE"}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"tasks": {"detection": {"file": SCRFD.name}}}))
+    providers = ["CPUExecutionProvider"]
+    app = FaceAnalysis(str(folder), allowed_modules=["detection"], providers=providers, sess_options=_threads(threads))
+    app.prepare(ctx_id=-1, det_size=(640, 640))
+    return app, ""
+
+
+def _shapes(models: Models, photos: Sequence[Photo]) -> list[tuple[Pixels, Any]]:
+    """Every face that would be embedded: its frame and dlib's five points."""
+    found = []
+    for photo in photos:
+        pixels = photo.picture.frames[0].pixels
+        (seen,) = safety.detect(models.safety, models.labels, [pixels])
+        for one in faces.listed(seen):
+            left, top, right, bottom = (round(value) for value in one.corners)
+            if right - left >= faces.LEAST_WIDTH:
+                found.append((pixels, models.landmarks(pixels, dlib.rectangle(left, top, right - 1, bottom - 1))))
+    return found
+
+
+def _embedders(folder: Path, models: Models, found: Sequence[tuple[Pixels, Any]]) -> dict[str, Case]:
+    theirs = dlib.face_recognition_model_v1(str(locate(read_pack(DEFAULT_PACK).one("embedder"))))
+    single = load(folder / "models", 1)
+
+    def chip(pixels: Pixels, shape: Any) -> Pixels:
+        made: Pixels = dlib.get_face_chip(pixels, shape, 150, 0.25)
+        return made
+
+    def one_by_one(models: Models) -> None:
+        for face in found:
+            embed.embed(models.embedder, models.calibration.mean, [chip(*face)])
+
+    return {
+        "dlib descriptor": lambda: [theirs.compute_face_descriptor(*face, 0, 0.25) for face in found],
+        "embed": lambda: one_by_one(models),
+        "embed, batched": lambda: embed.embed(models.embedder, models.calibration.mean, [chip(*f) for f in found]),
+        "embed, one thread": lambda: one_by_one(single),
+    }

@@ -1,0 +1,288 @@
+"""What was measured as a table, as JSON and as a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+from statistics import median
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tests.bench.people import People
+from tests.bench.perception import Perceived
+from tests.bench.rounds import quantile, ratio
+from tests.bench.serving import ACCEPTED, Served
+from tests.bench.storing import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and when it ran; `busy`: how many cores other programs kept busy in the second before each part."""
+
+    at: str
+    cpu: str
+    cores: int
+    versions: dict[str, str]
+    busy: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything that one run measured; `cold_s`: `assent tag` on one photo, first ever and with converted models."""
+
+    machine: Machine
+    perceived: Perceived
+    served: Served
+    stored: Stored
+    people: People
+    fnir: dict[int, float]
+    cold_s: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; `reached` says whether its target was met, where it has one."""
+
+    group: str
+    figure: str
+    value: str
+    beside: str = ""
+    target: str = ""
+    reached: bool | None = None
+
+
+def rows(bench: Bench) -> list[Row]:
+    """The table's lines, in order."""
+    return [
+        *_models(bench.perceived),
+        *_service(bench),
+        *_store(bench.stored),
+        *_people(bench.people),
+        *_identification(bench.fnir),
+    ]
+
+
+def _models(seen: Perceived) -> Iterator[Row]:
+    group = f"{seen.photos} photos, {seen.threads} threads"
+    nudenet = seen.seconds["nudenet detect"]
+
+    def row(name: str, beside: str = "", least: float | None = None) -> Row:
+        took = seen.seconds[name]
+        times = ratio(nudenet, took)
+        value = f"{seen.photos / median(took):.1f} images/s"
+        compared = beside or f"{times:.2f}× nudenet's detect"
+        return Row(group, name, value, compared, *_least(times, least, "×"))
+
+    yield row("nudenet detect", "its own call, one by one")
+    yield row("nudenet detect_batch")
+    if "insightface detection" in seen.seconds:
+        yield row("insightface detection", "SCRFD-500M at 640 × 640: faces only")
+    else:
+        yield Row(group, "insightface detection", "not measured", seen.absent)
+    yield row("safety + faces", least=1.0)
+    yield row("safety + faces, batched", least=1.3)
+    for name in ("perceive", "perceive, batched"):
+        share = median(seen.inside[name])
+        took = seen.photos / median(seen.seconds[name])
+        beside = f"{share:.3f} of it inside ONNX Runtime"
+        yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(share, 0.85))
+    yield row("pipeline", "decode, perceive, decide; 4 threads")
+    yield from _faces(seen)
+
+
+def _faces(seen: Perceived) -> Iterator[Row]:
+    group, dlib = f"{seen.faces} faces", seen.seconds["dlib descriptor"]
+    yield Row(group, "dlib compute_face_descriptor", f"{1000 * median(dlib) / seen.faces:.1f} ms a face", "one thread")
+    for name, least in (("embed, one thread", None), ("embed", 12.0), ("embed, batched", 12.0)):
+        took, times = seen.seconds[name], ratio(dlib, seen.seconds[name])
+        value = f"{1000 * median(took) / seen.faces:.1f} ms a face"
+        yield Row(group, name, value, f"{times:.1f}× dlib's call", *_least(times, least, "×"))
+
+
+def _service(bench: Bench) -> Iterator[Row]:
+    served, group = bench.served, "assent serve"
+    yield Row(group, "decisions end to end", f"{served.decisions_per_s:.1f} /s", "webhook to delivered decision")
+    for rate, answers in served.acknowledged.items():
+        ms = [answer.ms if answer.status == ACCEPTED else inf for answer in answers]  # a refusal acknowledges nothing
+        late = quantile([answer.late_ms for answer in answers], 0.99)
+        value = f"p50 {median(ms):.1f} ms, p99 {quantile(ms, 0.99):.1f} ms"
+        beside = f"{len(ms)} webhooks, {ms.count(inf)} refused; {served.meanwhile[rate]:.1f} decisions/s meanwhile; "
+        beside += f"sender late p99 {late:.1f} ms"
+        target = _most(quantile(ms, 0.99), 50, " ms") if rate == 100 else ("", None)
+        yield Row(group, f"acknowledged at {rate}/s, worker busy", value, beside, *target)
+    for role, mb in served.memory_mb.items():
+        yield Row("peak memory", role, f"{mb:.0f} MB", "", *(_most(mb, 900, " MB") if role == "worker" else ("", None)))
+    for name, seconds in bench.cold_s.items():
+        value = f"{median(seconds):.2f} s"
+        yield Row("assent tag, one photo", name, value, f"{len(seconds)} runs", *_most(median(seconds), 5, " s"))
+
+
+def _store(stored: Stored) -> Iterator[Row]:
+    group, n = "storing", stored.replayed
+    queued, called = median(stored.queued), median(stored.called)
+    overhead = 1000 * (queued - called) / n
+    beside = f"{n / called:.0f} /s without the queue: {overhead:.1f} ms of queue an event"
+    yield Row(group, "events, perceptions replayed", f"{n / queued:.0f} /s", beside)
+    before = 0
+    for window in stored.windows:
+        value = f"p50 {window.median_ms:.2f} ms, p99 {window.p99_ms:.2f} ms"
+        yield Row(
+            group,
+            f"decisions {before + 1}–{window.decisions}",
+            value,
+            f"{window.bytes_each:.0f} bytes each, event and jobs included",
+        )
+        before = window.decisions
+    yield Row(group, "audit log", f"{stored.leaves_per_s:.0f} leaves/s", "one transaction each")
+
+
+def _people(seen: People) -> Iterator[Row]:
+    group = f"{seen.people} people"
+    filled = f"{seen.filled_per_s:.0f} templates/s"
+    yield Row(group, "filling the gallery", filled, "opened, copied, ready", *_least(seen.filled_per_s, 50_000))
+    circle = seen.circle
+    value = f"{circle.one_ms:.1f} ms a face"
+    yield Row(group, f"circle of {circle.templates}", value, "one round trip", *_most(circle.one_ms, 10, " ms"))
+    eight = circle.eight_ms / (8 * circle.one_ms)
+    value, beside = f"{circle.eight_ms:.1f} ms", f"{eight:.2f}× eight single ones"
+    yield Row(group, f"eight faces, circle of {circle.templates}", value, beside, *_most(eight, 0.35, "×"))
+    for exact in seen.exact:
+        figure, value = f"exact, {exact.templates} × {exact.dimension}", f"{exact.one_ms:.1f} ms a face"
+        target = _most(exact.one_ms, 45, " ms") if (exact.templates, exact.dimension) == (100_000, 128) else ("", None)
+        yield Row(group, figure, value, f"eight faces {exact.eight_ms:.0f} ms", *target)
+    beside = f"{seen.matched_meanwhile} searches meanwhile, {seen.failed_meanwhile} failed"
+    target = _most(seen.rotated_s, 60, " s") if seen.people == 100_000 else ("", None)
+    yield Row(group, "moving to a new epoch", f"{seen.rotated_s:.1f} s", beside, *target)
+    enrolled = median(seen.enrolled_per_s)
+    yield Row(group, "enrolling", f"{enrolled:.1f} photos/s", "eight at a time", *_least(enrolled, 8))
+    beside = f"{seen.gallery_bytes_each:.0f} bytes in the gallery"
+    disk = f"{seen.disk_bytes_each:.0f} bytes a person with one template"
+    yield Row(group, "on disk", disk, beside, *_most(seen.disk_bytes_each, 1500, " B"))
+
+
+def _identification(fnir: dict[int, float]) -> Iterator[Row]:
+    group = "recognition, FPIR 1 %"
+    for templates in (1, 50, 500):
+        if templates in fnir:
+            value = f"{100 * fnir[templates]:.0f} % of searches miss the person"
+            yield Row(group, f"{templates} templates", value, "known people among drawn strangers")
+    if not fnir:
+        yield Row(group, "FNIR", "not measured", "no photos of known people in ASSENT_TEST_DATA/faces")
+
+
+def _least(value: float, least: float | None, unit: str = "") -> tuple[str, bool | None]:
+    return ("", None) if least is None else (f"≥ {least:g}{unit}", value >= least)
+
+
+def _most(value: float, most: float, unit: str) -> tuple[str, bool | None]:
+    return f"≤ {most:g}{unit}", value <= most
+
+
+def table(bench: Bench) -> Table:
+    """For people."""
+    machine = bench.machine
+    busy = ", ".join(f"{cores:.2f} before {part}" for part, cores in machine.busy.items())
+    during = f"{bench.perceived.other_cores:.2f} during models, {bench.served.other_cores:.2f} during webhooks"
+    load = f"cores busy with other programs: {busy}; {during}"
+    said = f"{machine.cpu}, {machine.cores} cores; " + ", ".join(f"{k} {v}" for k, v in machine.versions.items())
+    made = Table(title=f"{said}\n{load}", title_justify="left", show_edge=False, pad_edge=False)
+    for name in ("", "figure", "value", "beside it", "target"):
+        made.add_column(name, overflow="fold", justify="left")
+    group = ""
+    for row in rows(bench):
+        if row.group != group and group:
+            made.add_section()
+        mark = {None: "", True: "[green]✓[/] ", False: "[red]✗[/] "}[row.reached]
+        made.add_row(row.group if row.group != group else "", row.figure, row.value, row.beside, mark + row.target)
+        group = row.group
+    return made
+
+
+def write(bench: Bench, folder: Path) -> None:
+    """bench.json (every figure of every round, and the table's lines) and bench.svg."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [asdict(row) for row in rows(bench)]
+    text = json.dumps({"table": lines, **asdict(bench)}, indent=1, ensure_ascii=False)
+    (folder / "bench.json").write_text(text + "\n")
+    figure = Figure((11, 12), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots(3, 2).ravel()
+    _draw_speed(axes[0], bench.perceived)
+    _draw_acknowledged(axes[1], bench.served)
+    _draw_memory(axes[2], bench.served)
+    _draw_growth(axes[3], bench.stored)
+    _draw_exact(axes[4], bench.people)
+    _draw_fnir(axes[5], bench.fnir)
+    figure.savefig(folder / "bench.svg", metadata={"Date": None})
+
+
+def _draw_speed(axes: Axes, seen: Perceived) -> None:
+    names = [name for name in seen.seconds if name != "dlib descriptor" and not name.startswith("embed")]
+    rates = {name: sorted(seen.photos / took for took in seen.seconds[name]) for name in names}
+    middle = [median(rates[name]) for name in names]
+    spread = [[median(r) - r[0] for r in rates.values()], [r[-1] - median(r) for r in rates.values()]]
+    colours = ["#0b7a68" if _is_ours(name) else "#9aa5a3" for name in names]
+    axes.barh(names, middle, xerr=spread, color=colours, ecolor="#444444")
+    axes.invert_yaxis()
+    axes.set_title(f"images/s, {seen.threads} threads (median and spread of the rounds)", fontsize=10)
+
+
+def _is_ours(name: str) -> bool:
+    return not name.startswith(("nudenet", "insightface"))
+
+
+def _draw_acknowledged(axes: Axes, served: Served) -> None:
+    for rate, answers in served.acknowledged.items():
+        ms = sorted(answer.ms for answer in answers if answer.status == ACCEPTED)
+        axes.step(ms, [(n + 1) / len(answers) for n in range(len(ms))], where="post", label=f"{rate}/s")
+    axes.axvline(50, color="#b3541e", linestyle=":", label="50 ms")
+    axes.set_xscale("log")
+    axes.set_xlabel("ms from when it was due")
+    axes.legend()
+    axes.set_title("webhooks acknowledged while the worker is busy, share", fontsize=10)
+
+
+def _draw_memory(axes: Axes, served: Served) -> None:
+    bars = axes.barh(list(served.memory_mb), list(served.memory_mb.values()), color="#0b7a68")
+    axes.bar_label(bars, fmt="%.0f", padding=3)
+    axes.margins(x=0.1)
+    axes.invert_yaxis()
+    axes.set_title("peak memory, MB", fontsize=10)
+
+
+def _draw_growth(axes: Axes, stored: Stored) -> None:
+    step = max(1, len(stored.latency_ms) // 50)
+    starts = range(0, len(stored.latency_ms) - step + 1, step)
+    parts: Sequence[list[float]] = [stored.latency_ms[at : at + step] for at in starts]
+    axes.plot(starts, [median(part) for part in parts], color="#0b7a68", label="median")
+    axes.plot(starts, [quantile(part, 0.99) for part in parts], color="#b3541e", linewidth=0.8, label="p99")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("decisions stored")
+    axes.legend()
+    axes.set_title("storing one decision, ms", fontsize=10)
+
+
+def _draw_exact(axes: Axes, people: People) -> None:
+    for dimension in sorted({exact.dimension for exact in people.exact}):
+        those = [exact for exact in people.exact if exact.dimension == dimension]
+        sizes, ms = [exact.templates for exact in those], [exact.one_ms for exact in those]
+        axes.plot(sizes, ms, marker="o", label=f"{dimension} dimensions")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("templates compared with one face, exactly")
+    axes.set_title("search, ms", fontsize=10)
+    axes.legend(fontsize=9)
+
+
+def _draw_fnir(axes: Axes, fnir: dict[int, float]) -> None:
+    axes.plot(list(fnir), [100 * share for share in fnir.values()], marker="o", color="#0b7a68")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("templates searched")
+    axes.set_title("searches that miss the person at FPIR 1 %, %", fontsize=10)

@@ -1,0 +1,204 @@
+"""What is not the models': storing decisions, the audit log's growth, the queue with perceptions replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+from assent.audit.log import Part, append
+from assent.intake.accept import store_event
+from assent.outbox.record import Place, record
+from assent.perceive import load as load_models
+from assent.pipeline import Looked
+from assent.policy.decide import decide
+from assent.settings import Settings
+from assent.setup import init_tenant
+from assent.store.database import open_or_create_keys
+from assent.store.embedded import embedded
+from assent.store.migrate import migrate
+from assent.store.pool import open_pool, transaction
+from assent.store.queue import PICTURES
+from assent.values import Event, MediaRef, Perception, Picture
+from assent.worker import PICTURE_JOBS, Bench, decide_event, open_bench, queue_app
+from tests.bench.photos import Photo
+from tests.bench.rounds import Case, Size, Tick, quantile
+
+TENANT = "bench"
+REPLAY_ROUNDS = 3
+STEP = 100  # decisions between two ticks; divides every size and window
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Storing the decisions up to that number: milliseconds of `record` with its commit, and
+    bytes of database for each with its event, jobs, message and leaf."""
+
+    decisions: int
+    median_ms: float
+    p99_ms: float
+    bytes_each: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`queued` and `called`: seconds a round for `replayed` events, through the queue and by calling the job."""
+
+    windows: tuple[Window, ...]
+    latency_ms: list[float]  # of every decision, in order
+    leaves_per_s: float
+    replayed: int
+    queued: list[float]
+    called: list[float]
+
+
+class Replay:
+    """Stands where the models stand: what they saw of a picture before, at once."""
+
+    def __init__(self, seen: Mapping[str, Perception]) -> None:
+        self._seen = seen
+
+    def __call__(self, picture: Picture, _compare: bool) -> Perception:
+        return self._seen[picture.sha256]
+
+
+def measure(folder: Path, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick) -> Stored:
+    """An installation of its own in `folder`; `seen` is what the models saw of each photo."""
+    with _bench(folder) as bench:
+        leaves_per_s = _audit(bench, size.leaves)
+        tick()
+        latency, windows = _grow(bench, photos, seen, size, tick)
+        replay = Replay({photo.picture.sha256: one for photo, one in zip(photos, seen, strict=True)})
+        replaying = replace(bench.tools, perceive=replay)
+        smallest = min(photos, key=lambda photo: len(photo.data))  # so that its decoding hides little
+        queued, called = _replay(replace(bench, tools=replaying), smallest, size.replayed, tick)
+    return Stored(windows, latency, leaves_per_s, size.replayed, queued, called)
+
+
+@contextmanager
+def _bench(folder: Path) -> Iterator[Bench]:
+    with embedded(folder) as url:
+        migrate(url)
+        settings = Settings(data_dir=folder, database_url=url, policy=None)
+        with open_pool(url, size=2) as pool:
+            init_tenant(pool, open_or_create_keys(settings, pool), TENANT, "platform", "http://127.0.0.1:9/hooks")
+        with open_bench(settings, url, load_models(settings.models_dir, settings.threads)) as bench:
+            bench.gallery.wait_ready()
+            yield bench
+
+
+def _audit(bench: Bench, count: int) -> float:
+    """Leaves a second, each in a transaction of its own."""
+    keys = bench.keystore.tenant(TENANT)
+    began = time.perf_counter()
+    for n in range(count):
+        with transaction(bench.pool) as conn:
+            append(conn, keys, "media.decided", {"models": []}, [Part({"media": f"leaf-{n}"})], datetime.now(UTC))
+    return count / (time.perf_counter() - began)
+
+
+def _grow(
+    bench: Bench, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick
+) -> tuple[list[float], tuple[Window, ...]]:
+    """Records decisions one after the other, photos in turn; their events are stored before, a few at a time."""
+    keys, policy = bench.keystore.tenant(TENANT), bench.tools.policy
+    nobody = Event("media.created", (), "public", "post", "somebody")
+    looked = [
+        Looked(photo.picture, one, (), decide(policy, nobody, photo.picture, one, 0))
+        for photo, one in zip(photos, seen, strict=True)
+    ]
+    latency: list[float] = []
+    windows: list[Window] = []
+    since, bytes_before = 0, _bytes(bench)
+    for _ in range(size.decisions // STEP):
+        for place in _store(bench, "grown", STEP):
+            began = time.perf_counter()
+            with transaction(bench.pool) as conn:
+                record(conn, keys, place, looked[len(latency) % len(looked)], policy.ref)
+            latency.append(1000 * (time.perf_counter() - began))
+        tick()
+        if len(latency) in size.windows:
+            part, bytes_now = latency[since:], _bytes(bench)
+            each = (bytes_now - bytes_before) / len(part)
+            windows.append(Window(len(latency), median(part), quantile(part, 0.99), each))
+            since, bytes_before = len(latency), bytes_now
+    _check_decided(bench, "grown", len(latency))
+    _drop_jobs(bench)
+    return latency, tuple(windows)
+
+
+def _bytes(bench: Bench) -> int:
+    with transaction(bench.pool) as conn:
+        row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _replay(bench: Bench, photo: Photo, count: int, tick: Tick) -> tuple[list[float], list[float]]:
+    """The same job for the same number of events, taken from the queue, and called directly by as many threads."""
+    url = bench.settings.database_url
+    assert url is not None
+
+    async def drain() -> None:
+        app = queue_app(url.get_secret_value(), bench)
+        async with app.open_async():
+            await app.run_worker_async(
+                queues=[PICTURES], concurrency=PICTURE_JOBS, wait=False, install_signal_handlers=False
+            )
+
+    def call() -> None:
+        with ThreadPoolExecutor(PICTURE_JOBS) as threads:
+            list(threads.map(lambda place: decide_event(bench, TENANT, place.event_id), places))
+
+    queued: list[float] = []
+    called: list[float] = []
+    for n in range(REPLAY_ROUNDS + 1):
+        _store(bench, "replayed", count, photo.data)
+        through_queue = _seconds(lambda: asyncio.run(drain()))
+        places = _store(bench, "replayed", count, photo.data)
+        _drop_jobs(bench)  # this time nobody takes them
+        by_call = _seconds(call)
+        if n:  # the first round does not count
+            queued.append(through_queue)
+            called.append(by_call)
+        tick()
+    _check_decided(bench, "replayed", 2 * count * (REPLAY_ROUNDS + 1))
+    return queued, called
+
+
+def _store(bench: Bench, kind: str, count: int, *uploads: bytes) -> list[Place]:
+    """Events of one picture each, with that upload, and their jobs."""
+    keys, places = bench.keystore.tenant(TENANT), []
+    with transaction(bench.pool) as conn:
+        for _ in range(count):
+            event_id = uuid4()
+            event = Event("media.created", (MediaRef(f"{kind}-{event_id}", None),), "public", "post", "somebody")
+            store_event(conn, keys, event_id, "platform", event, "live", uploads)
+            places.append(Place(TENANT, event_id, 0, event, event.media[0]))
+    return places
+
+
+def _drop_jobs(bench: Bench) -> None:
+    with transaction(bench.pool) as conn:
+        conn.execute("DELETE FROM procrastinate_jobs WHERE queue_name = %s", [PICTURES])
+
+
+def _check_decided(bench: Bench, kind: str, count: int) -> None:
+    """What was measured is what was meant: every event was decided, and none ended as an error."""
+    statement = "SELECT count(*), count(document->'error') FROM decision WHERE media_id LIKE %s"
+    with transaction(bench.pool) as conn:
+        row = conn.execute(statement, [f"{kind}-%"]).fetchone()
+    assert row == (count, 0)
+
+
+def _seconds(case: Case) -> float:
+    began = time.perf_counter()
+    case()
+    return time.perf_counter() - began

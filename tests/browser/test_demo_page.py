@@ -1,0 +1,124 @@
+"""The whole demo as a stranger runs it, then its page in a real browser."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize
+
+ROOT = Path(__file__).parents[2]
+PHONE, DESK = ViewportSize(width=375, height=812), ViewportSize(width=1280, height=900)
+CONTRAST_WANTED = 4.5  # WCAG 2.2, 1.4.3
+# The lowest contrast of any element's own words against the nearest opaque ground, by WCAG's relative luminance.
+WEAKEST_CONTRAST = r"""() => {
+  const rgb = (colour) => colour.match(/[\d.]+/g).map(Number);
+  const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ground = (element) => {
+    const colour = rgb(getComputedStyle(element).backgroundColor);
+    return colour.length < 4 || colour[3] > 0 ? colour : ground(element.parentElement);
+  };
+  const speaks = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  const contrast = (element) => {
+    const pair = [light(rgb(getComputedStyle(element).color)), light(ground(element))];
+    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  };
+  const all = [...document.querySelectorAll("body *")].filter(speaks);
+  return all.map((element) => [contrast(element), element.textContent.trim()]).sort((a, b) => a[0] - b[0])[0];
+}"""
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def page_file(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of one complete run; its terminal text lies beside it."""
+    del chromium  # without a browser the run would be for nothing
+    out = tmp_path_factory.mktemp("demo")
+    environment = {**os.environ, "OUT": str(out)}
+    environment.pop("PHOTOS", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr
+    (out / "terminal.txt").write_text(done.stdout)
+    return out / "index.html"
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Browser, page_file: Path) -> Iterator[Page]:
+    """The page at phone width, its complaints collected; any complaint fails the test that opened it."""
+    opened = browser.new_page(viewport=PHONE, color_scheme=request.param)
+    complaints: list[str] = []
+    asked: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("requestfailed", lambda failed: complaints.append(failed.url))
+    opened.on("request", lambda sent: asked.append(sent.url))
+    opened.goto(page_file.as_uri())
+    yield opened
+    opened.close()
+    assert not complaints
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_the_terminal_tells_the_story(page_file: Path) -> None:
+    said = (page_file.parent / "terminal.txt").read_text()
+    assert "alice, bob" in said
+    assert "altered copies of the photo" in " ".join(said.split())
+    assert "Traceback" not in said
+    assert str(page_file) in said
+
+
+def test_every_picture_loads_and_is_described(page: Page) -> None:
+    pictures = page.evaluate("[...document.images].map(i => [i.alt, i.complete && i.naturalWidth])")
+    assert len(pictures) == 4 + 9  # enrolment photos, then posts that could be looked at
+    assert all(alt and width for alt, width in pictures)
+
+
+def test_nothing_has_to_be_scrolled_sideways(page: Page) -> None:
+    for viewport in (PHONE, DESK):
+        page.set_viewport_size(viewport)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide == viewport["width"]
+
+
+def test_headings_lead_through_the_page(page: Page) -> None:
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert levels.count(2) == 5
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_story_is_on_the_page(page: Page) -> None:
+    text = page.inner_text("body")
+    assert "Chelsea the cat" in text
+    assert "fetch_missing" in text
+    assert "media_unsupported" in text
+    assert page.get_by_text("broken", exact=True).count() == 0
+    mine = page.locator("article").first
+    assert mine.locator(".chip.yes").all_inner_texts() == ["alice", "bob"]
+    assert mine.get_by_text("4 left alone").is_visible()
+    stranger = page.locator("article").nth(1)
+    assert stranger.get_by_text("6 left alone").is_visible()
+    assert stranger.locator(".chip.yes").count() == 0
+
+
+def test_words_stand_out_from_their_ground(page: Page) -> None:
+    contrast, words = page.evaluate(WEAKEST_CONTRAST)
+    assert contrast >= CONTRAST_WANTED, words

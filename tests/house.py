@@ -1,0 +1,106 @@
+"""The whole of it, as an admin runs it: `assent init` and `assent serve` in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from assent.intake.signature import sign
+from tests.waiting import until
+from tests.web import Web
+
+
+@dataclass
+class House:
+    """A running installation; `log` is what it wrote on standard error."""
+
+    url: str
+    environment: dict[str, str]
+    printed: dict[str, Any]
+    process: psutil.Popen
+    log: Path
+
+    def start(self, *words: str) -> None:
+        """Runs `assent serve` once more, after the one before ended."""
+        self.process = serve(self.environment, self.log, *words)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.printed['api_key']}"}
+
+    def post(self, delivery: str, body: dict[str, Any]) -> httpx2.Response:
+        """Sends a signed webhook."""
+        raw = json.dumps(body).encode()
+        headers = sign(delivery, datetime.now(UTC), raw, [self.printed["source"]["secret"]])
+        return httpx2.post(self.url + self.printed["source"]["path"], content=raw, headers=headers, timeout=30)
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, headers=self.headers, timeout=30)
+
+    def worker(self) -> psutil.Process | None:
+        """The worker process that runs now, if one does."""
+        for child in self.process.children():
+            with suppress(psutil.NoSuchProcess):  # a zombie counts as none
+                if "worker" in child.cmdline():
+                    return child
+        return None
+
+    def run(self, *words: str) -> str:
+        """A command beside the running server; what it printed."""
+        return assent(self.environment, *words)
+
+
+def assent(environment: dict[str, str], *words: str) -> str:
+    """Runs the command; fails the test when it ends with another status than 0."""
+    command = [sys.executable, "-m", "assent", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def serve(environment: dict[str, str], log: Path, *words: str) -> psutil.Popen:
+    """`assent serve`, just started; what it says is added to the log."""
+    with log.open("ab") as output:
+        return psutil.Popen([sys.executable, "-m", "assent", "serve", *words], env=environment, stderr=output)
+
+
+@contextmanager
+def running(data: Path, web: Web, *words: str, **settings: str) -> Iterator[House]:
+    """Initialised in `data`, delivering to `web`, ready; stopped by SIGTERM at the end. `words` are serve's options."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
+    environment |= {
+        "ASSENT_DATA_DIR": str(data),
+        "ASSENT_PORT": str(port),
+        "ASSENT_ALLOW_PRIVATE": f"127.0.0.1:{web.port}@127.0.0.0/8",
+        **settings,
+    }
+    printed = json.loads(assent(environment, "init", "--deliver-to", f"{web.url}/hooks", "--json"))
+    log = data / "serve.log"
+    house = House(f"http://127.0.0.1:{port}", environment, printed, serve(environment, log, *words), log)
+    try:
+        until(lambda: is_ready(house), "the server is ready", 60)
+        yield house
+    finally:
+        house.process.terminate()
+        house.process.wait(30)
+
+
+def is_ready(house: House) -> bool:
+    try:
+        return house.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False

@@ -1,0 +1,84 @@
+"""A platform that posts the group photo, and the people in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.store.pool import transaction
+from assent.store.queue import PICTURES
+from assent.subjects import consent
+from assent.subjects.consent import Scope
+from assent.subjects.matches import Seen, matches_of
+from assent.subjects.refusals import overlap
+from assent.values import Box, MediaRef
+from assent.worker import Bench, decide_event, deliver_message, queue_app
+from tests.integration.test_event_decided import decision, rows, store
+from tests.integration.test_match_consented import Enrolled
+from tests.photos import FACES
+from tests.web import Web
+
+
+def at(box: Box) -> str:
+    """Which of the six faces that is."""
+    return max(FACES, key=lambda name: overlap(FACES[name], box))
+
+
+@dataclass(frozen=True)
+class Album:
+    bench: Bench
+    keys: TenantKeys
+    photo: bytes
+    web: Web
+
+    def opt_in(self, subject: str, face: str, scope: Scope = "connections") -> UUID:
+        return Enrolled(self.bench, self.keys, self.photo)(subject, face, scope)
+
+    def withdraw(self, consent_id: UUID) -> None:
+        with transaction(self.bench.pool) as conn:
+            consent.withdraw(conn, self.keys, consent_id)
+
+    def pid(self, subject: str) -> bytes:
+        return pid_of(self.keys, subject)
+
+    def post(self, media_id: str = "group", photo: bytes | None = None, **said: Any) -> dict[str, str]:
+        """Posts the group photo, or another; who the platform then hears of, and at which face."""
+        decide_event(
+            self.bench, "default", store(self.bench, self.keys, MediaRef(media_id, None), photo or self.photo, **said)
+        )
+        return self.named(media_id)
+
+    def named(self, media_id: str = "group") -> dict[str, str]:
+        faces = decision(self.bench, self.keys, media_id)["faces"]
+        return {face["match"]["subject"]: at(tuple(face["box"])) for face in faces if face["match"]}
+
+    def seen(self, subject: str) -> list[Seen]:
+        with transaction(self.bench.pool) as conn:
+            return matches_of(conn, self.keys, self.pid(subject))
+
+    def work(self) -> None:
+        """Runs the jobs that wait in the pictures' queue."""
+        url: str = self.bench.pool.conninfo  # type: ignore[assignment]  # a pool may make it up; ours has it
+
+        async def once() -> None:
+            app = queue_app(url, self.bench)
+            async with app.open_async():
+                await app.run_worker_async(queues=[PICTURES], wait=False, install_signal_handlers=False)
+
+        asyncio.run(once())
+
+    def deliver(self) -> list[dict[str, Any]]:
+        """Sends what waits; the bodies that arrived since the last time."""
+        before = len(self.web.received)
+        for (message,) in rows(self.bench, "SELECT id FROM outbox WHERE state = 'waiting' ORDER BY created_at, type"):
+            deliver_message(self.bench, "default", message)
+        return [json.loads(body) for _, body in self.web.received[before:]]
+
+    def leaves(self, action: str) -> int:
+        said = rows(self.bench, "SELECT leaf FROM audit_leaf ORDER BY seq")
+        return sum(json.loads(leaf)["action"] == action for (leaf,) in said)

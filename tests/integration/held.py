@@ -1,0 +1,100 @@
+"""What the database holds about one person, found by a scan that knows only columns: every table with a `pid`, every
+table with a sealed locator, enrolments that wait, and who named them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from assent.audit.log import part_pid
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import match_pid, unseal
+from assent.intake.accept import store_event
+from assent.outbox.record import Place, record
+from assent.pipeline import Looked
+from assent.policy.load import load_policy
+from assent.store.pool import Pool, transaction
+from assent.subjects import connections, links
+from assent.subjects.consent import open_subject
+from assent.subjects.enrol import request_enrolment
+from assent.subjects.refusals import Refusal, remember
+from assent.values import Action, Event, Face, Match, MediaRef, Perception, Picture, Verdict
+from tests.integration import people
+
+PHOTO = b"a photo of the person"
+OWNERS = {"match", "audit_payload"}  # tables whose rows say by a sealed locator whose they are
+
+
+def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()) -> None:
+    """Somebody of whom everything is held that can be: two consents, two templates, a match, a refusal, connections,
+    a link, a session, and an enrolment that waits."""
+    people.give(pool, keys, ref, scope="own")
+    people.give(pool, keys, ref, evidence={"form": f"signed by {ref}"})
+    with transaction(pool) as conn:
+        template = people.enrol(conn, keys, ref, 1)
+    with transaction(pool) as conn:
+        people.enrol(conn, keys, ref, 2)
+        connections.state(conn, keys, ref, friends, datetime.now(UTC))
+    recognise(pool, keys, ref, template, f"photo with {ref}")
+    with transaction(pool) as conn:
+        subject = open_subject(conn, keys, pid_of(keys, ref))
+        remember(conn, subject, Refusal(f"photo without {ref}", "ab" * 32, (1, 2, 3, 4)))
+    with transaction(pool) as conn:
+        links.spend(conn, links.mint(conn, keys, ref))
+        request_enrolment(conn, keys, uuid4(), pid_of(keys, ref), [PHOTO, PHOTO])
+
+
+def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: str) -> None:
+    """A picture in which the person was found, as the pipeline records it."""
+    media, event_id = MediaRef(media_id, None), uuid4()
+    event = Event("media.created", (media,), "public", "post", ref)
+    seen = Perception((), (Face((10, 20, 30, 40), 0, 0.9, 0.8),), ("test@0",), people.MODEL)
+    match = Match(0, pid_of(keys, ref), template, 1, "strong")
+    looked = Looked(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
+    with transaction(pool) as conn:
+        store_event(conn, keys, event_id, "platform", event, "live")
+    with transaction(pool) as conn:
+        record(conn, keys, Place(keys.tenant, event_id, 0, event, media), looked, load_policy(None).ref)
+
+
+def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:
+    """How many rows of each table are this person's."""
+    pid, found = pid_of(keys, ref), Counter[str]()
+    for table in tables_with(pool, "pid"):
+        [(count,)] = people.rows(pool, f'SELECT count(*) FROM "{table}" WHERE pid = %s', pid)  # noqa: S608 - our own
+        found[table] = count
+    assert tables_with(pool, "locator") == OWNERS
+    found["match"] = sum(_owner(keys, row, True) == pid for row in _rows(pool, "match"))
+    found["audit_payload"] = sum(_owner(keys, row, False) == pid for row in _rows(pool, "audit_payload"))
+    found["chosen_by"] = people.rows(
+        pool, "SELECT count(*) FROM connection WHERE author_mac = %s", connections.author_mac(keys, ref)
+    )[0][0]
+    found["waiting"] = sum(_asked(keys, *row) == pid.hex() for row in _waiting(pool))
+    return Counter({name: count for name, count in found.items() if count})
+
+
+def tables_with(pool: Pool, column: str) -> set[str]:
+    query = "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = %s"
+    return {name for (name,) in people.rows(pool, query, column)} - {"yoyo_lock"}  # there it is a process
+
+
+def _waiting(pool: Pool) -> list[Any]:
+    return people.rows(pool, "SELECT id, sealed FROM event WHERE source = 'enrolment'")
+
+
+def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> str:
+    found: str = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))["pid"]
+    return found
+
+
+def _rows(pool: Pool, table: str) -> list[Any]:
+    columns = {"match": "media_id, face", "audit_payload": "seq, part"}[table]
+    return people.rows(pool, f"SELECT {columns}, epoch, locator FROM {table} WHERE locator IS NOT NULL")  # noqa: S608
+
+
+def _owner(keys: TenantKeys, row: tuple[Any, ...], of_match: bool) -> bytes:
+    return match_pid(keys, *row) if of_match else part_pid(keys, *row)

@@ -1,0 +1,117 @@
+"""People with keys and matches, written straight into the database, and what of them opens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from assent.audit.log import Part, append, part_pid
+from assent.errors import SealBroken
+from assent.gallery.keys import TenantKeys, pid
+from assent.gallery.template import (
+    SubjectKey,
+    match_pid,
+    open_match,
+    open_template,
+    seal,
+    seal_match,
+    seal_template,
+    unseal,
+)
+from assent.store.pool import Conn, Pool, transaction
+from tests.integration.world import MODEL, strangers
+
+_FACE = strangers(1)[0]
+
+
+def opt_in(pool: Pool, keys: TenantKeys, *names: str) -> list[SubjectKey]:
+    """Each with a key, a consent and a template."""
+    with transaction(pool) as conn:
+        return [_opt_in(conn, keys.now(), name) for name in names]
+
+
+def _opt_in(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
+    who, consent, template = pid(keys, name), uuid4(), uuid4()
+    subject = SubjectKey.new(keys, who)
+    ref = seal(subject.key, name.encode(), "ref", keys.tenant, who)
+    conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, who, ref])
+    conn.execute("INSERT INTO subject_key VALUES (%s, %s, %s, %s)", [keys.tenant, who, keys.epoch, subject.wrap(keys)])
+    conn.execute(
+        "INSERT INTO consent (tenant, id, pid, purpose, notice_sha256, jurisdiction, method, expires_at)"
+        " VALUES (%s, %s, %s, 'face-match', '', 'DE', 'test', now() + interval '1 year')",
+        [keys.tenant, consent, who],
+    )
+    sealed = seal_template(subject, template, MODEL, _FACE)
+    conn.execute(
+        "INSERT INTO template (tenant, id, pid, consent_id, model, sealed) VALUES (%s, %s, %s, %s, %s, %s)",
+        [keys.tenant, template, who, consent, MODEL, sealed],
+    )
+    return subject
+
+
+def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:
+    """A match, and a part of the audit log that speaks of the person."""
+    with transaction(pool) as conn:
+        row = seal_match(keys, subject, media_id, face, {"band": "strong"})
+        conn.execute(
+            "INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed)"
+            " VALUES (%s, %s, %s, 1, %s, %s, %s)",
+            [keys.tenant, media_id, face, row.epoch, row.locator, row.sealed],
+        )
+        append(conn, keys, "test", {}, [Part({"media": media_id}, subject.pid, subject.key)], datetime.now(UTC))
+
+
+def erase(pool: Pool, keys: TenantKeys, name: str) -> None:
+    """The rows go; whose they were stays in old copies only."""
+    with transaction(pool) as conn:
+        conn.execute("DELETE FROM subject WHERE tenant = %s AND pid = %s", [keys.tenant, pid(keys, name)])
+
+
+def templates(pool: Pool, keys: TenantKeys) -> set[str]:
+    """The names of those whose templates open with today's keys."""
+    with transaction(pool) as conn:
+        rows = conn.execute(
+            "SELECT k.pid, k.epoch, k.wrapped, s.sealed, t.id, t.model, t.sealed"
+            " FROM subject_key k JOIN subject s USING (tenant, pid) JOIN template t USING (tenant, pid)"
+            " WHERE tenant = %s",
+            [keys.tenant],
+        ).fetchall()
+    found = set()
+    for who, epoch, wrapped, ref, row, model, sealed in rows:
+        try:
+            subject = SubjectKey.unwrap(keys, who, epoch, wrapped)
+            open_template(subject, row, model, sealed)
+            found.add(unseal(subject.key, ref, "ref", keys.tenant, who).decode())
+        except SealBroken:
+            continue
+    return found
+
+
+def matches(pool: Pool, keys: TenantKeys, people: list[SubjectKey]) -> dict[str, str]:
+    """Picture → band, of every match that opens for one of these people."""
+    known = {subject.pid: subject for subject in people}
+    with transaction(pool) as conn:
+        rows = conn.execute("SELECT media_id, face, epoch, locator, sealed FROM match").fetchall()
+    found = {}
+    for media_id, face, epoch, locator, sealed in rows:
+        try:
+            subject = known[match_pid(keys, media_id, face, epoch, locator)]
+            found[media_id] = open_match(subject, media_id, face, sealed)["band"]
+        except (SealBroken, KeyError):
+            continue
+    return found
+
+
+def spoken_of(pool: Pool, keys: TenantKeys) -> list[bytes]:
+    """Whom the audit log's parts are about, as far as their locators open."""
+    with transaction(pool) as conn:
+        rows = conn.execute(
+            "SELECT seq, part, epoch, locator FROM audit_payload WHERE epoch IS NOT NULL ORDER BY seq"
+        ).fetchall()
+    found = []
+    for seq, part, epoch, locator in rows:
+        try:
+            found.append(part_pid(keys, seq, part, epoch, locator))
+        except SealBroken:
+            continue
+    return found

@@ -1,0 +1,122 @@
+"""Verifying the log in the database, and what is exported from it."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from assent.audit import checkpoint, log
+from assent.audit.log import Part
+from assent.audit.verify import export, verify, verify_database
+from assent.errors import AuditBroken
+from assent.gallery.keys import TenantKeys, create
+from assent.resources import resource
+from assent.store.embedded import embedded
+from assent.store.pool import Conn
+from assent.store.queries import load
+
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SIZE = 37
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        with embedded(Path(folder) / "data") as url:
+            with psycopg.connect(url) as conn:
+                conn.execute((resource("migrations") / "0002_core.sql").read_bytes())
+            yield url
+
+
+@pytest.fixture(scope="module")
+def keys(url: str, tmp_path_factory: pytest.TempPathFactory) -> TenantKeys:
+    """A tenant with a log of SIZE leaves."""
+    keys = create(tmp_path_factory.mktemp("keys"), uuid4()).add_tenant("acme")
+    with psycopg.connect(url) as conn:
+        conn.execute("INSERT INTO tenant (tenant) VALUES ('acme')")
+        log.create(conn, "acme")
+        for n in range(SIZE):
+            log.append(conn, keys, "test.counted", {"n": n}, [Part({"secret": "picture-4711"})], AT)
+    return keys
+
+
+@pytest.fixture
+def conn(url: str) -> Iterator[Conn]:
+    """A connection whose changes are undone."""
+    with psycopg.connect(url) as conn:
+        yield conn
+        conn.rollback()
+
+
+def test_an_export_verifies_offline_and_against_the_checkpoint_of_that_time(conn: Conn, keys: TenantKeys) -> None:
+    old = checkpoint.current(conn, keys)
+    log.append(conn, keys, "test.counted", {"n": SIZE}, [], AT)
+    file, done = io.StringIO(), list[int]()
+    head = export(conn, keys, file, done.append)
+    assert done == [SIZE + 1]
+    assert "4711" not in file.getvalue()
+    file.seek(0)
+    report = verify(file, old)
+    assert (report.head, report.witnessed) == (head, SIZE)
+    assert report.key == checkpoint.verifier(keys)
+
+
+def test_an_honest_database_verifies(conn: Conn, keys: TenantKeys) -> None:
+    report = verify_database(conn, keys, checkpoint.current(conn, keys))
+    assert (report.head.size, report.witnessed) == (SIZE, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE audit_leaf SET leaf = leaf || ' ' WHERE seq = 5", "leaf 5 or node"),
+        ("UPDATE audit_node SET hash = sha256('x') WHERE level = 2 AND n = 3", r"node \(2, 3\) was altered"),
+        ("UPDATE audit_node SET hash = sha256('x') WHERE level = 5 AND n = 0", r"node \(5, 0\) was altered"),
+        ("DELETE FROM audit_node WHERE level = 0 AND n = 9", r"leaf 9 or node \(0, 9\)"),
+        ("DELETE FROM audit_leaf WHERE seq = 5", "leaf 5 is missing"),
+        ("DELETE FROM audit_leaf WHERE seq = 36", "there are 36 leaves, the checkpoint is of 37"),
+        ("INSERT INTO audit_leaf VALUES ('acme', 37, 'x')", "beyond the tree's size"),
+        ("INSERT INTO audit_node VALUES ('acme', 0, 37, 'x')", "beyond the tree's size"),
+        ("INSERT INTO audit_node VALUES ('acme', 6, 0, 'x')", "beyond the tree's size"),
+        ("UPDATE audit_tree SET size = 36", "beyond the tree's size"),
+        ("UPDATE audit_tree SET size = 38", "lacks one of its 3 subtrees"),
+    ],
+)
+def test_any_change_by_hand_is_named(conn: Conn, keys: TenantKeys, change: str, found: str) -> None:
+    conn.execute(change.encode())
+    with pytest.raises(AuditBroken, match=found):
+        verify_database(conn, keys)
+
+
+def test_a_database_put_back_to_an_older_state_is_noticed_by_the_witness(conn: Conn, keys: TenantKeys) -> None:
+    with conn.transaction(force_rollback=True):
+        log.append(conn, keys, "test.counted", {"n": SIZE}, [], AT)
+        newer = checkpoint.current(conn, keys)
+    with pytest.raises(AuditBroken, match="leaves were taken away"):
+        verify_database(conn, keys, newer)
+    log.append(conn, keys, "test.counted", {"n": "another"}, [], AT)
+    with pytest.raises(AuditBroken, match="fork"):
+        verify_database(conn, keys, newer)
+
+
+def test_an_export_of_a_log_with_a_hole_is_refused(conn: Conn, keys: TenantKeys) -> None:
+    conn.execute("DELETE FROM audit_leaf WHERE seq = 5")
+    with pytest.raises(AuditBroken, match="leaf 5 of 37 is missing"):
+        export(conn, keys, io.StringIO())
+
+
+def test_the_head_is_read_by_its_few_nodes_however_long_the_log(conn: Conn, keys: TenantKeys) -> None:
+    rows = conn.execute(sql.SQL("EXPLAIN ") + load("audit")["peaks"], {"tenant": keys.tenant}).fetchall()
+    scans = [row[0].strip() for row in rows if "audit_node" in row[0]]
+    assert len(scans) == 1
+    assert "Index Scan using audit_node_pkey" in scans[0]
+    assert not any("Join Filter: ((n." in row[0] or "Hash Join" in row[0] for row in rows)

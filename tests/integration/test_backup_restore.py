@@ -1,0 +1,257 @@
+"""A backup comes back with today's keys: the living as they were, and nothing of those who were erased since."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from assent.cli.backup import backup, restore
+from assent.errors import BackupRefused, KeyMissing, KeysOutdated, SealBroken
+from assent.gallery.keyfile import read_export, write_export
+from assent.gallery.keys import Keystore, TenantKeys, open_keystore
+from assent.gallery.rotate import rotate_epoch
+from assent.gallery.template import SubjectKey
+from assent.settings import Settings
+from assent.setup import init_tenant
+from assent.store.backup import bring_back
+from assent.store.database import database, instance, open_keys, open_or_create_keys
+from assent.store.migrate import migrate
+from assent.store.pool import Pool, open_pool, transaction
+from assent.subjects.recover import take_in
+from tests.integration.lives import erase, matches, opt_in, recognise, spoken_of, templates
+
+
+@pytest.fixture
+def home(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An installation with its embedded server, where the commands find it."""
+    folder = open_folder / uuid4().hex[:8]
+    for name in [name for name in os.environ if name.startswith("ASSENT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ASSENT_DATA_DIR", str(folder))
+    settings = Settings()
+    with database(settings) as url:
+        migrate(url)
+        with open_pool(url) as pool:
+            init_tenant(pool, open_or_create_keys(settings, pool), "default", "platform", None)
+    return settings
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[tuple[Pool, Keystore, TenantKeys]]:
+    with database(settings) as url, open_pool(url) as pool:
+        keystore = open_keys(settings, pool)
+        yield pool, keystore, keystore.tenant("default")
+
+
+def lose_database(settings: Settings) -> None:
+    shutil.rmtree(settings.data_dir / "pg")
+    (settings.data_dir / "postgres.password").unlink()
+
+
+def test_the_living_come_back_and_the_erased_do_not(home: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    living = {f"person {n}" for n in range(20)}
+    with opened(home) as (pool, keystore, keys):
+        people = opt_in(pool, keys, *sorted(living), "ana")
+        recognise(pool, keys, people[0], "theirs")
+        recognise(pool, keys, people[-1], "hers")
+        backup(folder)
+        erase(pool, keys, "ana")
+        rotate_epoch(pool, keystore, "default")
+        assert templates(pool, keys) == living
+    lose_database(home)
+    restore(folder)
+    with opened(home) as (pool, _, keys):
+        assert templates(pool, keys) == living
+        with transaction(pool) as conn:
+            assert conn.execute("SELECT count(*) FROM template").fetchone() == (20,)
+            assert conn.execute("SELECT count(*) FROM subject").fetchone() == (20,)
+            # Whose a match was is told by a locator of the destroyed epoch: those of the living go as well.
+            assert conn.execute("SELECT count(*) FROM match").fetchone() == (0,)
+        assert matches(pool, keys, people) == {}
+        assert spoken_of(pool, keys) == []
+        with pytest.raises(BackupRefused, match="exists"):
+            restore(folder)
+
+
+def test_the_files_of_a_backup_and_todays_keys_open_nobody_who_was_erased(home: Settings, tmp_path: Path) -> None:
+    """As somebody would try it who has both: the old rows, every key that there is today, and whatever lies about."""
+    folder = tmp_path / "backup"
+    with opened(home) as (pool, keystore, keys):
+        opt_in(pool, keys, "ana", "bea")
+        backup(folder)
+        erase(pool, keys, "ana")
+        rotate_epoch(pool, keystore, "default")
+    assert sorted(path.name for path in folder.iterdir()) == ["backup.json", "pg", "postgres.password"]
+    assert not [path for path in folder.rglob("*") if path.name in ("root.key", "keystore.json", "keys.json")]
+    lose_database(home)
+    bring_back(folder, home.data_dir)  # the rows stay as they are in the backup
+    with opened(home) as (pool, _, keys):
+        with transaction(pool) as conn:
+            rows = conn.execute("SELECT pid, epoch, wrapped FROM subject_key").fetchall()
+        assert len(rows) == 2
+        for row in rows:
+            with pytest.raises(SealBroken):
+                SubjectKey.unwrap(keys, *row)
+
+
+def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_path: Path) -> None:
+    with opened(home) as (pool, keystore, keys):
+        opt_in(pool, keys, "ana")
+        rotate_epoch(pool, keystore, "default")  # its export knows ana only
+        opt_in(pool, keys, "bea")
+        recognise(pool, keys, opt_in(pool, keys, "cem")[0], "his")
+        backup(tmp_path / "backup")
+    lose_database(home)
+    restore(tmp_path / "backup")
+    with opened(home) as (pool, _, keys):
+        assert templates(pool, keys) == {"ana", "bea", "cem"}
+        with transaction(pool) as conn:
+            assert conn.execute("SELECT media_id FROM match").fetchall() == [("his",)]
+
+
+def test_with_its_keys_a_backup_comes_back_on_another_machine(
+    home: Settings, tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(home) as (pool, keystore, keys):
+        opt_in(pool, keys, "ana")
+        rotate_epoch(pool, keystore, "default")
+        opt_in(pool, keys, "bea")
+        backup(tmp_path / "backup", with_root_key=True)
+    monkeypatch.setenv("ASSENT_DATA_DIR", str(open_folder / uuid4().hex[:8]))
+    elsewhere = Settings()
+    restore(tmp_path / "backup")
+    with opened(elsewhere) as (pool, _, keys):
+        assert templates(pool, keys) == {"ana", "bea"}
+        assert keys.epoch == 2
+
+
+def test_without_a_root_key_nothing_is_begun(
+    home: Settings, tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(home) as (pool, _, keys):
+        opt_in(pool, keys, "ana")
+        backup(tmp_path / "backup", with_keys=True)
+        backup(tmp_path / "bare")
+    elsewhere = open_folder / uuid4().hex[:8]
+    monkeypatch.setenv("ASSENT_DATA_DIR", str(elsewhere))
+    with pytest.raises(KeyMissing, match="root key is missing"):
+        restore(tmp_path / "backup")
+    with pytest.raises(KeyMissing, match="no export of keys"):
+        restore(tmp_path / "bare")
+    assert not (elsewhere / "pg").exists()
+    assert not (elsewhere / "keys" / "keystore.json").exists()
+    monkeypatch.setenv("ASSENT_ROOT_KEY", b64encode(os.urandom(32)).decode())
+    with pytest.raises(KeyMissing, match="another root key"):
+        restore(tmp_path / "backup")
+    assert not (elsewhere / "pg").exists()
+
+
+def test_damaged_or_unfinished_backups_are_refused(home: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    with opened(home):
+        backup(folder)
+        with pytest.raises(BackupRefused, match="not empty"):
+            backup(folder)
+    lose_database(home)
+    catalog = next(
+        path for path in sorted((folder / "pg" / "base").rglob("*")) if path.is_file() and path.stat().st_size
+    )
+    sound = catalog.read_bytes()
+    catalog.write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+    with pytest.raises(BackupRefused, match="damaged"):
+        restore(folder)
+    catalog.write_bytes(sound)
+    about = (folder / "backup.json").read_text()
+    (folder / "backup.json").unlink()
+    with pytest.raises(BackupRefused, match="no finished backup"):
+        restore(folder)
+    (folder / "backup.json").write_text(json.dumps(json.loads(about) | {"database": str(uuid4())}))
+    with pytest.raises(KeyMissing, match="another database"):
+        restore(folder)
+    assert not (home.data_dir / "pg").exists()
+    (folder / "backup.json").write_text(about)
+    restore(folder)
+    with opened(home) as (_, keystore, _):
+        assert keystore.tenants() == ("default",)
+
+
+def test_a_database_of_ones_own_is_backed_up_by_its_own_means(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSENT_DATABASE_URL", "postgresql://elsewhere/assent")
+    with pytest.raises(BackupRefused, match="assent keys export"):
+        backup(tmp_path / "backup")
+    with pytest.raises(BackupRefused, match="assent keys export"):
+        restore(tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
+# The same on a database of one's own: `assent keys export` and, after the restore, `assent keys import`
+
+
+def test_an_import_changes_nothing_where_all_is_well(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
+) -> None:
+    people = opt_in(pool, keys, "ana", "bea")
+    recognise(pool, keys, people[0], "hers")
+    write_export(pool, keystore, tmp_path / "export", ["default"])
+    opt_in(pool, keys, "cem")
+    done = take_in(pool, keystore, read_export(keystore, tmp_path / "export"))
+    assert (done.people, done.erased, done.pictures) == (0, 0, 0)
+    assert templates(pool, keys) == {"ana", "bea", "cem"}
+    assert matches(pool, keys, people) == {"hers": "strong"}
+
+
+def test_an_export_of_a_destroyed_epoch_is_refused(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
+) -> None:
+    opt_in(pool, keys, "ana")
+    write_export(pool, keystore, tmp_path / "export", ["default"])
+    rotate_epoch(pool, keystore, "default")
+    with pytest.raises(KeysOutdated, match="in epoch 1, the keystore in 2"):
+        take_in(pool, keystore, read_export(keystore, tmp_path / "export"))
+    assert templates(pool, keys) == {"ana"}
+
+
+def test_an_export_older_than_the_database_is_refused(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, settings: Settings, tmp_path: Path
+) -> None:
+    opt_in(pool, keys, "ana")
+    write_export(pool, keystore, tmp_path / "export", ["default"])
+    old = (settings.keys_dir / "keystore.json").read_bytes()
+    rotate_epoch(pool, keystore, "default")
+    (settings.keys_dir / "keystore.json").write_bytes(old)  # a keystore from before came back
+    again = open_keystore(settings.keys_dir, instance(pool))
+    with pytest.raises(KeysOutdated, match="in epoch 1, the database in 2"):
+        take_in(pool, again, read_export(again, tmp_path / "export"))
+    with transaction(pool) as conn:
+        assert conn.execute("SELECT count(*) FROM subject").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("change", ["cut", "line", "altered", "root"])
+def test_an_export_that_is_not_whole_is_refused(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path, change: str
+) -> None:
+    opt_in(pool, keys, "ana", "bea")
+    file = tmp_path / "export"
+    write_export(pool, keystore, file, ["default"])
+    lines = file.read_text().splitlines(keepends=True)
+    if change == "cut":
+        file.write_text("".join(lines[:-1]))
+    elif change == "line":  # else bea would count as erased
+        file.write_text("".join(lines[:-2] + lines[-1:]))
+    elif change == "altered":
+        file.write_text(file.read_text().replace('"epoch": 1', '"epoch": 2'))
+    else:
+        keystore.rotate_root(os.urandom(32))
+    with pytest.raises(KeyMissing, match=r"cut, or sealed|altered"):
+        read_export(keystore, file)

@@ -1,0 +1,127 @@
+"""S may be recognised in A's post only if S chose A, and said so within a day."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assent.errors import ConnectionsTooMany, ConsentMissing
+from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.setup import init_tenant
+from assent.store.pool import Pool, transaction
+from assent.subjects import connections, consent
+from assent.subjects.connections import FRESH, MOST, author_mac
+from assent.subjects.erase import erase
+from tests.integration.people import give, rows
+
+NOW = datetime.now(UTC)
+
+
+def state(pool: Pool, keys: TenantKeys, who: str, *authors: str, at: datetime = NOW) -> int:
+    with transaction(pool) as conn:
+        return connections.state(conn, keys, who, authors, at)
+
+
+def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW) -> set[bytes]:
+    with transaction(pool) as conn:
+        return set(connections.who_chose(conn, keys, author, at))
+
+
+def test_the_list_replaces_the_one_before(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    give(pool, keys, "bob")
+    alice, bob = pid_of(keys, "alice"), pid_of(keys, "bob")
+    assert state(pool, keys, "alice", "carol", "dave", "dave") == 2
+    assert state(pool, keys, "bob", "carol") == 1
+    assert chose(pool, keys, "carol") == {alice, bob}
+    assert state(pool, keys, "alice", "dave", "erin") == 2
+    assert [chose(pool, keys, author) for author in ("carol", "dave", "erin")] == [{bob}, {alice}, {alice}]
+    assert state(pool, keys, "alice") == 0
+    assert chose(pool, keys, "dave") == set()
+
+
+def test_who_chose_somebody_is_not_chosen_by_them(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    give(pool, keys, "carol")
+    state(pool, keys, "alice", "carol")
+    assert chose(pool, keys, "alice") == set()
+
+
+def test_a_list_counts_for_a_day(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    state(pool, keys, "alice", "carol")
+    just_before, then = NOW + FRESH - timedelta(seconds=1), NOW + FRESH
+    assert chose(pool, keys, "carol", just_before) == {pid_of(keys, "alice")}
+    assert chose(pool, keys, "carol", then) == set()
+    state(pool, keys, "alice", "carol", at=then)
+    assert chose(pool, keys, "carol", then) == {pid_of(keys, "alice")}
+
+
+def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    names = [f"author {n}" for n in range(MOST + 1)]
+    assert state(pool, keys, "alice", *names[1:]) == MOST
+    with pytest.raises(ConnectionsTooMany):
+        state(pool, keys, "alice", *names)
+    assert chose(pool, keys, names[0]) == set()
+    assert chose(pool, keys, names[MOST]) == {pid_of(keys, "alice")}
+
+
+def test_without_a_consent_in_force_nothing_is_stored(pool: Pool, keys: TenantKeys) -> None:
+    with pytest.raises(ConsentMissing):
+        state(pool, keys, "nobody", "carol")
+    give(pool, keys, "alice")
+    state(pool, keys, "alice", "carol")
+    with transaction(pool) as conn:
+        consent.withdraw_all(conn, keys, pid_of(keys, "alice"))
+    with pytest.raises(ConsentMissing):
+        state(pool, keys, "alice", "carol")
+    assert rows(pool, "SELECT count(*) FROM connection_list") == [(0,)]
+    assert rows(pool, "SELECT count(*) FROM connection") == [(0,)]
+
+
+def test_another_tenants_choice_is_another_one(pool: Pool, keys: TenantKeys, keystore: Keystore) -> None:
+    init_tenant(pool, keystore, "other", "elsewhere", None)
+    give(pool, keys, "alice")
+    state(pool, keys, "alice", "carol")
+    theirs = keystore.tenant("other")
+    assert chose(pool, theirs, "carol") == set()
+    assert author_mac(theirs, "carol") != author_mac(keys, "carol")
+
+
+def test_the_rows_say_neither_who_nor_whom(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    give(pool, keys, "carol")
+    state(pool, keys, "alice", "carol")
+    [(mac,)] = rows(pool, "SELECT author_mac FROM connection")
+    assert (len(mac), mac) == (16, author_mac(keys, "carol"))
+    assert pid_of(keys, "carol")[:16] != mac  # the author's own rows do not name them here
+
+
+def test_who_is_erased_is_chosen_by_nobody(pool: Pool, keys: TenantKeys) -> None:
+    for person in ("alice", "carol"):
+        give(pool, keys, person)
+    state(pool, keys, "alice", "carol", "dave")
+    state(pool, keys, "carol", "alice")
+    with transaction(pool) as conn:
+        erase(conn, keys, "carol")
+    assert rows(pool, "SELECT author_mac FROM connection") == [(author_mac(keys, "dave"),)]
+
+
+def test_of_two_lists_at_once_one_stands_and_not_a_mixture(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice")
+    lists = [[f"{name} {n}" for n in range(200)] for name in "abcd"]
+    ready = threading.Barrier(4)
+
+    def one(authors: list[str]) -> int:
+        ready.wait()
+        return state(pool, keys, "alice", *authors)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(one, lists)) == [200] * 4
+    stored = {bytes(mac) for (mac,) in rows(pool, "SELECT author_mac FROM connection")}
+    assert stored in [{author_mac(keys, author) for author in authors} for authors in lists]

@@ -1,0 +1,104 @@
+"""A consent's time ends by itself, and takes with it what stood on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from assent.errors import ConsentMissing
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.store.pool import Pool, transaction
+from assent.subjects import connections
+from assent.subjects.consent import EXPIRE_AT_ONCE, expire_due
+from assent.subjects.overview import consent_record, subject_record
+from tests.integration.people import enrol, give, rows, said
+
+DAY = timedelta(days=1)
+NOW = datetime.now(UTC)
+
+
+def expire(pool: Pool, keys: TenantKeys, at: datetime) -> int:
+    with transaction(pool) as conn:
+        return expire_due(conn, keys, at)
+
+
+def retracted(pool: Pool) -> int:
+    return len(rows(pool, "SELECT FROM procrastinate_jobs WHERE task_name = 'retract'"))
+
+
+def test_what_is_due_ends_and_nothing_else(pool: Pool, keys: TenantKeys) -> None:
+    over = give(pool, keys, "alice", valid_for=DAY)
+    give(pool, keys, "bob", valid_for=3 * DAY)
+    with transaction(pool) as conn:
+        enrol(conn, keys, "alice")
+        connections.state(conn, keys, "alice", ["bob"], NOW)
+        kept = enrol(conn, keys, "bob")
+    assert expire(pool, keys, NOW) == 0
+    assert expire(pool, keys, NOW + 2 * DAY) == 1
+    assert expire(pool, keys, NOW + 2 * DAY) == 0
+    assert rows(pool, "SELECT id FROM template") == [(kept,)]
+    assert rows(pool, "SELECT count(*) FROM connection") == [(0,)]
+    assert said(pool, keys, "consent.expired") == [{"consent": str(over)}]
+    assert retracted(pool) == 1
+    with transaction(pool) as conn:
+        assert [one["state"] for one in subject_record(conn, keys, "alice")["consents"]] == ["expired"]
+
+
+def test_what_was_withdrawn_or_replaced_does_not_expire(pool: Pool, keys: TenantKeys) -> None:
+    give(pool, keys, "alice", valid_for=DAY)
+    give(pool, keys, "alice", valid_for=30 * DAY)
+    assert expire(pool, keys, NOW + 2 * DAY) == 0
+    assert expire(pool, keys, NOW + 31 * DAY) == 1
+    assert len(said(pool, keys, "consent.expired")) == 1
+
+
+def test_more_people_than_are_ended_at_once_take_another_turn(pool: Pool, keys: TenantKeys) -> None:
+    # Written straight into the table: a person a transaction would take a minute.
+    with transaction(pool) as conn:
+        for _ in range(EXPIRE_AT_ONCE + 1):
+            pid = uuid4().bytes * 2
+            conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, '')", [keys.tenant, pid])
+            conn.execute("INSERT INTO subject_key VALUES (%s, %s, 1, '')", [keys.tenant, pid])
+            conn.execute(
+                "INSERT INTO consent (tenant, id, pid, purpose, notice_sha256, jurisdiction, method, expires_at)"
+                " VALUES (%s, %s, %s, 'face-match', '', 'DE', 'test', now())",
+                [keys.tenant, uuid4(), pid],
+            )
+    assert [expire(pool, keys, NOW + DAY) for _ in range(3)] == [EXPIRE_AT_ONCE, 1, 0]
+
+
+def lapse(pool: Pool) -> None:
+    """As if everybody's time had passed since."""
+    with transaction(pool) as conn:
+        conn.execute("ALTER TABLE consent DISABLE TRIGGER consent_is_a_record")
+        conn.execute("UPDATE consent SET expires_at = now() - interval '1 second'")
+        conn.execute("ALTER TABLE consent ENABLE TRIGGER consent_is_a_record")
+
+
+def test_before_anybody_noted_the_end_it_is_no_consent_either(pool: Pool, keys: TenantKeys) -> None:
+    given_id = give(pool, keys, "alice")
+    lapse(pool)
+    with pytest.raises(ConsentMissing), transaction(pool) as conn:
+        enrol(conn, keys, "alice")
+    with pytest.raises(ConsentMissing), transaction(pool) as conn:
+        connections.state(conn, keys, "alice", ["bob"], NOW)
+    with transaction(pool) as conn:
+        assert consent_record(conn, keys, given_id)["state"] == "expired"
+
+
+def test_who_consents_anew_after_the_end_begins_without_the_old_faces(pool: Pool, keys: TenantKeys) -> None:
+    lapsed = give(pool, keys, "alice", valid_for=DAY)
+    with transaction(pool) as conn:
+        enrol(conn, keys, "alice")
+    lapse(pool)
+    give(pool, keys, "alice")
+    assert rows(pool, "SELECT count(*) FROM template") == [(0,)]
+    assert said(pool, keys, "consent.expired") == [{"consent": str(lapsed)}]
+    assert retracted(pool) == 1
+    with transaction(pool) as conn:
+        assert [one["state"] for one in subject_record(conn, keys, "alice")["consents"]] == ["granted", "expired"]
+        enrol(conn, keys, "alice")
+    assert rows(pool, "SELECT pid FROM template") == [(pid_of(keys, "alice"),)]

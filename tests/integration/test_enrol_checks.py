@@ -1,0 +1,344 @@
+"""A photo becomes a template only when it shows the person alone, sharp and facing the camera; all photos or none."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from itertools import combinations
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from assent.errors import FaceOther
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.intake.accept import open_upload
+from assent.perceive import Models, perceive
+from assent.store.pool import transaction
+from assent.subjects import consent
+from assent.subjects.enrol import (
+    LEAST_POSE,
+    LEAST_SHARPNESS,
+    MOST_TEMPLATES,
+    SAME_PERSON_FMR,
+    check_same,
+    enrol,
+    request_enrolment,
+)
+from assent.subjects.erase import erase
+from assent.values import Face, Perception, Picture, Vector
+from assent.waiting import CHANNEL
+from assent.worker import Bench
+from tests.integration import people
+from tests.photos import FACES, altered
+from tests.unit.perceive_photos import known_people, picture, read
+
+
+def ask(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> UUID:
+    job = uuid4()
+    with transaction(bench.pool) as conn:
+        request_enrolment(conn, keys, job, pid_of(keys, ref), photos)
+    return job
+
+
+def work(bench: Bench, keys: TenantKeys, *jobs: UUID) -> list[dict[str, Any]]:
+    """Runs the jobs, one after the other; what they announce."""
+    with bench.pool.connection() as listener:
+        listener.autocommit = True
+        listener.execute(f"LISTEN {CHANNEL}")
+        for job in jobs:
+            enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+        notes = [note.payload.split(" ", 2)[2] for note in listener.notifies(timeout=5, stop_after=len(jobs))]
+        listener.execute("UNLISTEN *")
+        listener.autocommit = False
+    return [json.loads(note) for note in notes]
+
+
+def outcome(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> dict[str, Any]:
+    [said] = work(bench, keys, ask(bench, keys, ref, *photos))
+    return said
+
+
+def stored(bench: Bench) -> list[Any]:
+    return people.rows(bench.pool, "SELECT id, quality FROM template ORDER BY enrolled_at, id")
+
+
+def changed(photo: bytes, change: Callable[[Image.Image], Image.Image]) -> bytes:
+    out = BytesIO()
+    change(Image.open(BytesIO(photo)).convert("RGB")).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+@pytest.fixture
+def face(six_people: bytes) -> Callable[..., bytes]:
+    def photo(name: str, brightness: float = 1.15) -> bytes:
+        return altered(six_people, FACES[name], brightness=brightness)
+
+    return photo
+
+
+def test_the_quality_is_said_and_stored(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+    people.give(bench.pool, keys, "alice")
+    said = outcome(bench, keys, "alice", face("second"), face("second", 0.9))["templates"]
+    assert {one["id"]: one["quality"] for one in said} == {str(row): round(kept, 2) for row, kept in stored(bench)}
+    assert all(0 < one["quality"] < 0.6 for one in said)  # her head is turned
+    people.give(bench.pool, keys, "bob")
+    assert outcome(bench, keys, "bob", face("third"))["templates"][0]["quality"] > 0.9
+
+
+REFUSED: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
+    "blurred": (lambda image: image.filter(ImageFilter.GaussianBlur(2.6)), "face_blurred"),  # 2 % of the face
+    "tilted": (lambda image: image.rotate(70, expand=True), "face_turned"),
+    "small": (lambda image: image.resize((image.width // 4, image.height // 4)), "face_too_small"),
+    "empty": (lambda image: Image.new("RGB", image.size, "grey"), "face_none"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_one_bad_photo_stores_none_and_the_refusal_names_it(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], kind: str
+) -> None:
+    change, code = REFUSED[kind]
+    people.give(bench.pool, keys, "alice")
+    said = outcome(bench, keys, "alice", face("third"), changed(face("third"), change), face("third", 0.9))
+    assert said["error"] == code
+    assert "photo 2" in said["detail"]
+    assert stored(bench) == []
+    assert people.rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
+    assert people.rows(bench.pool, "SELECT count(*) FROM event") == [(0,)]
+
+
+def test_a_photo_of_six_among_good_ones_is_named(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], six_people: bytes
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    said = outcome(bench, keys, "alice", face("third"), face("third", 0.9), six_people)
+    assert (said["error"], said["detail"]) == ("face_many", "photo 3 shows 6 faces")
+    assert stored(bench) == []
+
+
+def test_photos_of_two_people_are_refused(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+    people.give(bench.pool, keys, "alice")
+    said = outcome(bench, keys, "alice", face("third"), face("fourth"))
+    assert said["error"] == "face_other"
+    assert "photo 2" in said["detail"]
+    assert stored(bench) == []
+
+
+def test_a_photo_of_somebody_else_than_is_stored_is_refused(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    assert "templates" in outcome(bench, keys, "alice", face("third"))
+    assert outcome(bench, keys, "alice", face("fourth"))["error"] == "face_other"
+    assert "templates" in outcome(bench, keys, "alice", face("third", 0.9))
+    assert len(stored(bench)) == 2
+
+
+def test_of_two_enrolments_at_once_both_or_clearly_one_are_stored(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    lights = np.linspace(0.8, 1.2, 6)
+    jobs = [ask(bench, keys, "alice", *(face("third", light) for light in lights)) for _ in range(2)]
+    with bench.pool.connection() as listener:
+        listener.autocommit = True
+        listener.execute(f"LISTEN {CHANNEL}")
+        threads = [threading.Thread(target=work_one, args=(bench, keys, job)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        notes = [json.loads(note.payload.split(" ", 2)[2]) for note in listener.notifies(timeout=5, stop_after=2)]
+        listener.execute("UNLISTEN *")
+        listener.autocommit = False
+    assert sorted(next(iter(note)) for note in notes) == ["error", "templates"]
+    refused = next(note for note in notes if "error" in note)
+    assert refused["error"] == "templates_full"
+    assert f"6 templates are stored; 6 more would be over {MOST_TEMPLATES}" == refused["detail"]
+    assert len(stored(bench)) == 6
+    assert "templates" in outcome(bench, keys, "alice", *(face("third", light) for light in lights[:4]))
+    assert len(stored(bench)) == MOST_TEMPLATES
+
+
+def work_one(bench: Bench, keys: TenantKeys, job: UUID) -> None:
+    enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+
+
+def meanwhile(bench: Bench, happens: Callable[[], None]) -> Bench:
+    """A bench on which something happens while the photos are looked at."""
+
+    def look(picture: Picture, compare: bool) -> Perception:
+        seen = bench.tools.perceive(picture, compare)
+        happens()
+        return seen
+
+    return replace(bench, tools=replace(bench.tools, perceive=look))
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "erased", "erased and back"])
+def test_who_takes_it_back_while_the_photos_are_looked_at_is_not_enrolled(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], how: str
+) -> None:
+    given = people.give(bench.pool, keys, "alice")
+
+    def take_back() -> None:
+        with transaction(bench.pool) as conn:
+            if how == "withdrawn":
+                consent.withdraw(conn, keys, given)
+            else:
+                erase(conn, keys, "alice")
+        if how == "erased and back":
+            people.give(bench.pool, keys, "alice")
+
+    job = ask(bench, keys, "alice", face("third"))
+    if how == "erased and back":  # nobody waits for that answer any more
+        work_one(meanwhile(bench, take_back), keys, job)
+    else:
+        [said] = work(meanwhile(bench, take_back), keys, job)
+        assert said["error"] == "consent_missing"
+    assert stored(bench) == []
+    assert people.rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
+
+
+def test_a_job_of_somebody_erased_does_nothing(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+    people.give(bench.pool, keys, "alice")
+    job = ask(bench, keys, "alice", face("third"))
+    with transaction(bench.pool) as conn:
+        erase(conn, keys, "alice")
+    work_one(bench, keys, job)
+    assert stored(bench) == []
+
+
+def test_a_job_that_runs_twice_stores_once(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+    people.give(bench.pool, keys, "alice")
+    job = ask(bench, keys, "alice", face("third"))
+    done: list[UUID] = []
+
+    def first() -> None:  # the other worker, faster
+        if not done:
+            done.append(job)
+            work_one(bench, keys, job)
+
+    work_one(meanwhile(bench, first), keys, job)
+    assert len(stored(bench)) == 1
+
+
+@pytest.mark.parametrize("table", ["event", "upload"])
+def test_an_altered_row_ends_the_enrolment(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], table: str
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    job = ask(bench, keys, "alice", face("third"))
+    with transaction(bench.pool) as conn:
+        conn.execute(f"UPDATE {table} SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")  # noqa: S608 - ours
+    [said] = work(bench, keys, job)
+    assert said["error"] == "seal_broken"
+    assert stored(bench) == []
+    assert people.rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
+
+
+def test_the_photos_that_wait_open_with_the_persons_key_alone(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    photo = face("third")
+    job = ask(bench, keys, "alice", photo)
+    with transaction(bench.pool) as conn:
+        opened = open_upload(conn, keys, job, 0)  # what the tenant's keys open, which outlive the person's
+    assert opened is not None
+    assert photo[100:132] not in opened
+
+
+# Measured on known people: stills of eight, in a folder that is not part of the project.
+
+
+@pytest.fixture
+def stills(models: Models) -> dict[str, list[Face]]:
+    """The one face of each still."""
+    return {name: [one_face(models, read(path)) for path in paths] for name, paths in known_people().items()}
+
+
+def one_face(models: Models, pixels: Any) -> Face:
+    [seen] = perceive(models, [picture(pixels)])
+    [found] = seen.faces
+    return found
+
+
+def vectors(faces: list[Face]) -> list[Vector]:
+    return [face.embedding for face in faces if face.embedding is not None]
+
+
+def other(faces: list[Vector], alike: float) -> bool:
+    try:
+        check_same([], faces, alike)
+    except FaceOther:
+        return True
+    return False
+
+
+def test_good_photos_pass_and_blurred_or_tilted_ones_do_not(
+    stills: dict[str, list[Face]], models: Models, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = [face for faces in stills.values() for face in faces]
+    assert all(face.sharpness >= LEAST_SHARPNESS and face.pose >= LEAST_POSE for face in every)
+    passed = {"blurred": 0, "tilted": 0}
+    for face, path in zip(every, (path for paths in known_people().values() for path in paths), strict=True):
+        still = Image.open(path).convert("RGB")
+        blurred = still.filter(ImageFilter.GaussianBlur(0.02 * face.box[2]))
+        tilted = still.rotate(60, Image.Resampling.BILINEAR)
+        seen = perceive(models, [picture(np.asarray(blurred)), picture(np.asarray(tilted))])
+        passed["blurred"] += any(found.sharpness >= LEAST_SHARPNESS for found in seen[0].faces)
+        passed["tilted"] += any(found.pose >= LEAST_POSE for found in seen[1].faces)
+    with capsys.disabled():
+        sys.stdout.write(f"\nof {len(every)} stills, which pass, copies pass: {passed} (by 2 % of the width, by 60°)\n")
+    assert max(passed.values()) <= len(every) // 5
+
+
+def test_sets_of_one_person_pass_and_a_stranger_among_them_seldom(
+    stills: dict[str, list[Face]], models: Models, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alike = models.calibration.threshold(1, SAME_PERSON_FMR)
+    sets = {name: vectors(faces) for name, faces in stills.items()}
+    honest = [list(some) for own in sets.values() for n in (2, 3, 5) for some in combinations(own, n)]
+    assert sum(other(some, alike) for some in honest) == 0
+    said = [f"{len(honest)} honest sets refused: 0 at a cosine of {alike:.3f}"]
+    for size, most in ((2, 0.06), (5, 0.03)):
+        mixed = [
+            [*some, stranger]
+            for name, own in sets.items()
+            for some in combinations(own, size - 1)
+            for another, faces in sets.items()
+            if another != name
+            for stranger in faces
+        ]
+        share = sum(not other(some, alike) for some in mixed) / len(mixed)
+        said.append(f"a stranger in a set of {size} passes in {100 * share:.1f} % of {len(mixed)}")
+        assert share <= most
+    with capsys.disabled():
+        sys.stdout.write("\n" + "; ".join(said) + "\n")
+
+
+def test_ten_photos_take_little_more_than_a_second(
+    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [face("third", light) for light in np.linspace(0.8, 1.25, MOST_TEMPLATES)]
+    people.give(bench.pool, keys, "warm-up")
+    outcome(bench, keys, "warm-up", photos[0])
+    people.give(bench.pool, keys, "alice")
+    job = ask(bench, keys, "alice", *photos)
+    begun = time.perf_counter()
+    [said] = work(bench, keys, job)
+    rate = len(photos) / (time.perf_counter() - begun)
+    assert len(said["templates"]) == MOST_TEMPLATES
+    with capsys.disabled():
+        sys.stdout.write(f"\n{rate:.1f} photos/s, from the job's begin until they can be matched\n")
+    assert rate > 2  # what was promised is measured by the benchmark, on a machine that does nothing else

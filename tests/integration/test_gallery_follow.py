@@ -1,0 +1,96 @@
+"""The gallery follows every change of the truth, across interruptions of either."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import psycopg
+
+from assent.gallery.memory import connect_gallery, follow, is_ready
+from assent.store.embedded import in_memory
+from assent.store.pool import Conn
+from tests.integration.holder import until
+from tests.integration.world import World, strangers
+
+pytest_plugins = ["tests.integration.gallery_fixtures"]
+
+FACES = strangers(4)
+
+
+@contextmanager
+def following(world: World, server: Callable[[], AbstractContextManager[str]]) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=follow, args=(world.url, server, world.keystore, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def pids(gallery: Conn) -> set[bytes]:
+    return {row[0] for row in gallery.execute("SELECT pid FROM template").fetchall()}
+
+
+def test_every_change_arrives(world: World, gallery: Conn, gallery_url: str) -> None:
+    ana = world.opt_in("ana", FACES[0])
+    with following(world, lambda: nullcontext(gallery_url)):
+        until(lambda: is_ready(gallery, world.keystore.database))
+        assert pids(gallery) == {ana.pid}
+        bea = world.opt_in("bea", FACES[1])
+        until(lambda: pids(gallery) == {ana.pid, bea.pid})
+        world.withdraw(ana)
+        until(lambda: pids(gallery) == {bea.pid})
+        world.consent_anew(bea, "own")
+        until(lambda: gallery.execute("SELECT scope FROM template").fetchall() == [("own",)])
+        world.truth.execute("DELETE FROM subject WHERE pid = %s", [bea.pid])
+        until(lambda: pids(gallery) == set())
+
+
+def test_lost_connections_are_made_again_and_nothing_is_missed(world: World, gallery: Conn, gallery_url: str) -> None:
+    with following(world, lambda: nullcontext(gallery_url)):
+        until(lambda: is_ready(gallery, world.keystore.database))
+        world.truth.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        ana = world.opt_in("ana", FACES[0])
+        until(lambda: pids(gallery) == {ana.pid})
+
+
+def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, gallery: Conn, gallery_url: str) -> None:
+    with following(world, lambda: nullcontext(gallery_url)):
+        until(lambda: is_ready(gallery, world.keystore.database))
+        gallery.execute("DELETE FROM ready")
+        world.truth.execute("NOTIFY assent_gallery, 'club no-hex'")
+        until(lambda: is_ready(gallery, world.keystore.database))
+
+
+def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder: Path, gallery_dir: Path) -> None:
+    ana = world.opt_in("ana", FACES[0])
+    server = partial(in_memory, gallery_dir, open_folder / uuid4().hex[:8], unsafe_on_disk=True)
+    with server() as url, following(world, server):
+        with connect_gallery(url) as first:
+            until(lambda: is_ready(first, world.keystore.database))
+            data = first.execute("SHOW data_directory").fetchone()
+            assert data is not None
+        postmaster = psutil.Process(int((Path(data[0]) / "postmaster.pid").read_text().split()[0]))
+        postmaster.kill()
+        postmaster.wait(20)
+
+        def filled_again() -> bool:
+            try:
+                with connect_gallery(url) as again:
+                    return is_ready(again, world.keystore.database) and pids(again) == {ana.pid}
+            except psycopg.OperationalError:
+                return False
+
+        until(filled_again)

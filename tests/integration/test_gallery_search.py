@@ -1,0 +1,140 @@
+"""Only those whom the author's circle and their own consent allow are ever compared."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import numpy as np
+import psycopg
+import pytest
+
+from assent.errors import GalleryUnavailable
+from assent.gallery.memory import connect_gallery, reconcile
+from assent.gallery.search import Candidates, circle_size, search
+from assent.store.pool import Conn
+from tests.integration.world import MODEL, Person, Vectors, World, strangers, unit
+
+pytest_plugins = ["tests.integration.gallery_fixtures"]
+
+FACES = strangers(8)
+NOBODY = bytes(32)
+
+
+def ask(
+    gallery: Conn,
+    probes: Vectors,
+    author: bytes = NOBODY,
+    connections: tuple[Person, ...] = (),
+    anyone: bool = False,
+    model: str = MODEL,
+    tenant: str = "club",
+) -> Candidates:
+    circle = [person.pid for person in connections]
+    return search(gallery, tenant=tenant, model=model, author=author, connections=circle, anyone=anyone, probes=probes)
+
+
+def found(candidates: Candidates) -> list[list[bytes]]:
+    return [[candidate.pid for candidate in near] for near in candidates.faces]
+
+
+@pytest.mark.parametrize(
+    ("scope", "as_author", "as_connection", "as_anyone"),
+    [("own", 1, 0, 0), ("connections", 1, 1, 0), ("anyone", 1, 1, 1)],
+)
+def test_scope_decides_who_can_be_found(
+    world: World, gallery: Conn, scope: str, as_author: int, as_connection: int, as_anyone: int
+) -> None:
+    ana = world.opt_in("ana", FACES[0], scope=scope)
+    reconcile(world.truth, gallery, world.keystore)
+    assert ask(gallery, FACES[:1]).searched == 0
+    assert ask(gallery, FACES[:1], author=ana.pid).searched == as_author
+    assert ask(gallery, FACES[:1], connections=(ana,)).searched == as_connection
+    assert ask(gallery, FACES[:1], anyone=True).searched == as_anyone
+
+
+def test_each_face_gets_its_own_people_best_first(world: World, gallery: Conn) -> None:
+    ana, bea = world.opt_in("ana", FACES[0], FACES[1]), world.opt_in("bea", FACES[2])
+    reconcile(world.truth, gallery, world.keystore)
+    probes = np.stack([FACES[2], unit(FACES[0] + 0.3 * FACES[5]), FACES[1]])
+    result = ask(gallery, probes, author=ana.pid, connections=(bea,))
+    assert result.searched == 3
+    assert [near[0].pid for near in result.faces] == [bea.pid, ana.pid, ana.pid]
+    assert [near[0].template for near in result.faces] == [bea.templates[0], *ana.templates]
+    assert result.faces[0][0].score == pytest.approx(1, abs=2e-3)
+    for near in result.faces:
+        assert [candidate.score for candidate in near] == sorted((c.score for c in near), reverse=True)
+
+
+def test_scores_are_the_cosines(world: World, gallery: Conn) -> None:
+    people = [world.opt_in(f"person {n}", face, scope="anyone") for n, face in enumerate(FACES[:5])]
+    reconcile(world.truth, gallery, world.keystore)
+    probe = unit(FACES[6:7] + FACES[0])
+    expected = {person.pid: float(face @ probe[0]) for person, face in zip(people, FACES, strict=False)}
+    near = ask(gallery, probe, anyone=True).faces[0]
+    assert {candidate.pid: candidate.score for candidate in near} == pytest.approx(expected, abs=2e-3)
+
+
+def test_only_the_five_nearest_come_back(world: World, gallery: Conn) -> None:
+    for n, face in enumerate(FACES):
+        world.opt_in(f"person {n}", face, scope="anyone")
+    reconcile(world.truth, gallery, world.keystore)
+    result = ask(gallery, FACES[:2], anyone=True)
+    assert result.searched == 8
+    assert [len(near) for near in result.faces] == [5, 5]
+
+
+def test_another_tenant_or_model_is_another_world(world: World, gallery: Conn) -> None:
+    ana = world.opt_in("ana", FACES[0], scope="anyone")
+    reconcile(world.truth, gallery, world.keystore)
+    assert ask(gallery, FACES[:1], author=ana.pid, anyone=True, tenant="other").searched == 0
+    assert ask(gallery, FACES[:1], author=ana.pid, anyone=True, model="another").searched == 0
+
+
+def test_an_expired_consent_is_not_searched_even_before_it_is_removed(world: World, gallery: Conn) -> None:
+    ana = world.opt_in("ana", FACES[0])
+    reconcile(world.truth, gallery, world.keystore)
+    gallery.execute("UPDATE template SET expires_at = now() - interval '1 second'")
+    assert ask(gallery, FACES[:1], author=ana.pid).searched == 0
+
+
+def test_nobody_is_searched_before_the_gallery_is_filled(world: World, gallery: Conn) -> None:
+    ana = world.opt_in("ana", FACES[0])
+    reconcile(world.truth, gallery, world.keystore, tenant="club", pid=ana.pid)
+    with pytest.raises(GalleryUnavailable, match="filled"):
+        ask(gallery, FACES[:1], author=ana.pid)
+    with pytest.raises(GalleryUnavailable, match="filled"):
+        circle_size(gallery, tenant="club", model=MODEL, author=ana.pid, connections=(), anyone=False)
+
+
+def test_a_lost_gallery_is_said(world: World, gallery_url: str) -> None:
+    with connect_gallery(gallery_url) as gallery:
+        reconcile(world.truth, gallery, world.keystore)
+        with psycopg.connect(gallery_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [gallery.info.backend_pid])
+        with pytest.raises(GalleryUnavailable):
+            ask(gallery, FACES[:1])
+
+
+def test_no_faces_need_no_gallery(world: World, gallery: Conn) -> None:
+    assert ask(gallery, FACES[:0]) == Candidates(0, ())
+
+
+def test_size_of_the_circle_is_what_is_searched(world: World, gallery: Conn) -> None:
+    ana = world.opt_in("ana", FACES[0], FACES[1], scope="own")
+    bea = world.opt_in("bea", FACES[2])
+    world.opt_in("cem", FACES[3], scope="anyone")
+    reconcile(world.truth, gallery, world.keystore)
+    for connections, anyone, expected in ((), False, 2), ((bea,), False, 3), ((bea,), True, 4):
+        pids = [person.pid for person in connections]
+        size = circle_size(
+            gallery, tenant="club", model=MODEL, author=ana.pid, connections=[*pids, uuid4().bytes], anyone=anyone
+        )
+        assert size == expected
+        assert ask(gallery, FACES[:1], ana.pid, connections, anyone).searched == expected
+
+
+def test_faces_of_the_circle_are_found_with_its_people_only(world: World, gallery: Conn) -> None:
+    ana, bea = world.opt_in("ana", FACES[0]), world.opt_in("bea", FACES[1])
+    reconcile(world.truth, gallery, world.keystore)
+    assert found(ask(gallery, FACES[1:2], author=ana.pid)) == [[ana.pid]]
+    assert found(ask(gallery, FACES[1:2], author=ana.pid, connections=(bea,))) == [[bea.pid, ana.pid]]

@@ -1,0 +1,145 @@
+"""A person's way through the HTTP API of a running installation, from consent to withdrawal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.house import House, running
+from tests.photos import FACES, altered
+from tests.waiting import until
+from tests.web import Web, serving
+
+CONSENT = {
+    "subject": "alice",
+    "purpose": "face-match",
+    "scope": "own",
+    "notice": "You will be named in your own posts.",
+    "notice_version": "1",
+    "jurisdiction": "DE",
+    "method": "settings page",
+    "age": "adult",
+}
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Web]:
+    with serving() as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def house(open_folder: Path, web: Web) -> Iterator[House]:
+    with running(open_folder / "images", web) as house:
+        yield house
+
+
+def send(house: House, photo: bytes, event: str = "{}", wait: float = 30) -> httpx2.Response:
+    return httpx2.post(
+        f"{house.url}/v1/images?wait={wait}",
+        headers=house.headers,
+        files={"image": ("photo.jpg", photo)},
+        data={"event": event},
+        timeout=60,
+    )
+
+
+def consent(house: House, **changes: Any) -> httpx2.Response:
+    return httpx2.post(f"{house.url}/v1/consents", headers=house.headers, json={**CONSENT, **changes}, timeout=30)
+
+
+def enrol(house: House, subject: str, *photos: bytes) -> httpx2.Response:
+    files = [("photos", (f"{n}.jpg", photo)) for n, photo in enumerate(photos)]
+    return httpx2.post(f"{house.url}/v1/subjects/{subject}/templates", headers=house.headers, files=files, timeout=60)
+
+
+def test_a_picture_sent_as_bytes_is_decided_at_once(house: House, six_people: bytes) -> None:
+    answer = send(house, six_people, '{"id": "group"}')
+    assert answer.status_code == 200
+    document = answer.json()
+    assert (document["media"]["id"], len(document["faces"]), document["action"]) == ("group", 6, "allow")
+    assert house.get("/v1/media/group").json()["audit"]["leaf"] == document["audit"]["leaf"]
+
+
+def test_a_picture_behind_a_url_is_decided_at_once(house: House, web: Web, cat: bytes) -> None:
+    web.files["/cat.png"] = cat
+    said = {"id": "cat", "url": f"{web.url}/cat.png"}
+    answer = httpx2.post(f"{house.url}/v1/images", headers=house.headers, json=said, timeout=60)
+    assert answer.status_code == 200
+    assert answer.json()["faces"] == []
+
+
+def test_who_does_not_wait_is_told_where_to_ask(house: House, cat: bytes) -> None:
+    answer = send(house, cat, '{"id": "later"}', wait=0)
+    assert answer.status_code == 202
+    assert answer.headers["location"] == answer.json()["media"] == "/v1/media/later"
+    until(lambda: house.get("/v1/media/later").status_code == 200, "the picture is decided")
+
+
+def test_from_consent_to_withdrawal(house: House, six_people: bytes) -> None:
+    photo = altered(six_people, FACES["second"])
+    assert enrol(house, "alice", photo).json()["code"] == "consent_missing"
+    given = consent(house)
+    assert given.status_code == 201
+    enrolled = enrol(house, "alice", photo, altered(six_people, FACES["second"], brightness=0.8))
+    assert enrolled.status_code == 201
+    assert [set(template) for template in enrolled.json()["templates"]] == [{"id", "quality"}] * 2
+    document = send(house, six_people, '{"id": "hers", "author": "alice"}').json()
+    named = [face["match"] for face in document["faces"] if face["match"]]
+    assert [match["subject"] for match in named] == ["alice"]
+    withdrawn = httpx2.post(f"{house.url}/v1/consents/{given.json()['id']}/withdraw", headers=house.headers, timeout=30)
+    assert withdrawn.status_code == 204
+    assert all(face["match"] is None for face in house.get("/v1/media/hers").json()["faces"])
+    again = send(house, six_people, '{"id": "hers-again", "author": "alice"}').json()
+    assert all(face["match"] is None for face in again["faces"])
+
+
+def test_a_photo_of_six_enrols_nobody_and_says_why(house: House, six_people: bytes) -> None:
+    consent(house, subject="zoe")
+    refused = enrol(house, "zoe", six_people)
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["code"] == "face_many"
+    assert "6 faces" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [('{"url": "https://a.example/1.jpg"}', "bad_request"), ("{", "bad_request"), ('{"color": 1}', "bad_request")],
+)
+def test_a_wrong_form_is_refused(house: House, cat: bytes, event: str, code: str) -> None:
+    answer = send(house, cat, event)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_what_is_no_picture_is_decided_as_a_matter_for_review(house: House) -> None:
+    document = send(house, b"this is no picture", '{"id": "text"}').json()
+    assert (document["action"], document["error"]["code"]) == ("review", "media_unsupported")
+
+
+def test_without_a_key_nothing_is_done(house: House, cat: bytes) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": f"{house.headers['Authorization']}x"}):
+        answer = httpx2.post(f"{house.url}/v1/images", headers=headers, files={"image": ("c.png", cat)}, timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_the_log_can_be_checked_by_whoever_keeps_checkpoints(house: House, tmp_path: Path) -> None:
+    note = house.get("/v1/audit/checkpoint").text
+    kept = tmp_path / "checkpoint"
+    kept.write_text(note)
+    assert "are those of the checkpoint that you kept" in house.run("audit", "verify", "--checkpoint", str(kept))
+    size = int(note.splitlines()[1])
+    proof = house.get(f"/v1/audit/proof/0?size={size}").json()
+    assert (proof["index"], proof["size"]) == (0, size)
+    assert house.get(f"/v1/audit/proof/{size}?size={size}").status_code == 404
+
+
+def test_operation(house: House) -> None:
+    assert house.get("/healthz").json() == {"status": "ok"}
+    assert house.get("/readyz").json()["status"] == "ready"
+    assert "assent_events_accepted_total" in house.get("/metrics").text
+    assert house.get("/openapi.json").json()["info"]["title"] == "Assent"

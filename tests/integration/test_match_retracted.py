@@ -1,0 +1,157 @@
+"""Who takes consent back disappears from every picture, and whoever was told of them is told so."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from assent.gallery.template import SubjectKey, seal_match
+from assent.outbox import deliver
+from assent.outbox.retract import BATCH, queue_retraction, retract
+from assent.store.pool import transaction
+from tests.integration.album import Album
+from tests.integration.test_event_decided import rows
+
+pytest_plugins = ["tests.integration.album_fixtures"]
+
+
+def subjects(body: dict[str, Any]) -> list[str]:
+    return [face["match"]["subject"] for face in body["data"]["faces"] if face["match"]]
+
+
+def test_what_was_sent_is_retracted_and_the_others_stay(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")
+    album.post(author="alice", connections=("bob",))
+    (told,) = album.deliver()
+    assert (told["type"], sorted(subjects(told))) == ("media.tagged", ["alice", "bob"])
+    album.withdraw(consent)
+    assert rows(album.bench, "SELECT count(*) FROM match") == [(2,)]  # the job has not run
+    assert album.named() == {"bob": "fifth"}
+    album.work()
+    assert rows(album.bench, "SELECT state, revision FROM match") == [("published", 2)]
+    (told,) = album.deliver()
+    assert (told["type"], subjects(told), told["data"]["revision"]) == ("tag.retracted", ["bob"], 2)
+    assert "alice" not in json.dumps(told)
+    assert album.leaves("tag.retracted") == 1
+    leaf = rows(album.bench, "SELECT max(seq) FROM audit_leaf")[0][0]
+    assert told["data"]["audit"]["leaf"] == leaf
+
+
+def test_what_was_never_sent_is_sent_without_the_name(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.post(author="alice")
+    album.withdraw(consent)
+    album.work()
+    (told,) = album.deliver()
+    assert (told["type"], subjects(told), told["data"]["revision"]) == ("media.tagged", [], 2)
+    states = rows(album.bench, "SELECT type, revision, state FROM outbox ORDER BY revision")
+    assert states == [("media.tagged", 1, "superseded"), ("media.tagged", 2, "delivered")]
+
+
+def test_every_picture_and_once(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    for media_id in ("one", "two", "three"):
+        assert album.post(media_id, author="alice") == {"alice": "second"}
+    assert len(album.deliver()) == 3
+    album.withdraw(consent)
+    album.work()
+    assert retract(album.bench.pool, album.keys, album.pid("alice")) == 0
+    assert sorted(told["data"]["media"]["id"] for told in album.deliver()) == ["one", "three", "two"]
+    assert album.leaves("tag.retracted") == 3
+
+
+def test_a_picture_decided_again_after_a_revision_gets_the_next_one(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.post(author="alice")
+    album.deliver()
+    album.withdraw(consent)
+    album.work()
+    album.post(author="alice")
+    assert [told["data"]["revision"] for told in album.deliver()] == [3]
+
+
+def test_an_endpoint_that_is_disabled_can_be_told_later(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.post(author="alice")
+    album.deliver()
+    with transaction(album.bench.pool) as conn:
+        conn.execute("UPDATE endpoint SET disabled_at = now(), disabled_because = 'test'")
+    album.withdraw(consent)
+    album.work()
+    assert album.deliver() == []
+    assert rows(album.bench, "SELECT type FROM outbox WHERE state = 'dead'") == [("tag.retracted",)]
+    with transaction(album.bench.pool) as conn:
+        deliver.enable(conn, "default", "platform")
+        deliver.redrive(conn, "default", None)
+    assert [told["type"] for told in album.deliver()] == ["tag.retracted"]
+
+
+def test_an_erasure_hears_that_no_match_is_left(album: Album) -> None:
+    album.opt_in("alice", "second")
+    album.post(author="alice")
+    erasure = uuid4()
+    with transaction(album.bench.pool) as conn:
+        conn.execute(
+            "INSERT INTO erasure (tenant, id, token_sha256, leaf, epoch, requested_at)"
+            " VALUES ('default', %s, '', 0, 1, now())",
+            [erasure],
+        )
+        conn.execute("DELETE FROM subject")
+        queue_retraction(conn, "default", album.pid("alice"), erasure)
+    album.work()
+    assert rows(album.bench, "SELECT count(*) FROM match") == [(0,)]
+    assert rows(album.bench, "SELECT retracted_at IS NOT NULL FROM erasure") == [(True,)]
+
+
+def test_a_finished_job_no_longer_says_whom_it_was_about(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.withdraw(consent)
+    assert rows(album.bench, "SELECT args ->> 'pid' FROM procrastinate_jobs WHERE task_name = 'retract'") == [
+        (album.pid("alice").hex(),)
+    ]
+    album.work()
+    assert rows(
+        album.bench, "SELECT args ->> 'pid', status::text FROM procrastinate_jobs WHERE task_name = 'retract'"
+    ) == [("", "succeeded")]
+
+
+def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:
+    """The transaction's number stands in each row on disk: it would link the two."""
+    consent = album.opt_in("alice", "second")
+    album.post(author="alice")
+    album.deliver()
+    album.withdraw(consent)
+    album.work()
+    people = set(rows(album.bench, "SELECT xmin::text FROM subject UNION SELECT xmax::text FROM subject"))
+    for table in ("consent", "template", "refusal", "subject_key"):
+        people |= set(rows(album.bench, f"SELECT xmin::text FROM {table} UNION SELECT xmax::text FROM {table}"))  # noqa: S608
+    pictures: set[Any] = set()
+    for table in ("match", "decision", "outbox", "review_case", "kept_picture"):
+        pictures |= set(rows(album.bench, f"SELECT xmin::text FROM {table} UNION SELECT xmax::text FROM {table}"))  # noqa: S608
+    assert len(people) > 2
+    assert len(pictures) > 2
+    assert people & pictures <= {("0",)}
+
+
+@pytest.mark.parametrize("others", [3 * BATCH])
+def test_looking_through_all_matches_is_quick(album: Album, others: int, capsys: pytest.CaptureFixture[str]) -> None:
+    keys, stranger = album.keys, SubjectKey.new(album.keys, bytes(32))
+    found = [(f"photo-{n // 4}", n % 4) for n in range(others)]
+    with transaction(album.bench.pool) as conn, conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed)"
+            " VALUES ('default', %s, %s, 1, %s, %s, %s)",
+            [(media, face, *seal_match(keys, stranger, media, face, {"band": "likely"})) for media, face in found],
+        )
+    began = time.perf_counter()
+    assert retract(album.bench.pool, keys, album.pid("alice")) == 0
+    took = (time.perf_counter() - began) / others * 1e6
+    with capsys.disabled():
+        sys.stdout.write(f"\nretraction looks through {others} matches at {took:.1f} µs each\n")
+    assert took < 500

@@ -1,0 +1,41 @@
+"""Beyond a day's budget an author's pictures are no longer held against a person, and the log says so once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from assent.audit.log import open_part, part_pid
+from assent.gallery import throttle
+from assent.outbox.document import person_of
+from assent.store.pool import transaction
+from tests.integration.album import Album
+from tests.integration.test_event_decided import everything, rows
+from tests.integration.test_match_refused import saved_at
+
+pytest_plugins = ["tests.integration.album_fixtures"]
+
+
+def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST_PICTURES", 3)
+    album.opt_in("alice", "second")
+    posted = [
+        album.post(f"photo-{n}", saved_at(album.photo, 95 - n), author="prober", connections=("alice",))
+        for n in range(5)
+    ]
+    assert posted == [{"alice": "second"}] * 3 + [{}] * 2
+    assert album.leaves("match.throttled") == 1
+    ((seq, leaf),) = rows(album.bench, "SELECT seq, leaf FROM audit_leaf WHERE leaf LIKE '%throttled%'::bytea")
+    said = json.loads(leaf)
+    assert set(said) == {"v", "at", "action", "commitments"}
+    commitments = [bytes.fromhex(one) for one in said["commitments"]]
+    parts = rows(album.bench, f"SELECT part, epoch, locator, sealed FROM audit_payload WHERE seq = {seq} ORDER BY part")  # noqa: S608 - a number
+    with transaction(album.bench.pool) as conn:
+        person = person_of(conn, album.keys, album.pid("alice"))
+    assert person is not None
+    assert part_pid(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
+    for key, (part, _, _, sealed) in zip((album.keys.seal_key, person.subject.key), parts, strict=True):
+        assert json.loads(open_part(key, "default", seq, part, sealed, commitments[part])) == {"author": "prober"}
+    assert "prober" not in everything(album.bench)
+    assert album.post(author="alice") == {"alice": "second"}  # her own posts are another author's

@@ -1,0 +1,158 @@
+"""A kept picture can be shown with everybody hidden who did not agree to be named, so that no embedder finds them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from assent.app import create_app
+from assent.media.redact import KEPT_SIDE, redact
+from assent.perceive import embed as embedder
+from assent.perceive import faces
+from assent.setup import Made, init_tenant
+from assent.store.pool import transaction
+from assent.subjects.matches import refuse
+from assent.upkeep import tidy
+from assent.values import Box, MediaRef, Perception, Picture, Pixels, Tag, Vector
+from assent.worker import decide_event
+from tests.integration.album import Album
+from tests.integration.test_event_decided import everything, rows, store
+from tests.photos import FACES
+
+pytest_plugins = ["tests.integration.album_fixtures"]
+
+
+@pytest.fixture
+def keeping(album: Album) -> Album:
+    settings = album.bench.settings.model_copy(update={"keep_for_redaction": True})
+    return replace(album, bench=replace(album.bench, settings=settings))
+
+
+@pytest.fixture
+def client(album: Album, database_url: str, made: Made) -> Iterator[TestClient]:
+    with TestClient(create_app(album.bench.settings, database_url)) as client:
+        client.headers["Authorization"] = f"Bearer {made.api_key}"
+        yield client
+
+
+def shown(client: TestClient, media_id: str = "group") -> Pixels:
+    answer = client.get(f"/v1/media/{media_id}/redacted")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    return np.asarray(Image.open(BytesIO(answer.content)).convert("RGB"))
+
+
+def embedding(album: Album, pixels: Pixels, box: Box) -> Vector:
+    """What the pack's embedder makes of that place, whether a face is found there or not."""
+    models = album.bench.gallery.models
+    x, y, width, height = box
+    chip = faces.cut(models.landmarks, pixels, (x, y, x + width, y + height))
+    assert chip is not None
+    vector: Vector = embedder.embed(models.embedder, models.calibration.mean, [chip.pixels])[0]
+    return vector
+
+
+def test_hidden_faces_match_nobody_and_named_ones_stay(
+    keeping: Album, client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeping.opt_in("alice", "second")
+    assert keeping.post(author="alice") == {"alice": "second"}
+    before = np.asarray(Image.open(BytesIO(keeping.photo)).convert("RGB"))
+    after = shown(client)
+    scores = {
+        name: float(embedding(keeping, before, box) @ embedding(keeping, after, box)) for name, box in FACES.items()
+    }
+    threshold = keeping.bench.gallery.models.calibration.threshold(1)
+    with capsys.disabled():
+        said = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
+        sys.stdout.write(
+            f"\ncosine of each face to itself in the redacted picture (threshold {threshold:.2f}): {said}\n"
+        )
+    assert scores.pop("second") > 0.9
+    assert len(scores) == 5
+    assert max(scores.values()) < threshold
+
+
+def test_after_withdrawal_or_refusal_the_face_is_hidden_too(keeping: Album, client: TestClient) -> None:
+    consent = keeping.opt_in("alice", "second")
+    keeping.opt_in("bob", "fifth")
+    keeping.post(author="alice", connections=("bob",))
+    open_faces = shown(client)
+    keeping.withdraw(consent)
+    refuse(keeping.bench.pool, keeping.keys, keeping.pid("bob"), "group", keeping.seen("bob")[0].face)
+    hidden = shown(client)
+    threshold = keeping.bench.gallery.models.calibration.threshold(1)
+    for name in ("second", "fifth"):
+        score = embedding(keeping, open_faces, FACES[name]) @ embedding(keeping, hidden, FACES[name])
+        assert score < threshold
+
+
+def test_a_large_picture_is_kept_smaller_and_its_boxes_still_fit() -> None:
+    large = Image.effect_noise((3 * KEPT_SIDE, KEPT_SIDE), 60).convert("RGB")
+    small = BytesIO()
+    large.resize((KEPT_SIDE, KEPT_SIDE // 3)).save(small, "JPEG", quality=95)
+    face = {"box": [1500, 600, 300, 300], "frame": 0, "match": None}
+    decision = {"media": {"width": large.width, "height": large.height}, "faces": [face]}
+    before = np.asarray(Image.open(small).convert("L"), np.float32)
+    after = np.asarray(Image.open(BytesIO(redact(small.getvalue(), decision))).convert("L"), np.float32)
+    inside, outside = np.s_[210:290, 510:590], np.s_[400:600, 1000:1600]
+    assert after[inside].std() < before[inside].std() / 5
+    assert after[outside].std() > before[outside].std() * 0.9
+
+
+def test_what_is_not_kept_is_not_found_and_says_how_to_keep_it(album: Album, client: TestClient) -> None:
+    album.post()
+    for media_id in ("group", "unknown"):
+        answer = client.get(f"/v1/media/{media_id}/redacted")
+        assert (answer.status_code, answer.json()["code"]) == (404, "picture_not_kept")
+        assert "ASSENT_KEEP_FOR_REDACTION" in answer.json()["title"]
+    assert rows(album.bench, "SELECT count(*) FROM kept_picture") == [(0,)]
+
+
+def test_the_copy_lies_sealed_for_its_term_and_goes_with_the_picture(keeping: Album) -> None:
+    keeping.post("one")
+    keeping.post("two")
+    kept = rows(keeping.bench, "SELECT sealed, kept_until - now() FROM kept_picture")
+    assert all(b"JFIF" not in sealed and 29.9 < left.total_seconds() / 86400 <= 30 for sealed, left in kept)
+    assert "JFIF" not in everything(keeping.bench)
+    event = store(keeping.bench, keeping.keys, MediaRef("one", None), type="media.deleted")
+    decide_event(keeping.bench, "default", event)
+    assert rows(keeping.bench, "SELECT media_id FROM kept_picture") == [("two",)]
+    with transaction(keeping.bench.pool) as conn:
+        conn.execute("UPDATE kept_picture SET kept_until = now()")
+    tidy(keeping.bench.settings, keeping.bench.pool, keeping.bench.keystore)
+    assert rows(keeping.bench, "SELECT count(*) FROM kept_picture") == [(0,)]
+
+
+def test_pictures_in_review_are_kept(album: Album, client: TestClient) -> None:
+    seen = album.bench.tools
+
+    def perceive(picture: Picture, comparable: bool) -> Perception:
+        found = seen.perceive(picture, comparable)
+        far = Tag("nudity.explicit.breast", "safety", 0.9, (0, 0, 5, 5), 0, "test")
+        return replace(found, tags=(far,), faces=())
+
+    bench = replace(album.bench, tools=replace(seen, perceive=perceive))
+    replace(album, bench=bench).post("peach")
+    assert rows(album.bench, "SELECT action FROM decision") == [("review",)]
+    assert shown(client, "peach").shape == (886, 1280, 3)
+
+
+def test_a_new_decision_takes_the_older_copy_away(keeping: Album, album: Album) -> None:
+    keeping.post()
+    assert rows(album.bench, "SELECT count(*) FROM kept_picture") == [(1,)]
+    album.post()  # nothing is kept any more: the old copy would not fit the new boxes
+    assert rows(album.bench, "SELECT count(*) FROM kept_picture") == [(0,)]
+
+
+def test_another_tenant_sees_nothing_of_it(keeping: Album, client: TestClient) -> None:
+    keeping.post()
+    other = init_tenant(keeping.bench.pool, keeping.bench.keystore, "other", "elsewhere", None)
+    answer = client.get("/v1/media/group/redacted", headers={"Authorization": f"Bearer {other.api_key}"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "picture_not_kept")

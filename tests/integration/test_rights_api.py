@@ -1,0 +1,126 @@
+"""The person's rights over HTTP: to be forgotten, to have everything, to come to their own page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import rfc8785
+from fastapi.testclient import TestClient
+
+from assent.apikeys import create_key
+from assent.app import create_app
+from assent.audit import checkpoint, receipt
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.limits import RATES
+from assent.outbox.retract import retract
+from assent.settings import Settings
+from assent.setup import Made
+from assent.store.pool import Pool, transaction
+from assent.subjects import links
+from assent.subjects.erase import complete
+from tests.integration import people
+from tests.integration.held import settle
+
+
+@pytest.fixture
+def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
+    with TestClient(create_app(settings, database_url)) as client:
+        client.headers["Authorization"] = f"Bearer {made.api_key}"
+        yield client
+
+
+def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    begun = datetime.now(UTC)
+    asked = client.delete("/v1/subjects/alice")
+    assert (asked.status_code, set(asked.json()), asked.headers["cache-control"]) == (
+        202,
+        {"receipt", "rotation_by"},
+        "no-store",
+    )
+    by = datetime.fromisoformat(asked.json()["rotation_by"])
+    assert timedelta(minutes=59) < by - begun < timedelta(minutes=61)
+    place = f"/v1/erasures/{asked.json()['receipt']}"
+    waiting = client.get(place, headers={"Authorization": ""})  # the token is enough
+    assert (waiting.status_code, waiting.json()) == (
+        202,
+        {"state": "pending", "rotation_by": asked.json()["rotation_by"]},
+    )
+    [(erasure,)] = people.rows(pool, "SELECT id FROM erasure")
+    retract(pool, keys, pid_of(keys, "alice"), erasure)
+    with transaction(pool) as conn:
+        complete(conn, keys, 1)
+    first, second = (client.get(place, headers={"Authorization": ""}) for _ in range(2))
+    assert (first.status_code, first.content) == (200, second.content)
+    assert first.content == rfc8785.dumps(first.json())
+    assert receipt.verify(first.content, checkpoint.verifier(keys)).erasure == str(erasure)
+
+
+def test_an_unknown_person_gets_the_same_answer(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    known, unknown = client.delete("/v1/subjects/alice"), client.delete("/v1/subjects/nobody")
+    assert (known.status_code, known.json().keys()) == (unknown.status_code, unknown.json().keys())
+    assert len(known.content) == len(unknown.content)
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43, "%00", "ä"])
+def test_an_unknown_token_is_not_found(client: TestClient, token: str) -> None:
+    answer = client.get(f"/v1/erasures/{token}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_whoever_tries_tokens_is_slowed_down(client: TestClient) -> None:
+    answers = [
+        client.get(f"/v1/erasures/{n}", headers={"Authorization": ""}) for n in range(RATES["address"].burst * 2)
+    ]
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_each_right_has_its_scope(client: TestClient, pool: Pool, made: Made) -> None:
+    with transaction(pool) as conn:
+        deletes = create_key(conn, made.tenant, ("subjects:delete",))
+        writes = create_key(conn, made.tenant, ("subjects:write",))
+    calls = {
+        ("DELETE", "/v1/subjects/zoe"): (202, 403),
+        ("GET", "/v1/subjects/zoe/export"): (403, 404),
+        ("POST", "/v1/subjects/zoe/links"): (403, 201),
+    }
+    for (method, path), expected in calls.items():
+        answers = [
+            client.request(method, path, headers={"Authorization": f"Bearer {key}"}) for key in (deletes, writes)
+        ]
+        assert tuple(answer.status_code for answer in answers) == expected
+
+
+def test_the_export_is_the_persons_and_is_kept_nowhere(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    answer = client.get("/v1/subjects/alice/export")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.json()["subject"]["ref"] == "alice"
+    assert client.get("/v1/subjects/nobody/export").status_code == 404
+
+
+def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool) -> None:
+    for sent, days in ((None, 7), ({}, 7), ({"valid_days": 30}, 30)):
+        answer = (
+            client.post("/v1/subjects/alice/links", json=sent)
+            if sent is not None
+            else client.post("/v1/subjects/alice/links")
+        )
+        assert answer.status_code == 201
+        lasts = datetime.fromisoformat(answer.json()["expires_at"]) - datetime.now(UTC)
+        assert timedelta(days=days) - lasts < timedelta(minutes=1)
+    assert people.rows(pool, "SELECT count(*) FROM person_link WHERE kind = 'link'") == [(3,)]
+    with transaction(pool) as conn:
+        assert links.spend(conn, answer.json()["url"].removeprefix("/me/"))
+
+
+@pytest.mark.parametrize("sent", [{"valid_days": 31}, {"valid_days": 0}, {"valid_days": "7"}, {"days": 7}, [], 7])
+def test_a_wrong_request_for_a_link_mints_none(client: TestClient, pool: Pool, sent: object) -> None:
+    answer = client.post("/v1/subjects/alice/links", json=sent)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert people.rows(pool, "SELECT count(*) FROM person_link") == [(0,)]

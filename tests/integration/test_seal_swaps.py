@@ -1,0 +1,243 @@
+"""Whoever can write to the database cannot make a row speak of somebody else: swapped columns do not open, nobody is
+named by them, and the log says that it happened."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.types.json import Json
+
+from assent.audit.broken import note_broken
+from assent.audit.log import part_pid
+from assent.errors import SealBroken
+from assent.gallery.keys import Keystore, TenantKeys, pid
+from assent.gallery.memory import follow, reconcile
+from assent.gallery.template import SubjectKey, unseal
+from assent.outbox.document import assemble
+from assent.setup import init_tenant
+from assent.store.pool import Conn, Pool, transaction
+from assent.worker import Bench, deliver_message
+from tests.integration.lives import opt_in, recognise
+from tests.waiting import until
+
+pytest_plugins = ["tests.integration.gallery_fixtures"]
+
+# Tenant and name; the picture of each is `of <name>`.
+PEOPLE = [("default", "ana"), ("default", "bea"), ("other", "ana"), ("other", "dan")]
+
+
+@pytest.fixture
+def people(pool: Pool, keystore: Keystore, keys: TenantKeys) -> list[SubjectKey]:
+    init_tenant(pool, keystore, "other", "elsewhere", None)
+    made = []
+    for tenant, name in PEOPLE:
+        (subject,) = opt_in(pool, keystore.tenant(tenant), name)
+        decided(pool, tenant, f"of {name}")
+        recognise(pool, keystore.tenant(tenant), subject, f"of {name}")
+        made.append(subject)
+    return made
+
+
+def decided(pool: Pool, tenant: str, media_id: str) -> None:
+    document = {"faces": [{"box": [0, 0, 9, 9], "match": None}]}
+    with transaction(pool) as conn:
+        conn.execute(
+            "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
+            " perceptions, leaf, decided_at) VALUES (%s, %s, 1, %s, 0, 1, 'allow', %s, '{}', 0, now())",
+            [tenant, media_id, uuid4(), Json(document)],
+        )
+
+
+def place(pool: Pool, keystore: Keystore, table: str, who: int) -> dict[str, Any]:
+    """Which row of a table is that person's."""
+    tenant, name = PEOPLE[who]
+    keys = keystore.tenant(tenant)
+    if table == "match":
+        return {"tenant": tenant, "media_id": f"of {name}"}
+    if table == "audit_payload":
+        with transaction(pool) as conn:
+            rows = conn.execute(
+                "SELECT seq, part, epoch, locator FROM audit_payload WHERE tenant = %s AND epoch IS NOT NULL", [tenant]
+            ).fetchall()
+        return next({"tenant": tenant, "seq": row[0]} for row in rows if part_pid(keys, *row) == pid(keys, name))
+    return {"tenant": tenant, "pid": pid(keys, name)}
+
+
+def swap(pool: Pool, table: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Exchanges the columns of two rows."""
+    wheres = [" AND ".join(f"{column} = %({column})s" for column in row) for row in rows]
+    only = " AND epoch IS NOT NULL" if table == "audit_payload" else ""
+    with transaction(pool) as conn:
+        held = [
+            conn.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {where}{only}", row).fetchone()  # noqa: S608
+            for where, row in zip(wheres, rows, strict=True)
+        ]
+        for where, row, new in zip(wheres, rows, reversed(held), strict=True):
+            assert new is not None
+            values = {f"new_{column}": value for column, value in zip(columns, new, strict=True)}
+            sets = ", ".join(f"{column} = %(new_{column})s" for column in columns)
+            changed = conn.execute(f"UPDATE {table} SET {sets} WHERE {where}{only}", row | values)  # noqa: S608
+            assert changed.rowcount == 1
+
+
+def said_of_pictures(pool: Pool, keystore: Keystore) -> list[str | None]:
+    """Who is named in each one's picture; `broken` where its document cannot be made."""
+    return [_said(pool, keystore.tenant(tenant), f"of {name}") for tenant, name in PEOPLE]
+
+
+def _said(pool: Pool, keys: TenantKeys, media_id: str) -> str | None:
+    try:
+        with transaction(pool) as conn:
+            document = assemble(conn, keys, media_id)
+    except SealBroken:
+        return "broken"
+    assert document is not None
+    match = document["faces"][0]["match"]
+    return match and str(match["subject"])
+
+
+def said_of_log(pool: Pool, keystore: Keystore, people: list[SubjectKey]) -> list[str]:
+    """For each person `ok` where their part of the log opens with their key."""
+    outcomes = []
+    for who, subject in enumerate(people):
+        keys = keystore.tenant(PEOPLE[who][0])
+        with transaction(pool) as conn:
+            rows = conn.execute(
+                "SELECT seq, part, epoch, locator, sealed FROM audit_payload WHERE tenant = %s AND epoch IS NOT NULL",
+                [keys.tenant],
+            ).fetchall()
+        outcomes.append("ok" if any(_opens(keys, subject, *row) for row in rows) else "broken")
+    return outcomes
+
+
+def _opens(
+    keys: TenantKeys, subject: SubjectKey, seq: int, part: int, epoch: int, locator: bytes, sealed: bytes
+) -> bool:
+    try:
+        if part_pid(keys, seq, part, epoch, locator) != subject.pid:
+            return False
+        unseal(subject.key, sealed, "audit", str(seq), str(part), keys.tenant)
+    except SealBroken:
+        return False
+    return True
+
+
+def in_gallery(pool: Pool, keystore: Keystore, gallery: Conn, database_url: str) -> set[tuple[str, bytes]]:
+    gallery.execute("DELETE FROM template")
+    with psycopg.connect(database_url, autocommit=True) as truth:
+        reconcile(truth, gallery, keystore)
+    return set(gallery.execute("SELECT tenant, pid FROM template").fetchall())
+
+
+SWAPS = [
+    ("template", ["sealed"], {"gallery"}),
+    ("template", ["model", "sealed"], {"gallery"}),
+    ("subject_key", ["wrapped"], {"gallery", "pictures"}),
+    ("subject_key", ["epoch", "wrapped"], {"gallery", "pictures"}),
+    ("subject", ["sealed"], {"pictures"}),
+    ("match", ["locator"], {"pictures"}),
+    ("match", ["sealed"], {"pictures"}),
+    ("match", ["epoch", "locator", "sealed"], {"pictures"}),
+    ("audit_payload", ["sealed"], {"log"}),
+    ("audit_payload", ["epoch", "locator"], {"log"}),
+    ("audit_payload", ["epoch", "locator", "sealed"], {"log"}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (0, 2), (1, 3)], ids=["people", "same name", "tenants"])
+def test_swapped_columns_open_nothing(
+    pool: Pool,
+    keystore: Keystore,
+    people: list[SubjectKey],
+    gallery: Conn,
+    database_url: str,
+    one: int,
+    other: int,
+) -> None:
+    names: list[str | None] = [name for _, name in PEOPLE]
+    everybody = {(PEOPLE[who][0], subject.pid) for who, subject in enumerate(people)}
+    two = {(PEOPLE[who][0], people[who].pid) for who in (one, other)}
+    for table, columns, broken in SWAPS:
+        rows = [place(pool, keystore, table, who) for who in (one, other)]
+        swap(pool, table, columns, rows)
+        pictures = ["broken" if who in (one, other) and "pictures" in broken else names[who] for who in range(4)]
+        assert said_of_pictures(pool, keystore) == pictures, (table, columns)
+        log = ["broken" if who in (one, other) and "log" in broken else "ok" for who in range(4)]
+        assert said_of_log(pool, keystore, people) == log, (table, columns)
+        left = everybody - two if "gallery" in broken else everybody
+        assert in_gallery(pool, keystore, gallery, database_url) == left, (table, columns)
+        swap(pool, table, columns, rows)  # back
+    assert said_of_pictures(pool, keystore) == names
+    assert said_of_log(pool, keystore, people) == ["ok"] * 4
+    assert in_gallery(pool, keystore, gallery, database_url) == everybody
+
+
+def leaves(pool: Pool, tenant: str = "default") -> list[dict[str, Any]]:
+    with transaction(pool) as conn:
+        rows = conn.execute("SELECT leaf FROM audit_leaf WHERE tenant = %s ORDER BY seq", [tenant]).fetchall()
+    said = [json.loads(bytes(leaf)) for (leaf,) in rows]
+    return [leaf for leaf in said if leaf["action"] == "seal.broken"]
+
+
+@pytest.fixture
+def following(keystore: Keystore, database_url: str, gallery_url: str) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=follow, args=(database_url, lambda: nullcontext(gallery_url), keystore, stop))
+    thread.start()
+    yield
+    stop.set()
+    thread.join(20)
+
+
+def test_the_gallery_has_it_noted_and_names_nobody(
+    pool: Pool, keystore: Keystore, people: list[SubjectKey], following: None
+) -> None:
+    swap(pool, "template", ["sealed"], [place(pool, keystore, "template", who) for who in (0, 2)])
+    until(lambda: bool(leaves(pool) and leaves(pool, "other")), "both tenants' logs say so")
+    for tenant in ("default", "other"):
+        leaf = leaves(pool, tenant)[0]
+        assert set(leaf) == {"v", "at", "action", "kind", "commitments"}
+        assert (leaf["kind"], leaf["commitments"]) == ("template", [])
+
+
+def test_once_a_minute_and_kind(pool: Pool, keys: TenantKeys) -> None:
+    at = datetime(2026, 5, 1, 12, 0, 30, tzinfo=UTC)
+
+    def note(kind: str, seconds: int) -> bool:
+        with transaction(pool) as conn:
+            return note_broken(conn, keys, kind, at + timedelta(seconds=seconds))
+
+    assert [note("template", 0), note("template", 0), note("template", 29)] == [True, False, False]
+    assert [note("deliver", 0), note("template", 30), note("template", 89)] == [True, True, False]
+    assert [leaf["kind"] for leaf in leaves(pool)] == ["template", "deliver", "template"]
+
+
+def test_a_delivery_that_cannot_be_made_is_noted_and_not_sent(
+    bench: Bench, keystore: Keystore, keys: TenantKeys
+) -> None:
+    ana, bea = opt_in(bench.pool, keys, "ana", "bea")
+    for name, subject in (("ana", ana), ("bea", bea)):
+        decided(bench.pool, "default", f"of {name}")
+        recognise(bench.pool, keys, subject, f"of {name}")
+    message = uuid4()
+    with transaction(bench.pool) as conn:
+        conn.execute(
+            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)"
+            " VALUES ('default', %s, 'platform', 'media.tagged', 'of ana', 1)",
+            [message],
+        )
+    rows = [place(bench.pool, keystore, "match", who) for who in (0, 1)]
+    swap(bench.pool, "match", ["locator", "sealed"], rows)
+    with pytest.raises(SealBroken):
+        deliver_message(bench, "default", message)
+    assert [leaf["kind"] for leaf in leaves(bench.pool)] == ["deliver"]
+    with transaction(bench.pool) as conn:
+        assert conn.execute("SELECT state FROM outbox").fetchone() == ("waiting",)

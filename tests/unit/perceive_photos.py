@@ -1,0 +1,61 @@
+"""Real photos that come inside installed packages, and the default pack opened on them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from assent.perceive import Models, load
+from assent.values import Frame, Picture, Pixels
+
+SKIMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "page.png", "text.png")
+INSIGHTFACE = ("t1.jpg", "Tom_Hanks_54745.png", "mask_black.jpg", "mask_blue.jpg", "mask_green.jpg", "mask_white.jpg")
+
+
+def photo_path(name: str) -> Path:
+    package, folder = ("insightface", "data/images") if name in INSIGHTFACE else ("skimage", "data")
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / folder / name
+
+
+@cache
+def photo(name: str) -> Pixels:
+    return read(photo_path(name))
+
+
+def read(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        pixels = np.array(image.convert("RGB"))
+    pixels.flags.writeable = False
+    return pixels
+
+
+def picture(*frames: Pixels, scale: float = 1.0) -> Picture:
+    """A picture of frames, each `scale` pixels per pixel of the oriented image."""
+    height, width = frames[0].shape[:2]
+    made = tuple(Frame(index, pixels, scale) for index, pixels in enumerate(frames))
+    return Picture("0" * 64, "png", round(width / scale), round(height / scale), len(frames), made)
+
+
+def known_people() -> dict[str, list[Path]]:
+    """Photos by person, from the developers' data folder; skips where that is not at hand."""
+    root = Path(os.environ.get("ASSENT_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "faces"
+    if not root.is_dir():
+        reason = "needs photos of known people in ASSENT_TEST_DATA/faces/<person>/"
+        if os.environ.get("ASSENT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return {folder.name: sorted(folder.iterdir()) for folder in sorted(root.iterdir()) if folder.is_dir()}
+
+
+@cache
+def models(folder: Path) -> Models:
+    return load(folder, threads=2)

@@ -1,0 +1,91 @@
+"""A model file is used only when it is the one that the manifest describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assent.errors import ModelMissing, ModelUnknown
+from assent.perceive.packs import ModelFile, Pack, locate, read_pack, read_verified
+from assent.resources import resource
+
+PACK = read_pack("embedded")
+SAFETY = PACK.one("safety")
+
+
+@pytest.mark.parametrize("file", PACK.file, ids=lambda file: file.name)
+def test_every_file_of_the_default_pack_is_installed_and_is_itself(file: ModelFile) -> None:
+    assert len(read_verified(file)) == file.size
+
+
+@pytest.mark.parametrize("file", PACK.file, ids=lambda file: file.name)
+def test_every_file_says_where_it_comes_from(file: ModelFile) -> None:
+    assert len(file.licence) > 20
+    assert len(file.training_data) > 20
+    assert (resource("models") / file.card).is_file()
+    assert file.calibration is None or (resource("models") / file.calibration).is_file()
+
+
+def test_nudenets_two_licences_are_both_told() -> None:
+    assert "MIT" in SAFETY.licence
+    assert "AGPL-3.0" in SAFETY.licence
+    assert SAFETY.commercial_use == "unclear"
+
+
+def test_a_model_is_named_by_its_file() -> None:
+    assert SAFETY.id == "nudenet-320n@c15d8273adad"
+
+
+@pytest.mark.parametrize("name", ["none", "", "Embedded", "../models/embedded", "embedded.toml", "/etc/passwd"])
+def test_an_unknown_pack_is_refused(name: str) -> None:
+    with pytest.raises(ModelUnknown, match="there is no pack"):
+        read_pack(name)
+
+
+@pytest.mark.parametrize("text", ["name = ", 'name = "bad"', 'name = "other"\nsummary = ""\nfile = []', "x = 1"])
+def test_a_malformed_manifest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    monkeypatch.setattr("assent.perceive.packs.resource", lambda _: tmp_path)
+    with pytest.raises(ModelUnknown, match="manifest of pack bad"):
+        read_pack("bad")
+
+
+def test_a_role_must_be_filled_once() -> None:
+    for files in ((), (SAFETY, SAFETY)):
+        with pytest.raises(ModelUnknown, match="role safety"):
+            Pack("twice", "", files).one("safety")
+
+
+@pytest.mark.parametrize("file", [replace(SAFETY, package="no_such_package"), replace(SAFETY, path="none.onnx")])
+def test_a_file_that_is_not_installed_is_missing(file: ModelFile) -> None:
+    with pytest.raises(ModelMissing, match="not installed"):
+        read_verified(file)
+
+
+def test_one_changed_bit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(read_verified(SAFETY))
+    package = tmp_path / "altered_weights"
+    package.mkdir()
+    (package / "320n.onnx").write_bytes(data)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = replace(SAFETY, package="altered_weights")
+    assert read_verified(file) == data
+    data[len(data) // 2] ^= 1
+    (package / "320n.onnx").write_bytes(data)
+    with pytest.raises(ModelUnknown, match="is not the file"):
+        read_verified(file)
+
+
+def test_another_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "short_weights"
+    package.mkdir()
+    (package / "320n.onnx").write_bytes(read_verified(SAFETY)[:-1])
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelUnknown):
+        read_verified(replace(SAFETY, package="short_weights"))
+
+
+def test_the_manifest_points_into_the_installed_package() -> None:
+    assert locate(SAFETY).parent.name == "nudenet"
