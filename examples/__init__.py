@@ -1,0 +1,1 @@
+"""Runnable examples: a small social platform, a demo that puts Assent beside it, and a script that sends one event."""
