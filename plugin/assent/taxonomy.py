@@ -17,11 +17,13 @@ class Label(NamedTuple):
     meaning: str
     rekognition: str | None  # AWS Rekognition moderation labels v7, second level
     atproto: str | None  # global label values of the AT Protocol
+    dsa: str | None = None  # category of the EU's transparency database, without STATEMENT_CATEGORY_
+    keyword: str | None = None  # its keyword, without KEYWORD_
 
 
 # A detector of body parts cannot tell a sexual act from a nude, so atproto's `porn` and `sexual` are never used here.
 # "Covered" means clothed as often as veiled, so it is not Rekognition's "Obstructed Intimate Parts".
-LABELS: tuple[Label, ...] = (
+BODIES: tuple[Label, ...] = (
     Label("face", "face", "A human face; nothing about whose.", None, None),
     Label("nudity.explicit.anus", "safety", "An uncovered anus.", "Explicit Nudity", "nudity"),
     Label("nudity.explicit.breast", "safety", "An uncovered female breast.", "Explicit Nudity", "nudity"),
@@ -40,6 +42,24 @@ LABELS: tuple[Label, ...] = (
     Label("body.covered.genitalia", "safety", "The place of the genitalia, under clothes.", None, None),
 )
 
+# What was read in the picture; the words themselves are no part of a tag.
+TEXTS: tuple[Label, ...] = (
+    Label("text.blocked", "text", "A word of one of the operator's lists.", None, None),
+    Label("text.code", "text", "A QR code.", None, None),
+    Label("text.contact.email", "text", "An e-mail address.", None, None),
+    Label("text.contact.handle", "text", "An account's name on another platform.", None, None),
+    Label("text.contact.link", "text", "A web address, written or in a code.", None, None),
+    Label("text.contact.phone", "text", "A telephone number.", None, None),
+    Label("text.payment", "text", "Where to send money: an account, a wallet, a payment name.", None, None),
+)
+
+# A file or picture that stands on a list of known ones.
+HASHES: tuple[Label, ...] = (
+    Label("hash.known.listed", "hash", "On a list of known pictures.", None, None),
+    Label("hash.known.severe", "hash", "On a list marked severe: nobody should have to see it.", None, None),
+)
+
+LABELS: tuple[Label, ...] = (*BODIES, *TEXTS, *HASHES)
 BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}
 
 # What NudeNet 3.4 calls its classes → our label. The gender it guesses for faces and genitalia ends here.
