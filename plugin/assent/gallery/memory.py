@@ -96,6 +96,8 @@ def reconcile(
         with truth.transaction():
             truth.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             instance = _instance(truth, keystore)
+            if pid is None:
+                truth.execute(load("gallery")["join_all"])
             held = fetch_one(gallery, statements["holds_any"])
             step = _compare if held is None or held["holds"] else _fill
             done = step(truth, gallery, keystore, only)
@@ -139,8 +141,6 @@ def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any
     """Takes out of a gallery what should not be there, puts the rest right, and inserts what is missing."""
     memory = load("gallery_memory")
     gallery.execute(memory["wanted"])
-    if only["pid"] is None:
-        truth.execute(load("gallery")["join_all"])
     _copy_wanted(truth, gallery, only)
     deleted = execute(gallery, memory["delete_extra"], **only)
     updated = execute(gallery, memory["update_changed"])
