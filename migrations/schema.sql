@@ -94,6 +94,16 @@ CREATE TABLE public.consent (
     CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
 );
 
+CREATE TABLE public.correction (
+    tenant text NOT NULL,
+    media_id text NOT NULL,
+    media_sha256 text NOT NULL,
+    label text NOT NULL,
+    holds boolean NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.decision (
     tenant text NOT NULL,
     media_id text NOT NULL,
@@ -143,6 +153,17 @@ CREATE TABLE public.event (
     tries smallint DEFAULT 0 NOT NULL,
     done_at timestamp with time zone,
     CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
+);
+
+CREATE TABLE public.head (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    manifest bytea NOT NULL,
+    network bytea NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT head_state_check CHECK ((state = ANY (ARRAY['shadow'::text, 'live'::text, 'replaced'::text, 'withdrawn'::text])))
 );
 
 CREATE TABLE public.idempotency (
@@ -222,6 +243,13 @@ CREATE TABLE public.refusal (
     sealed bytea NOT NULL
 );
 
+CREATE TABLE public.refused_band (
+    tenant text NOT NULL,
+    band text NOT NULL,
+    times bigint NOT NULL,
+    CONSTRAINT refused_band_band_check CHECK ((band = ANY (ARRAY['strong'::text, 'likely'::text])))
+);
+
 CREATE TABLE public.review_case (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -229,7 +257,19 @@ CREATE TABLE public.review_case (
     revision integer NOT NULL,
     reason text NOT NULL,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
-    closed_at timestamp with time zone
+    closed_at timestamp with time zone,
+    closed_by text,
+    outcome text
+);
+
+CREATE TABLE public.shadow (
+    tenant text NOT NULL,
+    head text NOT NULL,
+    media_id text NOT NULL,
+    media_sha256 text NOT NULL,
+    live text[] NOT NULL,
+    candidate text[] NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.source (
@@ -317,6 +357,9 @@ ALTER TABLE ONLY public.connection
 ALTER TABLE ONLY public.consent
     ADD CONSTRAINT consent_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_pkey PRIMARY KEY (tenant, media_id, media_sha256, label);
+
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (tenant, media_id, revision);
 
@@ -334,6 +377,9 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_pkey PRIMARY KEY (tenant, sha256);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant, key_mac);
@@ -365,11 +411,17 @@ ALTER TABLE ONLY public.person_link
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.refused_band
+    ADD CONSTRAINT refused_band_pkey PRIMARY KEY (tenant, band);
+
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_media_id_revision_key UNIQUE (tenant, media_id, revision);
+
+ALTER TABLE ONLY public.shadow
+    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, head, media_id);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_name_key UNIQUE (name);
@@ -403,6 +455,10 @@ CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
+CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
+
+CREATE UNIQUE INDEX head_on_trial ON public.head USING btree (tenant, name) WHERE (state = 'shadow'::text);
+
 CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at);
 
 CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
@@ -414,6 +470,10 @@ CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_a
 CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
+
+CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), opened_at, id) WHERE (closed_at IS NULL);
+
+CREATE INDEX shadow_at ON public.shadow USING btree (tenant, head, at);
 
 CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
 
@@ -449,6 +509,9 @@ ALTER TABLE ONLY public.connection
 ALTER TABLE ONLY public.consent
     ADD CONSTRAINT consent_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
@@ -460,6 +523,9 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
@@ -479,8 +545,14 @@ ALTER TABLE ONLY public.person_link
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.refused_band
+    ADD CONSTRAINT refused_band_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.shadow
+    ADD CONSTRAINT shadow_tenant_head_fkey FOREIGN KEY (tenant, head) REFERENCES public.head(tenant, sha256);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -6,6 +6,7 @@ once), `(x, y, width, height)`, whatever size a model saw.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -108,14 +109,26 @@ class Face:
     embedding: Vector | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a head on trial said of one picture, beside what the live heads said of the labels that it knows."""
+
+    head: str  # sha256 of its manifest
+    live: tuple[str, ...]
+    candidate: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Perception:
-    """All that the models saw in one picture, from score 0.05 up."""
+    """All that the models saw in one picture, from score 0.05 up. `features` lives in memory only; `trials` is counted
+    and stands in no document."""
 
     tags: tuple[Tag, ...]
     faces: tuple[Face, ...]
     models: tuple[str, ...]
     embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
+    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)  # by frame: (width,), what heads read
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

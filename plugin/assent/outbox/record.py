@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Json, Jsonb
@@ -25,7 +25,7 @@ from assent.subjects.locks import share
 from assent.subjects.refusals import is_refused, refusals
 from assent.values import Action, Event, Match, MediaRef, PolicyRef
 
-Kind = Literal["tag.published", "tag.retracted"]
+Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
 _Q = load("record")
 
 
@@ -97,37 +97,56 @@ def record(
 
 def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
     """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
-    copy."""
+    copy, what moderators said of its labels."""
     if not _hold(conn, place):
         return
     execute(conn, _Q["drop_matches"], **place.key)
     execute(conn, _Q["supersede"], **place.key)
     execute(conn, _Q["close_cases"], **place.key)
     execute(conn, _Q["drop_kept"], **place.key)
+    execute(conn, _Q["forget_corrections"], **place.key)
+    execute(conn, _Q["forget_shadows"], **place.key)
     if execute(conn, _Q["forget_media"], **place.key):
         payload = {"event": str(place.event_id), "media": place.media.id}
         append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
 
 
-def revise(conn: Conn, keys: TenantKeys, media_id: str, kind: Kind) -> None:
-    """A picture's matches changed: its decision becomes the next revision in place, and is sent anew to every endpoint
-    of the platform, as `kind` to those that may have had it, as `media.tagged` to the others. One leaf.
+class Revised(NamedTuple):
+    """The revision that a decision became, and its leaf."""
 
-    Takes the picture's lock. Nothing happens where there is no decision on it.
+    revision: int
+    leaf: int
+
+
+def revise(
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    kind: Kind,
+    document: Mapping[str, Any] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Revised | None:
+    """A picture's matches changed, or a moderator changed its decision to `document`: the decision becomes the next
+    revision in place, and is sent anew to every endpoint of the platform, as `kind` to those that may have had it; a
+    change of matches goes as `media.tagged` to the others. One leaf, which commits to `said` too.
+
+    Takes the picture's lock. None, and nothing happens, where there is no decision on it.
     """
     place = {"tenant": keys.tenant, "media": media_id}
     execute(conn, _Q["lock_media"], **place)
-    row = fetch_one(conn, _Q["revise"], **place)
+    changed = {"document": document and Json(document), "action": document and document["action"]}
+    row = fetch_one(conn, _Q["revise"], **place, **changed)
     if row is None:
-        return
+        return None
     revision = row["revision"]
     execute(conn, _Q["revise_matches"], **place, revision=revision)
     execute(conn, _Q["revise_cases"], **place, revision=revision)
     execute(conn, _Q["supersede_said"], **place)
     _send(conn, place, revision, kind)
     payload = {"event": str(row["event_id"]), "media": media_id, "revision": revision, "decided": row["leaf"]}
-    leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
+    leaf = append(conn, keys, kind, {}, [Part({**payload, **(said or {})})], datetime.now(UTC))
     execute(conn, _Q["set_leaf"], **place, revision=revision, leaf=leaf.seq)
+    return Revised(revision, leaf.seq)
 
 
 def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:

@@ -53,7 +53,8 @@ UPDATE outbox SET state = 'superseded'
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
 -- name: revise
-UPDATE decision SET revision = revision + 1
+UPDATE decision SET revision = revision + 1,
+    document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action)
 WHERE tenant = %(tenant)s AND media_id = %(media)s
   AND revision = (SELECT max(revision) FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s)
 RETURNING revision, event_id, leaf;
@@ -75,7 +76,7 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
     WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > 0
-      AND o.type IN ('media.tagged', 'media.failed', 'tag.published', 'tag.retracted')
+      AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e
 WHERE e.tenant = %(tenant)s AND e.audience = %(audience)s
@@ -92,6 +93,12 @@ DELETE FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s;
 -- name: close_cases
 UPDATE review_case SET closed_at = now()
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
+
+-- name: forget_corrections
+DELETE FROM correction WHERE tenant = %(tenant)s AND media_id = %(media)s;
+
+-- name: forget_shadows
+DELETE FROM shadow WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
 -- name: announce
 SELECT pg_notify('assent_done', %(payload)s);
