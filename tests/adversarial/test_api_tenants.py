@@ -175,7 +175,7 @@ def test_scopes_and_tenants(
     assert keyed(client) == set(ROUTES)
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     ours = fill(pool, keystore, made, "photo-ours", "person-ours", 3)
-    theirs = fill(pool, keystore, other, "photo-theirs", "person-theirs", 120)
+    theirs = fill(pool, keystore, other, "photo-theirs", "person-theirs", 300)
     before = state(pool, "other")
     cases = 0
     leaks: list[object] = []
