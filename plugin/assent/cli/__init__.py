@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from assent import __version__
-from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.cli import audit, backup, doctor, endpoint, eval, event, keys, outbox, policy, server, tag, train
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("event")(event.event)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("train")(train.train)
+app.add_typer(eval.app, name="eval")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
