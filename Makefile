@@ -42,6 +42,7 @@ lock:
 	uv lock -q
 	uv export -q --extra cpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-cpu.txt
 	uv export -q --extra gpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-gpu.txt
+	uv export -q --only-group learn --no-emit-project --no-header --no-annotate -o requirements-learn.txt
 	uv export -q --only-group dev --no-emit-project --no-header --no-annotate -o requirements-dev.txt
 
 clean:

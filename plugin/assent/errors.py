@@ -200,6 +200,19 @@ class AlreadyInitialised(AssentError):
     do = "Choose another name; what exists was shown once, when it was made."
 
 
+# Training and measuring
+
+
+class DatasetUnusable(AssentError):
+    code, status = "dataset_unusable", 422
+    do = "Give a folder with a folder for each class, or a CSV file with the columns path and label."
+
+
+class LearnMissing(AssentError):
+    code, status = "learn_missing", 503
+    do = "Install what training and measuring need: pip install --no-deps --require-hashes -r requirements-learn.txt"
+
+
 # Policy, consent, enrolment
 
 

@@ -62,6 +62,7 @@ from assent.subjects.enrol import SAME_PERSON_FMR, enrol
 from assent.subjects.locks import hold
 from assent.subjects.throttled import note_throttled
 from assent.telemetry import DECIDED, DELIVERED, FAILED, LOOK_SECONDS, log
+from assent.trials.live import REFRESH_SECONDS, TenantHeads, note_trials
 from assent.upkeep import Chore, chores
 from assent.values import Action
 
@@ -85,6 +86,7 @@ class Bench:
     keystore: Keystore
     tools: Tools
     gallery: Gallery
+    heads: TenantHeads
 
 
 def decide_event(bench: Bench, tenant: str, event_id: UUID) -> None:
@@ -146,6 +148,8 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
     kept = _to_keep(bench.settings, outcome)
     with transaction(bench.pool) as conn:
         record(conn, keys, place, outcome, bench.tools.policy.ref, kept)
+        if isinstance(outcome, Looked):
+            note_trials(conn, place, outcome.seen.trials)
     if isinstance(outcome, Looked):
         DECIDED.labels(outcome.verdict.action.name).inc()
     else:
@@ -307,6 +311,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
             asyncio.create_task(app.run_worker_async(queues=[PICTURES], concurrency=PICTURE_JOBS, **options)),
             asyncio.create_task(app.run_worker_async(queues=[OUTBOX], concurrency=DELIVERY_JOBS, **options)),
             *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in chores(bench.settings)),
+            asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
             asyncio.create_task(failed.wait()),
         ]
         asked = asyncio.create_task(stopping.wait())
@@ -361,13 +366,16 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
         keystore = open_keys(settings, pool)
         asks = (partial(ask_who_chose, pool), partial(note_throttled, pool))
         gallery = stack.enter_context(open_gallery(settings, url, keystore, models, *asks))
+        heads = TenantHeads(models, settings.threads)
+        heads.refresh(settings, pool, keystore)
         tools = Tools(
             decoder=stack.enter_context(Decoder()),
             perceive=Batcher(models),
             circle=gallery.circle,
             match=gallery.match,
             policy=policy,
+            heads=heads,
             allow=settings.allow_private,
             alike=models.calibration.threshold(1, SAME_PERSON_FMR),
         )
-        yield Bench(settings, pool, keystore, tools, gallery)
+        yield Bench(settings, pool, keystore, tools, gallery, heads)

@@ -10,7 +10,23 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from assent import __version__
-from assent.cli import apikey, audit, backup, doctor, endpoint, event, keys, outbox, policy, review, server, tag
+from assent.cli import (
+    apikey,
+    audit,
+    backup,
+    doctor,
+    endpoint,
+    eval,
+    event,
+    keys,
+    learn,
+    outbox,
+    policy,
+    review,
+    server,
+    tag,
+    train,
+)
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -27,12 +43,15 @@ app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(apikey.app, name="apikey")
+app.command("train")(train.train)
+app.add_typer(eval.app, name="eval")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(endpoint.secret, name="secret")
 app.add_typer(policy.app, name="policy")
+app.add_typer(learn.app, name="learn")
 app.add_typer(review.app, name="review")
 
 

@@ -55,7 +55,7 @@ DELETE FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
 -- The newest so many of each trial stay.
 DELETE FROM shadow s USING head h
 WHERE h.tenant = s.tenant AND h.sha256 = s.head AND h.state = 'shadow' AND s.at < (
-    SELECT o.at FROM shadow o WHERE o.tenant = h.tenant AND o.head = h.sha256 ORDER BY o.at DESC OFFSET %(most)s LIMIT 1
+    SELECT o.at FROM shadow o WHERE o.tenant = h.tenant AND o.head = h.sha256 ORDER BY o.at DESC OFFSET %(most)s - 1 LIMIT 1
 );
 
 -- name: pictures
