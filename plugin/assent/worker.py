@@ -148,7 +148,8 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
     kept = _to_keep(bench.settings, outcome)
     with transaction(bench.pool) as conn:
         record(conn, keys, place, outcome, bench.tools.policy.ref, kept)
-        if isinstance(outcome, Looked):
+    if isinstance(outcome, Looked) and outcome.seen.trials:
+        with transaction(bench.pool) as conn:
             note_trials(conn, place, outcome.seen.trials)
     if isinstance(outcome, Looked):
         DECIDED.labels(outcome.verdict.action.name).inc()

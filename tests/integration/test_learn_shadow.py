@@ -13,14 +13,15 @@ from fastapi.testclient import TestClient
 
 from assent.audit import verify
 from assent.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
+from assent.outbox.record import Place
 from assent.perceive.backbone import Backbone
 from assent.setup import init_tenant
 from assent.store.pool import transaction
 from assent.trials import heads as trial
 from assent.trials import traffic
-from assent.trials.live import TenantHeads
+from assent.trials.live import TenantHeads, note_trials
 from assent.upkeep import tidy
-from assent.values import MediaRef
+from assent.values import Event, MediaRef, Trial
 from assent.worker import decide_event
 from tests.integration.album import Album
 from tests.integration.head_files import default_backbone, write_head
@@ -222,3 +223,25 @@ def test_features_are_finite_and_in_no_row(trials: Trials) -> None:
     assert (frame, features.shape) == (0, (default_backbone().width,))
     assert np.isfinite(features).all()
     assert "features" not in repr(seen)
+
+
+def test_a_broken_head_can_still_be_rolled_back(trials: Trials) -> None:
+    trials.shadow({HAT: 0.9})
+    trials.promote()
+    with transaction(trials.desk.bench.pool) as conn:
+        conn.execute("UPDATE head SET manifest = ''")
+    assert trials.roll_back() is None
+    assert rows(trials.desk.bench, "SELECT state FROM head") == [("withdrawn",)]
+
+
+def test_a_picture_deleted_before_it_was_counted_is_not(trials: Trials) -> None:
+    head = trials.shadow({HAT: 0.9})
+    bench, keys = trials.desk.bench, trials.desk.keys
+    trials.desk.post("gone")
+    ((event_id,),) = rows(bench, "SELECT event_id FROM decision")
+    decide_event(bench, "default", store(bench, keys, MediaRef("gone", None), type="media.deleted"))
+    media = MediaRef("gone", None)
+    place = Place("default", event_id, 0, Event("media.created", (media,), "public", "post"), media)
+    with transaction(bench.pool) as conn:
+        note_trials(conn, place, [Trial(head, (), (HAT,))])
+    assert trials.compared(head).pictures == 0

@@ -83,9 +83,8 @@ def compare(
     """Show what a head on trial said beside the live ones, and how often each agreed with moderators."""
     from assent.trials import heads as trial
 
-    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
-        stored = trial.on_trial(conn, keys, name)
-        found = traffic.compare(conn, tenant, stored.sha256)
+    with _opened(tenant) as (pool, _), transaction(pool) as conn:
+        found = traffic.compare(conn, tenant, trial.on_trial(conn, tenant, name))
     if csv is not None:
         traffic.write_csv(found, csv)
     if svg is not None:

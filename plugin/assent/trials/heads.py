@@ -63,16 +63,16 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
         _end_trial(conn, keys.tenant, before)
     sealed = {"manifest": _seal(keys, text, "manifest", sha256), "network": _seal(keys, network, "network", sha256)}
     execute(conn, _Q["insert_head"], tenant=keys.tenant, head=sha256, name=head.file.name, **sealed)
-    _log(conn, keys, "head.tried", by, Stored(sha256, head.file))
+    _log(conn, keys, "head.tried", head.file.name, sha256, by, {"network": head.file.sha256})
     return Stored(sha256, head.file)
 
 
-def on_trial(conn: Conn, keys: TenantKeys, name: str) -> Stored:
-    """The head of that name that runs in shadow. Raises NotFound."""
-    sha256 = _in_state(conn, keys.tenant, name, "shadow")
+def on_trial(conn: Conn, tenant: str, name: str) -> str:
+    """The sha256 of the head of that name that runs in shadow. Raises NotFound."""
+    sha256 = _in_state(conn, tenant, name, "shadow")
     if sha256 is None:
         raise NotFound(f"no head {name} is on trial; `assent learn shadow` begins it")
-    return Stored(sha256, _open(conn, keys, sha256).file)
+    return sha256
 
 
 def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None = None) -> Comparison:
@@ -82,17 +82,18 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     Raises NotFound, and HeadUnjustified where its manifest carries no evaluation or it saw fewer than MIN_PICTURES.
     """
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
-    stored = on_trial(conn, keys, name)
-    evaluation = evaluation_of(stored.file)
-    compared = compare(conn, keys.tenant, stored.sha256)
+    sha256 = on_trial(conn, keys.tenant, name)
+    file = _file(conn, keys, sha256)
+    evaluation = evaluation_of(file)
+    compared = compare(conn, keys.tenant, sha256)
     if compared.pictures < MIN_PICTURES and anyway is None:
         raise HeadUnjustified(f"{name} saw {compared.pictures} pictures in shadow; {MIN_PICTURES} are needed")
     before = _in_state(conn, keys.tenant, name, "live")
     if before is not None:
         _set(conn, keys.tenant, before, "replaced")
-    _end_trial(conn, keys.tenant, stored.sha256, "live")
-    said = {"replaces": before, "evaluation": evaluation, "compared": compared.document()}
-    _log(conn, keys, "head.promoted", by, stored, said, anyway)
+    _end_trial(conn, keys.tenant, sha256, "live")
+    said = {"network": file.sha256, "replaces": before, "evaluation": evaluation, "compared": compared.document()}
+    _log(conn, keys, "head.promoted", name, sha256, by, said, anyway)
     return compared
 
 
@@ -107,17 +108,17 @@ def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
     before = _in_state(conn, keys.tenant, name, "replaced")
     if before is not None:
         _set(conn, keys.tenant, before, "live")
-    _log(conn, keys, "head.rolled-back", by, Stored(live, _open(conn, keys, live).file), {"to": before})
+    _log(conn, keys, "head.rolled-back", name, live, by, {"to": before})
     return before
 
 
 def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
     """Ends a trial without promoting. Raises NotFound."""
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
-    stored = on_trial(conn, keys, name)
-    compared = compare(conn, keys.tenant, stored.sha256)
-    _end_trial(conn, keys.tenant, stored.sha256)
-    _log(conn, keys, "head.trial-ended", by, stored, {"compared": compared.document()})
+    sha256 = on_trial(conn, keys.tenant, name)
+    compared = compare(conn, keys.tenant, sha256)
+    _end_trial(conn, keys.tenant, sha256)
+    _log(conn, keys, "head.trial-ended", name, sha256, by, {"compared": compared.document()})
     return compared
 
 
@@ -145,16 +146,16 @@ def open_stored(keys: TenantKeys, row: Row, threads: int) -> Head:
         return open_head(manifest, threads)
 
 
-def _open(conn: Conn, keys: TenantKeys, sha256: str) -> Head:
+def _file(conn: Conn, keys: TenantKeys, sha256: str) -> HeadFile:
     row = fetch_one(conn, _Q["head"], tenant=keys.tenant, head=sha256)
     if row is None:
         raise NotFound(f"no head {sha256}")
-    return open_stored(keys, row, threads=1)
+    return open_stored(keys, row, threads=1).file
 
 
 def _in_state(conn: Conn, tenant: str, name: str, state: State) -> str | None:
     row = fetch_one(conn, _Q["head_in_state"], tenant=tenant, name=name, state=state)
-    return row and row["sha256"]
+    return None if row is None else str(row["sha256"])
 
 
 def _set(conn: Conn, tenant: str, sha256: str, state: State) -> None:
@@ -178,10 +179,11 @@ def _log(
     conn: Conn,
     keys: TenantKeys,
     action: str,
+    name: str,
+    sha256: str,
     by: str,
-    stored: Stored,
-    said: Mapping[str, Any] | None = None,
+    said: Mapping[str, Any],
     anyway: str | None = None,
 ) -> None:
-    body = {"head": stored.file.name, "manifest": stored.sha256, "network": stored.file.sha256, **(said or {})}
+    body = {"head": name, "manifest": sha256, **said}
     append(conn, keys, action, body, [Part({"by": by, "anyway": anyway})], datetime.now(UTC))

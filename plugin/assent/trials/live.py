@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assent.errors import AssentError, DatabaseUnavailable, ModelUnknown
-from assent.gallery.keys import Keystore, TenantKeys
+from assent.gallery.keys import Keystore
 from assent.outbox.record import Place
 from assent.perceive import Models
 from assent.perceive.heads import Head, say
@@ -48,12 +48,13 @@ class TenantHeads:
         """
         with transaction(pool) as conn:
             rows = fetch(conn, _Q["running"])
-            keys = {tenant: keystore.tenant(tenant) for tenant in {row["tenant"] for row in rows}}
-            opened = {
-                (row["tenant"], row["sha256"]): self._opened(conn, keys[row["tenant"]], row["sha256"]) for row in rows
-            }
+            places = [(row["tenant"], row["sha256"]) for row in rows]
+            opened = {place: self._opened(conn, keystore, *place) for place in places}
         self._open = opened
-        self._running = {tenant: _running([row for row in rows if row["tenant"] == tenant], opened) for tenant in keys}
+        tenants = {tenant for tenant, _ in places}
+        self._running = {
+            tenant: _running([row for row in rows if row["tenant"] == tenant], opened) for tenant in tenants
+        }
 
     def __call__(self, tenant: str, seen: Perception) -> Perception:
         """What was seen, with the tenant's own heads in place of the shipped ones of their names, and with what those
@@ -74,25 +75,26 @@ class TenantHeads:
             trials.append(Trial(sha256, tuple(sorted(said & labels)), tuple(sorted(candidate))))
         return replace(seen, tags=tags, models=models, trials=tuple(trials))
 
-    def _opened(self, conn: Conn, keys: TenantKeys, sha256: str) -> Head | None:
-        place = (keys.tenant, sha256)
-        if place in self._open:
-            return self._open[place]
-        row = fetch_one(conn, _Q["head"], tenant=keys.tenant, head=sha256)
+    def _opened(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str) -> Head | None:
+        if (tenant, sha256) in self._open:
+            return self._open[tenant, sha256]
+        row = fetch_one(conn, _Q["head"], tenant=tenant, head=sha256)
         try:
-            head = open_stored(keys, row, self._threads) if row else None
+            head = open_stored(keystore.tenant(tenant), row, self._threads) if row else None
             if head is not None and head.file.backbone != self._backbone:
                 raise ModelUnknown(f"it is made for {head.file.backbone}, and {self._backbone} runs here")
         except DatabaseUnavailable:
             raise
         except AssentError as error:
-            log.error("head left out", tenant=keys.tenant, head=sha256, code=error.code, why=error.detail)
+            log.error("head left out", tenant=tenant, head=sha256, code=error.code, why=error.detail)
             return None
         return head
 
 
 def note_trials(conn: Conn, place: Place, trials: Sequence[Trial]) -> None:
-    """Counts what the heads on trial said of a picture, in the transaction that recorded its decision."""
+    """Counts what the heads on trial said of a picture. In a transaction of its own, after the decision's: there the
+    audit tree's lock is held, and whoever promotes holds these rows while waiting for it."""
+    execute(conn, load("record")["lock_media"], **place.key)  # else what is being deleted might be noted
     for trial in trials:
         said = {"head": trial.head, "live": list(trial.live), "candidate": list(trial.candidate)}
         execute(conn, _Q["note_trial"], tenant=place.tenant, event=place.event_id, n=place.n, **said)

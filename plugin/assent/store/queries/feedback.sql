@@ -52,11 +52,11 @@ DO UPDATE SET media_sha256 = EXCLUDED.media_sha256, live = EXCLUDED.live, candid
 DELETE FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
 
 -- name: trim_trials
--- The newest so many of each trial stay.
+-- The newest so many of each trial stay, and none of a trial that ended.
 DELETE FROM shadow s USING head h
-WHERE h.tenant = s.tenant AND h.sha256 = s.head AND h.state = 'shadow' AND s.at < (
+WHERE h.tenant = s.tenant AND h.sha256 = s.head AND (h.state <> 'shadow' OR s.at < (
     SELECT o.at FROM shadow o WHERE o.tenant = h.tenant AND o.head = h.sha256 ORDER BY o.at DESC OFFSET %(most)s - 1 LIMIT 1
-);
+));
 
 -- name: pictures
 SELECT count(*) AS pictures, min(at) AS since FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
