@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from assent import __version__
-from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.cli import audit, backup, decision, doctor, endpoint, event, keys, outbox, policy, server, statements, tag
+from assent.cli.labels import labels
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -26,12 +27,15 @@ app.command("event")(event.event)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("labels")(labels)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(endpoint.secret, name="secret")
 app.add_typer(policy.app, name="policy")
+app.add_typer(decision.app, name="decision")
+app.add_typer(statements.app, name="statements")
 
 
 def _version(wanted: bool) -> None:

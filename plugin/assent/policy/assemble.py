@@ -33,8 +33,8 @@ N = TypeVar("N", bound=_Named)
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """The policy with its includes resolved. `places`: `labels/<name>`, `rules/<id>`, `emit/<id>`, `cases/<name>` and ""
-    (the file itself); empty where it came from no file."""
+    """The policy with its includes resolved. `places`: `labels/<name>`, `rules/<id>`, `emit/<id>`, `cases/<name>` and
+    the empty word for the file itself; none where it came from no file."""
 
     model: PolicyModel
     places: dict[str, Place] = field(repr=False)
@@ -94,7 +94,9 @@ def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, 
     for dropped in own.drop:
         if dropped not in ids:
             source, _ = places[""]
-            raise PolicyInvalid(f"{source.at(('drop',), dropped)}: nothing included is called {dropped}{nearest(dropped, ids)}")
+            raise PolicyInvalid(
+                f"{source.at(('drop',), dropped)}: nothing included is called {dropped}{nearest(dropped, ids)}"
+            )
     labels = {name: limit for part in parts for name, limit in part.labels.items()}
     changed: dict[str, Any] = {
         "labels": labels,

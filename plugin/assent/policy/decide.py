@@ -86,10 +86,11 @@ def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
 
 
 def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:
+    """Boxes of the first frame: the redacted picture shows no other."""
     hide = {name for rule in held for name in rule.redact}
-    return tuple(dict.fromkeys(tag.box for tag in tags if tag.box is not None and not hide.isdisjoint(above(tag.name))))
+    found = (tag.box for tag in tags if tag.frame == 0 and not hide.isdisjoint(above(tag.name)))
+    return tuple(dict.fromkeys(box for box in found if box is not None))
 
 
 def _notified(held: Sequence[LoadedRule]) -> tuple[Audience, ...]:
     return tuple(dict.fromkeys(audience for rule in held for audience in rule.notify))
-

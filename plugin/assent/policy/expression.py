@@ -150,7 +150,7 @@ class _Reader:
         elif after == "(":
             self._known(name, FUNCTIONS, "function")
             self.path = ""
-        elif name in _WORDS or self._binds(n, name):
+        elif name in _WORDS or self._binds(name):
             self.path = ""
         elif bound := next((one for one in reversed(self.open) if one.variable == name), None):
             self.path = f"{bound.of}[]" if bound.of else ""
@@ -219,7 +219,7 @@ class _Reader:
             if self.open[-1].commas == MAX_LIST:
                 self._wrong(f"a list of more than {MAX_LIST}", "")
 
-    def _binds(self, n: int, name: str) -> bool:
+    def _binds(self, name: str) -> bool:
         bracket = self.open[-1] if self.open else None
         return bracket is not None and bracket.call != "" and bracket.commas == 0 and bracket.variable == name
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import dist
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -94,6 +94,8 @@ class PolicyInput(BaseModel):
     tags: list[TagInput] = Field(description="The strongest 256.")
 
 
+# Groups also where no installed model says anything of them, so that a policy does not depend on what is installed.
+ROOTS = frozenset({"nudity", "body", "object", "animal", "food", "scene", "product", "text", "hash"})
 # What is asked for as true or false → the label or group of which a tag was seen.
 FLAGS = {
     "text.has_contact": "text.contact",
@@ -117,9 +119,8 @@ class Needs:
 
 @cache
 def groups() -> frozenset[str]:
-    """Every label and every group above one: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …; the categories
-    are groups also where no installed model says anything of them."""
-    return frozenset(group for label in LABELS for group in above(label)) | frozenset(get_args(Category)) - {"safety"}
+    """Every label and every group above one: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …"""
+    return frozenset(group for label in LABELS for group in above(label)) | ROOTS
 
 
 @cache

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from assent.errors import PolicyInvalid
 from assent.policy.assemble import Assembled, assemble
 from assent.policy.emit import Filter
-from assent.policy.expression import Reading, nearest, needs_of, read_expression
-from assent.policy.input import FLAGS, Needs, above, groups, policy_input
+from assent.policy.expression import Reading, needs_of, read_expression
+from assent.policy.input import FLAGS, Needs, above, policy_input
+from assent.policy.problems import problems
 from assent.policy.schema import CaseModel, EmitModel, PolicyModel, RuleModel, StatementsModel
 from assent.resources import resource
-from assent.taxonomy import BY_NAME as LABELS
-from assent.taxonomy import LABELS as ALL_LABELS
+from assent.taxonomy import LABELS
 from assent.values import Action, Approval, Audience, Event, Face, Picture, PolicyRef, Tag, ToReview
 
 # What the evaluator is known to raise; it has no error class of its own.
@@ -87,19 +87,21 @@ def stored_policy(canonical: str) -> Policy:
     try:
         model = PolicyModel.model_validate_json(canonical)
     except ValidationError as error:
-        raise PolicyInvalid(f"the stored policy is not of this version's schema: {error.error_count()} errors") from None
+        raise PolicyInvalid(
+            f"the stored policy is not of this version's schema: {error.error_count()} errors"
+        ) from None
     return _build(Assembled(model, {}))
 
 
 def _build(assembled: Assembled) -> Policy:
     model = assembled.model
     readings = {rule.id: read_expression(rule.when) for rule in model.rules}
-    problems = [*_problems(assembled, readings)]
+    wrong = [*problems(assembled, readings)]
     needs = needs_of(readings)
-    if not problems:
-        rules = tuple(_loaded(rule, readings[rule.id], needs, assembled, problems) for rule in model.rules)
-    if problems:
-        raise PolicyInvalid("\n".join(problems[:_MAX_SAID]))
+    if not wrong:
+        rules = tuple(_loaded(rule, readings[rule.id], needs, assembled, wrong) for rule in model.rules)
+    if wrong:
+        raise PolicyInvalid("\n".join(wrong[:_MAX_SAID]))
     return Policy(
         ref=PolicyRef(model.name, model.version, hashlib.sha256(_canonical(model)).hexdigest()),
         thresholds={entry: limit.threshold for entry, limit in model.labels.items()},
@@ -119,75 +121,11 @@ def _canonical(model: PolicyModel) -> bytes:
     return rfc8785.dumps(model.model_dump(mode="json", by_alias=True, exclude={"include", "drop"}))
 
 
-def _problems(assembled: Assembled, readings: dict[str, Reading]) -> Iterator[str]:
-    model = assembled.model
-    for part, name in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):
-        if not name:
-            yield f"{assembled.at('')}: has no {part}"
-    known = groups()
-    for entry in model.labels:
-        if entry not in known:
-            yield f"{assembled.at(f'labels/{entry}')}: {entry} is no label of the taxonomy{nearest(entry, known)}"
-    for rule in model.rules:
-        yield from _rule_problems(rule, readings[rule.id], assembled)
-    yield from _contradictions(assembled)
-    for one in model.emit:
-        for label in (*(one.only or ()), *one.never):
-            if label not in known:
-                yield f"{assembled.at(f'emit/{one.id}', label)}: {label} is no label{nearest(label, known)}"
-    for case in model.cases:
-        for label in case.given.tags:
-            if label not in LABELS:
-                where = assembled.at(f"cases/{case.name}", label)
-                yield f"{where}: {label} is no label of the taxonomy{nearest(label, frozenset(LABELS))}"
-
-
-def _rule_problems(rule: RuleModel, reading: Reading, assembled: Assembled) -> Iterator[str]:
-    place = f"rules/{rule.id}"
-    for problem in reading.problems:
-        yield f"{assembled.at(place, problem.word)}: rule {rule.id}: {problem.said}"
-    then, known = rule.then, groups()
-    for label in (*then.emit, *then.suppress, *then.redact, *then.rename):
-        if label not in known:
-            yield f"{assembled.at(place, label)}: rule {rule.id}: {label} is no label{nearest(label, known)}"
-    for label in reading.labels:
-        if label in known and not _counts(label, assembled.model):
-            yield (
-                f"{assembled.at(place, label)}: rule {rule.id} can never hold as it is meant: "
-                f"`labels` has no threshold for {label}"
-            )
-    both = set(then.suppress) & {*then.emit, *then.rename}
-    if both:
-        yield f"{assembled.at(place)}: rule {rule.id} both says and suppresses {min(both)}"
-    if then == type(then)():
-        yield f"{assembled.at(place)}: rule {rule.id} changes nothing"
-    statements = assembled.model.statements
-    if statements and then.action in statements.for_actions:
-        for language in statements.languages:
-            if language not in rule.reason:
-                yield f"{assembled.at(place)}: rule {rule.id} restricts and has no reason in {language} for the author"
-
-
-def _counts(label: str, model: PolicyModel) -> bool:
-    return any(entry in above(label) or label in above(entry) for entry in model.labels)
-
-
-def _contradictions(assembled: Assembled) -> Iterator[str]:
-    """Rules with one condition: the weaker action never counts, and nobody can read which was meant."""
-    first: dict[str, str] = {}
-    for rule in assembled.model.rules:
-        same = first.setdefault("".join(rule.when.split()), rule.id)
-        if same != rule.id:
-            yield f"{assembled.at(f'rules/{rule.id}')}: rule {rule.id} has the condition of {same}; make one of them"
-
-
-def _loaded(
-    rule: RuleModel, reading: Reading, needs: Needs, assembled: Assembled, problems: list[str]
-) -> LoadedRule:
+def _loaded(rule: RuleModel, reading: Reading, needs: Needs, assembled: Assembled, wrong: list[str]) -> LoadedRule:
     then = rule.then
     return LoadedRule(
         id=rule.id,
-        program=_compile(rule, needs, assembled.at(f"rules/{rule.id}"), problems),
+        program=_compile(rule, needs, assembled.at(f"rules/{rule.id}"), wrong),
         action=then.strength,
         about=reading.labels,
         emit=frozenset(then.emit),
@@ -200,18 +138,18 @@ def _loaded(
     )
 
 
-def _compile(rule: RuleModel, needs: Needs, where: str, problems: list[str]) -> cel.Program | None:
+def _compile(rule: RuleModel, needs: Needs, where: str, wrong: list[str]) -> cel.Program | None:
     """The condition, once it was seen to be true or false on a picture of nothing and on one of everything it names."""
     try:
         program = cel.compile(rule.when)
         for sample in _samples(needs):
             result = program.execute(sample)
             if not isinstance(result, bool):
-                problems.append(f"{where}: rule {rule.id} is {type(result).__name__}, not true or false")
+                wrong.append(f"{where}: rule {rule.id} is {type(result).__name__}, not true or false")
                 break
     except CEL_ERRORS as error:
         said = " ".join(str(error).split())[:200]
-        problems.append(f"{where}: rule {rule.id}: {said}")
+        wrong.append(f"{where}: rule {rule.id}: {said}")
         return None
     return program
 
@@ -220,7 +158,7 @@ def _samples(needs: Needs) -> Iterator[dict[str, Any]]:
     event, picture = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())
     yield policy_input(event, picture, (), (), (), needs)
     wanted = {*needs.score, *needs.near_face, *FLAGS.values()}
-    tags = [Tag(one.name, one.category, 1.0, (1, 1, 9, 9), 0, "") for one in ALL_LABELS if wanted & {*above(one.name)}]
+    tags = [Tag(one.name, one.category, 1.0, (1, 1, 9, 9), 0, "") for one in LABELS if wanted & {*above(one.name)}]
     faces = [Face((1, 1, 9, 9), 0, 0.9, 0.9), Face((60, 1, 9, 9), 0, 0.9, 0.9)]
     yield policy_input(event, picture, tags, faces, (0,), needs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from assent.values import Action, Approval, Audience, Category, EventType, Surface, Visibility
 
@@ -108,6 +108,12 @@ class EmitModel(_Strict):
     faces: bool | None = None
     matches: bool | None = None
 
+    @model_validator(mode="after")
+    def _platform_sees_faces(self) -> EmitModel:
+        if self.faces is False and "platform" in self.to:
+            raise ValueError("the platform needs the boxes of faces to hide them; keep `matches` from it instead")
+        return self
+
 
 class MatchesModel(_Strict):
     """Whether people are recognised at all, and whether they are asked before anybody hears of it: never, where
@@ -168,7 +174,7 @@ class CasesModel(_Strict):
 
 
 class PolicyModel(_Strict):
-    """A policy file. With `include` it adds to others, and replaces their labels, rules and filters of the same name."""
+    """A policy file. With `include` it adds to others and replaces their labels, rules and filters of the same name."""
 
     schema_: Literal["assent.policy/1"] = Field(alias="schema")
     name: Identifier
