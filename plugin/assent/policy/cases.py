@@ -19,7 +19,7 @@ def run_cases(policy: Policy) -> tuple[str, ...]:
     return tuple(
         f"{case.name}: expected {what} {expected}, got {got}"
         for case in policy.cases
-        for what, expected, got in _wrong(case.expect, _decided(policy, case))
+        for what, expected, got in _wrong(case.expect, decided(policy, case)[1])
     )
 
 
@@ -42,7 +42,8 @@ def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object,
     return (point for point in points if point[1] != point[2])
 
 
-def _decided(policy: Policy, case: CaseModel) -> Verdict:
+def decided(policy: Policy, case: CaseModel) -> tuple[Perception, Verdict]:
+    """The picture that a case describes, and what the policy decides of it."""
     given: GivenModel = case.given
     tags = tuple(
         Tag(name, LABELS[name].category, score, (400, 400, 200, 200), 0, "case") for name, score in given.tags.items()
@@ -59,4 +60,5 @@ def _decided(policy: Policy, case: CaseModel) -> Verdict:
         audience_age=given.audience_age,
     )
     picture = Picture("", "jpeg", _SIDE, _SIDE, 1, ())
-    return decide(policy, event, picture, Perception(tags, faces, ()), frozenset(range(given.matched)))
+    seen = Perception(tags, faces, ())
+    return seen, decide(policy, event, picture, seen, range(given.matched))
