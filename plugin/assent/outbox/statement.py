@@ -110,7 +110,7 @@ def state(policy: Policy, seen: Perception, verdict: Verdict) -> Statement | Non
     keywords = chosen.keywords or tuple(dict.fromkeys(label.keyword for label in labels if label.keyword))
     if keywords:
         fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
-    notice = {language: _notice(language, rules[0], verdict, wanted) for language in wanted.languages}
+    notice: dict[str, str] = {language: _notice(language, rules[0], verdict, wanted) for language in wanted.languages}
     return Statement(fields, notice)
 
 

@@ -90,7 +90,7 @@ def _places(model: PolicyModel, source: Source) -> dict[str, Place]:
 def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, Place]) -> PolicyModel:
     """Later ones over earlier ones, the file itself last; its name, version and cases are its own."""
     parts = [*included, own]
-    ids = {one.id for part in parts for one in (*part.rules, *part.emit)}
+    ids = {one.id for part in parts for one in part.rules} | {one.id for part in parts for one in part.emit}
     for dropped in own.drop:
         if dropped not in ids:
             source, _ = places[""]

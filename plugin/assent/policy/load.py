@@ -96,17 +96,20 @@ def stored_policy(canonical: str) -> Policy:
 def _build(assembled: Assembled) -> Policy:
     model = assembled.model
     readings = {rule.id: read_expression(rule.when) for rule in model.rules}
-    wrong = [*problems(assembled, readings)]
     needs = needs_of(readings)
+    wrong = [*problems(assembled, readings)]
+    programs: dict[str, cel.Program] = {}
     if not wrong:
-        rules = tuple(_loaded(rule, readings[rule.id], needs, assembled, wrong) for rule in model.rules)
+        for rule in model.rules:
+            if program := _compile(rule, needs, assembled.at(f"rules/{rule.id}"), wrong):
+                programs[rule.id] = program
     if wrong:
         raise PolicyInvalid("\n".join(wrong[:_MAX_SAID]))
     return Policy(
         ref=PolicyRef(model.name, model.version, hashlib.sha256(_canonical(model)).hexdigest()),
         thresholds={entry: limit.threshold for entry, limit in model.labels.items()},
         unsaid=frozenset(entry for entry, limit in model.labels.items() if not limit.emit),
-        rules=rules,
+        rules=tuple(_loaded(rule, readings[rule.id], programs[rule.id]) for rule in model.rules),
         filters=tuple(_filter(one) for one in model.emit),
         cases=model.cases,
         needs=needs,
@@ -121,11 +124,11 @@ def _canonical(model: PolicyModel) -> bytes:
     return rfc8785.dumps(model.model_dump(mode="json", by_alias=True, exclude={"include", "drop"}))
 
 
-def _loaded(rule: RuleModel, reading: Reading, needs: Needs, assembled: Assembled, wrong: list[str]) -> LoadedRule:
+def _loaded(rule: RuleModel, reading: Reading, program: cel.Program) -> LoadedRule:
     then = rule.then
     return LoadedRule(
         id=rule.id,
-        program=_compile(rule, needs, assembled.at(f"rules/{rule.id}"), wrong),
+        program=program,
         action=then.strength,
         about=reading.labels,
         emit=frozenset(then.emit),
