@@ -21,8 +21,8 @@ class Label(NamedTuple):
     keyword: str | None = None  # its keyword, without KEYWORD_
 
 
-# Against the platform's terms, where a policy acts on it. What else it may be (a fraud, an abuse) no label knows; a rule
-# that does says so in its `statement`.
+# Against the platform's terms, where a policy acts on it. What else it may be (a fraud, an abuse) no label knows; a
+# rule that does says so in its `statement`.
 _TERMS = "OTHER_VIOLATION_TC"
 
 # A detector of body parts cannot tell a sexual act from a nude, so atproto's `porn` and `sexual` are never used here.

@@ -44,7 +44,7 @@ def decide(
     told, withheld = tell(policy, event, held, counted)
     return Verdict(
         action,
-        tuple(replace(seen.tags[n], name=name) for n, name in told["platform"].tags),
+        tuple(_called(seen.tags[n], name) for n, name in told["platform"].tags),
         tuple(said),
         policy.approval,
         told,
@@ -67,6 +67,10 @@ def _evaluate(rule: LoadedRule, given: cel.Context) -> bool | None:
     except CEL_ERRORS:
         return None
     return outcome if isinstance(outcome, bool) else None
+
+
+def _called(tag: Tag, name: str) -> Tag:
+    return tag if tag.name == name else replace(tag, name=name)
 
 
 def _because(rule: LoadedRule, tags: Sequence[Tag], policy: Policy) -> str:
