@@ -77,10 +77,10 @@ def _change(node: ast.AST, n: int) -> str:
             node.op, node.operand = ast.Not(), ast.UnaryOp(ast.Not(), node.operand)
         case ast.Constant(value=bool()):
             node.value = not node.value
-        case ast.Constant(value=int()):
-            node.value += (1, -1)[n]
-        case ast.Call(func=ast.Name()):
-            node.func.id = _CALLS[node.func.id]
+        case ast.Constant(value=int(value)):
+            node.value = value + (1, -1)[n]
+        case ast.Call(func=ast.Name(id=name) as function):
+            function.id = _CALLS[name]
         case ast.Attribute():
             node.attr = "label" if node.attr != "label" else "block"
     after = ast.unparse(node) if not isinstance(node, ast.If | ast.comprehension) else "not condition"

@@ -18,6 +18,7 @@ from assent.cli import app
 from assent.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+GROUPS = "audit|outbox|policy|endpoint|secret|decision|statements"
 README = (ROOT / "README.md").read_text()
 
 
@@ -61,7 +62,9 @@ def test_every_command_named_exists() -> None:
     runner = CliRunner()
     named = {
         tuple(words.split())
-        for words in re.findall(r"`?assent ((?:audit |outbox |policy |endpoint |secret |decision |statements )?[a-z]+)", README)
+        for words in re.findall(
+            r"`?assent ((?:audit |outbox |policy |endpoint |secret |decision |statements )?[a-z]+)", README
+        )
     }
     known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     commands = {words for words in named if words[0] in known}

@@ -36,7 +36,7 @@ def _no_rule(policy: Policy) -> Iterator[str]:
     named = {name for rule in policy.rules for name in rule.about}
     said = {label.category for label in LABELS if policy.entry(label.name)}
     ruled = {label.category for label in LABELS if named & {*above(label.name)}} | named
-    if any("tags" in rule.model.when for rule in policy.rules):
+    if "tags" in policy.needs.lists:
         return  # a rule looks through all tags
     for category in sorted(said - ruled - set(policy.model.informative)):
         yield f"category {category} has thresholds and no rule; write it under `informative` if that is meant"
