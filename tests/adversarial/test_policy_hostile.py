@@ -91,6 +91,8 @@ def changed(tmp_path: Path, when: str) -> Path:
         ('score["nudity"+".explicit"] > 0.5', "by a label in quotes"),
         ("score.size() > 0", "is asked for by label"),
         ("true # comment", "means nothing here"),
+        ('"""x" && \'""" == "" || tags.all(a, a.score > 0.0) || \' \' == ""', "means nothing here"),
+        ("r'\\' == '' || true || '' == ''", "means nothing here"),
         ("event.region == `x`", "means nothing here"),
         ('"\\U0010FFFF" == "', "means nothing here"),
         ("evnt.region == 'DE'", "evnt is no name (did you mean event?)"),

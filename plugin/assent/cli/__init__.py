@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from assent import __version__
 from assent.cli import audit, backup, decision, doctor, endpoint, event, keys, outbox, policy, server, statements, tag
@@ -57,7 +58,7 @@ def main() -> None:
     try:
         app()
     except AssentError as error:
-        console.print(f"[bold red]{error.code}[/]  {error.detail}", highlight=False)
+        console.print(f"[bold red]{error.code}[/]  {escape(error.detail)}", highlight=False)
         if error.detail != error.do:
             console.print(error.do, highlight=False)
         sys.exit(1)

@@ -21,7 +21,7 @@ from assent.pipeline import Failed, Looked
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.subjects.locks import share
-from assent.values import Audience, Band, Face, MediaRef, PolicyRef, Tag, Verdict
+from assent.values import Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
 
 SCHEMA = "assent.decision/1"
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
@@ -51,6 +51,7 @@ def looked_document(
         "redact": [list(box) for box in verdict.redact],
         "review": asdict(verdict.review) if verdict.review else None,
         "notify": list(verdict.notify),
+        "statement": None,  # its puid, once it is recorded
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
     }
 
@@ -73,6 +74,11 @@ def failed_document(
         "faces": [],
         "action": "review",
         "rules": [{"id": "not-looked-at", "because": error.code}],
+        "withheld": [],
+        "redact": [],
+        "review": asdict(ToReview()),
+        "notify": [],
+        "statement": None,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "error": {"code": error.code, "detail": error.detail},
     }

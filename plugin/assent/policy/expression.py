@@ -26,9 +26,10 @@ MAX_MACROS = 2  # open at once
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 FUNCTIONS = frozenset({"size", "has", "contains", "startsWith", "endsWith", "matches", "int", "double", "string"})
 _WORDS = frozenset({"true", "false", "null", "in"})
+# Strings of three quotes and raw ones end elsewhere than it seems: they are no words here.
 _TOKEN = re.compile(
     r"""\s+|//[^\n]*
-    |(?P<string>[rR]?"(?:\\.|[^"\\\n])*"|[rR]?'(?:\\.|[^'\\\n])*')
+    |(?P<string>"(?!"")(?:\\.|[^"\\\n])*"|'(?!'')(?:\\.|[^'\\\n])*')
     |(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?u?)
     |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<sign>&&|\|\||[=!<>]=|[-+*/%!<>?:.,()\[\]{}])
