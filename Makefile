@@ -23,6 +23,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.ready-dev
+	$(BIN)/assent policy check --strict policies
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: $(VENV)/.ready-dev

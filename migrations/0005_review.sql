@@ -4,8 +4,8 @@
 -- anew or deleted.
 ALTER TABLE review_case ADD COLUMN closed_by text;
 ALTER TABLE review_case ADD COLUMN outcome text;
--- Pictures on a list marked severe first, then the oldest.
-CREATE INDEX review_case_open ON review_case (tenant, (reason <> 'hash-severe'), opened_at, id) WHERE closed_at IS NULL;
+-- Pictures on a list marked severe first, then by priority, then the oldest.
+CREATE INDEX review_case_open ON review_case (tenant, (reason <> 'hash-severe'), (-priority), opened_at, id) WHERE closed_at IS NULL;
 
 -- A label that a moderator confirmed or denied of a picture: no person, no face, no embedding. Goes with the picture.
 CREATE TABLE correction (

@@ -115,7 +115,9 @@ CREATE TABLE public.decision (
     document json NOT NULL,
     perceptions jsonb NOT NULL,
     leaf bigint NOT NULL,
-    decided_at timestamp with time zone NOT NULL
+    decided_at timestamp with time zone NOT NULL,
+    given jsonb,
+    audiences jsonb
 );
 
 CREATE TABLE public.endpoint (
@@ -128,7 +130,7 @@ CREATE TABLE public.endpoint (
     rests_until timestamp with time zone,
     disabled_at timestamp with time zone,
     disabled_because text,
-    CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'person'::text])))
+    CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'author'::text, 'person'::text, 'public'::text])))
 );
 
 CREATE TABLE public.erasure (
@@ -236,6 +238,40 @@ CREATE TABLE public.person_link (
     CONSTRAINT person_link_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
 );
 
+CREATE TABLE public.policy (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    canonical text NOT NULL,
+    stored_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.policy_activation (
+    tenant text NOT NULL,
+    n integer NOT NULL,
+    sha256 text,
+    back_to integer,
+    leaf bigint NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.policy_shadow (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    since timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.policy_shadow_count (
+    tenant text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    was text NOT NULL,
+    becomes text NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT policy_shadow_count_kind_check CHECK ((kind = ANY (ARRAY['action'::text, 'rule'::text, 'label'::text, 'group'::text, 'said'::text])))
+);
+
 CREATE TABLE public.refusal (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -258,6 +294,8 @@ CREATE TABLE public.review_case (
     reason text NOT NULL,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
     closed_at timestamp with time zone,
+    queue text DEFAULT 'default'::text NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
     closed_by text,
     outcome text
 );
@@ -278,6 +316,14 @@ CREATE TABLE public.source (
     adapter text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.statement (
+    tenant text NOT NULL,
+    puid text NOT NULL,
+    body jsonb NOT NULL,
+    notice jsonb NOT NULL,
+    at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.subject (
@@ -408,6 +454,18 @@ ALTER TABLE ONLY public.person_link
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_sha256_key UNIQUE (sha256);
 
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_pkey PRIMARY KEY (tenant, n);
+
+ALTER TABLE ONLY public.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (tenant, sha256);
+
+ALTER TABLE ONLY public.policy_shadow_count
+    ADD CONSTRAINT policy_shadow_count_pkey PRIMARY KEY (tenant, kind, name, was, becomes);
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_pkey PRIMARY KEY (tenant);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
 
@@ -428,6 +486,9 @@ ALTER TABLE ONLY public.source
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (tenant, name);
+
+ALTER TABLE ONLY public.statement
+    ADD CONSTRAINT statement_pkey PRIMARY KEY (tenant, puid);
 
 ALTER TABLE ONLY public.subject_key
     ADD CONSTRAINT subject_key_pkey PRIMARY KEY (tenant, pid);
@@ -453,6 +514,8 @@ CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid,
 
 CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
 
+CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
+
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
 CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
@@ -471,9 +534,11 @@ CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid)
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
 
-CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), opened_at, id) WHERE (closed_at IS NULL);
+CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
 
 CREATE INDEX shadow_at ON public.shadow USING btree (tenant, head, at);
+
+CREATE INDEX statement_at ON public.statement USING btree (tenant, at, puid);
 
 CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
 
@@ -542,6 +607,24 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_tenant_sha256_fkey FOREIGN KEY (tenant, sha256) REFERENCES public.policy(tenant, sha256);
+
+ALTER TABLE ONLY public.policy_shadow_count
+    ADD CONSTRAINT policy_shadow_count_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.policy_shadow(tenant) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_tenant_sha256_fkey FOREIGN KEY (tenant, sha256) REFERENCES public.policy(tenant, sha256);
+
+ALTER TABLE ONLY public.policy
+    ADD CONSTRAINT policy_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
@@ -556,6 +639,9 @@ ALTER TABLE ONLY public.shadow
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.statement
+    ADD CONSTRAINT statement_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.subject_key
     ADD CONSTRAINT subject_key_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;

@@ -64,10 +64,10 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
     """
     data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
     picture = tools.decoder.decode(data)  # 2 decode; 3 fingerprint: the file's sha256 comes with it
-    comparable = event.author is not None and tools.circle(tenant, event) > 0
+    comparable = tools.policy.recognises and event.author is not None and tools.circle(tenant, event) > 0
     seen = tools.heads(tenant, tools.perceive(picture, comparable))  # 4 perceive
     matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
-    verdict = decide(tools.policy, event, picture, seen, len(matches))  # 6 decide
+    verdict = decide(tools.policy, event, picture, seen, {match.face for match in matches})  # 6 decide
     return Looked(picture, seen, matches, verdict)
 
 

@@ -21,14 +21,50 @@ class Label(NamedTuple):
     keyword: str | None = None  # its keyword, without KEYWORD_
 
 
+# Against the platform's terms, where a policy acts on it. What else it may be (a fraud, an abuse) no label knows; a
+# rule that does says so in its `statement`.
+_TERMS = "OTHER_VIOLATION_TC"
+
 # A detector of body parts cannot tell a sexual act from a nude, so atproto's `porn` and `sexual` are never used here.
 # "Covered" means clothed as often as veiled, so it is not Rekognition's "Obstructed Intimate Parts".
 BODIES: tuple[Label, ...] = (
     Label("face", "face", "A human face; nothing about whose.", None, None),
-    Label("nudity.explicit.anus", "safety", "An uncovered anus.", "Explicit Nudity", "nudity"),
-    Label("nudity.explicit.breast", "safety", "An uncovered female breast.", "Explicit Nudity", "nudity"),
-    Label("nudity.explicit.buttocks", "safety", "Uncovered buttocks.", "Explicit Nudity", "nudity"),
-    Label("nudity.explicit.genitalia", "safety", "Uncovered genitalia of anybody.", "Explicit Nudity", "nudity"),
+    Label(
+        "nudity.explicit.anus",
+        "safety",
+        "An uncovered anus.",
+        "Explicit Nudity",
+        "nudity",
+        _TERMS,
+        "NUDITY",
+    ),
+    Label(
+        "nudity.explicit.breast",
+        "safety",
+        "An uncovered female breast.",
+        "Explicit Nudity",
+        "nudity",
+        _TERMS,
+        "NUDITY",
+    ),
+    Label(
+        "nudity.explicit.buttocks",
+        "safety",
+        "Uncovered buttocks.",
+        "Explicit Nudity",
+        "nudity",
+        _TERMS,
+        "NUDITY",
+    ),
+    Label(
+        "nudity.explicit.genitalia",
+        "safety",
+        "Uncovered genitalia of anybody.",
+        "Explicit Nudity",
+        "nudity",
+        _TERMS,
+        "NUDITY",
+    ),
     Label("nudity.partial.armpits", "safety", "Uncovered armpits.", None, None),
     Label("nudity.partial.belly", "safety", "An uncovered belly.", None, None),
     Label("nudity.partial.chest", "safety", "An uncovered flat chest.", "Non-Explicit Nudity", None),
@@ -44,19 +80,33 @@ BODIES: tuple[Label, ...] = (
 
 # What was read in the picture; the words themselves are no part of a tag.
 TEXTS: tuple[Label, ...] = (
-    Label("text.blocked", "text", "A word of one of the operator's lists.", None, None),
-    Label("text.code", "text", "A QR code.", None, None),
-    Label("text.contact.email", "text", "An e-mail address.", None, None),
-    Label("text.contact.handle", "text", "An account's name on another platform.", None, None),
-    Label("text.contact.link", "text", "A web address, written or in a code.", None, None),
-    Label("text.contact.phone", "text", "A telephone number.", None, None),
-    Label("text.payment", "text", "Where to send money: an account, a wallet, a payment name.", None, None),
+    Label("text.blocked", "text", "A word of one of the operator's lists.", None, None, _TERMS),
+    Label("text.code", "text", "A QR code.", None, None, _TERMS),
+    Label("text.contact.email", "text", "An e-mail address.", None, None, _TERMS),
+    Label("text.contact.handle", "text", "An account's name on another platform.", None, None, _TERMS),
+    Label("text.contact.link", "text", "A web address, written or in a code.", None, None, _TERMS),
+    Label("text.contact.phone", "text", "A telephone number.", None, None, _TERMS),
+    Label(
+        "text.payment",
+        "text",
+        "Where to send money: an account, a wallet, a payment name.",
+        None,
+        None,
+        _TERMS,
+    ),
 )
 
 # A file or picture that stands on a list of known ones.
 HASHES: tuple[Label, ...] = (
-    Label("hash.known.listed", "hash", "On a list of known pictures.", None, None),
-    Label("hash.known.severe", "hash", "On a list marked severe: nobody should have to see it.", None, None),
+    Label("hash.known.listed", "hash", "On a list of known pictures.", None, None, _TERMS),
+    Label(
+        "hash.known.severe",
+        "hash",
+        "On a list marked severe: nobody should have to see it.",
+        None,
+        None,
+        _TERMS,
+    ),
 )
 
 # What the shipped heads tell apart: things that are worn, and what shops sell to eat and drink.

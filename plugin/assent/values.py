@@ -25,6 +25,7 @@ Surface = Literal["post", "avatar", "message", "story"]
 EventType = Literal["media.created", "media.updated", "media.deleted"]
 Band = Literal["strong", "likely"]
 Approval = Literal["never", "others", "always"]
+Audience = Literal["platform", "author", "person", "public"]  # who reads a document
 
 
 class Action(IntEnum):
@@ -151,13 +152,45 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A tag that an audience is not told, and which rule, filter or label of the policy keeps it."""
+
+    audience: Audience
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one audience is told: tags by their place in `Perception.tags`, each under the name it is told by."""
+
+    tags: tuple[tuple[int, str], ...]
+    faces: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToReview:
+    """Where a picture waits for a person; higher priorities are looked at first."""
+
+    queue: str = "default"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says of one picture."""
+    """What the policy says of one picture; `tags` is what the platform is told."""
 
     action: Action
     tags: tuple[Tag, ...]
     rules: tuple[Rule, ...]
     approval: Approval = "never"  # when a match waits for the person's own yes
+    said: Mapping[Audience, Said] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
+    redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
+    review: ToReview | None = None  # None: nobody has to look
+    notify: tuple[Audience, ...] = ()  # whose endpoints hear of it, beside the platform's
+    broken: tuple[str, ...] = ()  # rules whose condition could not be evaluated
 
 
 @dataclass(frozen=True, slots=True)

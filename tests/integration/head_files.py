@@ -27,6 +27,7 @@ def write_head(
     says: Mapping[str, float],
     *,
     evaluated: bool = True,
+    data: str = "photos of a test",
     made_for: Backbone | None = None,
 ) -> Path:
     """A head that gives each label that probability whatever it sees, and says it from 0.5 up; its TOML file."""
@@ -42,7 +43,7 @@ def write_head(
         backbone=base.id,
         features=base.width,
         licence="CC0-1.0",
-        training_data="photos of a test",
+        training_data=data,
         trained=date(2026, 11, 25),
         label=rows,
         figures={"photos": 400.0, "accuracy": 0.7} if evaluated else {},

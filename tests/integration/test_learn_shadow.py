@@ -158,6 +158,9 @@ def test_without_figures_or_pictures_nothing_is_promoted(trials: Trials, monkeyp
     trials.shadow({HAT: 0.9}, evaluated=False)
     with pytest.raises(HeadUnjustified, match=r"precision and recall of product\.clothing\.hat"):
         trials.promote()
+    trials.shadow({HAT: 0.9}, data="not stated")
+    with pytest.raises(HeadUnjustified, match="the data it was measured on"):
+        trials.promote()
     trials.shadow({HAT: 0.9})
     with pytest.raises(HeadUnjustified, match="saw 0 pictures"):
         trials.promote(anyway=None)

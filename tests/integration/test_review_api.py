@@ -79,12 +79,14 @@ def test_the_log_says_who_and_what_and_verifies(desk: Album, moderator: TestClie
     assert desk.leaves("media.reviewed") == 1
 
 
-def test_cases_come_page_by_page_and_severe_ones_first(desk: Album, moderator: TestClient) -> None:
+def test_cases_come_page_by_page_the_gravest_first(desk: Album, moderator: TestClient) -> None:
     for n in range(5):
         decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef(f"bad-{n}", None), b"no picture"))
     with transaction(desk.bench.pool) as conn:
         conn.execute("UPDATE review_case SET reason = 'hash-severe' WHERE media_id = 'bad-3'")
-    wanted = [f"bad-{n}" for n in (3, 0, 1, 2, 4)]
+        conn.execute("UPDATE review_case SET priority = 7, queue = 'urgent' WHERE media_id = 'bad-2'")
+    wanted = [f"bad-{n}" for n in (3, 2, 0, 1, 4)]
+    assert [case["media"] for case in open_cases(moderator, queue="urgent")] == ["bad-2"]
     assert [case["media"] for case in open_cases(moderator)] == wanted
     found, after = [], None
     while True:

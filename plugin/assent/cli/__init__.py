@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from assent import __version__
 from assent.cli import (
     apikey,
     audit,
     backup,
+    decision,
     doctor,
     endpoint,
     eval,
@@ -24,9 +26,11 @@ from assent.cli import (
     policy,
     review,
     server,
+    statements,
     tag,
     train,
 )
+from assent.cli.labels import labels
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -45,6 +49,7 @@ app.command("restore")(backup.restore)
 app.add_typer(apikey.app, name="apikey")
 app.command("train")(train.train)
 app.add_typer(eval.app, name="eval")
+app.command("labels")(labels)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
@@ -53,6 +58,8 @@ app.add_typer(endpoint.secret, name="secret")
 app.add_typer(policy.app, name="policy")
 app.add_typer(learn.app, name="learn")
 app.add_typer(review.app, name="review")
+app.add_typer(decision.app, name="decision")
+app.add_typer(statements.app, name="statements")
 
 
 def _version(wanted: bool) -> None:
@@ -74,7 +81,7 @@ def main() -> None:
     try:
         app()
     except AssentError as error:
-        console.print(f"[bold red]{error.code}[/]  {error.detail}", highlight=False)
+        console.print(f"[bold red]{error.code}[/]  {escape(error.detail)}", highlight=False)
         if error.detail != error.do:
             console.print(error.do, highlight=False)
         sys.exit(1)

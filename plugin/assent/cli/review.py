@@ -47,19 +47,22 @@ Note = Annotated[str | None, typer.Option(help="For the audit log, sealed.")]
 def list_open(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[UUID | None, typer.Option(help="Go on behind this case.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only this queue of the policy's.")] = None,
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Show open cases: those on a list marked severe first, then the oldest. Piped: one JSON object a line."""
+    """Show open cases: those on a list marked severe first, then by priority and age. Piped: one JSON object a line."""
     with _opened(tenant) as (conn, _):
-        found = cases.open_cases(conn, tenant, limit, after)
+        found = cases.open_cases(conn, tenant, limit, after, queue)
     if as_json or not sys.stdout.isatty():
         for case in found:
             print(json.dumps(case.document(), ensure_ascii=False))
         return
-    table = Table("case", "picture", "reason", "waits since")
+    table = Table("case", "picture", "reason", "queue", "priority", "waits since")
     for case in found:
-        table.add_row(str(case.id), escape(case.media_id), case.reason, f"{case.opened_at:%Y-%m-%d %H:%M}")
+        since = f"{case.opened_at:%Y-%m-%d %H:%M}"
+        said = (case.reason, case.queue, str(case.priority), since)
+        table.add_row(str(case.id), escape(case.media_id), *map(escape, said))
     Console().print(table if found else "No open cases.")
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,8 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         bench = stack.enter_context(open_bench(settings, url, models))
         bench.gallery.wait_ready()
         keys = bench.keystore.tenant(tenant)
+        with transaction(bench.pool) as conn:
+            tools = replace(bench.tools, policy=bench.policies.of(conn, tenant).active)
 
         def name(looked: Looked, document: dict[str, Any]) -> None:
             with transaction(bench.pool) as conn:
@@ -93,7 +96,7 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
                         continue
                     document["faces"][match.face]["match"] = name_match(conn, keys, match.pid, match.band)
 
-        yield bench.tools, name
+        yield tools, name
 
 
 def _places(pictures: list[str]) -> Iterator[str]:

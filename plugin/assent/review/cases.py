@@ -30,6 +30,8 @@ class Case:
     media_id: str
     revision: int
     reason: str
+    queue: str
+    priority: int
     opened_at: datetime
     closed_at: datetime | None
     closed_by: str | None
@@ -42,6 +44,8 @@ class Case:
             "media": self.media_id,
             "revision": self.revision,
             "reason": self.reason,
+            "queue": self.queue,
+            "priority": self.priority,
             "opened_at": timestamp(self.opened_at),
             "closed_at": self.closed_at and timestamp(self.closed_at),
             "closed_by": self.closed_by,
@@ -49,13 +53,14 @@ class Case:
         }
 
 
-def open_cases(conn: Conn, tenant: str, most: int, after: UUID | None = None) -> list[Case]:
-    """The open ones, those on a list marked severe first, then the oldest; at most `most`, behind the case `after`.
+def open_cases(conn: Conn, tenant: str, most: int, after: UUID | None = None, queue: str | None = None) -> list[Case]:
+    """The open ones, those on a list marked severe first, then by priority, then the oldest; at most `most`, behind the
+    case `after`, of one queue or of all.
 
     Raises NotFound where there never was such a case."""
     if after is not None:
         read_case(conn, tenant, after)
-    return [Case(**row) for row in fetch(conn, _Q["open_cases"], tenant=tenant, most=most, after=after)]
+    return [Case(**row) for row in fetch(conn, _Q["open_cases"], tenant=tenant, most=most, after=after, queue=queue)]
 
 
 def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:

@@ -16,6 +16,7 @@ from uuid import UUID
 from assent.audit.log import Part, append
 from assent.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
 from assent.gallery.keys import TenantKeys
+from assent.outbox.audiences import without
 from assent.outbox.document import tag_document, timestamp
 from assent.outbox.record import revise
 from assent.review.cases import Case, closed, read_case
@@ -92,7 +93,8 @@ def correct(
 
 
 def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str, Any]:
-    """An `assent.decision/1` after a moderator's word; `reviewed` says what it changed, never who."""
+    """An `assent.decision/1` after a moderator's word; `reviewed` says what it changed, never who. A statement of
+    reasons holds for the action that it was made for."""
     kept = [tag for tag in document["tags"] if tag["name"] not in said.remove]
     there = {tag["name"] for tag in kept}
     added = [
@@ -100,12 +102,16 @@ def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str,
         for name in dict.fromkeys(said.add)
         if name not in there
     ]
-    rules = [{"id": MODERATOR, "because": "a moderator decided it"}] if said.action else document["rules"]
+    decided = {
+        "action": said.action,
+        "rules": [{"id": MODERATOR, "because": "a moderator decided it"}],
+        "review": None,
+        "statement": document.get("statement") if said.action == document["action"] else None,
+    }
     return {
         **document,
         "tags": kept + added,
-        "action": said.action or document["action"],
-        "rules": rules,
+        **(decided if said.action else {}),
         "reviewed": {
             "at": timestamp(at),
             "was": document["action"],
@@ -130,7 +136,8 @@ def _change(
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
             values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": by}
             execute(conn, _Q["correct"], tenant=keys.tenant, **values)
-    revised = revise(conn, keys, media_id, "media.reviewed", document, _leaf(by, said, case_id))
+    told = without(row, said.remove)
+    revised = revise(conn, keys, media_id, "media.reviewed", document, told, _leaf(by, said, case_id))
     if revised is None:
         raise NotFound("no decision on a picture of that id")
     return {

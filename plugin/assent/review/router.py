@@ -25,7 +25,7 @@ from assent.errors import (
     PictureWithheld,
     Unauthorized,
 )
-from assent.intake.event import Name
+from assent.intake.event import TYPEABLE, Name
 from assent.intake.strict import read_model
 from assent.review.cases import open_cases, picture_of, show_case
 from assent.review.decide import Final, Said, correct, decide
@@ -69,12 +69,17 @@ class ReviewRequest(BaseModel):
 
 @router.get("/reviews", responses=problems(*_REFUSED))
 def list_reviews(
-    at: AtHouse, by: By, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=MOST)] = 50
+    at: AtHouse,
+    by: By,
+    queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
 ) -> dict[str, Any]:
-    """Open cases: those on a list marked severe first, then the oldest. `next` is the `after` of the next page."""
+    """Open cases of one queue or of all: those on a list marked severe first, then by priority, then the oldest. `next`
+    is the `after` of the next page."""
     by.must(SCOPE)
     with transaction(at.pool) as conn:
-        cases = open_cases(conn, by.tenant, limit + 1, after)
+        cases = open_cases(conn, by.tenant, limit + 1, after, queue)
     more = len(cases) > limit
     return {
         "reviews": [case.document() for case in cases[:limit]],

@@ -127,9 +127,14 @@ def evaluation_of(file: HeadFile) -> dict[str, Any]:
     says. Raises HeadUnjustified where any of it is missing."""
     said = [label for label in file.label if label.name != NONE and label.threshold is not None]
     missing = [label.name for label in said if label.precision is None or label.recall is None]
-    if missing or not said or not file.figures or not file.training_data.strip():
-        what = f"precision and recall of {', '.join(missing)}" if missing else "figures, data or a label that it says"
-        raise HeadUnjustified(f"the manifest of {file.name} carries no evaluation: {what} missing")
+    lacks = {
+        f"precision and recall of {', '.join(missing)}": bool(missing),
+        "a label that it says": not said,
+        "figures": not file.figures,
+        "the data it was measured on": file.training_data.strip() in ("", "not stated"),
+    }
+    if absent := [what for what, lacking in lacks.items() if lacking]:
+        raise HeadUnjustified(f"the manifest of {file.name} carries no evaluation; missing: {'; '.join(absent)}")
     labels = {
         label.name: {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
         for label in said

@@ -34,14 +34,15 @@ VALUES (%(tenant)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %
 
 -- name: insert_decision
 INSERT INTO decision
-    (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, leaf, decided_at)
+    (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences, leaf,
+     decided_at)
 VALUES
     (%(tenant)s, %(media)s, %(revision)s, %(event)s, %(n)s, %(event_revision)s, %(action)s, %(document)s,
-     %(perceptions)s, %(leaf)s, %(at)s);
+     %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
 
 -- name: open_case
-INSERT INTO review_case (tenant, id, media_id, revision, reason)
-VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s);
+INSERT INTO review_case (tenant, id, media_id, revision, reason, queue, priority)
+VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
 -- name: supersede
 UPDATE outbox SET state = 'superseded'
@@ -54,7 +55,8 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting' AND typ
 
 -- name: revise
 UPDATE decision SET revision = revision + 1,
-    document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action)
+    document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action),
+    audiences = coalesce(%(audiences)s, audiences)
 WHERE tenant = %(tenant)s AND media_id = %(media)s
   AND revision = (SELECT max(revision) FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s)
 RETURNING revision, event_id, leaf;
@@ -71,15 +73,19 @@ UPDATE decision SET leaf = %(leaf)s
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 
 -- name: endpoints
--- With whether anything about the picture may have reached it already. A retraction waits for a disabled one too, among
--- the messages given up, until it is enabled and they are redriven.
+-- With whether anything about the picture may have reached it already. Authors' and the public's hear of what follows
+-- on something that was sent to them. A retraction waits for a disabled one too, among the messages given up, until it
+-- is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
     WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > 0
       AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e
-WHERE e.tenant = %(tenant)s AND e.audience = %(audience)s
+WHERE e.tenant = %(tenant)s
+  AND (e.audience = ANY(%(audiences)s) OR %(kind)s <> 'tag.suggested' AND e.audience IN ('author', 'public') AND EXISTS (
+      SELECT FROM outbox o WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s
+  ))
   AND (e.disabled_at IS NULL OR %(kind)s = 'tag.retracted')
 ORDER BY e.name;
 
@@ -104,7 +110,7 @@ DELETE FROM shadow WHERE tenant = %(tenant)s AND media_id = %(media)s;
 SELECT pg_notify('assent_done', %(payload)s);
 
 -- name: decision
-SELECT revision, event_id, n, document, leaf, decided_at
+SELECT revision, event_id, n, document, perceptions, audiences, leaf, decided_at
 FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC

@@ -1,18 +1,18 @@
 -- name: open_cases
--- The next after that case in the order of review: pictures on a list marked severe, then the oldest. A case that was
--- closed meanwhile keeps its place, so a list that is read page by page misses none.
-SELECT id, media_id, revision, reason, opened_at, closed_at, closed_by, outcome
+-- The next after that case in the order of review: pictures on a list marked severe, then by priority, then the oldest.
+-- A case that was closed meanwhile keeps its place, so a list that is read page by page misses none.
+SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
-WHERE tenant = %(tenant)s AND closed_at IS NULL
-  AND (%(after)s::uuid IS NULL OR (reason <> 'hash-severe', opened_at, id) > (
-      SELECT last.reason <> 'hash-severe', last.opened_at, last.id
+WHERE tenant = %(tenant)s AND closed_at IS NULL AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+  AND (%(after)s::uuid IS NULL OR (reason <> 'hash-severe', -priority, opened_at, id) > (
+      SELECT last.reason <> 'hash-severe', -last.priority, last.opened_at, last.id
       FROM review_case last WHERE last.tenant = %(tenant)s AND last.id = %(after)s::uuid
   ))
-ORDER BY (reason <> 'hash-severe'), opened_at, id
+ORDER BY (reason <> 'hash-severe'), (-priority), opened_at, id
 LIMIT %(most)s;
 
 -- name: case
-SELECT id, media_id, revision, reason, opened_at, closed_at, closed_by, outcome
+SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
 WHERE tenant = %(tenant)s AND id = %(case)s;
 
