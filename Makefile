@@ -23,6 +23,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
 test: $(VENV)/.ready-dev
+	$(BIN)/assent policy check --strict policies
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: $(VENV)/.ready-dev
@@ -42,6 +43,7 @@ lock:
 	uv lock -q
 	uv export -q --extra cpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-cpu.txt
 	uv export -q --extra gpu --no-dev --no-emit-project --no-header --no-annotate -o requirements-gpu.txt
+	uv export -q --only-group learn --no-emit-project --no-header --no-annotate -o requirements-learn.txt
 	uv export -q --only-group dev --no-emit-project --no-header --no-annotate -o requirements-dev.txt
 
 clean:

@@ -94,6 +94,16 @@ CREATE TABLE public.consent (
     CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
 );
 
+CREATE TABLE public.correction (
+    tenant text NOT NULL,
+    media_id text NOT NULL,
+    media_sha256 text NOT NULL,
+    label text NOT NULL,
+    holds boolean NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.decision (
     tenant text NOT NULL,
     media_id text NOT NULL,
@@ -105,7 +115,9 @@ CREATE TABLE public.decision (
     document json NOT NULL,
     perceptions jsonb NOT NULL,
     leaf bigint NOT NULL,
-    decided_at timestamp with time zone NOT NULL
+    decided_at timestamp with time zone NOT NULL,
+    given jsonb,
+    audiences jsonb
 );
 
 CREATE TABLE public.endpoint (
@@ -118,7 +130,7 @@ CREATE TABLE public.endpoint (
     rests_until timestamp with time zone,
     disabled_at timestamp with time zone,
     disabled_because text,
-    CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'person'::text])))
+    CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'author'::text, 'person'::text, 'public'::text])))
 );
 
 CREATE TABLE public.erasure (
@@ -143,6 +155,17 @@ CREATE TABLE public.event (
     tries smallint DEFAULT 0 NOT NULL,
     done_at timestamp with time zone,
     CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
+);
+
+CREATE TABLE public.head (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    manifest bytea NOT NULL,
+    network bytea NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT head_state_check CHECK ((state = ANY (ARRAY['shadow'::text, 'live'::text, 'replaced'::text, 'withdrawn'::text])))
 );
 
 CREATE TABLE public.idempotency (
@@ -215,11 +238,52 @@ CREATE TABLE public.person_link (
     CONSTRAINT person_link_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
 );
 
+CREATE TABLE public.policy (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    canonical text NOT NULL,
+    stored_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.policy_activation (
+    tenant text NOT NULL,
+    n integer NOT NULL,
+    sha256 text,
+    back_to integer,
+    leaf bigint NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.policy_shadow (
+    tenant text NOT NULL,
+    sha256 text NOT NULL,
+    since timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.policy_shadow_count (
+    tenant text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    was text NOT NULL,
+    becomes text NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT policy_shadow_count_kind_check CHECK ((kind = ANY (ARRAY['action'::text, 'rule'::text, 'label'::text, 'group'::text, 'said'::text])))
+);
+
 CREATE TABLE public.refusal (
     tenant text NOT NULL,
     id uuid NOT NULL,
     pid bytea NOT NULL,
     sealed bytea NOT NULL
+);
+
+CREATE TABLE public.refused_band (
+    tenant text NOT NULL,
+    band text NOT NULL,
+    times bigint NOT NULL,
+    CONSTRAINT refused_band_band_check CHECK ((band = ANY (ARRAY['strong'::text, 'likely'::text])))
 );
 
 CREATE TABLE public.review_case (
@@ -229,7 +293,21 @@ CREATE TABLE public.review_case (
     revision integer NOT NULL,
     reason text NOT NULL,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
-    closed_at timestamp with time zone
+    closed_at timestamp with time zone,
+    queue text DEFAULT 'default'::text NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    closed_by text,
+    outcome text
+);
+
+CREATE TABLE public.shadow (
+    tenant text NOT NULL,
+    head text NOT NULL,
+    media_id text NOT NULL,
+    media_sha256 text NOT NULL,
+    live text[] NOT NULL,
+    candidate text[] NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.source (
@@ -238,6 +316,14 @@ CREATE TABLE public.source (
     adapter text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.statement (
+    tenant text NOT NULL,
+    puid text NOT NULL,
+    body jsonb NOT NULL,
+    notice jsonb NOT NULL,
+    at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.subject (
@@ -317,6 +403,9 @@ ALTER TABLE ONLY public.connection
 ALTER TABLE ONLY public.consent
     ADD CONSTRAINT consent_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_pkey PRIMARY KEY (tenant, media_id, media_sha256, label);
+
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_pkey PRIMARY KEY (tenant, media_id, revision);
 
@@ -334,6 +423,9 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_pkey PRIMARY KEY (tenant, sha256);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (tenant, key_mac);
@@ -362,8 +454,23 @@ ALTER TABLE ONLY public.person_link
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_sha256_key UNIQUE (sha256);
 
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_pkey PRIMARY KEY (tenant, n);
+
+ALTER TABLE ONLY public.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (tenant, sha256);
+
+ALTER TABLE ONLY public.policy_shadow_count
+    ADD CONSTRAINT policy_shadow_count_pkey PRIMARY KEY (tenant, kind, name, was, becomes);
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_pkey PRIMARY KEY (tenant);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.refused_band
+    ADD CONSTRAINT refused_band_pkey PRIMARY KEY (tenant, band);
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
@@ -371,11 +478,17 @@ ALTER TABLE ONLY public.review_case
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_media_id_revision_key UNIQUE (tenant, media_id, revision);
 
+ALTER TABLE ONLY public.shadow
+    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, head, media_id);
+
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_name_key UNIQUE (name);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (tenant, name);
+
+ALTER TABLE ONLY public.statement
+    ADD CONSTRAINT statement_pkey PRIMARY KEY (tenant, puid);
 
 ALTER TABLE ONLY public.subject_key
     ADD CONSTRAINT subject_key_pkey PRIMARY KEY (tenant, pid);
@@ -401,7 +514,13 @@ CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid,
 
 CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
 
+CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
+
 CREATE INDEX event_received ON public.event USING btree (received_at);
+
+CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
+
+CREATE UNIQUE INDEX head_on_trial ON public.head USING btree (tenant, name) WHERE (state = 'shadow'::text);
 
 CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at);
 
@@ -414,6 +533,12 @@ CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_a
 CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
+
+CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
+
+CREATE INDEX shadow_at ON public.shadow USING btree (tenant, head, at);
+
+CREATE INDEX statement_at ON public.statement USING btree (tenant, at, puid);
 
 CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
 
@@ -449,6 +574,9 @@ ALTER TABLE ONLY public.connection
 ALTER TABLE ONLY public.consent
     ADD CONSTRAINT consent_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.correction
+    ADD CONSTRAINT correction_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
@@ -460,6 +588,9 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.head
+    ADD CONSTRAINT head_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.idempotency
     ADD CONSTRAINT idempotency_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
@@ -476,14 +607,41 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.policy_activation
+    ADD CONSTRAINT policy_activation_tenant_sha256_fkey FOREIGN KEY (tenant, sha256) REFERENCES public.policy(tenant, sha256);
+
+ALTER TABLE ONLY public.policy_shadow_count
+    ADD CONSTRAINT policy_shadow_count_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.policy_shadow(tenant) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.policy_shadow
+    ADD CONSTRAINT policy_shadow_tenant_sha256_fkey FOREIGN KEY (tenant, sha256) REFERENCES public.policy(tenant, sha256);
+
+ALTER TABLE ONLY public.policy
+    ADD CONSTRAINT policy_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.refused_band
+    ADD CONSTRAINT refused_band_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.shadow
+    ADD CONSTRAINT shadow_tenant_head_fkey FOREIGN KEY (tenant, head) REFERENCES public.head(tenant, sha256);
+
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.statement
+    ADD CONSTRAINT statement_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.subject_key
     ADD CONSTRAINT subject_key_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;

@@ -18,6 +18,7 @@ SCOPES = (
     "subjects:write",  # enrol templates, export what is held, make links to the person's own page
     "subjects:delete",  # have a person forgotten
     "audit:read",  # checkpoints and proofs
+    "review",  # see and decide what waits for a moderator, correct tags
 )
 _FORM = re.compile(r"assent_([a-z0-9][a-z0-9-]{0,62})_([0-9a-f]{12})_([A-Za-z0-9-]{43})")
 _Q = load("instance")

@@ -21,6 +21,7 @@ from assent.intake.rejects import Rejects
 from assent.intake.router import router as intake
 from assent.limits import Limits
 from assent.openapi import Documented
+from assent.review.router import router as review
 from assent.settings import Settings
 from assent.store.database import open_keys
 from assent.store.pool import open_pool, transaction
@@ -61,7 +62,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.add_exception_handler(AssentError, assent_problem)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(RequestValidationError, validation_problem)
-    for router in (intake, subjects, rights, audit, me):
+    for router in (intake, subjects, rights, review, audit, me):
         app.include_router(router)
 
     @app.get("/healthz", tags=["operation"], responses=problems())

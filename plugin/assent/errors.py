@@ -200,6 +200,19 @@ class AlreadyInitialised(AssentError):
     do = "Choose another name; what exists was shown once, when it was made."
 
 
+# Training and measuring
+
+
+class DatasetUnusable(AssentError):
+    code, status = "dataset_unusable", 422
+    do = "Give a folder with a folder for each class, or a CSV file with the columns path and label."
+
+
+class LearnMissing(AssentError):
+    code, status = "learn_missing", 503
+    do = "Install what training and measuring need: pip install --no-deps --require-hashes -r requirements-learn.txt"
+
+
 # Policy, consent, enrolment
 
 
@@ -307,6 +320,52 @@ class PersonBusy(AssentError):
 class PictureNotKept(NotFound):
     code = "picture_not_kept"
     do = "Copies are kept of pictures that go to review, and of all with ASSENT_KEEP_FOR_REDACTION=true."
+
+
+# Manual review
+
+
+class LabelUnknown(AssentError):
+    code, status = "label_unknown", 422
+    do = "Use a label of the taxonomy, whole: not a group, and not `face`."
+
+
+class CaseClosed(AssentError):
+    code, status = "case_closed", 409
+    do = "Read the picture's newest decision; where it waits for a moderator again, it has a new case."
+
+
+class CaseOpen(AssentError):
+    code, status = "case_open", 409
+    do = "Decide the open case that the detail names; its corrections go with it."
+
+
+class DecisionChanged(AssentError):
+    code, status = "decision_changed", 409
+    do = "Look at the newest decision before you correct it."
+
+
+class PictureWithheld(NotFound):
+    code = "picture_withheld"
+    do = "It is on a list marked severe, so nobody is shown it; follow your procedure for such a find."
+
+
+# Learning from corrections, heads on trial
+
+
+class ExportRefused(AssentError):
+    code, status = "export_refused", 409
+    do = "Name a new or empty folder that can be written."
+
+
+class HeadUnjustified(AssentError):
+    code, status = "head_unjustified", 409
+    do = "What is said of pictures changes only with figures: train it with `assent train`, and let it run in shadow."
+
+
+class HeadRuns(AssentError):
+    code, status = "head_runs", 409
+    do = "Nothing has to be done, or roll it back first: `assent learn list` shows what runs."
 
 
 # Audit

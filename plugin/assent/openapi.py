@@ -10,10 +10,20 @@ from pydantic.json_schema import models_json_schema
 from assent.api import Problem
 from assent.intake.event import EventModel
 from assent.intake.router import ImageRequest
+from assent.review.router import CorrectionRequest, ReviewRequest
 from assent.subjects.rights import LinkRequest
 from assent.subjects.router import ConnectionsRequest, ConsentRequest
 
-_MODELS = (Problem, EventModel, ImageRequest, ConsentRequest, ConnectionsRequest, LinkRequest)
+_MODELS = (
+    Problem,
+    EventModel,
+    ImageRequest,
+    ConsentRequest,
+    ConnectionsRequest,
+    LinkRequest,
+    ReviewRequest,
+    CorrectionRequest,
+)
 
 
 class Documented(FastAPI):

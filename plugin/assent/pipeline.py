@@ -21,6 +21,11 @@ from assent.settings import AllowedHost
 from assent.values import Event, Match, MediaRef, Perception, Picture, Verdict
 
 
+def shipped(_tenant: str, seen: Perception) -> Perception:
+    """What was seen, where no tenant has heads of its own."""
+    return seen
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the stages need from outside."""
@@ -31,6 +36,7 @@ class Tools:
     match: Callable[[str, Event, Perception], tuple[Match, ...]]
     policy: Policy
     allow: Sequence[AllowedHost] = ()
+    heads: Callable[[str, Perception], Perception] = shipped  # tenant, seen → with what the tenant's own heads say
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
 
 
@@ -58,10 +64,10 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
     """
     data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
     picture = tools.decoder.decode(data)  # 2 decode; 3 fingerprint: the file's sha256 comes with it
-    comparable = event.author is not None and tools.circle(tenant, event) > 0
-    seen = tools.perceive(picture, comparable)  # 4 perceive
+    comparable = tools.policy.recognises and event.author is not None and tools.circle(tenant, event) > 0
+    seen = tools.heads(tenant, tools.perceive(picture, comparable))  # 4 perceive
     matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
-    verdict = decide(tools.policy, event, picture, seen, len(matches))  # 6 decide
+    verdict = decide(tools.policy, event, picture, seen, {match.face for match in matches})  # 6 decide
     return Looked(picture, seen, matches, verdict)
 
 

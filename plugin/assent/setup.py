@@ -20,6 +20,7 @@ from assent.intake.signature import new_secret
 from assent.outbox import deliver
 from assent.store.pool import Conn, Pool, execute, fetch_one, transaction
 from assent.store.queries import load
+from assent.values import Audience
 
 _Q = load("instance")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -80,7 +81,7 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
     return made
 
 
-def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Literal["platform", "person"]) -> str:
+def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Audience) -> str:
     """One more endpoint; its signing secret. Raises AlreadyInitialised, BadRequest for a name or URL that is none."""
     if not _NAME.fullmatch(name) or not url.startswith(("http://", "https://")):
         raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")

@@ -18,6 +18,7 @@ from assent.errors import AssentError
 ACCEPTED = Counter("assent_events_accepted_total", "Events stored and queued.", ["source", "lane"])
 REJECTED = Counter("assent_webhooks_rejected_total", "Webhooks refused before anything was stored.", ["code"])
 DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.", ["action"])
+BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
 LOOK_SECONDS = Histogram("assent_look_seconds", "Seconds from fetch to verdict of one picture.")

@@ -14,6 +14,7 @@ from assent.store.queries import load
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 from assent.telemetry import log
+from assent.trials.traffic import MOST_PICTURES
 
 Chore = Callable[[Settings, Pool, Keystore], None]
 HOUR = 3600.0
@@ -77,4 +78,5 @@ def tidy(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, load("queue")["purge_finished"])
         execute(conn, load("record")["purge_kept"])
         execute(conn, load("idempotency")["purge"])
+        execute(conn, load("feedback")["trim_trials"], most=MOST_PICTURES)
         links.purge(conn)

@@ -6,6 +6,7 @@ once), `(x, y, width, height)`, whatever size a model saw.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -24,6 +25,7 @@ Surface = Literal["post", "avatar", "message", "story"]
 EventType = Literal["media.created", "media.updated", "media.deleted"]
 Band = Literal["strong", "likely"]
 Approval = Literal["never", "others", "always"]
+Audience = Literal["platform", "author", "person", "public"]  # who reads a document
 
 
 class Action(IntEnum):
@@ -108,14 +110,26 @@ class Face:
     embedding: Vector | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a head on trial said of one picture, beside what the live heads said of the labels that it knows."""
+
+    head: str  # sha256 of its manifest
+    live: tuple[str, ...]
+    candidate: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Perception:
-    """All that the models saw in one picture, from score 0.05 up."""
+    """All that the models saw in one picture, from score 0.05 up. `features` lives in memory only; `trials` is counted
+    and stands in no document."""
 
     tags: tuple[Tag, ...]
     faces: tuple[Face, ...]
     models: tuple[str, ...]
     embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
+    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)  # by frame: (width,), what heads read
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +152,45 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A tag that an audience is not told, and which rule, filter or label of the policy keeps it."""
+
+    audience: Audience
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one audience is told: tags by their place in `Perception.tags`, each under the name it is told by."""
+
+    tags: tuple[tuple[int, str], ...]
+    faces: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToReview:
+    """Where a picture waits for a person; higher priorities are looked at first."""
+
+    queue: str = "default"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says of one picture."""
+    """What the policy says of one picture; `tags` is what the platform is told."""
 
     action: Action
     tags: tuple[Tag, ...]
     rules: tuple[Rule, ...]
     approval: Approval = "never"  # when a match waits for the person's own yes
+    said: Mapping[Audience, Said] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
+    redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
+    review: ToReview | None = None  # None: nobody has to look
+    notify: tuple[Audience, ...] = ()  # whose endpoints hear of it, beside the platform's
+    broken: tuple[str, ...] = ()  # rules whose condition could not be evaluated
 
 
 @dataclass(frozen=True, slots=True)

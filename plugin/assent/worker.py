@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, LiteralString
@@ -47,11 +47,15 @@ from assent.outbox import deliver, document
 from assent.outbox.lanes import Lanes
 from assent.outbox.record import Kept, Place, announce, forget, is_recorded, note_unreadable, record
 from assent.outbox.retract import retract
+from assent.outbox.statement import state
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
 from assent.pipeline import Failed, Looked, Tools, look
+from assent.policy.compare import Outcome, compare
+from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
+from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
 from assent.settings import Settings
 from assent.store.database import database, open_keys
 from assent.store.pool import IDLE_LIMIT, LOST, Conn, Pool, Row, execute, fetch_one, open_pool, transaction
@@ -61,7 +65,8 @@ from assent.subjects.connections import ask_who_chose
 from assent.subjects.enrol import SAME_PERSON_FMR, enrol
 from assent.subjects.locks import hold
 from assent.subjects.throttled import note_throttled
-from assent.telemetry import DECIDED, DELIVERED, FAILED, LOOK_SECONDS, log
+from assent.telemetry import BROKEN, DECIDED, DELIVERED, FAILED, LOOK_SECONDS, log
+from assent.trials.live import REFRESH_SECONDS, TenantHeads, note_trials
 from assent.upkeep import Chore, chores
 from assent.values import Action
 
@@ -85,6 +90,8 @@ class Bench:
     keystore: Keystore
     tools: Tools
     gallery: Gallery
+    policies: Policies
+    heads: TenantHeads
 
 
 def decide_event(bench: Bench, tenant: str, event_id: UUID) -> None:
@@ -142,12 +149,27 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
             return
         if is_recorded(conn, place):
             return
-    outcome = _look(bench, keys, place, tries)
+        try:
+            chosen = bench.policies.of(conn, place.tenant, bench.tools.policy)
+        except PolicyUnreadable as error:
+            log.error("the active policy does not read", tenant=place.tenant, code=error.code)
+            record(conn, keys, place, Failed(error), error.ref)  # nothing is decided; a person looks
+            FAILED.labels(error.code).inc()
+            return
+    policy = chosen.active
+    outcome = _look(bench, keys, place, tries, policy)
     kept = _to_keep(bench.settings, outcome)
+    statement = state(policy, outcome.seen, outcome.verdict) if isinstance(outcome, Looked) else None
     with transaction(bench.pool) as conn:
-        record(conn, keys, place, outcome, bench.tools.policy.ref, kept)
+        record(conn, keys, place, outcome, policy.ref, kept, statement)
+    if isinstance(outcome, Looked) and outcome.seen.trials:
+        with transaction(bench.pool) as conn:
+            note_trials(conn, place, outcome.seen.trials)
     if isinstance(outcome, Looked):
         DECIDED.labels(outcome.verdict.action.name).inc()
+        for rule in outcome.verdict.broken:
+            BROKEN.labels(policy.ref.name, rule).inc()
+        _try_shadow(bench, place, outcome, chosen.shadow)
     else:
         FAILED.labels(outcome.error.code).inc()
         log.info(
@@ -155,14 +177,27 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         )
 
 
+def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | None) -> None:
+    """What another policy would have decided is counted beside what was, and kept nowhere."""
+    if shadow is None:
+        return
+    faces = {match.face for match in looked.matches}
+    verdict = decide(shadow, place.event, looked.picture, looked.seen, faces)
+    counts = compare(Outcome.of_verdict(looked.verdict), Outcome.of_verdict(verdict))
+    with transaction(bench.pool) as conn:
+        count_shadow(conn, place.tenant, shadow.ref, counts)
+
+
 def _to_keep(settings: Settings, outcome: Looked | Failed) -> Kept | None:
     """A copy for who reviews the picture, and for who asks for it with faces hidden."""
-    if isinstance(outcome, Failed) or not (settings.keep_for_redaction or outcome.verdict.action is Action.review):
+    if isinstance(outcome, Failed):
         return None
-    return Kept(keepable(outcome.picture), settings.keep_days)
+    verdict = outcome.verdict
+    wanted = verdict.action is Action.review or verdict.review is not None or verdict.redact
+    return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int) -> Looked | Failed:
+def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None
@@ -171,7 +206,7 @@ def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int) -> Looked | 
             upload = open_upload(conn, keys, place.event_id, place.n)
     try:
         with LOOK_SECONDS.time():
-            return look(bench.tools, place.tenant, place.event, place.media, upload)
+            return look(replace(bench.tools, policy=policy), place.tenant, place.event, place.media, upload)
     except OUTAGES:
         raise
     except AssentError as error:
@@ -307,6 +342,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
             asyncio.create_task(app.run_worker_async(queues=[PICTURES], concurrency=PICTURE_JOBS, **options)),
             asyncio.create_task(app.run_worker_async(queues=[OUTBOX], concurrency=DELIVERY_JOBS, **options)),
             *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in chores(bench.settings)),
+            asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
             asyncio.create_task(failed.wait()),
         ]
         asked = asyncio.create_task(stopping.wait())
@@ -361,13 +397,16 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
         keystore = open_keys(settings, pool)
         asks = (partial(ask_who_chose, pool), partial(note_throttled, pool))
         gallery = stack.enter_context(open_gallery(settings, url, keystore, models, *asks))
+        heads = TenantHeads(models, settings.threads)
+        heads.refresh(settings, pool, keystore)
         tools = Tools(
             decoder=stack.enter_context(Decoder()),
             perceive=Batcher(models),
             circle=gallery.circle,
             match=gallery.match,
             policy=policy,
+            heads=heads,
             allow=settings.allow_private,
             alike=models.calibration.threshold(1, SAME_PERSON_FMR),
         )
-        yield Bench(settings, pool, keystore, tools, gallery)
+        yield Bench(settings, pool, keystore, tools, gallery, Policies(policy), heads)

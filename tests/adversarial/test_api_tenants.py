@@ -26,6 +26,8 @@ from assent.limits import RATES, Limits, Rate
 from assent.outbox.record import Place, record
 from assent.pipeline import Failed
 from assent.policy.load import load_policy
+from assent.review.cases import open_cases
+from assent.review.decide import Said, decide
 from assent.settings import Settings
 from assent.setup import Made, init_tenant
 from assent.store.pool import Pool, transaction
@@ -45,9 +47,10 @@ class Things:
     consent: UUID
     subject: str
     leaf: int
+    case: UUID
 
 
-NOBODY = Things("photo-of-nobody", UUID(int=0), "nobody", 10**6)
+NOBODY = Things("photo-of-nobody", UUID(int=0), "nobody", 10**6, UUID(int=0))
 CONSENT = {
     "subject": "somebody new",
     "purpose": "face-match",
@@ -83,6 +86,18 @@ ROUTES: dict[tuple[str, str], Route] = {
     # No copy is kept here; that another tenant's is not shown stands in tests/integration/test_redacted.py.
     ("GET", "/v1/media/{media_id}/redacted"): Route(
         "images:tag", lambda t: (f"/v1/media/{t.media}/redacted", {}), 404, 404
+    ),
+    # The case is closed: no decision is made twice, and its picture is shown no more.
+    ("GET", "/v1/reviews"): Route("review", lambda _: ("/v1/reviews", {}), 200, 200),
+    ("GET", "/v1/reviews/{case_id}"): Route("review", lambda t: (f"/v1/reviews/{t.case}", {}), 200, 404),
+    ("GET", "/v1/reviews/{case_id}/picture"): Route(
+        "review", lambda t: (f"/v1/reviews/{t.case}/picture", {}), 409, 404
+    ),
+    ("POST", "/v1/reviews/{case_id}"): Route(
+        "review", lambda t: (f"/v1/reviews/{t.case}", {"json": {"action": "allow"}}), 409, 404
+    ),
+    ("POST", "/v1/media/{media_id}/corrections"): Route(
+        "review", lambda t: (f"/v1/media/{t.media}/corrections", {"json": {"add": ["text.code"]}}), 200, 404
     ),
     ("POST", "/v1/consents"): Route("consents:write", lambda _: ("/v1/consents", {"json": CONSENT}), 201, 201),
     ("POST", "/v1/consents/{consent_id}/withdraw"): Route(
@@ -132,7 +147,10 @@ def fill(pool: Pool, keystore: Keystore, made: Made, media: str, subject: str, l
     for n in range(leaves):
         with transaction(pool) as conn:
             give(conn, keys, Given(f"{subject} {n}", "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
-    return Things(media, given, subject, leaves)
+    with transaction(pool) as conn:
+        (case,) = open_cases(conn, made.tenant, 2)
+        decide(conn, keys, "a moderator", case.id, Said("label"))
+    return Things(media, given, subject, leaves, case.id)
 
 
 @pytest.fixture
@@ -157,7 +175,7 @@ def test_scopes_and_tenants(
     assert keyed(client) == set(ROUTES)
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     ours = fill(pool, keystore, made, "photo-ours", "person-ours", 3)
-    theirs = fill(pool, keystore, other, "photo-theirs", "person-theirs", 120)
+    theirs = fill(pool, keystore, other, "photo-theirs", "person-theirs", 300)
     before = state(pool, "other")
     cases = 0
     leaks: list[object] = []
@@ -196,7 +214,7 @@ def same(text: str) -> str:
 
 def state(pool: Pool, tenant: str) -> list[Any]:
     tables = "event decision consent template subject outbox review_case audit_leaf api_key connection_list connection"
-    tables += " person_link erasure"
+    tables += " person_link erasure correction head"
     with transaction(pool) as conn:
         return [
             conn.execute(f"SELECT * FROM {table} WHERE tenant = %s ORDER BY 2, 1", [tenant]).fetchall()  # noqa: S608 - ours

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assent.perceive import load, perceive
 from examples.server import temporary_data
-from tests.bench import identification, people, perception, report, serving, storing
+from tests.bench import identification, people, perception, policies, report, serving, storing
 from tests.bench.photos import Photo, photos
 from tests.bench.rounds import FULL, SHORT, Size, Tick, busy_cores
 from tests.conftest import package_file
@@ -64,12 +64,15 @@ def run(size: Size, progress: Progress) -> report.Bench:
         tick = part("storing", 1 + size.decisions // storing.STEP + storing.REPLAY_ROUNDS + 1)
         stored = storing.measure(folder, found, seen, size, tick)
     with temporary_data() as folder:
+        tick = part("policies", policies.ROUNDS + 1 + size.simulated // policies.STEP)
+        decided = policies.measure(folder, seen[0], size.simulated, tick)
+    with temporary_data() as folder:
         tick = part("people", 4 + len(size.exact))
         opted_in = people.measure(folder, package_file("skimage", "data/astronaut.png").read_bytes(), size, tick)
     with temporary_data() as folder:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
         served = serving.measure(folder, found, size, tick)
-    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, fnir, cold)
+    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, fnir, cold, decided)
 
 
 def _cold_starts(folder: Path, found: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.bench.people import People
 from tests.bench.perception import Perceived
+from tests.bench.policies import Decided
 from tests.bench.rounds import quantile, ratio
 from tests.bench.serving import ACCEPTED, Served
 from tests.bench.storing import Stored
@@ -43,6 +44,7 @@ class Bench:
     people: People
     fnir: dict[int, float]
     cold_s: dict[str, list[float]]
+    decided: Decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def rows(bench: Bench) -> list[Row]:
         *_models(bench.perceived),
         *_service(bench),
         *_store(bench.stored),
+        *_policies(bench.decided),
         *_people(bench.people),
         *_identification(bench.fnir),
     ]
@@ -140,6 +143,18 @@ def _store(stored: Stored) -> Iterator[Row]:
         )
         before = window.decisions
     yield Row(group, "audit log", f"{stored.leaves_per_s:.0f} leaves/s", "one transaction each")
+
+
+def _policies(decided: Decided) -> Iterator[Row]:
+    group = f"policy, {decided.rules} rules"
+    each = [decided.tags / took for took in decided.decide_s]
+    beside = f"{decided.tags} pictures of 10 tags, one core"
+    yield Row(group, "decisions", f"{median(each):.0f} /s", beside, *_least(median(each), 3_000, " /s"))
+    ms = 1000 * median(decided.load_s)
+    yield Row(group, "loading the default policy", f"{ms:.1f} ms", "read, checked, compiled", *_most(ms, 100, " ms"))
+    target = _most(decided.simulate_s, 60, " s") if decided.simulated == 100_000 else ("", None)
+    beside = f"{decided.simulated / decided.simulate_s:.0f} /s; peak memory grew by {decided.grew_mb:.0f} MB"
+    yield Row(group, f"simulate, {decided.simulated} decisions", f"{decided.simulate_s:.1f} s", beside, *target)
 
 
 def _people(seen: People) -> Iterator[Row]:

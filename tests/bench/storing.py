@@ -111,7 +111,7 @@ def _grow(
     keys, policy = bench.keystore.tenant(TENANT), bench.tools.policy
     nobody = Event("media.created", (), "public", "post", "somebody")
     looked = [
-        Looked(photo.picture, one, (), decide(policy, nobody, photo.picture, one, 0))
+        Looked(photo.picture, one, (), decide(policy, nobody, photo.picture, one))
         for photo, one in zip(photos, seen, strict=True)
     ]
     latency: list[float] = []

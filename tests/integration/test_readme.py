@@ -18,6 +18,7 @@ from assent.cli import app
 from assent.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+GROUPS = "audit|outbox|policy|endpoint|secret|decision|statements"
 README = (ROOT / "README.md").read_text()
 
 
@@ -59,10 +60,8 @@ def test_one_event_followed_by_hand(open_folder: Path) -> None:
 
 def test_every_command_named_exists() -> None:
     runner = CliRunner()
-    named = {
-        tuple(words.split())
-        for words in re.findall(r"`?assent ((?:audit |outbox |policy |endpoint |secret )?[a-z]+)", README)
-    }
+    groups = "audit|outbox|policy|endpoint|secret|decision|statements|apikey|review|learn"
+    named = {tuple(words.split()) for words in re.findall(rf"`?assent ((?:(?:{groups}) )?[a-z]+)", README)}
     known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     commands = {words for words in named if words[0] in known}
     assert len(commands) >= 10

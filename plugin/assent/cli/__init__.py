@@ -8,9 +8,29 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from assent import __version__
-from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.cli import (
+    apikey,
+    audit,
+    backup,
+    decision,
+    doctor,
+    endpoint,
+    eval,
+    event,
+    keys,
+    learn,
+    outbox,
+    policy,
+    review,
+    server,
+    statements,
+    tag,
+    train,
+)
+from assent.cli.labels import labels
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -26,12 +46,20 @@ app.command("event")(event.event)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.add_typer(apikey.app, name="apikey")
+app.command("train")(train.train)
+app.add_typer(eval.app, name="eval")
+app.command("labels")(labels)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(endpoint.secret, name="secret")
 app.add_typer(policy.app, name="policy")
+app.add_typer(learn.app, name="learn")
+app.add_typer(review.app, name="review")
+app.add_typer(decision.app, name="decision")
+app.add_typer(statements.app, name="statements")
 
 
 def _version(wanted: bool) -> None:
@@ -53,7 +81,7 @@ def main() -> None:
     try:
         app()
     except AssentError as error:
-        console.print(f"[bold red]{error.code}[/]  {error.detail}", highlight=False)
+        console.print(f"[bold red]{error.code}[/]  {escape(error.detail)}", highlight=False)
         if error.detail != error.do:
             console.print(error.do, highlight=False)
         sys.exit(1)

@@ -23,7 +23,9 @@ Tenant = Annotated[str, typer.Option(help="Whose.")]
 
 class Audience(StrEnum):
     platform = "platform"
+    author = "author"
     person = "person"
+    public = "public"
 
 
 class Owner(StrEnum):
@@ -48,7 +50,11 @@ def add(
     name: Annotated[str, typer.Argument(help="1 to 63 of a-z, 0-9 and -.")],
     url: Annotated[str, typer.Argument(help="Where messages are posted.")],
     audience: Annotated[
-        Audience, typer.Option(help="platform: decisions; person: what the people recognised are asked, nothing else.")
+        Audience,
+        typer.Option(
+            help="platform: decisions; person: what the people recognised are asked, nothing else; author and public: "
+            "what these may know, where a rule of the policy notifies them."
+        ),
     ] = Audience.platform,
     tenant: Tenant = "default",
 ) -> None:

@@ -1,27 +1,206 @@
-"""`assent policy`."""
+"""`assent policy`: files checked, versions activated and rolled back, changes tried before they count."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from assent.cli import comparison
+from assent.errors import BadRequest, PolicyInvalid
+from assent.gallery.keys import TenantKeys
+from assent.policy import versions
 from assent.policy.cases import run_cases
-from assent.policy.load import load_policy
+from assent.policy.input import PolicyInput
+from assent.policy.lint import warnings
+from assent.policy.load import Policy, load_policy
+from assent.policy.schema import PolicyModel
+from assent.policy.simulate import how_many, replay
+from assent.resources import resource
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import Conn, open_pool, transaction
 
-app = typer.Typer(no_args_is_help=True, help="Policy files: check.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Policy files: check, schema. Versions: activate, rollback, history. Trying a change: simulate, shadow.",
+)
+Tenant = Annotated[str, typer.Option(help="Whose.")]
+File = Annotated[Path, typer.Argument(help="A policy file.")]
+_SINCE = re.compile(r"(\d{1,5})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="Default: the shipped default.yaml.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Policy files, or folders of them; default: the shipped ones.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
-    """Load a policy and run its own cases; status 1 when one of them does not come out as expected."""
-    policy = load_policy(file)
-    wrong = run_cases(policy)
-    for line in wrong:
-        print(line)
-    ref = policy.ref
-    print(f"{ref.name} {ref.version} ({ref.sha256[:12]}): {len(policy.cases)} cases, {len(wrong)} wrong")
+    """Load policies, run their cases, and warn of what is probably not meant; status 1 when one is wrong."""
+    wrong = 0
+    for path in _policy_files(files or [resource("policies")]):
+        try:
+            policy = load_policy(path)
+        except PolicyInvalid as error:
+            wrong += 1
+            print(error.detail)
+            continue
+        wrong += _check(policy, path, strict)
     raise typer.Exit(1 if wrong else 0)
+
+
+def _check(policy: Policy, path: Path, strict: bool) -> bool:
+    said = tuple(warnings(policy))
+    missed = run_cases(policy)
+    for line in said:
+        print(f"{path.name}: warning: {line}")
+    for line in missed:
+        print(f"{path.name}: case {line}")
+    ref = policy.ref
+    counts = f"{len(policy.rules)} rules, {len(said)} warnings, {len(policy.cases)} cases, {len(missed)} wrong"
+    print(f"{ref.name} {ref.version} ({ref.sha256[:12]}): {counts}")
+    return bool(missed or (strict and said))
+
+
+def _policy_files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(one for one in path.glob("*.yaml") if not one.name.endswith(".cases.yaml"))
+            if not found:
+                raise PolicyInvalid(f"{path} holds no policy (*.yaml)")
+        yield from found
+
+
+@app.command()
+def schema(
+    of_input: Annotated[bool, typer.Option("--input", help="Of what conditions may ask about instead.")] = False,
+) -> None:
+    """Print the JSON Schema of policy files, for editors."""
+    print(json.dumps((PolicyInput if of_input else PolicyModel).model_json_schema(by_alias=True), indent=2))
+
+
+@app.command()
+def activate(file: File, tenant: Tenant = "default") -> None:
+    """Let a policy decide from now on, if it loads and its cases hold. Running workers follow with the next picture."""
+    policy = _sound(file)
+    with _keys(tenant) as (conn, keys):
+        leaf = versions.activate(conn, keys, policy, datetime.now(UTC))
+    ref = policy.ref
+    print(f"{ref.name} {ref.version} ({ref.sha256[:12]}) decides for {tenant}; leaf {leaf} of the log")
+
+
+@app.command()
+def rollback(tenant: Tenant = "default") -> None:
+    """Let the policy before the last activated one decide again; once more goes back one further."""
+    with _keys(tenant) as (conn, keys):
+        sha256 = versions.roll_back(conn, keys, datetime.now(UTC))
+    print(f"{sha256[:12] if sha256 else 'the policy of the installation (ASSENT_POLICY)'} decides for {tenant}")
+
+
+@app.command()
+def history(tenant: Tenant = "default") -> None:
+    """Show which policies were activated and rolled back, and where that stands in the log."""
+    with _reading() as conn:
+        rows = versions.history(conn, tenant)
+    table = Table("n", "when", "policy", "sha256", "how", "leaf")
+    for row in rows:
+        name = f"{row['name']} {row['version']}" if row["sha256"] else "the installation's"
+        how = "activated" if row["back_to"] is None else f"rolled back to {row['back_to']}"
+        sha256 = (row["sha256"] or "")[:12]
+        table.add_row(str(row["n"]), f"{row['at']:%Y-%m-%d %H:%M}", name, sha256, how, str(row["leaf"]))
+    Console().print(table if rows else "Nothing was activated: ASSENT_POLICY decides.")
+
+
+@app.command()
+def shadow(
+    file: Annotated[Path | None, typer.Argument(help="The policy that is tried from now on.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Show what it would have changed so far.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Try nothing any more; the counts go.")] = False,
+    tenant: Tenant = "default",
+) -> None:
+    """Evaluate a policy on live traffic beside the active one. Only counts are kept, of no picture."""
+    if (file is not None) + report + stop != 1:
+        raise BadRequest("say a file, --report or --stop")
+    if report:
+        with _reading() as conn:
+            row, counts = versions.shadow_report(conn, tenant)
+        name = f"{row['name']} {row['version']} ({row['sha256'][:12]}), since {row['since']:%Y-%m-%d %H:%M}"
+        comparison.show(Console(), name, counts)
+        return
+    policy = None if file is None else _sound(file)
+    with _keys(tenant) as (conn, keys):
+        if policy is None:
+            versions.stop_shadow(conn, keys, datetime.now(UTC))
+        else:
+            versions.start_shadow(conn, keys, policy, datetime.now(UTC))
+    print(f"{policy.ref.name} {policy.ref.version} is tried beside the active policy" if policy else "stopped")
+
+
+@app.command()
+def simulate(
+    file: File,
+    since: Annotated[str | None, typer.Option(help="Only decisions of the last 30m, 12h or 7d.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many, the same ones each time.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every count to this file.")] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Write a plot of the actions, old and new.")] = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Decide recorded pictures again by this policy, and show what would change. Nothing is stored."""
+    policy = load_policy(file)
+    begin = None if since is None else datetime.now(UTC) - _span(since)
+    bars = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    errors = Console(stderr=True)
+    with (
+        _reading() as conn,
+        Progress(*bars, console=errors, transient=True, disable=not errors.is_terminal) as progress,
+    ):
+        bar = progress.add_task("deciding again", total=how_many(conn, tenant, begin, sample))
+        found = replay(conn, tenant, policy, begin, sample, lambda: progress.advance(bar))
+    name = f"{policy.ref.name} {policy.ref.version} ({policy.ref.sha256[:12]})"
+    comparison.show_replay(Console(), name, found)
+    if csv is not None:
+        comparison.write_csv(csv, found.counts)
+    if svg is not None:
+        comparison.write_svg(svg, name, found.counts)
+
+
+def _sound(file: Path) -> Policy:
+    """The policy, if its cases hold."""
+    policy = load_policy(file)
+    if wrong := run_cases(policy):
+        raise PolicyInvalid("\n".join(f"{file.name}: case {line}" for line in wrong))
+    return policy
+
+
+def _span(text: str) -> timedelta:
+    found = _SINCE.fullmatch(text)
+    if found is None:
+        raise BadRequest(f"{text!r} is no time such as 30m, 12h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@contextmanager
+def _reading() -> Iterator[Conn]:
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        yield conn
+
+
+@contextmanager
+def _keys(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=2) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            yield conn, keys

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from rich.table import Table
 from assent import telemetry
 from assent.errors import AssentError, NotFound
 from assent.media.annotate import annotate
+from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
 from assent.outbox.document import failed_document, looked_document, name_match
 from assent.pipeline import Failed, Looked, Tools, look, no_match, nobody
@@ -26,9 +28,7 @@ from assent.settings import Settings
 from assent.store.pool import transaction
 from assent.values import Event, MediaRef, PolicyRef
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
 THREADS = 4  # pictures under way at once: one is decoded while others go through the models
-MAX_FILE = 20_000_000  # bytes, as for pictures fetched
 
 
 def tag(
@@ -86,6 +86,8 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         bench = stack.enter_context(open_bench(settings, url, models))
         bench.gallery.wait_ready()
         keys = bench.keystore.tenant(tenant)
+        with transaction(bench.pool) as conn:
+            tools = replace(bench.tools, policy=bench.policies.of(conn, tenant).active)
 
         def name(looked: Looked, document: dict[str, Any]) -> None:
             with transaction(bench.pool) as conn:
@@ -94,7 +96,7 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
                         continue
                     document["faces"][match.face]["match"] = name_match(conn, keys, match.pid, match.band)
 
-        yield bench.tools, name
+        yield tools, name
 
 
 def _places(pictures: list[str]) -> Iterator[str]:
@@ -104,7 +106,7 @@ def _places(pictures: list[str]) -> Iterator[str]:
             continue
         path = Path(picture)
         if path.is_dir():
-            yield from (str(file) for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES)
+            yield from map(str, pictures_below(path))
         elif path.is_file():
             yield picture
         else:
@@ -130,20 +132,9 @@ def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked |
     media = MediaRef(place, place if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
     try:
-        return look(tools, tenant, event, media, None if is_url else _read(Path(place)))
+        return look(tools, tenant, event, media, None if is_url else read_file(Path(place)))
     except AssentError as error:
         return Failed(error)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise NotFound(f"the file cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE:
-        raise NotFound(f"the file is larger than {MAX_FILE} bytes")
-    return data
 
 
 def _say(

@@ -38,7 +38,7 @@ from assent.store.queries import load
 from assent.store.queue import Lane
 from assent.subjects.locks import share_soon
 from assent.telemetry import ACCEPTED
-from assent.values import Event, MediaRef
+from assent.values import Audience, Event, MediaRef
 
 router = APIRouter(prefix="/v1")
 _Q = load("intake")
@@ -191,15 +191,27 @@ def read_redacted(media_id: Name, at: AtHouse, by: By) -> Response:
 @router.get(
     "/media/{media_id:path}", tags=["pictures"], responses=problems(Unauthorized, Forbidden, NotFound, PersonBusy)
 )
-def read_decision(media_id: Name, at: AtHouse, by: By) -> dict[str, Any]:
-    """The newest decision on a picture, as the platform may see it now."""
+def read_decision(
+    media_id: Name,
+    at: AtHouse,
+    by: By,
+    audience: Audience = "platform",
+    subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
+) -> dict[str, Any]:
+    """The newest decision on a picture, as the platform, or another audience, may see it now."""
     by.must("images:tag")
-    return _decision(at, by.tenant, media_id)
+    return _decision(at, by.tenant, media_id, audience, subject)
 
 
-def _decision(at: House, tenant: str, media_id: str) -> dict[str, Any]:
+def _decision(
+    at: House, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
+) -> dict[str, Any]:
+    if (audience == "person") != (subject is not None):
+        raise BadRequest("subject: say it with audience=person, and with no other")
     with transaction(at.pool) as conn:
-        document = assemble(conn, at.keystore.tenant(tenant), media_id, lock=share_soon)
+        document = assemble(
+            conn, at.keystore.tenant(tenant), media_id, lock=share_soon, audience=audience, subject=subject
+        )
     if document is None:
         raise NotFound("no decision on a picture of that id")
     return document

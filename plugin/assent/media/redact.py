@@ -27,12 +27,15 @@ def keepable(picture: Picture) -> bytes:
 
 
 def redact(kept: bytes, decision: Mapping[str, Any]) -> bytes:
-    """A kept copy (JPEG) with every face hidden that has no match in this `assent.decision/1`. Returns JPEG."""
+    """A kept copy (JPEG) with every face hidden that has no match in this `assent.decision/1`, and with what
+    its policy hides. Returns JPEG."""
     image = Image.open(BytesIO(kept)).convert("RGB")
     scale = image.width / decision["media"]["width"]
     for face in decision["faces"]:
         if face["frame"] == 0 and not face["match"]:
             hide(image, scaled(face["box"], scale))
+    for box in decision.get("redact", ()):
+        hide(image, scaled(box, scale))
     return _jpeg(image)
 
 

@@ -45,6 +45,7 @@ from assent.store.queries import load
 from assent.store.queue import enqueue_delivery
 from assent.subjects.locks import release
 from assent.telemetry import log
+from assent.values import Audience
 
 Body = Mapping[str, Any]
 Assemble = Callable[[Conn, Row], Body | None]
@@ -243,7 +244,7 @@ def endpoints(conn: Conn, tenant: str) -> list[Row]:
     return fetch(conn, _Q["endpoints"], tenant=tenant)
 
 
-def add(conn: Conn, tenant: str, endpoint: str, url: str, audience: Literal["platform", "person"]) -> None:
+def add(conn: Conn, tenant: str, endpoint: str, url: str, audience: Audience) -> None:
     """Sends there too from now on: decisions to the platform; `tag.suggested`, and nothing else, to whoever asks the
     person. It needs a signing secret. Raises AlreadyInitialised."""
     if not execute(conn, _Q["add_endpoint"], tenant=tenant, endpoint=endpoint, url=url, audience=audience):

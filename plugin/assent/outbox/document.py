@@ -6,7 +6,9 @@ in a decision, a job or an outbox row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,11 +16,12 @@ from uuid import UUID
 from assent.audit import checkpoint
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
+from assent.outbox import audiences
 from assent.pipeline import Failed, Looked
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.subjects.locks import share
-from assent.values import Band, Face, MediaRef, PolicyRef, Tag
+from assent.values import Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
 
 SCHEMA = "assent.decision/1"
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
@@ -44,8 +47,19 @@ def looked_document(
         "faces": [face_document(face) for face in looked.seen.faces],
         "action": verdict.action.name,
         "rules": [{"id": rule.id, "because": rule.because} for rule in verdict.rules],
+        "withheld": _withheld(verdict),
+        "redact": [list(box) for box in verdict.redact],
+        "review": asdict(verdict.review) if verdict.review else None,
+        "notify": list(verdict.notify),
+        "statement": None,  # its puid, once it is recorded
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
     }
+
+
+def _withheld(verdict: Verdict) -> list[dict[str, Any]]:
+    """How many labels the platform is not told, by what keeps them; which ones they are would tell them."""
+    counts = Counter(one.by for one in verdict.withheld if one.audience == "platform")
+    return [{"by": by, "labels": count} for by, count in counts.items()]
 
 
 def failed_document(
@@ -60,6 +74,11 @@ def failed_document(
         "faces": [],
         "action": "review",
         "rules": [{"id": "not-looked-at", "because": error.code}],
+        "withheld": [],
+        "redact": [],
+        "review": asdict(ToReview()),
+        "notify": [],
+        "statement": None,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "error": {"code": error.code, "detail": error.detail},
     }
@@ -91,12 +110,18 @@ def face_document(face: Face) -> dict[str, Any]:
 
 
 def perceptions_document(looked: Looked) -> dict[str, Any]:
-    """What the models saw from score 0.05 up, so that another policy can be tried on it; no embedding."""
+    """What the models saw from score 0.05 up, so that another policy can be tried on it; no embedding. Nothing is
+    rounded: a score next to a threshold has to fall on the same side again."""
     return {
         "models": list(looked.seen.models),
-        "tags": [tag_document(tag) for tag in looked.seen.tags],
-        "faces": [{**face_document(face), "score": round(face.score, 4)} for face in looked.seen.faces],
+        "tags": [{**tag_document(tag), "score": tag.score} for tag in looked.seen.tags],
+        "faces": [{**face_document(face), "score": face.score, "quality": face.quality} for face in looked.seen.faces],
     }
+
+
+def audiences_document(verdict: Verdict) -> dict[str, Any]:
+    """What each audience is told, as it is stored beside the perceptions."""
+    return {audience: asdict(said) for audience, said in verdict.said.items()}
 
 
 class Person(NamedTuple):
@@ -111,31 +136,56 @@ def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, An
     """What an outbox row says now, or None where nothing is left to say. Whoever it names is locked by `lock` first."""
     if message["type"] == "tag.suggested":
         data = suggestions(conn, keys, message["media_id"], lock)
+    elif message["audience"] == "person":
+        return None  # what was meant for the platform, from before the endpoint was another's
     else:
-        data = assemble(conn, keys, message["media_id"], message["revision"], lock)
+        data = assemble(conn, keys, message["media_id"], message["revision"], lock, message["audience"])
     return data and {"type": message["type"], "timestamp": timestamp(message["created_at"]), "data": data}
 
 
 def assemble(
-    conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = share
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    revision: int | None = None,
+    lock: Lock = share,
+    audience: Audience = "platform",
+    subject: str | None = None,
 ) -> dict[str, Any] | None:
-    """The newest decision on a picture as the platform may see it now, or None when there is none.
+    """The newest decision on a picture as an audience may see it now, or None when there is none; for `person`, as
+    `subject` may, and None when they are not tagged in it.
 
     With `revision`, None also when a newer decision has replaced that one. A match is filled in only while the
-    person's consent is active, and stays true while `lock` lasts; the newest signed checkpoint of the audit log is
-    attached.
+    person's consent is active, and stays true while `lock` lasts; for the platform the newest signed checkpoint of the
+    audit log is attached.
     """
     row = _newest(conn, keys, media_id)
     if row is None or (revision is not None and row["revision"] != revision):
         return None
     document: dict[str, Any] = row["document"]
     document["revision"] = row["revision"]  # a revision in place leaves the stored text alone
-    for match, person, found in _named(conn, keys, media_id, row["revision"], "published", lock):
-        said = {"subject": person.ref, "band": found["band"], "state": match["state"]}
-        document["faces"][match["face"]]["match"] = said
-    document["audit"] = {"leaf": row["leaf"], "checkpoint": checkpoint.current(conn, keys)}
+    said = audiences.told(row, audience)
+    own: list[int] = []
+    if said.matches:
+        for match, person, found in _named(conn, keys, media_id, row["revision"], "published", lock):
+            own += [match["face"]] if person.ref == subject else []
+            named = {"subject": person.ref, "band": found["band"], "state": match["state"]}
+            document["faces"][match["face"]]["match"] = named
+    if audience == "person" and not own:
+        return None
+    document["audit"] = {"leaf": row["leaf"]}
     document["decided_at"] = timestamp(row["decided_at"])
-    return document
+    if audience == "platform":
+        document["audit"]["checkpoint"] = checkpoint.current(conn, keys)
+    notice = _notice(conn, keys, document) if audience == "author" else {}
+    return audiences.view(document, row["perceptions"], audience, said, own, notice)
+
+
+def _notice(conn: Conn, keys: TenantKeys, document: dict[str, Any]) -> dict[str, str]:
+    """What the author is told of a restriction, by language; empty where no statement was made."""
+    values = {"tenant": keys.tenant, "puid": document.get("statement")}
+    row = fetch_one(conn, load("policy")["notice"], **values)
+    return dict(row["notice"]) if row else {}
 
 
 def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = share) -> dict[str, Any] | None:

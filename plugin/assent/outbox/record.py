@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Json, Jsonb
@@ -16,16 +16,19 @@ from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
 from assent.gallery.template import SubjectKey, seal, seal_match, unseal
 from assent.outbox import document
+from assent.outbox import statement as statements
+from assent.outbox.statement import Statement
 from assent.pipeline import Failed, Looked
 from assent.policy.decide import waits
+from assent.policy.replay import circumstances
 from assent.store.pool import Conn, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.store.queue import enqueue_delivery
 from assent.subjects.locks import share
 from assent.subjects.refusals import is_refused, refusals
-from assent.values import Action, Event, Match, MediaRef, PolicyRef
+from assent.values import Action, Audience, Event, Match, MediaRef, PolicyRef, ToReview
 
-Kind = Literal["tag.published", "tag.retracted"]
+Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
 _Q = load("record")
 
 
@@ -65,7 +68,13 @@ def is_recorded(conn: Conn, place: Place) -> bool:
 
 
 def record(
-    conn: Conn, keys: TenantKeys, place: Place, outcome: Looked | Failed, policy: PolicyRef, kept: Kept | None = None
+    conn: Conn,
+    keys: TenantKeys,
+    place: Place,
+    outcome: Looked | Failed,
+    policy: PolicyRef,
+    kept: Kept | None = None,
+    statement: Statement | None = None,
 ) -> None:
     """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
     for an event that another worker ended meanwhile.
@@ -74,7 +83,8 @@ def record(
     older than the newest decided one (its `revision`) is only noted in the log. Matches whose consent is no longer
     active, whose template changed or which the person refused before are dropped; the people stay locked until the
     commit. A match that waits for its person's yes is suggested to the endpoints of audience `person`. `kept` is the
-    copy from which faces can be blurred later; without one an older copy goes.
+    copy from which faces can be blurred later; without one an older copy goes. `statement` is what is told of a
+    restriction; it is stored once.
     """
     if not _hold(conn, place) or is_recorded(conn, place):
         return
@@ -89,45 +99,67 @@ def record(
     execute(conn, _Q["close_cases"], **place.key)
     _keep(conn, keys, place, kept)
     parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
-    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged")
+    notify = () if isinstance(outcome, Failed) else outcome.verdict.notify
+    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
     if any(one.suggested for one in confirmed):
-        _send(conn, place.key, revision, "tag.suggested", "person")
-    _decision(conn, keys, place, revision, outcome, policy, parts)
+        _send(conn, place.key, revision, "tag.suggested")
+    _decision(conn, keys, place, revision, outcome, policy, parts, statement)
 
 
 def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
     """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
-    copy."""
+    copy, what moderators said of its labels."""
     if not _hold(conn, place):
         return
     execute(conn, _Q["drop_matches"], **place.key)
     execute(conn, _Q["supersede"], **place.key)
     execute(conn, _Q["close_cases"], **place.key)
     execute(conn, _Q["drop_kept"], **place.key)
+    execute(conn, _Q["forget_corrections"], **place.key)
+    execute(conn, _Q["forget_shadows"], **place.key)
     if execute(conn, _Q["forget_media"], **place.key):
         payload = {"event": str(place.event_id), "media": place.media.id}
         append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
 
 
-def revise(conn: Conn, keys: TenantKeys, media_id: str, kind: Kind) -> None:
-    """A picture's matches changed: its decision becomes the next revision in place, and is sent anew to every endpoint
-    of the platform, as `kind` to those that may have had it, as `media.tagged` to the others. One leaf.
+class Revised(NamedTuple):
+    """The revision that a decision became, and its leaf."""
 
-    Takes the picture's lock. Nothing happens where there is no decision on it.
+    revision: int
+    leaf: int
+
+
+def revise(
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    kind: Kind,
+    document: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Revised | None:
+    """A picture's matches changed, or a moderator changed its decision to `document` and what its audiences are told:
+    the decision becomes the next revision in place, and is sent anew to every endpoint of the platform, as `kind` to
+    those that may have had it; a change of matches goes as `media.tagged` to the others. One leaf, which commits to
+    `said` too.
+
+    Takes the picture's lock. None, and nothing happens, where there is no decision on it.
     """
     place = {"tenant": keys.tenant, "media": media_id}
     execute(conn, _Q["lock_media"], **place)
-    row = fetch_one(conn, _Q["revise"], **place)
+    changed = {"document": document and Json(document), "action": document and document["action"]}
+    row = fetch_one(conn, _Q["revise"], **place, **changed, audiences=told and Jsonb(told))
     if row is None:
-        return
+        return None
     revision = row["revision"]
     execute(conn, _Q["revise_matches"], **place, revision=revision)
     execute(conn, _Q["revise_cases"], **place, revision=revision)
     execute(conn, _Q["supersede_said"], **place)
     _send(conn, place, revision, kind)
     payload = {"event": str(row["event_id"]), "media": media_id, "revision": revision, "decided": row["leaf"]}
-    leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
+    leaf = append(conn, keys, kind, {}, [Part({**payload, **(said or {})})], datetime.now(UTC))
     execute(conn, _Q["set_leaf"], **place, revision=revision, leaf=leaf.seq)
+    return Revised(revision, leaf.seq)
 
 
 def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
@@ -139,7 +171,7 @@ def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
 def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
     """An event whose row was altered: which pictures it spoke of is lost, that it came is not."""
     case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
-    execute(conn, _Q["open_case"], **case)
+    execute(conn, _Q["open_case"], **case, **asdict(ToReview()))
     append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
 
 
@@ -198,14 +230,11 @@ def _keep(conn: Conn, keys: TenantKeys, place: Place, kept: Kept | None) -> None
     execute(conn, _Q["keep_picture"], **place.key, sealed=sealed, days=kept.days)
 
 
-def _send(
-    conn: Conn,
-    place: Mapping[str, Any],
-    revision: int,
-    kind: str,
-    audience: Literal["platform", "person"] = "platform",
-) -> None:
-    for endpoint in fetch(conn, _Q["endpoints"], **place, audience=audience, kind=kind):
+def _send(conn: Conn, place: Mapping[str, Any], revision: int, kind: str, notify: Sequence[Audience] = ()) -> None:
+    """To the people's endpoints what they are asked; everything else to the platform's, to those of the audiences that
+    a rule notifies, and to whoever was sent something about the picture before."""
+    audiences = ["person"] if kind == "tag.suggested" else ["platform", *notify]
+    for endpoint in fetch(conn, _Q["endpoints"], **place, audiences=audiences, kind=kind):
         message = uuid4()
         first = kind in ("tag.published", "tag.retracted") and not endpoint["told"]
         said = {"type": "media.tagged" if first else kind, "revision": revision}
@@ -221,17 +250,18 @@ def _decision(
     outcome: Looked | Failed,
     policy: PolicyRef,
     parts: Sequence[Part],
+    statement: Statement | None,
 ) -> None:
     at = datetime.now(UTC)
     if isinstance(outcome, Looked):
         said = document.looked_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
         perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
+        audiences, given = document.audiences_document(outcome.verdict), circumstances(place.event, outcome.picture)
     else:
         said = document.failed_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
-        perceptions, models = {}, []
-    if said["action"] == Action.review.name:
-        reason = said["rules"][0]["id"] if isinstance(outcome, Looked) else outcome.error.code
-        execute(conn, _Q["open_case"], **place.key, revision=revision, reason=reason)
+        perceptions, models, audiences, given = {}, [], None, None
+    said["statement"] = _state(conn, keys, place, revision, statement, at)
+    _open_case(conn, place, revision, outcome, said)
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
@@ -256,9 +286,34 @@ def _decision(
         action=said["action"],
         document=Json(said),
         perceptions=Jsonb(perceptions),
+        given=Jsonb(given) if given else None,
+        audiences=Jsonb(audiences) if audiences else None,
         leaf=leaf.seq,
         at=at,
     )
+
+
+def _open_case(conn: Conn, place: Place, revision: int, outcome: Looked | Failed, said: Mapping[str, Any]) -> None:
+    """Where a rule asks for a person, the action does, or nothing could be looked at."""
+    asked = outcome.verdict.review if isinstance(outcome, Looked) else None
+    if asked is None and said["action"] == Action.review.name:
+        asked = ToReview()
+    if asked is not None:
+        reason = outcome.error.code if isinstance(outcome, Failed) else said["rules"][0]["id"]
+        execute(conn, _Q["open_case"], **place.key, revision=revision, reason=reason, **asdict(asked))
+
+
+def _state(
+    conn: Conn, keys: TenantKeys, place: Place, revision: int, statement: Statement | None, at: datetime
+) -> str | None:
+    """Stores the statement of reasons; its puid."""
+    if statement is None:
+        return None
+    puid = statements.puid(keys, place.media.id, revision)
+    body = Jsonb(statements.body(statement, puid, at))
+    values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": at}
+    execute(conn, load("policy")["insert_statement"], **values)
+    return puid
 
 
 def _log_superseded(conn: Conn, keys: TenantKeys, place: Place) -> None:

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import dlib
+import numpy as np
 
 from assent.errors import ModelUnknown, Undecodable
 from assent.perceive import embed as embedder
 from assent.perceive import faces, safety
+from assent.perceive.backbone import Backbone, backbone, with_features
 from assent.perceive.calibration import Calibration, read_calibration
 from assent.perceive.dlib_weights import converted
+from assent.perceive.heads import Head, folders, load_heads, say
 from assent.perceive.packs import ModelFile, locate, read_pack, read_verified
 from assent.perceive.runtime import Net, open_net
 from assent.resources import resource
 from assent.taxonomy import BY_NAME, NUDENET
-from assent.values import Face, Frame, Perception, Picture, Pixels, Tag
+from assent.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
 
 DEFAULT_PACK = "embedded"
 
@@ -37,6 +40,8 @@ class Models:
     embedder: Net
     embedder_id: str
     calibration: Calibration
+    backbone: str  # what `heads` read
+    heads: tuple[Head, ...]
 
 
 def load(models_dir: Path, threads: int) -> Models:
@@ -53,16 +58,26 @@ def load(models_dir: Path, threads: int) -> Models:
         )
     calibration = read_calibration(resource("models") / embeds.calibration)
     weights = converted(read_verified(embeds), models_dir, embeds.onnx_sha256)
+    base = backbone(eyes)
     read_verified(points)  # dlib reads the file itself, by its path
     return Models(
-        safety=open_net(eyes.name, read_verified(eyes), threads, safety.BATCH),
+        safety=open_net(eyes.name, with_features(eyes, read_verified(eyes)), threads, safety.BATCH),
         safety_id=eyes.id,
         labels=_labels(eyes),
         landmarks=dlib.shape_predictor(str(locate(points))),
         embedder=open_net(embeds.name, weights, threads, embedder.BATCH),
         embedder_id=embeds.id,
         calibration=calibration,
+        backbone=base.id,
+        heads=load_heads(folders(models_dir), base.id, threads),
     )
+
+
+def open_backbone(threads: int) -> tuple[Backbone, Net]:
+    """The network whose pooled features heads read, without the rest of the pack; its second output are the features.
+    Raises as `load` does."""
+    eyes = read_pack(DEFAULT_PACK).one("safety")
+    return backbone(eyes), open_net(eyes.name, with_features(eyes, read_verified(eyes)), threads, safety.BATCH)
 
 
 def _labels(file: ModelFile) -> tuple[str, ...]:
@@ -82,22 +97,28 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
     frames = [(number, frame) for number, picture in enumerate(pictures) for frame in picture.frames]
-    seen = safety.detect(models.safety, models.labels, [frame.pixels for _, frame in frames])
+    seen = safety.look(models.safety, models.labels, [frame.pixels for _, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
     found: list[list[Face]] = [[] for _ in pictures]
+    features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
     chips: list[tuple[int, int, Pixels]] = []  # picture, place among its faces, chip
-    for (number, frame), detections in zip(frames, seen, strict=True):
-        tags[number] += _tags(models, pictures[number], frame, detections)
-        for face, chip in _faces(models, pictures[number], frame, detections, embed):
+    for (number, frame), one in zip(frames, seen, strict=True):
+        tags[number] += _tags(models, pictures[number], frame, one.detections)
+        if one.features is not None:
+            features[number][frame.index] = one.features
+        for face, chip in _faces(models, pictures[number], frame, one.detections, embed):
             if chip is not None:
                 chips.append((number, len(found[number]), chip))
             found[number].append(face)
+    for number, rows in enumerate(features):
+        tags[number] += say(models.heads, np.stack(list(rows.values())), list(rows)) if rows else ()
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])
     for (number, place, _), vector in zip(chips, vectors, strict=True):
         found[number][place] = replace(found[number][place], embedding=vector)
-    ran = (models.safety_id, models.embedder_id) if embed else (models.safety_id,)
+    ran = (models.safety_id, *(head.file.id for head in models.heads), *((models.embedder_id,) if embed else ()))
     made_by = models.embedder_id if embed else ""
-    return tuple(Perception(tuple(t), tuple(f), ran, made_by) for t, f in zip(tags, found, strict=True))
+    every = zip(tags, found, features, strict=True)
+    return tuple(Perception(tuple(t), tuple(f), ran, made_by, rows) for t, f, rows in every)
 
 
 def _tags(models: Models, picture: Picture, frame: Frame, detections: Sequence[safety.Detection]) -> list[Tag]:

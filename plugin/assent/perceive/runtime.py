@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Net:
-    """An open network with one input and one output; `provider` is where it really runs, `batch` its largest batch."""
+    """An open network with one input; `provider` is where it really runs, `batch` its largest batch."""
 
     name: str
     session: Any  # onnxruntime ships no types
@@ -70,8 +70,14 @@ def _try_provider(model: bytes, threads: int, provider: str, options: dict[str, 
 
 
 def run(net: Net, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """The network's output for any number (≥ 1) of inputs along the first axis, in batches of at most `net.batch`."""
+    """The network's first output for any number (≥ 1) of inputs along the first axis, in batches of at most
+    `net.batch`."""
+    return run_all(net, inputs)[0]
+
+
+def run_all(net: Net, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+    """All its outputs, likewise."""
     feed = net.session.get_inputs()[0].name
     steps = range(0, len(inputs), net.batch)
-    outputs = [net.session.run(None, {feed: inputs[at : at + net.batch]})[0] for at in steps]
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+    batches = [net.session.run(None, {feed: inputs[at : at + net.batch]}) for at in steps]
+    return tuple(parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*batches, strict=True))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.perceive.runtime import Net, run
-from assent.values import Pixels
+from assent.perceive.runtime import Net, run_all
+from assent.values import Pixels, Vector
 
 BATCH = {"CPUExecutionProvider": 4, "CUDAExecutionProvider": 16}  # CPU: 16 is no faster a picture, and 228 for 63 MB
 LOWEST_SCORE = 0.05
@@ -30,6 +31,13 @@ class Detection:
     name: str
     score: float
     corners: tuple[float, float, float, float]
+
+
+class Seen(NamedTuple):
+    """What one frame shows: its boxes, and its pooled features (width,) where the network gives them."""
+
+    detections: tuple[Detection, ...]
+    features: Vector | None
 
 
 def prepare(pixels: Pixels) -> NDArray[np.float32]:
@@ -71,11 +79,18 @@ def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height
     )
 
 
-def detect(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
+def look(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen, ...]:
     """What the network sees in each frame, from score 0.05 up; frames go through it in batches of `net.batch`."""
-    found: list[tuple[Detection, ...]] = []
+    seen: list[Seen] = []
     for at in range(0, len(frames), net.batch):
         batch = frames[at : at + net.batch]
-        outputs = run(net, np.stack([prepare(pixels) for pixels in batch]))
-        found += [decode(o, names, p.shape[1], p.shape[0]) for o, p in zip(outputs, batch, strict=True)]
-    return tuple(found)
+        outputs, *more = run_all(net, np.stack([prepare(pixels) for pixels in batch]))
+        features = more[0] if more else [None] * len(batch)
+        for output, pooled, pixels in zip(outputs, features, batch, strict=True):
+            seen.append(Seen(decode(output, names, pixels.shape[1], pixels.shape[0]), pooled))
+    return tuple(seen)
+
+
+def detect(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
+    """The boxes alone."""
+    return tuple(seen.detections for seen in look(net, names, frames))

@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from assent.policy.decide import decide
 from assent.policy.load import Policy
-from assent.policy.schema import CaseModel, GivenModel
+from assent.policy.schema import CaseModel, ExpectModel, GivenModel
 from assent.taxonomy import BY_NAME as LABELS
-from assent.values import Event, Face, Perception, Picture, Tag
+from assent.values import Event, Face, Perception, Picture, Tag, Verdict
 
 _SIDE = 10_000  # pixels: room for a face that is far from everything
 _FACE_NEAR, _FACE_FAR = (400, 100, 200, 250), (9_000, 9_000, 20, 25)
 
 
 def run_cases(policy: Policy) -> tuple[str, ...]:
-    """What came out otherwise than expected, one line a case."""
-    lines = []
-    for case in policy.cases:
-        verdict = decide(policy, *_given(case))
-        said = tuple(sorted({tag.name for tag in verdict.tags}))
-        if (verdict.action.name, said) != (case.expect.action, tuple(sorted(case.expect.tags))):
-            lines.append(
-                f"{case.name}: expected {case.expect.action} {sorted(case.expect.tags)}, "
-                f"got {verdict.action.name} {list(said)}"
-            )
-        if case.expect.approval not in (None, verdict.approval):
-            lines.append(f"{case.name}: expected approval {case.expect.approval}, got {verdict.approval}")
-    return tuple(lines)
+    """What came out otherwise than expected, one line a case and point."""
+    return tuple(
+        f"{case.name}: expected {what} {expected}, got {got}"
+        for case in policy.cases
+        for what, expected, got in _wrong(case.expect, decided(policy, case)[1])
+    )
 
 
-def _given(case: CaseModel) -> tuple[Event, Picture, Perception]:
+def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object, object]]:
+    """What was expected and what came out, where these differ."""
+    said = sorted({tag.name for tag in verdict.tags})
+    points: list[tuple[str, object, object]] = [
+        ("action", expect.action, verdict.action.name),
+        ("tags", sorted(expect.tags), said),
+    ]
+    if expect.approval is not None:
+        points.append(("approval", expect.approval, verdict.approval))
+    if expect.rules is not None:
+        points.append(("rules", list(expect.rules), [rule.id for rule in verdict.rules]))
+    if expect.queue is not None:
+        points.append(("queue", expect.queue, verdict.review.queue if verdict.review else None))
+    for audience, tags in expect.to.items():
+        told = sorted({name for _, name in verdict.said[audience].tags})
+        points.append((f"tags to {audience}", sorted(tags), told))
+    return (point for point in points if point[1] != point[2])
+
+
+def decided(policy: Policy, case: CaseModel) -> tuple[Perception, Verdict]:
+    """The picture that a case describes, and what the policy decides of it."""
     given: GivenModel = case.given
     tags = tuple(
         Tag(name, LABELS[name].category, score, (400, 400, 200, 200), 0, "case") for name, score in given.tags.items()
     )
     box = _FACE_NEAR if given.near_face else _FACE_FAR
     faces = tuple(Face(box, 0, 0.9, 0.9) for _ in range(given.faces))
-    event = Event("media.created", (), "public", given.surface)
-    return event, Picture("", "jpeg", _SIDE, _SIDE, 1, ()), Perception(tags, faces, ())
+    event = Event(
+        given.type,
+        (),
+        given.visibility,
+        given.surface,
+        region=given.region,
+        lang=given.lang,
+        audience_age=given.audience_age,
+    )
+    picture = Picture("", "jpeg", _SIDE, _SIDE, 1, ())
+    seen = Perception(tags, faces, ())
+    return seen, decide(policy, event, picture, seen, range(given.matched))

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
+import cel
+
+from assent.policy.emit import tell
 from assent.policy.input import above, policy_input
 from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
-from assent.values import Action, Approval, Event, Perception, Picture, Rule, Tag, Verdict
+from assent.values import Action, Approval, Audience, Box, Event, Perception, Picture, Rule, Tag, ToReview, Verdict
+
+_BROKEN = "the condition could not be evaluated"
 
 
-def decide(policy: Policy, event: Event, picture: Picture, seen: Perception, matched: int = 0) -> Verdict:
-    """The action, the tags that may be said, and the rules that held.
+def decide(
+    policy: Policy, event: Event, picture: Picture, seen: Perception, matched: Collection[int] = frozenset()
+) -> Verdict:
+    """The action, what each audience may be told, and the rules that held; `matched`: places in `seen.faces` of people
+    recognised with consent.
 
-    A tag is said from its label's threshold up; a label the policy does not list is never said. The strongest action
-    of all rules that hold wins; where a condition fails to evaluate, its rule is named and the picture goes to review.
+    A tag counts from its label's threshold up; a label the policy does not list never does. The strongest action of all
+    rules that hold wins; where a condition fails to evaluate, its rule is named and the picture goes to review.
     """
-    said = tuple(tag for tag in seen.tags if tag.score >= policy.thresholds.get(tag.name, 2.0))
-    given = policy_input(event, picture, Perception(said, seen.faces, seen.models), matched)
-    action, held = Action.allow, []
+    counted = {n: tag for n, tag in enumerate(seen.tags) if tag.score >= policy.threshold(tag.name)}
+    tags = tuple(counted.values())
+    given = cel.Context(policy_input(event, picture, tags, seen.faces, matched, policy.needs))
+    held: list[LoadedRule] = []
+    broken: list[str] = []
+    said: list[Rule] = []
     for rule in policy.rules:
         outcome = _evaluate(rule, given)
         if outcome is None:
-            action = max(action, Action.review)
-            held.append(Rule(rule.id, "the condition could not be evaluated"))
+            broken.append(rule.id)
+            said.append(Rule(rule.id, _BROKEN))
         elif outcome:
-            action = max(action, rule.action)
-            held.append(Rule(rule.id, _because(rule, said, policy)))
-    return Verdict(action, said, tuple(held), policy.approval)
+            held.append(rule)
+            said.append(Rule(rule.id, _because(rule, tags, policy)))
+    action = max((rule.action for rule in held), default=Action.allow)
+    if broken:
+        action = max(action, Action.review)
+    told, withheld = tell(policy, event, held, counted)
+    return Verdict(
+        action,
+        tuple(_called(seen.tags[n], name) for n, name in told["platform"].tags),
+        tuple(said),
+        policy.approval,
+        told,
+        withheld,
+        _hidden(held, tags),
+        _to_review(action, held),
+        _notified(held),
+        tuple(broken),
+    )
 
 
 def waits(approval: Approval, own: bool) -> bool:
@@ -34,7 +61,7 @@ def waits(approval: Approval, own: bool) -> bool:
     return approval == "always" or (approval == "others" and not own)
 
 
-def _evaluate(rule: LoadedRule, given: dict[str, Any]) -> bool | None:
+def _evaluate(rule: LoadedRule, given: cel.Context) -> bool | None:
     try:
         outcome = rule.program.execute(given)
     except CEL_ERRORS:
@@ -42,9 +69,32 @@ def _evaluate(rule: LoadedRule, given: dict[str, Any]) -> bool | None:
     return outcome if isinstance(outcome, bool) else None
 
 
-def _because(rule: LoadedRule, said: tuple[Tag, ...], policy: Policy) -> str:
-    about = [tag for tag in said if any(name in above(tag.name) for name in rule.about)]
+def _called(tag: Tag, name: str) -> Tag:
+    return tag if tag.name == name else replace(tag, name=name)
+
+
+def _because(rule: LoadedRule, tags: Sequence[Tag], policy: Policy) -> str:
+    about = [tag for tag in tags if any(name in above(tag.name) for name in rule.about)]
     if not about:
         return "its condition holds"
     top = max(about, key=lambda tag: tag.score)
-    return f"{top.name} {top.score:.2f} ≥ {policy.thresholds[top.name]:.2f}"
+    return f"{top.name} {top.score:.2f} ≥ {policy.threshold(top.name):.2f}"
+
+
+def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
+    """The most urgent of the queues that rules ask for; the default one where the action alone asks for a person."""
+    asked = [rule.review for rule in held if rule.review is not None]
+    if asked:
+        return max(asked, key=lambda one: one.priority)
+    return ToReview() if action is Action.review else None
+
+
+def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:
+    """Boxes of the first frame: the redacted picture shows no other."""
+    hide = {name for rule in held for name in rule.redact}
+    found = (tag.box for tag in tags if tag.frame == 0 and not hide.isdisjoint(above(tag.name)))
+    return tuple(dict.fromkeys(box for box in found if box is not None))
+
+
+def _notified(held: Sequence[LoadedRule]) -> tuple[Audience, ...]:
+    return tuple(dict.fromkeys(audience for rule in held for audience in rule.notify))

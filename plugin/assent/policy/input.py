@@ -1,67 +1,167 @@
-"""What a policy's conditions may ask about: precomputed scalars, one dictionary for the CEL evaluator.
+"""`PolicyInput/1`: what a policy's conditions may ask about, and how it is built for the CEL evaluator.
 
 `score["nudity.explicit"]` is the strongest score among the tags of that label and of everything below it, 0.0 where
 there is none; `near_face[…]` counts only tags with a face close by: a body part alone is often fruit
 (38 of 300 harmless grocery photos at score 0.25), so it is a matter for review.
+
+Evaluating a condition takes about a microsecond, handing lists over to the evaluator a hundred: only what a policy
+names is built (`Needs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from math import dist
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
 
 from assent.taxonomy import BY_NAME as LABELS
-from assent.values import Box, Event, Face, Perception, Picture, Tag
+from assent.values import Box, Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
 
 # A body part belongs to a face when its centre lies within this many face heights of the face's: an adult stands about
 # 7.5 head heights tall, a face box is about three quarters of a head.
 NEAR_FACE_HEIGHTS = 8.0
+MAX_LIST = 256  # tags or faces that a condition can look through, the strongest first
+BY_LABEL = ("score", "near_face")  # what is asked for by label or group
+
+
+class FaceInput(BaseModel):
+    """One face; boxes are shares of the picture, 0–1."""
+
+    subject: Literal["known", ""] = Field(description="known: somebody who agreed to be recognised; never who.")
+    quality: float
+    width: float
+    height: float
+
+
+class FacesInput(BaseModel):
+    count: int
+    matched: int = Field(description="Faces recognised with consent.")
+    each: list[FaceInput] = Field(description="The largest 256.")
+
+
+class TextInput(BaseModel):
+    has_contact: bool
+    has_payment: bool
+    has_blocked: bool
+    has_code: bool
+
+
+class HashInput(BaseModel):
+    listed: bool
+    severe: bool
+
+
+class MediaInput(BaseModel):
+    width: int
+    height: int
+    format: str
+    frames: int
+
+
+class EventInput(BaseModel):
+    """The event's circumstances; an absent word is "", an absent age -1."""
+
+    type: EventType
+    surface: Surface
+    visibility: Visibility
+    region: str
+    lang: str
+    audience_age: int
+
+
+class TagInput(BaseModel):
+    name: str
+    category: Category
+    score: float
+    frame: int
+    near_face: bool
+
+
+class PolicyInput(BaseModel):
+    """The names of a condition. Tags below their label's threshold are in none of them."""
+
+    score: dict[str, float] = Field(description="By label or group, 0.0 where nothing was seen.")
+    near_face: dict[str, float] = Field(description="The same of tags with a face close by.")
+    faces: FacesInput
+    text: TextInput
+    hash: HashInput
+    media: MediaInput
+    event: EventInput
+    tags: list[TagInput] = Field(description="The strongest 256.")
+
+
+# Groups also where no installed model says anything of them, so that a policy does not depend on what is installed.
+ROOTS = frozenset({"nudity", "body", "object", "animal", "food", "scene", "product", "text", "hash"})
+# What is asked for as true or false → the label or group of which a tag was seen.
+FLAGS = {
+    "text.has_contact": "text.contact",
+    "text.has_payment": "text.payment",
+    "text.has_blocked": "text.blocked",
+    "text.has_code": "text.code",
+    "hash.listed": "hash.known",
+    "hash.severe": "hash.known.severe",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the conditions of a policy name."""
+
+    roots: frozenset[str]
+    score: tuple[str, ...] = ()
+    near_face: tuple[str, ...] = ()
+    lists: frozenset[str] = frozenset()  # of `tags`, `faces.each`
 
 
 @cache
-def groups() -> tuple[str, ...]:
-    """Every label and every label above it: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …"""
-    return tuple(sorted({group for label in LABELS for group in above(label)}))
+def groups() -> frozenset[str]:
+    """Every label and every group above one: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …"""
+    return frozenset(group for label in LABELS for group in above(label)) | ROOTS
 
 
 @cache
 def above(label: str) -> tuple[str, ...]:
-    """The label and all labels above it, longest last."""
+    """The label and all groups above it, longest last."""
     parts = label.split(".")
     return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
 
 
-def policy_input(event: Event, picture: Picture, seen: Perception, matched: int = 0) -> dict[str, Any]:
-    """The names a condition may use, with their values for this picture."""
-    return {
-        "score": strongest(seen.tags),
-        "near_face": strongest(tag for tag in seen.tags if is_near(tag, seen.faces)),
-        "faces": {"count": len(seen.faces), "matched": matched},
-        "media": {
-            "width": picture.width,
-            "height": picture.height,
-            "format": picture.format,
-            "frames": picture.frame_count,
-        },
-        "event": {
-            "type": event.type,
-            "surface": event.surface,
-            "visibility": event.visibility,
-            "region": event.region or "",
-            "lang": event.lang or "",
-            "audience_age": event.audience_age if event.audience_age is not None else -1,
-        },
-    }
+def policy_input(
+    event: Event, picture: Picture, tags: Sequence[Tag], faces: Sequence[Face], matched: Collection[int], needs: Needs
+) -> dict[str, Any]:
+    """The values of what is needed, for this picture; `tags` are those that count, `matched` the places in `faces` of
+    people who were recognised."""
+    given: dict[str, Any] = {}
+    for name in needs.roots:
+        match name:
+            case "score":
+                given[name] = strongest(tags, needs.score)
+            case "near_face":
+                given[name] = strongest((tag for tag in tags if is_near(tag, faces)), needs.near_face)
+            case "faces":
+                given[name] = _faces(picture, faces, matched, "faces.each" in needs.lists)
+            case "text" | "hash":
+                given[name] = _flags(tags, f"{name}.")
+            case "media":
+                given[name] = _media(picture)
+            case "event":
+                given[name] = _event(event)
+            case "tags":
+                given[name] = _tags(tags, faces)
+    return given
 
 
-def strongest(tags: Iterable[Tag]) -> dict[str, float]:
-    """The highest score by label and group, 0.0 for those not seen."""
-    scores = dict.fromkeys(groups(), 0.0)
+def strongest(tags: Iterable[Tag], wanted: Iterable[str]) -> dict[str, float]:
+    """The highest score of each wanted label or group, 0.0 for those not seen."""
+    scores = dict.fromkeys(wanted, 0.0)
     for tag in tags:
         for group in above(tag.name):
-            scores[group] = max(scores.get(group, 0.0), tag.score)
+            if tag.score > scores.get(group, 1.0):
+                scores[group] = tag.score
     return scores
 
 
@@ -74,6 +174,60 @@ def is_near(tag: Tag, faces: Sequence[Face]) -> bool:
         face.frame == tag.frame and dist(_centre(box), _centre(face.box)) <= NEAR_FACE_HEIGHTS * face.box[3]
         for face in faces
     )
+
+
+def _flags(tags: Sequence[Tag], root: str) -> dict[str, bool]:
+    seen = {group for tag in tags for group in above(tag.name)}
+    return {name.removeprefix(root): group in seen for name, group in FLAGS.items() if name.startswith(root)}
+
+
+def _faces(picture: Picture, faces: Sequence[Face], matched: Collection[int], listed: bool) -> dict[str, Any]:
+    said: dict[str, Any] = {"count": len(faces), "matched": len(matched)}
+    if listed:
+        largest = sorted(range(len(faces)), key=lambda n: -faces[n].box[2] * faces[n].box[3])[:MAX_LIST]
+        said["each"] = [
+            {
+                "subject": "known" if n in matched else "",
+                "quality": faces[n].quality,
+                "width": faces[n].box[2] / picture.width,
+                "height": faces[n].box[3] / picture.height,
+            }
+            for n in largest
+        ]
+    return said
+
+
+def _media(picture: Picture) -> dict[str, Any]:
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "format": picture.format,
+        "frames": picture.frame_count,
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "type": event.type,
+        "surface": event.surface,
+        "visibility": event.visibility,
+        "region": event.region or "",
+        "lang": event.lang or "",
+        "audience_age": event.audience_age if event.audience_age is not None else -1,
+    }
+
+
+def _tags(tags: Sequence[Tag], faces: Sequence[Face]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": tag.name,
+            "category": tag.category,
+            "score": tag.score,
+            "frame": tag.frame,
+            "near_face": is_near(tag, faces),
+        }
+        for tag in sorted(tags, key=lambda tag: -tag.score)[:MAX_LIST]
+    ]
 
 
 def _centre(box: Box) -> tuple[float, float]:

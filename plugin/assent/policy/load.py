@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cel
 import rfc8785
-import yaml
 from pydantic import ValidationError
 
 from assent.errors import PolicyInvalid
-from assent.intake.strict import explain
-from assent.policy.input import groups, policy_input
-from assent.policy.schema import CaseModel, PolicyModel
+from assent.policy.assemble import Assembled, assemble
+from assent.policy.emit import Filter
+from assent.policy.expression import Reading, needs_of, read_expression
+from assent.policy.input import FLAGS, Needs, above, policy_input
+from assent.policy.problems import problems
+from assent.policy.schema import CaseModel, EmitModel, PolicyModel, RuleModel, StatementsModel
 from assent.resources import resource
-from assent.taxonomy import BY_NAME as LABELS
-from assent.values import Action, Approval, Event, Perception, Picture, PolicyRef
+from assent.taxonomy import LABELS
+from assent.values import Action, Approval, Audience, Event, Face, Picture, PolicyRef, Tag, ToReview
 
-MAX_BYTES = 256 * 1024
 # What the evaluator is known to raise; it has no error class of its own.
 CEL_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)
-_QUOTED = re.compile(r"""["']([a-z][a-z_.]*)["']""")
+NEVER = 2.0  # a threshold that no score reaches
+_MAX_SAID = 20  # problems that one refusal lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,71 +35,146 @@ class LoadedRule:
     program: cel.Program
     action: Action
     about: tuple[str, ...]  # the labels its condition names, for the reason a person reads
+    emit: frozenset[str]
+    suppress: frozenset[str]
+    rename: dict[str, str]
+    redact: frozenset[str]
+    review: ToReview | None
+    notify: tuple[Audience, ...]
+    model: RuleModel
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     ref: PolicyRef
-    thresholds: dict[str, float]
+    thresholds: dict[str, float]  # by entry of `labels`: a label or a group
+    unsaid: frozenset[str]  # entries that only a rule can make said
     rules: tuple[LoadedRule, ...]
+    filters: tuple[Filter, ...]
     cases: tuple[CaseModel, ...]
-    approval: Approval = "never"
+    needs: Needs
+    approval: Approval
+    recognises: bool  # whether faces are compared at all
+    statements: StatementsModel | None
+    model: PolicyModel = field(repr=False)
+
+    def entry(self, label: str) -> str:
+        """The entry of `labels` that counts for a label: the longest name that fits it; empty where none does."""
+        return next((group for group in reversed(above(label)) if group in self.thresholds), "")
+
+    def threshold(self, label: str) -> float:
+        """From which score up a label counts."""
+        return self.thresholds.get(self.entry(label), NEVER)
+
+    @property
+    def canonical(self) -> bytes:
+        """The policy as it is hashed and stored: RFC 8785 JSON, includes resolved."""
+        return _canonical(self.model)
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """The policy in that file; the shipped `default.yaml` without one.
+    """The policy in that file with what it includes; the shipped `default.yaml` without one.
 
-    Raises PolicyInvalid when the file is missing, empty, too large, no YAML, not of the schema, names an unknown label
-    or holds a condition that does not compile or does not evaluate to true or false.
+    Raises PolicyInvalid, naming file, line and column, when a file is missing, empty, too large, no YAML that can be
+    read in one way, or not of the schema; where a label, name or function is unknown or a condition is too long, too
+    deep, no CEL or neither true nor false; and where rules contradict each other or can never hold.
     """
-    path = path or resource("policies") / "default.yaml"
+    return _build(assemble(path or resource("policies") / "default.yaml"))
+
+
+def stored_policy(canonical: str) -> Policy:
+    """The policy that `Policy.canonical` wrote. Raises PolicyInvalid."""
     try:
-        model = PolicyModel.model_validate(_read(path))
+        model = PolicyModel.model_validate_json(canonical)
     except ValidationError as error:
-        raise PolicyInvalid(f"{path.name}: {explain(error)}") from None
-    for label in model.labels:
-        if label not in LABELS:
-            raise PolicyInvalid(f"{path.name}: labels.{label} is no label of the taxonomy")
-    sample = policy_input(
-        Event("media.created", (), "public", "post"), Picture("", "jpeg", 1, 1, 1, ()), Perception((), (), ())
+        raise PolicyInvalid(
+            f"the stored policy is not of this version's schema: {error.error_count()} errors"
+        ) from None
+    return _build(Assembled(model, {}))
+
+
+def _build(assembled: Assembled) -> Policy:
+    model = assembled.model
+    readings = {rule.id: read_expression(rule.when) for rule in model.rules}
+    needs = needs_of(readings)
+    wrong = [*problems(assembled, readings)]
+    programs: dict[str, cel.Program] = {}
+    if not wrong:
+        for rule in model.rules:
+            if program := _compile(rule, needs, assembled.at(f"rules/{rule.id}"), wrong):
+                programs[rule.id] = program
+    if wrong:
+        raise PolicyInvalid("\n".join(wrong[:_MAX_SAID]))
+    return Policy(
+        ref=PolicyRef(model.name, model.version, hashlib.sha256(_canonical(model)).hexdigest()),
+        thresholds={entry: limit.threshold for entry, limit in model.labels.items()},
+        unsaid=frozenset(entry for entry, limit in model.labels.items() if not limit.emit),
+        rules=tuple(_loaded(rule, readings[rule.id], programs[rule.id]) for rule in model.rules),
+        filters=tuple(_filter(one) for one in model.emit),
+        cases=model.cases,
+        needs=needs,
+        approval=model.matches.approval,
+        recognises=model.matches.enabled,
+        statements=model.statements,
+        model=model,
     )
-    rules = tuple(
-        LoadedRule(rule.id, _compile(path, rule.id, rule.when, sample), rule.then.strength, _named(path, rule.when))
-        for rule in model.rules
+
+
+def _canonical(model: PolicyModel) -> bytes:
+    return rfc8785.dumps(model.model_dump(mode="json", by_alias=True, exclude={"include", "drop"}))
+
+
+def _loaded(rule: RuleModel, reading: Reading, program: cel.Program) -> LoadedRule:
+    then = rule.then
+    return LoadedRule(
+        id=rule.id,
+        program=program,
+        action=then.strength,
+        about=reading.labels,
+        emit=frozenset(then.emit),
+        suppress=frozenset(then.suppress),
+        rename=then.rename,
+        redact=frozenset(then.redact),
+        review=ToReview(then.review.queue, then.review.priority) if then.review else None,
+        notify=then.notify,
+        model=rule,
     )
-    canonical = rfc8785.dumps(model.model_dump(mode="json", by_alias=True))
-    ref = PolicyRef(model.name, model.version, hashlib.sha256(canonical).hexdigest())
-    thresholds = {label: limit.threshold for label, limit in model.labels.items()}
-    return Policy(ref, thresholds, rules, model.cases, model.matches.approval)
 
 
-def _read(path: Path) -> Any:
+def _compile(rule: RuleModel, needs: Needs, where: str, wrong: list[str]) -> cel.Program | None:
+    """The condition, once it was seen to be true or false on a picture of nothing and on one of everything it names."""
     try:
-        text = path.read_bytes()
-        if len(text) > MAX_BYTES:
-            raise PolicyInvalid(f"{path.name} is larger than {MAX_BYTES} bytes")
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise PolicyInvalid(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise PolicyInvalid(f"{path.name} is no YAML: {error}") from error
-
-
-def _compile(path: Path, rule: str, when: str, sample: dict[str, Any]) -> cel.Program:
-    # CEL finds an unknown name only when it evaluates, so each condition is evaluated once on an empty picture.
-    try:
-        program = cel.compile(when)
-        result = program.execute(sample)
+        program = cel.compile(rule.when)
+        for sample in _samples(needs):
+            result = program.execute(sample)
+            if not isinstance(result, bool):
+                wrong.append(f"{where}: rule {rule.id} is {type(result).__name__}, not true or false")
+                break
     except CEL_ERRORS as error:
-        raise PolicyInvalid(f"{path.name}: rule {rule}: {error}") from error
-    if not isinstance(result, bool):
-        raise PolicyInvalid(f"{path.name}: rule {rule} is {type(result).__name__}, not true or false")
+        said = " ".join(str(error).split())[:200]
+        wrong.append(f"{where}: rule {rule.id}: {said}")
+        return None
     return program
 
 
-def _named(path: Path, when: str) -> tuple[str, ...]:
-    named = tuple(dict.fromkeys(name for name in _QUOTED.findall(when) if "." in name or name in groups()))
-    for name in named:
-        if name not in groups():
-            raise PolicyInvalid(f"{path.name}: {name} is no label of the taxonomy")
-    return named
+def _samples(needs: Needs) -> Iterator[dict[str, Any]]:
+    event, picture = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())
+    yield policy_input(event, picture, (), (), (), needs)
+    wanted = {*needs.score, *needs.near_face, *FLAGS.values()}
+    tags = [Tag(one.name, one.category, 1.0, (1, 1, 9, 9), 0, "") for one in LABELS if wanted & {*above(one.name)}]
+    faces = [Face((1, 1, 9, 9), 0, 0.9, 0.9), Face((60, 1, 9, 9), 0, 0.9, 0.9)]
+    yield policy_input(event, picture, tags, faces, (0,), needs)
+
+
+def _filter(one: EmitModel) -> Filter:
+    return Filter(
+        id=one.id,
+        to=frozenset(one.to),
+        regions=frozenset(one.regions),
+        ages=frozenset(one.ages),
+        surfaces=frozenset(one.surfaces),
+        only=frozenset(one.only) if one.only is not None else None,
+        never=frozenset(one.never),
+        faces=one.faces,
+        matches=one.matches,
+    )

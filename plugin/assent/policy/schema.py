@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from assent.values import Action, Approval
+from assent.values import Action, Approval, Audience, Category, EventType, Surface, Visibility
 
+MAX_EXPRESSION = 2_000  # characters
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Group = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=128)]
+Groups = Annotated[tuple[Group, ...], Field(max_length=256)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Score = Annotated[float, Field(ge=0, le=1)]
 ActionName = Literal["allow", "label", "limit", "review", "block"]
+Age = Literal["child", "teen", "adult", "unknown"]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+StatementCategory = Literal[
+    "ANIMAL_WELFARE",
+    "CONSUMER_INFORMATION",
+    "CYBER_VIOLENCE",
+    "CYBER_VIOLENCE_AGAINST_WOMEN",
+    "DATA_PROTECTION_AND_PRIVACY_VIOLATIONS",
+    "ILLEGAL_OR_HARMFUL_SPEECH",
+    "INTELLECTUAL_PROPERTY_INFRINGEMENTS",
+    "NEGATIVE_EFFECTS_ON_CIVIC_DISCOURSE_OR_ELECTIONS",
+    "NOT_SPECIFIED_NOTICE",
+    "OTHER_VIOLATION_TC",
+    "PROTECTION_OF_MINORS",
+    "RISK_FOR_PUBLIC_SECURITY",
+    "SCAMS_AND_FRAUD",
+    "SELF_HARM",
+    "UNSAFE_AND_PROHIBITED_PRODUCTS",
+    "VIOLENCE",
+]
 
 
 class _Strict(BaseModel):
@@ -17,13 +43,40 @@ class _Strict(BaseModel):
 
 
 class LabelModel(_Strict):
-    """From which score up a label is said at all."""
+    """From which score up a label, or every label of a group, counts; the longest name that fits a label wins."""
 
     threshold: Annotated[float, Field(ge=0.05, le=1.0)]
+    emit: bool = Field(True, description="false: rules see it, but it is said only where a rule emits it.")
+    uncalibrated: bool = Field(False, description="true: nobody measured this threshold, and that is known.")
+
+
+class ReviewModel(_Strict):
+    """A person has to look, whatever the action is."""
+
+    queue: Identifier = "default"
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class StatementModel(_Strict):
+    """How the EU's transparency database is told of a restriction by this rule."""
+
+    category: StatementCategory | None = Field(None, description="Else the one of the rule's strongest label.")
+    keywords: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z_]+$")], ...] = ()
+    ground: Words = Field("Terms of service", description="The clause of the terms, or the law.")
+    illegal: bool = False
 
 
 class ThenModel(_Strict):
-    action: ActionName
+    """What follows when the condition holds."""
+
+    action: ActionName = "allow"
+    emit: Groups = Field((), description="Says these although `labels` keeps them unsaid.")
+    suppress: Groups = Field((), description="Says these to nobody; wins over emit.")
+    rename: Annotated[dict[Group, Group], Field(max_length=256)] = Field(default_factory=dict)
+    redact: Groups = Field((), description="Hides the boxes of these in the redacted picture.")
+    review: ReviewModel | None = None
+    notify: tuple[Literal["author", "public"], ...] = Field((), description="Endpoints of these hear of it as well.")
+    statement: StatementModel = StatementModel()
 
     @property
     def strength(self) -> Action:
@@ -34,30 +87,76 @@ class RuleModel(_Strict):
     """One rule: a CEL condition over `PolicyInput/1`, and what follows when it holds."""
 
     id: Identifier
-    when: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+    when: Annotated[str, StringConstraints(min_length=1)]
     then: ThenModel
+    reason: Annotated[dict[Language, Words], Field(max_length=24)] = Field(
+        default_factory=dict, description="The rule in words for the author, by language."
+    )
+
+
+class EmitModel(_Strict):
+    """What some audiences are told, where the event fits. Every filter that fits counts for tags; for faces and
+    matches the last one that speaks of them."""
+
+    id: Identifier
+    to: Annotated[tuple[Audience, ...], Field(min_length=1)]
+    regions: tuple[Region, ...] = Field((), description="ISO 3166-1; empty: everywhere.")
+    ages: tuple[Age, ...] = Field((), description="Of the audience: child < 13, teen < 18, adult.")
+    surfaces: tuple[Surface, ...] = ()
+    only: Groups | None = Field(None, description="Nothing but these.")
+    never: Groups = ()
+    faces: bool | None = None
+    matches: bool | None = None
+
+    @model_validator(mode="after")
+    def _platform_sees_faces(self) -> EmitModel:
+        if self.faces is False and "platform" in self.to:
+            raise ValueError("the platform needs the boxes of faces to hide them; keep `matches` from it instead")
+        return self
 
 
 class MatchesModel(_Strict):
-    """Whether somebody who was recognised is asked before the platform hears of it: never, where somebody else posted
-    the picture, or always."""
+    """Whether people are recognised at all, and whether they are asked before anybody hears of it: never, where
+    somebody else posted the picture, or always."""
 
+    enabled: bool = True
     approval: Approval = "never"
+
+
+class StatementsModel(_Strict):
+    """Statements of reasons (Digital Services Act, Article 17) for every decision that restricts a picture."""
+
+    languages: Annotated[tuple[Literal["en", "de", "fr"], ...], Field(min_length=1)] = ("en",)
+    territory: tuple[Region, ...] = Field((), description="Where the restriction holds; empty: the whole EU.")
+    terms: str | None = Field(None, pattern=r"^https://[^\s]{1,400}$", description="Where the terms can be read.")
+    appeal: str | None = Field(None, pattern=r"^https://[^\s]{1,400}$", description="Where the author can object.")
+    for_actions: tuple[Literal["label", "limit", "review", "block"], ...] = ("limit", "block")
 
 
 class GivenModel(_Strict):
     """A case's picture: the strongest score by label, and how many faces; `near_face` says whether one is close."""
 
-    tags: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    tags: dict[str, Score] = Field(default_factory=dict)
     faces: Annotated[int, Field(ge=0, le=1000)] = 0
+    matched: Annotated[int, Field(ge=0, le=1000)] = 0
     near_face: bool = False
-    surface: Literal["post", "avatar", "message", "story"] = "post"
+    type: EventType = "media.created"
+    surface: Surface = "post"
+    visibility: Visibility = "public"
+    region: Region | None = None
+    lang: str | None = None
+    audience_age: Annotated[int, Field(ge=0, le=150)] | None = None
 
 
 class ExpectModel(_Strict):
+    """What must come out; only `action` and `tags`, as the platform gets them, have to be said."""
+
     action: ActionName
     tags: tuple[str, ...]
-    approval: Approval | None = None  # not compared where it is left out
+    approval: Approval | None = None
+    rules: tuple[Identifier, ...] | None = None
+    to: dict[Audience, tuple[str, ...]] = Field(default_factory=dict, description="Tags by audience.")
+    queue: Identifier | None = None
 
 
 class CaseModel(_Strict):
@@ -68,18 +167,35 @@ class CaseModel(_Strict):
     expect: ExpectModel
 
 
+class CasesModel(_Strict):
+    """A file beside a policy, `<name>.cases.yaml`."""
+
+    cases: tuple[CaseModel, ...]
+
+
 class PolicyModel(_Strict):
+    """A policy file. With `include` it adds to others and replaces their labels, rules and filters of the same name."""
+
     schema_: Literal["assent.policy/1"] = Field(alias="schema")
     name: Identifier
-    version: str
+    version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    include: Annotated[tuple[str, ...], Field(max_length=8)] = Field(
+        (), description="A shipped policy by name (`default`), or a file beside this one (`./ours.yaml`)."
+    )
+    drop: tuple[Identifier, ...] = Field((), description="Rules and filters of the included ones that do not count.")
     matches: MatchesModel = MatchesModel()
-    labels: Annotated[dict[str, LabelModel], Field(min_length=1)]
-    rules: Annotated[tuple[RuleModel, ...], Field(min_length=1, max_length=200)]
-    cases: Annotated[tuple[CaseModel, ...], Field(min_length=1)]
+    labels: Annotated[dict[Group, LabelModel], Field(max_length=4096)] = Field(default_factory=dict)
+    informative: tuple[Category, ...] = Field((), description="Categories that are said without any rule on them.")
+    rules: Annotated[tuple[RuleModel, ...], Field(max_length=200)] = ()
+    emit: Annotated[tuple[EmitModel, ...], Field(max_length=64)] = ()
+    statements: StatementsModel | None = None
+    cases: tuple[CaseModel, ...] = ()
 
-    @field_validator("rules")
+    @field_validator("rules", "emit")
     @classmethod
-    def _distinct(cls, rules: tuple[RuleModel, ...]) -> tuple[RuleModel, ...]:
-        if len({rule.id for rule in rules}) != len(rules):
-            raise ValueError("two rules have the same id")
-        return rules
+    def _distinct(cls, named: tuple[RuleModel | EmitModel, ...]) -> tuple[RuleModel | EmitModel, ...]:
+        ids = [one.id for one in named]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"two have the same id {twice[0]}")
+        return named

@@ -19,7 +19,7 @@ from assent.subjects.locks import alone, share
 from assent.subjects.refusals import Refusal, remember
 from assent.values import Band, Box
 
-_Q = load("record")
+_Q, _FEEDBACK = load("record"), load("feedback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,18 @@ def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -
         execute(conn, _Q["lock_media"], **place)
         alone(conn, keys.tenant, pid)
         row = _theirs(conn, keys, pid, media_id, face)
+        _count_refused(conn, keys, pid, media_id, face, row)
         execute(conn, _Q["drop_match"], **place, face=face)
         if row["state"] == "published":
             revise(conn, keys, media_id, "tag.retracted")
+
+
+def _count_refused(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face: int, row: Row) -> None:
+    """How often a band was wrong is worth knowing when the thresholds are set anew; who said so is not kept with it."""
+    person = person_of(conn, keys, pid)
+    if person is not None:
+        band = open_match(person.subject, media_id, face, row["sealed"])["band"]
+        execute(conn, _FEEDBACK["count_refused"], tenant=keys.tenant, band=band)
 
 
 def _remember(conn: Conn, keys: TenantKeys, pid: bytes, face: int, refusal: Refusal) -> None:

@@ -43,3 +43,9 @@ WHERE s.tenant = %(tenant)s AND s.owner = %(owner)s AND s.name = %(name)s;
 -- name: drop_ended_secrets
 DELETE FROM webhook_secret
 WHERE tenant = %(tenant)s AND owner = %(owner)s AND name = %(name)s AND expires_at <= now();
+
+-- name: api_keys
+SELECT id, scopes, created_at, revoked_at FROM api_key WHERE tenant = %(tenant)s ORDER BY created_at, id;
+
+-- name: revoke_api_key
+UPDATE api_key SET revoked_at = now() WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;

@@ -1,6 +1,6 @@
 -- name: message
 SELECT o.tenant, o.id, o.endpoint, o.type, o.media_id, o.revision, o.state, o.attempts, o.next_at, o.created_at,
-       o.last_error, e.url, e.disabled_at, e.failures, e.rests_until
+       o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
 FROM outbox o
 LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
 WHERE o.tenant = %(tenant)s AND o.id = %(id)s;

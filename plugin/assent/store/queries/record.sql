@@ -34,14 +34,15 @@ VALUES (%(tenant)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %
 
 -- name: insert_decision
 INSERT INTO decision
-    (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, leaf, decided_at)
+    (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences, leaf,
+     decided_at)
 VALUES
     (%(tenant)s, %(media)s, %(revision)s, %(event)s, %(n)s, %(event_revision)s, %(action)s, %(document)s,
-     %(perceptions)s, %(leaf)s, %(at)s);
+     %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
 
 -- name: open_case
-INSERT INTO review_case (tenant, id, media_id, revision, reason)
-VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s);
+INSERT INTO review_case (tenant, id, media_id, revision, reason, queue, priority)
+VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
 -- name: supersede
 UPDATE outbox SET state = 'superseded'
@@ -53,7 +54,9 @@ UPDATE outbox SET state = 'superseded'
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
 -- name: revise
-UPDATE decision SET revision = revision + 1
+UPDATE decision SET revision = revision + 1,
+    document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action),
+    audiences = coalesce(%(audiences)s, audiences)
 WHERE tenant = %(tenant)s AND media_id = %(media)s
   AND revision = (SELECT max(revision) FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s)
 RETURNING revision, event_id, leaf;
@@ -70,15 +73,19 @@ UPDATE decision SET leaf = %(leaf)s
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 
 -- name: endpoints
--- With whether anything about the picture may have reached it already. A retraction waits for a disabled one too, among
--- the messages given up, until it is enabled and they are redriven.
+-- With whether anything about the picture may have reached it already. Authors' and the public's hear of what follows
+-- on something that was sent to them. A retraction waits for a disabled one too, among the messages given up, until it
+-- is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
     WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > 0
-      AND o.type IN ('media.tagged', 'media.failed', 'tag.published', 'tag.retracted')
+      AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e
-WHERE e.tenant = %(tenant)s AND e.audience = %(audience)s
+WHERE e.tenant = %(tenant)s
+  AND (e.audience = ANY(%(audiences)s) OR %(kind)s <> 'tag.suggested' AND e.audience IN ('author', 'public') AND EXISTS (
+      SELECT FROM outbox o WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s
+  ))
   AND (e.disabled_at IS NULL OR %(kind)s = 'tag.retracted')
 ORDER BY e.name;
 
@@ -93,11 +100,17 @@ DELETE FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s;
 UPDATE review_case SET closed_at = now()
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
 
+-- name: forget_corrections
+DELETE FROM correction WHERE tenant = %(tenant)s AND media_id = %(media)s;
+
+-- name: forget_shadows
+DELETE FROM shadow WHERE tenant = %(tenant)s AND media_id = %(media)s;
+
 -- name: announce
 SELECT pg_notify('assent_done', %(payload)s);
 
 -- name: decision
-SELECT revision, event_id, n, document, leaf, decided_at
+SELECT revision, event_id, n, document, perceptions, audiences, leaf, decided_at
 FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC

@@ -1,0 +1,69 @@
+"""`assent apikey`: who may call the API, and for what. A moderator has a key of their own: the log says whose."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.apikeys import SCOPES, create_key
+from assent.audit.log import append
+from assent.errors import BadRequest, NotFound
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import execute, fetch, open_pool, transaction
+from assent.store.queries import load
+
+app = typer.Typer(no_args_is_help=True, help="Keys of the API: add, list, revoke.")
+Tenant = Annotated[str, typer.Option(help="Whose API.")]
+_Q = load("instance")
+
+
+@app.command()
+def add(
+    scope: Annotated[list[str], typer.Option("--scope", help=f"May be repeated: {', '.join(SCOPES)}.")],
+    tenant: Tenant = "default",
+) -> None:
+    """Make a key with these scopes, and show it once."""
+    if unknown := set(scope) - set(SCOPES):
+        raise BadRequest(f"{min(unknown)!r} is no scope; there are {', '.join(SCOPES)}")
+    scopes = tuple(dict.fromkeys(scope))
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=1) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            key = create_key(conn, tenant, scopes)
+            said = {"key": key.split("_")[2], "scopes": sorted(scopes)}
+            append(conn, keys, "api-key.added", said, [], datetime.now(UTC))
+    print(key)
+
+
+@app.command("list")
+def list_keys(tenant: Tenant = "default") -> None:
+    """Show each key's id and scopes; the keys themselves are not stored."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        rows = fetch(conn, _Q["api_keys"], tenant=tenant)
+    table = Table("key", "scopes", "since", "revoked")
+    for row in rows:
+        since, revoked = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row["created_at"], row["revoked_at"]))
+        table.add_row(row["id"], " ".join(row["scopes"]), since, revoked)
+    Console().print(table if rows else "No keys.")
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="Its id, as `list` shows it.")],
+    tenant: Tenant = "default",
+) -> None:
+    """End a key: from now on it opens nothing."""
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=1) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            if not execute(conn, _Q["revoke_api_key"], tenant=tenant, id=key):
+                raise NotFound(f"tenant {tenant} has no living key {key}")
+            append(conn, keys, "api-key.revoked", {"key": key}, [], datetime.now(UTC))
+    print(f"{key} is revoked")

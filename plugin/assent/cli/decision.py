@@ -1,0 +1,82 @@
+"""`assent decision`: why a picture was decided as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.errors import NotFound, PolicyInvalid
+from assent.outbox.document import assemble
+from assent.policy import versions
+from assent.policy.load import NEVER, Policy
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import Conn, Row, fetch_one, open_pool, transaction
+from assent.store.queries import load
+
+app = typer.Typer(no_args_is_help=True, help="Decisions: explain.")
+_Q = load("policy")
+
+
+@app.command()
+def explain(
+    media_id: Annotated[str, typer.Argument(help="The platform's id of the picture.")],
+    author: Annotated[bool, typer.Option("--author", help="What its author may know, as JSON.")] = False,
+    tenant: Annotated[str, typer.Option(help="Whose picture.")] = "default",
+) -> None:
+    """Show why: what was seen with score, box, model and threshold, which rules held, and by which policy."""
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=2) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            if author:
+                document = assemble(conn, keys, media_id, audience="author")
+                if document is None:
+                    raise NotFound(f"no decision on a picture {media_id}")
+                print(json.dumps(document, indent=2, ensure_ascii=False))
+                return
+            row = fetch_one(conn, _Q["decided"], tenant=tenant, media=media_id)
+            if row is None:
+                raise NotFound(f"no decision on a picture {media_id}")
+            _why(Console(), row, _policy(conn, tenant, row["document"]["policy"]["sha256"]))
+
+
+def _policy(conn: Conn, tenant: str, sha256: str) -> Policy | None:
+    try:
+        return versions.read(conn, tenant, sha256)
+    except PolicyInvalid:
+        return None  # decided before policies were kept
+
+
+def _why(console: Console, row: Row, policy: Policy | None) -> None:
+    document: dict[str, Any] = row["document"]
+    ref = document["policy"]
+    when = f"revision {row['revision']}, {row['decided_at']:%Y-%m-%d %H:%M}"
+    console.print(f"{document['media']['id']}: {document['action']}, {when}", markup=False)
+    console.print(f"policy {ref['name']} {ref['version']} ({ref['sha256'][:12]}), leaf {row['leaf']} of the log")
+    for rule in document["rules"]:
+        console.print(f"rule {rule['id']}: {rule['because']}", highlight=False)
+    for kept in document.get("withheld", ()):
+        console.print(f"{kept['by']} keeps {kept['labels']} labels from the platform", highlight=False)
+    console.print(_table(row, policy))
+
+
+def _table(row: Row, policy: Policy | None) -> Table:
+    """Every perception that counts, and the strongest that do not."""
+    told = row["audiences"] or {}
+    names = {audience: {n for n, _ in said["tags"]} for audience, said in told.items()}
+    table = Table("label", "score", "threshold", "box", "frame", "model", "told to")
+    seen = sorted(enumerate(row["perceptions"].get("tags", ())), key=lambda one: -one[1]["score"])
+    for n, tag in seen[:40]:
+        limit = policy.threshold(tag["name"]) if policy else None
+        said = "" if limit is None else "not listed" if limit == NEVER else f"{limit:.2f}"
+        to = ", ".join(audience for audience, tags in names.items() if n in tags)
+        if not to and (limit is None or tag["score"] < limit):
+            to = "nobody: below its threshold"
+        box = " ".join(map(str, tag["box"])) if tag["box"] else "whole"
+        table.add_row(tag["name"], f"{tag['score']:.4f}", said, box, str(tag["frame"]), tag["model"], to)
+    return table

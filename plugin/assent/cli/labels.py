@@ -1,0 +1,51 @@
+"""`assent labels`: the vocabulary."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assent.policy.load import NEVER, load_policy
+from assent.settings import Settings
+from assent.taxonomy import LABELS, Label
+
+
+def labels(
+    prefix: Annotated[str, typer.Argument(help="Only labels of this group, for example nudity.explicit.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show every label: what it means, which model says it, from which score the installation's policy counts it, and
+    what other vocabularies call it."""
+    from assent.perceive.sources import sources  # its packages take a second to import
+
+    said, policy = sources(), load_policy(Settings().policy)
+    rows = [
+        {
+            **_row(label),
+            "model": ", ".join(said.get(label.name, ())),
+            "threshold": _threshold(policy.threshold(label.name)),
+        }
+        for label in LABELS
+        if label.name == prefix or label.name.startswith(f"{prefix}." if prefix else "")
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table("label", "category", "meaning", "model", "threshold", "Rekognition v7", "atproto", "DSA", "keyword")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table if rows else f"No label of group {prefix}.")
+
+
+def _row(label: Label) -> dict[str, Any]:
+    names = ("rekognition", "atproto", "dsa", "keyword")
+    head = {"label": label.name, "category": label.category, "meaning": label.meaning, "model": "", "threshold": None}
+    return head | {name: getattr(label, name) for name in names}
+
+
+def _threshold(value: float) -> float | None:
+    return None if value == NEVER else value

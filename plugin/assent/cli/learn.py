@@ -1,0 +1,157 @@
+"""`assent learn`: what moderators corrected, and heads that are tried in shadow, promoted and rolled back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from assent.cli.learning import need_learn
+from assent.gallery.keys import TenantKeys
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import Pool, open_pool, transaction
+from assent.trials import traffic
+
+app = typer.Typer(no_args_is_help=True, help="Feedback: export corrections; shadow, compare, promote, roll back heads.")
+Tenant = Annotated[str, typer.Option(help="Whose.")]
+Name = Annotated[str, typer.Argument(help="The head's name.")]
+BY = "cli"
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    below: Annotated[str | None, typer.Option(help="Only labels of this group, such as product.clothing.")] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="The kept copies too, every face hidden; logged.")
+    ] = False,
+    tenant: Tenant = "default",
+) -> None:
+    """Write what moderators corrected as CSV, and how often people said "not me", as counts."""
+    from assent.learn import feedback
+
+    with _opened(tenant) as (pool, keys), _progress() as tell:
+        done = feedback.export(pool, keys, folder, below, pictures, tell)
+    print(f"{done.corrections} corrections of {done.pictures} pictures written to {folder}")
+    if pictures:
+        print(f"{done.copies} of them still had a copy: assent train --labels {folder / feedback.LABELS}")
+
+
+@app.command("list")
+def list_heads(tenant: Tenant = "default") -> None:
+    """Show every head that was tried, and which runs in shadow or live."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, _), transaction(pool) as conn:
+        rows = trial.heads(conn, tenant)
+    table = Table("head", "state", "since", "sha256")
+    for row in rows:
+        table.add_row(row["name"], row["state"], f"{row['since']:%Y-%m-%d %H:%M}", row["sha256"][:12])
+    Console().print(table if rows else "No head was tried yet.")
+
+
+@app.command()
+def shadow(
+    head: Annotated[Path, typer.Argument(help="Its TOML file, with the ONNX file beside it.")],
+    tenant: Tenant = "default",
+) -> None:
+    """Run a head beside the live ones: what it says is counted and reaches no decision."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+        stored = trial.try_out(conn, keys, BY, head)
+    print(f"{stored.file.name} ({stored.sha256[:12]}) is on trial; see: assent learn compare {stored.file.name}")
+
+
+@app.command()
+def compare(
+    name: Name,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a plot here; needs the extra `learn`.")] = None,
+    tenant: Tenant = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, as when piped.")] = False,
+) -> None:
+    """Show what a head on trial said beside the live ones, and how often each agreed with moderators."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, _), transaction(pool) as conn:
+        found = traffic.compare(conn, tenant, trial.on_trial(conn, tenant, name))
+    if csv is not None:
+        traffic.write_csv(found, csv)
+    if svg is not None:
+        need_learn()
+        traffic.write_svg(found, svg, name)
+    if as_json or not sys.stdout.isatty():
+        print(json.dumps(found.document()))
+    else:
+        Console().print(_table(name, found))
+
+
+@app.command()
+def promote(
+    name: Name,
+    anyway: Annotated[
+        str | None, typer.Option(help="Why fewer pictures than are needed are enough; for the log.")
+    ] = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Make the head on trial the live one; workers take it up within seconds. Its evaluation goes into the log."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+        compared = trial.promote(conn, keys, BY, name, anyway)
+    print(f"{name} is live, after {compared.pictures} pictures in shadow")
+
+
+@app.command()
+def rollback(name: Name, tenant: Tenant = "default") -> None:
+    """Take the live head out and put back the one before it."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+        before = trial.roll_back(conn, keys, BY, name)
+    print(f"{name} is rolled back to {before[:12] if before else 'what is shipped'}")
+
+
+@app.command()
+def stop(name: Name, tenant: Tenant = "default") -> None:
+    """End a trial without promoting."""
+    from assent.trials import heads as trial
+
+    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+        compared = trial.stop(conn, keys, BY, name)
+    print(f"the trial of {name} ended after {compared.pictures} pictures")
+
+
+def _table(name: str, found: traffic.Comparison) -> Table:
+    title = f"{name}: {found.pictures} pictures" + (f" since {found.since:%Y-%m-%d %H:%M}" if found.since else "")
+    table = Table(title=title, title_justify="left")
+    for column in ("label", "both", "only live", "only candidate", "judged", "live right", "candidate right"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for one in found.labels:
+        said = (one.both, one.only_live, one.only_candidate, one.corrected, one.live_right, one.candidate_right)
+        table.add_row(one.label, *map(str, said))
+    return table
+
+
+@contextmanager
+def _opened(tenant: str) -> Iterator[tuple[Pool, TenantKeys]]:
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=2) as pool:
+        yield pool, open_keys(settings, pool).tenant(tenant)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("pictures", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -1,0 +1,174 @@
+"""`assent review`: what waits for a moderator, decided from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from assent.gallery.keys import TenantKeys
+from assent.review import cases
+from assent.review.decide import Final, Said
+from assent.review.decide import correct as correct_media
+from assent.review.decide import decide as decide_case
+from assent.settings import Settings
+from assent.store.database import database, open_keys
+from assent.store.pool import Conn, open_pool, transaction
+
+app = typer.Typer(no_args_is_help=True, help="Pictures that wait for a moderator: list, show, decide, correct.")
+BY = "cli"  # who did it, where no API key says so
+
+
+class Action(StrEnum):
+    allow = "allow"
+    label = "label"
+    limit = "limit"
+    block = "block"
+
+
+Tenant = Annotated[str, typer.Option(help="Whose pictures.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, as when piped.")]
+Add = Annotated[list[str] | None, typer.Option("--add", help="A label that holds; may be repeated.")]
+Remove = Annotated[list[str] | None, typer.Option("--remove", help="A label that does not; may be repeated.")]
+Note = Annotated[str | None, typer.Option(help="For the audit log, sealed.")]
+
+
+@app.command("list")
+def list_open(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on behind this case.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only this queue of the policy's.")] = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Show open cases: those on a list marked severe first, then by priority and age. Piped: one JSON object a line."""
+    with _opened(tenant) as (conn, _):
+        found = cases.open_cases(conn, tenant, limit, after, queue)
+    if as_json or not sys.stdout.isatty():
+        for case in found:
+            print(json.dumps(case.document(), ensure_ascii=False))
+        return
+    table = Table("case", "picture", "reason", "queue", "priority", "waits since")
+    for case in found:
+        since = f"{case.opened_at:%Y-%m-%d %H:%M}"
+        said = (case.reason, case.queue, str(case.priority), since)
+        table.add_row(str(case.id), escape(case.media_id), *map(escape, said))
+    Console().print(table if found else "No open cases.")
+
+
+@app.command()
+def show(
+    case: Annotated[UUID, typer.Argument(help="As `list` shows it.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Write its picture here (JPEG); faces without consent are hidden.")
+    ] = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Show a case: why it waits, and what was seen in its picture."""
+    with _opened(tenant) as (conn, keys):
+        found = cases.show_case(conn, keys, case)
+        if picture is not None:
+            _write(picture, cases.picture_of(conn, keys, case))
+    _print(found, as_json, _case_table)
+
+
+@app.command()
+def decide(
+    case: Annotated[UUID, typer.Argument(help="As `list` shows it.")],
+    action: Annotated[Action, typer.Option(help="What is to be done with the picture.")],
+    add: Add = None,
+    remove: Remove = None,
+    note: Note = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Close a case: the platform gets the decision's next revision as `media.reviewed`."""
+    said = Said(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    with _opened(tenant) as (conn, keys):
+        done = decide_case(conn, keys, BY, case, said)
+    _print(done, as_json, _done_table)
+
+
+@app.command()
+def correct(
+    media: Annotated[str, typer.Argument(help="The platform's id of the picture.")],
+    add: Add = None,
+    remove: Remove = None,
+    action: Annotated[Action | None, typer.Option(help="What is to be done now; else the action stays.")] = None,
+    note: Note = None,
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Correct the labels of a picture without an open case."""
+    said = Said(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    with _opened(tenant) as (conn, keys):
+        done = correct_media(conn, keys, BY, media, said)
+    _print(done, as_json, _done_table)
+
+
+def _final(action: Action | None) -> Final | None:
+    return action.value if action else None
+
+
+@contextmanager
+def _opened(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
+    settings = Settings()
+    with database(settings) as url, open_pool(url, size=1) as pool:
+        keys = open_keys(settings, pool).tenant(tenant)
+        with transaction(pool) as conn:
+            yield conn, keys
+
+
+def _write(path: Path, jpeg: bytes) -> None:
+    try:
+        path.write_bytes(jpeg)
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _print(said: dict[str, Any], as_json: bool, table: Any) -> None:
+    if as_json or not sys.stdout.isatty():
+        print(json.dumps(said, ensure_ascii=False))
+    else:
+        Console().print(table(said))
+
+
+def _grid(title: str) -> Table:
+    table = Table(title=escape(title), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", min_width=8)
+    table.add_column()
+    return table
+
+
+def _case_table(said: dict[str, Any]) -> Table:
+    table = _grid(said["media"])
+    table.add_row("reason", said["reason"])
+    table.add_row("since", said["opened_at"])
+    if said["closed_at"]:
+        table.add_row("closed", f"{said['closed_at']} {said['closed_by'] or ''} {said['outcome'] or ''}")
+    decision = said["decision"] or {"tags": [], "faces": [], "rules": [], "action": "none: no picture could be read"}
+    for tag in decision["tags"]:
+        table.add_row("tag", f"{tag['name']}  {tag['score']:.2f}  {tag['box'] or ''}")
+    table.add_row("faces", str(len(decision["faces"])))
+    for rule in decision["rules"]:
+        table.add_row("rule", f"{rule['id']}: {rule['because']}")
+    table.add_row("action", f"[bold]{decision['action']}[/]")
+    return table
+
+
+def _done_table(said: dict[str, Any]) -> Table:
+    table = _grid(said["media"])
+    for name in ("action", "revision", "leaf"):
+        table.add_row(name, str(said[name]))
+    return table

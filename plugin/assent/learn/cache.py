@@ -1,0 +1,53 @@
+"""Pooled features of pictures that were looked at before, by backbone and the file's sha256: a file each.
+
+They are numbers about whole pictures that the operator trains or measures with; no face is cut out or embedded for
+them. The folder is private to its owner and holds at most MAX_ENTRIES; the longest unused go first.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from assent.values import Vector
+
+MAX_ENTRIES = 100_000  # 7 kB each with the default backbone
+
+
+class Cache:
+    """Features of `width` numbers a picture, in a folder named after the backbone."""
+
+    def __init__(self, folder: Path, backbone: str, width: int) -> None:
+        self._folder, self._width = folder / backbone, width
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, sha256: str) -> Vector | None:
+        """float32 (width,), or None where it is not held or not whole."""
+        path = self._path(sha256)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return np.frombuffer(data, np.float32) if len(data) == 4 * self._width else None
+
+    def put(self, sha256: str, features: Vector) -> None:
+        path = self._path(sha256)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(np.ascontiguousarray(features, np.float32).tobytes())
+        Path(file.name).replace(path)
+
+    def trim(self, most: int = MAX_ENTRIES) -> int:
+        """Removes the longest unused beyond `most`; returns how many."""
+        held = [path for path in self._folder.glob("*/*") if path.is_file()]
+        gone = sorted(held, key=lambda path: path.stat().st_mtime)[: max(0, len(held) - most)]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def _path(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256[2:]

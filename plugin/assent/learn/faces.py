@@ -1,0 +1,196 @@
+"""How well the pack tells people apart, on photos whose people are known: verification and identification.
+
+FMR: share of pairs of two people that reach a score; FNMR: share of pairs of one person that do not. FPIR: share of
+searches for somebody who is not in the gallery that name anybody; FNIR: share of searches for somebody who is in it
+that do not name them (ISO/IEC 19795-1). Only such shares leave this file: no score of a pair, no embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import det_curve, roc_curve
+
+from assent.errors import DatasetUnusable, GalleryTooLarge
+from assent.learn.fairness import Ratio, by_group
+from assent.learn.labels import thinned
+from assent.learn.measure import Floats, share
+from assent.learn.report import INK, Cell, Plot, Report, Table, plot
+from assent.perceive.calibration import LIKELY_FPIR, Calibration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PROMISES = (1e-2, 1e-3, 1e-4)  # FMR for which the calibration's threshold is tried
+DRAWS = 200  # random galleries of each size
+_SEED = 20
+
+
+class Known(NamedTuple):
+    """Embeddings (n, d) of unit length, and whose each is: an index into `people`."""
+
+    people: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    whose: NDArray[np.intp]
+
+
+class Pairs(NamedTuple):
+    """All pairs of photos, each once: their cosines, whether they show one person, and the two people's indexes."""
+
+    scores: Floats
+    same: NDArray[np.bool_]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+
+
+def pairs(known: Known) -> Pairs:
+    """Raises DatasetUnusable without at least one pair of one person and one of two."""
+    one, other = np.triu_indices(len(known.whose), 1)
+    scores = (known.embeddings @ known.embeddings.T)[one, other].astype(np.float64)
+    first, second = known.whose[one], known.whose[other]
+    same = first == second
+    if not same.any() or same.all():
+        raise DatasetUnusable("faces are measured on at least two people, one of whom has two photos with a face")
+    return Pairs(scores, same, first, second)
+
+
+def report(
+    known: Known, calibration: Calibration, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()
+) -> Report:
+    """Everything about one embedder on one set of people; `groups`: each person's, for the fairness tables."""
+    found = pairs(known)
+    sizes = tuple(_identification(known, calibration))
+    tables = [_summary(known, found), _thresholds(found, calibration), _gallery(sizes)]
+    if groups:
+        tables += by_group(list(_ratios(known, found, calibration)), groups, "people")
+    title = f"{calibration.model}: {len(known.people)} people, {len(known.whose)} faces"
+    return Report(title, command, tuple(notes), (*tables, _points(found)), _plots(found, sizes))
+
+
+def _summary(known: Known, found: Pairs) -> Table:
+    impostors, genuine = found.scores[~found.same], found.scores[found.same]
+    wrong, missed, _ = det_curve(found.same, found.scores)
+    equal = int(np.abs(wrong - missed).argmin())
+    rows: tuple[tuple[str, Cell], ...] = (
+        ("people", len(known.people)),
+        ("faces", len(known.whose)),
+        ("pairs of one person", len(genuine)),
+        ("pairs of two people", len(impostors)),
+        ("equal error rate", float(wrong[equal] + missed[equal]) / 2),
+        ("lowest FMR these pairs can support (rule of three)", 3 / len(impostors)),
+    )
+    return Table("summary", "Summary", ("figure", "value"), rows)
+
+
+def _thresholds(found: Pairs, calibration: Calibration) -> Table:
+    impostors, genuine = found.scores[~found.same], found.scores[found.same]
+    rows = []
+    for promised in PROMISES:
+        least = calibration.threshold(1, promised)
+        rows.append((promised, least, share(impostors >= least), share(genuine < least)))
+    columns = ("FMR promised by the calibration", "threshold", "FMR here", "FNMR here")
+    return Table("thresholds", "Verification, at the calibration's thresholds", columns, tuple(rows))
+
+
+class Size(NamedTuple):
+    templates: int
+    threshold: float
+    fpir: float | None
+    fnir: float | None
+
+
+def _identification(known: Known, calibration: Calibration) -> Iterator[Size]:
+    """Random galleries of each size, one photo a person; searches are all other photos. The threshold is the one that
+    promises FPIR 1 % for that size; sizes end where the calibration supports no such promise."""
+    random = np.random.default_rng(_SEED)
+    scores = known.embeddings @ known.embeddings.T
+    size = 1
+    while size < len(known.people):
+        try:
+            least = calibration.threshold(size, LIKELY_FPIR)
+        except GalleryTooLarge:
+            return
+        named, strangers, missed, mates = 0, 0, 0, 0
+        for _ in range(DRAWS):
+            inside = random.permutation(len(known.people))[:size]
+            gallery = np.array([random.choice(np.flatnonzero(known.whose == one)) for one in inside])
+            probes = np.setdiff1d(np.arange(len(known.whose)), gallery)
+            table = scores[np.ix_(probes, gallery)]
+            best, top = table.max(axis=1) >= least, known.whose[gallery[table.argmax(axis=1)]]
+            mated = np.isin(known.whose[probes], inside)
+            named, strangers = named + int(best[~mated].sum()), strangers + int((~mated).sum())
+            found = best & (top == known.whose[probes])
+            missed, mates = missed + int((~found[mated]).sum()), mates + int(mated.sum())
+        yield Size(size, least, named / strangers if strangers else None, missed / mates if mates else None)
+        size *= 2
+
+
+def _gallery(sizes: Sequence[Size]) -> Table:
+    columns = ("templates", "threshold", "FPIR here", "FNIR here")
+    title = f"Identification, at the thresholds that promise FPIR {LIKELY_FPIR:.0%}"
+    return Table("identification", title, columns, tuple(tuple(size) for size in sizes))
+
+
+def _ratios(known: Known, found: Pairs, calibration: Calibration) -> Iterator[Ratio]:
+    count = len(known.people)
+    for promised in PROMISES[:2]:
+        least = calibration.threshold(1, promised)
+        genuine, others = found.same, ~found.same
+        missed = np.bincount(found.first[genuine], found.scores[genuine] < least, count)
+        yield Ratio(
+            f"FNMR at FMR {promised:g}", missed, np.bincount(found.first[genuine], minlength=count).astype(np.float64)
+        )
+        part, whole = np.zeros((count, count)), np.zeros((count, count))
+        np.add.at(part, (found.first[others], found.second[others]), found.scores[others] >= least)
+        np.add.at(whole, (found.first[others], found.second[others]), 1)
+        yield Ratio(f"FMR within the group at FMR {promised:g}", part, whole)
+
+
+def _points(found: Pairs) -> Table:
+    wrong, missed, thresholds = det_curve(found.same, found.scores)
+    rows = tuple((float(thresholds[at]), float(wrong[at]), float(missed[at])) for at in thinned(len(thresholds)))
+    return Table("det", "", ("threshold", "FMR", "FNMR"), rows, printed=False)
+
+
+def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
+    wrong, missed, _ = det_curve(found.same, found.scores)
+    false, true, _ = roc_curve(found.same, found.scores)
+
+    def draw_det(axes: Axes) -> None:
+        axes.loglog(np.maximum(wrong, 1e-6), np.maximum(missed, 1e-4), color=INK[0])
+        _label(axes, "FMR", "FNMR")
+
+    def draw_roc(axes: Axes) -> None:
+        axes.plot(np.maximum(false, 1e-6), true, color=INK[0])
+        axes.set_xscale("log")
+        _label(axes, "FMR", "1 − FNMR")
+
+    def draw_scores(axes: Axes) -> None:
+        bins = np.linspace(-0.6, 1, 60)
+        for label, chosen, ink in (("two people", ~found.same, INK[1]), ("one person", found.same, INK[0])):
+            axes.hist(found.scores[chosen], bins.tolist(), density=True, alpha=0.7, label=label, color=ink)
+        axes.legend()
+        _label(axes, "score", "density")
+
+    def draw_gallery(axes: Axes) -> None:
+        shown = [size.templates for size in sizes]
+        axes.plot(shown, [size.fnir for size in sizes], marker="o", color=INK[0], label="FNIR")
+        axes.plot(shown, [size.fpir for size in sizes], marker="o", color=INK[1], label="FPIR")
+        axes.set_xscale("log", base=2)
+        axes.legend()
+        _label(axes, "templates searched", "share")
+
+    return (
+        plot("det", "DET", draw_det),
+        plot("roc", "ROC", draw_roc),
+        plot("scores", "Scores of pairs", draw_scores),
+        plot("identification", "Identification against gallery size", draw_gallery),
+    )
+
+
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)

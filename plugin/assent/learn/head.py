@@ -1,0 +1,114 @@
+"""A trained head as files: `<name>.onnx`, `<name>.toml` and a card for people, `<name>.md`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from assent.learn.report import show
+from assent.learn.train import Linear
+from assent.perceive.heads import NONE, HeadFile
+
+_OPSET = 17
+_IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
+
+
+def to_onnx(model: Linear) -> bytes:
+    """Input `features` float32 (n, width), output `probabilities` float32 (n, classes)."""
+    width, classes = model.weight.shape
+    weights = [numpy_helper.from_array(model.weight, "weight"), numpy_helper.from_array(model.bias, "bias")]
+    nodes = [
+        helper.make_node("Gemm", ["features", "weight", "bias"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "head",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
+        weights,
+    )
+    made = helper.make_model(
+        graph, producer_name="assent", opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
+    )
+    onnx.checker.check_model(made)
+    written: bytes = made.SerializeToString()
+    return written
+
+
+def write_head(folder: Path, file: HeadFile, model: bytes, card: str) -> Path:
+    """The three files; the TOML file comes last, so that a head is never seen half written. Its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{file.name}.toml"
+    path.unlink(missing_ok=True)
+    path.with_suffix(".onnx").write_bytes(model)
+    path.with_suffix(".md").write_text(card, "utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(to_toml(file), "utf-8")
+    return partial.replace(path)
+
+
+def described(model: bytes, **fields: object) -> HeadFile:
+    """A head's description with the size and sha256 of its ONNX file."""
+    return HeadFile(size=len(model), sha256=hashlib.sha256(model).hexdigest(), **fields)  # type: ignore[arg-type]  # by name
+
+
+def to_toml(file: HeadFile) -> str:
+    """As perceive.heads.read_head reads it. JSON's strings and numbers are TOML's too."""
+    plain = ("name", "backbone", "features", "size", "sha256", "licence", "training_data")
+    lines = [f"{name} = {json.dumps(getattr(file, name), ensure_ascii=False)}" for name in plain]
+    lines += [f"trained = {file.trained.isoformat()}", "", "[figures]"]
+    lines += [f"{json.dumps(name)} = {json.dumps(round(value, 4))}" for name, value in file.figures.items()]
+    for label in file.label:
+        lines += ["", "[[label]]", f'name = "{label.name}"', f"photos = {label.photos}"]
+        measured = {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
+        lines += [f"{name} = {value:.4f}" for name, value in measured.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def card(file: HeadFile, command: str, precision: float, notes: Sequence[str]) -> str:
+    """The model card: what it is, from what, how good on pictures it had not seen, and where it should not be used."""
+    silent = [label.name for label in file.label if label.threshold is None and label.name != NONE]
+    shown = [label for label in file.label if label.name != NONE]
+    rows = [
+        f"| {label.name} | {label.photos} | {show(label.threshold)} | {show(label.precision)} | {show(label.recall)} |"
+        for label in shown
+    ]
+    figures = [f"| {name} | {show(round(value, 4))} |" for name, value in file.figures.items()]
+    return "\n".join(
+        [
+            f"# {file.name} (`{file.id}`)",
+            "",
+            f"**What it is.** A linear classifier of {len(shown)} labels on the pooled features of `{file.backbone}`,",
+            f"{file.size / 1000:.0f} kB. It looks at the whole picture and gives no boxes.",
+            "",
+            f"**Training data.** {file.training_data}",
+            "",
+            f"**Licence.** {file.licence}",
+            "",
+            f"**Made by** `{command}` on {file.trained.isoformat()}.",
+            "",
+            "## Measured on held-out pictures",
+            "",
+            "Cross-validated: every picture was judged by a model that had not seen it.",
+            "",
+            "| figure | value |",
+            "|---|---|",
+            *figures,
+            "",
+            f"A label is said from the lowest score that gave a precision of {precision:g}; one that never reached it",
+            f"is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
+            "",
+            "| label | photos | threshold | precision | recall |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            *notes,
+            "",
+        ]
+    )

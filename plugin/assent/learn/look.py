@@ -1,0 +1,69 @@
+"""Labelled pictures through the whole pack, for measuring what it sees of people and of what is unsafe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from assent.errors import AssentError, DatasetUnusable
+from assent.learn.dataset import Example, Skipped
+from assent.learn.faces import Known
+from assent.learn.features import ahead
+from assent.media.files import read_file
+from assent.media.sandbox import Decoder
+from assent.perceive import Models
+from assent.perceive.batch import Batcher
+from assent.values import Perception
+
+
+class Seen(NamedTuple):
+    examples: tuple[Example, ...]
+    perceptions: tuple[Perception, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def look_at_all(
+    models: Models, decoder: Decoder, examples: Sequence[Example], embed: bool, tick: Callable[[], object]
+) -> Seen:
+    """What the pack sees in each example; what cannot be read or decoded is listed. Embeddings stay in memory."""
+
+    perceive = Batcher(models)
+
+    def one(example: Example) -> Perception | AssentError:
+        try:
+            return perceive(decoder.decode(read_file(example.path)), embed)
+        except AssentError as error:
+            return error
+
+    kept, seen, skipped = [], [], []
+    with ThreadPoolExecutor(2) as pool:
+        for example, outcome in ahead(pool, one, examples):
+            tick()
+            if isinstance(outcome, AssentError):
+                skipped.append(Skipped(str(example.path), f"{outcome.code}: {outcome.detail}"))
+            else:
+                kept.append(example)
+                seen.append(outcome)
+    return Seen(tuple(kept), tuple(seen), tuple(skipped))
+
+
+def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped, ...]]:
+    """The largest comparable face of each photo, as its class's; the photos that gave one, and those without.
+
+    Raises DatasetUnusable where no photo shows a face that can be compared."""
+    kept, vectors, skipped = [], [], []
+    for example, perception in zip(seen.examples, seen.perceptions, strict=True):
+        faces = [face for face in perception.faces if face.embedding is not None]
+        if faces:
+            kept.append(example)
+            vectors.append(max(faces, key=lambda face: face.box[2] * face.box[3]).embedding)
+        else:
+            skipped.append(Skipped(str(example.path), "no face at least 40 pixels wide"))
+    if not kept:
+        raise DatasetUnusable(f"none of {len(seen.examples)} photos shows a face that can be compared")
+    people = tuple(sorted({example.label for example in kept}))
+    whose = np.array([people.index(example.label) for example in kept], np.intp)
+    return Known(people, np.array(vectors, np.float32), whose), tuple(kept), tuple(skipped)

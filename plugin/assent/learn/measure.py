@@ -1,0 +1,75 @@
+"""Figures from scores: pure, over arrays. A figure that nothing was counted for is None, never 0 or 1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LEAST_SAID = 10  # pictures on which a threshold must have been right often enough; with fewer, luck does it
+
+
+class Counts(NamedTuple):
+    """How often something was said, how often rightly, and how often it would have been right."""
+
+    said: int
+    right: int
+    there: int
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.said if self.said else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.right / self.there if self.there else None
+
+
+def counts(said: Bools, there: Bools) -> Counts:
+    return Counts(int(said.sum()), int((said & there).sum()), int(there.sum()))
+
+
+def share(part: Bools) -> float | None:
+    """The share that is true; None of nothing."""
+    return float(part.mean()) if len(part) else None
+
+
+def lowest_threshold(scores: Floats, there: Bools, precision: float, least: int = LEAST_SAID) -> float | None:
+    """The lowest score from which up at least that share of what is said is right, on at least `least` pictures.
+
+    scores, there: (n,). None where no score reaches it."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, right = scores[order], np.cumsum(there[order])
+    said = np.arange(1, len(scores) + 1)
+    last_of_its_score = np.append(ranked[1:] != ranked[:-1], True)  # equal scores are said together or not at all
+    good = np.flatnonzero((right >= precision * said) & (said >= least) & last_of_its_score)
+    return float(ranked[good[-1]]) if len(good) else None
+
+
+class Bin(NamedTuple):
+    """Of the pictures whose score lies in a tenth: their mean score, the share that is right, how many."""
+
+    score: float
+    right: float
+    pictures: int
+
+
+def reliability(scores: Floats, right: Bools, bins: int = 10) -> tuple[Bin, ...]:
+    """The reliability diagram's points, empty bins left out (Niculescu-Mizil & Caruana, ICML 2005)."""
+    places = np.minimum((scores * bins).astype(int), bins - 1)
+    inside = [places == number for number in range(bins)]
+    return tuple(
+        Bin(float(scores[those].mean()), float(right[those].mean()), int(those.sum()))
+        for those in inside
+        if those.any()
+    )
+
+
+def calibration_error(found: tuple[Bin, ...]) -> float | None:
+    """Expected calibration error: the mean gap between score and share, by pictures (Guo et al., ICML 2017)."""
+    total = sum(one.pictures for one in found)
+    return sum(one.pictures * abs(one.score - one.right) for one in found) / total if total else None

@@ -1,0 +1,121 @@
+"""What an evaluation found, as tables and plots: printed, as CSV and SVG files, and as one HTML page by itself."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+from markupsafe import Markup
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Cell = str | float | int | None
+INK = ("#0b7a68", "#b3541e", "#4a5a8a", "#8a6d1f", "#7a3b69")
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("assent.learn", "."), autoescape=True, undefined=jinja2.StrictUndefined
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`name` names its CSV file. Shares are numbers from 0 to 1; None is a figure that could not be measured."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    printed: bool = True  # False: a curve's points, for the CSV alone
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    name: str
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation: what was asked, the notes a reader needs, and what was found."""
+
+    title: str
+    command: str
+    notes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+
+
+def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
+    """An SVG that `draw` fills. The same figures give the same bytes."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        figure = Figure((6.4, 4.6), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.25)
+        draw(axes)
+        out = StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    return Plot(name, title, out.getvalue())
+
+
+def write(report: Report, folder: Path) -> None:
+    """`<table>.csv`, `<plot>.svg` and `report.html`, which loads nothing from anywhere."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in report.tables:
+        with (folder / f"{table.name}.csv").open("w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(file)
+            lines.writerow(table.columns)
+            lines.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    for one in report.plots:
+        (folder / f"{one.name}.svg").write_text(one.svg, "utf-8")
+    drawings = [(one.title, Markup(_inline(one.svg))) for one in report.plots]  # noqa: S704 - matplotlib's own SVG
+    page = _PAGE.get_template("report.html").render(report=report, drawings=drawings, show=show)
+    (folder / "report.html").write_text(page, "utf-8")
+
+
+def _inline(svg: str) -> str:
+    """Without what stands before the root element."""
+    return svg[svg.index("<svg") :]
+
+
+def show(cell: Cell) -> str:
+    """A cell as people read it: at most four digits, – where nothing could be measured."""
+    if cell is None:
+        return "–"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def print_report(report: Report, console: Console) -> None:
+    console.print(f"[bold]{report.title}[/]", highlight=False)
+    for table in report.tables:
+        if table.printed:
+            console.print(_rich(table))
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
+
+
+def _rich(table: Table) -> RichTable:
+    made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(table.columns):
+        made.add_column(name, justify="left" if _is_text(table.rows, number) else "right", overflow="fold")
+    for row in table.rows:
+        made.add_row(*map(show, row))
+    return made
+
+
+def _is_text(rows: Sequence[tuple[Cell, ...]], column: int) -> bool:
+    return any(isinstance(row[column], str) for row in rows)

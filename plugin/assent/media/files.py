@@ -1,0 +1,28 @@
+"""Pictures on the operator's own disk, for the commands that are given files instead of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from assent.errors import NotFound
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
+MAX_FILE = 20_000_000  # bytes, as for pictures fetched
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Every file below the folder whose name ends as a picture's, sorted."""
+    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
+
+
+def read_file(path: Path) -> bytes:
+    """A picture's bytes, at most MAX_FILE. Raises NotFound."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise NotFound(f"the file cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE:
+        raise NotFound(f"the file is larger than {MAX_FILE} bytes")
+    return data

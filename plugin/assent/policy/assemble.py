@@ -1,0 +1,149 @@
+"""A policy file and what it includes, as one model that remembers where each part stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from assent.errors import PolicyInvalid
+from assent.policy import schema
+from assent.policy.expression import nearest
+from assent.policy.schema import CasesModel, PolicyModel
+from assent.policy.source import Source, Where, read_source
+from assent.resources import resource
+
+MAX_INCLUDES = 4  # of includes inside each other
+_SHIPPED = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_BESIDE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\.yaml")
+Place = tuple[Source, Where]
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The policy with its includes resolved. `places`: `labels/<name>`, `rules/<id>`, `emit/<id>`, `cases/<name>` and
+    the empty word for the file itself; none where it came from no file."""
+
+    model: PolicyModel
+    places: dict[str, Place] = field(repr=False)
+
+    def at(self, place: str, word: str = "") -> str:
+        """`file:line:column` of that part, or of a word in it; the policy's name where there is no file."""
+        if place not in self.places:
+            return f"policy {self.model.name}"
+        source, where = self.places[place]
+        return source.at(where, word)
+
+
+def assemble(path: Path, above: tuple[Path, ...] = ()) -> Assembled:
+    """The file, its cases beside it, and what it includes: labels, rules and filters of the same name replace the
+    included ones, at their place. Raises PolicyInvalid."""
+    if path.resolve() in above or len(above) > MAX_INCLUDES:
+        raise PolicyInvalid(f"{path.name}: includes go in a circle or deeper than {MAX_INCLUDES}")
+    source = read_source(path)
+    model = _validate(PolicyModel, source)
+    places: dict[str, Place] = {}
+    included: list[PolicyModel] = []
+    for n, name in enumerate(model.include):
+        base = assemble(_included(source, n, name, path), (*above, path.resolve()))
+        places |= {key: place for key, place in base.places.items() if key and not key.startswith("cases/")}
+        included.append(base.model)
+    places |= {"": (source, ()), **_places(model, source)}
+    beside = path.with_name(f"{path.stem}.cases.yaml")
+    if not above and beside.is_file():
+        cases_source = read_source(beside)
+        more = _validate(CasesModel, cases_source).cases
+        places |= {f"cases/{case.name}": (cases_source, ("cases", n)) for n, case in enumerate(more)}
+        model = model.model_copy(update={"cases": (*model.cases, *more)})
+    return Assembled(_merge(included, model, places), places)
+
+
+def _included(source: Source, n: int, name: str, path: Path) -> Path:
+    if _SHIPPED.fullmatch(name):
+        return resource("policies") / f"{name}.yaml"
+    if _BESIDE.fullmatch(name):
+        return path.parent / name
+    said = f"{name!r} is neither the name of a shipped policy nor a file beside this one (./name.yaml)"
+    raise PolicyInvalid(f"{source.at(('include', n))}: {said}")
+
+
+def _places(model: PolicyModel, source: Source) -> dict[str, Place]:
+    found: dict[str, Place] = {f"labels/{name}": (source, ("labels", name, "")) for name in model.labels}
+    found |= {f"rules/{rule.id}": (source, ("rules", n)) for n, rule in enumerate(model.rules)}
+    found |= {f"emit/{one.id}": (source, ("emit", n)) for n, one in enumerate(model.emit)}
+    found |= {f"cases/{case.name}": (source, ("cases", n)) for n, case in enumerate(model.cases)}
+    return found
+
+
+def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, Place]) -> PolicyModel:
+    """Later ones over earlier ones, the file itself last; its name, version and cases are its own."""
+    parts = [*included, own]
+    ids = {one.id for part in parts for one in part.rules} | {one.id for part in parts for one in part.emit}
+    for dropped in own.drop:
+        if dropped not in ids:
+            source, _ = places[""]
+            raise PolicyInvalid(
+                f"{source.at(('drop',), dropped)}: nothing included is called {dropped}{nearest(dropped, ids)}"
+            )
+    labels = {name: limit for part in parts for name, limit in part.labels.items()}
+    changed: dict[str, Any] = {
+        "labels": labels,
+        "rules": _by_id([part.rules for part in parts], own.drop),
+        "emit": _by_id([part.emit for part in parts], own.drop),
+        "informative": tuple(dict.fromkeys(one for part in parts for one in part.informative)),
+        "include": (),
+        "drop": (),
+    }
+    for part in included:
+        for name in ("matches", "statements"):
+            if getattr(part, name) != PolicyModel.model_fields[name].default and name not in own.model_fields_set:
+                changed[name] = getattr(part, name)
+    merged = own.model_copy(update=changed)
+    return PolicyModel.model_validate(merged.model_dump(by_alias=True))
+
+
+def _by_id(parts: Sequence[Sequence[N]], drop: Sequence[str]) -> tuple[N, ...]:
+    merged = {one.id: one for part in parts for one in part}
+    return tuple(one for one in merged.values() if one.id not in drop)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _validate(kind: type[M], source: Source) -> M:
+    try:
+        return kind.model_validate(source.data)
+    except ValidationError as error:
+        said = [_explain(one, source) for one in error.errors(include_url=False)[:10]]
+        raise PolicyInvalid("\n".join(said)) from None
+
+
+def _explain(error: Any, source: Source) -> str:
+    """`file:line:column: rules.0.then.action: what is wrong (did you mean …?)`."""
+    where: Where = tuple(part for part in error["loc"] if part != "[key]")
+    path = ".".join(str(part)[:64] for part in where) or "the file"
+    hint = ""
+    if error["type"] == "extra_forbidden":
+        hint = nearest(str(where[-1]), _fields())
+        where = (*where, "")
+    elif error["type"] == "literal_error":
+        hint = nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return f"{source.at(where)}: {path}: {error['msg']}{hint}"
+
+
+def _fields() -> set[str]:
+    """Every name that may stand in a policy file."""
+    kinds = (kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}

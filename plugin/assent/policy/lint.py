@@ -1,0 +1,113 @@
+"""What is probably not meant in a policy that loads. Errors are `load`'s; these are warnings, for who writes it."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_args
+
+import cel
+
+from assent.policy.input import ROOTS, above, policy_input
+from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
+from assent.resources import resource
+from assent.taxonomy import LABELS, Label
+from assent.values import Event, EventType, Face, Picture, Surface, Tag, Visibility
+
+_PROBES = 500  # random pictures on which a condition that never holds is called unreachable
+_LITERAL = re.compile(r"""["']([^"']*)["']|(?<![\w.])(\d+(?:\.\d+)?)""")
+_NEAR, _FAR = (10, 10, 10, 10), (9_000, 9_000, 10, 10)
+
+
+def warnings(policy: Policy) -> Iterator[str]:
+    """One line each."""
+    yield from _no_rule(policy)
+    yield from _not_measured(policy)
+    for rule in policy.rules:
+        if not _can_hold(rule, policy):
+            yield f"rule {rule.id} held on none of {_PROBES} pictures made for it: it may be unreachable"
+
+
+def _no_rule(policy: Policy) -> Iterator[str]:
+    """A category that is said, but that nothing is done about, unless the policy says that this is meant."""
+    named = {name for rule in policy.rules for name in rule.about}
+    said = {label.category for label in LABELS if policy.entry(label.name)}
+    ruled = {label.category for label in LABELS if named & {*above(label.name)}} | named
+    if "tags" in policy.needs.lists:
+        return  # a rule looks through all tags
+    for category in sorted(said - ruled - set(policy.model.informative)):
+        yield f"category {category} has thresholds and no rule; write it under `informative` if that is meant"
+
+
+def _not_measured(policy: Policy) -> Iterator[str]:
+    """A threshold for which nobody measured how many harmless pictures it flags."""
+    figures = measured()
+    for entry, limit in policy.model.labels.items():
+        if limit.uncalibrated:
+            continue
+        below = [label for label in LABELS if policy.entry(label.name) == entry]
+        missing = [label.name for label in below if limit.threshold < figures.get(label.name, 2.0)]
+        if missing:
+            yield f"labels.{entry}: no figure on harmless pictures at {limit.threshold:.2f} for {_some(missing)}"
+
+
+@cache
+def measured() -> dict[str, float]:
+    """The lowest score at which each label was measured on harmless pictures (`models/calibration/*.json`, `flagged`),
+    for every label that was."""
+    found: dict[str, float] = {}
+    for path in sorted((resource("models") / "calibration").glob("*.json")):
+        file: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        for label in file.get("flagged", {}):
+            found[label] = min(file["at"])
+    return found
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _can_hold(rule: LoadedRule, policy: Policy) -> bool:
+    """Whether the condition holds on one of many random pictures, drawn from what it names and compares with."""
+    rng = random.Random(rule.id)  # noqa: S311 - probes, not secrets
+    labels = [label for label in LABELS if {*above(label.name)} & {*rule.about}]
+    labels += [Label(name, "object", "", None, None) for name in rule.about if name in ROOTS]
+    literals = [text or float(number) for text, number in _LITERAL.findall(rule.model.when)]
+    for _ in range(_PROBES):
+        event, picture, tags, faces = _probe(rng, labels, literals, policy)
+        matched = range(rng.randint(0, len(faces)))
+        try:
+            if rule.program.execute(cel.Context(policy_input(event, picture, tags, faces, matched, policy.needs))):
+                return True
+        except CEL_ERRORS:
+            continue
+    return False
+
+
+def _probe(
+    rng: random.Random, labels: list[Label], literals: list[str | float], policy: Policy
+) -> tuple[Event, Picture, list[Tag], list[Face]]:
+    words = [one for one in literals if isinstance(one, str)]
+    numbers = [int(one) + more for one in literals if isinstance(one, float) for more in (-1, 0, 1)]
+    chosen = [label for label in labels if rng.random() < 0.6]
+    boxes = (_NEAR, _FAR)
+    tags = [
+        Tag(one.name, one.category, rng.choice((1.0, policy.threshold(one.name))), rng.choice(boxes), 0, "")
+        for one in chosen
+        if policy.entry(one.name)
+    ]
+    faces = [Face(_NEAR, 0, 0.9, rng.random()) for _ in range(rng.choice((0, 1, 2, *numbers[:3])) % 300)]
+    count = max(1, rng.choice((1, 1_000, *numbers)))
+    event = Event(
+        rng.choice(get_args(EventType)),
+        (),
+        rng.choice(get_args(Visibility)),
+        rng.choice(get_args(Surface)),
+        region=rng.choice((None, *words)),
+        lang=rng.choice((None, *words)),
+        audience_age=rng.choice((None, 8, 15, 30, *(abs(one) for one in numbers))),
+    )
+    return event, Picture("", rng.choice(("jpeg", "gif", *words)), count, count, rng.choice((1, 9)), ()), tags, faces

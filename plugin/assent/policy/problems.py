@@ -1,0 +1,85 @@
+"""What is wrong in a policy of the right form: unknown names, and rules that contradict each other or can never hold.
+
+Each is an error, told with file, line and column and, where there is one, the nearest right name: a rule that cannot
+do what its author meant is a hole in the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from assent.policy.assemble import Assembled
+from assent.policy.expression import Reading, nearest
+from assent.policy.input import above, groups
+from assent.policy.schema import PolicyModel, RuleModel
+from assent.taxonomy import BY_NAME as LABELS
+
+
+def problems(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:
+    """One line each; `readings`: the conditions by rule."""
+    model = assembled.model
+    for part, found in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):
+        if not found:
+            yield f"{assembled.at('')}: has no {part}"
+    for entry in model.labels:
+        yield from _unknown(assembled, f"labels/{entry}", "", (entry,), groups())
+    for rule in model.rules:
+        yield from _condition(rule, readings[rule.id], assembled)
+        yield from _effects(rule, assembled)
+        yield from _unsaid_reasons(rule, assembled)
+    yield from _twice(assembled)
+    for one in model.emit:
+        yield from _unknown(
+            assembled, f"emit/{one.id}", f"filter {one.id}: ", (*(one.only or ()), *one.never), groups()
+        )
+    for case in model.cases:
+        yield from _unknown(assembled, f"cases/{case.name}", f"case {case.name}: ", case.given.tags, LABELS)
+
+
+def _unknown(assembled: Assembled, place: str, who: str, labels: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    for label in labels:
+        if label not in known:
+            yield f"{assembled.at(place, label)}: {who}{label} is no label of the taxonomy{nearest(label, known)}"
+
+
+def _condition(rule: RuleModel, reading: Reading, assembled: Assembled) -> Iterator[str]:
+    place = f"rules/{rule.id}"
+    for problem in reading.problems:
+        yield f"{assembled.at(place, problem.word)}: rule {rule.id}: {problem.said}"
+    for label in reading.labels:
+        if label in groups() and not _counts(label, assembled.model):
+            said = f"rule {rule.id} asks for {label}, for which `labels` has no threshold: it can never be seen"
+            yield f"{assembled.at(place, label)}: {said}"
+
+
+def _counts(label: str, model: PolicyModel) -> bool:
+    return any(entry in above(label) or label in above(entry) for entry in model.labels)
+
+
+def _effects(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
+    place, then = f"rules/{rule.id}", rule.then
+    labels = (*then.emit, *then.suppress, *then.redact, *then.rename)
+    yield from _unknown(assembled, place, f"rule {rule.id}: ", labels, groups())
+    both = set(then.suppress) & {*then.emit, *then.rename}
+    if both:
+        yield f"{assembled.at(place)}: rule {rule.id} both says and suppresses {min(both)}"
+    if then == type(then)():
+        yield f"{assembled.at(place)}: rule {rule.id} changes nothing"
+
+
+def _unsaid_reasons(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
+    wanted = assembled.model.statements
+    if wanted and rule.then.action in wanted.for_actions:
+        for language in wanted.languages:
+            if language not in rule.reason:
+                place = assembled.at(f"rules/{rule.id}")
+                yield f"{place}: rule {rule.id} restricts, and has no `reason` in {language} for the author"
+
+
+def _twice(assembled: Assembled) -> Iterator[str]:
+    """Rules with one condition: the weaker action never counts, and nobody can read which was meant."""
+    first: dict[str, str] = {}
+    for rule in assembled.model.rules:
+        same = first.setdefault("".join(rule.when.split()), rule.id)
+        if same != rule.id:
+            yield f"{assembled.at(f'rules/{rule.id}')}: rule {rule.id} has the condition of {same}; make one of them"

@@ -1,0 +1,70 @@
+"""A recorded decision as the values it was decided from: what is stored of it, and how it is read back. Pure.
+
+Beside the perceptions lie the circumstances that a condition may ask about, and nothing else of the event: not who
+posted, not where the picture lies, not its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from assent.values import Event, Face, Perception, Picture, Tag
+
+
+class Recorded(NamedTuple):
+    """What `decide` is given again; `exact` is false where the circumstances were not kept."""
+
+    event: Event
+    picture: Picture
+    seen: Perception
+    matched: frozenset[int]
+    exact: bool
+
+
+def circumstances(event: Event, picture: Picture) -> dict[str, Any]:
+    """The circumstances of a decision as they are stored."""
+    return {
+        "type": event.type,
+        "surface": event.surface,
+        "visibility": event.visibility,
+        "region": event.region,
+        "lang": event.lang,
+        "audience_age": event.audience_age,
+        "frames": picture.frame_count,
+    }
+
+
+def recorded(row: Mapping[str, Any]) -> Recorded | None:
+    """A row of `decision` with the faces that are recorded as recognised; None where the picture was not looked at."""
+    perceptions, media = row["perceptions"], row["document"]["media"]
+    if not perceptions:
+        return None
+    given = row["given"] or {"type": "media.created", "surface": "post", "visibility": "public", "frames": 1}
+    event = Event(
+        given["type"],
+        (),
+        given["visibility"],
+        given["surface"],
+        region=given.get("region"),
+        lang=given.get("lang"),
+        audience_age=given.get("audience_age"),
+    )
+    size = (media["width"], media["height"])
+    picture = Picture(media["sha256"], media["format"], *size, given["frames"], ())
+    tags = tuple(
+        Tag(tag["name"], tag["category"], tag["score"], _box(tag["box"]), tag["frame"], tag["model"])
+        for tag in perceptions["tags"]
+    )
+    faces = tuple(
+        Face(tuple(face["box"]), face["frame"], face["score"], face["quality"]) for face in perceptions["faces"]
+    )
+    seen = Perception(tags, faces, tuple(perceptions["models"]))
+    return Recorded(event, picture, seen, frozenset(row["matched"]), row["given"] is not None)
+
+
+def _box(box: list[int] | None) -> tuple[int, int, int, int] | None:
+    if box is None:
+        return None
+    x, y, width, height = box
+    return x, y, width, height

@@ -1,0 +1,88 @@
+"""Deciding recorded perceptions again by another policy: no picture and no model is needed.
+
+Rows come through a server-side cursor, a few hundred at a time, and only counts and a few examples are kept, so that
+memory does not grow with what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg.rows import dict_row
+
+from assent.policy.compare import Key, Outcome, compare
+from assent.policy.decide import decide
+from assent.policy.load import Policy
+from assent.policy.replay import recorded
+from assent.store.pool import Conn, Row, fetch_one
+from assent.store.queries import load
+
+BATCH = 500  # rows held at once
+EXAMPLES = 5  # media ids kept of each change
+_Q = load("policy")
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a replay found: pictures by what changes, counts as `compare` makes them, and a few examples of each
+    changed action."""
+
+    decided: int = 0
+    changed: int = 0  # another action, or other tags for the platform
+    not_looked_at: int = 0  # recorded failures: there is nothing to decide again
+    inexact: int = 0  # from before the circumstances were kept: taken as a public post
+    broken: int = 0  # pictures on which a condition failed
+    counts: Counter[Key] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+
+def how_many(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> int:
+    """How many decisions a replay goes through."""
+    row = fetch_one(conn, _Q["recorded"], tenant=tenant, since=since)
+    count = int(row["count"]) if row else 0
+    return count if sample is None else min(count, sample)
+
+
+def replay(
+    conn: Conn,
+    tenant: str,
+    policy: Policy,
+    since: datetime | None = None,
+    sample: int | None = None,
+    tick: Callable[[], object] = lambda: None,
+) -> Replay:
+    """What the policy would decide of the tenant's recorded decisions since then, or of a sample of them, which is the
+    same each time. In the caller's transaction; `tick` is called after each."""
+    found = Replay()
+    for row in _rows(conn, tenant, since, sample):
+        _again(policy, row, found)
+        tick()
+    return found
+
+
+def _rows(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> Iterator[Row]:
+    with conn.cursor(name="replay", row_factory=dict_row) as cursor:
+        cursor.itersize = BATCH
+        cursor.execute(_Q["replay"], {"tenant": tenant, "since": since, "sample": sample})
+        yield from cursor
+
+
+def _again(policy: Policy, row: Row, found: Replay) -> None:
+    was = recorded(row)
+    if was is None:
+        found.not_looked_at += 1
+        return
+    verdict = decide(policy, was.event, was.picture, was.seen, was.matched)
+    old, new = Outcome.of_document(row["document"]), Outcome.of_verdict(verdict)
+    found.decided += 1
+    found.inexact += not was.exact
+    found.broken += bool(verdict.broken)
+    found.changed += (old.action, old.tags) != (new.action, new.tags)
+    found.counts.update(compare(old, new))
+    if old.action != new.action:
+        some = found.examples.setdefault((old.action, new.action), [])
+        if len(some) < EXAMPLES:
+            some.append(row["media_id"])

@@ -1,0 +1,193 @@
+"""Which policy decides for a tenant, and how that changes: activated, rolled back, tried in the shadow.
+
+Each change is one row and one leaf of the audit log. Workers read the newest row for every picture, so a change counts
+from its commit on, and a policy that was read once is kept compiled under its hash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from assent.audit.log import append
+from assent.errors import NotFound, PolicyInvalid
+from assent.gallery.keys import TenantKeys
+from assent.policy.compare import Key, Kind
+from assent.policy.load import Policy, stored_policy
+from assent.store.pool import Conn, Row, execute, fetch, fetch_one
+from assent.store.queries import load
+from assent.telemetry import log
+from assent.values import PolicyRef
+
+_Q = load("policy")
+_MOST_COMPILED = 64
+
+
+class Chosen(NamedTuple):
+    """The policy that decides, and the one that is tried beside it, if any."""
+
+    active: Policy
+    shadow: Policy | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policies:
+    """The policies of all tenants; `default` decides where a tenant activated none."""
+
+    default: Policy
+    _compiled: dict[str, Policy] = field(default_factory=dict)
+    _kept: set[tuple[str, str]] = field(default_factory=set)  # tenants whose database has the default
+
+    def of(self, conn: Conn, tenant: str, default: Policy | None = None) -> Chosen:
+        """What decides for that tenant now. Raises PolicyUnreadable for an activated one that no longer reads; a shadow
+        that does not is left out."""
+        default = default or self.default
+        row = fetch_one(conn, _Q["chosen"], tenant=tenant) or {"active": None, "shadow": None}
+        if row["active"] is None:
+            self._keep(conn, tenant, default)
+        active = default if row["active"] is None else self._read(conn, tenant, row["active"])
+        try:
+            shadow = None if row["shadow"] is None else self._read(conn, tenant, row["shadow"])
+        except PolicyInvalid as error:
+            log.error("the shadow policy does not read", tenant=tenant, code=error.code)
+            shadow = None
+        return Chosen(active, shadow)
+
+    def _keep(self, conn: Conn, tenant: str, policy: Policy) -> None:
+        if (tenant, policy.ref.sha256) not in self._kept:
+            store(conn, tenant, policy)
+            self._kept.add((tenant, policy.ref.sha256))
+
+    def _read(self, conn: Conn, tenant: str, sha256: str) -> Policy:
+        if sha256 not in self._compiled:
+            if len(self._compiled) >= _MOST_COMPILED:
+                self._compiled.clear()
+            self._compiled[sha256] = read(conn, tenant, sha256)
+        return self._compiled[sha256]
+
+
+class PolicyUnreadable(PolicyInvalid):
+    """With the reference of the policy that does not read, for the decision that cannot be made."""
+
+    def __init__(self, detail: str, ref: PolicyRef) -> None:
+        super().__init__(detail)
+        self.ref = ref
+
+
+def read(conn: Conn, tenant: str, sha256: str) -> Policy:
+    """A stored policy. Raises PolicyUnreadable where it is not there, was altered, or is of another version of
+    `assent.policy`."""
+    row = fetch_one(conn, _Q["policy"], tenant=tenant, sha256=sha256)
+    ref = PolicyRef("unreadable", "", sha256)
+    if row is None:
+        raise PolicyUnreadable(f"policy {sha256[:12]} is not stored", ref)
+    try:
+        policy = stored_policy(row["canonical"])
+    except PolicyInvalid as error:
+        raise PolicyUnreadable(error.detail, ref) from None
+    if policy.ref.sha256 != sha256:
+        raise PolicyUnreadable(f"policy {sha256[:12]} was altered", ref)
+    return policy
+
+
+def store(conn: Conn, tenant: str, policy: Policy) -> None:
+    """Keeps a policy's text beside the decisions that name its hash."""
+    ref, canonical = policy.ref, policy.canonical.decode()
+    values = {"sha256": ref.sha256, "name": ref.name, "version": ref.version, "canonical": canonical}
+    execute(conn, _Q["store_policy"], tenant=tenant, **values)
+
+
+def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
+    """From the commit on, that policy decides for the tenant. Returns the leaf's place in the log.
+
+    Raises NotFound where it does already.
+    """
+    newest = _lock(conn, keys)
+    if newest is not None and newest["sha256"] == policy.ref.sha256:
+        raise NotFound(f"{policy.ref.name} {policy.ref.version} is active already")
+    store(conn, keys.tenant, policy)
+    n = newest["n"] + 1 if newest else 1
+    return _switch(conn, keys, n, policy.ref.sha256, None, "policy.activated", at)
+
+
+def roll_back(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
+    """The policy before the one that was activated last decides again; its hash, None for the installation's own. Asked
+    again it goes back one further. Raises NotFound where nothing was activated that could be taken back."""
+    newest = _lock(conn, keys)
+    if newest is None or newest["stands"] == 0:
+        raise NotFound("no policy was activated that could be rolled back")
+    back_to, sha256 = newest["stands"] - 1, None
+    if back_to:
+        target = fetch_one(conn, _Q["activation"], tenant=keys.tenant, n=back_to)
+        if target is None:
+            raise NotFound(f"activation {back_to} is missing")
+        back_to, sha256 = target["stands"], target["sha256"]
+    _switch(conn, keys, newest["n"] + 1, sha256, back_to, "policy.rolled-back", at)
+    return sha256
+
+
+def history(conn: Conn, tenant: str) -> list[Row]:
+    """Every change, oldest first."""
+    return fetch(conn, _Q["history"], tenant=tenant)
+
+
+def start_shadow(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> None:
+    """From the commit on, that policy is tried beside the active one; the counts of the one before go."""
+    _lock(conn, keys)
+    execute(conn, _Q["drop_shadow"], tenant=keys.tenant)
+    store(conn, keys.tenant, policy)
+    execute(conn, _Q["insert_shadow"], tenant=keys.tenant, sha256=policy.ref.sha256, at=at)
+    append(conn, keys, "policy.shadowed", {"policy": policy.ref.sha256}, [], at)
+
+
+def stop_shadow(conn: Conn, keys: TenantKeys, at: datetime) -> None:
+    """Nothing is tried any more; the counts go. Raises NotFound where nothing was."""
+    _lock(conn, keys)
+    if not execute(conn, _Q["drop_shadow"], tenant=keys.tenant):
+        raise NotFound("no policy is tried in the shadow")
+    append(conn, keys, "policy.shadow-ended", {}, [], at)
+
+
+def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Key, int]) -> None:
+    """Adds one picture's counts, in one order, so that two workers never wait for each other in a circle."""
+    keys = sorted(counts)
+    columns = {"kinds": 0, "names": 1, "was": 2, "becomes": 3}
+    values = {name: [key[n] for key in keys] for name, n in columns.items()}
+    execute(
+        conn,
+        _Q["count_shadow"],
+        tenant=tenant,
+        sha256=shadow.sha256,
+        counts=[counts[key] for key in keys],
+        **values,
+    )
+
+
+def shadow_report(conn: Conn, tenant: str) -> tuple[Row, Counter[Key]]:
+    """Which policy is tried and since when, and the counts. Raises NotFound where none is."""
+    row = fetch_one(conn, _Q["shadow"], tenant=tenant)
+    if row is None:
+        raise NotFound("no policy is tried in the shadow")
+    counts: Counter[Key] = Counter()
+    for one in fetch(conn, _Q["shadow_counts"], tenant=tenant):
+        kind: Kind = one["kind"]
+        counts[Key(kind, one["name"], one["was"], one["becomes"])] = one["count"]
+    return row, counts
+
+
+def _lock(conn: Conn, keys: TenantKeys) -> Row | None:
+    execute(conn, _Q["lock_tenant"], tenant=keys.tenant)
+    return fetch_one(conn, _Q["activation"], tenant=keys.tenant, n=None)
+
+
+def _switch(
+    conn: Conn, keys: TenantKeys, n: int, sha256: str | None, back_to: int | None, action: str, at: datetime
+) -> int:
+    # The log's lock is the last one taken; a row of our own afterwards waits for nobody.
+    leaf = append(conn, keys, action, {"policy": sha256 or "installation"}, [], at)
+    values = {"n": n, "sha256": sha256, "back_to": back_to, "leaf": leaf.seq, "at": at}
+    execute(conn, _Q["insert_activation"], tenant=keys.tenant, **values)
+    return leaf.seq

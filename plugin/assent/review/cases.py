@@ -1,0 +1,110 @@
+"""Cases that wait for a moderator: which there are, what each is about, and its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from assent.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
+from assent.gallery.keys import TenantKeys
+from assent.media.redact import redact
+from assent.outbox.document import Lock, assemble, timestamp
+from assent.outbox.record import open_kept
+from assent.store.pool import Conn, fetch, fetch_one
+from assent.store.queries import load
+from assent.subjects.locks import share_soon
+
+SEVERE_REASON = "hash-severe"  # the reason of a case whose picture stands on a list marked severe
+SEVERE_LABEL = "hash.known.severe"
+_Q = load("review")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One picture that waits, or waited, for a moderator. `closed_by` (an API key's id, or `cli`) and `outcome` (the
+    action) are None where it was closed because the picture was decided anew or deleted."""
+
+    id: UUID
+    media_id: str
+    revision: int
+    reason: str
+    queue: str
+    priority: int
+    opened_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+    outcome: str | None
+
+    def document(self) -> dict[str, Any]:
+        """As it leaves over HTTP and from the command line."""
+        return {
+            "id": str(self.id),
+            "media": self.media_id,
+            "revision": self.revision,
+            "reason": self.reason,
+            "queue": self.queue,
+            "priority": self.priority,
+            "opened_at": timestamp(self.opened_at),
+            "closed_at": self.closed_at and timestamp(self.closed_at),
+            "closed_by": self.closed_by,
+            "outcome": self.outcome,
+        }
+
+
+def open_cases(conn: Conn, tenant: str, most: int, after: UUID | None = None, queue: str | None = None) -> list[Case]:
+    """The open ones, those on a list marked severe first, then by priority, then the oldest; at most `most`, behind the
+    case `after`, of one queue or of all.
+
+    Raises NotFound where there never was such a case."""
+    if after is not None:
+        read_case(conn, tenant, after)
+    return [Case(**row) for row in fetch(conn, _Q["open_cases"], tenant=tenant, most=most, after=after, queue=queue)]
+
+
+def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
+    """The case, open or closed. Raises NotFound."""
+    row = fetch_one(conn, _Q["case"], tenant=tenant, case=case_id)
+    if row is None:
+        raise NotFound("no case of that id")
+    return Case(**row)
+
+
+def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> dict[str, Any]:
+    """The case with its `decision`, as the platform may see it now; null where there is none. Raises NotFound."""
+    case = read_case(conn, keys.tenant, case_id)
+    return {**case.document(), "decision": assemble(conn, keys, case.media_id, lock=lock)}
+
+
+def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> bytes:
+    """An open case's picture (JPEG), every face hidden whose person did not agree to be named: whoever reviews sees no
+    more of bystanders than the platform may.
+
+    Raises NotFound, CaseClosed, PictureWithheld for what nobody should have to see, PictureNotKept.
+    """
+    case = read_case(conn, keys.tenant, case_id)
+    # The document first: it keeps the picture from being decided anew before its copy is read.
+    decision = assemble(conn, keys, case.media_id, lock=lock)
+    case = read_case(conn, keys.tenant, case_id)
+    if case.closed_at is not None:
+        raise closed(case)
+    if is_severe(case, decision):
+        raise PictureWithheld
+    kept = open_kept(conn, keys, case.media_id)
+    if kept is None or decision is None:
+        raise PictureNotKept("no copy of this picture is kept")
+    return redact(kept, decision)
+
+
+def is_severe(case: Case, decision: dict[str, Any] | None) -> bool:
+    """Whether the picture is on a list marked severe."""
+    tags = decision["tags"] if decision else []
+    return case.reason == SEVERE_REASON or any(tag["name"] == SEVERE_LABEL for tag in tags)
+
+
+def closed(case: Case) -> CaseClosed:
+    """What to tell who comes too late."""
+    if case.closed_by is None:
+        return CaseClosed("the picture was decided anew or deleted meanwhile")
+    return CaseClosed(f"{case.closed_by} decided it already: {case.outcome}")

@@ -1,0 +1,166 @@
+"""What a moderator says of a picture becomes the next revision of its decision, and teaches.
+
+In one transaction: the case is closed, each label is noted as confirmed or denied, the decision is revised and sent
+(`media.reviewed`), and a leaf commits to who did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, Literal
+from uuid import UUID
+
+from assent.audit.log import Part, append
+from assent.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
+from assent.gallery.keys import TenantKeys
+from assent.outbox.audiences import without
+from assent.outbox.document import tag_document, timestamp
+from assent.outbox.record import revise
+from assent.review.cases import Case, closed, read_case
+from assent.store.pool import Conn, Row, execute, fetch_one
+from assent.store.queries import load
+from assent.taxonomy import BY_NAME
+from assent.values import Tag
+
+Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
+MODERATOR = "moderator"  # what tags and rules of a person's say name as their origin
+_Q, _RECORD = load("review"), load("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A moderator's word: labels that hold, labels that do not, the action (None leaves it), and a note for the log."""
+
+    action: Final | None
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if both := set(self.add) & set(self.remove):
+            raise BadRequest(f"{min(both)} is both in add and in remove")
+
+
+def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
+    """Raises LabelUnknown with the nearest right name for what no tag may be called. `said`: labels of the picture's
+    tags; a head may say one of the operator's own."""
+    known = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(said)
+    for label in labels:
+        if label not in known:
+            near = get_close_matches(label, known, n=1, cutoff=0.5)
+            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: Said) -> dict[str, Any]:
+    """Closes an open case. `by` is who did it: an API key's id, or `cli`. Of two at once the second comes too late.
+
+    Raises NotFound, CaseClosed, BadRequest for labels where no picture could be read.
+    """
+    case = read_case(conn, keys.tenant, case_id)
+    row = _newest(conn, keys, case.media_id)
+    case = read_case(conn, keys.tenant, case_id)  # again, now that nobody else changes it
+    if case.closed_at is not None:
+        raise closed(case)
+    if row is None and (said.add or said.remove):
+        raise BadRequest("no picture could be read here: there is nothing to correct")
+    execute(conn, _Q["close"], tenant=keys.tenant, case=case_id, by=by, outcome=said.action)
+    if row is None:
+        return _close_only(conn, keys, by, case, said)
+    return _change(conn, keys, by, case.media_id, row, said, case_id)
+
+
+def correct(
+    conn: Conn, keys: TenantKeys, by: str, media_id: str, said: Said, revision: int | None = None
+) -> dict[str, Any]:
+    """The same for a picture without an open case. `revision`: the decision that was looked at.
+
+    Raises NotFound, CaseOpen, DecisionChanged where the newest is another one.
+    """
+    row = _newest(conn, keys, media_id)
+    if row is None:
+        raise NotFound("no decision on a picture of that id")
+    if not (said.add or said.remove or said.action):
+        raise BadRequest("say which labels hold, which do not, or what is to be done")
+    waiting = fetch_one(conn, _Q["open_case_of"], tenant=keys.tenant, media=media_id)
+    if waiting is not None:
+        raise CaseOpen(f"case {waiting['id']} waits for a moderator")
+    if revision not in (None, row["revision"]):
+        raise DecisionChanged(f"the newest is revision {row['revision']}")
+    return _change(conn, keys, by, media_id, row, said, None)
+
+
+def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str, Any]:
+    """An `assent.decision/1` after a moderator's word; `reviewed` says what it changed, never who. A statement of
+    reasons holds for the action that it was made for."""
+    kept = [tag for tag in document["tags"] if tag["name"] not in said.remove]
+    there = {tag["name"] for tag in kept}
+    added = [
+        tag_document(Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR))
+        for name in dict.fromkeys(said.add)
+        if name not in there
+    ]
+    decided = {
+        "action": said.action,
+        "rules": [{"id": MODERATOR, "because": "a moderator decided it"}],
+        "review": None,
+        "statement": document.get("statement") if said.action == document["action"] else None,
+    }
+    return {
+        **document,
+        "tags": kept + added,
+        **(decided if said.action else {}),
+        "reviewed": {
+            "at": timestamp(at),
+            "was": document["action"],
+            "added": [tag["name"] for tag in added],
+            "removed": sorted({tag["name"] for tag in document["tags"]} & set(said.remove)),
+        },
+    }
+
+
+def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
+    execute(conn, _RECORD["lock_media"], tenant=keys.tenant, media=media_id)
+    return fetch_one(conn, _RECORD["decision"], tenant=keys.tenant, media=media_id)
+
+
+def _change(
+    conn: Conn, keys: TenantKeys, by: str, media_id: str, row: Row, said: Said, case_id: UUID | None
+) -> dict[str, Any]:
+    check_labels((*said.add, *said.remove), {tag["name"] for tag in row["document"]["tags"]})
+    document = reviewed(row["document"], said, datetime.now(UTC))
+    sha256 = document["media"]["sha256"]
+    for holds, labels in ((True, said.add), (False, said.remove)):
+        for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
+            values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": by}
+            execute(conn, _Q["correct"], tenant=keys.tenant, **values)
+    told = without(row, said.remove)
+    revised = revise(conn, keys, media_id, "media.reviewed", document, told, _leaf(by, said, case_id))
+    if revised is None:
+        raise NotFound("no decision on a picture of that id")
+    return {
+        "case": case_id and str(case_id),
+        "media": media_id,
+        "action": document["action"],
+        "revision": revised.revision,
+        "leaf": revised.leaf,
+    }
+
+
+def _close_only(conn: Conn, keys: TenantKeys, by: str, case: Case, said: Said) -> dict[str, Any]:
+    payload = {"media": case.media_id, **_leaf(by, said, case.id)}
+    leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
+    return {"case": str(case.id), "media": case.media_id, "action": said.action, "revision": None, "leaf": leaf.seq}
+
+
+def _leaf(by: str, said: Said, case_id: UUID | None) -> dict[str, Any]:
+    return {
+        "by": by,
+        "case": case_id and str(case_id),
+        "action": said.action,
+        "add": sorted(set(said.add)),
+        "remove": sorted(set(said.remove)),
+        "note": said.note,
+    }

@@ -1,0 +1,82 @@
+-- name: count_refused
+INSERT INTO refused_band (tenant, band, times) VALUES (%(tenant)s, %(band)s, 1)
+ON CONFLICT (tenant, band) DO UPDATE SET times = refused_band.times + 1;
+
+-- name: refused
+SELECT band, times FROM refused_band WHERE tenant = %(tenant)s ORDER BY band DESC;
+
+-- name: corrections
+-- The newest word on each label of each file, whatever ids the file was posted under.
+SELECT DISTINCT ON (media_sha256, label) media_id, media_sha256, label, holds, by, at
+FROM correction
+WHERE tenant = %(tenant)s
+ORDER BY media_sha256, label, at DESC;
+
+-- name: heads
+SELECT name, sha256, state, since FROM head WHERE tenant = %(tenant)s ORDER BY name, since DESC;
+
+-- name: running
+-- Of every tenant: the heads that its pictures go through.
+SELECT tenant, name, sha256, state FROM head WHERE state IN ('shadow', 'live') ORDER BY tenant, name;
+
+-- name: head
+SELECT name, sha256, state, manifest, network, since FROM head WHERE tenant = %(tenant)s AND sha256 = %(head)s;
+
+-- name: lock_heads
+-- One change of a tenant's heads at a time.
+SELECT pg_advisory_xact_lock(hashtextextended('heads/' || %(tenant)s, 0));
+
+-- name: head_in_state
+SELECT sha256 FROM head WHERE tenant = %(tenant)s AND name = %(name)s AND state = %(state)s ORDER BY since DESC LIMIT 1;
+
+-- name: insert_head
+-- A head that was tried before is tried again.
+INSERT INTO head (tenant, sha256, name, state, manifest, network)
+VALUES (%(tenant)s, %(head)s, %(name)s, 'shadow', %(manifest)s, %(network)s)
+ON CONFLICT (tenant, sha256) DO UPDATE SET state = 'shadow', since = now();
+
+-- name: set_state
+UPDATE head SET state = %(state)s, since = now() WHERE tenant = %(tenant)s AND sha256 = %(head)s;
+
+-- name: note_trial
+-- Only with a decision, and only while the head is on trial: what was superseded or deleted meanwhile leaves nothing.
+INSERT INTO shadow (tenant, head, media_id, media_sha256, live, candidate)
+SELECT d.tenant, h.sha256, d.media_id, d.document -> 'media' ->> 'sha256', %(live)s, %(candidate)s
+FROM decision d
+JOIN head h ON h.tenant = d.tenant AND h.sha256 = %(head)s AND h.state = 'shadow'
+WHERE d.tenant = %(tenant)s AND d.event_id = %(event)s AND d.n = %(n)s
+ON CONFLICT (tenant, head, media_id)
+DO UPDATE SET media_sha256 = EXCLUDED.media_sha256, live = EXCLUDED.live, candidate = EXCLUDED.candidate, at = now();
+
+-- name: end_trial
+DELETE FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
+
+-- name: trim_trials
+-- The newest so many of each trial stay, and none of a trial that ended.
+DELETE FROM shadow s USING head h
+WHERE h.tenant = s.tenant AND h.sha256 = s.head AND (h.state <> 'shadow' OR s.at < (
+    SELECT o.at FROM shadow o WHERE o.tenant = h.tenant AND o.head = h.sha256 ORDER BY o.at DESC OFFSET %(most)s - 1 LIMIT 1
+));
+
+-- name: pictures
+SELECT count(*) AS pictures, min(at) AS since FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
+
+-- name: said
+SELECT l.label,
+       count(*) FILTER (WHERE l.label = ANY(s.live) AND l.label = ANY(s.candidate)) AS both,
+       count(*) FILTER (WHERE NOT l.label = ANY(s.candidate)) AS only_live,
+       count(*) FILTER (WHERE NOT l.label = ANY(s.live)) AS only_candidate
+FROM shadow s
+CROSS JOIN LATERAL (SELECT DISTINCT unnest(s.live || s.candidate)) AS l (label)
+WHERE s.tenant = %(tenant)s AND s.head = %(head)s
+GROUP BY l.label;
+
+-- name: corrected
+-- How often each of the two agreed with a moderator.
+SELECT c.label, count(*) AS corrected,
+       count(*) FILTER (WHERE (c.label = ANY(s.live)) = c.holds) AS live_right,
+       count(*) FILTER (WHERE (c.label = ANY(s.candidate)) = c.holds) AS candidate_right
+FROM correction c
+JOIN shadow s ON s.tenant = c.tenant AND s.media_id = c.media_id AND s.media_sha256 = c.media_sha256
+WHERE c.tenant = %(tenant)s AND s.head = %(head)s
+GROUP BY c.label;

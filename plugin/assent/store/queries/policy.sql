@@ -1,0 +1,102 @@
+-- name: chosen
+-- Which policy decides for a tenant (NULL: the installation's own), and which is tried beside it.
+SELECT (SELECT a.sha256 FROM policy_activation a WHERE a.tenant = %(tenant)s ORDER BY a.n DESC LIMIT 1) AS active,
+       (SELECT s.sha256 FROM policy_shadow s WHERE s.tenant = %(tenant)s) AS shadow;
+
+-- name: policy
+SELECT canonical FROM policy WHERE tenant = %(tenant)s AND sha256 = %(sha256)s;
+
+-- name: store_policy
+INSERT INTO policy (tenant, sha256, name, version, canonical)
+VALUES (%(tenant)s, %(sha256)s, %(name)s, %(version)s, %(canonical)s)
+ON CONFLICT DO NOTHING;
+
+-- name: lock_tenant
+SELECT FROM tenant WHERE tenant = %(tenant)s FOR UPDATE;
+
+-- name: activation
+-- The newest, or that one; `stands`: which activation its roll back would go back from.
+SELECT n, sha256, coalesce(back_to, n) AS stands FROM policy_activation
+WHERE tenant = %(tenant)s AND (%(n)s::integer IS NULL OR n = %(n)s)
+ORDER BY n DESC
+LIMIT 1;
+
+-- name: insert_activation
+INSERT INTO policy_activation (tenant, n, sha256, back_to, leaf, at)
+VALUES (%(tenant)s, %(n)s, %(sha256)s, %(back_to)s, %(leaf)s, %(at)s);
+
+-- name: history
+SELECT a.n, a.sha256, a.back_to, a.leaf, a.at, p.name, p.version
+FROM policy_activation a
+LEFT JOIN policy p ON p.tenant = a.tenant AND p.sha256 = a.sha256
+WHERE a.tenant = %(tenant)s
+ORDER BY a.n;
+
+-- name: drop_shadow
+DELETE FROM policy_shadow WHERE tenant = %(tenant)s;
+
+-- name: insert_shadow
+INSERT INTO policy_shadow (tenant, sha256, since) VALUES (%(tenant)s, %(sha256)s, %(at)s);
+
+-- name: shadow
+SELECT s.sha256, s.since, p.name, p.version
+FROM policy_shadow s
+JOIN policy p ON p.tenant = s.tenant AND p.sha256 = s.sha256
+WHERE s.tenant = %(tenant)s;
+
+-- name: count_shadow
+-- Of that shadow only: it may have been replaced meanwhile.
+INSERT INTO policy_shadow_count AS c (tenant, kind, name, was, becomes, count)
+SELECT %(tenant)s, u.kind, u.name, u.was, u.becomes, u.count
+FROM unnest(%(kinds)s::text[], %(names)s::text[], %(was)s::text[], %(becomes)s::text[], %(counts)s::bigint[])
+    AS u (kind, name, was, becomes, count)
+WHERE EXISTS (SELECT FROM policy_shadow s WHERE s.tenant = %(tenant)s AND s.sha256 = %(sha256)s FOR SHARE)
+ON CONFLICT (tenant, kind, name, was, becomes) DO UPDATE SET count = c.count + EXCLUDED.count;
+
+-- name: shadow_counts
+SELECT kind, name, was, becomes, count FROM policy_shadow_count
+WHERE tenant = %(tenant)s
+ORDER BY kind, name, was, becomes;
+
+-- name: recorded
+SELECT count(*) AS count FROM decision
+WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s);
+
+-- name: replay
+-- All, or a sample that is the same each time; recognised faces as they are recorded now.
+WITH chosen AS (
+    SELECT media_id, revision FROM decision
+    WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s)
+    ORDER BY CASE WHEN %(sample)s::bigint IS NOT NULL THEN md5(media_id || '/' || revision) END
+    LIMIT %(sample)s::bigint
+)
+SELECT d.media_id, d.action, d.document, d.perceptions, d.given,
+       ARRAY(
+           SELECT m.face::integer FROM match m
+           WHERE m.tenant = d.tenant AND m.media_id = d.media_id AND m.revision = d.revision
+       ) AS matched
+FROM decision d
+JOIN chosen USING (media_id, revision)
+WHERE d.tenant = %(tenant)s;
+
+-- name: decided
+SELECT revision, document, perceptions, given, audiences, leaf, decided_at
+FROM decision
+WHERE tenant = %(tenant)s AND media_id = %(media)s
+ORDER BY revision DESC
+LIMIT 1;
+
+-- name: insert_statement
+-- The same decision again is the same statement.
+INSERT INTO statement (tenant, puid, body, notice, at) VALUES (%(tenant)s, %(puid)s, %(body)s, %(notice)s, %(at)s)
+ON CONFLICT DO NOTHING;
+
+-- name: notice
+SELECT notice FROM statement WHERE tenant = %(tenant)s AND puid = %(puid)s;
+
+-- name: statements
+-- The next of all, in the order of time.
+SELECT puid, body, at FROM statement
+WHERE tenant = %(tenant)s AND at >= %(since)s AND (at, puid) > (%(after_at)s, %(after_puid)s)
+ORDER BY at, puid
+LIMIT %(most)s;

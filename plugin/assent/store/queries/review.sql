@@ -1,0 +1,32 @@
+-- name: open_cases
+-- The next after that case in the order of review: pictures on a list marked severe, then by priority, then the oldest.
+-- A case that was closed meanwhile keeps its place, so a list that is read page by page misses none.
+SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+FROM review_case
+WHERE tenant = %(tenant)s AND closed_at IS NULL AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+  AND (%(after)s::uuid IS NULL OR (reason <> 'hash-severe', -priority, opened_at, id) > (
+      SELECT last.reason <> 'hash-severe', -last.priority, last.opened_at, last.id
+      FROM review_case last WHERE last.tenant = %(tenant)s AND last.id = %(after)s::uuid
+  ))
+ORDER BY (reason <> 'hash-severe'), (-priority), opened_at, id
+LIMIT %(most)s;
+
+-- name: case
+SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+FROM review_case
+WHERE tenant = %(tenant)s AND id = %(case)s;
+
+-- name: open_case_of
+SELECT id FROM review_case
+WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
+
+-- name: close
+UPDATE review_case SET closed_at = now(), closed_by = %(by)s, outcome = %(outcome)s
+WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL;
+
+-- name: correct
+-- The newest word on a label of that file counts; the one before stands in the audit log.
+INSERT INTO correction (tenant, media_id, media_sha256, label, holds, by)
+VALUES (%(tenant)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
+ON CONFLICT (tenant, media_id, media_sha256, label)
+DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now();

@@ -1,0 +1,1 @@
+"""Heads on trial, live and rolled back: a tenant's own, beside the shipped ones."""

@@ -1,0 +1,109 @@
+"""Stage 6 alone: decisions a second, loading a policy, and deciding again what was recorded."""
+
+from __future__ import annotations
+
+import resource as limits
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+from psycopg.types.json import Json, Jsonb
+
+from assent.outbox.document import audiences_document, looked_document, perceptions_document
+from assent.pipeline import Looked
+from assent.policy.decide import decide
+from assent.policy.load import load_policy
+from assent.policy.replay import circumstances
+from assent.policy.simulate import replay
+from assent.store.embedded import embedded
+from assent.store.migrate import migrate
+from assent.store.pool import Pool, open_pool, transaction
+from assent.values import Event, Face, MediaRef, Perception, Picture, Tag
+from tests.bench.rounds import Tick
+
+ROUNDS = 5
+STEP = 500  # decisions stored at once
+PICTURES = 1_000  # decided in a round
+TENANT = "bench"
+_LABELS = (
+    *("nudity.explicit.breast", "nudity.explicit.buttocks", "nudity.partial.feet", "nudity.partial.belly"),
+    *("nudity.partial.armpits", "body.covered.breast", "body.covered.belly", "body.covered.feet"),
+    *("text.contact.phone", "text.code"),
+)
+_EVENT = Event("media.created", (), "public", "post", "somebody", region="DE")
+_PICTURE = Picture("ab" * 32, "jpeg", 1280, 886, 1, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """`decide_s`: seconds of `tags` pictures of ten tags by the default policy, in each round."""
+
+    rules: int
+    tags: int
+    decide_s: list[float]
+    load_s: list[float]
+    simulated: int
+    simulate_s: float
+    grew_mb: float
+
+
+def measure(folder: Path, seen: Perception, simulated: int, tick: Tick) -> Decided:
+    """`seen`: what the models saw in a photo; it is what is recorded, with ten more tags."""
+    policy = load_policy()
+    tags = tuple(Tag(name, "safety", 0.9, (10, 10, 50, 50), 0, "m") for name in _LABELS)
+    faces = (Face((10, 10, 50, 50), 0, 0.9, 0.9), Face((600, 10, 50, 50), 0, 0.9, 0.9))
+    ten = Perception(tags, faces, ("m",))
+    decide_s, load_s = [], []
+    for n in range(ROUNDS + 1):
+        began = time.perf_counter()
+        for _ in range(PICTURES):
+            decide(policy, _EVENT, _PICTURE, ten)
+        middle = time.perf_counter()
+        load_policy()
+        if n:  # the first round does not count
+            decide_s.append(middle - began)
+            load_s.append(time.perf_counter() - middle)
+        tick()
+    with embedded(folder) as url:
+        migrate(url)
+        with open_pool(url, size=1) as pool:
+            _record(pool, replace(seen, tags=(*seen.tags, *tags)), simulated, tick)
+            before = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
+            began = time.perf_counter()
+            with transaction(pool) as conn:
+                found = replay(conn, TENANT, policy)
+            took = time.perf_counter() - began
+    if (found.decided, found.changed) != (simulated, 0):
+        raise RuntimeError(f"{found.decided} of {simulated} were decided again, {found.changed} otherwise")
+    grew = (limits.getrusage(limits.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return Decided(len(policy.rules), PICTURES, decide_s, load_s, simulated, took, grew)
+
+
+def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
+    """Rows of `decision` as `record` writes them."""
+    policy = load_policy()
+    looked = Looked(_PICTURE, seen, (), decide(policy, _EVENT, _PICTURE, seen))
+    document = looked_document(TENANT, uuid4(), MediaRef("m", None), 1, looked, policy.ref)
+    values = {
+        "tenant": TENANT,
+        "action": document["action"],
+        "document": Json(document),
+        "perceptions": Jsonb(perceptions_document(looked)),
+        "given": Jsonb(circumstances(_EVENT, _PICTURE)),
+        "audiences": Jsonb(audiences_document(looked.verdict)),
+        "step": STEP,
+    }
+    with transaction(pool) as conn:
+        conn.execute("INSERT INTO tenant (tenant) VALUES (%(tenant)s)", values)
+    for start in range(0, count, STEP):
+        with transaction(pool) as conn:
+            conn.execute(
+                "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
+                " perceptions, given, audiences, leaf, decided_at)"
+                " SELECT %(tenant)s, 'm-' || n, 1, gen_random_uuid(), 0, 1, %(action)s, %(document)s, %(perceptions)s,"
+                " %(given)s, %(audiences)s, 0, now()"
+                " FROM generate_series(%(start)s::int, %(start)s + %(step)s - 1) AS n",
+                {**values, "start": start},
+            )
+        tick()

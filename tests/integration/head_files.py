@@ -1,0 +1,51 @@
+"""Heads of a test's own: real networks, of which it is known what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from assent.learn.head import described, to_onnx
+from assent.learn.head import write_head as write_files
+from assent.learn.train import Linear
+from assent.perceive import DEFAULT_PACK
+from assent.perceive.backbone import Backbone, backbone
+from assent.perceive.heads import NONE, HeadLabel
+from assent.perceive.packs import read_pack
+
+
+def default_backbone() -> Backbone:
+    return backbone(read_pack(DEFAULT_PACK).one("safety"))
+
+
+def write_head(
+    folder: Path,
+    name: str,
+    says: Mapping[str, float],
+    *,
+    evaluated: bool = True,
+    data: str = "photos of a test",
+    made_for: Backbone | None = None,
+) -> Path:
+    """A head that gives each label that probability whatever it sees, and says it from 0.5 up; its TOML file."""
+    base = made_for or default_backbone()
+    every = {**says, NONE: 1 - sum(says.values())}
+    weight = np.zeros((base.width, len(every)), np.float32)
+    model = to_onnx(Linear(weight, np.log(np.array(list(every.values()), np.float32))))
+    measured = (0.95, 0.4) if evaluated else (None, None)
+    rows = (*(HeadLabel(label, 40, 0.5, *measured) for label in says), HeadLabel(NONE, 40))
+    file = described(
+        model,
+        name=name,
+        backbone=base.id,
+        features=base.width,
+        licence="CC0-1.0",
+        training_data=data,
+        trained=date(2026, 11, 25),
+        label=rows,
+        figures={"photos": 400.0, "accuracy": 0.7} if evaluated else {},
+    )
+    return write_files(folder, file, model, "card")

@@ -1,0 +1,136 @@
+"""One document per audience: what the policy lets each know, over the API and at endpoints of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from assent.app import create_app
+from assent.setup import Made, add_endpoint
+from assent.store.pool import transaction
+from assent.values import Audience, Perception, Tag
+from tests.integration.album import Album
+from tests.integration.test_event_decided import rows
+from tests.photos import FACES
+from tests.unit.policy_files import policy, rule
+
+pytest_plugins = ["tests.integration.album_fixtures"]
+OPEN = {"id": "authors-learn", "to": ["author"], "matches": True}
+SHUT = {"id": "no-feet-for-all", "to": ["author", "public"], "never": ["nudity.partial"]}
+
+
+@pytest.fixture
+def told(album: Album, tmp_path: Path) -> Album:
+    """A policy that tells authors and the public; the photo has bare feet and a telephone number in it."""
+    made = policy(
+        tmp_path,
+        rules=[
+            rule("people", "faces.count >= 6", action="label", notify=["author", "public"]),
+            rule("numbers", "text.has_contact", rename={"text.contact": "contact"}),
+        ],
+        emit=[OPEN, SHUT],
+    )
+    perceive = album.bench.tools.perceive
+
+    def more(picture: Any, comparable: bool) -> Perception:
+        seen = perceive(picture, comparable)
+        tags = (
+            Tag("nudity.partial.feet", "safety", 0.91, (1, 2, 3, 4), 0, "m"),
+            Tag("text.contact.phone", "text", 0.92, (5, 6, 7, 8), 0, "m"),
+        )
+        return replace(seen, tags=tags)
+
+    tools = replace(album.bench.tools, policy=made, perceive=more)
+    with transaction(album.bench.pool) as conn:
+        audiences: tuple[Audience, ...] = ("author", "public", "person")
+        for audience in audiences:
+            add_endpoint(conn, album.keys, audience, f"{album.web.url}/{audience}", audience)
+    return replace(album, bench=replace(album.bench, tools=tools))
+
+
+@pytest.fixture
+def client(album: Album, database_url: str, made: Made) -> Iterator[TestClient]:
+    with TestClient(create_app(album.bench.settings, database_url)) as client:
+        client.headers["Authorization"] = f"Bearer {made.api_key}"
+        yield client
+
+
+def asked(client: TestClient, **query: str) -> dict[str, Any]:
+    answer = client.get("/v1/media/group", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_each_audience_gets_its_own(told: Album, client: TestClient) -> None:
+    told.opt_in("alice", "second")
+    told.opt_in("bob", "fifth")
+    told.post(author="alice", connections=("bob",))
+    platform, author = asked(client), asked(client, audience="author")
+    assert [tag["name"] for tag in platform["tags"]] == ["nudity.partial.feet", "contact"]
+    assert {face["match"]["subject"] for face in platform["faces"] if face["match"]} == {"alice", "bob"}
+    assert author["tags"] == [{"name": "contact", "category": "text", "box": [5, 6, 7, 8], "frame": 0}]
+    assert {face["match"]["subject"] for face in author["faces"] if face["match"]} == {"alice", "bob"}
+    assert author["rules"] == [{"id": "people"}, {"id": "numbers"}]
+    public = asked(client, audience="public")
+    assert (public["action"], public["tags"], public["faces"]) == (
+        "label",
+        [{"name": "contact", "category": "text"}],
+        [],
+    )
+    person = asked(client, audience="person", subject="bob")
+    assert [tuple(face["box"]) for face in person["faces"]] == [FACES["fifth"]]
+    assert person["faces"][0]["match"]["subject"] == "bob"
+    for document in (author, public, person):
+        assert "score" not in json.dumps(document)
+        assert "checkpoint" not in document.get("audit", {})
+    assert "alice" not in json.dumps(person)
+    assert "alice" not in json.dumps(public) + json.dumps({**public, "tags": []})
+
+
+def test_who_is_not_in_it_learns_nothing(told: Album, client: TestClient) -> None:
+    told.opt_in("alice", "second")
+    told.post(author="alice")
+    assert client.get("/v1/media/group", params={"audience": "person", "subject": "bob"}).status_code == 404
+    assert client.get("/v1/media/group", params={"audience": "person"}).status_code == 400
+    assert client.get("/v1/media/group", params={"subject": "alice"}).status_code == 400
+    assert client.get("/v1/media/group", params={"audience": "press"}).status_code == 400
+
+
+def test_endpoints_hear_what_is_meant_for_them_and_of_what_follows(told: Album) -> None:
+    consent = told.opt_in("alice", "second")
+    told.post(author="alice")
+    bodies = {body["data"]["audience"]: body for body in told.deliver()}
+    assert set(bodies) == {"platform", "author", "public"}
+    assert {body["type"] for body in bodies.values()} == {"media.tagged"}
+    assert "alice" in json.dumps(bodies["author"])
+    assert "alice" not in json.dumps(bodies["public"])
+    told.withdraw(consent)
+    told.work()
+    after = {body["data"]["audience"]: body for body in told.deliver()}
+    assert set(after) == {"platform", "author", "public"}
+    assert {body["type"] for body in after.values()} == {"tag.retracted"}
+    assert "alice" not in json.dumps(after)
+
+
+def test_nobody_else_is_told_where_no_rule_notifies(told: Album, tmp_path: Path) -> None:
+    quiet = policy(tmp_path, rules=[rule("people", "faces.count >= 6", action="label")])
+    told = replace(told, bench=replace(told.bench, tools=replace(told.bench.tools, policy=quiet)))
+    told.post(author="alice")
+    assert {body["data"]["audience"] for body in told.deliver()} == {"platform"}
+    assert rows(told.bench, "SELECT DISTINCT endpoint FROM outbox") == [("platform",)]
+
+
+def test_where_faces_are_never_compared_nobody_is_named(told: Album, tmp_path: Path) -> None:
+    told.opt_in("alice", "second")
+    rules = [rule("people", "faces.count >= 6", action="label")]
+    made = policy(tmp_path, rules=rules, matches={"enabled": False})
+    told = replace(told, bench=replace(told.bench, tools=replace(told.bench.tools, policy=made)))
+    assert told.post(author="alice") == {}
+    assert rows(told.bench, "SELECT count(*) FROM match") == [(0,)]

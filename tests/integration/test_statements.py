@@ -1,0 +1,111 @@
+"""Statements of reasons are stored once for each restriction, told to the author, exported in batches, and say nothing
+about anybody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from psycopg.types.json import Jsonb
+from typer.testing import CliRunner
+
+from assent.cli import app
+from assent.gallery.keys import TenantKeys
+from assent.outbox.document import assemble
+from assent.outbox.statement import puid
+from assent.policy.load import load_policy
+from assent.resources import resource
+from assent.settings import Settings
+from assent.store.pool import Pool, transaction
+from assent.values import Face, MediaRef, Perception, Tag
+from assent.worker import Bench, decide_event
+from tests.integration.test_event_decided import rows, store
+
+HIDDEN = ("alice-the-author", "bob-the-friend", "photo-of-alice", "alt words", "hidden.example")
+
+
+def seen(*_: object) -> Perception:
+    """A nude beside a face."""
+    tag = Tag("nudity.explicit.breast", "safety", 0.93, (10, 10, 20, 20), 0, "m")
+    return Perception((tag,), (Face((10, 10, 20, 20), 0, 0.9, 0.9),), ("m",))
+
+
+@pytest.fixture
+def eu(bench: Bench) -> Bench:
+    policy = load_policy(resource("policies") / "eu.yaml")
+    return replace(bench, tools=replace(bench.tools, policy=policy, perceive=seen))
+
+
+def post(bench: Bench, keys: TenantKeys, cat: bytes, media: str, revision: int = 1) -> None:
+    ref = MediaRef(media, None, "alt words of https://hidden.example/")
+    event = store(bench, keys, ref, cat, author=HIDDEN[0], connections=(HIDDEN[1],), revision=revision, region="DE")
+    decide_event(bench, "default", event)
+
+
+def test_a_restriction_is_stated_once_and_the_author_told(eu: Bench, keys: TenantKeys, cat: bytes) -> None:
+    post(eu, keys, cat, HIDDEN[2])
+    post(eu, keys, cat, "another", revision=2)
+    stored = rows(eu, "SELECT puid, body, notice FROM statement ORDER BY at")
+    assert [one[0] for one in stored] == [puid(keys, HIDDEN[2], 1), puid(keys, "another", 1)]
+    assert all(one[1]["puid"] == one[0] for one in stored)
+    with transaction(eu.pool) as conn:
+        author, public = (assemble(conn, keys, HIDDEN[2], audience=who) for who in ("author", "public"))
+    assert author is not None
+    assert public is not None
+    assert author["statement"] == stored[0][0]
+    assert set(author["notice"]) == {"en", "de", "fr"}
+    assert "Nacktheit" in author["notice"]["de"]
+    assert "notice" not in public
+
+
+def test_no_personal_data_is_in_a_statement(eu: Bench, keys: TenantKeys, cat: bytes) -> None:
+    post(eu, keys, cat, HIDDEN[2])
+    text = json.dumps(rows(eu, "SELECT puid, body, notice FROM statement"), default=str)
+    event, sha256 = rows(eu, "SELECT event_id::text, document -> 'media' ->> 'sha256' FROM decision")[0]
+    for word in (*HIDDEN, event, sha256, "0.93"):
+        assert word not in text
+
+
+def test_a_decision_anew_is_another_statement_and_they_outlive_the_picture(
+    eu: Bench, keys: TenantKeys, cat: bytes
+) -> None:
+    post(eu, keys, cat, "cat")
+    post(eu, keys, cat, "cat", revision=2)
+    assert len(rows(eu, "SELECT puid FROM statement")) == 2
+    decide_event(eu, "default", store(eu, keys, MediaRef("cat", None), type="media.deleted", revision=3))
+    assert rows(eu, "SELECT count(*) FROM decision") == [(0,)]
+    assert len(rows(eu, "SELECT puid FROM statement")) == 2
+
+
+def test_nothing_is_stated_under_a_policy_that_makes_none(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+    bench = replace(bench, tools=replace(bench.tools, perceive=seen))
+    post(bench, keys, cat, "cat")
+    assert rows(bench, "SELECT count(*) FROM statement") == [(0,)]
+    assert rows(bench, "SELECT action FROM decision") == [("limit",)]
+
+
+def test_export_in_batches_of_a_hundred(
+    pool: Pool, keys: TenantKeys, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    with transaction(pool) as conn:
+        for n in range(250):
+            conn.execute(
+                "INSERT INTO statement (tenant, puid, body, notice, at) VALUES ('default', %s, %s, '{}', %s)",
+                [f"{n:03}", Jsonb({"puid": f"{n:03}"}), begin + timedelta(days=n // 2)],  # two share a time
+            )
+    assert settings.database_url is not None
+    monkeypatch.setenv("ASSENT_DATABASE_URL", settings.database_url.get_secret_value())
+    done = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("250 statements in 3 files")
+    batches = [json.loads(path.read_text())["statements"] for path in sorted((tmp_path / "out").iterdir())]
+    assert [len(batch) for batch in batches] == [100, 100, 50]
+    assert [one["puid"] for batch in batches for one in batch] == [f"{n:03}" for n in range(250)]
+    later = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "late"), "--since", "2026-05-01"])
+    assert later.output.startswith("10 statements in 1 files")
+    again = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "out")])
+    assert again.exit_code != 0

@@ -1,0 +1,22 @@
+"""What a moderator removed is told to no audience, under whatever name it went."""
+
+from __future__ import annotations
+
+from assent.outbox.audiences import without
+
+SEEN = {"tags": [{"name": "nudity.explicit.breast"}, {"name": "text.code"}, {"name": "nudity.explicit.anus"}]}
+SAID = {"tags": [0, [0, "nudity"], 1, [2, "nudity"]], "faces": False, "matches": False}
+
+
+def test_by_the_name_that_was_seen() -> None:
+    told = without({"perceptions": SEEN, "audiences": {"author": SAID}}, ("nudity.explicit.breast",))
+    assert told == {"author": {**SAID, "tags": [1, [2, "nudity"]]}}
+
+
+def test_by_the_name_that_was_told() -> None:
+    told = without({"perceptions": SEEN, "audiences": {"public": SAID}}, ("nudity",))
+    assert told == {"public": {**SAID, "tags": [0, 1]}}
+
+
+def test_a_picture_that_nobody_looked_at_tells_nobody_anything() -> None:
+    assert without({"perceptions": {}, "audiences": None}, ("nudity",)) is None

@@ -1,0 +1,70 @@
+"""What other vocabularies call our labels, which model says them, and `assent labels`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import get_args
+
+import pytest
+from typer.testing import CliRunner
+
+from assent.cli import app
+from assent.perceive.packs import read_pack
+from assent.perceive.sources import sources
+from assent.policy.schema import StatementCategory
+from assent.taxonomy import BY_NAME, LABELS, NUDENET, Label
+
+
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: label.name)
+def test_words_of_the_transparency_database_are_its_own(label: Label) -> None:
+    assert label.dsa is None or label.dsa in get_args(StatementCategory)
+    assert label.keyword is None or re.fullmatch(r"[A-Z]+(_[A-Z]+)*", label.keyword)
+    assert label.dsa is not None or label.keyword is None  # a keyword specifies a category
+
+
+def test_whatever_is_explicit_was_read_or_is_listed_can_be_stated() -> None:
+    wanted = [label for label in LABELS if label.name.startswith(("nudity.explicit.", "text.", "hash."))]
+    assert len(wanted) >= 13
+    assert [label.name for label in wanted if label.dsa is None] == []
+    assert {label.keyword for label in wanted if label.name.startswith("nudity")} == {"NUDITY"}
+
+
+def test_no_label_claims_more_than_was_seen() -> None:
+    """A detector of body parts, words or known files knows nothing of age, consent or crime."""
+    said = {label.dsa for label in LABELS if label.category in ("safety", "text", "hash")}
+    assert said <= {None, "OTHER_VIOLATION_TC"}
+
+
+def test_every_class_of_the_default_pack_has_its_label_and_its_model() -> None:
+    said = sources()
+    classes = {NUDENET[name] for file in read_pack("embedded").file for name in file.labels if name in NUDENET}
+    assert classes
+    assert all("nudenet-320n" in said[name] for name in classes)
+    assert set(said) <= set(BY_NAME)
+
+
+def test_labels_are_listed_with_model_threshold_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSENT_POLICY", raising=False)
+    done = CliRunner().invoke(app, ["labels", "nudity.explicit", "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.output)
+    assert [row["label"] for row in rows] == sorted(name for name in BY_NAME if name.startswith("nudity.explicit."))
+    assert rows[1] == {
+        "label": "nudity.explicit.breast",
+        "category": "safety",
+        "meaning": "An uncovered female breast.",
+        "model": "nudenet-320n",
+        "threshold": 0.6,
+        "rekognition": "Explicit Nudity",
+        "atproto": "nudity",
+        "dsa": "OTHER_VIOLATION_TC",
+        "keyword": "NUDITY",
+    }
+
+
+def test_all_are_listed_for_people() -> None:
+    done = CliRunner().invoke(app, ["labels"], env={"COLUMNS": "240"})
+    assert done.exit_code == 0, done.output
+    assert all(label.name in done.output for label in LABELS)
+    assert "No label of group nothing." in CliRunner().invoke(app, ["labels", "nothing"]).output
