@@ -73,8 +73,9 @@ def tell(
     """What each audience is told of the tags that count (by their place), and what is kept from it."""
     suppressing = [rule for rule in held if rule.suppress]
     renaming = [rule for rule in held if rule.rename]
-    kept = {n: by for n, tag in counted.items() if (by := _kept_by(policy, suppressing, held, tag.name))}
-    open_ = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
+    keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
+    kept = {n: keeper for n, keeper in keepers.items() if keeper}
+    sayable = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
     told: dict[Audience, Said] = {}
     withheld: list[Withheld] = []
     for audience in AUDIENCES:
@@ -85,7 +86,7 @@ def tell(
         for one in filters:
             faces = faces if one.faces is None else one.faces
             matches = matches if one.matches is None else one.matches
-        tags = tuple(one for one in open_ if one[0] not in by) if filters else open_
+        tags = tuple(one for one in sayable if one[0] not in by) if filters else sayable
         told[audience] = Said(tags, faces, faces and matches and policy.recognises)
     return told, tuple(dict.fromkeys(withheld))
 
