@@ -3,7 +3,8 @@
 -- The circumstances a condition may ask about, as the event had them: type, surface, visibility, region, language, the
 -- audience's age, and the number of frames; nothing of who posted. NULL: decided before they were kept.
 ALTER TABLE decision ADD COLUMN given jsonb;
--- What each audience is told: tags by their place in `perceptions`, with their names, and whether faces and matches are.
+-- What each audience is told: tags by their place in `perceptions`, with the name where it is another one, and whether
+-- faces and matches are.
 ALTER TABLE decision ADD COLUMN audiences jsonb;
 CREATE INDEX decision_at ON decision (tenant, decided_at);
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from psycopg.types.json import Json, Jsonb
 
-from assent.outbox.document import audiences_document, looked_document, perceptions_document
+from assent.outbox import audiences
+from assent.outbox.document import looked_document, perceptions_document
 from assent.pipeline import Looked
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
@@ -91,7 +92,7 @@ def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
         "document": Json(document),
         "perceptions": Jsonb(perceptions_document(looked)),
         "given": Jsonb(circumstances(_EVENT, _PICTURE)),
-        "audiences": Jsonb(audiences_document(looked.verdict)),
+        "audiences": Jsonb(audiences.stored(looked.verdict, seen)),
         "step": STEP,
     }
     with transaction(pool) as conn:
@@ -103,7 +104,7 @@ def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
                 " perceptions, given, audiences, leaf, decided_at)"
                 " SELECT %(tenant)s, 'm-' || n, 1, gen_random_uuid(), 0, 1, %(action)s, %(document)s, %(perceptions)s,"
                 " %(given)s, %(audiences)s, 0, now()"
-                " FROM generate_series(%(start)s::int, %(start)s + %(step)s - 1) AS n",
+                " FROM generate_series(%(start)s::int, %(start)s::int + %(step)s - 1) AS n",
                 {**values, "start": start},
             )
         tick()

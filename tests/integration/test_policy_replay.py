@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from assent.cli import app, comparison
 from assent.gallery.keys import TenantKeys
-from assent.outbox.document import audiences_document, looked_document, perceptions_document
+from assent.outbox import audiences
+from assent.outbox.document import looked_document, perceptions_document
 from assent.pipeline import Looked
 from assent.policy.compare import Key
 from assent.policy.decide import decide
@@ -98,7 +99,7 @@ def remember(pool: Pool, keys: TenantKeys, made: Policy, count: int, score: floa
                     Json(document),
                     Jsonb(perceptions_document(looked)),
                     Jsonb(circumstances(event, picture)),
-                    Jsonb(audiences_document(looked.verdict)),
+                    Jsonb(audiences.stored(looked.verdict, seen)),
                 ],
             )
 

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.errors import NotFound, PolicyInvalid
+from assent.outbox import audiences
 from assent.outbox.document import assemble
 from assent.policy import versions
+from assent.policy.emit import AUDIENCES
 from assent.policy.load import NEVER, Policy
 from assent.settings import Settings
 from assent.store.database import database, open_keys
@@ -67,8 +69,7 @@ def _why(console: Console, row: Row, policy: Policy | None) -> None:
 
 def _table(row: Row, policy: Policy | None) -> Table:
     """Every perception that counts, and the strongest that do not."""
-    told = row["audiences"] or {}
-    names = {audience: {n for n, _ in said["tags"]} for audience, said in told.items()}
+    names = {audience: {n for n, _ in audiences.told(row, audience).tags} for audience in AUDIENCES}
     table = Table("label", "score", "threshold", "box", "frame", "model", "told to")
     seen = sorted(enumerate(row["perceptions"].get("tags", ())), key=lambda one: -one[1]["score"])
     for n, tag in seen[:40]:

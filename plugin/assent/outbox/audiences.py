@@ -10,20 +10,35 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from assent.policy.emit import SHOWN
-from assent.values import Audience, Said
+from assent.values import Audience, Perception, Said, Verdict
 
 _HEAD = ("schema", "event", "tenant", "revision")
 _TAG = {"platform": (), "author": ("category", "box", "frame"), "person": ("category",), "public": ("category",)}
 
 
+def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
+    """What each audience is told, as it is stored beside the perceptions: a tag's place, with its name where that is
+    another one."""
+    return {
+        audience: {
+            "tags": [n if seen.tags[n].name == name else [n, name] for n, name in said.tags],
+            "faces": said.faces,
+            "matches": said.matches,
+        }
+        for audience, said in verdict.said.items()
+    }
+
+
 def told(row: Mapping[str, Any], audience: Audience) -> Said:
     """What the policy tells that audience, from a row of `decision`. Nothing is told to others than the platform of a
     picture that was not looked at, or was decided before this was kept."""
-    stored = (row["audiences"] or {}).get(audience)
-    if stored is not None:
-        return Said(tuple((n, name) for n, name in stored["tags"]), stored["faces"], stored["matches"])
-    faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
-    return Said((), faces, matches)
+    said = (row["audiences"] or {}).get(audience)
+    if said is None:
+        faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
+        return Said((), faces, matches)
+    seen = row["perceptions"]["tags"]
+    tags = ((one, seen[one]["name"]) if isinstance(one, int) else (one[0], one[1]) for one in said["tags"])
+    return Said(tuple(tags), said["faces"], said["matches"])
 
 
 def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:

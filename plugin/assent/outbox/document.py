@@ -119,11 +119,6 @@ def perceptions_document(looked: Looked) -> dict[str, Any]:
     }
 
 
-def audiences_document(verdict: Verdict) -> dict[str, Any]:
-    """What each audience is told, as it is stored beside the perceptions."""
-    return {audience: asdict(said) for audience, said in verdict.said.items()}
-
-
 class Person(NamedTuple):
     """Their data key, what the platform calls them, and whether they consent to being recognised now."""
 

@@ -15,7 +15,7 @@ from assent.errors import AssentError
 from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
 from assent.gallery.template import SubjectKey, seal, seal_match, unseal
-from assent.outbox import document
+from assent.outbox import audiences, document
 from assent.outbox import statement as statements
 from assent.outbox.statement import Statement
 from assent.pipeline import Failed, Looked
@@ -233,8 +233,8 @@ def _keep(conn: Conn, keys: TenantKeys, place: Place, kept: Kept | None) -> None
 def _send(conn: Conn, place: Mapping[str, Any], revision: int, kind: str, notify: Sequence[Audience] = ()) -> None:
     """To the people's endpoints what they are asked; everything else to the platform's, to those of the audiences that
     a rule notifies, and to whoever was sent something about the picture before."""
-    audiences = ["person"] if kind == "tag.suggested" else ["platform", *notify]
-    for endpoint in fetch(conn, _Q["endpoints"], **place, audiences=audiences, kind=kind):
+    heard = ["person"] if kind == "tag.suggested" else ["platform", *notify]
+    for endpoint in fetch(conn, _Q["endpoints"], **place, audiences=heard, kind=kind):
         message = uuid4()
         first = kind in ("tag.published", "tag.retracted") and not endpoint["told"]
         said = {"type": "media.tagged" if first else kind, "revision": revision}
@@ -256,10 +256,10 @@ def _decision(
     if isinstance(outcome, Looked):
         said = document.looked_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
         perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
-        audiences, given = document.audiences_document(outcome.verdict), circumstances(place.event, outcome.picture)
+        told, given = audiences.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
     else:
         said = document.failed_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
-        perceptions, models, audiences, given = {}, [], None, None
+        perceptions, models, told, given = {}, [], None, None
     said["statement"] = _state(conn, keys, place, revision, statement, at)
     _open_case(conn, place, revision, outcome, said)
     payload = {
@@ -287,7 +287,7 @@ def _decision(
         document=Json(said),
         perceptions=Jsonb(perceptions),
         given=Jsonb(given) if given else None,
-        audiences=Jsonb(audiences) if audiences else None,
+        audiences=Jsonb(told) if told else None,
         leaf=leaf.seq,
         at=at,
     )

@@ -71,31 +71,40 @@ def tell(
     policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
 ) -> tuple[dict[Audience, Said], tuple[Withheld, ...]]:
     """What each audience is told of the tags that count (by their place), and what is kept from it."""
-    kept = {n: _kept_by(policy, held, tag.name) for n, tag in counted.items()}
-    names = {n: _renamed(held, tag.name) for n, tag in counted.items()}
+    suppressing = [rule for rule in held if rule.suppress]
+    renaming = [rule for rule in held if rule.rename]
+    keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
+    kept = {n: keeper for n, keeper in keepers.items() if keeper}
+    sayable = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
     told: dict[Audience, Said] = {}
     withheld: list[Withheld] = []
     for audience in AUDIENCES:
         filters = [one for one in policy.filters if one.fits(audience, event)]
-        tags = []
-        for n, tag in counted.items():
-            by = kept[n] or next((one.id for one in filters if one.keeps(tag.name)), "")
-            if by:
-                withheld.append(Withheld(audience, tag.name, by))
-            else:
-                tags.append((n, names[n]))
+        by = {**kept, **_kept_by_filters(filters, counted, kept)} if filters else kept
+        withheld += (Withheld(audience, counted[n].name, who) for n, who in by.items())
         faces, matches = SHOWN[audience]
         for one in filters:
             faces = faces if one.faces is None else one.faces
             matches = matches if one.matches is None else one.matches
-        told[audience] = Said(tuple(tags), faces, faces and matches and policy.recognises)
+        tags = tuple(one for one in sayable if one[0] not in by) if filters else sayable
+        told[audience] = Said(tags, faces, faces and matches and policy.recognises)
     return told, tuple(dict.fromkeys(withheld))
 
 
-def _kept_by(policy: Policy, held: Sequence[LoadedRule], label: str) -> str:
+def _kept_by_filters(filters: Sequence[Filter], counted: Mapping[int, Tag], kept: Mapping[int, str]) -> dict[int, str]:
+    """The first filter that keeps each of the tags that nothing else keeps."""
+    found: dict[int, str] = {}
+    for n, tag in counted.items():
+        by = next((one.id for one in filters if one.keeps(tag.name)), "")
+        if by and n not in kept:
+            found[n] = by
+    return found
+
+
+def _kept_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[LoadedRule], label: str) -> str:
     """The rule that keeps a label from everybody, or the entry of `labels` that does; empty where nothing does."""
     over = above(label)
-    for rule in held:
+    for rule in suppressing:
         if not rule.suppress.isdisjoint(over):
             return rule.id
     entry = policy.entry(label)
@@ -104,9 +113,9 @@ def _kept_by(policy: Policy, held: Sequence[LoadedRule], label: str) -> str:
     return f"labels.{entry}"
 
 
-def _renamed(held: Sequence[LoadedRule], label: str) -> str:
+def _renamed(renaming: Sequence[LoadedRule], label: str) -> str:
     """What a label is called: by the first rule that renames it or a group above it, the longest name first."""
-    for rule in held:
+    for rule in renaming:
         for group in reversed(above(label)):
             if group in rule.rename:
                 return rule.rename[group]

@@ -141,7 +141,9 @@ def policy_input(
             case "score":
                 given[name] = strongest(tags, needs.score)
             case "near_face":
-                given[name] = strongest((tag for tag in tags if is_near(tag, faces)), needs.near_face)
+                wanted = frozenset(needs.near_face)
+                near = (tag for tag in tags if not wanted.isdisjoint(above(tag.name)) and is_near(tag, faces))
+                given[name] = strongest(near, needs.near_face)
             case "faces":
                 given[name] = _faces(picture, faces, matched, "faces.each" in needs.lists)
             case "text" | "hash":

@@ -57,10 +57,13 @@ class Policy:
     recognises: bool  # whether faces are compared at all
     statements: StatementsModel | None
     model: PolicyModel = field(repr=False)
+    _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` found before
 
     def entry(self, label: str) -> str:
         """The entry of `labels` that counts for a label: the longest name that fits it; empty where none does."""
-        return next((group for group in reversed(above(label)) if group in self.thresholds), "")
+        if label not in self._entries:
+            self._entries[label] = next((group for group in reversed(above(label)) if group in self.thresholds), "")
+        return self._entries[label]
 
     def threshold(self, label: str) -> float:
         """From which score up a label counts."""

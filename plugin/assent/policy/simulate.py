@@ -66,7 +66,8 @@ def replay(
 def _rows(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> Iterator[Row]:
     with conn.cursor(name="replay", row_factory=dict_row) as cursor:
         cursor.itersize = BATCH
-        cursor.execute(_Q["replay"], {"tenant": tenant, "since": since, "sample": sample})
+        statement = _Q["replay" if sample is None else "replay_sample"]
+        cursor.execute(statement, {"tenant": tenant, "since": since, "sample": sample})
         yield from cursor
 
 

@@ -63,20 +63,30 @@ SELECT count(*) AS count FROM decision
 WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s);
 
 -- name: replay
--- All, or a sample that is the same each time; recognised faces as they are recorded now.
-WITH chosen AS (
-    SELECT media_id, revision FROM decision
-    WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s)
-    ORDER BY CASE WHEN %(sample)s::bigint IS NOT NULL THEN md5(media_id || '/' || revision) END
-    LIMIT %(sample)s::bigint
-)
-SELECT d.media_id, d.action, d.document, d.perceptions, d.given,
+-- Recognised faces as they are recorded now.
+SELECT d.media_id, d.document, d.perceptions, d.given,
        ARRAY(
            SELECT m.face::integer FROM match m
            WHERE m.tenant = d.tenant AND m.media_id = d.media_id AND m.revision = d.revision
        ) AS matched
 FROM decision d
-JOIN chosen USING (media_id, revision)
+WHERE d.tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR d.decided_at >= %(since)s);
+
+-- name: replay_sample
+-- The same of a sample, which is the same each time.
+WITH chosen AS (
+    SELECT media_id, revision FROM decision
+    WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s)
+    ORDER BY md5(media_id || '/' || revision)
+    LIMIT %(sample)s::bigint
+)
+SELECT d.media_id, d.document, d.perceptions, d.given,
+       ARRAY(
+           SELECT m.face::integer FROM match m
+           WHERE m.tenant = d.tenant AND m.media_id = d.media_id AND m.revision = d.revision
+       ) AS matched
+FROM chosen
+JOIN decision d USING (media_id, revision)
 WHERE d.tenant = %(tenant)s;
 
 -- name: decided
