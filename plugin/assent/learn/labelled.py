@@ -73,7 +73,7 @@ def _figures(fitted: Fitted, rows: Sequence[HeadLabel], truth: NDArray[np.intp])
     said = scores >= np.array([2.0 if (least := rows[at].threshold) is None else least for at in labels])
     there = truth[:, None] == np.array(labels)
     best = scores.argmax(axis=1)
-    right = np.array(labels)[best] == truth
+    right = np.equal(np.array(labels)[best], truth)
     found = {
         "accuracy": share(right[labelled]),
         "precision of what is said": counts(said, there).precision,

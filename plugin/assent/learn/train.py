@@ -1,10 +1,10 @@
 """A head from pooled features: logistic regression, its strength of regularisation and its calibration chosen on
 pictures that the fold under test was not trained on.
 
-    1 standardise → 2 choose C by cross-validated log loss → 3 temperature on the held-out scores → 4 thresholds on the
-    same scores → 5 fit once more on everything
+    1 standardise, principal components → 2 choose C by cross-validated log loss → 3 temperature and thresholds on the
+    held-out scores → 4 fit once more on everything
 
-Every figure of a head (thresholds too) comes from held-out scores: each picture is judged by a model that never saw it.
+Every figure of a head, its thresholds too, comes from held-out scores: each picture is judged by a model that never saw it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.extmath import randomized_svd
 
 from assent.learn.measure import Floats
 
 FOLDS = 5
-STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # C of the logistic regression: small is strong regularisation
+STRENGTHS = (0.01, 0.03, 0.1, 0.3)  # C of the logistic regression: small is strong regularisation
+# Cross-validated on 3,068 photos of clothes: 768 principal components 81.8 %, 256 of them 80.1 %; half-whitened 81.8 %,
+# not whitened 81.4 %, whitened 79.9 %.
+COMPONENTS = 768
+LEAST_SPREAD = np.float32(1e-3)  # a channel that hardly ever moves says nothing
 _SEED = 20
 
 
@@ -73,18 +78,22 @@ def fit(features: NDArray[np.float32], classes: Sequence[int], tick: Callable[[]
 
 def _path(features: NDArray[np.float32], truth: NDArray[np.intp], strengths: Sequence[float]) -> Iterator[Linear]:
     """A model for each strength, each beginning where the one before ended."""
-    mean, spread = features.mean(axis=0), features.std(axis=0) + np.float32(1e-6)
+    mean, spread = features.mean(axis=0), features.std(axis=0) + LEAST_SPREAD
     standard = (features - mean) / spread
+    most = min(COMPONENTS, *standard.shape)
+    _, lengths, axes = randomized_svd(standard, most, n_iter=2, random_state=_SEED)
+    # Half-whitened: between regularising all directions alike and regularising the strong ones least.
+    turn = axes.T / np.sqrt(lengths / np.sqrt(len(truth)) + 1e-6)
     shares = np.bincount(truth) / len(truth)
     weights = dict(enumerate(1 / np.sqrt(shares * len(shares))))
-    regression = LogisticRegression(warm_start=True, class_weight=weights, max_iter=300, tol=1e-3)
+    regression = LogisticRegression(warm_start=True, class_weight=weights, max_iter=500, tol=1e-3)
     for strength in strengths:
-        regression.set_params(C=strength).fit(standard, truth)
+        regression.set_params(C=strength).fit(standard @ turn, truth)
         weight, bias = regression.coef_, regression.intercept_
         if len(weight) == 1:  # scikit-learn gives two classes one score
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        folded = (weight / spread).astype(np.float32)
-        yield Linear(folded.T.copy(), (bias - folded @ mean).astype(np.float32))
+        folded = (turn @ weight.T) / spread[:, None]
+        yield Linear(folded.astype(np.float32), (bias - mean @ folded).astype(np.float32))
 
 
 def _temperature(scores: Floats, truth: NDArray[np.intp]) -> float:
