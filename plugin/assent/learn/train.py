@@ -4,7 +4,7 @@ pictures that the fold under test was not trained on.
     1 standardise, principal components → 2 choose C by cross-validated log loss → 3 temperature and thresholds on the
     held-out scores → 4 fit once more on everything
 
-Every figure of a head, its thresholds too, comes from held-out scores: each picture is judged by a model that never saw it.
+Every figure of a head comes from held-out scores: each picture is judged by a model that never saw it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _path(features: NDArray[np.float32], truth: NDArray[np.intp], strengths: Seq
     mean, spread = features.mean(axis=0), features.std(axis=0) + LEAST_SPREAD
     standard = (features - mean) / spread
     most = min(COMPONENTS, *standard.shape)
-    _, lengths, axes = randomized_svd(standard, most, n_iter=2, random_state=_SEED)
+    _, lengths, axes = randomized_svd(standard, most, n_iter=1, random_state=_SEED)
     # Half-whitened: between regularising all directions alike and regularising the strong ones least.
     turn = axes.T / np.sqrt(lengths / np.sqrt(len(truth)) + 1e-6)
     shares = np.bincount(truth) / len(truth)
