@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.head import described
-from assent.learn.measure import calibration_error, counts, lowest_threshold, reliability, share
+from assent.learn.measure import calibration_error, counts, in_any, lowest_threshold, reliability, share
 from assent.learn.train import FOLDS, Fitted
 from assent.perceive.heads import NONE, ROOTS, HeadFile, HeadLabel, category
 
@@ -78,8 +78,8 @@ def _figures(fitted: Fitted, rows: Sequence[HeadLabel], truth: NDArray[np.intp])
     found = {
         "accuracy": share(right[labelled]),
         "precision of what is said": counts(said, there).precision,
-        "labelled photos said rightly": share((said & there).any(axis=1)[labelled]),
-        "photos of none with a tag": share(said.any(axis=1)[~labelled]),
+        "labelled photos said rightly": share(in_any(said & there)[labelled]),
+        "photos of none with a tag": share(in_any(said)[~labelled]),
         "calibration error": calibration_error(reliability(scores.max(axis=1), right)),
         "log loss": fitted.log_loss,
         "temperature": fitted.temperature,

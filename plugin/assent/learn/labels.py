@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, det_curve
 from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.fairness import Ratio, by_group
-from assent.learn.measure import Bools, Floats, calibration_error, counts, reliability, share
+from assent.learn.measure import Bools, Floats, calibration_error, counts, in_any, reliability, share
 from assent.learn.report import INK, Cell, Plot, Report, Table, plot
 from assent.perceive.heads import NONE, HeadFile
 
@@ -44,24 +44,28 @@ class Judged(NamedTuple):
 
     @property
     def labelled(self) -> Bools:
-        return self.truth >= 0
+        labelled: Bools = self.truth >= 0
+        return labelled
 
     @property
     def said(self) -> Bools:
         """(n, labels): which labels are said of each picture."""
         thresholds = [2.0 if (least := self.file.label[at].threshold) is None else least for at in self.columns]
-        return np.greater_equal(self.scores[:, self.columns], np.array(thresholds))
+        said: Bools = self.scores[:, self.columns] >= np.array(thresholds)
+        return said
 
     @property
     def right(self) -> Bools:
         """(n,): whether the most probable label is the picture's, whatever the thresholds."""
         best = np.array(self.columns)[self.scores[:, self.columns].argmax(axis=1)]
-        return np.equal(best, self.truth)
+        right: Bools = best == self.truth
+        return right
 
     @property
     def there(self) -> Bools:
         """(n, labels): which label each picture has."""
-        return self.truth[:, None] == np.array(self.columns)
+        there: Bools = self.truth[:, None] == np.array(self.columns)
+        return there
 
 
 def find_columns(file: HeadFile, examples: Sequence[Example]) -> tuple[list[int], NDArray[np.intp], list[Skipped]]:
@@ -95,7 +99,7 @@ def report(judged: Judged, command: str, groups: Sequence[str] = (), notes: Sequ
 def _summary(judged: Judged) -> Table:
     labelled, said, there = judged.labelled, judged.said, judged.there
     all_said = counts(said[labelled], there[labelled])
-    hit = (said & there).any(axis=1)[labelled]
+    hit = in_any(said & there)[labelled]
     best = judged.scores[:, judged.columns].max(axis=1)
     per_label = [share(judged.right[judged.truth == at]) for at in judged.columns]
     measured = [one for one in per_label if one is not None]
@@ -107,7 +111,7 @@ def _summary(judged: Judged) -> Table:
         ("labelled photos on which their label is said", share(hit)),
         ("calibration error (ECE, 10 bins)", calibration_error(reliability(best, judged.right))),
         ("photos of none", int((~labelled).sum())),
-        ("photos of none on which anything is said", share(said.any(axis=1)[~labelled])),
+        ("photos of none on which anything is said", share(in_any(said)[~labelled])),
     ]
     return Table("summary", "Summary", ("figure", "value"), tuple(rows))
 
@@ -131,7 +135,7 @@ def _ratios(judged: Judged) -> list[Ratio]:
         Ratio("accuracy", (judged.right & labelled).astype(np.float64), labelled.astype(np.float64)),
         Ratio("precision", hits, said.sum(axis=1).astype(np.float64)),
         Ratio("recall", hits, labelled.astype(np.float64)),
-        Ratio("false tags", (said.any(axis=1) & ~labelled).astype(np.float64), (~labelled).astype(np.float64)),
+        Ratio("false tags", (in_any(said) & ~labelled).astype(np.float64), (~labelled).astype(np.float64)),
     ]
 
 

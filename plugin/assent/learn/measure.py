@@ -33,6 +33,11 @@ def counts(said: Bools, there: Bools) -> Counts:
     return Counts(int(said.sum()), int((said & there).sum()), int(there.sum()))
 
 
+def in_any(columns: Bools) -> Bools:
+    """(n,): whether any of a row's columns (n, k) is true."""
+    return np.asarray(columns.any(axis=1))
+
+
 def share(part: Bools) -> float | None:
     """The share that is true; None of nothing."""
     return float(part.mean()) if len(part) else None

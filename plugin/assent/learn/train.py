@@ -64,7 +64,7 @@ def fit(features: NDArray[np.float32], classes: Sequence[int], tick: Callable[[]
     if np.bincount(truth).min() < FOLDS:
         raise ValueError(f"every class needs at least {FOLDS} pictures")
     basis = _basis(features)
-    points = (features - basis.mean) @ basis.turn
+    points = np.asarray((features - basis.mean) @ basis.turn, np.float32)
     held_out = np.zeros((len(STRENGTHS), len(truth), int(truth.max()) + 1))
     for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(points, truth):
         for place, model in enumerate(_path(points[seen], truth[seen], STRENGTHS)):
