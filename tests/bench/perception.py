@@ -20,7 +20,9 @@ import onnxruntime
 from assent.media.sandbox import Decoder
 from assent.perceive import DEFAULT_PACK, Models, embed, faces, load, perceive, safety
 from assent.perceive.batch import MAX_PICTURES, Batcher
-from assent.perceive.packs import locate, read_pack
+from assent.perceive.heads import say
+from assent.perceive.packs import locate, read_pack, read_verified
+from assent.perceive.runtime import open_net, run_all
 from assent.pipeline import Tools, look, no_match
 from assent.policy.load import load_policy
 from assent.values import Event, MediaRef, Pixels
@@ -96,7 +98,7 @@ def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, ti
     scrfd, absent = _insightface(folder / "scrfd", threads)
     with _pipeline(models, photos) as whole, OtherLoad() as other:
         cases = _theirs(photos, threads, scrfd) | _ours(ours, photos) | {"pipeline": whole}
-        cases |= _embedders(folder, models, found)
+        cases |= _embedders(folder, models, found) | _heads(models, photos, threads)
         seconds = in_turn(cases, rounds, tick)
     inside = {name: shares[1:] for name, shares in ours.inside.items()}  # the first round does not count
     return Perceived(len(photos), len(found), threads, seconds, inside, other.cores, absent)
@@ -112,6 +114,21 @@ def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
         "perceive": ours.clocked("perceive", lambda: [perceive(models, [one]) for one in pictures]),
         "perceive, batched": ours.clocked("perceive, batched", lambda: [perceive(models, b) for b in batches]),
     }
+
+
+def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, Case]:
+    """The safety network as it comes, with the pooled features that heads read, and each head on those."""
+    file = read_pack(DEFAULT_PACK).one("safety")
+    plain = open_net(file.name, read_verified(file), threads, safety.BATCH)
+    inputs = [np.stack([safety.prepare(photo.picture.frames[0].pixels)]) for photo in photos]
+    features = [run_all(models.safety, one)[1] for one in inputs]
+    cases: dict[str, Case] = {
+        "network alone": lambda: [run_all(plain, one) for one in inputs],
+        "network with features": lambda: [run_all(models.safety, one) for one in inputs],
+    }
+    for head in models.heads:
+        cases[f"head {head.file.name}"] = lambda head=head: [say([head], one, [0]) for one in features]  # type: ignore[misc]  # lambda's default
+    return cases
 
 
 @contextmanager

@@ -96,7 +96,21 @@ def _models(seen: Perceived) -> Iterator[Row]:
         beside = f"{share:.3f} of it inside ONNX Runtime"
         yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(share, 0.85))
     yield row("pipeline", "decode, perceive, decide; 4 threads")
+    yield from _heads(seen)
     yield from _faces(seen)
+
+
+def _heads(seen: Perceived) -> Iterator[Row]:
+    """What heads cost a photo on top of the safety network: pooling its maps, once for all heads, and each head."""
+    group = f"{seen.photos} photos, {seen.threads} threads"
+    pairs = zip(seen.seconds["network with features"], seen.seconds["network alone"], strict=True)
+    pooling = 1000 * median(features - alone for features, alone in pairs) / seen.photos
+    yield Row(
+        group, "pooled features", f"{pooling:.2f} ms a photo", "for all heads together", *_most(pooling, 1, " ms")
+    )
+    for name in (name for name in seen.seconds if name.startswith("head ")):
+        took = 1000 * median(seen.seconds[name]) / seen.photos
+        yield Row(group, name, f"{took:.2f} ms a photo", "on its features", *_most(took, 1, " ms"))
 
 
 def _faces(seen: Perceived) -> Iterator[Row]:
@@ -238,7 +252,9 @@ def write(bench: Bench, folder: Path) -> None:
 
 
 def _draw_speed(axes: Axes, seen: Perceived) -> None:
-    names = [name for name in seen.seconds if name != "dlib descriptor" and not name.startswith("embed")]
+    names = [
+        name for name in seen.seconds if name != "dlib descriptor" and not name.startswith(("embed", "head", "network"))
+    ]
     rates = {name: sorted(seen.photos / took for took in seen.seconds[name]) for name in names}
     middle = [median(rates[name]) for name in names]
     spread = [[median(r) - r[0] for r in rates.values()], [r[-1] - median(r) for r in rates.values()]]

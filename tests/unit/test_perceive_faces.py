@@ -52,11 +52,15 @@ def test_embeddings_are_of_unit_length_and_different_people_stay_apart(opened: M
     assert cosines[~np.eye(6, dtype=bool)].max() < opened.calibration.threshold(10)
 
 
+def heads(models: Models) -> list[str]:
+    return [head.file.id for head in models.heads]
+
+
 def test_a_smaller_frame_of_a_picture_gives_boxes_of_the_picture(opened: Models) -> None:
     half = shrunk(photo("t1.jpg"), 0.5)
     (seen,) = perceive(opened, [picture(half, scale=0.5)])
     assert np.abs(np.array(middles(seen.faces)) - np.array(T1)).max() < 20
-    assert seen.models == ("nudenet-320n@c15d8273adad", "dlib-resnet@55533b28a958")
+    assert seen.models == ("nudenet-320n@c15d8273adad", *heads(opened), "dlib-resnet@55533b28a958")
     assert seen.embedder == "dlib-resnet@55533b28a958"
 
 
@@ -82,7 +86,7 @@ def test_nobody_is_embedded_where_nobody_may_be_matched(opened: Models) -> None:
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))], embed=False)
     assert len(seen.faces) == 6
     assert all(face.embedding is None for face in seen.faces)
-    assert seen.models == ("nudenet-320n@c15d8273adad",)
+    assert seen.models == ("nudenet-320n@c15d8273adad", *heads(opened))
     assert seen.embedder == ""
 
 

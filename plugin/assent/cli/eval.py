@@ -53,7 +53,7 @@ def labels(
     if opened.file.backbone != made_for:
         raise ModelUnknown(f"{opened.file.name} belongs to backbone {opened.file.backbone}, not to {made_for}")
     kept, truth, _ = find_columns(opened.file, seen.examples)
-    judged = Judged(opened.file, scores(opened, seen.features[kept]).astype("float64"), truth)
+    judged = Judged(opened.file, scores(opened, seen.features[kept]).astype("float64").round(4), truth)
     skipped = (*dataset.skipped, *unknown, *seen.skipped)
     groups = _groups([seen.examples[at] for at in kept], by)
     _end(report(judged, command(), groups, _notes(skipped)), skipped, out)

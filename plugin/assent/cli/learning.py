@@ -66,6 +66,8 @@ def list_skipped(skipped: Sequence[Skipped], console: Console) -> None:
 
 
 def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
-    """All of them, one a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """All of them, one a line; no file where there are none."""
+    path.unlink(missing_ok=True)
+    if not skipped:
+        return
     path.write_text("".join(f"{one.what}\t{one.why}\n" for one in skipped), "utf-8")

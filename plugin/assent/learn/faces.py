@@ -139,10 +139,9 @@ def _ratios(known: Known, found: Pairs, calibration: Calibration) -> Iterator[Ra
     for promised in PROMISES[:2]:
         least = calibration.threshold(1, promised)
         genuine, others = found.same, ~found.same
-        missed = np.bincount(found.first[genuine], found.scores[genuine] < least, count)
-        yield Ratio(
-            f"FNMR at FMR {promised:g}", missed, np.bincount(found.first[genuine], minlength=count).astype(np.float64)
-        )
+        missed = np.bincount(found.first[genuine], found.scores[genuine] < least, count).astype(np.float64)
+        compared = np.bincount(found.first[genuine], minlength=count).astype(np.float64)
+        yield Ratio(f"FNMR at FMR {promised:g}", missed, compared)
         part, whole = np.zeros((count, count)), np.zeros((count, count))
         np.add.at(part, (found.first[others], found.second[others]), found.scores[others] >= least)
         np.add.at(whole, (found.first[others], found.second[others]), 1)
@@ -177,8 +176,20 @@ def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
 
     def draw_gallery(axes: Axes) -> None:
         shown = [size.templates for size in sizes]
-        axes.plot(shown, [size.fnir for size in sizes], marker="o", color=INK[0], label="FNIR")
-        axes.plot(shown, [size.fpir for size in sizes], marker="o", color=INK[1], label="FPIR")
+        axes.plot(
+            shown,
+            [np.nan if size.fnir is None else size.fnir for size in sizes],
+            marker="o",
+            color=INK[0],
+            label="FNIR",
+        )
+        axes.plot(
+            shown,
+            [np.nan if size.fpir is None else size.fpir for size in sizes],
+            marker="o",
+            color=INK[1],
+            label="FPIR",
+        )
         axes.set_xscale("log", base=2)
         axes.legend()
         _label(axes, "templates searched", "share")

@@ -67,7 +67,7 @@ def featured(
     def look() -> None:
         made = run_all(net, np.stack([prepare(pixels) for _, pixels in waiting]))[1]
         for (place, _), row in zip(waiting, made, strict=True):
-            rows[place] = row
+            rows[place] = row.astype(np.float16).astype(np.float32)  # as the cache holds it
             cache.put(hashes[place], row)
         waiting.clear()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,13 @@ from numpy.typing import NDArray
 from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.head import described
-from assent.learn.measure import calibration_error, counts, lowest_threshold, reliability, share
+from assent.learn.measure import calibration_error, counts, in_any, lowest_threshold, reliability, share
 from assent.learn.train import FOLDS, Fitted
 from assent.perceive.heads import NONE, ROOTS, HeadFile, HeadLabel, category
 
+# A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
+# on: what people post is more varied than any set.
+LEAST_SCORE = 0.5
 DOUBTFUL = 0.95  # a held-out score of another class from which a picture may have been put into the wrong folder
 MOST_DOUBTFUL = 10
 
@@ -50,15 +52,14 @@ def describe(
     fitted: Fitted, order: Sequence[str], classes: Sequence[int], precision: float, model: bytes, **fields: Any
 ) -> HeadFile:
     """The head's description: thresholds and figures from held-out scores, columns in `order`."""
-    scores, truth = fitted.held_out, np.array(classes)
+    scores, truth = np.round(fitted.held_out, 4), np.array(classes)  # as scores are said and thresholds written
     rows = []
     for column, name in enumerate(order):
         photos, there = int((truth == column).sum()), truth == column
-        least = None if name == NONE else lowest_threshold(scores[:, column], there, precision)
+        least = None if name == NONE else lowest_threshold(scores[:, column], there, precision, LEAST_SCORE)
         if least is None:
             rows.append(HeadLabel(name, photos))
             continue
-        least = ceil(least * 1e4) / 1e4  # as it is written
         one = counts(scores[:, column] >= least, there)
         rows.append(HeadLabel(name, photos, least, one.precision, one.recall))
     return described(
@@ -68,17 +69,17 @@ def describe(
 
 def _figures(fitted: Fitted, rows: Sequence[HeadLabel], truth: NDArray[np.intp]) -> dict[str, float]:
     labels = [at for at, row in enumerate(rows) if row.name != NONE]
-    scores = fitted.held_out[:, labels]
+    scores = np.round(fitted.held_out[:, labels], 4)
     labelled = np.isin(truth, labels)
     said = scores >= np.array([2.0 if (least := rows[at].threshold) is None else least for at in labels])
     there = truth[:, None] == np.array(labels)
     best = scores.argmax(axis=1)
-    right = np.array(labels)[best] == truth
+    right = np.equal(np.array(labels)[best], truth)
     found = {
         "accuracy": share(right[labelled]),
         "precision of what is said": counts(said, there).precision,
-        "labelled photos said rightly": share((said & there).any(axis=1)[labelled]),
-        "photos of none with a tag": share(said.any(axis=1)[~labelled]),
+        "labelled photos said rightly": share(in_any(said & there)[labelled]),
+        "photos of none with a tag": share(in_any(said)[~labelled]),
         "calibration error": calibration_error(reliability(scores.max(axis=1), right)),
         "log loss": fitted.log_loss,
         "temperature": fitted.temperature,

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, det_curve
 from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.fairness import Ratio, by_group
-from assent.learn.measure import Bools, Floats, calibration_error, counts, reliability, share
+from assent.learn.measure import Bools, Floats, calibration_error, counts, in_any, reliability, share
 from assent.learn.report import INK, Cell, Plot, Report, Table, plot
 from assent.perceive.heads import NONE, HeadFile
 
@@ -44,18 +44,28 @@ class Judged(NamedTuple):
 
     @property
     def labelled(self) -> Bools:
-        return self.truth >= 0
+        labelled: Bools = self.truth >= 0
+        return labelled
 
     @property
     def said(self) -> Bools:
         """(n, labels): which labels are said of each picture."""
         thresholds = [2.0 if (least := self.file.label[at].threshold) is None else least for at in self.columns]
-        return self.scores[:, self.columns] >= np.array(thresholds)
+        said: Bools = self.scores[:, self.columns] >= np.array(thresholds)
+        return said
+
+    @property
+    def right(self) -> Bools:
+        """(n,): whether the most probable label is the picture's, whatever the thresholds."""
+        best = np.array(self.columns)[self.scores[:, self.columns].argmax(axis=1)]
+        right: Bools = best == self.truth
+        return right
 
     @property
     def there(self) -> Bools:
         """(n, labels): which label each picture has."""
-        return self.truth[:, None] == np.array(self.columns)
+        there: Bools = self.truth[:, None] == np.array(self.columns)
+        return there
 
 
 def find_columns(file: HeadFile, examples: Sequence[Example]) -> tuple[list[int], NDArray[np.intp], list[Skipped]]:
@@ -86,29 +96,22 @@ def report(judged: Judged, command: str, groups: Sequence[str] = (), notes: Sequ
     )
 
 
-def accuracy(judged: Judged) -> float | None:
-    """The share of labelled pictures whose most probable label is theirs, whatever the thresholds."""
-    best = np.array(judged.columns)[judged.scores[:, judged.columns].argmax(axis=1)]
-    return share((best == judged.truth)[judged.labelled])
-
-
 def _summary(judged: Judged) -> Table:
     labelled, said, there = judged.labelled, judged.said, judged.there
     all_said = counts(said[labelled], there[labelled])
-    hit = (said & there).any(axis=1)[labelled]
+    hit = in_any(said & there)[labelled]
     best = judged.scores[:, judged.columns].max(axis=1)
-    right = np.array(judged.columns)[judged.scores[:, judged.columns].argmax(axis=1)] == judged.truth
-    per_label = [share(right[judged.truth == at]) for at in judged.columns]
+    per_label = [share(judged.right[judged.truth == at]) for at in judged.columns]
     measured = [one for one in per_label if one is not None]
     rows: list[tuple[str, Cell]] = [
         ("labelled photos", int(labelled.sum())),
-        ("accuracy (most probable label)", accuracy(judged)),
+        ("accuracy (most probable label)", share(judged.right[labelled])),
         ("accuracy, mean over labels", sum(measured) / len(measured)),
         ("precision of what is said of labelled photos", all_said.precision),
         ("labelled photos on which their label is said", share(hit)),
-        ("calibration error (ECE, 10 bins)", calibration_error(reliability(best, right))),
+        ("calibration error (ECE, 10 bins)", calibration_error(reliability(best, judged.right))),
         ("photos of none", int((~labelled).sum())),
-        ("photos of none on which anything is said", share(said.any(axis=1)[~labelled])),
+        ("photos of none on which anything is said", share(in_any(said)[~labelled])),
     ]
     return Table("summary", "Summary", ("figure", "value"), tuple(rows))
 
@@ -127,13 +130,12 @@ def _by_label(judged: Judged) -> Table:
 
 def _ratios(judged: Judged) -> list[Ratio]:
     said, there, labelled = judged.said, judged.there, judged.labelled
-    right = np.array(judged.columns)[judged.scores[:, judged.columns].argmax(axis=1)] == judged.truth
     hits = (said & there).sum(axis=1).astype(np.float64)
     return [
-        Ratio("accuracy", (right & labelled).astype(np.float64), labelled.astype(np.float64)),
+        Ratio("accuracy", (judged.right & labelled).astype(np.float64), labelled.astype(np.float64)),
         Ratio("precision", hits, said.sum(axis=1).astype(np.float64)),
         Ratio("recall", hits, labelled.astype(np.float64)),
-        Ratio("false tags", (said.any(axis=1) & ~labelled).astype(np.float64), (~labelled).astype(np.float64)),
+        Ratio("false tags", (in_any(said) & ~labelled).astype(np.float64), (~labelled).astype(np.float64)),
     ]
 
 
@@ -166,7 +168,9 @@ def _matrix(judged: Judged) -> tuple[list[str], NDArray[np.int64]]:
 
 def _confusion(judged: Judged) -> Table:
     names, counted = _matrix(judged)
-    rows = tuple((name, *map(int, row)) for name, row in zip(names, counted, strict=True))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, *(int(count) for count in row)) for name, row in zip(names, counted, strict=True)
+    )
     return Table("confusion", "", ("there \\ most probable", *names), rows, printed=False)
 
 
@@ -176,8 +180,7 @@ def _plots(judged: Judged) -> tuple[Plot, ...]:
     false, true, _ = roc_curve(there, scores)
     wrong, missed, _ = det_curve(there, scores)
     best = judged.scores[:, judged.columns].max(axis=1)
-    right = np.array(judged.columns)[judged.scores[:, judged.columns].argmax(axis=1)] == judged.truth
-    bins = reliability(best, right)
+    bins = reliability(best, judged.right)
 
     def draw_pr(axes: Axes) -> None:
         axes.plot(recall, precision, color=INK[0])

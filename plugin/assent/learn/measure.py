@@ -33,20 +33,28 @@ def counts(said: Bools, there: Bools) -> Counts:
     return Counts(int(said.sum()), int((said & there).sum()), int(there.sum()))
 
 
+def in_any(columns: Bools) -> Bools:
+    """(n,): whether any of a row's columns (n, k) is true."""
+    return np.asarray(columns.any(axis=1))
+
+
 def share(part: Bools) -> float | None:
     """The share that is true; None of nothing."""
     return float(part.mean()) if len(part) else None
 
 
-def lowest_threshold(scores: Floats, there: Bools, precision: float, least: int = LEAST_SAID) -> float | None:
-    """The lowest score from which up at least that share of what is said is right, on at least `least` pictures.
+def lowest_threshold(
+    scores: Floats, there: Bools, precision: float, floor: float = 0.0, least: int = LEAST_SAID
+) -> float | None:
+    """The lowest score, not below `floor`, from which up at least that share of what is said is right, on at least
+    `least` pictures.
 
     scores, there: (n,). None where no score reaches it."""
     order = np.argsort(-scores, kind="stable")
     ranked, right = scores[order], np.cumsum(there[order])
     said = np.arange(1, len(scores) + 1)
     last_of_its_score = np.append(ranked[1:] != ranked[:-1], True)  # equal scores are said together or not at all
-    good = np.flatnonzero((right >= precision * said) & (said >= least) & last_of_its_score)
+    good = np.flatnonzero((right >= precision * said) & (said >= least) & (ranked >= floor) & last_of_its_score)
     return float(ranked[good[-1]]) if len(good) else None
 
 

@@ -164,8 +164,8 @@ def say(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[i
         found = scores(head, features)
         for column, label in enumerate(head.file.label):
             best = int(found[:, column].argmax())
-            score = float(found[best, column])
+            score = round(float(found[best, column]), 4)
             kind = category(label.name)
             if label.threshold is not None and kind is not None and score >= label.threshold:
-                tags.append(Tag(label.name, kind, round(score, 4), None, frames[best], head.file.id))
+                tags.append(Tag(label.name, kind, score, None, frames[best], head.file.id))
     return tuple(tags)

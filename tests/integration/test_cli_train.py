@@ -1,0 +1,124 @@
+"""`assent train`: from class folders to a head that is live, with what could not be used listed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.data import labelled
+from tests.house import assent
+
+CLASSES = {"banana": 24, "carrots": 24, "juice": 24}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**os.environ, "ASSENT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of real photos, a few of something else, and files that cannot be used."""
+    root, folder = labelled("grocery") / "train", tmp_path_factory.mktemp("photos")
+    for name, count in CLASSES.items():
+        (folder / "set" / name).mkdir(parents=True)
+        for path in sorted((root / name).iterdir())[:count]:
+            shutil.copy(path, folder / "set" / name)
+    (folder / "else").mkdir()
+    for path in sorted((labelled("clothing") / "train" / "pants").iterdir())[:24]:
+        shutil.copy(path, folder / "else")
+    one = next((folder / "set" / "juice").iterdir())
+    (folder / "set" / "juice" / "torn.jpg").write_bytes(one.read_bytes()[:200])
+    (folder / "set" / "juice" / "notes.txt").write_text("no picture")
+    (folder / "set" / "lemon").mkdir()
+    shutil.copy(next((root / "lemon").iterdir()), folder / "set" / "lemon")
+    shutil.copy(sorted((folder / "set" / "banana").iterdir())[0], folder / "set" / "carrots" / "same.jpg")
+    return folder
+
+
+def run(environment: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "assent", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained(environment: dict[str, str], photos: Path) -> str:
+    words = ("--labels", photos / "set", "--name", "fruit", "--prefix", "product.grocery", "--none", photos / "else")
+    return assent(environment, "train", *map(str, words), "--licence", "MIT", "--source", "A few photos of a test.")
+
+
+def test_a_head_comes_out_and_is_live(environment: dict[str, str], trained: str, tmp_path: Path) -> None:
+    folder = Path(environment["ASSENT_DATA_DIR"]) / "models" / "heads"
+    assert {path.name for path in folder.iterdir()} == {"fruit.toml", "fruit.onnx", "fruit.md", "fruit.skipped.txt"}
+    head = tomllib.loads((folder / "fruit.toml").read_text())
+    assert [label["name"].split(".")[-1] for label in head["label"]] == ["banana", "carrots", "juice", "none"]
+    assert head["figures"]["accuracy"] > 0.8
+    assert (head["licence"], head["training_data"]) == ("MIT", "A few photos of a test.")
+    unseen = sorted((labelled("grocery") / "val" / "banana").iterdir())
+    shutil.copytree(labelled("grocery") / "val" / "banana", tmp_path / "unseen")
+    printed = assent(environment, "tag", "--json", str(tmp_path / "unseen"))
+    said = [
+        tag["name"]
+        for line in printed.splitlines()
+        for tag in json.loads(line)["tags"]
+        if tag["model"].startswith("fruit@")
+    ]
+    assert len(said) >= len(unseen) / 2
+    assert set(said) <= {"product.grocery.banana", "product.grocery.carrots", "product.grocery.juice"}
+
+
+def test_what_could_not_be_used_is_listed_and_counted(environment: dict[str, str], trained: str) -> None:
+    assert "5 left out" in trained
+    listed = (Path(environment["ASSENT_DATA_DIR"]) / "models" / "heads" / "fruit.skipped.txt").read_text()
+    for name, why in (
+        ("torn.jpg", "undecodable"),
+        ("notes.txt", "no picture, by its name"),
+        ("same.jpg", "the same file under banana, carrots"),
+        ("class lemon", "1: needs at least 5 pictures"),
+    ):
+        assert any(name in line and why in line for line in listed.splitlines()), name
+
+
+def test_the_features_are_kept_privately_and_used_again(
+    environment: dict[str, str], photos: Path, trained: str
+) -> None:
+    cache = Path(environment["ASSENT_DATA_DIR"]) / "features"
+    (backbone,) = cache.iterdir()
+    assert backbone.stat().st_mode & 0o077 == 0
+    held = {path: path.stat().st_ino for path in backbone.glob("*/*")}
+    assert len(held) >= 96
+    again = ("--labels", photos / "set", "--name", "again", "--prefix", "product.grocery", "--out", photos / "out")
+    run(environment, "train", *again)
+    assert {path: path.stat().st_ino for path in backbone.glob("*/*")} == held
+    assert (photos / "out" / "again.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--name", "one", "--labels", "single"), "at least two classes"),
+        (("--name", "One!", "--labels", "set"), "no name for a head"),
+        (("--name", "one", "--labels", "set", "--prefix", "face"), "no head may say"),
+        (("--name", "one", "--labels", "set", "--backbone", "resnet"), "no backbone"),
+        (("--name", "one", "--labels", "nowhere"), "neither a folder nor a CSV"),
+    ],
+)
+def test_what_cannot_become_a_head_is_refused(
+    environment: dict[str, str], photos: Path, words: tuple[str, ...], said: str
+) -> None:
+    (photos / "single" / "banana").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(photos / "set" / "banana", photos / "single" / "banana", dirs_exist_ok=True)
+    placed = [
+        str(photos / word) if before == "--labels" else word for before, word in zip(("", *words), words, strict=False)
+    ]
+    done = run(environment, "train", *placed)
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
