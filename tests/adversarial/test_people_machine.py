@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from PIL import Image
 from psycopg import sql
 
-from assent.errors import NotFound
+from assent.errors import ConsentMissing, NotFound
 from assent.gallery.keys import Keystore, open_keystore
 from assent.gallery.keys import pid as pid_of
 from assent.resources import resource
@@ -200,7 +200,8 @@ class People(RuleBasedStateMachine):
             seen = matches.matches_of(conn, keys, pid)
         if seen:
             change = matches.approve if yes else matches.refuse
-            with suppress(NotFound):  # retracted meanwhile
+            # Retracted meanwhile; or not yet, and the person has left: then nobody's yes counts.
+            with suppress(NotFound, *(() if who in self.consents else (ConsentMissing,))):
                 change(self.town.pool, keys, pid, seen[0].media_id, seen[0].face)
             self.town.did["approve" if yes else "refuse"] += 1
 
