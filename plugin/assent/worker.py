@@ -41,6 +41,7 @@ from assent.errors import (
 from assent.gallery.keys import Keystore, TenantKeys
 from assent.gallery.matching import Gallery, open_gallery
 from assent.intake.accept import open_event, open_upload
+from assent.known.follow import Known
 from assent.media.redact import keepable
 from assent.media.sandbox import Decoder
 from assent.outbox import deliver, document
@@ -50,7 +51,7 @@ from assent.outbox.retract import retract
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
-from assent.pipeline import Failed, Looked, Tools, look
+from assent.pipeline import Failed, Looked, Tools, Withheld, look
 from assent.policy.load import Policy, load_policy
 from assent.settings import Settings
 from assent.store.database import database, open_keys
@@ -148,6 +149,8 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         record(conn, keys, place, outcome, bench.tools.policy.ref, kept)
     if isinstance(outcome, Looked):
         DECIDED.labels(outcome.verdict.action.name).inc()
+    elif isinstance(outcome, Withheld):
+        DECIDED.labels(Action.block.name).inc()
     else:
         FAILED.labels(outcome.error.code).inc()
         log.info(
@@ -155,14 +158,14 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         )
 
 
-def _to_keep(settings: Settings, outcome: Looked | Failed) -> Kept | None:
-    """A copy for who reviews the picture, and for who asks for it with faces hidden."""
-    if isinstance(outcome, Failed) or not (settings.keep_for_redaction or outcome.verdict.action is Action.review):
+def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | None:
+    """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
+    if not isinstance(outcome, Looked) or not (settings.keep_for_redaction or outcome.verdict.action is Action.review):
         return None
     return Kept(keepable(outcome.picture), settings.keep_days)
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int) -> Looked | Failed:
+def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int) -> Looked | Withheld | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None
@@ -369,5 +372,6 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             policy=policy,
             allow=settings.allow_private,
             alike=models.calibration.threshold(1, SAME_PERSON_FMR),
+            known=Known(pool),
         )
         yield Bench(settings, pool, keystore, tools, gallery)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from assent import __version__
-from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.cli import audit, backup, doctor, endpoint, event, hashes, keys, outbox, policy, server, tag
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(audit.app, name="audit")
+app.add_typer(hashes.app, name="hashes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")

@@ -16,7 +16,7 @@ from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
 from assent.gallery.template import SubjectKey, seal, seal_match, unseal
 from assent.outbox import document
-from assent.pipeline import Failed, Looked
+from assent.pipeline import HASH_SEVERE, Failed, Looked, Withheld
 from assent.policy.decide import waits
 from assent.store.pool import Conn, execute, fetch, fetch_one
 from assent.store.queries import load
@@ -65,7 +65,12 @@ def is_recorded(conn: Conn, place: Place) -> bool:
 
 
 def record(
-    conn: Conn, keys: TenantKeys, place: Place, outcome: Looked | Failed, policy: PolicyRef, kept: Kept | None = None
+    conn: Conn,
+    keys: TenantKeys,
+    place: Place,
+    outcome: Looked | Withheld | Failed,
+    policy: PolicyRef,
+    kept: Kept | None = None,
 ) -> None:
     """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
     for an event that another worker ended meanwhile.
@@ -218,24 +223,21 @@ def _decision(
     keys: TenantKeys,
     place: Place,
     revision: int,
-    outcome: Looked | Failed,
+    outcome: Looked | Withheld | Failed,
     policy: PolicyRef,
     parts: Sequence[Part],
 ) -> None:
     at = datetime.now(UTC)
-    if isinstance(outcome, Looked):
-        said = document.looked_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
-        perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
-    else:
-        said = document.failed_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
-        perceptions, models = {}, []
-    if said["action"] == Action.review.name:
-        reason = said["rules"][0]["id"] if isinstance(outcome, Looked) else outcome.error.code
+    said = document.document_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
+    looked = outcome if isinstance(outcome, Looked) else None
+    perceptions = document.perceptions_document(looked) if looked else {}
+    models = list(looked.seen.models) if looked else []
+    if (reason := _case(outcome)) is not None:
         execute(conn, _Q["open_case"], **place.key, revision=revision, reason=reason)
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
-        "sha256": said["media"]["sha256"],
+        "sha256": outcome.sha256 if isinstance(outcome, Withheld) else said["media"]["sha256"],
         "revision": revision,
         "action": said["action"],
         "tags": sorted({tag["name"] for tag in said["tags"]}),
@@ -259,6 +261,15 @@ def _decision(
         leaf=leaf.seq,
         at=at,
     )
+
+
+def _case(outcome: Looked | Withheld | Failed) -> str | None:
+    """Why a person has to look; None where nobody has to."""
+    if isinstance(outcome, Withheld):
+        return HASH_SEVERE
+    if isinstance(outcome, Failed):
+        return outcome.error.code
+    return outcome.verdict.rules[0].id if outcome.verdict.action is Action.review else None
 
 
 def _log_superseded(conn: Conn, keys: TenantKeys, place: Place) -> None:
