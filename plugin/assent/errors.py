@@ -213,6 +213,11 @@ class HashListInvalid(AssentError):
     do = "Give a CSV or ThreatExchange-style JSON file with PDQ or SHA-256 hashes; docs/known-pictures.md shows both."
 
 
+class WordListInvalid(AssentError):
+    code, status = "word_list_invalid", 500
+    do = "Correct the folder that ASSENT_BLOCKED_WORDS names: a file a language, a word or phrase a line, UTF-8."
+
+
 class ConsentMissing(AssentError):
     code, status = "consent_missing", 409
     do = "Record an active consent for purpose `face-match` first."

@@ -30,6 +30,11 @@ def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:
     return ()
 
 
+def nothing_read(_picture: Picture, _region: str | None) -> Perception:
+    """What is read in the pictures of an installation that reads none."""
+    return Perception((), (), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the stages need from outside."""
@@ -42,6 +47,7 @@ class Tools:
     allow: Sequence[AllowedHost] = ()
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
     known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
+    read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +89,8 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
         return withhold(picture, hits)
     comparable = event.author is not None and tools.circle(tenant, event) > 0
     seen = tools.perceive(picture, comparable)  # 4 perceive
-    seen = replace(seen, tags=listed + seen.tags)
+    read = tools.read(picture, event.region)
+    seen = replace(seen, tags=listed + seen.tags + read.tags, models=seen.models + read.models)
     matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
     verdict = decide(tools.policy, event, picture, seen, len(matches))  # 6 decide
     return Looked(picture, seen, matches, verdict)

@@ -51,7 +51,8 @@ from assent.outbox.retract import retract
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
-from assent.pipeline import Failed, Looked, Tools, Withheld, look
+from assent.perceive.text import open_reader
+from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
 from assent.policy.load import Policy, load_policy
 from assent.settings import Settings
 from assent.store.database import database, open_keys
@@ -373,5 +374,6 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             allow=settings.allow_private,
             alike=models.calibration.threshold(1, SAME_PERSON_FMR),
             known=Known(pool),
+            read=open_reader(settings) or nothing_read,
         )
         yield Bench(settings, pool, keystore, tools, gallery)

@@ -20,7 +20,7 @@ from assent.errors import AssentError, NotFound
 from assent.media.annotate import annotate
 from assent.media.sandbox import Decoder
 from assent.outbox.document import document_of, name_match
-from assent.pipeline import Failed, Looked, Tools, Withheld, look, no_match, nobody
+from assent.pipeline import Failed, Looked, Tools, Withheld, look, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
 from assent.settings import Settings
 from assent.store.pool import transaction
@@ -69,12 +69,14 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load as load_models
     from assent.perceive.batch import Batcher
+    from assent.perceive.text import open_reader
 
     models = load_models(settings.models_dir, settings.threads)
     if author is None:
         with Decoder() as decoder:
             policy = load_policy(settings.policy)
-            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private), None
+            read = open_reader(settings) or nothing_read
+            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
         return
     from assent.gallery.keys import pid as pid_of
     from assent.policy.decide import waits
