@@ -30,6 +30,7 @@ class Size:
     people: int  # with a template each
     exact: tuple[tuple[int, int], ...]  # templates and dimension of galleries that are searched whole
     enrolments: int  # of eight photos each
+    hashes: int  # on a list of known pictures
 
 
 FULL = Size(
@@ -45,6 +46,7 @@ FULL = Size(
     people=100_000,
     exact=tuple((n, d) for n in (10_000, 100_000, 1_000_000) for d in (128, 256, 512)),
     enrolments=5,
+    hashes=1_000_000,
 )
 SHORT = Size(
     rounds=2,
@@ -59,6 +61,7 @@ SHORT = Size(
     people=2_000,
     exact=((1_000, 128), (10_000, 128), (10_000, 512)),
     enrolments=1,
+    hashes=100_000,
 )
 
 

@@ -25,7 +25,7 @@ from assent.perceive.runtime import Net, open_net, run
 from assent.values import Pixels
 
 PACKAGE = "rapidocr"
-INSTALL = "pip install --no-deps rapidocr==3.10.0 phonenumbers python-stdnum linkify-it-py uc-micro-py"
+INSTALL = "pip install --no-deps rapidocr==3.10.0 phonenumbers python-stdnum linkify-it-py"
 MOST_LINES = 64  # of a frame, the largest first
 _SIDE = 960  # pixels of the longer side that the detector sees
 _GRID = 32
