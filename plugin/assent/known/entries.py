@@ -29,7 +29,7 @@ _KINDS: dict[str, Kind] = {
     "hash_sha256": "sha256",
 }
 _HASH_NAMES = ("hash", "indicator", "raw_indicator", "signal", "value")
-_TYPE_NAMES = ("type", "indicator_type", "signal_type", "hash_type")
+_TYPE_NAMES = ("indicator_type", "signal_type", "hash_type", "type")
 
 
 class Broken(NamedTuple):
@@ -119,7 +119,11 @@ def _read_csv(file: IO[str], found: Entries, default: Kind | None) -> None:
     # A row a line, so that a stray quotation mark breaks its own line and not all that follow.
     columns: _Columns | None = None
     for place, line in _lines(file, found):
-        row = next(csv.reader([line]), [])
+        try:
+            row = next(csv.reader([line]), [])
+        except csv.Error:
+            found.skip(place, "no line of a CSV file")
+            continue
         if not any(cell.strip() for cell in row) or row[0].lstrip().startswith("#"):
             continue
         if columns is None:
@@ -147,7 +151,9 @@ def _header(row: Sequence[str]) -> _Columns | None:
     if any(len(name) == 2 * HASH_BYTES for name in names):
         return None
     hashes = [(n, _KINDS.get(name)) for n, name in enumerate(names) if name in _HASH_NAMES or name in _KINDS]
-    return _Columns(hashes, next((n for n, name in enumerate(names) if name in _TYPE_NAMES), None)) if hashes else None
+    return (
+        _Columns(hashes, next((names.index(name) for name in _TYPE_NAMES if name in names), None)) if hashes else None
+    )
 
 
 def _read_row(row: Sequence[str], columns: _Columns, place: str, found: Entries, default: Kind | None) -> None:
