@@ -68,6 +68,17 @@ def test_a_number_without_its_country_needs_the_region() -> None:
     assert kinds("030 901820", "not a region") == frozenset()
 
 
+@pytest.mark.parametrize("text", ["07.07.2020 10:22", "2020-07-07 10:22:31", "7/7/20 9:05"])
+@pytest.mark.parametrize("region", ["SE", "DE", "US", "FR"])
+def test_a_camera_s_date_is_no_number(text: str, region: str) -> None:
+    assert kinds(text, region) == frozenset()
+
+
+def test_a_number_in_pairs_is_no_date() -> None:
+    assert kinds("06.12.34.56.78", "FR") == {PHONE}
+    assert kinds("tel 01-02-20-30-40", "FR") == {PHONE}
+
+
 def test_long_text_of_one_letter_takes_no_time() -> None:
     for one in ("a", "a.", "@a", "1 ", "A1", "(at)", "+4", "$a", "x" * 9 + " ", "a-"):
         assert EMAIL not in kinds(one * 2_000, "US")

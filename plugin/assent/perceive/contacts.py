@@ -27,6 +27,12 @@ _NETWORKS = (
     r"|onlyfans|skype|viber|facebook|threema"
 )
 _ON_NETWORK = re.compile(rf"\b(?:{_NETWORKS})\b\s*(?:id|name|handle)?\s*[:=@]\s*@?[\w.+-]{{3,}}", re.IGNORECASE)
+# Dates and times, which cameras print on photos and some numbering plans would take.
+_DATE = re.compile(
+    r"(?<![\d./-])(?:(?:0?[1-9]|[12]\d|3[01])[./-](?:0?[1-9]|1[0-2])[./-](?:19|20)?\d\d"
+    r"|(?:19|20)\d\d[./-](?:0?[1-9]|1[0-2])[./-](?:0?[1-9]|[12]\d|3[01]))(?![./-]?\d)"
+    r"|(?<![\d:])\d{1,2}:\d\d(?::\d\d)?(?![\d:])"
+)
 _PAYMENT_NAME = re.compile(
     r"(?<![\w$])\$[a-z][a-z0-9_]{2,19}(?!\w)"
     r"|\b(?:paypal|venmo|cash\s?app|revolut|zelle|bizum|twint|swish|pix)\b\s*[:=@]\s*[@$]?[\w.+-]{3,}",
@@ -75,7 +81,8 @@ def _is_link(match: object) -> bool:
 
 def _has_phone(text: str, region: str | None) -> bool:
     country = region.upper() if region and len(region) == 2 else None
-    return phonenumbers.PhoneNumberMatcher(text, country, phonenumbers.Leniency.VALID).has_next()
+    undated = _DATE.sub(";", text)
+    return phonenumbers.PhoneNumberMatcher(undated, country, phonenumbers.Leniency.VALID).has_next()
 
 
 def _has_payment(text: str) -> bool:
