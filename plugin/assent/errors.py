@@ -221,6 +221,16 @@ class PolicyInvalid(AssentError):
     do = "Correct the policy file; without a valid policy nothing is decided."
 
 
+class HashListInvalid(AssentError):
+    code, status = "hash_list_invalid", 422
+    do = "Give a CSV or ThreatExchange-style JSON file with PDQ or SHA-256 hashes; docs/known-pictures.md shows both."
+
+
+class WordListInvalid(AssentError):
+    code, status = "word_list_invalid", 500
+    do = "Correct the folder that ASSENT_BLOCKED_WORDS names: a file a language, a word or phrase a line, UTF-8."
+
+
 class ConsentMissing(AssentError):
     code, status = "consent_missing", 409
     do = "Record an active consent for purpose `face-match` first."
@@ -274,6 +284,11 @@ class FaceTurned(AssentError):
 class FaceOther(AssentError):
     code, status = "face_other", 422
     do = "Send photos of the person themselves only; one of these resembles the others too little."
+
+
+class PhotoRefused(AssentError):
+    code, status = "photo_refused", 422
+    do = "This photo cannot be used; send another one."
 
 
 class TemplatesFull(AssentError):

@@ -10,15 +10,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assent.errors import AssentError, NotFound
+from assent.known.search import Hit, tags
 from assent.media.fetch import fetch
+from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
 from assent.policy.load import Policy
 from assent.settings import AllowedHost
-from assent.values import Event, Match, MediaRef, Perception, Picture, Verdict
+from assent.values import Event, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
+
+HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
+
+
+def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:
+    """The lists of known pictures of an installation that has none."""
+    return ()
+
+
+def nothing_read(_picture: Picture, _region: str | None) -> Perception:
+    """What is read in the pictures of an installation that reads none."""
+    return Perception((), (), ())
 
 
 def shipped(_tenant: str, seen: Perception) -> Perception:
@@ -38,6 +52,8 @@ class Tools:
     allow: Sequence[AllowedHost] = ()
     heads: Callable[[str, Perception], Perception] = shipped  # tenant, seen → with what the tenant's own heads say
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
+    known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
+    read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,24 +67,46 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A picture on a list that is marked severe. No model saw it, no policy was asked, and of the picture nothing but
+    the file's sha256 is left here; the action is `block`, and a person has to act."""
+
+    tags: tuple[Tag, ...]
+    rules: tuple[Rule, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A picture that could not be looked at: never "clean", always a matter for review."""
 
     error: AssentError
 
 
-def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked:
+def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked | Withheld:
     """Stages 1 to 6 for one picture of a tenant's event; `upload` is its file where the bytes came with the request.
 
     Raises the errors of its stages; those that are `retryable` may go away by themselves.
     """
     data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
-    picture = tools.decoder.decode(data)  # 2 decode; 3 fingerprint: the file's sha256 comes with it
+    picture = fingerprinted(tools.decoder.decode(data))  # 2 decode, 3 fingerprint
+    listed = tags(hits := tools.known(tenant, picture))
+    if any(hit.severe for hit in hits):
+        return withhold(picture, hits)
     comparable = tools.policy.recognises and event.author is not None and tools.circle(tenant, event) > 0
     seen = tools.heads(tenant, tools.perceive(picture, comparable))  # 4 perceive
+    read = tools.read(picture, event.region)
+    seen = replace(seen, tags=listed + seen.tags + read.tags, models=seen.models + read.models)
     matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
     verdict = decide(tools.policy, event, picture, seen, {match.face for match in matches})  # 6 decide
     return Looked(picture, seen, matches, verdict)
+
+
+def withhold(picture: Picture, hits: Sequence[Hit]) -> Withheld:
+    """What is left of a picture that a severe list holds."""
+    severe = [hit for hit in hits if hit.severe]
+    because = f"on the list {', '.join(hit.list for hit in severe)}, which is marked severe"
+    return Withheld(tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
 
 
 def nobody(_tenant: str, _event: Event) -> int:

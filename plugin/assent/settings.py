@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     )
     keep_days: int = Field(30, ge=1, description="Kept copies, also those of pictures in review, go after this.")
     event_retention_days: int = Field(30, ge=1, description="Sealed event bodies are removed after this.")
+    read: Literal["nothing", "codes", "text"] = Field(
+        "nothing", description="What is read in pictures: QR codes, or these and text, which needs the extra `text`."
+    )
+    blocked_words: Path | None = Field(
+        None, description="Folder of word lists (en.txt …) whose words are looked for in the text that is read."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level logged.")
 
     @field_validator("allow_private", mode="before")

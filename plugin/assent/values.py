@@ -65,11 +65,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded frame; `scale` is pixels of the frame per pixel of the oriented image (≤ 1)."""
+    """One decoded frame; `scale` is pixels of the frame per pixel of the oriented image (≤ 1). `pdqs`: its PDQ hash,
+    32 bytes, then those of its seven turns and mirrorings; none where it has too little detail for one."""
 
     index: int
     pixels: Pixels
     scale: float
+    pdqs: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +84,11 @@ class Picture:
     height: int
     frame_count: int
     frames: tuple[Frame, ...]
+
+    @property
+    def pdq(self) -> str | None:
+        """The first frame's PDQ hash in hex."""
+        return self.frames[0].pdqs[0].hex() if self.frames and self.frames[0].pdqs else None
 
 
 @dataclass(frozen=True, slots=True)

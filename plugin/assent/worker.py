@@ -41,6 +41,7 @@ from assent.errors import (
 from assent.gallery.keys import Keystore, TenantKeys
 from assent.gallery.matching import Gallery, open_gallery
 from assent.intake.accept import open_event, open_upload
+from assent.known.follow import Known
 from assent.media.redact import keepable
 from assent.media.sandbox import Decoder
 from assent.outbox import deliver, document
@@ -51,7 +52,8 @@ from assent.outbox.statement import state
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
-from assent.pipeline import Failed, Looked, Tools, look
+from assent.perceive.text import open_reader
+from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
 from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
@@ -170,6 +172,8 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         for rule in outcome.verdict.broken:
             BROKEN.labels(policy.ref.name, rule).inc()
         _try_shadow(bench, place, outcome, chosen.shadow)
+    elif isinstance(outcome, Withheld):
+        DECIDED.labels(Action.block.name).inc()
     else:
         FAILED.labels(outcome.error.code).inc()
         log.info(
@@ -188,16 +192,18 @@ def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | Non
         count_shadow(conn, place.tenant, shadow.ref, counts)
 
 
-def _to_keep(settings: Settings, outcome: Looked | Failed) -> Kept | None:
-    """A copy for who reviews the picture, and for who asks for it with faces hidden."""
-    if isinstance(outcome, Failed):
+def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | None:
+    """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
+    if not isinstance(outcome, Looked):
         return None
     verdict = outcome.verdict
     wanted = verdict.action is Action.review or verdict.review is not None or verdict.redact
     return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Failed:
+def _look(
+    bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy
+) -> Looked | Withheld | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None
@@ -408,5 +414,7 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             heads=heads,
             allow=settings.allow_private,
             alike=models.calibration.threshold(1, SAME_PERSON_FMR),
+            known=Known(pool),
+            read=open_reader(settings) or nothing_read,
         )
         yield Bench(settings, pool, keystore, tools, gallery, Policies(policy), heads)

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assent.perceive import load, perceive
 from examples.server import temporary_data
-from tests.bench import identification, people, perception, policies, report, serving, storing
+from tests.bench import guarding, identification, people, perception, policies, report, serving, storing
 from tests.bench.photos import Photo, photos
 from tests.bench.rounds import FULL, SHORT, Size, Tick, busy_cores
 from tests.conftest import package_file
@@ -60,6 +60,8 @@ def run(size: Size, progress: Progress) -> report.Bench:
         models = load(folder / "models", cores)
         seen = perceive(models, [photo.picture for photo in found])
         fnir = identification.measure(models)
+    tick = part("known pictures, text", (size.rounds + 1) * guarding.CASES)
+    guarded = guarding.measure(found, cores, size.hashes, size.rounds, tick)
     with temporary_data() as folder:
         tick = part("storing", 1 + size.decisions // storing.STEP + storing.REPLAY_ROUNDS + 1)
         stored = storing.measure(folder, found, seen, size, tick)
@@ -72,7 +74,7 @@ def run(size: Size, progress: Progress) -> report.Bench:
     with temporary_data() as folder:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
         served = serving.measure(folder, found, size, tick)
-    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, fnir, cold, decided)
+    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, guarded, fnir, cold, decided)
 
 
 def _cold_starts(folder: Path, found: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:

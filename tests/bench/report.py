@@ -14,6 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tests.bench.guarding import Guarded
 from tests.bench.people import People
 from tests.bench.perception import Perceived
 from tests.bench.policies import Decided
@@ -42,6 +43,7 @@ class Bench:
     served: Served
     stored: Stored
     people: People
+    guarded: Guarded
     fnir: dict[int, float]
     cold_s: dict[str, list[float]]
     decided: Decided
@@ -67,6 +69,7 @@ def rows(bench: Bench) -> list[Row]:
         *_store(bench.stored),
         *_policies(bench.decided),
         *_people(bench.people),
+        *_guarded(bench.guarded, bench.perceived),
         *_identification(bench.fnir),
     ]
 
@@ -193,6 +196,21 @@ def _people(seen: People) -> Iterator[Row]:
     beside = f"{seen.gallery_bytes_each:.0f} bytes in the gallery"
     disk = f"{seen.disk_bytes_each:.0f} bytes a person with one template"
     yield Row(group, "on disk", disk, beside, *_most(seen.disk_bytes_each, 1500, " B"))
+
+
+def _guarded(guarded: Guarded, seen: Perceived) -> Iterator[Row]:
+    group = "known pictures, text"
+    models = seen.seconds["safety + faces"]
+
+    def row(name: str, figure: str) -> Row:
+        took = guarded.seconds[name]
+        beside = f"{median(took) / median(models):.2f} of what safety + faces take"
+        return Row(group, figure, f"{1000 * median(took) / guarded.photos:.1f} ms an image", beside)
+
+    yield row("fingerprint", "PDQ, eight ways")
+    yield row("look up", f"looked up among {guarded.hashes} PDQ and SHA-256")
+    yield row("codes", "ASSENT_READ=codes")
+    yield row("text and codes", "ASSENT_READ=text")
 
 
 def _identification(fnir: dict[int, float]) -> Iterator[Row]:

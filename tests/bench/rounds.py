@@ -31,6 +31,7 @@ class Size:
     exact: tuple[tuple[int, int], ...]  # templates and dimension of galleries that are searched whole
     enrolments: int  # of eight photos each
     simulated: int  # recorded decisions that another policy decides again
+    hashes: int  # on a list of known pictures
 
 
 FULL = Size(
@@ -47,6 +48,7 @@ FULL = Size(
     exact=tuple((n, d) for n in (10_000, 100_000, 1_000_000) for d in (128, 256, 512)),
     enrolments=5,
     simulated=100_000,
+    hashes=1_000_000,
 )
 SHORT = Size(
     rounds=2,
@@ -62,6 +64,7 @@ SHORT = Size(
     exact=((1_000, 128), (10_000, 128), (10_000, 512)),
     enrolments=1,
     simulated=2_000,
+    hashes=100_000,
 )
 
 

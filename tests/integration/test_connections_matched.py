@@ -10,7 +10,7 @@ import pytest
 from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
 from assent.outbox.record import Place, record
-from assent.pipeline import look
+from assent.pipeline import Looked, look
 from assent.store.pool import transaction
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
@@ -82,6 +82,7 @@ def test_a_narrower_consent_between_match_and_record_wins(
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "carol")
     looked = look(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Looked)
     assert [match.pid for match in looked.matches] == [pid_of(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="carol")
     give(bench.pool, keys, "alice", scope="own")

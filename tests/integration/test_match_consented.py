@@ -123,6 +123,7 @@ def test_a_withdrawal_between_match_and_record_wins(
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "alice")
     looked = look(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Looked)
     assert [match.pid for match in looked.matches] == [pid_of(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="alice")
     with transaction(bench.pool) as conn:
@@ -148,6 +149,7 @@ def test_an_expired_consent_names_nobody(
 def test_nobody_is_compared_where_nobody_may_be_found(bench: Bench, six_people: bytes) -> None:
     media = MediaRef("group", None)
     looked = look(bench.tools, "default", Event("media.created", (media,), "public", "post", "zoe"), media, six_people)
+    assert isinstance(looked, Looked)
     assert all(face.embedding is None for face in looked.seen.faces)
 
 
@@ -157,7 +159,8 @@ def test_neither_template_nor_link_lies_in_the_clear(
     opt_in("subject-alice", "second")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "subject-alice")
-    looked: Looked = look(bench.tools, "default", event, media, six_people)
+    looked = look(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Looked)
     event_id = store(bench, keys, media, six_people, author="subject-alice")
     with transaction(bench.pool) as conn:
         record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)

@@ -10,7 +10,7 @@ import assent
 ROOT = Path(assent.__file__).parent
 
 # The rooms in the order of the pipeline; a room may import those before it and the ones that every stage may use.
-STAGES = ("intake", "media", "perceive", "gallery", "policy", "outbox")
+STAGES = ("intake", "media", "known", "perceive", "gallery", "policy", "outbox")
 # Sealing is what the database holds its rows by: intake stores events with it, long before a gallery is searched.
 SHARED_FILES = {"gallery/keys.py", "gallery/template.py"}
 # Where the ways in and out come together, and may see all rooms.

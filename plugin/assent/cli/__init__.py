@@ -20,6 +20,7 @@ from assent.cli import (
     endpoint,
     eval,
     event,
+    hashes,
     keys,
     learn,
     outbox,
@@ -51,6 +52,7 @@ app.command("train")(train.train)
 app.add_typer(eval.app, name="eval")
 app.command("labels")(labels)
 app.add_typer(audit.app, name="audit")
+app.add_typer(hashes.app, name="hashes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")

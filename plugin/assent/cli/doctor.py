@@ -70,6 +70,17 @@ def _models(_settings: Settings) -> Iterator[Finding]:
         yield Finding(f"model {file.name}", True, f"{file.id}, {file.licence}; commercial use {file.commercial_use}")
 
 
+def _text(settings: Settings) -> Iterator[Finding]:
+    from assent.perceive.ocr import INSTALL, is_installed
+    from assent.perceive.text import open_reader
+
+    reader = open_reader(settings)
+    installed = "installed" if is_installed() else f"not installed: {INSTALL}"
+    blocked = len(reader.blocked.words) + len(reader.blocked.phrases) + len(reader.blocked.strings) if reader else 0
+    said = f"ASSENT_READ={settings.read}, {blocked} blocked words; the extra `text` is {installed}"
+    yield Finding("text in pictures", True, said)
+
+
 def _policy(settings: Settings) -> Iterator[Finding]:
     policy = load_policy(settings.policy)
     wrong = run_cases(policy)
@@ -93,7 +104,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
 
 
-CHECKS = (_runtime, _models, _policy, _gallery_memory, _database)
+CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)
 
 
 def _version(package: str) -> str:

@@ -21,8 +21,8 @@ from assent.errors import AssentError, NotFound
 from assent.media.annotate import annotate
 from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
-from assent.outbox.document import failed_document, looked_document, name_match
-from assent.pipeline import Failed, Looked, Tools, look, no_match, nobody
+from assent.outbox.document import document_of, name_match
+from assent.pipeline import Failed, Looked, Tools, Withheld, look, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
 from assent.settings import Settings
 from assent.store.pool import transaction
@@ -50,10 +50,10 @@ def tag(
     console = Console()
     failed = 0
     with _bench(settings, author, tenant) as (tools, name):
-        for place, document, looked in _look_at_all(tools, places, author, tenant, name):
-            failed += looked is None
-            if looked is not None and annotated is not None:
-                _write_annotated(annotated, place, looked, document)
+        for place, document, outcome in _look_at_all(tools, places, author, tenant, name):
+            failed += isinstance(outcome, Failed)
+            if isinstance(outcome, Looked) and annotated is not None:
+                _write_annotated(annotated, place, outcome, document)
             if lines:
                 print(json.dumps(document, ensure_ascii=False), flush=True)
             else:
@@ -69,12 +69,14 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load as load_models
     from assent.perceive.batch import Batcher
+    from assent.perceive.text import open_reader
 
     models = load_models(settings.models_dir, settings.threads)
     if author is None:
         with Decoder() as decoder:
             policy = load_policy(settings.policy)
-            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private), None
+            read = open_reader(settings) or nothing_read
+            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
         return
     from assent.gallery.keys import pid as pid_of
     from assent.policy.decide import waits
@@ -115,7 +117,7 @@ def _places(pictures: list[str]) -> Iterator[str]:
 
 def _look_at_all(
     tools: Tools, places: list[str], author: str | None, tenant: str, name: Name
-) -> Iterator[tuple[str, dict[str, Any], Looked | None]]:
+) -> Iterator[tuple[str, dict[str, Any], Looked | Withheld | Failed]]:
     progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
     with progress, ThreadPoolExecutor(THREADS) as threads:
         bar = progress.add_task("looking", total=len(places))
@@ -123,11 +125,11 @@ def _look_at_all(
         for start in range(0, len(places), 4 * THREADS):
             part = places[start : start + 4 * THREADS]
             for place, outcome in zip(part, threads.map(lambda p: _look(tools, tenant, p, author), part), strict=True):
-                yield place, *_say(place, outcome, tools.policy.ref, tenant, name)
+                yield place, _say(place, outcome, tools.policy.ref, tenant, name), outcome
                 progress.advance(bar)
 
 
-def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Failed:
+def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Withheld | Failed:
     is_url = place.startswith(("http://", "https://"))
     media = MediaRef(place, place if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
@@ -137,16 +139,11 @@ def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked |
         return Failed(error)
 
 
-def _say(
-    place: str, outcome: Looked | Failed, policy: PolicyRef, tenant: str, name: Name
-) -> tuple[dict[str, Any], Looked | None]:
-    media = MediaRef(place, None)
-    if isinstance(outcome, Failed):
-        return failed_document(tenant, None, media, 1, outcome, policy), None
-    document = looked_document(tenant, None, media, 1, outcome, policy)
-    if name is not None:
+def _say(place: str, outcome: Looked | Withheld | Failed, policy: PolicyRef, tenant: str, name: Name) -> dict[str, Any]:
+    document = document_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
+    if name is not None and isinstance(outcome, Looked):
         name(outcome, document)
-    return document, outcome
+    return document
 
 
 def _write_annotated(folder: Path, place: str, looked: Looked, document: dict[str, Any]) -> None:

@@ -17,15 +17,33 @@ from assent.audit import checkpoint
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
 from assent.outbox import audiences
-from assent.pipeline import Failed, Looked
+from assent.pipeline import Failed, Looked, Withheld
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.subjects.locks import share
-from assent.values import Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
+from assent.values import Action, Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
 
 SCHEMA = "assent.decision/1"
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
+SEVERE = ToReview("severe", 100)  # where a picture of a severe list is decided on, before everything else
 _Q = load("record")
+
+
+def document_of(
+    tenant: str,
+    event: UUID | None,
+    media: MediaRef,
+    revision: int,
+    outcome: Looked | Withheld | Failed,
+    policy: PolicyRef,
+) -> dict[str, Any]:
+    """The decision on a picture, whatever came of it."""
+    place = tenant, event, media, revision
+    if isinstance(outcome, Looked):
+        return looked_document(*place, outcome, policy)
+    if isinstance(outcome, Withheld):
+        return withheld_document(*place, outcome, policy)
+    return failed_document(*place, outcome, policy)
 
 
 def looked_document(
@@ -38,7 +56,7 @@ def looked_document(
         "media": {
             "id": media.id,
             "sha256": picture.sha256,
-            "pdq": None,
+            "pdq": picture.pdq,
             "width": picture.width,
             "height": picture.height,
             "format": picture.format,
@@ -69,7 +87,7 @@ def failed_document(
     error = failed.error
     return {
         **_head(tenant, event, revision),
-        "media": {"id": media.id, "sha256": None, "pdq": None, "width": None, "height": None, "format": None},
+        "media": _unseen(media),
         "tags": [],
         "faces": [],
         "action": "review",
@@ -82,6 +100,30 @@ def failed_document(
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "error": {"code": error.code, "detail": error.detail},
     }
+
+
+def withheld_document(
+    tenant: str, event: UUID | None, media: MediaRef, revision: int, withheld: Withheld, policy: PolicyRef
+) -> dict[str, Any]:
+    """The decision on a picture of a severe list: the action, the tag and the rule, nothing of the picture."""
+    return {
+        **_head(tenant, event, revision),
+        "media": _unseen(media),
+        "tags": [tag_document(tag) for tag in withheld.tags],
+        "faces": [],
+        "action": Action.block.name,
+        "rules": [{"id": rule.id, "because": rule.because} for rule in withheld.rules],
+        "withheld": [],
+        "redact": [],
+        "review": asdict(SEVERE),
+        "notify": [],
+        "statement": None,
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+    }
+
+
+def _unseen(media: MediaRef) -> dict[str, Any]:
+    return {"id": media.id, "sha256": None, "pdq": None, "width": None, "height": None, "format": None}
 
 
 def _head(tenant: str, event: UUID | None, revision: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from assent.gallery.template import SubjectKey, seal, seal_match, unseal
 from assent.outbox import audiences, document
 from assent.outbox import statement as statements
 from assent.outbox.statement import Statement
-from assent.pipeline import Failed, Looked
+from assent.pipeline import HASH_SEVERE, Failed, Looked, Withheld
 from assent.policy.decide import waits
 from assent.policy.replay import circumstances
 from assent.store.pool import Conn, execute, fetch, fetch_one
@@ -71,7 +71,7 @@ def record(
     conn: Conn,
     keys: TenantKeys,
     place: Place,
-    outcome: Looked | Failed,
+    outcome: Looked | Withheld | Failed,
     policy: PolicyRef,
     kept: Kept | None = None,
     statement: Statement | None = None,
@@ -247,25 +247,23 @@ def _decision(
     keys: TenantKeys,
     place: Place,
     revision: int,
-    outcome: Looked | Failed,
+    outcome: Looked | Withheld | Failed,
     policy: PolicyRef,
     parts: Sequence[Part],
     statement: Statement | None,
 ) -> None:
     at = datetime.now(UTC)
+    said = document.document_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
+    perceptions, models, told, given = {}, [], None, None
     if isinstance(outcome, Looked):
-        said = document.looked_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
         perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
         told, given = audiences.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
-    else:
-        said = document.failed_document(place.tenant, place.event_id, place.media, revision, outcome, policy)
-        perceptions, models, told, given = {}, [], None, None
     said["statement"] = _state(conn, keys, place, revision, statement, at)
     _open_case(conn, place, revision, outcome, said)
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
-        "sha256": said["media"]["sha256"],
+        "sha256": outcome.sha256 if isinstance(outcome, Withheld) else said["media"]["sha256"],
         "revision": revision,
         "action": said["action"],
         "tags": sorted({tag["name"] for tag in said["tags"]}),
@@ -293,14 +291,23 @@ def _decision(
     )
 
 
-def _open_case(conn: Conn, place: Place, revision: int, outcome: Looked | Failed, said: Mapping[str, Any]) -> None:
+def _open_case(
+    conn: Conn, place: Place, revision: int, outcome: Looked | Withheld | Failed, said: Mapping[str, Any]
+) -> None:
     """Where a rule asks for a person, the action does, or nothing could be looked at."""
-    asked = outcome.verdict.review if isinstance(outcome, Looked) else None
-    if asked is None and said["action"] == Action.review.name:
-        asked = ToReview()
+    asked, reason = _asked(outcome)
     if asked is not None:
-        reason = outcome.error.code if isinstance(outcome, Failed) else said["rules"][0]["id"]
-        execute(conn, _Q["open_case"], **place.key, revision=revision, reason=reason, **asdict(asked))
+        case = {**place.key, "revision": revision, "reason": reason or said["rules"][0]["id"]}
+        execute(conn, _Q["open_case"], **case, **asdict(asked))
+
+
+def _asked(outcome: Looked | Withheld | Failed) -> tuple[ToReview | None, str]:
+    """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
+    if isinstance(outcome, Withheld):
+        return document.SEVERE, HASH_SEVERE
+    if isinstance(outcome, Failed):
+        return ToReview(), outcome.error.code
+    return outcome.verdict.review, ""
 
 
 def _state(

@@ -25,12 +25,14 @@ from assent.errors import (
     FaceTooSmall,
     FaceTurned,
     NotFound,
+    PhotoRefused,
     SealBroken,
     TemplatesFull,
 )
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, open_template, seal, seal_template, unseal
 from assent.intake.accept import open_upload, store_sealed
+from assent.media.fingerprint import fingerprinted
 from assent.outbox.record import announce
 from assent.pipeline import Tools
 from assent.store.pool import Conn, Pool, execute, fetch, fetch_one, transaction
@@ -141,7 +143,7 @@ def _enrol(
     pid = bytes.fromhex(asked["pid"])
     with transaction(pool) as conn:
         photos = _open_photos(conn, keys, job, pid, asked["photos"])
-    faces = _look(tools, photos)
+    faces = _look(tools, keys.tenant, photos)
     with transaction(pool) as conn:
         held = _store(conn, keys, tools.alike, job, pid, faces)
     if held is None:
@@ -168,14 +170,17 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, count: int
     return [unseal(subject.key, photo, *_photo(keys, pid, job, n)) for n, photo in enumerate(found)]
 
 
-def _look(tools: Tools, photos: Sequence[bytes]) -> list[Enrolled]:
+def _look(tools: Tools, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
     """The one face of each photo, looked at together. Raises the first photo's error that has one."""
     with ThreadPoolExecutor(min(AT_ONCE, len(photos)), "enrol") as threads:
-        return list(threads.map(lambda n: _one_face(tools, n + 1, photos[n]), range(len(photos))))
+        return list(threads.map(lambda n: _one_face(tools, tenant, n + 1, photos[n]), range(len(photos))))
 
 
-def _one_face(tools: Tools, n: int, photo: bytes) -> Enrolled:
-    seen = tools.perceive(tools.decoder.decode(photo), True)
+def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
+    picture = fingerprinted(tools.decoder.decode(photo))
+    if tools.known(tenant, picture):
+        raise PhotoRefused(f"photo {n} cannot be used")
+    seen = tools.perceive(picture, True)
     if not seen.faces:
         raise FaceNone(f"photo {n} shows no face")
     if len(seen.faces) > 1:

@@ -33,6 +33,7 @@ from assent.errors import (
     IdempotencyConflict,
     MediaUnsupported,
     NotFound,
+    PhotoRefused,
     PictureTooLarge,
     TemplatesFull,
     Unauthorized,
@@ -74,6 +75,7 @@ REFUSALS = (
     FaceBlurred,
     FaceTurned,
     FaceOther,
+    PhotoRefused,
     TemplatesFull,
 )
 

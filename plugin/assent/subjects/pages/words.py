@@ -33,6 +33,7 @@ _PHOTO_ADVICE = {
     "face_blurred": "Send a sharp one: hold still, with more light on your face.",
     "face_turned": "Send one in which you look at the camera, with your head upright.",
     "face_other": "Send photos of yourself only.",
+    "photo_refused": "Send another photo.",
 }
 # What went wrong, by the error's code: a title and what to do.
 WRONG: Mapping[str, tuple[str, str]] = {

@@ -1,0 +1,43 @@
+"""Known pictures and text in pictures: what each adds to a picture's way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assent.known.search import DISTANCE, HashList, find, pdq_columns, sha256_sorted
+from assent.media.fingerprint import fingerprinted
+from assent.perceive import ocr
+from assent.perceive.text import Reader
+from assent.perceive.words import NO_WORDS
+from tests.bench.photos import Photo
+from tests.bench.rounds import Tick, in_turn
+
+CASES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Seconds of every case in every round, each over all photos; `hashes`: how many PDQ hashes the list holds, and as
+    many SHA-256."""
+
+    photos: int
+    hashes: int
+    seconds: dict[str, list[float]]
+
+
+def measure(photos: Sequence[Photo], threads: int, hashes: int, rounds: int, tick: Tick) -> Guarded:
+    """Every case in `rounds` rounds."""
+    made = np.random.default_rng(0).bytes(32 * hashes)
+    known = [HashList("bench", "0", True, DISTANCE, pdq_columns(made), sha256_sorted(made))]
+    pictures = [fingerprinted(photo.picture) for photo in photos]
+    codes, text = Reader(), Reader(ocr.load(threads), NO_WORDS)
+    cases = {
+        "fingerprint": lambda: [fingerprinted(one) for one in pictures],
+        "look up": lambda: [find(known, one) for one in pictures],
+        "codes": lambda: [codes(one, "US") for one in pictures],
+        "text and codes": lambda: [text(one, "US") for one in pictures],
+    }
+    return Guarded(len(photos), hashes, in_turn(cases, rounds, tick))
