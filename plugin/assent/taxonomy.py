@@ -72,7 +72,6 @@ OBJECTS: tuple[Label, ...] = (
     Label("object.vehicle.military", "object", "A tank, warship or warplane.", None, None),
     Label("object.vehicle.motorcycle", "object", "A motorcycle, moped or scooter.", None, None),
     Label("object.vehicle.part", "object", "A part of a vehicle: wheel, mirror, grille, belt.", None, None),
-    Label("object.vehicle.space", "object", "A space vehicle.", None, None),
     Label("object.vehicle.train", "object", "A train, tram or railway carriage.", None, None),
     Label("object.vehicle.truck", "object", "A truck, van or vehicle of the emergency services.", None, None),
     Label(
@@ -85,7 +84,10 @@ OBJECTS: tuple[Label, ...] = (
     Label("object.weapon.bow", "object", "A bow.", "Weapons", None),
     Label("object.weapon.firearm", "object", "A rifle, revolver or other firearm.", "Weapons", None),
     Label("object.weapon.gear", "object", "What weapons are carried in.", None, None),
-    Label("object.weapon.heavy", "object", "A cannon, missile or projectile.", "Weapons", None),
+    Label("object.weapon.heavy", "object", "A cannon.", "Weapons", None),
+    Label(
+        "object.rocket", "object", "A rocket, missile or space vehicle; whether it is a weapon is not said.", None, None
+    ),
     Label("object.armour", "object", "Armour, a shield or a gas mask.", None, None),
     Label(
         "object.blade",

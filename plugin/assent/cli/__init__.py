@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from assent import __version__
-from assent.cli import audit, backup, doctor, endpoint, event, keys, outbox, policy, server, tag
+from assent.cli import audit, backup, doctor, endpoint, event, keys, models, outbox, policy, server, tag
 from assent.errors import AssentError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(endpoint.secret, name="secret")
 app.add_typer(policy.app, name="policy")
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.models import WHICH
 from assent.errors import AssentError
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
@@ -61,13 +62,16 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
     yield Finding("OpenCV", not clash, said, "pip uninstall opencv-python-headless" if clash else "")
 
 
-def _models(_settings: Settings) -> Iterator[Finding]:
-    from assent.perceive import DEFAULT_PACK
-    from assent.perceive.packs import read_pack, read_verified
+def _models(settings: Settings) -> Iterator[Finding]:
+    from assent.perceive.choice import fill, read_choice
+    from assent.perceive.packs import read_verified
 
-    for file in read_pack(DEFAULT_PACK).file:
-        read_verified(file)
-        yield Finding(f"model {file.name}", True, f"{file.id}, {file.licence}; commercial use {file.commercial_use}")
+    yield Finding("model pack", True, WHICH)
+    chosen = fill(read_choice(settings.models_dir), settings.models_dir, settings.accept_licence)
+    for file in (one.file for role in chosen.values() for one in role):
+        read_verified(file, settings.models_dir)
+        said = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
+        yield Finding(f"model {file.name}", True, said)
 
 
 def _policy(settings: Settings) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from assent.errors import Undecodable
 from assent.perceive import embed as embedder
 from assent.perceive import faces, safety
 from assent.perceive.choice import DEFAULT_PACK as DEFAULT_PACK
+from assent.perceive.choice import read_choice
 from assent.perceive.opened import Models as Models
 from assent.perceive.opened import open_choice
 from assent.perceive.sight import Spot, chip_of, merged, spotted, watched
@@ -29,7 +30,7 @@ def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models
     installed or `models_dir` cannot be written, ModelUnknown when a file, manifest or calibration is not what it should
     be, LicenceNotAccepted.
     """
-    return open_choice(models_dir, threads, accepted)
+    return open_choice(read_choice(models_dir), models_dir, threads, accepted)
 
 
 def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) -> tuple[Perception, ...]:

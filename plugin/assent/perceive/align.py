@@ -15,8 +15,8 @@ from assent.values import Pixels
 
 Points = NDArray[np.float32]  # (5, 2): the eyes, the nose, the corners of the mouth; left in the picture first
 
-# Where the five points lie in a chip. arcface: insightface's, for 112 × 112 (its utils/face_align.py); at 128 it leaves 8
-# pixels more at the left and right, as there. openmodelzoo: what Open Model Zoo names for
+# Where the five points lie in a chip. arcface: insightface's, for 112 × 112 (its utils/face_align.py); at 128 it leaves
+# 8 pixels more at the left and right, as there. openmodelzoo: what Open Model Zoo names for
 # face-reidentification-retail-0095, as shares of the side.
 _ARCFACE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32

@@ -113,7 +113,7 @@ def _try_out(opened: Opened) -> None:
 
 
 def detect(opened: Opened, frames: Sequence[Pixels]) -> list[list[Box]]:
-    """The boxes in each frame from score 0.05 up, best first, at most 100; the weaker of two that overlap is dropped."""
+    """The boxes in each frame from score 0.05 up, best first, at most 100; of two that overlap the weaker goes."""
     decode = DETECTORS[opened.file.decoder]
     found: list[list[Box]] = []
     for batch in _alike(placed(pixels, opened.spec) for pixels in frames):
@@ -204,9 +204,7 @@ def _kept(boxes: Boxes, place: Placed, width: int, height: int, known: int) -> l
         sizes[usable].tolist(), scores[usable].tolist(), kinds[usable].tolist(), LOWEST_SCORE, _OVERLAP
     )
     best = usable[np.ravel(kept).astype(int)] if len(usable) else usable
+    five = [None] * len(seen) if points is None else list(points)
     return [
-        Box(
-            int(kinds[i]), min(1.0, float(scores[i])), tuple(corners[i].tolist()), None if points is None else points[i]
-        )
-        for i in best[:MOST_BOXES]
+        Box(int(kinds[i]), min(1.0, float(scores[i])), tuple(corners[i].tolist()), five[i]) for i in best[:MOST_BOXES]
     ]

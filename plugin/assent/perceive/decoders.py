@@ -47,7 +47,7 @@ def yolox(outputs: Outputs, size: Size) -> Boxes:
 
 
 def yunet(outputs: Outputs, size: Size) -> Boxes:
-    """YuNet (Wu et al. 2023): cls, obj, bbox and kps of each stride; the score is the geometric mean of the first two."""
+    """YuNet (Wu et al. 2023): cls, obj, bbox and kps of each stride; a score is the root of the first two's product."""
     parts = {
         kind: np.concatenate([_named(outputs, f"{kind}_{stride}") for stride in STRIDES])
         for kind in ("cls", "obj", "bbox", "kps")

@@ -44,7 +44,7 @@ class _Recognised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """A folder of one's own, opened by FaceAnalysis. `embedder` has the form of `embed.embed`; `spec` says its chips."""
+    """A folder of one's own, opened by FaceAnalysis. `embedder` is as `embed.embed` takes it, `spec` says its chips."""
 
     detector: Any
     detector_id: str
@@ -64,7 +64,7 @@ def recogniser(file: ModelFile, data: bytes, threads: int) -> Net:
 
 
 def hashes(folder: Path) -> tuple[tuple[str, str], ...]:
-    """Path and sha256 of each network and manifest in a folder of one's own. Raises ModelMissing where there is none."""
+    """Path and sha256 of each network and manifest in a folder. Raises ModelMissing where there is no network."""
     paths = sorted([*folder.glob("*.onnx"), *folder.glob("manifest.json")]) if folder.is_dir() else []
     if not any(path.suffix == ".onnx" for path in paths):
         raise ModelMissing(f"{folder} is no folder with .onnx files")
@@ -76,8 +76,8 @@ def open_folder(
 ) -> Analysis:
     """Opens detection and recognition of a folder on provider `on`.
 
-    `known`: the hashes that the folder had when it was chosen. Raises LicenceNotAccepted, ModelMissing, and ModelUnknown
-    where a file has changed since, or the folder lacks one of the two networks."""
+    `known`: the hashes that the folder had when it was chosen. Raises LicenceNotAccepted, ModelMissing, and
+    ModelUnknown where a file has changed since, or the folder lacks one of the two networks."""
     if not set(OWN_WORDS) & set(accepted):
         raise LicenceNotAccepted(
             f"{folder}: whose weights these are only you can say. insightface's own are for non-commercial research: "

@@ -12,9 +12,9 @@ import dlib
 from assent.errors import ModelUnknown
 from assent.perceive import embed as embedder
 from assent.perceive import insight, safety
-from assent.perceive.backend import Opened, as_embedder, open_file, open_verified
+from assent.perceive.backend import Opened, as_embedder, open_file
 from assent.perceive.calibration import Calibration, read_calibration, uncalibrated
-from assent.perceive.choice import Choice, Filled, fill, folder_of, read_choice
+from assent.perceive.choice import Choice, Filled, fill, folder_of
 from assent.perceive.dlib_weights import converted
 from assent.perceive.packs import Input, Role, classes, locate, read_verified
 from assent.perceive.runtime import Net, open_net
@@ -46,9 +46,8 @@ class Models:
         return self.finder.detector_id if isinstance(self.finder, insight.Analysis) else self.finder.id
 
 
-def open_choice(models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
-    """As `assent.perceive.load` says."""
-    choice = read_choice(models_dir)
+def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
+    """Opens everything that a choice names; as `assent.perceive.load` says."""
     roles = fill(choice, models_dir, accepted)
     eyes = _one(roles, "safety")
     labels = classes(eyes.pack, eyes.file)
@@ -92,9 +91,7 @@ def _own_folder(choice: Choice, accepted: Sequence[str], threads: int, provider:
 
 def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
     """Everything about faces: who finds them, how they are turned, what embeds them and how well that was measured."""
-    finder = (
-        open_file(roles["faces"][0].pack, roles["faces"][0].file, models_dir, threads) if "faces" in roles else None
-    )
+    finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
     chosen = _one(roles, "embedder")
     file, spec = chosen.file, chosen.file.input
     if spec is None:

@@ -78,6 +78,7 @@ class Input:
     fit: Literal["letterbox", "stretch", "aligned", "around-face"] = "letterbox"
     pad: Annotated[int, Field(ge=0, le=255)] = 0
     place: Literal["corner", "centre"] = "corner"
+    enlarge: bool = True  # whether a frame smaller than the input is
     dynamic: bool = False
     align: Literal["arcface", "openmodelzoo", "dlib"] | None = None
     crop: float | None = None
@@ -85,8 +86,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of a pack: in an installed Python package (`package`), else in `<models_dir>/files`, where `assent models
-    pull` puts it. Without `url` it can only come from a folder."""
+    """One file of a pack: in an installed Python package (`package`), else in `<models_dir>/files`, where
+    `assent models pull` puts it. Without `url` it can only come from a folder."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

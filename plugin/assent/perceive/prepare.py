@@ -35,6 +35,7 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
     if spec.fit == "stretch":
         return Placed(_resized(pixels, across, down), (across / width, down / height), (0.0, 0.0))
     ratio = min(across / width, down / height)
+    ratio = ratio if spec.enlarge else min(1.0, ratio)
     new = max(1, round(width * ratio)), max(1, round(height * ratio))
     if spec.dynamic:
         across, down = (-(-side // _STEP) * _STEP for side in new)
