@@ -89,7 +89,7 @@ def test_a_frontal_face_has_more_pose_than_a_turned_one() -> None:
     assert frontal is not None
     assert turned is not None
     assert frontal.pose > 0.95
-    assert turned.pose == pytest.approx(0, abs=0.05)
+    assert turned.pose < 0.55
 
 
 @pytest.mark.parametrize(

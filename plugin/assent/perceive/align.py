@@ -32,6 +32,10 @@ _OPENMODELZOO = np.array(
     np.float32,
 )
 
+# Detectors point at the tip of the nose, dlib at its base, which moves this much of the tip's way when a head turns:
+# least squares over 52 faces of 41 photos (YuNet), so that one measure of pose serves both.
+_BASE = np.float32(0.7)
+
 
 def template(spec: Input) -> Points:
     """Where the points belong, in pixels of the chip. Raises ModelUnknown where the manifest names no such template."""
@@ -62,4 +66,6 @@ def cut(spec: Input, pixels: Pixels, corners: Corners, points: Points) -> Chip |
         return None
     matrix = similarity(points, template(spec))
     made: Any = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, spec.size, flags=cv2.INTER_LINEAR)
-    return Chip(np.asarray(made, np.uint8), frontal(points[0], points[1], points[2]))
+    between = (points[0] + points[1]) / 2
+    base = between + _BASE * (points[2] - between)
+    return Chip(np.asarray(made, np.uint8), frontal(points[0], points[1], base))
