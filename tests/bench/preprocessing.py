@@ -46,6 +46,10 @@ def _denoised(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.fastNlMeansDenoisingColored(pixels, None, 7, 7, 7, 15), np.uint8)
 
 
+def _smoothed(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.0), np.uint8)
+
+
 def _exposed(pixels: Pixels) -> Pixels:
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(2.0, (4, 4)).apply(lab[..., 0])
@@ -53,7 +57,12 @@ def _exposed(pixels: Pixels) -> Pixels:
 
 
 DEGRADED: dict[str, Change] = {"as they are": _as_it_is, "dark": _dark, "noisy": _noisy, "half the size": _small}
-REPAIRS: dict[str, Change] = {"nothing": _as_it_is, "noise reduction": _denoised, "exposure": _exposed}
+REPAIRS: dict[str, Change] = {
+    "nothing": _as_it_is,
+    "noise reduction": _denoised,
+    "smoothing": _smoothed,
+    "exposure": _exposed,
+}
 
 
 def degraded(models: Models, people: dict[str, list[Pixels]]) -> None:

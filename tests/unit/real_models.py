@@ -7,9 +7,10 @@ import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from assent.perceive.backend import Opened, open_file
-from assent.perceive.packs import Input, ModelFile, Pack
+from assent.perceive.packs import DecoderName, Input, ModelFile, Pack, Role
 from assent.resources import resource
 from tests.conftest import need
 
@@ -22,8 +23,8 @@ def models_folder() -> Path:
     return Path(folder)
 
 
-def entry(role: str, name: str, decoder: str, spec: Input, **said: object) -> ModelFile:
-    return ModelFile(  # type: ignore[arg-type]  # the words are literals below
+def entry(role: Role, name: str, decoder: DecoderName, spec: Input, **said: Any) -> ModelFile:
+    return ModelFile(
         role=role,
         name=name,
         path=f"{name}.onnx",
@@ -41,7 +42,7 @@ def entry(role: str, name: str, decoder: str, spec: Input, **said: object) -> Mo
 
 _FACES = Input(size=(640, 640), colour="bgr", enlarge=False)
 _FAS = Input(size=(80, 80), colour="bgr", fit="around-face", crop=2.7)
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 # Folder and file → its entry; everything that is needed to run it.
 ENTRIES: dict[str, ModelFile] = {
     "yunet/face_detection_yunet_2023mar.onnx": entry("faces", "yunet", "yunet", _FACES, threshold=0.6),

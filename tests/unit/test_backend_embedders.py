@@ -68,7 +68,7 @@ def test_a_face_is_turned_as_insightface_turns_it(scratch: Path) -> None:
 
 
 def test_a_turned_copy_of_a_photo_gives_nearly_the_same_chip() -> None:
-    points = align.template(ARCFACE) * 2 + np.float32([60, 40])
+    points = align.template(ARCFACE) * 2 + np.array([60, 40], np.float32)
     turn = np.array([[0.8, -0.6], [0.6, 0.8]], np.float32)
     matrix = align.similarity(points @ turn.T, align.template(ARCFACE))
     back = np.concatenate([points @ turn.T, np.ones((5, 1), np.float32)], axis=1) @ matrix.T

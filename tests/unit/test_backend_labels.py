@@ -70,7 +70,7 @@ def test_a_photos_strongest_box_is_where_the_thing_is(
 ) -> None:
     opened = real(YOLOX, scratch)
     (boxes,) = backend.detect(opened, [photo(name)])
-    assert opened.names[boxes[0].index] == label
+    assert opened.names[boxes[0].kind] == label
     assert boxes[0].score > 0.6
     assert boxes[0].corners == pytest.approx(box, abs=40)
     assert [found.score for found in boxes] == sorted((found.score for found in boxes), reverse=True)
@@ -79,7 +79,7 @@ def test_a_photos_strongest_box_is_where_the_thing_is(
 def test_six_people_are_six_objects(scratch: Path) -> None:
     opened = real(YOLOX, scratch)
     (boxes,) = backend.detect(opened, [photo("t1.jpg")])
-    assert sum(opened.names[box.index] == "object.person" and box.score > 0.5 for box in boxes) == 6
+    assert sum(opened.names[box.kind] == "object.person" and box.score > 0.5 for box in boxes) == 6
 
 
 def test_the_generic_backend_reads_nudenet_as_its_own_code_does(tmp_path: Path, scratch: Path) -> None:
@@ -93,5 +93,5 @@ def test_the_generic_backend_reads_nudenet_as_its_own_code_does(tmp_path: Path, 
         strong = [one for one in own if one.score >= 0.4]
         assert strong
         for one in strong:
-            near = [b for b in boxes if generic.names[b.index] == one.name and b.score > one.score - 0.1]
+            near = [b for b in boxes if generic.names[b.kind] == one.name and b.score > one.score - 0.1]
             assert min(np.abs(np.subtract(b.corners, one.corners)).max() for b in near) < 12

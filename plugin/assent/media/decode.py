@@ -137,7 +137,7 @@ def decode(data: bytes) -> Decoded:
     with _broken_is_undecodable(name), _opened(data, name) as image:
         count, looked_at = _gate(image, name)
         frames, sizes = zip(*(_frame(image, name, index) for index in looked_at), strict=True)
-        return Decoded(name, *sizes[0], count, frames, _orientation(image, name), _profile(image))
+        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name), _profile(image))
 
 
 def turned_back(image: Image.Image, orientation: int) -> Image.Image:

@@ -34,18 +34,22 @@ _OPENMODELZOO = np.array(
 
 # Detectors point at the tip of the nose, dlib at its base, which moves this much of the tip's way when a head turns:
 # least squares over 52 faces of 41 photos (YuNet), so that one measure of pose serves both.
-_BASE = np.float32(0.7)
+_BASE = 0.7
 
 
 def template(spec: Input) -> Points:
     """Where the points belong, in pixels of the chip. Raises ModelUnknown where the manifest names no such template."""
     if spec.align == "openmodelzoo":
-        return _OPENMODELZOO * np.float32(spec.size)
+        return _scaled(_OPENMODELZOO, np.array(spec.size, np.float32))
     if spec.align == "arcface" and spec.size[0] % 112 == 0:
-        return _ARCFACE * np.float32(spec.size[0] / 112)
+        return _scaled(_ARCFACE, spec.size[0] / 112)
     if spec.align == "arcface" and spec.size[0] % 128 == 0:
-        return (_ARCFACE + np.float32([8, 0])) * np.float32(spec.size[0] / 128)
+        return _scaled(_ARCFACE + np.array([8, 0], np.float32), spec.size[0] / 128)
     raise ModelUnknown(f"there is no template {spec.align} of {spec.size[0]} pixels")
+
+
+def _scaled(points: Points, by: float | Points) -> Points:
+    return np.asarray(points * by, np.float32)
 
 
 def similarity(points: Points, target: Points) -> NDArray[np.float64]:

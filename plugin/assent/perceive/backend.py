@@ -24,6 +24,7 @@ MOST_BOXES = 100  # kept of one frame, best first
 _OVERLAP = 0.45  # intersection over union from which the weaker of two boxes of one class goes
 # Of large inputs few at a time: what a batch needs is never given back.
 _BATCHES = {"CPUExecutionProvider": 4, "CUDAExecutionProvider": 16}
+_UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError, IndexError)  # of a net that does otherwise
 _CHIP_BATCHES = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}
 
 
@@ -44,7 +45,7 @@ class Opened:
 class Box(NamedTuple):
     """Something detected: class, score 0–1, corners and, of a face, five points, in pixels of the frame."""
 
-    index: int
+    kind: int
     score: float
     corners: Corners
     points: NDArray[np.float32] | None
@@ -83,10 +84,8 @@ def open_verified(file: ModelFile, data: bytes, threads: int) -> Net:
 
 def _mismatch(found: Any, spec: Input) -> str:
     """What an ONNX input's declared type and shape have against the manifest."""
-    sides = (spec.size[1], spec.size[0])
-    want = (3, *sides) if spec.layout == "nchw" else (*sides, 3)
-    if spec.dynamic:
-        want = tuple(0 if side != 3 else side for side in want)  # any size is welcome
+    width, height = (0, 0) if spec.dynamic else spec.size  # 0: any size is welcome
+    want = [3, height, width] if spec.layout == "nchw" else [height, width, 3]
     kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[spec.dtype]
     shape = list(found.shape)
     if found.type != kind:
@@ -108,7 +107,7 @@ def _try_out(opened: Opened) -> None:
                 raise ModelUnknown(f"{opened.file.path} has {len(scores)} classes, its labels are {len(opened.names)}")
         else:
             vectors(opened, [empty])
-    except (*ONNX_ERRORS, ValueError, IndexError) as error:
+    except _UNFIT as error:
         raise ModelUnknown(f"{opened.file.path} does not do what the manifest says: {type(error).__name__}") from error
 
 

@@ -71,7 +71,8 @@ def scrfd(outputs: Outputs, size: Size) -> Boxes:
     for width, out in flat.items():
         _expect(out.shape == (2 * _cells(size), width), "scrfd", out)
     grid, stride = (np.repeat(part, 2, axis=0) for part in _grid(size))
-    centre, away = grid * stride, flat[4] * stride
+    centre: Array = grid * stride
+    away: Array = flat[4] * stride
     corners = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], 1)
     points = centre[:, None] + flat[10].reshape(-1, 5, 2) * stride[:, None]
     scores = np.asarray(flat[1][:, 0], np.float32)

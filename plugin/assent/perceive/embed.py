@@ -13,6 +13,7 @@ from assent.perceive.runtime import ONNX_ERRORS, Net, run
 from assent.values import Pixels, Vector
 
 BATCH = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}  # CPU: 32 is no faster a face, and 61 for 10 MB
+_UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError)
 
 
 def embed(net: Net, mean: Vector, chips: Sequence[Pixels]) -> NDArray[np.float32]:
@@ -30,7 +31,7 @@ def dimension(net: Net, spec: Input) -> int:
     """How many numbers the network makes of a chip; tried on an empty one. Raises ModelUnknown where it makes none."""
     try:
         made = run(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
-    except (*ONNX_ERRORS, ValueError) as error:
+    except _UNFIT as error:
         raise ModelUnknown(f"{net.name} does not take chips of {spec.size[0]} pixels") from error
     if made.ndim != 2:
         raise ModelUnknown(f"{net.name} makes an output of shape {made.shape} of a face, not a vector")

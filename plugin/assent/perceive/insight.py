@@ -25,6 +25,7 @@ from assent.values import Pixels
 MODULES = ("detection", "recognition")
 OWN_WORDS = ("own-weights", "insightface-non-commercial-research")  # either accepts a folder of one's own
 LEAST_SCORE = 0.5  # FaceAnalysis' own
+_UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, AssertionError, ValueError, RuntimeError, TypeError, OSError)
 _DETECTION_SIDE = (640, 640)
 
 
@@ -93,7 +94,7 @@ def open_folder(
             name=str(folder), allowed_modules=list(MODULES), providers=[on], sess_options=session_options(threads)
         )
         app.prepare(ctx_id=-1 if on == "CPUExecutionProvider" else 0, det_thresh=LEAST_SCORE, det_size=_DETECTION_SIDE)
-    except (*ONNX_ERRORS, AssertionError, ValueError, RuntimeError, TypeError, OSError) as error:
+    except _UNFIT as error:
         raise ModelUnknown(f"insightface cannot open {folder}: {error or 'it finds no detector in it'}") from error
     if set(app.models) != set(MODULES):
         raise ModelUnknown(f"{folder} has no {', '.join(sorted(set(MODULES) - set(app.models)))} network")

@@ -24,7 +24,7 @@ class Placed(NamedTuple):
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (…, 2) of the input, as points of the frame."""
-        moved: NDArray[np.float32] = (points - np.float32(self.offset)) / np.float32(self.scale)
+        moved: NDArray[np.float32] = (points - np.array(self.offset, np.float32)) / np.array(self.scale, np.float32)
         return moved
 
 
@@ -60,15 +60,20 @@ def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
 def tensor(images: NDArray[np.uint8], spec: Input) -> NDArray[Any]:
     """Images (n, h, w, 3) RGB → what the network is fed: layout, colour order, scale, mean and std of the manifest."""
     ordered = images if spec.colour == "rgb" else images[..., ::-1]
-    if spec.dtype == "float32":
-        ordered = ordered.astype(np.float32)  # type: ignore[assignment]  # from here on floats
-        if spec.scale != 1.0:
-            ordered *= np.float32(spec.scale)
-        if any(spec.mean):
-            ordered -= np.float32(spec.mean)
-        if spec.std != (1.0, 1.0, 1.0):
-            ordered /= np.float32(spec.std)
-    return np.ascontiguousarray(ordered.transpose(0, 3, 1, 2) if spec.layout == "nchw" else ordered)
+    if spec.dtype == "uint8":
+        return _laid_out(ordered, spec)
+    values = ordered.astype(np.float32)
+    if spec.scale != 1.0:
+        values *= spec.scale
+    if any(spec.mean):
+        values -= np.array(spec.mean, np.float32)
+    if spec.std != (1.0, 1.0, 1.0):
+        values /= np.array(spec.std, np.float32)
+    return _laid_out(values, spec)
+
+
+def _laid_out(images: NDArray[Any], spec: Input) -> NDArray[Any]:
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2) if spec.layout == "nchw" else images)
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:

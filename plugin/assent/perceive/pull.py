@@ -139,7 +139,10 @@ def _copied(source: BinaryIO, target: BinaryIO, progress: Progress) -> str:
 
 
 def _digest(source: BinaryIO) -> str:
-    return hashlib.file_digest(source, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _in_place(file: ModelFile, models_dir: Path, target: BinaryIO, part: Path) -> Path:

@@ -74,7 +74,7 @@ def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
 
 
 def _objects(net: backend.Opened, picture: Picture, frame: Frame, boxes: Sequence[backend.Box]) -> list[Tag]:
-    said = [(net.names[box.index], box) for box in boxes]
+    said = [(net.names[box.kind], box) for box in boxes]
     return [
         _tag(
             name,
