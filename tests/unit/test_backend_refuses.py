@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from assent.errors import ModelUnknown
-from assent.perceive.packs import Input, ModelFile
+from assent.perceive.packs import DecoderName, Input, ModelFile
 from tests.unit.real_models import ENTRIES, entry, models_folder, opened_from
 from tests.unit.small_nets import net
 
@@ -65,13 +65,13 @@ def test_logits_where_probabilities_were_meant(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["yunet", "scrfd"])
-def test_a_detectors_decoder_on_another_network(tmp_path: Path, decoder: str) -> None:
+def test_a_detectors_decoder_on_another_network(tmp_path: Path, decoder: DecoderName) -> None:
     file = entry("faces", "small", decoder, Input(size=(64, 64)))
     refused(tmp_path, net(["n", 3, 64, 64], 2), file, "no output cls_8|scrfd cannot read")
 
 
 @pytest.mark.parametrize("decoder", ["yolox", "yolov8"])
-def test_an_object_detectors_decoder_on_another_network(tmp_path: Path, decoder: str) -> None:
+def test_an_object_detectors_decoder_on_another_network(tmp_path: Path, decoder: DecoderName) -> None:
     file = entry("objects", "small", decoder, Input(size=(64, 64)), table="t.tsv")
     refused(tmp_path, net(["n", 3, 64, 64], 2), file, f"{decoder} cannot read")
 

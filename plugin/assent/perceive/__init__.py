@@ -14,6 +14,7 @@ from assent.perceive import embed as embedder
 from assent.perceive import faces, safety
 from assent.perceive.choice import DEFAULT_PACK as DEFAULT_PACK
 from assent.perceive.choice import read_choice
+from assent.perceive.noise import cleaned
 from assent.perceive.opened import Models as Models
 from assent.perceive.opened import open_choice
 from assent.perceive.sight import Spot, chip_of, merged, spotted, watched
@@ -37,13 +38,17 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     """What is seen in each picture: tags from score 0.05 up (faces are no tags), faces from score FACE_SCORE up.
 
     Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Frames at
-    least twice as long as wide are looked at in parts as well.
+    least twice as long as wide are looked at in parts as well; small, noisy ones are smoothed.
     `embed=False` (nobody may be matched): no landmarks, no embedding, so that no biometric template ever comes to be.
     Raises Undecodable for a picture without a frame or without pixels: what nobody looked at is not harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
-    frames = [(number, frame) for number, picture in enumerate(pictures) for frame in picture.frames]
+    frames = [
+        (number, replace(frame, pixels=cleaned(frame.pixels)))
+        for number, picture in enumerate(pictures)
+        for frame in picture.frames
+    ]
     pixels = [frame.pixels for _, frame in frames]
     seen = _seen(models, pixels)
     spots = spotted(models, pixels, seen)

@@ -74,7 +74,7 @@ def scrfd(outputs: Outputs, size: Size) -> Boxes:
     centre: Array = grid * stride
     away: Array = flat[4] * stride
     corners = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], 1)
-    points = centre[:, None] + flat[10].reshape(-1, 5, 2) * stride[:, None]
+    points: Array = centre[:, None] + flat[10].reshape(-1, 5, 2) * stride[:, None]
     scores = np.asarray(flat[1][:, 0], np.float32)
     return Boxes(corners, scores, np.zeros(len(scores), np.intp), points)
 

@@ -24,8 +24,7 @@ class Placed(NamedTuple):
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (…, 2) of the input, as points of the frame."""
-        moved: NDArray[np.float32] = (points - np.array(self.offset, np.float32)) / np.array(self.scale, np.float32)
-        return moved
+        return np.asarray((points - np.array(self.offset, np.float32)) / np.array(self.scale, np.float32), np.float32)
 
 
 def placed(pixels: Pixels, spec: Input) -> Placed:
