@@ -91,7 +91,7 @@ def _vector(models: Models, pixels: Pixels) -> np.ndarray | None:
 def tiled(models: Models, stills: Sequence[Pixels]) -> None:
     """Rows of stills on grey, 600 pixels high: faces found as a whole and with tiles."""
     rng = random.Random(1)
-    for count in (4, 6, 8, 12):
+    for count in (5, 6, 8, 12):
         hits, total = [0, 0], 0
         for _ in range(6):
             row, places = _row(rng, stills, count)
@@ -100,7 +100,7 @@ def tiled(models: Models, stills: Sequence[Pixels]) -> None:
             for n, seen in enumerate((whole, parts)):
                 boxes = [one.corners for one in faces.listed(seen)]
                 hits[n] += sum(any(x - 20 <= b[0] and b[2] <= x + 170 for b in boxes) for x in places)
-        print(f"{row.shape[1] / row.shape[0]:.0f}:1  {total} faces: whole {hits[0]}, with tiles {hits[1]}")
+        print(f"{row.shape[1] / row.shape[0]:.1f}:1  {total} faces: whole {hits[0]}, with tiles {hits[1]}")
 
 
 def _row(rng: random.Random, stills: Sequence[Pixels], count: int) -> tuple[Pixels, list[int]]:

@@ -18,12 +18,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return models(tmp_path_factory.getbasetemp())
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 886), (1000, 501), (501, 1000), (1, 1), (640, 640)])
+@pytest.mark.parametrize(("width", "height"), [(1280, 886), (2340, 1080), (1080, 2400), (1, 1), (640, 640)])
 def test_ordinary_pictures_are_left_whole(width: int, height: int) -> None:
     assert tiles([np.zeros((height, width, 3), np.uint8)]) == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(1000, 500), (500, 1000), (4096, 300), (300, 4096), (4000, 7), (2, 1)])
+@pytest.mark.parametrize(("width", "height"), [(1200, 500), (500, 1200), (4096, 300), (300, 4096), (4000, 7), (3, 1)])
 def test_tiles_cover_the_whole_frame_and_are_few(width: int, height: int) -> None:
     frame = np.zeros((height, width, 3), np.uint8)
     seen = np.zeros((height, width), bool)

@@ -37,8 +37,8 @@ def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models
 def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) -> tuple[Perception, ...]:
     """What is seen in each picture: tags from score 0.05 up (faces are no tags), faces from score FACE_SCORE up.
 
-    Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Frames at
-    least twice as long as wide are looked at in parts as well; small, noisy ones are smoothed.
+    Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Very wide
+    frames are looked at in parts as well; small, noisy ones are smoothed.
     `embed=False` (nobody may be matched): no landmarks, no embedding, so that no biometric template ever comes to be.
     Raises Undecodable for a picture without a frame or without pixels: what nobody looked at is not harmless.
     """

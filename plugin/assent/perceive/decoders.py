@@ -65,8 +65,9 @@ def scrfd(outputs: Outputs, size: Size) -> Boxes:
     """SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges and points of each stride, told
     apart by their shapes: exports name them by number."""
     by_width = {w: [out for out in outputs.values() if out.ndim == 2 and out.shape[1] == w] for w in (1, 4, 10)}
-    flat = {
-        w: np.concatenate(sorted(found, key=len, reverse=True) or [np.empty((0, w))]) for w, found in by_width.items()
+    flat: dict[int, Array] = {
+        width: np.concatenate(sorted(found, key=len, reverse=True) or [np.empty((0, width), np.float32)])
+        for width, found in by_width.items()
     }
     for width, out in flat.items():
         _expect(out.shape == (2 * _cells(size), width), "scrfd", out)
