@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from insightface.app import FaceAnalysis
+from insightface.model_zoo.attribute import Attribute
 
 from assent.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.perceive import align, backend, insight, load, perceive
@@ -18,7 +20,7 @@ from assent.perceive.runtime import run
 from tests.photos import FACES
 from tests.unit.perceive_photos import photo, picture
 from tests.unit.real_models import described, entry, models_folder, real
-from tests.unit.small_nets import arcface_shaped
+from tests.unit.small_nets import arcface_shaped, net
 
 RESEARCH = ("insightface-non-commercial-research",)
 
@@ -114,20 +116,25 @@ def test_a_folder_without_both_networks_is_refused(tmp_path: Path, folder: Path,
         insight.open_folder(folder, insight.hashes(folder), RESEARCH, 1, "CPUExecutionProvider")
 
 
-def test_of_a_folder_age_and_gender_are_never_opened(models_dir: Path, folder: Path) -> None:
+def test_nobodys_age_or_gender_is_guessed_though_the_folder_could(
+    models_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "manifest.json").unlink()
-    (folder / "genderage.onnx").write_bytes(arcface_shaped(size=98))  # the shape is not ours to know; it is not opened
-    found = insight.hashes(folder)
-    assert any("genderage" in path for path, _ in found)
-    assert insight.MODULES == ("detection", "recognition")
+    (folder / "genderage.onnx").write_bytes(net(["n", 3, 96, 96], 3))
+    assert FaceAnalysis(str(folder), providers=["CPUExecutionProvider"]).models.keys() >= {"genderage", "recognition"}
+    write_choice(models_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
+    monkeypatch.setattr(Attribute, "get", lambda *_: pytest.fail("somebody's gender was guessed"))
+    (seen,) = perceive(load(models_dir, 2, RESEARCH), [picture(photo("t1.jpg"))])
+    assert len(seen.faces) == 6
+    assert not any("genderage" in model for model in seen.models)
 
 
 def test_insightfaces_recogniser_runs_with_the_real_mobilefacenet(tmp_path: Path) -> None:
     path = models_folder() / "mobilefacenet/MobileFaceNet.onnx"
     spec = Input(size=(112, 112), fit="aligned", align="arcface", mean=(127.5,) * 3, std=(127.5,) * 3)
     file = described(path, entry("embedder", "mobilefacenet", "insightface", spec))
-    net = insight.recogniser(file, path.read_bytes(), 2)
-    assert net.batch == 1
+    opened = insight.recogniser(file, path.read_bytes(), 2)
+    assert opened.batch == 1
     pixels = photo("t1.jpg")
     chips = []
     for box in backend.detect(real("yunet/face_detection_yunet_2023mar.onnx", tmp_path), [pixels])[0][:6]:
@@ -135,7 +142,7 @@ def test_insightfaces_recogniser_runs_with_the_real_mobilefacenet(tmp_path: Path
         chip = align.cut(spec, pixels, box.corners, box.points)
         assert chip is not None
         chips.append(chip.pixels)
-    theirs = run(net, np.stack(chips))
+    theirs = run(opened, np.stack(chips))
     assert theirs.shape == (6, 128)
     generic = backend.vectors(backend.Opened(file, backend.open_verified(file, path.read_bytes(), 2), spec, ()), chips)
     assert np.allclose(theirs, generic, atol=1e-3)

@@ -1,7 +1,7 @@
 """The insightface library's own code: its recogniser on a pack's file, and its FaceAnalysis on a folder of one's own.
 
 The library is never given a name it could download: only a folder that is there, or bytes that were verified. Of
-FaceAnalysis only detection and recognition are opened, so that nobody's age or gender is ever guessed.
+FaceAnalysis only detection and recognition are kept, so that nobody's age or gender is ever guessed.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import numpy as np
 from assent.perceive.safety import Detection
 from assent.values import Pixels
 
-# The longer side over the shorter one from which a frame is cut. No telephone's screen is as long: screenshots are many,
-# and parts cost four times as much.
+# The longer side over the shorter one from which a frame is cut. No telephone's screen is as long: screenshots are
+# many, and parts cost four times as much.
 WIDE = 2.4
 MOST = 6  # tiles of one frame
 _SHARED = 0.25  # share of a tile that it has in common with its neighbour
