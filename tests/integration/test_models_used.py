@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assent.cli import app
+from assent.errors import ModelMissing, ModelUnknown
 from assent.gallery.keys import TenantKeys
 from assent.perceive import Models, load
 from assent.settings import Settings
@@ -17,6 +18,7 @@ from assent.store.pool import transaction
 from assent.worker import Bench, open_bench
 from tests.integration.album import Album
 from tests.unit.real_models import models_folder
+from tests.unit.small_nets import arcface_shaped
 from tests.web import Web
 
 EMBEDDER = "face-reid-0095@f348551d2b66"
@@ -124,6 +126,31 @@ def test_what_cannot_be_used_leaves_the_choice_as_it_was(data: Path) -> None:
 def test_a_pack_for_research_is_not_even_pulled_without_its_words(tmp_path: Path) -> None:
     run(tmp_path, "pull", "insightface", "--from", str(models_folder()), status=1)
     assert not (tmp_path / "models" / "files").exists()
+
+
+def test_accepted_in_words_it_is_looked_for(tmp_path: Path) -> None:
+    environment = {
+        "ASSENT_DATA_DIR": str(tmp_path),
+        "ASSENT_ACCEPT_LICENCE": "own-weights, insightface-non-commercial-research",
+    }
+    done = CliRunner().invoke(app, ["models", "pull", "insightface", "--from", str(models_folder())], env=environment)
+    assert isinstance(done.exception, ModelMissing)  # it is not in that folder
+    assert "det_10g.onnx" in done.exception.detail
+
+
+def test_a_folder_of_ones_own_is_chosen_with_its_files_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "det_500m.onnx").symlink_to(models_folder() / "scrfd_500m/det_500m.onnx")
+    (folder / "recognition.onnx").write_bytes(arcface_shaped())
+    run(tmp_path, "use", f"insightface@{folder}", status=1)
+    said = run(tmp_path, "use", f"insightface@{folder}", ASSENT_ACCEPT_LICENCE="own-weights")
+    assert "det_500m@5e4447f50245" in said
+    assert "is not calibrated here: nobody is matched" in said
+    assert "photos again" in said
+    (folder / "recognition.onnx").write_bytes(arcface_shaped(dimension=64))
+    with pytest.raises(ModelUnknown, match="not those that were chosen"):
+        load(tmp_path / "models", 1, ("own-weights",))
 
 
 @pytest.fixture(autouse=True)

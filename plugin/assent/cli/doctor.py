@@ -63,12 +63,19 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    from assent.perceive.choice import fill, read_choice
+    from assent.perceive.choice import fill, folder_of, read_choice
+    from assent.perceive.insight import hashes
     from assent.perceive.packs import read_verified
 
     yield Finding("model pack", True, WHICH)
-    chosen = fill(read_choice(settings.models_dir), settings.models_dir, settings.accept_licence)
-    for file in (one.file for role in chosen.values() for one in role):
+    choice = read_choice(settings.models_dir)
+    for folder in filter(None, map(folder_of, choice.packs)):
+        same = set(hashes(folder)) <= set(choice.files)
+        said = "the files that were chosen" if same else "other files than were chosen"
+        yield Finding(f"faces by {folder}", same, said, "" if same else f"assent models use insightface@{folder}")
+    for file in (
+        one.file for role in fill(choice, settings.models_dir, settings.accept_licence).values() for one in role
+    ):
         read_verified(file, settings.models_dir)
         said = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
         yield Finding(f"model {file.name}", True, said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,9 +11,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from assent.errors import AssentError, ModelMissing, ModelUnknown
-from assent.perceive.choice import DEFAULT_PACK, Choice, fill, folder_of, read_choice, write_choice
-from assent.perceive.packs import ModelFile, Pack, check_licence, locate, read_pack, read_verified, shipped
 from assent.settings import Settings
+
+if TYPE_CHECKING:  # the models' libraries take a second to import, which no other command should wait for
+    from assent.perceive.choice import Choice
+    from assent.perceive.packs import ModelFile, Pack
 
 app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
 
@@ -28,6 +30,9 @@ PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` n
 @app.command("list")
 def list_() -> None:
     """The packs, whether their files are here, and which are in use."""
+    from assent.perceive.choice import DEFAULT_PACK, read_choice
+    from assent.perceive.packs import read_pack, shipped
+
     settings = Settings()
     chosen = read_choice(settings.models_dir).packs
     table = Table("", "pack", "files", "commercial use", "what it is")
@@ -47,6 +52,8 @@ def list_() -> None:
 @app.command("show")
 def show(pack: PackName) -> None:
     """Everything a pack's manifest says of its files."""
+    from assent.perceive.packs import read_pack
+
     settings = Settings()
     found = read_pack(pack, settings.models_dir)
     print(f"{found.name}: {found.summary}")
@@ -70,6 +77,7 @@ def pull(
     folder: Annotated[Path | None, typer.Option("--from", help="A folder that holds the files, by any name.")] = None,
 ) -> None:
     """Bring a pack's files into the data folder. A download that was cut off goes on where it stopped."""
+    from assent.perceive.packs import check_licence, read_pack
     from assent.perceive.pull import from_address, from_folder
 
     settings = Settings()
@@ -95,6 +103,8 @@ def pull(
 @app.command("verify")
 def verify(pack: Annotated[str | None, typer.Argument(help="One pack; all that are here otherwise.")] = None) -> None:
     """Hold the files that are here against their manifests' sha256; status 1 when one is another or missing."""
+    from assent.perceive.packs import read_pack, read_verified, shipped
+
     settings, wrong = Settings(), 0
     for name in [pack] if pack else shipped():
         for file in read_pack(name, settings.models_dir).file:
@@ -120,6 +130,7 @@ def use(
     ],
 ) -> None:
     """Choose the packs in use from the next start on; `embedded` fills what they leave open and is the default."""
+    from assent.perceive.choice import DEFAULT_PACK, Choice, folder_of, read_choice, write_choice
     from assent.perceive.insight import hashes
     from assent.perceive.opened import open_choice
 
@@ -142,6 +153,8 @@ def use(
 
 
 def _is_here(file: ModelFile, models_dir: Path) -> bool:
+    from assent.perceive.packs import locate
+
     try:
         return bool(locate(file, models_dir))
     except ModelMissing:
@@ -150,6 +163,8 @@ def _is_here(file: ModelFile, models_dir: Path) -> bool:
 
 def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
     """The pack's files that are not here, or not what they should be; those of Python packages pip brings."""
+    from assent.perceive.packs import read_verified
+
     wanted = []
     for file in pack.file:
         try:
@@ -163,6 +178,8 @@ def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
 
 def _embedder(choice: Choice, settings: Settings) -> str:
     """The embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
+    from assent.perceive.choice import fill, folder_of
+
     if any(map(folder_of, choice.packs)):
         return ""
     return fill(choice, settings.models_dir, settings.accept_licence)["embedder"][0].file.id
