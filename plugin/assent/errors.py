@@ -145,6 +145,16 @@ class ModelUnknown(AssentError):
     do = "Use a pack that `models/` describes."
 
 
+class LicenceNotAccepted(AssentError):
+    code, status = "licence_not_accepted", 403
+    do = "Use a pack whose licence allows what you do, or accept this one in ASSENT_ACCEPT_LICENCE, in its own words."
+
+
+class ModelDownload(AssentError):
+    code, status, retryable = "model_download", 502, True
+    do = "Run `assent models pull` again: what has arrived is kept, and only the rest is fetched."
+
+
 class KeyMissing(AssentError):
     code, status = "key_missing", 503
     do = "Run `assent init` on an empty database, or bring back the keystore that belongs to this one."

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     allow_private: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
         (), description="Comma-separated host:port@cidr that may be fetched from or delivered to despite being private."
     )
+    accept_licence: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated words that accept a model's licence, as `assent models show` names them."
+    )
     lease_seconds: int = Field(30, ge=1, description="A worker silent for this long loses its jobs.")
     gallery_dir: Path = Field(Path("/dev/shm"), description="A tmpfs for the in-memory gallery.")  # noqa: S108 - memory
     unsafe_gallery_on_disk: bool = Field(False, description="Accept a gallery folder that is not in memory.")
@@ -80,6 +83,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(AllowedHost.parse(part) for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("accept_licence", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @cached_property
     def keys_dir(self) -> Path:

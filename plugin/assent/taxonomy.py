@@ -166,7 +166,132 @@ PRODUCTS: tuple[Label, ...] = (
     Label("product.grocery.zucchini", "product", "Zucchini.", None, None),
 )
 
-LABELS: tuple[Label, ...] = (*BODIES, *TEXTS, *HASHES, *PRODUCTS)
+# What detectors and classifiers of objects say. Coarse on purpose: a policy seldom needs more, and a coarse word is
+# more often right. Nothing here says to which group of people somebody belongs.
+OBJECTS: tuple[Label, ...] = (
+    Label("object.person", "object", "A person; nothing about who.", None, None),
+    Label("object.vehicle.aircraft", "object", "An aeroplane, airship, balloon or parachute.", None, None),
+    Label("object.vehicle.bicycle", "object", "A bicycle, tricycle or unicycle.", None, None),
+    Label("object.vehicle.boat", "object", "A boat or ship.", None, None),
+    Label("object.vehicle.bus", "object", "A bus.", None, None),
+    Label("object.vehicle.car", "object", "A car.", None, None),
+    Label("object.vehicle.cart", "object", "A cart, sledge, barrow or shopping cart.", None, None),
+    Label("object.vehicle.military", "object", "A tank, warship or warplane.", None, None),
+    Label("object.vehicle.motorcycle", "object", "A motorcycle, moped or scooter.", None, None),
+    Label("object.vehicle.part", "object", "A part of a vehicle: wheel, mirror, grille, belt.", None, None),
+    Label("object.vehicle.train", "object", "A train, tram or railway carriage.", None, None),
+    Label("object.vehicle.truck", "object", "A truck, van or vehicle of the emergency services.", None, None),
+    Label(
+        "object.vehicle.work",
+        "object",
+        "A vehicle or machine for work or leisure: tractor, crane, golf cart.",
+        None,
+        None,
+    ),
+    Label("object.weapon.bow", "object", "A bow.", "Weapons", None),
+    Label("object.weapon.firearm", "object", "A rifle, revolver or other firearm.", "Weapons", None),
+    Label("object.weapon.gear", "object", "What weapons are carried in.", None, None),
+    Label("object.weapon.heavy", "object", "A cannon.", "Weapons", None),
+    Label(
+        "object.rocket", "object", "A rocket, missile or space vehicle; whether it is a weapon is not said.", None, None
+    ),
+    Label("object.armour", "object", "Armour, a shield or a gas mask.", None, None),
+    Label(
+        "object.blade",
+        "object",
+        "A knife, cleaver, hatchet or pair of scissors: a tool with a blade, not called a weapon.",
+        None,
+        None,
+    ),
+    Label("object.gambling", "object", "A gambling machine.", None, None),
+    Label("object.medical", "object", "A medicine or a medical instrument.", None, None),
+    Label("object.appliance", "object", "A household machine.", None, None),
+    Label("object.clock", "object", "A clock.", None, None),
+    Label("object.container", "object", "A box, barrel, vase or other container.", None, None),
+    Label("object.document", "object", "A book, page, menu or envelope.", None, None),
+    Label("object.electronics", "object", "A telephone, computer, camera or other electronic device.", None, None),
+    Label("object.fungus", "object", "A fungus.", None, None),
+    Label("object.furniture", "object", "A piece of furniture.", None, None),
+    Label("object.household", "object", "Something of a household: towel, sink, blanket, candle.", None, None),
+    Label("object.instrument", "object", "A musical instrument.", None, None),
+    Label("object.kitchenware", "object", "A pot, bottle, cup, plate or other kitchenware.", None, None),
+    Label("object.plant", "object", "A plant.", None, None),
+    Label("object.sport", "object", "Sports equipment.", None, None),
+    Label("object.stationery", "object", "A pen, ruler or other stationery.", None, None),
+    Label("object.street", "object", "A sign, light, fence or other thing of the street.", None, None),
+    Label("object.tool", "object", "A tool.", None, None),
+    Label("object.toy", "object", "A toy.", None, None),
+)
+
+ANIMALS: tuple[Label, ...] = (
+    Label("animal.amphibian", "object", "A frog, newt or salamander.", None, None),
+    Label("animal.arachnid", "object", "A spider, scorpion or tick.", None, None),
+    Label("animal.bear", "object", "A bear or giant panda.", None, None),
+    Label("animal.bird", "object", "A bird.", None, None),
+    Label("animal.cat", "object", "A cat.", None, None),
+    Label("animal.dog", "object", "A dog.", None, None),
+    Label("animal.elephant", "object", "An elephant.", None, None),
+    Label("animal.fish", "object", "A fish.", None, None),
+    Label("animal.horse", "object", "A horse.", None, None),
+    Label("animal.insect", "object", "An insect.", None, None),
+    Label("animal.invertebrate", "object", "A crab, snail, jellyfish or other invertebrate.", None, None),
+    Label("animal.livestock", "object", "A cow, sheep, pig, camel or other farm animal.", None, None),
+    Label("animal.marine", "object", "A whale, seal or other mammal of the sea.", None, None),
+    Label("animal.rabbit", "object", "A rabbit or hare.", None, None),
+    Label("animal.reptile", "object", "A snake, lizard, turtle or crocodile.", None, None),
+    Label("animal.rodent", "object", "A rodent or porcupine.", None, None),
+    Label("animal.wild", "object", "Another mammal of the wild.", None, None),
+)
+
+FOODS: tuple[Label, ...] = (
+    Label("food.bread", "object", "Bread or dough.", None, None),
+    Label("food.dish", "object", "A cooked dish.", None, None),
+    Label(
+        "food.drink.alcohol",
+        "object",
+        "An alcoholic drink, or the bottle or glass of one.",
+        "Alcoholic Beverages",
+        None,
+    ),
+    Label("food.drink.other", "object", "Another drink.", None, None),
+    Label("food.fruit", "object", "Fruit.", None, None),
+    Label("food.sweet", "object", "Something sweet.", None, None),
+    Label("food.vegetable", "object", "A vegetable.", None, None),
+)
+
+GOODS: tuple[Label, ...] = (
+    Label("product.bag", "product", "A bag, suitcase or wallet.", None, None),
+    Label("product.clothing.accessory", "product", "A tie, glove, pair of glasses or other accessory.", None, None),
+    Label("product.clothing.footwear", "product", "Shoes or socks.", None, None),
+    Label("product.clothing.garment", "product", "A garment.", None, None),
+    Label("product.clothing.headwear", "product", "A hat, cap or helmet.", None, None),
+    Label("product.clothing.swimwear", "product", "Clothes for swimming.", None, None),
+    Label("product.clothing.underwear", "product", "Underwear.", None, None),
+    Label("product.cosmetics", "product", "Cosmetics.", None, None),
+)
+
+SCENES: tuple[Label, ...] = (
+    Label("scene.building", "scene", "A building, bridge or monument.", None, None),
+    Label("scene.nature.coast", "scene", "A coast.", None, None),
+    Label("scene.nature.mountain", "scene", "Mountains, a valley or a cliff.", None, None),
+    Label("scene.nature.underwater", "scene", "A place under water.", None, None),
+    Label("scene.nature.water", "scene", "A lake shore or a geyser.", None, None),
+    Label("scene.screenshot", "scene", "A web page.", None, None),
+    Label("scene.shop", "scene", "A shop.", None, None),
+    Label("scene.venue", "scene", "A place for guests or an audience: restaurant, cinema, stage, library.", None, None),
+)
+
+LABELS: tuple[Label, ...] = (
+    *BODIES,
+    *TEXTS,
+    *HASHES,
+    *PRODUCTS,
+    *OBJECTS,
+    *ANIMALS,
+    *FOODS,
+    *GOODS,
+    *SCENES,
+)
 BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}
 
 # What NudeNet 3.4 calls its classes → our label. The gender it guesses for faces and genitalia ends here.

@@ -8,6 +8,7 @@ picture.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import resource
 import signal
@@ -52,6 +53,7 @@ from assent.outbox.statement import state
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
+from assent.perceive.calibration import Calibration
 from assent.perceive.text import open_reader
 from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
 from assent.policy.compare import Outcome, compare
@@ -389,9 +391,15 @@ def run(settings: Settings) -> None:
         log.info("worker ready", policy=bench.tools.policy.ref.name)
         await _work_on(url, bench, stopping)
 
-    models = load_models(settings.models_dir, settings.threads)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with database(settings) as url, open_bench(settings, url, models) as bench:
         asyncio.run(until_stopped(url, bench))
+
+
+def alike(calibration: Calibration) -> float:
+    """The score from which two photos may show one person; without a calibration none do."""
+    known = calibration.templates_supported(SAME_PERSON_FMR)
+    return calibration.threshold(1, SAME_PERSON_FMR) if known else math.inf
 
 
 @contextmanager
@@ -413,7 +421,7 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             policy=policy,
             heads=heads,
             allow=settings.allow_private,
-            alike=models.calibration.threshold(1, SAME_PERSON_FMR),
+            alike=alike(models.calibration),
             known=Known(pool),
             read=open_reader(settings) or nothing_read,
         )

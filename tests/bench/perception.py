@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import dlib
 import numpy as np
 import onnxruntime
+from PIL import Image
 
 from assent.media.sandbox import Decoder
 from assent.perceive import DEFAULT_PACK, Models, embed, faces, load, perceive, safety
@@ -25,13 +27,15 @@ from assent.perceive.packs import locate, read_pack, read_verified
 from assent.perceive.runtime import open_net, run_all
 from assent.pipeline import Tools, look, no_match
 from assent.policy.load import load_policy
-from assent.values import Event, MediaRef, Pixels
+from assent.values import Event, Frame, MediaRef, Picture, Pixels
 from assent.worker import PICTURE_JOBS
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, OtherLoad, Tick, in_turn
+from tests.conftest import package_file
 
 SCRFD = Path("scrfd_500m/det_500m.onnx")
-CASES = 12
+ONE_FACE = "perceive, one face, 1 MP"
+CASES = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +112,14 @@ def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
     pictures = [photo.picture for photo in photos]
     batches = [pictures[at : at + MAX_PICTURES] for at in range(0, len(pictures), MAX_PICTURES)]
     models = ours.models
+    pixels = cv2.resize(np.array(Image.open(package_file("skimage", "data/astronaut.png"))), (1000, 1000))
+    one_face = Picture("", "jpeg", 1000, 1000, 1, (Frame(0, np.asarray(pixels, np.uint8), 1.0),))
     return {
         "safety + faces": lambda: [perceive(models, [one], embed=False) for one in pictures],
         "safety + faces, batched": lambda: [perceive(models, batch, embed=False) for batch in batches],
         "perceive": ours.clocked("perceive", lambda: [perceive(models, [one]) for one in pictures]),
         "perceive, batched": ours.clocked("perceive, batched", lambda: [perceive(models, b) for b in batches]),
+        ONE_FACE: ours.clocked(ONE_FACE, lambda: perceive(models, [one_face])),
     }
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.bench.guarding import Guarded
 from tests.bench.people import People
-from tests.bench.perception import Perceived
+from tests.bench.perception import ONE_FACE, Perceived
 from tests.bench.policies import Decided
 from tests.bench.rounds import quantile, ratio
 from tests.bench.serving import ACCEPTED, Served
@@ -98,6 +98,11 @@ def _models(seen: Perceived) -> Iterator[Row]:
         took = seen.photos / median(seen.seconds[name])
         beside = f"{share:.3f} of it inside ONNX Runtime"
         yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(share, 0.85))
+    eights = ratio(seen.seconds["safety + faces"], seen.seconds["safety + faces, batched"])
+    yield Row(group, "in eights", f"{eights:.2f}×", "one by one, images/s", *_least(eights, 1.1, "×"))
+    over = 1 / median(seen.inside[ONE_FACE])
+    took_ms = f"{1000 * median(seen.seconds[ONE_FACE]):.1f} ms"
+    yield Row(group, ONE_FACE, took_ms, f"{over:.2f}× the sum of its ONNX calls", *_most(over, 1.15, "×"))
     yield row("pipeline", "decode, perceive, decide; 4 threads")
     yield from _heads(seen)
     yield from _faces(seen)

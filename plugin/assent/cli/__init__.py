@@ -23,6 +23,7 @@ from assent.cli import (
     hashes,
     keys,
     learn,
+    models,
     outbox,
     policy,
     review,
@@ -62,6 +63,7 @@ app.add_typer(learn.app, name="learn")
 app.add_typer(review.app, name="review")
 app.add_typer(decision.app, name="decision")
 app.add_typer(statements.app, name="statements")
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.models import WHICH
 from assent.errors import AssentError
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
@@ -61,13 +62,23 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
     yield Finding("OpenCV", not clash, said, "pip uninstall opencv-python-headless" if clash else "")
 
 
-def _models(_settings: Settings) -> Iterator[Finding]:
-    from assent.perceive import DEFAULT_PACK
-    from assent.perceive.packs import read_pack, read_verified
+def _models(settings: Settings) -> Iterator[Finding]:
+    from assent.perceive.choice import fill, folder_of, read_choice
+    from assent.perceive.insight import hashes
+    from assent.perceive.packs import read_verified
 
-    for file in read_pack(DEFAULT_PACK).file:
-        read_verified(file)
-        yield Finding(f"model {file.name}", True, f"{file.id}, {file.licence}; commercial use {file.commercial_use}")
+    yield Finding("model pack", True, WHICH)
+    choice = read_choice(settings.models_dir)
+    for folder in filter(None, map(folder_of, choice.packs)):
+        same = set(hashes(folder)) <= set(choice.files)
+        said = "the files that were chosen" if same else "other files than were chosen"
+        yield Finding(f"faces by {folder}", same, said, "" if same else f"assent models use insightface@{folder}")
+    for file in (
+        one.file for role in fill(choice, settings.models_dir, settings.accept_licence).values() for one in role
+    ):
+        read_verified(file, settings.models_dir)
+        said = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
+        yield Finding(f"model {file.name}", True, said)
 
 
 def _text(settings: Settings) -> Iterator[Finding]:

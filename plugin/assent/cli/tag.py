@@ -71,7 +71,7 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
     from assent.perceive.batch import Batcher
     from assent.perceive.text import open_reader
 
-    models = load_models(settings.models_dir, settings.threads)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     if author is None:
         with Decoder() as decoder:
             policy = load_policy(settings.policy)

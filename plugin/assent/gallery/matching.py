@@ -47,9 +47,10 @@ class Gallery:
     def circle(self, tenant: str, event: Event) -> int:
         """How many templates this event's faces may be compared with; 0 without an author.
 
-        Raises GalleryUnavailable before the gallery is filled, and where it is gone.
+        None either where the embedder is not calibrated. Raises GalleryUnavailable before the gallery is filled, and
+        where it is gone.
         """
-        if event.author is None:
+        if event.author is None or not self.models.calibration.templates_supported():
             return 0
         with self._connection() as conn:
             return circle_size(conn, **self._circle(tenant, event))

@@ -96,6 +96,7 @@ class Decoded:
     frame_count: int
     frames: tuple[Frame, ...]
     orientation: int
+    profile: bytes | None = None  # the ICC profile of RGB pixels; `colour.to_srgb` applies it
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -128,7 +129,7 @@ def decode(data: bytes) -> Decoded:
     """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
 
     Of several frames the first, the middle and the last are looked at, as a viewer composes them; of JPEG, HEIC and
-    BMP the one that viewers show. ICC profiles are not applied. Bytes after the picture's end are ignored.
+    BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the picture's end are ignored.
     Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
     are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
     """
@@ -136,7 +137,7 @@ def decode(data: bytes) -> Decoded:
     with _broken_is_undecodable(name), _opened(data, name) as image:
         count, looked_at = _gate(image, name)
         frames, sizes = zip(*(_frame(image, name, index) for index in looked_at), strict=True)
-        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name))
+        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name), _profile(image))
 
 
 def turned_back(image: Image.Image, orientation: int) -> Image.Image:
@@ -222,6 +223,12 @@ def _orientation(image: Image.Image, name: str) -> int:
     except _BROKEN:
         return 1
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """The ICC profile where it speaks of RGB; one of ink or grey says nothing about the pixels that are handed out."""
+    raw = image.info.get("icc_profile")
+    return raw if isinstance(raw, bytes) and raw[16:20] == b"RGB " else None
 
 
 # Pixels

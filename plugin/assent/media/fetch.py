@@ -16,7 +16,7 @@ TOTAL_S = 10.0
 MAX_BYTES = 20_000_000
 MAX_REDIRECTS = 3
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
@@ -31,16 +31,16 @@ def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
         left = max(end - time.monotonic(), 0.0)
         limits = Limits(min(FIRST_BYTE_S, left), left, MAX_BYTES)
         response = request("GET", url, headers=_HEADERS, limits=limits, allow=allow)
-        if response.status not in _REDIRECTS:
+        if response.status not in REDIRECTS:
             return _body(response)
-        url = _next_url(url, response)
+        url = next_url(url, response.status, response.headers.get("location"))
     raise FetchRefused(f"more than {MAX_REDIRECTS} redirects")
 
 
-def _next_url(url: str, response: Response) -> str:
-    location = response.headers.get("location")
+def next_url(url: str, status: int, location: str | None) -> str:
+    """Where a redirect leads. Raises FetchFailed without a Location, FetchRefused where it cannot be parsed."""
     if not location:
-        raise FetchFailed(f"status {response.status} without a Location")
+        raise FetchFailed(f"status {status} without a Location")
     try:
         # urljoin drops tabs and line ends without a word; escaped, they stay visible to the next request's checks.
         return urljoin(url, quote(location.encode("latin-1"), safe=PRINTABLE))

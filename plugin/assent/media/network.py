@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -127,21 +128,37 @@ def request(
     Raises FetchRefused (bad URL, forbidden address, unknown content encoding), FetchTooLarge (declared, received or
     inflated bytes beyond the limit) and FetchFailed (DNS, connection, TLS, protocol, time). Details name the host only.
     """
+    content = None if method == "GET" and not body else _asked(before_body, body)
+    if content is not None:
+        headers = {**headers, "Content-Length": str(len(body))}
+    with exchange(method, url, headers=headers, content=content, limits=limits, allow=allow) as (answer, host):
+        return receive(answer, host, limits.max_bytes)
+
+
+@contextmanager
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    content: Iterator[bytes] | None = None,
+    limits: Limits,
+    allow: Sequence[AllowedHost],
+) -> Iterator[tuple[httpcore2.Response, str]]:
+    """The answer of one guarded request, its body still unread, and the host's name.
+
+    Raises FetchRefused and FetchFailed as `request` does; what goes wrong while the body is read counts too."""
     target = _parse(url)
-    clock = _Clock(limits)
     fixed = {"Host": _host_header(target), "Accept-Encoding": "identity", "Connection": "close"}
     fields = [*fixed.items(), *headers.items()]
     place = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-    content = None if method == "GET" and not body else _asked(before_body, body)
-    if content is not None:
-        fields.append(("Content-Length", str(len(body))))
-    backend = _GuardedBackend(clock, allow)
+    backend = _GuardedBackend(_Clock(limits), allow)
     try:
         with (
             httpcore2.ConnectionPool(ssl_context=_tls(), max_keepalive_connections=0, network_backend=backend) as pool,
             pool.stream(method, place, headers=fields, content=content) as answer,
         ):
-            return receive(answer, target.host, limits.max_bytes)
+            yield answer, target.host
     except _TRANSPORT_ERRORS as error:
         raise _failure(target.host, error) from None  # the cause's text may hold the path
 

@@ -29,6 +29,7 @@ from types import TracebackType
 import numpy as np
 
 from assent.errors import AssentError, DecoderDied, DecodersDisagree, MediaUnsupported, PictureTooLarge, Undecodable
+from assent.media.colour import to_srgb
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE, Decoded, decode
 from assent.values import Frame, Picture
 
@@ -332,7 +333,8 @@ def _read(link: socket.socket, size: int) -> bytearray | None:
 def _answer(data: bytes, memory: int, confirm: Callable[[bytes, Decoded], None]) -> dict[str, object]:
     try:
         decoded = decode(data)
-        confirm(data, decoded)
+        confirm(data, decoded)  # before colours are changed: OpenCV applies no profile
+        decoded = to_srgb(decoded)
         _write(memory, decoded)
     except (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree) as error:
         return {"error": error.code, "detail": error.detail}

@@ -39,6 +39,8 @@ class Calibration:
         """How many templates may be searched at that FPIR (0–1, both excluded; ValueError otherwise); 0 = none."""
         if not 0 < fpir < 1:
             raise ValueError("fpir lies between 0 and 1")
+        if self.impostor_pairs <= 3:
+            return 0
         return math.floor(math.log1p(-fpir) / math.log1p(-3 / self.impostor_pairs))
 
     def threshold(self, templates: int, fpir: float = LIKELY_FPIR) -> float:
@@ -70,6 +72,13 @@ class Calibration:
         if score >= strong:
             return "strong"
         return "likely" if score >= likely else None
+
+
+def uncalibrated(model: str, dimension: int) -> Calibration:
+    """Of an embedder that nobody measured: it supports no search, so that nobody is matched by it."""
+    mean = np.zeros(dimension, np.float32)
+    mean.flags.writeable = False
+    return Calibration(model, mean, ((0.0, 1.0), (0.5, 1.0)), 1.0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,11 @@ class Chip(NamedTuple):
     pose: float  # 0–1, 1 = frontal; 0 also where the landmarks were not found
 
 
-def listed(detections: Sequence[Detection]) -> tuple[Detection, ...]:
-    """The detections that count as faces, best score first, one for each face."""
+def listed(detections: Sequence[Detection], least: float = FACE_SCORE) -> tuple[Detection, ...]:
+    """The detections that count as faces, best score first, one for each face; `least` is the detector's own score."""
     kept: list[Detection] = []
     for one in sorted(detections, key=lambda d: -d.score):
-        if one.name == "face" and one.score >= FACE_SCORE and not any(_same(one, other) for other in kept):
+        if one.name == "face" and one.score >= least and not any(_same(one, other) for other in kept):
             kept.append(one)
     return tuple(kept)
 
@@ -85,8 +85,12 @@ def _pose(found: NDArray[np.float64]) -> float:
 
 
 def _frontal(points: NDArray[np.float64]) -> float:
-    """1 where the nose lies midway between the eyes, 0 where it lies under an eye: 1 − (2 × offset / distance)²."""
-    first, second, nose = points[0:2].mean(axis=0), points[2:4].mean(axis=0), points[4]
+    return frontal(points[0:2].mean(axis=0), points[2:4].mean(axis=0), points[4])
+
+
+def frontal(first: NDArray[Any], second: NDArray[Any], nose: NDArray[Any]) -> float:
+    """From the places (2,) of the eyes and the nose: 1 where the nose lies midway between the eyes, 0 where it lies
+    under an eye: 1 − (2 × offset / distance)²."""
     across = first - second
     distance = float(np.hypot(*across))
     if distance < 1:

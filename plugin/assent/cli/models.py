@@ -1,0 +1,185 @@
+"""`assent models`: which networks there are, what they may be used for, and which are in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from assent.errors import AssentError, ModelMissing, ModelUnknown
+from assent.settings import Settings
+
+if TYPE_CHECKING:  # the models' libraries take a second to import, which no other command should wait for
+    from assent.perceive.choice import Choice
+    from assent.perceive.packs import ModelFile, Pack
+
+app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
+
+WHICH = (
+    "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is far "
+    "stronger, and measure it with `assent eval faces` before anybody is matched."
+)
+
+PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` names them.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """The packs, whether their files are here, and which are in use."""
+    from assent.perceive.choice import DEFAULT_PACK, read_choice
+    from assent.perceive.packs import read_pack, shipped
+
+    settings = Settings()
+    chosen = read_choice(settings.models_dir).packs
+    table = Table("", "pack", "files", "commercial use", "what it is")
+    own = sorted(path.stem for path in (settings.models_dir / "packs").glob("*.toml"))
+    for name in dict.fromkeys([*shipped(), *own]):
+        pack = read_pack(name, settings.models_dir)
+        here = sum(_is_here(file, settings.models_dir) for file in pack.file)
+        uses = ", ".join(sorted({file.commercial_use for file in pack.file}))
+        used = name == DEFAULT_PACK or any(spec.partition(":")[0] == name for spec in chosen)
+        table.add_row("✓" if used else "", name, f"{here} of {len(pack.file)}", uses, pack.summary)
+    Console().print(table)
+    if chosen:
+        print(f"In use: {' '.join(chosen)}, and {DEFAULT_PACK} for what they leave open.")
+    print(WHICH)
+
+
+@app.command("show")
+def show(pack: PackName) -> None:
+    """Everything a pack's manifest says of its files."""
+    from assent.perceive.packs import read_pack
+
+    settings = Settings()
+    found = read_pack(pack, settings.models_dir)
+    print(f"{found.name}: {found.summary}")
+    for file in found.file:
+        print(f"\n{file.role}: {file.id}, {file.path}, {file.size:,} bytes, sha256 {file.sha256}")
+        here = _is_here(file, settings.models_dir)
+        from_ = f"Python package {file.package}" if file.package else file.url or "no public address; bring it --from"
+        print(f"  from          {from_}{'' if here else ' (not here yet)'}")
+        print(f"  licence       {file.licence}")
+        accept = f'; ASSENT_ACCEPT_LICENCE="{file.accept}" accepts it' if file.accept else ""
+        print(f"  commercial    {file.commercial_use}{accept}")
+        print(f"  trained on    {file.training_data}")
+        print(f"  card          {found.folder / file.card}")
+        if file.role == "embedder":
+            print(f"  calibration   {file.calibration or 'none: nobody is matched until you measure it'}")
+
+
+@app.command("pull")
+def pull(
+    pack: PackName,
+    folder: Annotated[Path | None, typer.Option("--from", help="A folder that holds the files, by any name.")] = None,
+) -> None:
+    """Bring a pack's files into the data folder. A download that was cut off goes on where it stopped."""
+    from assent.perceive.packs import check_licence, read_pack
+    from assent.perceive.pull import from_address, from_folder
+
+    settings = Settings()
+    found = read_pack(pack, settings.models_dir)
+    for file in found.file:
+        check_licence(file, settings.accept_licence)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        for file in _wanted(found, settings.models_dir):
+            task = bar.add_task(file.path, total=file.size)
+
+            def shown(done: int, task: int = task) -> None:
+                bar.update(task, completed=done)  # type: ignore[arg-type]  # rich's own name for an int
+
+            if folder is None:
+                path = from_address(file, settings.models_dir, settings.allow_private, shown)
+            else:
+                path = from_folder(file, settings.models_dir, folder, shown)
+            print(f"{file.id}: {path}")
+    print(f"The files of {pack} are here. `assent models use {pack}` puts them to use.")
+
+
+@app.command("verify")
+def verify(pack: Annotated[str | None, typer.Argument(help="One pack; all that are here otherwise.")] = None) -> None:
+    """Hold the files that are here against their manifests' sha256; status 1 when one is another or missing."""
+    from assent.perceive.packs import read_pack, read_verified, shipped
+
+    settings, wrong = Settings(), 0
+    for name in [pack] if pack else shipped():
+        for file in read_pack(name, settings.models_dir).file:
+            if pack is None and not _is_here(file, settings.models_dir):
+                continue
+            try:
+                read_verified(file, settings.models_dir)
+            except AssentError as error:
+                wrong += 1
+                print(f"{name}: {error.detail}")
+            else:
+                print(f"{name}: {file.id} is the file that the manifest describes")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command("use")
+def use(
+    packs: Annotated[
+        list[str],
+        typer.Argument(
+            help="In order: the first that has a role fills it. PACK, PACK:role,role or insightface@/folder."
+        ),
+    ],
+) -> None:
+    """Choose the packs in use from the next start on; `embedded` fills what they leave open and is the default."""
+    from assent.perceive.choice import DEFAULT_PACK, Choice, folder_of, read_choice, write_choice
+    from assent.perceive.insight import hashes
+    from assent.perceive.opened import open_choice
+
+    settings = Settings()
+    files = tuple(one for spec in packs if (folder := folder_of(spec)) for one in hashes(folder))
+    choice = Choice(tuple(spec for spec in packs if spec != DEFAULT_PACK), files)
+    before = _embedder(read_choice(settings.models_dir), settings)
+    models = open_choice(choice, settings.models_dir, settings.threads, settings.accept_licence)
+    write_choice(settings.models_dir, choice)
+    print(f"In use from the next start of `assent serve` and `assent worker`: {' '.join(packs)}.")
+    for role, name in (("safety", models.safety_id), ("faces", models.finder_id), ("embedder", models.embedder_id)):
+        print(f"  {role:<10}{name}")
+    for net in models.watchers:
+        print(f"  {net.file.role:<10}{net.id}")
+    if models.embedder_id != before:
+        print("Templates carry the model that made them and are never compared with another's: people who are enrolled")
+        print("are not recognised by this pack until they send their photos again. Their consent still stands.")
+    if not models.calibration.templates_supported():
+        print(f"{models.embedder_id} is not calibrated here: nobody is matched until `assent eval faces` measured it.")
+
+
+def _is_here(file: ModelFile, models_dir: Path) -> bool:
+    from assent.perceive.packs import locate
+
+    try:
+        return bool(locate(file, models_dir))
+    except ModelMissing:
+        return False
+
+
+def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
+    """The pack's files that are not here, or not what they should be; those of Python packages pip brings."""
+    from assent.perceive.packs import read_verified
+
+    wanted = []
+    for file in pack.file:
+        try:
+            read_verified(file, models_dir)
+        except (ModelMissing, ModelUnknown):
+            if file.package is not None:
+                raise
+            wanted.append(file)
+    return wanted
+
+
+def _embedder(choice: Choice, settings: Settings) -> str:
+    """The embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
+    from assent.perceive.choice import fill, folder_of
+
+    if any(map(folder_of, choice.packs)):
+        return ""
+    return fill(choice, settings.models_dir, settings.accept_licence)["embedder"][0].file.id

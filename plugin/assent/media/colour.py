@@ -1,0 +1,47 @@
+"""Step 2, at its end: colours as sRGB, which is what the networks were trained on. Runs inside the decode child.
+
+Telephones save pictures in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from assent.media.decode import Decoded
+from assent.values import Frame
+
+# A profile that moves no colour of a 5 × 5 × 5 grid by more grey levels than this is left alone: most are sRGB itself.
+SAME = 2
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_GRID = np.stack(np.meshgrid(*[np.linspace(0, 255, 5, dtype=np.uint8)] * 3), axis=-1).reshape(25, 5, 3)
+
+
+def to_srgb(decoded: Decoded) -> Decoded:
+    """The same pictures with their profile applied; unchanged where there is none, where it is sRGB within SAME levels
+    and where it is broken, as viewers do it."""
+    transform = _transform(decoded.profile) if decoded.profile else None
+    if transform is None:
+        return decoded
+    return replace(decoded, frames=tuple(_applied(frame, transform) for frame in decoded.frames), profile=None)
+
+
+@lru_cache(maxsize=16)
+def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """From that profile to sRGB; None where nothing is to be done. A worker's pictures carry few different ones."""
+    try:
+        found = ImageCms.ImageCmsProfile(BytesIO(profile))
+        transform = ImageCms.buildTransform(found, _SRGB, "RGB", "RGB")
+        moved = np.asarray(ImageCms.applyTransform(Image.fromarray(_GRID), transform), np.int16)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    return transform if np.abs(moved - _GRID).max() > SAME else None
+
+
+def _applied(frame: Frame, transform: ImageCms.ImageCmsTransform) -> Frame:
+    made = ImageCms.applyTransform(Image.fromarray(frame.pixels), transform)
+    return replace(frame, pixels=np.asarray(made))

@@ -1,0 +1,163 @@
+"""The chosen packs, opened and verified: every network that looks at pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlib
+
+from assent.errors import ModelUnknown
+from assent.perceive import embed as embedder
+from assent.perceive import insight, safety
+from assent.perceive.backbone import POOLED, Backbone, backbone, with_features
+from assent.perceive.backend import Opened, as_embedder, open_file
+from assent.perceive.calibration import Calibration, read_calibration, uncalibrated
+from assent.perceive.choice import DEFAULT_PACK, Choice, Filled, fill, folder_of
+from assent.perceive.dlib_weights import converted
+from assent.perceive.heads import Head, folders, load_heads
+from assent.perceive.packs import Input, ModelFile, Role, classes, locate, read_pack, read_verified
+from assent.perceive.runtime import Net, open_net
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """The networks in use. The ids are how tags, templates and the log name them.
+
+    `finder` finds faces; None: the safety network does. `aligned`: how the embedder wants a face turned; None: as dlib
+    does it, by `landmarks`. `watchers` say what objects there are and what the picture shows, `heads` what they were
+    trained to on the safety network's features, those of `backbone`."""
+
+    safety: Net
+    safety_id: str
+    labels: tuple[str, ...]  # our label of each of the safety network's classes
+    landmarks: Any  # dlib.shape_predictor; dlib ships no types
+    embedder: Net
+    embedder_id: str
+    calibration: Calibration
+    finder: Opened | insight.Analysis | None = None
+    aligned: Input | None = None
+    watchers: tuple[Opened, ...] = ()
+    backbone: str = ""  # empty: the safety network gives no features
+    heads: tuple[Head, ...] = ()
+
+    @property
+    def finder_id(self) -> str:
+        """The model that finds faces."""
+        if self.finder is None:
+            return self.safety_id
+        return self.finder.detector_id if isinstance(self.finder, insight.Analysis) else self.finder.id
+
+
+def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
+    """Opens everything that a choice names; as `assent.perceive.load` says."""
+    roles = fill(choice, models_dir, accepted)
+    eyes = _one(roles, "safety")
+    labels = classes(eyes.pack, eyes.file)
+    if not all(labels):
+        raise ModelUnknown(f"{eyes.file.name} has classes of which nothing would be said; safety leaves none out")
+    base = backbone(eyes.file).id if eyes.file.name in POOLED else ""
+    net = _eyes(eyes.file, models_dir, threads)
+    face = _own_folder(choice, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
+    return Models(
+        safety=net,
+        safety_id=eyes.file.id,
+        labels=tuple(label for label in labels if label),
+        watchers=tuple(
+            open_file(one.pack, one.file, models_dir, threads)
+            for role in ("objects", "labels")
+            for one in roles.get(role, ())
+        ),
+        backbone=base,
+        heads=load_heads(folders(models_dir), base, threads) if base else (),
+        **face,
+    )
+
+
+def open_backbone(threads: int) -> tuple[Backbone, Net]:
+    """The network whose pooled features heads read, without the rest of the pack; its second output are the features.
+    Raises as `assent.perceive.load` does."""
+    eyes = read_pack(DEFAULT_PACK).one("safety")
+    return backbone(eyes), _eyes(eyes, None, threads)
+
+
+def _eyes(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
+    """The safety network; with its features as second output where heads may read them."""
+    model = read_verified(file, models_dir)
+    if file.name in POOLED:
+        model = with_features(file, model)
+    return open_net(file.name, model, threads, safety.BATCH)
+
+
+def _one(roles: dict[Role, tuple[Filled, ...]], role: Role) -> Filled:
+    if role not in roles:
+        raise ModelUnknown(f"no pack in use has a file of role {role}")
+    return roles[role][0]
+
+
+def _own_folder(choice: Choice, accepted: Sequence[str], threads: int, provider: str) -> dict[str, Any] | None:
+    folder = next(filter(None, map(folder_of, choice.packs)), None)
+    if folder is None:
+        return None
+    found = insight.open_folder(folder, choice.files, accepted, threads, provider)
+    return {
+        "landmarks": None,
+        "finder": found,
+        "embedder": found.embedder,
+        "embedder_id": found.embedder_id,
+        "aligned": found.spec,
+        "calibration": uncalibrated(found.embedder_id, embedder.dimension(found.embedder, found.spec)),
+    }
+
+
+def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
+    """Everything about faces: who finds them, how they are turned, what embeds them and how well that was measured."""
+    finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
+    chosen = _one(roles, "embedder")
+    file, spec = chosen.file, chosen.file.input
+    if spec is None:
+        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} does not say what {file.name} takes")
+    made: dict[str, Any] = {"finder": finder, "embedder_id": file.id, "landmarks": None, "aligned": spec}
+    if file.decoder == "dlib-resnet":
+        points = _one(roles, "landmarks").file
+        read_verified(points, models_dir)  # dlib reads the file itself, by its path
+        made |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
+        made["embedder"] = _dlib(chosen, models_dir, threads)
+    elif finder is None:
+        raise ModelUnknown(f"{file.name} needs a pack with a file of role faces: its chips are cut by five points")
+    elif file.decoder == "insightface":
+        made["embedder"] = insight.recogniser(file, read_verified(file, models_dir), threads)
+    else:
+        made["embedder"] = as_embedder(open_file(chosen.pack, file, models_dir, threads))
+    return made | {"calibration": _calibration(chosen, models_dir, made["embedder"], spec)}
+
+
+def _dlib(chosen: Filled, models_dir: Path, threads: int) -> Net:
+    file = chosen.file
+    if file.onnx_sha256 is None:
+        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")
+    return open_net(
+        file.name, converted(read_verified(file, models_dir), models_dir, file.onnx_sha256), threads, embedder.BATCH
+    )
+
+
+def own_calibration(models_dir: Path, model: str) -> Path:
+    """Where an operator's own measurement of an embedder lies; it counts before the one that came with the pack."""
+    return models_dir / "calibration" / f"{model.replace('@', '-')}.json"
+
+
+def _calibration(chosen: Filled, models_dir: Path, net: Net, spec: Input) -> Calibration:
+    """The operator's own, else the pack's, else one that supports no claim, so that nobody is ever matched."""
+    own, shipped = own_calibration(models_dir, chosen.file.id), chosen.file.calibration
+    size = embedder.dimension(net, spec)
+    if own.is_file():
+        found = read_calibration(own)
+    elif shipped is not None:
+        found = read_calibration(chosen.pack.folder / shipped)
+    else:
+        return uncalibrated(chosen.file.id, size)
+    if len(found.mean) != size:
+        raise ModelUnknown(f"the calibration of {chosen.file.name} has {len(found.mean)} numbers, the network {size}")
+    return found

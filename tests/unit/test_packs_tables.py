@@ -1,0 +1,77 @@
+"""Every class that a network of a shipped pack knows has one of our labels, or a recorded reason to say nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from assent.perceive.packs import SILENT, classes, read_pack, read_table, shipped
+from assent.resources import resource
+from assent.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES
+from tests.unit.real_models import models_folder
+
+IMAGENET = read_table(resource("models") / "tables/imagenet.tsv")
+COCO = read_table(resource("models") / "tables/coco.tsv")
+REASONS = {"primate", "health", "role", "execution"}
+FILES = [(name, file) for name in shipped() for file in read_pack(name).file if file.table]
+
+
+def test_the_tables_have_as_many_rows_as_the_networks_have_classes() -> None:
+    assert len(IMAGENET) == 1000
+    assert len(COCO) == 80
+
+
+def test_the_classes_are_imagenets_in_its_order() -> None:
+    theirs = (models_folder() / "mobilenet_v2/imagenet_labels.txt").read_text().splitlines()
+    assert [name for name, _, _ in IMAGENET] == [line.strip() for line in theirs[1:]]
+
+
+@pytest.mark.parametrize(("pack", "file"), FILES, ids=lambda value: getattr(value, "name", value))
+def test_every_class_of_a_shipped_network_has_a_label_or_is_silent(pack: str, file: object) -> None:
+    found = read_pack(pack)
+    for one in found.file:
+        if one.table:
+            names = classes(found, one)
+            assert len(names) in (80, 1000, 1001)
+            assert all(name is None or name in BY_NAME for name in names)
+
+
+def test_silence_has_one_of_a_few_reasons() -> None:
+    assert {reason for _, label, reason in (*IMAGENET, *COCO) if label == SILENT} == REASONS
+    assert all(label != SILENT for _, label, _ in COCO)
+
+
+def test_nothing_is_said_where_people_have_been_called_apes_or_where_a_person_is_described() -> None:
+    said = {name: label for name, label, _ in IMAGENET}
+    for word in ("gorilla", "chimpanzee", "orangutan", "gibbon", "baboon", "macaque"):
+        assert [label for name, label in said.items() if name.startswith(word)] == [SILENT]
+    for word in ("groom", "ballplayer", "crutch", "oxygen mask", "neck brace"):
+        assert [label for name, label in said.items() if name.startswith(word)] == [SILENT]
+
+
+def test_clothes_and_buildings_of_a_religion_or_a_people_get_a_word_that_does_not_tell() -> None:
+    said = {name.split(",")[0]: label for name, label, _ in IMAGENET}
+    for cloth in ("abaya", "kimono", "sarong", "vestment", "poncho", "gown", "military uniform"):
+        assert said[cloth] == "product.clothing.garment"
+    for place in ("mosque", "church", "monastery", "stupa", "altar"):
+        assert said[place] == "scene.building"
+
+
+def test_no_label_of_things_tells_to_which_group_a_person_belongs() -> None:
+    words = r"race|ethnic|religio|gender|disab|nation|mosque|church|muslim|christ|jew|asian|african|black|white"
+    labels = (*OBJECTS, *ANIMALS, *FOODS, *GOODS, *SCENES)
+    assert [label.name for label in labels if re.search(words, f"{label.name} {label.meaning}".lower())] == []
+
+
+def test_every_label_of_things_is_said_by_some_class() -> None:
+    said = {label for _, label, _ in (*IMAGENET, *COCO)} - {SILENT}
+    assert {label.name for label in (*OBJECTS, *ANIMALS, *FOODS, *GOODS, *SCENES)} == said
+
+
+def test_a_weapon_is_called_one_only_where_nothing_else_looks_like_it() -> None:
+    said = {name.split(",")[0]: label for name, label, _ in (*IMAGENET, *COCO)}
+    assert said["revolver"] == said["rifle"] == "object.weapon.firearm"
+    assert said["missile"] == said["space shuttle"] == "object.rocket"
+    assert said["knife"] == said["cleaver"] == "object.blade"
+    assert said["holster"].startswith("object.weapon")

@@ -1,0 +1,56 @@
+"""Small, noisy pictures are smoothed, so that the faces in them are found; all others are left as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from assent.perceive import perceive
+from assent.perceive.noise import LARGEST, NOISY, cleaned, noise
+from assent.values import Pixels
+from tests.photos import FACES
+from tests.unit.perceive_photos import SKIMAGE, models, photo, picture
+
+
+def head(name: str) -> Pixels:
+    """One of the six people, 150 pixels wide."""
+    x, y, width, height = FACES[name]
+    part = photo("t1.jpg")[max(0, y - height // 3) : y + height * 4 // 3, max(0, x - width // 3) : x + width * 4 // 3]
+    return np.asarray(cv2.resize(part, (150, 150)), np.uint8)
+
+
+def noisy(pixels: Pixels) -> Pixels:
+    added = np.random.default_rng(3).normal(0, 25, pixels.shape)
+    return np.asarray(np.clip(pixels + added, 0, 255), np.uint8)
+
+
+def test_faces_in_noise_are_found_once_it_is_smoothed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = models(tmp_path)
+    heads = [picture(noisy(head(name))) for name in FACES]
+    found = sum(bool(seen.faces) for seen in perceive(opened, heads, embed=False))
+    monkeypatch.setattr("assent.perceive.cleaned", lambda pixels: pixels)
+    before = sum(bool(seen.faces) for seen in perceive(opened, heads, embed=False))
+    assert found >= 5 > before
+
+
+@pytest.mark.parametrize("name", SKIMAGE)
+def test_a_sound_photo_is_left_as_it_is(name: str) -> None:
+    small = photo(name)[:LARGEST, :LARGEST]
+    assert noise(small) < NOISY
+    assert cleaned(small) is small
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((20, 20, 3), np.uint8), np.full((1, 1, 3), 9, np.uint8)])
+def test_a_flat_picture_has_no_noise(pixels: Pixels) -> None:
+    assert noise(pixels) == 0
+    assert cleaned(pixels) is pixels
+
+
+def test_a_large_picture_is_left_as_it_is() -> None:
+    large = noisy(photo("astronaut.png"))
+    assert noise(large) > 0
+    assert cleaned(large) is large
+    assert cleaned(noisy(head("second"))).shape == (150, 150, 3)
