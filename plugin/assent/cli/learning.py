@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def need_learn() -> None:
 
 def command() -> str:
     """What was typed, without the folders of this machine before the program's name."""
-    return " ".join(["assent", *sys.argv[1:]])
+    return shlex.join(["assent", *sys.argv[1:]])
 
 
 @contextmanager

@@ -54,7 +54,8 @@ def train(
     if backbone not in POOLED:
         raise ModelUnknown(f"there is no backbone {backbone!r}; there are: {', '.join(sorted(POOLED))}")
     dataset = read_dataset(labels)
-    class_labels(dataset.classes, prefix)  # refuses what no head may say before anything is looked at
+    # What no head may say is refused before anything is looked at.
+    class_labels(sorted({*dataset.classes, *([NONE] if none else [])}), prefix)
     examples = [*dataset.examples, *(one for folder in none or () for one in negatives(folder, NONE))]
     made_for, seen = features_of(settings, examples)
     kept, small = large_enough(seen.examples)

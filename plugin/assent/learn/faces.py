@@ -18,7 +18,7 @@ from assent.errors import DatasetUnusable, GalleryTooLarge
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.labels import thinned
 from assent.learn.measure import Floats, share
-from assent.learn.report import INK, Cell, Plot, Report, Table, plot
+from assent.learn.report import INK, Cell, Plot, Report, Table, name_axes, plot
 from assent.perceive.calibration import LIKELY_FPIR, Calibration
 
 if TYPE_CHECKING:
@@ -160,19 +160,19 @@ def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
 
     def draw_det(axes: Axes) -> None:
         axes.loglog(np.maximum(wrong, 1e-6), np.maximum(missed, 1e-4), color=INK[0])
-        _label(axes, "FMR", "FNMR")
+        name_axes(axes, "FMR", "FNMR")
 
     def draw_roc(axes: Axes) -> None:
         axes.plot(np.maximum(false, 1e-6), true, color=INK[0])
         axes.set_xscale("log")
-        _label(axes, "FMR", "1 − FNMR")
+        name_axes(axes, "FMR", "1 − FNMR")
 
     def draw_scores(axes: Axes) -> None:
         bins = np.linspace(-0.6, 1, 60)
         for label, chosen, ink in (("two people", ~found.same, INK[1]), ("one person", found.same, INK[0])):
             axes.hist(found.scores[chosen], bins.tolist(), density=True, alpha=0.7, label=label, color=ink)
         axes.legend()
-        _label(axes, "score", "density")
+        name_axes(axes, "score", "density")
 
     def draw_gallery(axes: Axes) -> None:
         shown = [size.templates for size in sizes]
@@ -192,7 +192,7 @@ def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
         )
         axes.set_xscale("log", base=2)
         axes.legend()
-        _label(axes, "templates searched", "share")
+        name_axes(axes, "templates searched", "share")
 
     return (
         plot("det", "DET", draw_det),
@@ -200,8 +200,3 @@ def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
         plot("scores", "Scores of pairs", draw_scores),
         plot("identification", "Identification against gallery size", draw_gallery),
     )
-
-
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)

@@ -16,7 +16,7 @@ from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.measure import Bools, Floats, calibration_error, counts, in_any, reliability, share
-from assent.learn.report import INK, Cell, Plot, Report, Table, plot
+from assent.learn.report import INK, Cell, Plot, Report, Table, name_axes, plot
 from assent.perceive.heads import NONE, HeadFile
 
 if TYPE_CHECKING:
@@ -185,21 +185,21 @@ def _plots(judged: Judged) -> tuple[Plot, ...]:
     def draw_pr(axes: Axes) -> None:
         axes.plot(recall, precision, color=INK[0])
         axes.axhline(0.9, color=INK[1], linestyle=":")
-        _label(axes, "recall", "precision")
+        name_axes(axes, "recall", "precision")
 
     def draw_roc(axes: Axes) -> None:
         axes.plot(false, true, color=INK[0])
         axes.set_xscale("symlog", linthresh=1e-3)
-        _label(axes, "false positive rate", "true positive rate")
+        name_axes(axes, "false positive rate", "true positive rate")
 
     def draw_det(axes: Axes) -> None:
         axes.loglog(np.maximum(wrong, 1e-5), np.maximum(missed, 1e-5), color=INK[0])
-        _label(axes, "false positive rate", "false negative rate")
+        name_axes(axes, "false positive rate", "false negative rate")
 
     def draw_reliability(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#888888", linestyle=":")
         axes.plot([one.score for one in bins], [one.right for one in bins], marker="o", color=INK[0])
-        _label(axes, "score of the most probable label", "share that is right")
+        name_axes(axes, "score of the most probable label", "share that is right")
 
     return (
         plot("precision-recall", "Precision and recall, all labels together", draw_pr),
@@ -210,11 +210,6 @@ def _plots(judged: Judged) -> tuple[Plot, ...]:
     )
 
 
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-
-
 def _draw_confusion(axes: Axes, judged: Judged) -> None:
     names, counted = _matrix(judged)
     axes.imshow(counted / np.maximum(1, counted.sum(axis=1, keepdims=True)), cmap="Greens", vmin=0, vmax=1)
@@ -222,4 +217,4 @@ def _draw_confusion(axes: Axes, judged: Judged) -> None:
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.grid(visible=False)
-    _label(axes, "most probable", "there")
+    name_axes(axes, "most probable", "there")

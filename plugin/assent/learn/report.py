@@ -72,6 +72,11 @@ def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
     return Plot(name, title, out.getvalue())
 
 
+def name_axes(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
 def write(report: Report, folder: Path) -> None:
     """`<table>.csv`, `<plot>.svg` and `report.html`, which loads nothing from anywhere."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from assent.learn.dataset import Example, Skipped
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.labels import thinned
 from assent.learn.measure import Bools, Floats, share
-from assent.learn.report import INK, Plot, Report, Table, plot
+from assent.learn.report import INK, Plot, Report, Table, name_axes, plot
 from assent.policy.input import above
 from assent.taxonomy import LABELS
 from assent.values import Perception
@@ -127,14 +127,12 @@ def _plots(found: Shown) -> tuple[Plot, ...]:
             if those.any():
                 axes.plot(steps, [float((scores[those] >= step).mean()) for step in steps], color=ink, label=label)
         axes.legend()
-        axes.set_xlabel("threshold")
-        axes.set_ylabel("share of photos")
+        name_axes(axes, "threshold", "share of photos")
 
     def draw_pr(axes: Axes) -> None:
         precision, recall, _ = precision_recall_curve(there, scores)
         axes.plot(recall, precision, color=INK[0])
-        axes.set_xlabel("recall")
-        axes.set_ylabel("precision")
+        name_axes(axes, "recall", "precision")
 
     flagged = plot("flagged", f"{HEADLINE} against its threshold", draw_flagged)
     return (
