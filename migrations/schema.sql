@@ -157,6 +157,27 @@ CREATE TABLE public.event (
     CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
 );
 
+CREATE TABLE public.hash_block (
+    tenant text NOT NULL,
+    list text NOT NULL,
+    kind text NOT NULL,
+    n integer NOT NULL,
+    hashes bytea NOT NULL,
+    CONSTRAINT hash_block_kind_check CHECK ((kind = ANY (ARRAY['pdq'::text, 'sha256'::text])))
+);
+ALTER TABLE ONLY public.hash_block ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+CREATE TABLE public.hash_list (
+    tenant text NOT NULL,
+    name text NOT NULL,
+    severe boolean NOT NULL,
+    distance smallint NOT NULL,
+    version uuid NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT hash_list_distance_check CHECK (((distance >= 0) AND (distance <= 64))),
+    CONSTRAINT hash_list_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
 CREATE TABLE public.head (
     tenant text NOT NULL,
     sha256 text NOT NULL,
@@ -424,6 +445,12 @@ ALTER TABLE ONLY public.erasure
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.hash_block
+    ADD CONSTRAINT hash_block_pkey PRIMARY KEY (tenant, list, kind, n);
+
+ALTER TABLE ONLY public.hash_list
+    ADD CONSTRAINT hash_list_pkey PRIMARY KEY (tenant, name);
+
 ALTER TABLE ONLY public.head
     ADD CONSTRAINT head_pkey PRIMARY KEY (tenant, sha256);
 
@@ -588,6 +615,12 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.hash_block
+    ADD CONSTRAINT hash_block_tenant_list_fkey FOREIGN KEY (tenant, list) REFERENCES public.hash_list(tenant, name) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.hash_list
+    ADD CONSTRAINT hash_list_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.head
     ADD CONSTRAINT head_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -203,9 +203,7 @@ def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | 
     return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
 
 
-def _look(
-    bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy
-) -> Looked | Withheld | Failed:
+def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Withheld | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None

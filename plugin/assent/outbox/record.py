@@ -26,7 +26,7 @@ from assent.store.queries import load
 from assent.store.queue import enqueue_delivery
 from assent.subjects.locks import share
 from assent.subjects.refusals import is_refused, refusals
-from assent.values import Action, Audience, Event, Match, MediaRef, PolicyRef, ToReview
+from assent.values import Audience, Event, Match, MediaRef, PolicyRef, ToReview
 
 Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
 _Q = load("record")
