@@ -66,7 +66,9 @@ def fit(features: NDArray[np.float32], classes: Sequence[int], tick: Callable[[]
     basis = _basis(features)
     points = np.asarray((features - basis.mean) @ basis.turn, np.float32)
     held_out = np.zeros((len(STRENGTHS), len(truth), int(truth.max()) + 1))
-    for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(points, truth):
+    # Neighbours stay in one fold: photos that stand beside each other are often shots of one thing, and a model that saw
+    # one of them knows the others. (Shuffled, 43 kinds of groceries came out at 96 % here and at 66 % in other shops.)
+    for seen, unseen in StratifiedKFold(FOLDS).split(points, truth):
         for place, model in enumerate(_path(points[seen], truth[seen], STRENGTHS)):
             held_out[place, unseen] = points[unseen] @ model.weight + model.bias
             tick()
