@@ -58,7 +58,7 @@ def lowest_threshold(
     good = np.flatnonzero((right >= precision * said) & (said >= least) & (ranked >= floor) & last_of_its_score)
     if not len(good):
         return None
-    lowest, below = ranked[good[-1]], ranked[good[-1] + 1] if good[-1] + 1 < len(ranked) else 0.0
+    lowest, below = float(ranked[good[-1]]), float(np.append(ranked, 0.0)[good[-1] + 1])
     return max(floor, ceil((lowest + below) / 2 * 1e4 - 1e-6) / 1e4)
 
 
