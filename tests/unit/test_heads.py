@@ -11,7 +11,7 @@ import pytest
 
 from assent.errors import ModelMissing, ModelUnknown
 from assent.learn.head import described, to_onnx, to_toml, write_head
-from assent.learn.train import Linear
+from assent.learn.train import Familiar, Linear
 from assent.perceive import open_backbone
 from assent.perceive.heads import (
     Head,
@@ -35,7 +35,10 @@ ROWS = (
     HeadLabel("none", 30),
 )
 # Each class looks at one of the four features.
-MODEL = to_onnx(Linear(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32)))
+MODEL = to_onnx(
+    Linear(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32)),
+    Familiar(np.zeros(WIDTH, np.float32), np.ones(WIDTH, np.float32), limit=30.0),  # features up to 10.9 are familiar
+)
 
 
 def head_file(**changes: object) -> HeadFile:
@@ -79,6 +82,12 @@ def test_a_label_is_said_from_its_own_threshold_up(tmp_path: Path) -> None:
     assert tag.score == pytest.approx(0.870, abs=1e-3)
     assert say(heads, features((0, 1.4)), [0]) == ()  # 0.575
     assert say(heads, features((1, 2.0)), [0]) == ()  # 0.71 of a label that begins at 0.8
+
+
+def test_what_is_unlike_everything_known_is_not_said(tmp_path: Path) -> None:
+    heads = [opened(tmp_path)]
+    assert len(say(heads, features((0, 10.0)), [0])) == 1
+    assert say(heads, features((0, 20.0)), [0]) == ()  # as sure, but strange: mean square 100 against 30
 
 
 def test_labels_without_threshold_and_none_are_never_said(tmp_path: Path) -> None:

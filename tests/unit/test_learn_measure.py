@@ -20,15 +20,17 @@ def test_counts_by_hand() -> None:
 def test_the_lowest_threshold_lies_where_precision_last_holds() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     there = np.array([True, True, False, True, False, False])
-    assert lowest_threshold(scores, there, 0.75, least=1) == 0.6  # three of four are right
-    assert lowest_threshold(scores, there, 1.0, least=1) == 0.8
+    assert lowest_threshold(scores, there, 0.75, least=1) == 0.55  # three of four are right; the next has 0.5
+    assert lowest_threshold(scores, there, 1.0, least=1) == 0.75
+    assert lowest_threshold(scores, there, 0.75, floor=0.58, least=1) == 0.58
+    assert lowest_threshold(scores, there, 0.75, floor=0.7, least=1) == 0.75  # what stands at 0.7 spoils it
     assert lowest_threshold(scores, there, 1.0, least=3) is None  # right twice only
 
 
 def test_equal_scores_are_said_together() -> None:
     scores = np.array([0.9, 0.5, 0.5, 0.5])
     there = np.array([True, True, False, False])
-    assert lowest_threshold(scores, there, 0.9, least=1) == 0.9
+    assert lowest_threshold(scores, there, 0.9, least=1) == 0.7
 
 
 @given(

@@ -64,8 +64,8 @@ def train(
     order = [*sorted(set(columns.values()) - {NONE}), *([NONE] if NONE in columns else [])]
     classes = [order.index(columns[one.label]) for one in used]
     with ticking("training", FOLDS * len(STRENGTHS)) as tick:
-        fitted = fit(seen.features[kept], classes, tick)
-    model = to_onnx(fitted.model)
+        fitted = fit(seen.features[kept], classes, tick, order.index(NONE) if NONE in order else None)
+    model = to_onnx(fitted.model, fitted.familiar)
     file = describe(
         fitted, order, classes, precision, model,
         name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),

@@ -7,25 +7,50 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assent.learn.report import show
-from assent.learn.train import Linear
+from assent.learn.train import STEEP, Familiar, Linear
 from assent.perceive.heads import NONE, HeadFile
 
 _OPSET = 17
 _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
 
 
-def to_onnx(model: Linear) -> bytes:
-    """Input `features` float32 (n, width), output `probabilities` float32 (n, classes)."""
+def to_onnx(model: Linear, familiar: Familiar) -> bytes:
+    """Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,
+    times how familiar the picture is."""
     width, classes = model.weight.shape
-    weights = [numpy_helper.from_array(model.weight, "weight"), numpy_helper.from_array(model.bias, "bias")]
-    nodes = [
-        helper.make_node("Gemm", ["features", "weight", "bias"], ["scores"]),
-        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
-    ]
+    numbers = {
+        "weight": model.weight,
+        "bias": model.bias,
+        "mean": familiar.mean,
+        "spread": familiar.spread,
+        "limit": np.array(familiar.limit, np.float32),
+        "least": np.array(1e-6, np.float32),
+        "one": np.array(1, np.float32),
+        "steep": np.array(STEEP, np.float32),
+    }
+    weights = [numpy_helper.from_array(values, name) for name, values in numbers.items()]
+    steps: tuple[tuple[str, list[str], str, dict[str, int | list[int]]], ...] = (
+        ("Gemm", ["features", "weight", "bias"], "scores", {}),
+        ("Softmax", ["scores"], "softmax", {"axis": 1}),
+        ("Sub", ["features", "mean"], "centred", {}),
+        ("Div", ["centred", "spread"], "standard", {}),
+        ("Mul", ["standard", "standard"], "squares", {}),
+        ("ReduceMean", ["squares"], "strange", {"axes": [1], "keepdims": 1}),
+        ("Max", ["strange", "least"], "positive", {}),
+        ("Div", ["limit", "positive"], "ratio", {}),
+        ("Min", ["ratio", "one"], "capped", {}),
+        ("Pow", ["capped", "steep"], "familiar", {}),
+        ("Mul", ["softmax", "familiar"], "probabilities", {}),
+    )
+    nodes = []
+    for kind, inputs, output, attributes in steps:
+        nodes.append(helper.make_node(kind, inputs, [output]))
+        nodes[-1].attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     graph = helper.make_graph(
         nodes,
         "head",
@@ -95,7 +120,8 @@ def card(file: HeadFile, command: str, precision: float, notes: Sequence[str]) -
             "",
             "## Measured on held-out pictures",
             "",
-            "Cross-validated: every picture was judged by a model that had not seen it.",
+            "Cross-validated: every picture was judged by a classifier that had not seen it or its neighbours in the",
+            "folder. A picture unlike those that had a label is scored down, whatever it resembles most.",
             "",
             "| figure | value |",
             "|---|---|",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -47,15 +48,18 @@ def lowest_threshold(
     scores: Floats, there: Bools, precision: float, floor: float = 0.0, least: int = LEAST_SAID
 ) -> float | None:
     """The lowest score, not below `floor`, from which up at least that share of what is said is right, on at least
-    `least` pictures.
+    `least` pictures; midway to the next lower picture's score, which it excludes.
 
-    scores, there: (n,). None where no score reaches it."""
+    scores, there: (n,), scores with four decimals. None where no score reaches it."""
     order = np.argsort(-scores, kind="stable")
     ranked, right = scores[order], np.cumsum(there[order])
     said = np.arange(1, len(scores) + 1)
     last_of_its_score = np.append(ranked[1:] != ranked[:-1], True)  # equal scores are said together or not at all
     good = np.flatnonzero((right >= precision * said) & (said >= least) & (ranked >= floor) & last_of_its_score)
-    return float(ranked[good[-1]]) if len(good) else None
+    if not len(good):
+        return None
+    lowest, below = float(ranked[good[-1]]), float(np.append(ranked, 0.0)[good[-1] + 1])
+    return max(floor, ceil((lowest + below) / 2 * 1e4 - 1e-6) / 1e4)
 
 
 class Bin(NamedTuple):
