@@ -95,7 +95,7 @@ def tiled(models: Models, stills: Sequence[Pixels]) -> None:
         hits, total = [0, 0], 0
         for _ in range(6):
             row, places = _row(rng, stills, count)
-            whole, parts = safety.detect(models.safety, models.labels, [row])[0], _seen(models, [row])[0]
+            whole, parts = safety.detect(models.safety, models.labels, [row])[0], _seen(models, [row])[0].detections
             total += count
             for n, seen in enumerate((whole, parts)):
                 boxes = [one.corners for one in faces.listed(seen)]

@@ -99,7 +99,7 @@ def record(
     execute(conn, _Q["close_cases"], **place.key)
     _keep(conn, keys, place, kept)
     parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
-    notify = () if isinstance(outcome, Failed) else outcome.verdict.notify
+    notify = outcome.verdict.notify if isinstance(outcome, Looked) else ()
     _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
     if any(one.suggested for one in confirmed):
         _send(conn, place.key, revision, "tag.suggested")
