@@ -62,7 +62,8 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(models_dir: Path, folder: P
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))])
     assert len(seen.faces) == len(FACES)
     assert seen.embedder.startswith("recognition@")
-    assert seen.models == (opened.safety_id, "det_500m@5e4447f50245", seen.embedder)
+    heads = [head.file.id for head in opened.heads]
+    assert seen.models == (opened.safety_id, "det_500m@5e4447f50245", *heads, seen.embedder)
     vectors = [face.embedding for face in seen.faces if face.embedding is not None]
     assert len(vectors) == 6
     assert all(len(vector) == 512 and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in vectors)

@@ -140,4 +140,4 @@ def test_nothing_is_built_that_no_condition_names() -> None:
     needs = load_policy().needs
     given = policy_input(POST, PICTURE, perception.tags, perception.faces, (), needs)
     assert set(given) == {"score", "near_face", "event", "text", "hash"}
-    assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "food", "product"}
+    assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "food", "product.grocery"}
