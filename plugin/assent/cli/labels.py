@@ -13,6 +13,8 @@ from assent.policy.load import NEVER, load_policy
 from assent.settings import Settings
 from assent.taxonomy import LABELS, Label
 
+ELSEWHERE = ("rekognition", "atproto", "dsa", "keyword")
+
 
 def labels(
     prefix: Annotated[str, typer.Argument(help="Only labels of this group, for example nudity.explicit.")] = "",
@@ -35,16 +37,20 @@ def labels(
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table("label", "category", "meaning", "model", "threshold", "Rekognition v7", "atproto", "DSA", "keyword")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("label", no_wrap=True)
+    for column in ("from", "model", "meaning", "called elsewhere"):
+        table.add_column(column)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        others = ", ".join(f"{name} {row[name]}" for name in ELSEWHERE if row[name])
+        threshold = "" if row["threshold"] is None else f"{row['threshold']:.2f}"
+        table.add_row(row["label"], threshold, row["model"], row["meaning"], others)
     Console().print(table if rows else f"No label of group {prefix}.")
 
 
 def _row(label: Label) -> dict[str, Any]:
-    names = ("rekognition", "atproto", "dsa", "keyword")
     head = {"label": label.name, "category": label.category, "meaning": label.meaning, "model": "", "threshold": None}
-    return head | {name: getattr(label, name) for name in names}
+    return head | {name: getattr(label, name) for name in ELSEWHERE}
 
 
 def _threshold(value: float) -> float | None:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from assent.perceive import DEFAULT_PACK
-from assent.perceive.packs import read_pack
-from assent.taxonomy import HASHES, NUDENET, TEXTS
+from collections.abc import Iterator
+
+from assent.perceive.heads import NONE, head_files, read_head
+from assent.perceive.packs import classes, read_pack, shipped
+from assent.resources import resource
+from assent.taxonomy import HASHES, TEXTS
 
 
 def sources() -> dict[str, tuple[str, ...]]:
-    """The models that say each label, those of the default pack by name; no entry for a label that nothing says."""
+    """The models that say each label: those of all packs and heads that come with Assent, in use or not. No entry for a
+    label that nothing says. Raises ModelUnknown for a manifest, table or head that does not hold together."""
     found: dict[str, dict[str, None]] = {}
-    for file in read_pack(DEFAULT_PACK).file:
-        for name in file.labels:
-            if name in NUDENET:
-                found.setdefault(NUDENET[name], {})[file.name] = None
-    for label in TEXTS:
-        found.setdefault(label.name, {})["text reader"] = None
-    for label in HASHES:
-        found.setdefault(label.name, {})["lists of known pictures"] = None
+    for label, model in (*_of_packs(), *_of_heads()):
+        found.setdefault(label, {})[model] = None
+    for row in TEXTS:
+        found.setdefault(row.name, {})["text reader"] = None
+    for row in HASHES:
+        found.setdefault(row.name, {})["lists of known pictures"] = None
     return {name: tuple(models) for name, models in found.items()}
+
+
+def _of_packs() -> Iterator[tuple[str, str]]:
+    for pack in map(read_pack, shipped()):
+        for file in pack.file:
+            if file.labels or file.table:
+                yield from ((label, file.name) for label in classes(pack, file) if label is not None)
+
+
+def _of_heads() -> Iterator[tuple[str, str]]:
+    for path in head_files([resource("models") / "heads"]).values():
+        head = read_head(path)
+        yield from ((label.name, f"head {head.name}") for label in head.label if label.name != NONE)
