@@ -89,7 +89,7 @@ def fit(
     points = np.asarray((features - basis.mean) @ basis.turn, np.float32)
     held_out = np.zeros((len(STRENGTHS), len(truth), int(truth.max()) + 1))
     # Neighbours stay in one fold: photos that stand side by side are often shots of one thing, and a model that saw
-    # one of them knows the others. (Shuffled, 43 kinds of groceries came out at 96 % here and at 66 % in other shops.)
+    # one of them knows the others. (Shuffled, 43 kinds of groceries came out at 96 %, and at 66 % on other photos.)
     for seen, unseen in StratifiedKFold(FOLDS).split(points, truth):
         for place, model in enumerate(_path(points[seen], truth[seen], STRENGTHS)):
             held_out[place, unseen] = points[unseen] @ model.weight + model.bias
