@@ -307,11 +307,11 @@ def queue_app(url: str, bench: Bench, failed: asyncio.Event | None = None) -> pr
     async def enrol_photos(tenant: str, event: str) -> None:
         await asyncio.to_thread(_enrol, bench, tenant, UUID(event))
 
-    @app.task(name="retract", queue=PICTURES, retry=_Again())
-    async def take_back(tenant: str, pid: str, erasure: str = "") -> None:
+    @app.task(name="retract", queue=PICTURES, retry=_Again(), pass_context=True)
+    async def take_back(context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
         if pid:  # else it was done
-            asked = UUID(erasure) if erasure else None
-            await asyncio.to_thread(retract, bench.pool, bench.keystore.tenant(tenant), bytes.fromhex(pid), asked)
+            asked, keys = UUID(erasure) if erasure else None, bench.keystore.tenant(tenant)
+            await asyncio.to_thread(retract, bench.pool, keys, bytes.fromhex(pid), asked, context.job.id)
 
     # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
     lanes, threads = Lanes(), ThreadPoolExecutor(DELIVERIES, "deliver")

@@ -121,6 +121,19 @@ def test_a_finished_job_no_longer_says_whom_it_was_about(album: Album) -> None:
     ) == [("", "succeeded")]
 
 
+def test_who_left_came_back_and_left_again_is_taken_back_twice(album: Album) -> None:
+    """The first job ends while the second waits: it may not take the second for done."""
+    album.withdraw(album.opt_in("alice", "second"))
+    again = album.opt_in("alice", "second")
+    album.post(author="alice")
+    (first,) = rows(album.bench, "SELECT id FROM procrastinate_jobs WHERE task_name = 'retract'")
+    album.withdraw(again)
+    retract(album.bench.pool, album.keys, bytes(32), None, first[0])  # of nobody's matches, and at its end now
+    assert rows(album.bench, "SELECT count(*) FROM match") == [(1,)]
+    album.work()
+    assert rows(album.bench, "SELECT count(*) FROM match") == [(0,)]
+
+
 def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:
     """The transaction's number stands in each row on disk: it would link the two."""
     consent = album.opt_in("alice", "second")

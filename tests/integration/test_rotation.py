@@ -84,11 +84,21 @@ def test_what_is_left_of_the_erased_tells_nobody_who_it_was(pool: Pool, keystore
     sizes = rows(pool, "SELECT seq, part, octet_length(locator) FROM audit_payload ORDER BY 1, 2")
     rotate_epoch(pool, keystore, "default")
     assert rows(pool, "SELECT media_id FROM match") == [("other",)]
-    assert spoken_of(pool, keys) == [bea.pid]
+    (nobody, other) = spoken_of(pool, keys)
+    assert other == bea.pid
+    assert (nobody,) not in rows(pool, "SELECT pid FROM subject")
+    assert nobody != ana.pid
     left = rows(pool, "SELECT seq, part, octet_length(locator) FROM audit_payload ORDER BY 1, 2")
     assert left[: len(sizes)] == sizes  # the row alone does not say that its person is gone
     with transaction(pool) as conn:
         verify_database(conn, keystore.tenant("default"), None)
+
+
+def test_what_is_left_of_the_erased_is_not_taken_for_altered(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
+    ana, _ = opt_in(pool, keys, "ana", "bea")
+    recognise(pool, keys, ana, "hers")
+    erase(pool, keys, "ana")
+    assert [rotate_epoch(pool, keystore, "default").broken for _ in range(3)] == [0, 0, 0]
 
 
 def test_matches_that_still_have_to_be_taken_back_are_kept(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:

@@ -204,10 +204,11 @@ def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     living = _living(conn, keys, pids)
     locators = []
     for row, pid in zip(rows, pids, strict=True):
-        if pid in living:
-            locators.append(part_locator(keys, row["seq"], row["part"], pid))
+        if pid is None:  # it does not open here, and will not there
+            locators.append(row["locator"])
         else:  # nobody's any more: the payload cannot be opened, and whose it was must not be told either
-            locators.append(row["locator"] if pid is None else os.urandom(len(row["locator"])))
+            told = pid if pid in living else os.urandom(len(pid))
+            locators.append(part_locator(keys, row["seq"], row["part"], told))
     moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
     execute(conn, _Q["move_audit_payload"], tenant=keys.tenant, live=keys.epoch, **moved)
     return _altered(keys, rows, pids)

@@ -26,8 +26,9 @@ def queue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None =
     enqueue_retraction(conn, tenant, pid, erasure)
 
 
-def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = None) -> int:
-    """The job: removes every match of the person, revises each picture, and returns how many pictures those were.
+def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
+    """The job: removes every match of the person, revises each picture, and returns how many pictures those were. At
+    its end the queue's job of that number forgets whom it was about.
 
     Each picture has a transaction of its own, so a run that was cut short is finished by the next. It asks for no
     consent: what was matched under a consent that was given again meanwhile goes as well.
@@ -40,7 +41,8 @@ def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = Non
     with transaction(pool) as conn:
         if erasure is not None:
             execute(conn, _Q["retracted"], tenant=keys.tenant, erasure=erasure)
-        retraction_done(conn, keys.tenant, pid)
+        if job is not None:
+            retraction_done(conn, job)
     return len(pictures)
 
 

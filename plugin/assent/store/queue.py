@@ -39,9 +39,10 @@ def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None
     _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
 
 
-def retraction_done(conn: Conn, tenant: str, pid: bytes) -> None:
-    """Finished jobs are kept for a while; whom this one was about is not."""
-    execute(conn, load("queue")["forget_pid"], tenant=tenant, pid=pid.hex())
+def retraction_done(conn: Conn, job: int) -> None:
+    """Finished jobs are kept for a while; whom this one was about is not. Others about the same person, who came back
+    and left again meanwhile, still have to be done."""
+    execute(conn, load("queue")["forget_pid"], job=job)
 
 
 def _enqueue(conn: Conn, queue: str, task: str, priority: int, args: dict[str, str]) -> None:

@@ -31,4 +31,4 @@ UPDATE procrastinate_workers SET last_heartbeat = now() WHERE last_heartbeat > n
 
 -- name: forget_pid
 UPDATE procrastinate_jobs SET args = args || '{"pid": ""}'
-WHERE task_name = 'retract' AND args ->> 'tenant' = %(tenant)s AND args ->> 'pid' = %(pid)s;
+WHERE id = %(job)s AND task_name = 'retract';
