@@ -41,7 +41,7 @@ _A, _AAAA = 1, 28
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 _PACKET_OUTGOING = 4
 _TCP, _UDP = 6, 17
-_ACK = 0x10
+_ACK, _RESET = 0x10, 0x04
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,9 @@ def _run(job: Job, wire: Wire, names: NameServer) -> Outcome:
 
 
 class Wire:
-    """All that this namespace sends, but for DNS with its name server and for segments that acknowledge something:
-    these belong to a connection, and a connection begins with a segment that does not.
+    """All that this namespace sends, but for DNS with its name server and for segments that acknowledge something or
+    reset: these belong to a connection (a reset may come after its fetch has ended), and a connection begins with a
+    segment that does neither.
     """
 
     def __enter__(self) -> Wire:
@@ -170,7 +171,7 @@ def _destination(packet: bytes, protocol: int) -> str:
         return f"protocol {protocol:#06x}"
     half = len(addresses) // 2
     of_the_name_server = IPv4Address(NAME_SERVER).packed in (addresses[:half], addresses[half:])
-    if (kind == _UDP and of_the_name_server) or (kind == _TCP and payload[13] & _ACK):
+    if (kind == _UDP and of_the_name_server) or (kind == _TCP and payload[13] & (_ACK | _RESET)):
         return ""
     return str(ip_address(addresses[half:]))
 
