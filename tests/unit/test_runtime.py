@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import onnxruntime
 import pytest
 from structlog.testing import capture_logs
@@ -47,3 +51,14 @@ def test_every_session_has_the_threads_of_the_settings_and_none_that_spin() -> N
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_numpy_leaves_the_cores_to_the_networks() -> None:
+    """A matrix product's helpers spin for tens of milliseconds after it, on the cores that the networks want."""
+    code = (
+        "import assent.worker; from threadpoolctl import threadpool_info\n"
+        "print({pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas'})"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "{1}\n"

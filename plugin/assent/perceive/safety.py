@@ -55,8 +55,8 @@ def prepare(pixels: Pixels) -> NDArray[np.float32]:
         offset = (scale - 1) / 2  # the middle of a pixel stays its middle
         matrix = np.array([[scale, 0, offset], [0, scale, offset]])
         seen = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    planes = seen[..., ::-1].transpose(2, 0, 1)
-    return np.ascontiguousarray(planes, np.float32) / np.float32(255)
+    red, green, blue = cv2.split(seen)
+    return np.stack([blue, green, red], dtype=np.float32, casting="unsafe") / np.float32(255)
 
 
 def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height: int) -> tuple[Detection, ...]:
