@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from assent.audit import checkpoint
+from assent.errors import SealBroken
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
 from assent.outbox import audiences
 from assent.pipeline import Failed, Looked, Withheld
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
+from assent.store.queue import retraction_waits
 from assent.subjects.locks import share
 from assent.values import Action, Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
 
@@ -247,15 +249,24 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
 def _named(
     conn: Conn, keys: TenantKeys, media_id: str, revision: int, state: str, lock: Lock
 ) -> Iterator[tuple[Row, Person, dict[str, Any]]]:
-    """The matches in that state whose people consent, each with the person and what was found."""
+    """The matches in that state whose people consent, each with the person and what was found.
+
+    Raises SealBroken where a match, its person or their key was altered."""
     values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
     rows = fetch(conn, _Q["matches"], **values)
     pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
     lock(conn, keys.tenant, pids)
     for row, pid in zip(rows, pids, strict=True):
         person = person_of(conn, keys, pid)
-        if person is not None and person.consents:
-            yield row, person, open_match(person.subject, media_id, row["face"], row["sealed"])
+        if person is None or not person.consents:
+            continue
+        try:
+            found = open_match(person.subject, media_id, row["face"], row["sealed"])
+        except SealBroken:
+            if retraction_waits(conn, keys.tenant, pid):
+                continue  # they left and came back; the match lies under the key that went, and is taken back soon
+            raise
+        yield row, person, found
 
 
 def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> dict[str, str] | None:

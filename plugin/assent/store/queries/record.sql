@@ -78,7 +78,7 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 -- is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
-    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > 0
+    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > o.unmade
       AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e
