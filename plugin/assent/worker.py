@@ -55,7 +55,7 @@ from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
 from assent.perceive.calibration import Calibration
 from assent.perceive.text import open_reader
-from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
+from assent.pipeline import Failed, Looked, Quarantined, Tools, look, nothing_read
 from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
@@ -174,7 +174,7 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         for rule in outcome.verdict.broken:
             BROKEN.labels(policy.ref.name, rule).inc()
         _try_shadow(bench, place, outcome, chosen.shadow)
-    elif isinstance(outcome, Withheld):
+    elif isinstance(outcome, Quarantined):
         DECIDED.labels(Action.block.name).inc()
     else:
         FAILED.labels(outcome.error.code).inc()
@@ -194,7 +194,7 @@ def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | Non
         count_shadow(conn, place.tenant, shadow.ref, counts)
 
 
-def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | None:
+def _to_keep(settings: Settings, outcome: Looked | Quarantined | Failed) -> Kept | None:
     """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
     if not isinstance(outcome, Looked):
         return None
@@ -203,7 +203,7 @@ def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | 
     return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Withheld | Failed:
+def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Quarantined | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None

@@ -249,9 +249,8 @@ def exchange(bench: Bench, keystore: Keystore) -> None:
 
 def outbox(bench: Bench) -> tuple[Any, ...]:
     with transaction(bench.pool) as conn:
-        row = conn.execute("SELECT state, attempts, unmade, queued, last_error FROM outbox").fetchone()
-    assert row is not None
-    return row
+        (row,) = conn.execute("SELECT state, attempts, unmade, queued, last_error FROM outbox").fetchall()
+    return tuple(row)
 
 
 def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
@@ -260,7 +259,8 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
         return document.body(conn, keys, row, hold)
 
-    now, waited = datetime.now(UTC), []
+    now = datetime.now(UTC)
+    waited: list[timedelta] = []
     while True:
         outcome = deliver.attempt(bench.pool, keys, "default", message, body, bench.settings.allow_private, now)
         assert outcome.because.startswith("seal_broken: ")

@@ -128,9 +128,9 @@ def attempt(
     `type`, `media_id` and `revision`; None from it means that the message is no longer to be sent.
 
     At most one attempt of a row is under way at a time; the receiver may still see a message twice (same webhook-id)
-    where an answer was lost. Where `assemble` raises SealBroken nothing is sent, the attempt counts, and the first one is
-    noted in the log. Raises NotFound when there is no such row, DatabaseUnavailable, and whatever else `assemble` raises
-    (the attempt then does not count).
+    where an answer was lost. Where `assemble` raises SealBroken nothing is sent, the attempt counts, and the first one
+    is noted in the log. Raises NotFound when there is no such row, DatabaseUnavailable, and whatever else `assemble`
+    raises (the attempt then does not count).
     """
     started = monotonic()
 

@@ -18,7 +18,7 @@ from assent.errors import SealBroken
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
 from assent.outbox import audiences
-from assent.pipeline import Failed, Looked, Withheld
+from assent.pipeline import Failed, Looked, Quarantined
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.store.queue import retraction_waits
@@ -36,15 +36,15 @@ def document_of(
     event: UUID | None,
     media: MediaRef,
     revision: int,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
 ) -> dict[str, Any]:
     """The decision on a picture, whatever came of it."""
     place = tenant, event, media, revision
     if isinstance(outcome, Looked):
         return looked_document(*place, outcome, policy)
-    if isinstance(outcome, Withheld):
-        return withheld_document(*place, outcome, policy)
+    if isinstance(outcome, Quarantined):
+        return quarantined_document(*place, outcome, policy)
     return failed_document(*place, outcome, policy)
 
 
@@ -104,17 +104,17 @@ def failed_document(
     }
 
 
-def withheld_document(
-    tenant: str, event: UUID | None, media: MediaRef, revision: int, withheld: Withheld, policy: PolicyRef
+def quarantined_document(
+    tenant: str, event: UUID | None, media: MediaRef, revision: int, quarantined: Quarantined, policy: PolicyRef
 ) -> dict[str, Any]:
     """The decision on a picture of a severe list: the action, the tag and the rule, nothing of the picture."""
     return {
         **_head(tenant, event, revision),
         "media": _unseen(media),
-        "tags": [tag_document(tag) for tag in withheld.tags],
+        "tags": [tag_document(tag) for tag in quarantined.tags],
         "faces": [],
         "action": Action.block.name,
-        "rules": [{"id": rule.id, "because": rule.because} for rule in withheld.rules],
+        "rules": [{"id": rule.id, "because": rule.because} for rule in quarantined.rules],
         "withheld": [],
         "redact": [],
         "review": asdict(SEVERE),

@@ -18,7 +18,7 @@ from assent.gallery.template import SubjectKey, seal, seal_match, unseal
 from assent.outbox import audiences, document
 from assent.outbox import statement as statements
 from assent.outbox.statement import Statement
-from assent.pipeline import HASH_SEVERE, Failed, Looked, Withheld
+from assent.pipeline import HASH_SEVERE, Failed, Looked, Quarantined
 from assent.policy.decide import waits
 from assent.policy.replay import circumstances
 from assent.store.pool import Conn, execute, fetch, fetch_one
@@ -71,7 +71,7 @@ def record(
     conn: Conn,
     keys: TenantKeys,
     place: Place,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
     kept: Kept | None = None,
     statement: Statement | None = None,
@@ -247,7 +247,7 @@ def _decision(
     keys: TenantKeys,
     place: Place,
     revision: int,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
     parts: Sequence[Part],
     statement: Statement | None,
@@ -263,7 +263,7 @@ def _decision(
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
-        "sha256": outcome.sha256 if isinstance(outcome, Withheld) else said["media"]["sha256"],
+        "sha256": outcome.sha256 if isinstance(outcome, Quarantined) else said["media"]["sha256"],
         "revision": revision,
         "action": said["action"],
         "tags": sorted({tag["name"] for tag in said["tags"]}),
@@ -292,7 +292,7 @@ def _decision(
 
 
 def _open_case(
-    conn: Conn, place: Place, revision: int, outcome: Looked | Withheld | Failed, said: Mapping[str, Any]
+    conn: Conn, place: Place, revision: int, outcome: Looked | Quarantined | Failed, said: Mapping[str, Any]
 ) -> None:
     """Where a rule asks for a person, the action does, or nothing could be looked at."""
     asked, reason = _asked(outcome)
@@ -301,9 +301,9 @@ def _open_case(
         execute(conn, _Q["open_case"], **case, **asdict(asked))
 
 
-def _asked(outcome: Looked | Withheld | Failed) -> tuple[ToReview | None, str]:
+def _asked(outcome: Looked | Quarantined | Failed) -> tuple[ToReview | None, str]:
     """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
-    if isinstance(outcome, Withheld):
+    if isinstance(outcome, Quarantined):
         return document.SEVERE, HASH_SEVERE
     if isinstance(outcome, Failed):
         return ToReview(), outcome.error.code
