@@ -1,7 +1,9 @@
 """Statements of reasons (Digital Services Act, Article 17): what the EU's transparency database is told of a
 restriction, and what its author is. Pure.
 
-Fields and limits are those of the database's API (version 2). Nothing in a statement says who posted, who is in the
+Fields, values and limits are those of version 2 of the database's API, in force since 1 July 2025
+(https://transparency.dsa.ec.europa.eu/page/api-documentation, and `resources/markdown/api-documentation-two.md` in
+https://github.com/digital-services-act/transparency-database); 16 categories, of which version 1 had other ones. Nothing in a statement says who posted, who is in the
 picture, which picture it is, or which words were read in it: labels, the policy's own words and dates only. The puid is
 keyed, so that nobody without the tenant's keys can tell whether a statement is of a picture that they know.
 """
