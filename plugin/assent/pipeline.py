@@ -18,6 +18,7 @@ from assent.media.fetch import fetch
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
+from assent.policy.heed import Heeded
 from assent.policy.load import Policy
 from assent.settings import AllowedHost
 from assent.values import Event, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
@@ -64,6 +65,7 @@ class Looked:
     seen: Perception
     matches: tuple[Match, ...]
     verdict: Verdict
+    heeded: Heeded | None = None  # where a moderator's word on the same file went into the verdict
 
 
 @dataclass(frozen=True, slots=True)

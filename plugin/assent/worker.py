@@ -49,7 +49,7 @@ from assent.outbox import deliver, document
 from assent.outbox.lanes import Lanes
 from assent.outbox.record import Kept, Place, announce, forget, is_recorded, note_unreadable, record
 from assent.outbox.retract import retract
-from assent.outbox.statement import state
+from assent.outbox.statement import Statement, state
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
@@ -60,6 +60,7 @@ from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
 from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
+from assent.review.word import with_word
 from assent.settings import Settings
 from assent.store.database import database, open_keys
 from assent.store.pool import IDLE_LIMIT, LOST, Conn, Pool, Row, execute, fetch_one, open_pool, transaction
@@ -161,11 +162,13 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
             FAILED.labels(error.code).inc()
             return
     policy = chosen.active
-    outcome = _look(bench, keys, place, tries, policy)
-    kept = _to_keep(bench.settings, outcome)
-    statement = state(policy, outcome.seen, outcome.verdict) if isinstance(outcome, Looked) else None
+    looked = _look(bench, keys, place, tries, policy)
+    kept = _to_keep(bench.settings, looked)
     with transaction(bench.pool) as conn:
-        record(conn, keys, place, outcome, policy.ref, kept, statement)
+        outcome = with_word(conn, place, policy, looked) if isinstance(looked, Looked) else looked
+        if outcome is not looked:
+            kept = _to_keep(bench.settings, outcome)
+        record(conn, keys, place, outcome, policy.ref, kept, _state(policy, outcome))
     if isinstance(outcome, Looked) and outcome.seen.trials:
         with transaction(bench.pool) as conn:
             note_trials(conn, place, outcome.seen.trials)
@@ -183,13 +186,23 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         )
 
 
+def _state(policy: Policy, outcome: Looked | Quarantined | Failed) -> Statement | None:
+    if not isinstance(outcome, Looked):
+        return None
+    heeded = outcome.heeded
+    if heeded is None:
+        return state(policy, outcome.seen, outcome.verdict)
+    return state(policy, heeded.seen, heeded.verdict, by_person=heeded.holds)
+
+
 def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | None) -> None:
     """What another policy would have decided is counted beside what was, and kept nowhere."""
     if shadow is None:
         return
     faces = {match.face for match in looked.matches}
     verdict = decide(shadow, place.event, looked.picture, looked.seen, faces)
-    counts = compare(Outcome.of_verdict(looked.verdict), Outcome.of_verdict(verdict))
+    active = looked.heeded.alone if looked.heeded else looked.verdict  # policies beside each other, and no moderator
+    counts = compare(Outcome.of_verdict(active), Outcome.of_verdict(verdict))
     with transaction(bench.pool) as conn:
         count_shadow(conn, place.tenant, shadow.ref, counts)
 

@@ -19,6 +19,7 @@ from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
 from assent.outbox import audiences
 from assent.pipeline import Failed, Looked, Quarantined
+from assent.policy.heed import Heeded
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
 from assent.store.queue import retraction_waits
@@ -73,6 +74,21 @@ def looked_document(
         "notify": list(verdict.notify),
         "statement": None,  # its puid, once it is recorded
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        **({"heeded": heeded_document(looked.heeded)} if looked.heeded else {}),
+    }
+
+
+def heeded_document(heeded: Heeded) -> dict[str, Any]:
+    """How a moderator's word on the same file went into a decision; never who they are."""
+    judged, alone = heeded.judged, heeded.alone
+    decided = judged and {"action": judged.action.name, "media": judged.media_id, "at": timestamp(judged.at)}
+    return {
+        "added": list(heeded.added),
+        "removed": list(heeded.removed),
+        "decided": decided,
+        "holds": heeded.holds,
+        "news": heeded.news or None,
+        "alone": {"action": alone.action.name, "rules": [rule.id for rule in alone.rules]},
     }
 
 

@@ -269,6 +269,7 @@ def _decision(
         "tags": sorted({tag["name"] for tag in said["tags"]}),
         "faces": len(said["faces"]),
         "rules": [rule["id"] for rule in said["rules"]],
+        **({"heeded": said["heeded"]} if "heeded" in said else {}),
     }
     body = {"policy": policy.sha256, "models": models}
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
