@@ -29,7 +29,7 @@ def made(tmp_path: Path) -> Policy:
 def judged(action: Action, **tags: Any) -> Judged:
     """Of a picture with an exposed breast, which the policy sent to review."""
     shown = {"was": Action.review, "rules": frozenset({"nude"}), "seen": {BREAST: 0.9}}
-    return Judged(action, "m-1", AT, **{**shown, **tags})
+    return Judged(action, AT, **{**shown, **tags})
 
 
 def heard(made: Policy, found: Perception, word: Word) -> Heeded | None:

@@ -74,7 +74,7 @@ def _heeded(said: dict[str, Any]) -> str:
     parts = [f"{what} {', '.join(said[what])}" for what in ("added", "removed") if said[what]]
     if decided := said["decided"]:
         why = "holds" if said["holds"] else f"does not: {said['news']}"
-        parts.append(f"{decided['action']} of {decided['at'][:10]} for {decided['media']} {why}")
+        parts.append(f"{decided['action']} of {decided['at'][:10]} {why}")
     return f"moderators, of the same file: {'; '.join(parts)} (without them: {said['alone']['action']})"
 
 

@@ -79,9 +79,10 @@ def looked_document(
 
 
 def heeded_document(heeded: Heeded) -> dict[str, Any]:
-    """How a moderator's word on the same file went into a decision; never who they are."""
+    """How a moderator's word on the same file went into a decision. Never who they are, nor of which picture they said
+    it: that one may be deleted before this one."""
     judged, alone = heeded.judged, heeded.alone
-    decided = judged and {"action": judged.action.name, "media": judged.media_id, "at": timestamp(judged.at)}
+    decided = judged and {"action": judged.action.name, "at": timestamp(judged.at)}
     return {
         "added": list(heeded.added),
         "removed": list(heeded.removed),

@@ -25,7 +25,6 @@ class Judged:
     which rules, and the strongest score of each label that was seen."""
 
     action: Action
-    media_id: str
     at: datetime
     was: Action
     rules: frozenset[str]

@@ -42,7 +42,6 @@ def _judged(row: Row) -> Judged:
     said, alone = row["reviewed"], row["reviewed"]["alone"]
     return Judged(
         Action[said["action"]],
-        row["media_id"],
         datetime.fromisoformat(said["at"]),
         Action[alone["action"]],
         frozenset(alone["rules"]),

@@ -12,7 +12,7 @@ SELECT FROM event WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NU
 SELECT revision FROM decision WHERE tenant = %(tenant)s AND event_id = %(event)s AND n = %(n)s;
 
 -- name: newest
-SELECT revision, event_revision FROM decision
+SELECT revision, event_revision, document FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;

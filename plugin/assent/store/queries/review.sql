@@ -39,7 +39,7 @@ ORDER BY label, at DESC;
 
 -- name: judged
 -- The newest action that a moderator decided on for that file, with what they were shown.
-SELECT media_id, document -> 'reviewed' AS reviewed, perceptions FROM decision
+SELECT document -> 'reviewed' AS reviewed, perceptions FROM decision
 WHERE tenant = %(tenant)s AND document -> 'media' ->> 'sha256' = %(sha256)s
   AND document -> 'reviewed' ->> 'action' IS NOT NULL
 ORDER BY (document -> 'reviewed' ->> 'at')::timestamptz DESC
