@@ -245,6 +245,7 @@ CREATE TABLE public.outbox (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     delivered_at timestamp with time zone,
     last_error text,
+    unmade integer DEFAULT 0 NOT NULL,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text, 'superseded'::text])))
 );
 
@@ -541,7 +542,11 @@ CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid,
 
 CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
 
+CREATE INDEX correction_file ON public.correction USING btree (tenant, media_sha256);
+
 CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
+
+CREATE INDEX decision_judged ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) ->> 'action'::text) IS NOT NULL);
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 

@@ -18,6 +18,7 @@ from assent.media.fetch import fetch
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
+from assent.policy.heed import Heeded
 from assent.policy.load import Policy
 from assent.settings import AllowedHost
 from assent.values import Event, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
@@ -64,10 +65,11 @@ class Looked:
     seen: Perception
     matches: tuple[Match, ...]
     verdict: Verdict
+    heeded: Heeded | None = None  # where a moderator's word on the same file went into the verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Quarantined:
     """A picture on a list that is marked severe. No model saw it, no policy was asked, and of the picture nothing but
     the file's sha256 is left here; the action is `block`, and a person has to act."""
 
@@ -83,7 +85,7 @@ class Failed:
     error: AssentError
 
 
-def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked | Withheld:
+def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked | Quarantined:
     """Stages 1 to 6 for one picture of a tenant's event; `upload` is its file where the bytes came with the request.
 
     Raises the errors of its stages; those that are `retryable` may go away by themselves.
@@ -92,7 +94,7 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
     picture = fingerprinted(tools.decoder.decode(data))  # 2 decode, 3 fingerprint
     listed = tags(hits := tools.known(tenant, picture))
     if any(hit.severe for hit in hits):
-        return withhold(picture, hits)
+        return quarantine(picture, hits)
     comparable = tools.policy.recognises and event.author is not None and tools.circle(tenant, event) > 0
     seen = tools.heads(tenant, tools.perceive(picture, comparable))  # 4 perceive
     read = tools.read(picture, event.region)
@@ -102,11 +104,11 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
     return Looked(picture, seen, matches, verdict)
 
 
-def withhold(picture: Picture, hits: Sequence[Hit]) -> Withheld:
+def quarantine(picture: Picture, hits: Sequence[Hit]) -> Quarantined:
     """What is left of a picture that a severe list holds."""
     severe = [hit for hit in hits if hit.severe]
     because = f"on the list {', '.join(hit.list for hit in severe)}, which is marked severe"
-    return Withheld(tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
+    return Quarantined(tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
 
 
 def nobody(_tenant: str, _event: Event) -> int:

@@ -49,17 +49,18 @@ from assent.outbox import deliver, document
 from assent.outbox.lanes import Lanes
 from assent.outbox.record import Kept, Place, announce, forget, is_recorded, note_unreadable, record
 from assent.outbox.retract import retract
-from assent.outbox.statement import state
+from assent.outbox.statement import Statement, state
 from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
 from assent.perceive.calibration import Calibration
 from assent.perceive.text import open_reader
-from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
+from assent.pipeline import Failed, Looked, Quarantined, Tools, look, nothing_read
 from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
 from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
+from assent.review.word import with_word
 from assent.settings import Settings
 from assent.store.database import database, open_keys
 from assent.store.pool import IDLE_LIMIT, LOST, Conn, Pool, Row, execute, fetch_one, open_pool, transaction
@@ -161,11 +162,13 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
             FAILED.labels(error.code).inc()
             return
     policy = chosen.active
-    outcome = _look(bench, keys, place, tries, policy)
-    kept = _to_keep(bench.settings, outcome)
-    statement = state(policy, outcome.seen, outcome.verdict) if isinstance(outcome, Looked) else None
+    looked = _look(bench, keys, place, tries, policy)
+    kept = _to_keep(bench.settings, looked)
     with transaction(bench.pool) as conn:
-        record(conn, keys, place, outcome, policy.ref, kept, statement)
+        outcome = with_word(conn, place, policy, looked) if isinstance(looked, Looked) else looked
+        if outcome is not looked:
+            kept = _to_keep(bench.settings, outcome)
+        record(conn, keys, place, outcome, policy.ref, kept, _state(policy, outcome))
     if isinstance(outcome, Looked) and outcome.seen.trials:
         with transaction(bench.pool) as conn:
             note_trials(conn, place, outcome.seen.trials)
@@ -174,7 +177,7 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         for rule in outcome.verdict.broken:
             BROKEN.labels(policy.ref.name, rule).inc()
         _try_shadow(bench, place, outcome, chosen.shadow)
-    elif isinstance(outcome, Withheld):
+    elif isinstance(outcome, Quarantined):
         DECIDED.labels(Action.block.name).inc()
     else:
         FAILED.labels(outcome.error.code).inc()
@@ -183,18 +186,28 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         )
 
 
+def _state(policy: Policy, outcome: Looked | Quarantined | Failed) -> Statement | None:
+    if not isinstance(outcome, Looked):
+        return None
+    heeded = outcome.heeded
+    if heeded is None:
+        return state(policy, outcome.seen, outcome.verdict)
+    return state(policy, heeded.seen, heeded.verdict, by_person=heeded.holds)
+
+
 def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | None) -> None:
     """What another policy would have decided is counted beside what was, and kept nowhere."""
     if shadow is None:
         return
     faces = {match.face for match in looked.matches}
     verdict = decide(shadow, place.event, looked.picture, looked.seen, faces)
-    counts = compare(Outcome.of_verdict(looked.verdict), Outcome.of_verdict(verdict))
+    active = looked.heeded.alone if looked.heeded else looked.verdict  # policies beside each other, and no moderator
+    counts = compare(Outcome.of_verdict(active), Outcome.of_verdict(verdict))
     with transaction(bench.pool) as conn:
         count_shadow(conn, place.tenant, shadow.ref, counts)
 
 
-def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | None:
+def _to_keep(settings: Settings, outcome: Looked | Quarantined | Failed) -> Kept | None:
     """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
     if not isinstance(outcome, Looked):
         return None
@@ -203,7 +216,7 @@ def _to_keep(settings: Settings, outcome: Looked | Withheld | Failed) -> Kept | 
     return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Withheld | Failed:
+def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Quarantined | Failed:
     if tries > MAX_TRIES:
         return Failed(WorkerLost())
     upload = None
@@ -228,10 +241,8 @@ def deliver_message(bench: Bench, tenant: str, message: UUID) -> None:
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
         return document.body(conn, keys, row, hold)
 
-    with _noting_broken(bench, tenant, "deliver"):
-        outcome = deliver.attempt(
-            bench.pool, keys, tenant, message, body, bench.settings.allow_private, datetime.now(UTC)
-        )
+    now = datetime.now(UTC)
+    outcome = deliver.attempt(bench.pool, keys, tenant, message, body, bench.settings.allow_private, now)
     DELIVERED.labels(outcome.state).inc()
 
 

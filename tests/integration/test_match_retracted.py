@@ -14,6 +14,7 @@ from assent.gallery.template import SubjectKey, seal_match
 from assent.outbox import deliver
 from assent.outbox.retract import BATCH, queue_retraction, retract
 from assent.store.pool import transaction
+from assent.subjects.erase import erase
 from tests.integration.album import Album
 from tests.integration.test_event_decided import rows
 
@@ -132,6 +133,43 @@ def test_who_left_came_back_and_left_again_is_taken_back_twice(album: Album) -> 
     assert rows(album.bench, "SELECT count(*) FROM match") == [(1,)]
     album.work()
     assert rows(album.bench, "SELECT count(*) FROM match") == [(0,)]
+
+
+def test_who_left_and_came_back_is_not_named_by_what_is_not_taken_back_yet(album: Album) -> None:
+    """The old match lies under a key that went with them: it does not open, and nobody altered it."""
+    album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")
+    album.post(author="alice", connections=("bob",))
+    with transaction(album.bench.pool) as conn:
+        erase(conn, album.keys, "alice")
+    album.opt_in("alice", "second")
+    assert album.named() == {"bob": "fifth"}  # by the first post's decision
+    (told,) = album.deliver()
+    assert (told["type"], subjects(told)) == ("media.tagged", ["bob"])
+    album.work()
+    (told,) = album.deliver()
+    assert (told["type"], subjects(told), told["data"]["revision"]) == ("tag.retracted", ["bob"], 2)
+    assert album.leaves("seal.broken") == 0
+    assert album.post("another", author="alice", connections=("bob",)) == {"alice": "second", "bob": "fifth"}
+    with transaction(album.bench.pool) as conn:  # and what really was altered does not pass for that
+        conn.execute("UPDATE match SET sealed = 'x' WHERE media_id = 'another'")
+    assert album.deliver() == []
+    assert album.leaves("seal.broken") == 1
+
+
+def test_what_could_not_be_made_was_never_told(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")
+    album.post(author="alice", connections=("bob",))
+    (bob,) = (row for row in album.seen("bob"))
+    with transaction(album.bench.pool) as conn:
+        conn.execute("UPDATE match SET sealed = 'x' WHERE face = %s", [bob.face])
+    assert album.deliver() == []
+    with transaction(album.bench.pool) as conn:
+        conn.execute("DELETE FROM match WHERE face = %s", [bob.face])
+    album.withdraw(consent)
+    album.work()
+    assert [(told["type"], subjects(told)) for told in album.deliver()] == [("media.tagged", [])]
 
 
 def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:

@@ -15,7 +15,6 @@ from threading import Barrier, Event, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from psycopg.rows import dict_row
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -25,9 +24,9 @@ from assent.gallery.keys import TenantKeys, create
 from assent.gallery.template import seal
 from assent.intake.signature import new_secret
 from assent.outbox.deliver import LEASE, REST, SCHEDULE, Next, attempt, dead_letters, redrive
-from assent.resources import resource
 from assent.settings import AllowedHost
 from assent.store.embedded import embedded
+from assent.store.migrate import migrate
 from assent.store.pool import Conn, Pool, Row, open_pool
 
 SECRET_PATH = "/hooks/very-secret-path"
@@ -123,8 +122,7 @@ def pool() -> Iterator[Pool]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         with embedded(Path(folder) / "data") as url:
-            with psycopg.connect(url) as conn:
-                conn.execute((resource("migrations") / "0002_core.sql").read_bytes())
+            migrate(url)
             pool = open_pool(url, size=4)
             yield pool
             pool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -47,6 +48,11 @@ def test_list_show_decide_correct(desk: Album, environment: dict[str, str], tmp_
     assert decision(desk.bench, desk.keys, "group")["reviewed"]["removed"] == ["text.code"]
     assert corrections(desk) == [("group", "text.code", False, "cli")]
     assert [json.loads(line)["media"] for line in assent(environment, "review", "list").splitlines()] == ["bad"]
+    desk.post("again")
+    explained = " ".join(assent(environment, "decision", "explain", "again").split())
+    said = r"moderators, of the same file: label of \d{4}-\d\d-\d\d holds \(without them: review\)"
+    assert re.search(said, explained), explained
+    assert "rule moderator: a moderator decided it of the same file on" in explained
 
 
 def test_a_terminal_gets_a_table(desk: Album, environment: dict[str, str]) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from typing import Any
+
 from fastapi.testclient import TestClient
 
-from assent.values import MediaRef
+from assent.audit.log import open_salted
+from assent.known.search import Hit
+from assent.outbox.document import assemble
+from assent.policy.heed import Word
+from assent.review.word import read_word
+from assent.store.pool import transaction
+from assent.values import MediaRef, Perception, Picture, Tag
 from assent.worker import decide_event
 from tests.integration.album import Album
-from tests.integration.desk import corrections, key_id, waiting_case
-from tests.integration.test_event_decided import decision, store
+from tests.integration.desk import corrections, key_id, open_cases, waiting_case
+from tests.integration.test_event_decided import decision, rows, store
 from tests.integration.test_review_api import names
 
 pytest_plugins = ["tests.integration.review_fixtures"]
@@ -48,3 +58,133 @@ def test_what_was_said_of_a_deleted_picture_goes_with_it(desk: Album, moderator:
     decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted"))
     assert corrections(desk) == []
     assert moderator.get(f"/v1/reviews/{case}").json()["decision"] is None
+
+
+def heeded(desk: Album, media_id: str = "group") -> tuple[str, list[str], dict[str, Any] | None]:
+    document = decision(desk.bench, desk.keys, media_id)
+    return document["action"], names(document), document.get("heeded")
+
+
+def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    wrong = names(decision(desk.bench, desk.keys, "group"))[0]
+    body = {"action": "allow", "add": ["nudity.partial.belly"], "remove": [wrong], "note": "fine"}
+    assert moderator.post(f"/v1/reviews/{case}", json=body).status_code == 200
+    _, said, _ = heeded(desk)
+    desk.deliver()
+    for media_id in ("group", "another"):  # the post was edited, and somebody else posts the same file
+        desk.post(media_id, type="media.updated")
+        action, now, why = heeded(desk, media_id)
+        assert (action, now) == ("allow", said)
+        assert why is not None
+        assert (why["added"], why["removed"], why["holds"]) == (["nudity.partial.belly"], [wrong], True)
+        assert why["decided"]["action"] == "allow"
+        assert media_id == "group" or "group" not in json.dumps(why)
+        assert why["alone"] == {"action": "review", "rules": ["crowd"]}
+        (told,) = desk.deliver()
+        assert (told["type"], told["data"]["action"], names(told["data"])) == ("media.tagged", "allow", said)
+    assert open_cases(moderator) == []
+    assert rows(desk.bench, "SELECT count(*) FROM kept_picture") == [(0,)]
+    perceived = rows(desk.bench, "SELECT perceptions FROM decision WHERE media_id = 'another'")[0][0]["tags"]
+    assert wrong in {tag["name"] for tag in perceived}  # what the models saw stays as it was
+    with transaction(desk.bench.pool) as conn:
+        for audience in ("author", "public"):
+            document = assemble(conn, desk.keys, "another", audience=audience)
+            assert document is not None
+            assert not {wrong, "nudity.partial.belly"} & set(names(document))
+            assert "heeded" not in document
+    leaf = decision(desk.bench, desk.keys, "another")["audit"]["leaf"]
+    sealed = rows(desk.bench, f"SELECT sealed FROM audit_payload WHERE seq = {leaf} AND part = 0")[0][0]  # noqa: S608
+    logged = json.loads(open_salted(desk.keys.seal_key, "default", leaf, 0, sealed)[32:])
+    assert logged["heeded"]["removed"] == [wrong]
+    assert key_id(moderator) not in json.dumps(logged)
+
+
+def test_what_a_moderator_was_not_shown_is_decided_by_the_policy(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    assert moderator.post(f"/v1/reviews/{case}", json={"action": "allow"}).status_code == 200
+    look = desk.bench.tools.perceive
+
+    def more(picture: Picture, comparable: bool) -> Perception:
+        seen = look(picture, comparable)
+        tag = Tag("body.covered.feet", "safety", 0.99, (1, 1, 9, 9), 0, "newer")
+        return replace(seen, tags=(*(one for one in seen.tags if one.name != tag.name), tag))
+
+    newer = replace(desk, bench=replace(desk.bench, tools=replace(desk.bench.tools, perceive=more)))
+    newer.post("another")
+    action, _, why = heeded(newer, "another")
+    assert why is not None
+    assert (action, why["holds"], why["news"]) == ("review", False, "body.covered.feet counts, and did not then")
+    assert [case["media"] for case in open_cases(moderator)] == ["another"]
+    desk.post("third")  # what they were shown, and nothing else
+    assert heeded(desk, "third")[0] == "allow"
+
+
+def test_a_later_correction_leaves_the_action_and_what_was_shown(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    moderator.post(f"/v1/reviews/{case}", json={"action": "limit"})
+    assert corrected(moderator, add=["nudity.partial.belly"]) == (200, "")
+    desk.post("another")
+    action, now, why = heeded(desk, "another")
+    assert (action, "nudity.partial.belly" in now) == ("limit", True)
+    assert corrected(moderator, "another", remove=["nudity.partial.belly"]) == (200, "")
+    desk.post("third")
+    action, now, why = heeded(desk, "third")
+    assert (action, "nudity.partial.belly" in now) == ("limit", False)
+    assert why is not None
+    assert why["decided"]["action"] == "limit"
+    assert corrected(moderator, "third", action="block") == (200, "")  # of a decision that heeded another's word
+    desk.post("fourth")
+    action, _, why = heeded(desk, "fourth")
+    assert why is not None
+    assert (action, why["decided"]["action"], why["holds"]) == ("block", "block", True)
+
+
+def test_what_was_said_is_forgotten_with_the_picture(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    wrong = names(decision(desk.bench, desk.keys, "group"))[0]
+    moderator.post(f"/v1/reviews/{case}", json={"action": "allow", "remove": [wrong]})
+    desk.post("another")
+    assert heeded(desk, "another")[0] == "allow"
+    decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted"))
+    desk.post("another")
+    action, now, why = heeded(desk, "another")
+    assert (action, wrong in now, why) == ("review", True, None)
+
+
+def test_a_list_marked_severe_is_heard_before_a_moderator(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
+    hit = Hit("terror", "1", True, "sha256", 0, 0)
+    severe = replace(desk.bench.tools, known=lambda _tenant, _picture: (hit,))
+    replace(desk, bench=replace(desk.bench, tools=severe)).post("another")
+    assert heeded(desk, "another") == ("block", ["hash.known.severe"], None)
+    assert [case["reason"] for case in open_cases(moderator)] == ["hash-severe"]
+
+
+def test_a_case_that_waits_keeps_its_place_when_nothing_else_is_said(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    (before,) = open_cases(moderator)
+    desk.post(type="media.updated", revision=2)
+    (after,) = open_cases(moderator)
+    assert after == {**before, "revision": 2}
+    desk.post(photo=desk.photo + b"\0", revision=2)  # another file
+    (other,) = open_cases(moderator)
+    assert other["id"] != str(case)
+    assert moderator.post(f"/v1/reviews/{case}", json={"action": "allow"}).json()["code"] == "case_closed"
+    assert decision(desk.bench, desk.keys, "group")["tags"]
+    fewer = replace(desk.bench.tools, perceive=lambda *given: replace(desk.bench.tools.perceive(*given), tags=()))
+    other_models = replace(desk, bench=replace(desk.bench, tools=fewer))
+    other_models.post(photo=desk.photo + b"\0", revision=2)  # something else is said of it
+    assert [one["id"] != other["id"] for one in open_cases(moderator)] == [True]
+
+
+def test_other_tenants_and_other_files_hear_nothing_of_it(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
+    sha256 = decision(desk.bench, desk.keys, "group")["media"]["sha256"]
+    with transaction(desk.bench.pool) as conn:
+        assert read_word(conn, "default", sha256).judged is not None
+        assert read_word(conn, "other", sha256) == read_word(conn, "default", "00" * 32) == Word({})
+    desk.post("another", desk.photo + b"\0")  # the same pixels in another file
+    assert heeded(desk, "another")[2] is None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -21,12 +21,15 @@ from assent.errors import SealBroken
 from assent.gallery.keys import Keystore, TenantKeys, pid
 from assent.gallery.memory import follow, reconcile
 from assent.gallery.template import SubjectKey, unseal
+from assent.outbox import deliver, document
 from assent.outbox.document import assemble
 from assent.setup import init_tenant
-from assent.store.pool import Conn, Pool, transaction
+from assent.store.pool import Conn, Pool, Row, transaction
+from assent.subjects.locks import hold
 from assent.worker import Bench, deliver_message
 from tests.integration.lives import opt_in, recognise
 from tests.waiting import until
+from tests.web import Web
 
 pytest_plugins = ["tests.integration.gallery_fixtures"]
 
@@ -220,9 +223,9 @@ def test_once_a_minute_and_kind(pool: Pool, keys: TenantKeys) -> None:
     assert [leaf["kind"] for leaf in leaves(pool)] == ["template", "deliver", "template"]
 
 
-def test_a_delivery_that_cannot_be_made_is_noted_and_not_sent(
-    bench: Bench, keystore: Keystore, keys: TenantKeys
-) -> None:
+@pytest.fixture
+def message(bench: Bench, keystore: Keystore, keys: TenantKeys, web: Web) -> UUID:
+    """Of a picture whose match is somebody else's; its endpoint listens."""
     ana, bea = opt_in(bench.pool, keys, "ana", "bea")
     for name, subject in (("ana", ana), ("bea", bea)):
         decided(bench.pool, "default", f"of {name}")
@@ -234,10 +237,61 @@ def test_a_delivery_that_cannot_be_made_is_noted_and_not_sent(
             " VALUES ('default', %s, 'platform', 'media.tagged', 'of ana', 1)",
             [message],
         )
+        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+    exchange(bench, keystore)
+    return message
+
+
+def exchange(bench: Bench, keystore: Keystore) -> None:
     rows = [place(bench.pool, keystore, "match", who) for who in (0, 1)]
     swap(bench.pool, "match", ["locator", "sealed"], rows)
-    with pytest.raises(SealBroken):
-        deliver_message(bench, "default", message)
-    assert [leaf["kind"] for leaf in leaves(bench.pool)] == ["deliver"]
+
+
+def outbox(bench: Bench) -> tuple[Any, ...]:
     with transaction(bench.pool) as conn:
-        assert conn.execute("SELECT state FROM outbox").fetchone() == ("waiting",)
+        (row,) = conn.execute("SELECT state, attempts, unmade, queued, last_error FROM outbox").fetchall()
+    return tuple(row)
+
+
+def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
+    bench: Bench, keys: TenantKeys, message: UUID, web: Web, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(conn: Conn, row: Row) -> dict[str, Any] | None:
+        return document.body(conn, keys, row, hold)
+
+    now = datetime.now(UTC)
+    waited: list[timedelta] = []
+    while True:
+        outcome = deliver.attempt(bench.pool, keys, "default", message, body, bench.settings.allow_private, now)
+        assert outcome.because.startswith("seal_broken: ")
+        if outcome.retry_at is None:
+            break
+        assert outbox(bench)[:4] == ("waiting", len(waited) + 1, len(waited) + 1, False)
+        waited.append(outcome.retry_at - now)
+        now = outcome.retry_at
+    assert [
+        wait <= told < wait * (1 + deliver.JITTER) + timedelta(minutes=1)
+        for wait, told in zip(deliver.SCHEDULE[1:], waited, strict=True)
+    ] == [True] * (len(deliver.SCHEDULE) - 1)
+    assert outbox(bench)[:4] == ("dead", len(deliver.SCHEDULE), len(deliver.SCHEDULE), False)
+    assert [leaf["kind"] for leaf in leaves(bench.pool)] == ["deliver"]
+    assert web.received == []
+    with transaction(bench.pool) as conn:
+        (letter,) = deliver.dead_letters(conn, "default")
+    assert (letter["id"], letter["attempts"]) == (message, len(deliver.SCHEDULE))
+    assert letter["last_error"].startswith("seal_broken: ")
+    assert "ana" not in letter["last_error"]
+    assert str(message) in capsys.readouterr().out  # the worker's log names the message, and once
+
+
+def test_a_delivery_whose_row_is_put_right_again_goes_out(
+    bench: Bench, keystore: Keystore, message: UUID, web: Web
+) -> None:
+    deliver_message(bench, "default", message)
+    assert outbox(bench)[:3] == ("waiting", 1, 1)
+    exchange(bench, keystore)
+    with transaction(bench.pool) as conn:
+        conn.execute("UPDATE outbox SET next_at = now()")
+    deliver_message(bench, "default", message)
+    assert outbox(bench) == ("delivered", 2, 1, False, None)
+    assert len(web.received) == 1

@@ -115,3 +115,12 @@ def test_every_case_of_the_shipped_policies_is_stated_within_the_limits(path: Pa
         assert len(fields["decision_facts"]) <= 5_000
         assert set(one.notice) == set(built.statements.languages if built.statements else ())
         assert json.dumps(fields).isascii()
+
+
+def test_what_a_person_decided_of_the_same_file_is_not_fully_automated(tmp_path: Path) -> None:
+    built = policy(tmp_path, rules=[{**rule("nude", NUDE, action="limit"), "reason": WORDS}], statements={})
+    nude = seen((BREAST, 0.9), faces=1)
+    statement = state(built, nude, decide(built, POST, PICTURE, nude), by_person=True)
+    assert statement is not None
+    assert statement.fields["automated_decision"] == "AUTOMATED_DECISION_PARTIALLY"
+    assert "a person decided the same" in statement.notice["en"]

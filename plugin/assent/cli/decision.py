@@ -64,7 +64,18 @@ def _why(console: Console, row: Row, policy: Policy | None) -> None:
         console.print(f"rule {rule['id']}: {rule['because']}", highlight=False)
     for kept in document.get("withheld", ()):
         console.print(f"{kept['by']} keeps {kept['labels']} labels from the platform", highlight=False)
+    if document.get("heeded"):
+        console.print(_heeded(document["heeded"]), markup=False, highlight=False)
     console.print(_table(row, policy))
+
+
+def _heeded(said: dict[str, Any]) -> str:
+    """How a moderator's word on the same file went into it."""
+    parts = [f"{what} {', '.join(said[what])}" for what in ("added", "removed") if said[what]]
+    if decided := said["decided"]:
+        why = "holds" if said["holds"] else f"does not: {said['news']}"
+        parts.append(f"{decided['action']} of {decided['at'][:10]} {why}")
+    return f"moderators, of the same file: {'; '.join(parts)} (without them: {said['alone']['action']})"
 
 
 def _table(row: Row, policy: Policy | None) -> Table:

@@ -29,7 +29,8 @@ def export(
     tenant: Annotated[str, typer.Option(help="Whose.")] = "default",
 ) -> None:
     """Write statements in batches of at most 100, each the body of one call of the database's API. The same decision is
-    the same puid, so that what was sent before is answered as known (422) and counts as done."""
+    the same puid. The database refuses a batch whole (422) where it knows one of them: send again with --since, or
+    without those that the answer names."""
     begin = (since or _BEGINNING).replace(tzinfo=UTC)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("statements-*.json")):

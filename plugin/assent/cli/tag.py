@@ -22,7 +22,7 @@ from assent.media.annotate import annotate
 from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
 from assent.outbox.document import document_of, name_match
-from assent.pipeline import Failed, Looked, Tools, Withheld, look, no_match, nobody, nothing_read
+from assent.pipeline import Failed, Looked, Quarantined, Tools, look, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
 from assent.settings import Settings
 from assent.store.pool import transaction
@@ -117,7 +117,7 @@ def _places(pictures: list[str]) -> Iterator[str]:
 
 def _look_at_all(
     tools: Tools, places: list[str], author: str | None, tenant: str, name: Name
-) -> Iterator[tuple[str, dict[str, Any], Looked | Withheld | Failed]]:
+) -> Iterator[tuple[str, dict[str, Any], Looked | Quarantined | Failed]]:
     progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
     with progress, ThreadPoolExecutor(THREADS) as threads:
         bar = progress.add_task("looking", total=len(places))
@@ -129,7 +129,7 @@ def _look_at_all(
                 progress.advance(bar)
 
 
-def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Withheld | Failed:
+def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Quarantined | Failed:
     is_url = place.startswith(("http://", "https://"))
     media = MediaRef(place, place if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
@@ -139,7 +139,9 @@ def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked |
         return Failed(error)
 
 
-def _say(place: str, outcome: Looked | Withheld | Failed, policy: PolicyRef, tenant: str, name: Name) -> dict[str, Any]:
+def _say(
+    place: str, outcome: Looked | Quarantined | Failed, policy: PolicyRef, tenant: str, name: Name
+) -> dict[str, Any]:
     document = document_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
     if name is not None and isinstance(outcome, Looked):
         name(outcome, document)

@@ -6,7 +6,7 @@ network is waited for.
 The claim is a lease: `next_at` is moved behind the attempt's end, and only who moved it may record a failure. It needs
 no connection during the send, unlike an advisory lock, and a lost worker's row is free again when the lease is over.
 It comes after `assemble`, so that people are locked before outbox rows; an endpoint's row comes between the two. A row
-claimed once may have reached its receiver: `attempts > 0` is what a withdrawal has to retract.
+claimed once may have reached its receiver: `attempts > unmade` is what a withdrawal has to retract.
 
 Whom a message names is held by `locks.hold`, on the connection that claimed it, until the send has ended: a withdrawal
 waits for that. One that waited long enough goes on without a sender who was stopped, so nobody begins to write a body
@@ -16,6 +16,9 @@ A message that waits for a later time does so in its row, not as a job: to find 
 through all that are not (7.6 ms for 10,000 of them), so that one dead endpoint's backlog would slow down everything.
 `queue_due` makes the jobs. An endpoint at which nobody answers rests: its messages wait, without an attempt being
 counted, while one at a time probes it (`Health`).
+
+A message for which no body can be made, because a sealed row does not open, follows the same schedule and in the end is
+given up. Nothing of it was sent, so these attempts are counted in `unmade` too.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from uuid import UUID
 import psycopg
 
 from assent import __version__
+from assent.audit.broken import note_broken
 from assent.errors import AlreadyInitialised, FetchFailed, FetchRefused, NotFound, SealBroken
 from assent.gallery.keys import TenantKeys
 from assent.intake.accept import live_secrets
@@ -124,8 +128,9 @@ def attempt(
     `type`, `media_id` and `revision`; None from it means that the message is no longer to be sent.
 
     At most one attempt of a row is under way at a time; the receiver may still see a message twice (same webhook-id)
-    where an answer was lost. Raises NotFound when there is no such row, DatabaseUnavailable, and what `assemble` raises
-    (the attempt then does not count).
+    where an answer was lost. Where `assemble` raises SealBroken nothing is sent, the attempt counts, and the first one
+    is noted in the log. Raises NotFound when there is no such row, DatabaseUnavailable, and whatever else `assemble`
+    raises (the attempt then does not count).
     """
     started = monotonic()
 
@@ -272,7 +277,11 @@ def _prepare(
         return _settle(conn, row, row["next_at"], Next("dead", reason))
     if row["rests_until"] and row["rests_until"] > clock():
         return Next("waiting", RESTS, row["rests_until"])
-    body = assemble(conn, row)
+    try:
+        with conn.transaction():
+            body = assemble(conn, row)
+    except SealBroken as error:
+        return _unmade(conn, keys, row, error, clock())
     if body is None:
         return _settle(conn, row, row["next_at"], Next("superseded", "nothing is left to say"))
     try:
@@ -293,6 +302,19 @@ def _hopeless(row: Row) -> str:
     if row["attempts"] >= len(SCHEDULE):
         return "the worker was lost during the last attempt"
     return ""
+
+
+def _unmade(conn: Conn, keys: TenantKeys, row: Row, error: SealBroken, now: datetime) -> Next:
+    """Records an attempt for which there was no body, and notes the first in the log. The tree's lock comes last."""
+    because = f"{error.code}: {error.detail}"[:MAX_ERROR]
+    at = next_attempt(row["attempts"] + 1, now, None, _SPREAD)
+    outcome = Next("dead", because) if at is None else Next("waiting", because, at)
+    place = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
+    said = {"state": outcome.state, "because": because, "retry_at": at}
+    if execute(conn, _Q["unmade"], **place, **said) and not row["unmade"]:
+        log.error("message cannot be made", tenant=row["tenant"], message=str(row["id"]), code=error.code)
+        note_broken(conn, keys, "deliver", now)
+    return outcome
 
 
 def _claim(conn: Conn, row: Row, body: Body, secrets: Sequence[str], at: datetime) -> _Letter | Next:

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from assent.audit import checkpoint
+from assent.errors import SealBroken
 from assent.gallery.keys import TenantKeys
 from assent.gallery.template import SubjectKey, match_pid, open_match, unseal
 from assent.outbox import audiences
-from assent.pipeline import Failed, Looked, Withheld
+from assent.pipeline import Failed, Looked, Quarantined
+from assent.policy.heed import Heeded
 from assent.store.pool import Conn, Row, execute, fetch, fetch_one
 from assent.store.queries import load
+from assent.store.queue import retraction_waits
 from assent.subjects.locks import share
 from assent.values import Action, Audience, Band, Face, MediaRef, PolicyRef, Tag, ToReview, Verdict
 
@@ -34,15 +37,15 @@ def document_of(
     event: UUID | None,
     media: MediaRef,
     revision: int,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
 ) -> dict[str, Any]:
     """The decision on a picture, whatever came of it."""
     place = tenant, event, media, revision
     if isinstance(outcome, Looked):
         return looked_document(*place, outcome, policy)
-    if isinstance(outcome, Withheld):
-        return withheld_document(*place, outcome, policy)
+    if isinstance(outcome, Quarantined):
+        return quarantined_document(*place, outcome, policy)
     return failed_document(*place, outcome, policy)
 
 
@@ -71,6 +74,22 @@ def looked_document(
         "notify": list(verdict.notify),
         "statement": None,  # its puid, once it is recorded
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        **({"heeded": heeded_document(looked.heeded)} if looked.heeded else {}),
+    }
+
+
+def heeded_document(heeded: Heeded) -> dict[str, Any]:
+    """How a moderator's word on the same file went into a decision. Never who they are, nor of which picture they said
+    it: that one may be deleted before this one."""
+    judged, alone = heeded.judged, heeded.alone
+    decided = judged and {"action": judged.action.name, "at": timestamp(judged.at)}
+    return {
+        "added": list(heeded.added),
+        "removed": list(heeded.removed),
+        "decided": decided,
+        "holds": heeded.holds,
+        "news": heeded.news or None,
+        "alone": {"action": alone.action.name, "rules": [rule.id for rule in alone.rules]},
     }
 
 
@@ -102,17 +121,17 @@ def failed_document(
     }
 
 
-def withheld_document(
-    tenant: str, event: UUID | None, media: MediaRef, revision: int, withheld: Withheld, policy: PolicyRef
+def quarantined_document(
+    tenant: str, event: UUID | None, media: MediaRef, revision: int, quarantined: Quarantined, policy: PolicyRef
 ) -> dict[str, Any]:
     """The decision on a picture of a severe list: the action, the tag and the rule, nothing of the picture."""
     return {
         **_head(tenant, event, revision),
         "media": _unseen(media),
-        "tags": [tag_document(tag) for tag in withheld.tags],
+        "tags": [tag_document(tag) for tag in quarantined.tags],
         "faces": [],
         "action": Action.block.name,
-        "rules": [{"id": rule.id, "because": rule.because} for rule in withheld.rules],
+        "rules": [{"id": rule.id, "because": rule.because} for rule in quarantined.rules],
         "withheld": [],
         "redact": [],
         "review": asdict(SEVERE),
@@ -247,15 +266,24 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
 def _named(
     conn: Conn, keys: TenantKeys, media_id: str, revision: int, state: str, lock: Lock
 ) -> Iterator[tuple[Row, Person, dict[str, Any]]]:
-    """The matches in that state whose people consent, each with the person and what was found."""
+    """The matches in that state whose people consent, each with the person and what was found.
+
+    Raises SealBroken where a match, its person or their key was altered."""
     values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
     rows = fetch(conn, _Q["matches"], **values)
     pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
     lock(conn, keys.tenant, pids)
     for row, pid in zip(rows, pids, strict=True):
         person = person_of(conn, keys, pid)
-        if person is not None and person.consents:
-            yield row, person, open_match(person.subject, media_id, row["face"], row["sealed"])
+        if person is None or not person.consents:
+            continue
+        try:
+            found = open_match(person.subject, media_id, row["face"], row["sealed"])
+        except SealBroken:
+            if retraction_waits(conn, keys.tenant, pid):
+                continue  # they left and came back; the match lies under the key that went, and is taken back soon
+            raise
+        yield row, person, found
 
 
 def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> dict[str, str] | None:

@@ -18,7 +18,7 @@ from assent.gallery.template import SubjectKey, seal, seal_match, unseal
 from assent.outbox import audiences, document
 from assent.outbox import statement as statements
 from assent.outbox.statement import Statement
-from assent.pipeline import HASH_SEVERE, Failed, Looked, Withheld
+from assent.pipeline import HASH_SEVERE, Failed, Looked, Quarantined
 from assent.policy.decide import waits
 from assent.policy.replay import circumstances
 from assent.store.pool import Conn, execute, fetch, fetch_one
@@ -71,7 +71,7 @@ def record(
     conn: Conn,
     keys: TenantKeys,
     place: Place,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
     kept: Kept | None = None,
     statement: Statement | None = None,
@@ -96,14 +96,14 @@ def record(
     confirmed = _confirm(conn, keys, place, outcome) if isinstance(outcome, Looked) else ()
     execute(conn, _Q["drop_matches"], **place.key)
     execute(conn, _Q["supersede"], **place.key)
-    execute(conn, _Q["close_cases"], **place.key)
     _keep(conn, keys, place, kept)
     parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
     notify = outcome.verdict.notify if isinstance(outcome, Looked) else ()
     _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
     if any(one.suggested for one in confirmed):
         _send(conn, place.key, revision, "tag.suggested")
-    _decision(conn, keys, place, revision, outcome, policy, parts, statement)
+    before = newest["document"] if newest else None
+    _decision(conn, keys, place, revision, outcome, policy, parts, statement, before)
 
 
 def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
@@ -247,10 +247,11 @@ def _decision(
     keys: TenantKeys,
     place: Place,
     revision: int,
-    outcome: Looked | Withheld | Failed,
+    outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
     parts: Sequence[Part],
     statement: Statement | None,
+    before: Mapping[str, Any] | None,
 ) -> None:
     at = datetime.now(UTC)
     said = document.document_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
@@ -259,16 +260,17 @@ def _decision(
         perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
         told, given = audiences.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
     said["statement"] = _state(conn, keys, place, revision, statement, at)
-    _open_case(conn, place, revision, outcome, said)
+    _ask(conn, place, revision, outcome, said, before)
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
-        "sha256": outcome.sha256 if isinstance(outcome, Withheld) else said["media"]["sha256"],
+        "sha256": outcome.sha256 if isinstance(outcome, Quarantined) else said["media"]["sha256"],
         "revision": revision,
         "action": said["action"],
         "tags": sorted({tag["name"] for tag in said["tags"]}),
         "faces": len(said["faces"]),
         "rules": [rule["id"] for rule in said["rules"]],
+        **({"heeded": said["heeded"]} if "heeded" in said else {}),
     }
     body = {"policy": policy.sha256, "models": models}
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
@@ -291,19 +293,39 @@ def _decision(
     )
 
 
-def _open_case(
-    conn: Conn, place: Place, revision: int, outcome: Looked | Withheld | Failed, said: Mapping[str, Any]
+def _ask(
+    conn: Conn,
+    place: Place,
+    revision: int,
+    outcome: Looked | Quarantined | Failed,
+    said: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
 ) -> None:
-    """Where a rule asks for a person, the action does, or nothing could be looked at."""
+    """Closes the picture's case and opens one where a rule asks for a person, the action does, or nothing could be
+    looked at. One that waits already keeps its place where the newest decision said the same of the same file."""
     asked, reason = _asked(outcome)
+    stays = asked is not None and before is not None and _said_the_same(before, said)
+    if stays and execute(conn, _Q["revise_cases"], **place.key, revision=revision):
+        return
+    execute(conn, _Q["close_cases"], **place.key)
     if asked is not None:
         case = {**place.key, "revision": revision, "reason": reason or said["rules"][0]["id"]}
         execute(conn, _Q["open_case"], **case, **asdict(asked))
 
 
-def _asked(outcome: Looked | Withheld | Failed) -> tuple[ToReview | None, str]:
+def _said_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two decisions tell whoever reviews them the same: file, action, queue, rules and labels."""
+    return one["media"]["sha256"] is not None and _shown(one) == _shown(other)
+
+
+def _shown(said: Mapping[str, Any]) -> tuple[Any, ...]:
+    rules, labels = ({part["id"] for part in said["rules"]}, {part["name"] for part in said["tags"]})
+    return said["media"]["sha256"], said["action"], said["review"], rules, labels
+
+
+def _asked(outcome: Looked | Quarantined | Failed) -> tuple[ToReview | None, str]:
     """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
-    if isinstance(outcome, Withheld):
+    if isinstance(outcome, Quarantined):
         return document.SEVERE, HASH_SEVERE
     if isinstance(outcome, Failed):
         return ToReview(), outcome.error.code

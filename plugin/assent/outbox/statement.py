@@ -1,9 +1,13 @@
 """Statements of reasons (Digital Services Act, Article 17): what the EU's transparency database is told of a
 restriction, and what its author is. Pure.
 
-Fields and limits are those of the database's API (version 2). Nothing in a statement says who posted, who is in the
-picture, which picture it is, or which words were read in it: labels, the policy's own words and dates only. The puid is
-keyed, so that nobody without the tenant's keys can tell whether a statement is of a picture that they know.
+Fields, values and limits are those of version 2 of the database's API, in force since 1 July 2025
+(https://transparency.dsa.ec.europa.eu/page/api-documentation, and `resources/markdown/api-documentation-two.md` in
+https://github.com/digital-services-act/transparency-database); version 1 had other categories.
+
+Nothing in a statement says who posted, who is in the picture, which picture it is, or which words were read in it:
+labels, the policy's own words and dates only. The puid is keyed, so that nobody without the tenant's keys can tell
+whether a statement is of a picture that they know.
 """
 
 from __future__ import annotations
@@ -74,6 +78,11 @@ _FOUND = {
     "de": "Das wurde von einem Programm erkannt; ein Mensch sieht es sich an.",
     "fr": "Cela a été détecté par un programme ; une personne l’examine.",
 }
+_SAME = {
+    "en": "This was found by a program; a person decided the same of this picture before.",
+    "de": "Das wurde von einem Programm erkannt; ein Mensch hat über dieses Bild zuvor dasselbe entschieden.",
+    "fr": "Cela a été détecté par un programme ; une personne a déjà décidé de même pour cette image.",
+}
 _TERMS = {"en": "The rules: {}", "de": "Die Regeln: {}", "fr": "Les règles : {}"}
 _APPEAL = {"en": "You can object here: {}", "de": "Widersprechen: {}", "fr": "Contester : {}"}
 
@@ -86,8 +95,9 @@ class Statement:
     notice: dict[str, str]
 
 
-def state(policy: Policy, seen: Perception, verdict: Verdict) -> Statement | None:
-    """The statement that a verdict calls for; None where it restricts nothing or the policy makes none."""
+def state(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
+    """The statement that a verdict calls for; None where it restricts nothing or the policy makes none. `by_person`: a
+    person decided the same of the same file before."""
     wanted = policy.statements
     held = {rule.id for rule in verdict.rules} - set(verdict.broken)
     rules = [rule for rule in policy.rules if rule.id in held and rule.action is verdict.action]
@@ -105,12 +115,13 @@ def state(policy: Policy, seen: Perception, verdict: Verdict) -> Statement | Non
         "decision_facts": _facts(rules, labels),
         "source_type": "SOURCE_VOLUNTARY",
         "automated_detection": "Yes",
-        "automated_decision": "AUTOMATED_DECISION_PARTIALLY" if verdict.review else "AUTOMATED_DECISION_FULLY",
+        "automated_decision": f"AUTOMATED_DECISION_{'PARTIALLY' if by_person or verdict.review else 'FULLY'}",
     }
     keywords = chosen.keywords or tuple(dict.fromkeys(label.keyword for label in labels if label.keyword))
     if keywords:
         fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
-    notice: dict[str, str] = {language: _notice(language, rules[0], verdict, wanted) for language in wanted.languages}
+    how = _SAME if by_person else _FOUND if verdict.review else _HOW
+    notice: dict[str, str] = {one: _notice(one, rules[0], verdict, how[one], wanted) for one in wanted.languages}
     return Statement(fields, notice)
 
 
@@ -155,11 +166,11 @@ def _facts(rules: Sequence[LoadedRule], labels: Sequence[Label]) -> str:
     return f"A program looked at the picture and found: {found} Rules of the policy that held: {named}."[:_MAX_FACTS]
 
 
-def _notice(language: str, rule: LoadedRule, verdict: Verdict, wanted: StatementsModel) -> str:
+def _notice(language: str, rule: LoadedRule, verdict: Verdict, how: str, wanted: StatementsModel) -> str:
     lines = [
         _DONE[language][verdict.action],
         _WHY[language].format(rule.model.reason[language]),
-        (_FOUND if verdict.review else _HOW)[language],
+        how,
         *([_TERMS[language].format(wanted.terms)] if wanted.terms else []),
         *([_APPEAL[language].format(wanted.appeal)] if wanted.appeal else []),
     ]

@@ -19,6 +19,7 @@ from assent.gallery.keys import TenantKeys
 from assent.outbox.audiences import without
 from assent.outbox.document import tag_document, timestamp
 from assent.outbox.record import revise
+from assent.policy.heed import MODERATOR
 from assent.review.cases import Case, closed, read_case
 from assent.store.pool import Conn, Row, execute, fetch_one
 from assent.store.queries import load
@@ -26,7 +27,6 @@ from assent.taxonomy import BY_NAME
 from assent.values import Tag
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
-MODERATOR = "moderator"  # what tags and rules of a person's say name as their origin
 _Q, _RECORD = load("review"), load("record")
 
 
@@ -94,7 +94,10 @@ def correct(
 
 def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str, Any]:
     """An `assent.decision/1` after a moderator's word; `reviewed` says what it changed, never who. A statement of
-    reasons holds for the action that it was made for."""
+    reasons holds for the action that it was made for. `alone`: what models and policy say without any moderator."""
+    before = document.get("reviewed") or {}
+    rules = [rule["id"] for rule in document["rules"]]
+    first = {"action": document["action"], "rules": rules}
     kept = [tag for tag in document["tags"] if tag["name"] not in said.remove]
     there = {tag["name"] for tag in kept}
     added = [
@@ -115,6 +118,8 @@ def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str,
         "reviewed": {
             "at": timestamp(at),
             "was": document["action"],
+            "action": said.action or before.get("action"),
+            "alone": (before or document.get("heeded") or {}).get("alone", first),
             "added": [tag["name"] for tag in added],
             "removed": sorted({tag["name"] for tag in document["tags"]} & set(said.remove)),
         },

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from assent.store.pool import Conn, execute
+from assent.store.pool import Conn, execute, fetch_one
 from assent.store.queries import load
 
 Lane = Literal["interactive", "live", "backfill"]
@@ -37,6 +37,12 @@ def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None
     """A job that takes a person's matches back; `retraction_done` removes the pid from it."""
     args = {"tenant": tenant, "pid": pid.hex(), "erasure": str(erasure or "")}
     _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
+
+
+def retraction_waits(conn: Conn, tenant: str, pid: bytes) -> bool:
+    """Whether matches of the person still have to be taken back."""
+    row = fetch_one(conn, load("queue")["retracting"], tenant=tenant, pid=pid.hex())
+    return row is not None and bool(row["retracting"])
 
 
 def retraction_done(conn: Conn, job: int) -> None:

@@ -1,6 +1,6 @@
 -- name: message
-SELECT o.tenant, o.id, o.endpoint, o.type, o.media_id, o.revision, o.state, o.attempts, o.next_at, o.created_at,
-       o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
+SELECT o.tenant, o.id, o.endpoint, o.type, o.media_id, o.revision, o.state, o.attempts, o.unmade, o.next_at,
+       o.created_at, o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
 FROM outbox o
 LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
 WHERE o.tenant = %(tenant)s AND o.id = %(id)s;
@@ -14,6 +14,12 @@ WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting' AND next_at = %(
 -- What came of an attempt, unless the row was taken over or superseded meanwhile.
 UPDATE outbox SET state = %(state)s, queued = false, next_at = coalesce(%(retry_at)s, next_at), last_error = %(because)s
 WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting' AND next_at = %(next_at)s;
+
+-- name: unmade
+-- An attempt for which no body could be made; unless somebody else changed the row since it was read.
+UPDATE outbox SET attempts = attempts + 1, unmade = unmade + 1, queued = false, state = %(state)s,
+    next_at = coalesce(%(retry_at)s, next_at), last_error = %(because)s
+WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting' AND next_at = %(read)s;
 
 -- name: unqueue
 -- It waits in its row from here on.
@@ -93,6 +99,6 @@ WHERE tenant = %(tenant)s AND state = 'dead'
 ORDER BY created_at, id;
 
 -- name: redrive
-UPDATE outbox SET state = 'waiting', queued = false, attempts = 0, next_at = now(), last_error = NULL
+UPDATE outbox SET state = 'waiting', queued = false, attempts = 0, unmade = 0, next_at = now(), last_error = NULL
 WHERE tenant = %(tenant)s AND state = 'dead' AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
 RETURNING id;

@@ -29,6 +29,13 @@ RETURNING id, task_name;
 -- From before the server's clock was set back. A worker that lives is not harmed, one that does not is found in time.
 UPDATE procrastinate_workers SET last_heartbeat = now() WHERE last_heartbeat > now();
 
+-- name: retracting
+SELECT EXISTS (
+    SELECT FROM procrastinate_jobs
+    WHERE task_name = 'retract' AND status IN ('todo', 'doing')
+      AND args ->> 'tenant' = %(tenant)s AND args ->> 'pid' = %(pid)s
+) AS retracting;
+
 -- name: forget_pid
 UPDATE procrastinate_jobs SET args = args || '{"pid": ""}'
 WHERE id = %(job)s AND task_name = 'retract';

@@ -12,7 +12,7 @@ SELECT FROM event WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NU
 SELECT revision FROM decision WHERE tenant = %(tenant)s AND event_id = %(event)s AND n = %(n)s;
 
 -- name: newest
-SELECT revision, event_revision FROM decision
+SELECT revision, event_revision, document FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
@@ -78,7 +78,7 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 -- is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
-    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > 0
+    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > o.unmade
       AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e

@@ -30,3 +30,17 @@ INSERT INTO correction (tenant, media_id, media_sha256, label, holds, by)
 VALUES (%(tenant)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
 ON CONFLICT (tenant, media_id, media_sha256, label)
 DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now();
+
+-- name: labels_of_file
+-- The newest word on each label, whatever ids the file was posted under.
+SELECT DISTINCT ON (label) label, holds FROM correction
+WHERE tenant = %(tenant)s AND media_sha256 = %(sha256)s
+ORDER BY label, at DESC;
+
+-- name: judged
+-- The newest action that a moderator decided on for that file, with what they were shown.
+SELECT document -> 'reviewed' AS reviewed, perceptions FROM decision
+WHERE tenant = %(tenant)s AND document -> 'media' ->> 'sha256' = %(sha256)s
+  AND document -> 'reviewed' ->> 'action' IS NOT NULL
+ORDER BY (document -> 'reviewed' ->> 'at')::timestamptz DESC
+LIMIT 1;
