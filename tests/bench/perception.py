@@ -24,7 +24,7 @@ from assent.perceive import DEFAULT_PACK, Models, embed, faces, load, perceive, 
 from assent.perceive.batch import MAX_PICTURES, Batcher
 from assent.perceive.heads import say
 from assent.perceive.packs import locate, read_pack, read_verified
-from assent.perceive.runtime import open_net, run_all
+from assent.perceive.runtime import Net, open_net, run_all
 from assent.pipeline import Tools, look, no_match
 from assent.policy.load import load_policy
 from assent.values import Event, Frame, MediaRef, Picture, Pixels
@@ -69,14 +69,16 @@ class Clock:
 
 
 class Opened:
-    """Our models with clocks in their sessions; `inside` keeps, by case, the share of its time that these counted."""
+    """Our models with a clock in every session of the default pack (dlib finds the landmarks without one); `inside`
+    keeps, by case, the share of its time that these counted."""
 
     def __init__(self, models: Models) -> None:
-        self._clocks = Clock(models.safety.session), Clock(models.embedder.session)
+        self.clocks: list[Clock] = []
         self.models = replace(
             models,
-            safety=replace(models.safety, session=self._clocks[0]),
-            embedder=replace(models.embedder, session=self._clocks[1]),
+            safety=self._with_clock(models.safety),
+            embedder=self._with_clock(models.embedder),
+            heads=tuple(replace(head, net=self._with_clock(head.net)) for head in models.heads),
         )
         self.inside: dict[str, list[float]] = {}
 
@@ -90,8 +92,12 @@ class Opened:
 
         return run
 
+    def _with_clock(self, net: Net) -> Net:
+        self.clocks.append(Clock(net.session))
+        return replace(net, session=self.clocks[-1])
+
     def _spent(self) -> float:
-        return sum(clock.spent for clock in self._clocks)
+        return sum(clock.spent for clock in self.clocks)
 
 
 def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, tick: Tick) -> Perceived:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from assent.perceive import perceive
+from assent.perceive.runtime import Net
+from tests.bench.perception import Clock, Opened
 from tests.bench.rounds import in_turn, quantile, ratio
 from tests.bench.sender import Answer, Order, send
+from tests.unit.perceive_photos import models, photo, picture
 
 RATE, COUNT, STALL_S = 200, 120, 0.3
 
@@ -33,6 +41,27 @@ def test_quantiles_are_values_that_were_seen() -> None:
 def test_a_ratio_is_taken_within_each_round() -> None:
     slow_machine_in_the_second = ([2.0, 20.0, 2.0], [1.0, 10.0, 1.0])
     assert ratio(*slow_machine_in_the_second) == pytest.approx(2)
+
+
+def test_every_network_that_perceive_runs_is_clocked(tmp_path: Path) -> None:
+    opened = models(tmp_path)
+    assert opened.heads
+    ours = Opened(opened)
+    assert all(isinstance(net.session, Clock) for net in nets(ours.models))
+    perceive(ours.models, [picture(photo("astronaut.png"))])
+    assert min(clock.spent for clock in ours.clocks) > 0
+
+
+def nets(value: Any) -> Iterator[Net]:
+    """Every network in it, however deep."""
+    if isinstance(value, Net):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from nets(one)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from nets(getattr(value, field.name))
 
 
 def test_a_stall_is_counted_for_everyone_who_was_due_meanwhile() -> None:
