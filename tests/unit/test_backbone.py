@@ -57,6 +57,10 @@ def test_the_backbones_name_tells_file_and_maps(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(POOLED, FILE.name, POOLED[FILE.name][1:])
     assert backbone(FILE).id != before.id
     assert backbone(FILE).width < before.width
+    monkeypatch.undo()
+    monkeypatch.setattr("assent.perceive.backbone.POOLING", "mean, deviation")
+    assert backbone(FILE).id != before.id
+    assert backbone(FILE).width == before.width
 
 
 def test_a_network_without_chosen_maps_and_a_file_without_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

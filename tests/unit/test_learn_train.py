@@ -15,7 +15,7 @@ from assent.learn.features import Featured
 from assent.learn.head import to_onnx
 from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
 from assent.learn.thresholds import NEVER, answers, choose, judge
-from assent.learn.train import FOLDS, STRENGTHS, Copies, Fitted, calibrated, fit, probabilities
+from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, calibrated, fit, probabilities
 from assent.perceive.runtime import open_net, run
 
 ORDER = ("product.a", "product.b", "none")
@@ -43,7 +43,7 @@ def test_classes_that_lie_apart_are_told_apart_unseen(classes: int) -> None:
     made, points, truth = fitted(6.0, classes)
     factor = made.familiar.factor(points)
     assert np.allclose(made.held_out.sum(axis=1), factor)
-    assert 0.95 < (factor == 1).mean() < 1
+    assert (factor == 1).mean() == pytest.approx(FAMILIAR, abs=0.02)
     assert (made.held_out.argmax(axis=1) == truth).mean() > 0.95
     net = open_net("test", to_onnx(made.model, made.familiar), 1, {"CPUExecutionProvider": 64})
     found = run(net, points)

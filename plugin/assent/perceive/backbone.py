@@ -20,6 +20,7 @@ from assent.errors import ModelUnknown
 from assent.perceive.packs import ModelFile
 
 OUTPUT = "features"
+POOLING = "mean, maximum, parts"  # of each map, in this order; it is part of the backbone's name
 
 
 class Map(NamedTuple):
@@ -65,7 +66,7 @@ POOLED: dict[str, tuple[Map, ...]] = {
 
 
 class Backbone(NamedTuple):
-    """A network whose maps are pooled. `id` names file and maps: another choice of maps is another backbone."""
+    """A network whose maps are pooled. `id` names file, maps and pooling: another choice is another backbone."""
 
     id: str  # nudenet-320n@c15d8273adad+5e1f0c2a
     width: int  # numbers a picture
@@ -76,7 +77,7 @@ def backbone(file: ModelFile) -> Backbone:
     if file.name not in POOLED:
         raise ModelUnknown(f"{file.name} is no backbone for heads; there are: {', '.join(sorted(POOLED))}")
     maps = POOLED[file.name]
-    chosen = hashlib.sha256("\n".join(map(repr, maps)).encode()).hexdigest()
+    chosen = hashlib.sha256("\n".join([POOLING, *map(repr, maps)]).encode()).hexdigest()
     return Backbone(f"{file.id}+{chosen[:8]}", sum(one.width for one in maps))
 
 
