@@ -1,4 +1,4 @@
-"""Lettering drawn over a photo makes no clothes and no groceries of it. The heads learned from other letters than these."""
+"""Letters drawn over a photo make no clothes and no groceries of it; heads learned from other letters than these."""
 
 from __future__ import annotations
 

@@ -126,9 +126,10 @@ def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[st
     from assent.perceive.heads import NONE
 
     place = {digest: at for at, digest in enumerate(hashes)}
-    looked = [
-        features_of(settings, [one for one in examples if one.label != NONE or view.of_none], view)[1] for view in VIEWS
-    ]
+    looked = []
+    for view in VIEWS:
+        among = [one for one in examples if (one.label == NONE) == view.of_none]
+        looked.append(features_of(settings, among, view)[1])
     of = [place[digest] for made in looked for digest in made.sha256]
     return Copies(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
 

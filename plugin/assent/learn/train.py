@@ -28,9 +28,8 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # C of the logistic regression: small
 # Cross-validated on 3,068 photos of clothes: 768 principal components 81.8 %, 256 of them 80.1 %; half-whitened 81.8 %,
 # not whitened 81.4 %, whitened 79.9 %.
 COMPONENTS = 768
-# The share of the labelled pictures that are familiar without reserve. With 0.975 the clothing head took a palace for a
-# long sleeve and a cup of coffee with lettering, in one way of eighteen, for shoes; of clothes it spoke of 80 %, with 0.9
-# of SPOKEN.
+# The share of the labelled pictures that are familiar without reserve. With 0.975 the clothing head took a palace for
+# a long sleeve and, in one way of eighteen, a cup of coffee with lettering for shoes.
 FAMILIAR = 0.9
 STEEP = 8
 LEAST_SPREAD = np.float32(1e-3)  # a channel that hardly ever moves says nothing

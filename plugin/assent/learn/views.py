@@ -60,12 +60,13 @@ class View(NamedTuple):
 
     name: str
     draw: Callable[[Pixels, np.random.Generator], Pixels]
-    of_none: bool  # whether pictures of none are altered so too
+    of_none: bool  # whether pictures of none are altered so, or those that have a label
 
     def of(self, pixels: Pixels, sha256: str) -> Pixels:
         """The altered copy of the picture (h, w, 3) in the file with that hash, always the same one."""
         return self.draw(pixels, np.random.default_rng(int(sha256[:16], 16)))
 
 
-# Lettering on everything: on pictures of none alone it would say `none` wherever it stands.
+# 43 kinds of groceries in other shops: of 25 % something was said rightly with letters on labelled pictures too,
+# of 32 % with letters on pictures of none alone. A garment with large letters over it may be passed over.
 VIEWS = (View("lettered", lettered, of_none=True), View("altered", altered, of_none=False))
