@@ -9,7 +9,7 @@ import pytest
 
 from assent.learn.dataset import fingerprint
 from assent.learn.thresholds import NEVER, Answers, choose, figures, halves, judge
-from assent.learn.train import fit
+from assent.learn.train import Proof, fit
 
 ORDER = ("product.a", "product.b", "product.c", "none")
 
@@ -75,11 +75,11 @@ def test_in_halves_luck_does_not_count() -> None:
     truth = np.repeat(np.arange(3), 40)
     points = (centres[truth] + random.normal(size=(120, 12))).astype(np.float32)
     made = fit(points, truth.tolist(), lambda: None)
-    there = halves(made, ("product.a", "product.b", "product.c"), points, truth.tolist(), 0.9)
+    there = halves(made, ("product.a", "product.b", "product.c"), Proof(points, truth), 0.9)
     assert there["precision of what is said"] > 0.9
     assert there["labelled photos said rightly"] > 0.8
-    lot = random.permutation(truth).tolist()
-    luck = halves(made, ("product.a", "product.b", "product.c"), points, lot, 0.9)
+    lot = random.permutation(truth)
+    luck = halves(made, ("product.a", "product.b", "product.c"), Proof(points, lot), 0.9)
     assert luck["labelled photos said rightly"] == 0
 
 

@@ -15,7 +15,7 @@ from assent.learn.features import Featured
 from assent.learn.head import to_onnx
 from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
 from assent.learn.thresholds import NEVER, answers, choose, judge
-from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, calibrated, fit, probabilities
+from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, Proof, calibrated, fit, probabilities
 from assent.perceive.runtime import open_net, run
 
 ORDER = ("product.a", "product.b", "none")
@@ -97,11 +97,19 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     made, points, truth = fitted(3.0)
     random = np.random.default_rng(3)
     other = (points + random.normal(0, 1, points.shape)).astype(np.float32)  # harder than what was trained on
-    tuned = calibrated(made, other, truth)
+    tuned = calibrated(made, Proof(other, np.array(truth)))
     assert tuned.temperature > made.temperature
     assert np.allclose(tuned.held_out, probabilities(tuned, other))
     net = open_net("test", to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
     assert np.allclose(run(net, other), tuned.held_out, atol=1e-4)
+
+
+def test_regularisation_follows_the_pictures_for_validation() -> None:
+    points, truth = clouds(2.0)
+    alone = fit(points, truth, lambda: None)
+    proven = fit(points, truth, lambda: None, proof=Proof(points, np.array(truth)))  # the same pictures once more
+    assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
+    assert proven.held_out.shape == alone.held_out.shape
 
 
 def test_what_validates_was_not_trained_on_and_has_a_trained_label() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +19,7 @@ from assent.settings import Settings
 
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped
-    from assent.learn.train import Copies
+    from assent.learn.train import Copies, Proof
     from assent.perceive.heads import HeadFile
 
 PRECISION = 0.9
@@ -77,21 +76,21 @@ def train(
     columns = class_labels(sorted({one.label for one in used}), prefix)
     order = [*sorted(set(columns.values()) - {NONE}), *([NONE] if NONE in columns else [])]
     classes = [order.index(columns[one.label]) for one in used]
-    copies = _copies(settings, used, hashes)
-    with ticking("training", FOLDS * len(STRENGTHS)) as tick:
-        fitted = fit(seen.features[kept], classes, tick, order.index(NONE) if NONE in order else None, copies)
-    doubts = list(doubtful(fitted, order, classes, used))
-    judged, fields, elsewhere = answers(fitted, order, classes), {}, {}
-    limits = choose(judged, precision, validation=False)
+    copies, proof, fields = _copies(settings, used, hashes), None, {}
     if validation is not None:
-        proof = _proof(settings, validation, validation_none, order, columns, hashes)
-        skipped += proof.skipped
-        elsewhere = {
-            "in halves": halves(fitted, order, proof.features, proof.classes, precision),
-            "cross-validated": figures(judged, limits),
-        }
-        fitted = calibrated(fitted, proof.features, proof.classes)
-        judged, fields = answers(fitted, order, proof.classes), {"validation_sha256": proof.fingerprint}
+        found = _proof(settings, validation, validation_none, order, columns, hashes)
+        proof, fields["validation_sha256"], others = found
+        skipped += others
+    with ticking("training", FOLDS * len(STRENGTHS)) as tick:
+        none_at = order.index(NONE) if NONE in order else None
+        fitted = fit(seen.features[kept], classes, tick, none_at, copies, proof)
+    doubts = list(doubtful(fitted, order, classes, used))
+    judged, elsewhere = answers(fitted, order, classes), {}
+    limits = choose(judged, precision, validation=False)
+    if proof is not None:
+        elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
+        fitted = calibrated(fitted, proof)
+        judged = answers(fitted, order, proof.classes)
         limits = choose(judged, precision, validation=True)
     model = to_onnx(fitted.model, fitted.familiar)
     more = {"log loss": fitted.log_loss, "temperature": fitted.temperature, "C": fitted.strength}
@@ -134,15 +133,6 @@ def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[st
     return Copies(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
 
 
-class _Proof(NamedTuple):
-    """Pictures for validation: their features, the column of each one's label, and what could not be used."""
-
-    features: NDArray[np.float32]
-    classes: list[int]
-    fingerprint: str
-    skipped: list[Skipped]
-
-
 def _proof(
     settings: Settings,
     source: Path,
@@ -150,9 +140,11 @@ def _proof(
     order: Sequence[str],
     columns: Mapping[str, str],
     trained: Sequence[str],
-) -> _Proof:
+) -> tuple[Proof, str, list[Skipped]]:
+    """The pictures for validation, their fingerprint, and what could not be used of them."""
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.labelled import for_validation
+    from assent.learn.train import Proof
     from assent.perceive.heads import NONE
 
     dataset = read_dataset(source)
@@ -160,7 +152,8 @@ def _proof(
     kept, classes, others = for_validation(seen, order, columns, set(trained))
     labels = (NONE if column < 0 else order[column] for column in classes)
     name = fingerprint(zip((seen.sha256[at] for at in kept), labels, strict=True))
-    return _Proof(seen.features[kept], classes, name, [*dataset.skipped, *seen.skipped, *others])
+    proof = Proof(seen.features[kept], np.array(classes, np.intp))
+    return proof, name, [*dataset.skipped, *seen.skipped, *others]
 
 
 def _table(file: HeadFile) -> Table:

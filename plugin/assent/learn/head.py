@@ -154,10 +154,11 @@ Cross-validated: every picture was judged by a classifier that had not seen it o
 of one set are more like each other than pictures from elsewhere are like them: expect less of those, and measure."""
 
 _VALIDATED = """\
-Temperature and thresholds were chosen on the pictures for validation, of fingerprint
-`{}`: figures on those flatter it. In halves, they were chosen on one half
-of each label's pictures and measured on the other, both ways: expect that. Cross-validated, every picture was judged by
-a classifier that had not seen it or its neighbours in the folder, with thresholds from there."""
+C, temperature and thresholds were chosen on the pictures for validation, of fingerprint
+`{}`: figures on those flatter it.
+In halves, temperature and thresholds were chosen on one half of each label's pictures and measured on the other, both
+ways: expect that. Cross-validated, every picture was judged by a classifier that had not seen it or its neighbours in
+the folder, with thresholds from there."""
 
 
 def _judged_on(file: HeadFile) -> str:

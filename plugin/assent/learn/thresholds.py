@@ -23,7 +23,7 @@ from assent.learn.measure import (
     reliability,
     share,
 )
-from assent.learn.train import Fitted, calibrated, probabilities
+from assent.learn.train import Fitted, Proof, calibrated, probabilities
 from assent.perceive.heads import NONE, HeadLabel
 
 # A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
@@ -51,7 +51,7 @@ class Answers(NamedTuple):
         return np.asarray(self.truth[:, None] == np.arange(len(self.order)))
 
 
-def answers(fitted: Fitted, order: Sequence[str], classes: Sequence[int]) -> Answers:
+def answers(fitted: Fitted, order: Sequence[str], classes: Sequence[int] | NDArray[np.intp]) -> Answers:
     """What the classifier said of pictures that it had not seen, and what they are."""
     return Answers(order, np.round(fitted.held_out, 4), np.asarray(classes, np.intp))
 
@@ -106,20 +106,18 @@ def figures(found: Answers, limits: Sequence[float]) -> dict[str, float]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def halves(
-    fitted: Fitted, order: Sequence[str], features: NDArray[np.float32], classes: Sequence[int], precision: float
-) -> dict[str, float]:
+def halves(fitted: Fitted, order: Sequence[str], proof: Proof, precision: float) -> dict[str, float]:
     """Figures that are not flattered: temperature and thresholds from one half of the pictures for validation, measured
     on the other, both ways, all answers together. Each label is halved in its order: neighbours stay in one half."""
-    truth = np.asarray(classes, np.intp)
+    features, truth = proof
     second = np.zeros(len(truth), np.bool_)
     for column in np.unique(truth):
         those = np.flatnonzero(truth == column)
         second[those[(len(those) + 1) // 2 :]] = True
     said, there, labelled = [], [], []
     for here in (second, ~second):
-        tuned = calibrated(fitted, features[here], truth[here].tolist())
-        limits = choose(answers(tuned, order, truth[here].tolist()), precision, validation=True)
+        tuned = calibrated(fitted, Proof(features[here], truth[here]))
+        limits = choose(answers(tuned, order, truth[here]), precision, validation=True)
         other = Answers(order, np.round(probabilities(tuned, features[~here]), 4), truth[~here])
         said.append(other.scores[:, other.labels] >= np.array(limits)[other.labels])
         there.append(other.there[:, other.labels])

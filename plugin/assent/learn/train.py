@@ -1,8 +1,8 @@
 """A head from pooled features: logistic regression, its strength of regularisation and its calibration chosen on
 pictures that the fold under test was not trained on.
 
-    1 standardise, principal components → 2 choose C by cross-validated log loss → 3 temperature on the held-out scores
-    → 4 fit once more on everything → 5 where there are pictures for validation, the temperature once more on those
+    1 standardise, principal components → 2 cross-validate each C → 3 temperature on the held-out scores → 4 fit once
+    more on everything → 5 where there are pictures for validation, C and temperature by those
 
 Every figure of a head comes from held-out scores: each picture is judged by a classifier that never saw it.
 """
@@ -74,6 +74,14 @@ class Fitted:
     log_loss: float  # of held_out
 
 
+class Proof(NamedTuple):
+    """Pictures for validation, none of which is learned from: features (n, width) and classes (n,), −1 for pictures of
+    none where the classifier has no such class."""
+
+    features: NDArray[np.float32]
+    classes: NDArray[np.intp]
+
+
 class Copies(NamedTuple):
     """Altered copies to learn from as well: features (m, width), and the place (m,) of each one's original among the
     pictures. A copy is learned from where its original is, and never judged."""
@@ -88,14 +96,16 @@ def fit(
     tick: Callable[[], object],
     none: int | None = None,
     copies: Copies | None = None,
+    proof: Proof | None = None,
 ) -> Fitted:
     """A classifier of pooled features (n, width) into classes 0 … k−1, each with at least FOLDS pictures (ValueError
     otherwise); `none` is the class of pictures without a label, where there is one; `copies` of pictures are learned
     from too. `tick` is called after each of the FOLDS × len(STRENGTHS) fits.
 
-    C is the one with the least cross-validated log loss. Classes are weighted by 1/√share: rare ones count for more
-    than their number, without the flood of false alarms that full balance brings. The temperature (Guo et al., ICML
-    2017) makes the held-out probabilities as sure as they are right."""
+    C is the one with the least log loss, on the pictures of `proof` where there are some, else cross-validated. Classes
+    are weighted by 1/√share: rare ones count for more than their number, without the flood of false alarms that full
+    balance brings. The temperature (Guo et al., ICML 2017) makes the held-out probabilities as sure as they are
+    right."""
     truth = np.asarray(classes, np.intp)
     if np.bincount(truth).min() < FOLDS:
         raise ValueError(f"every class needs at least {FOLDS} pictures")
@@ -113,10 +123,9 @@ def fit(
             tick()
     sharp = [_temperature(scores, truth) for scores in held_out]
     losses = [_log_loss(scores / heat, truth) for scores, heat in zip(held_out, sharp, strict=True)]
-    best = int(np.argmin(losses))
-    everything = np.concatenate([points, more]), np.concatenate([truth, truth[of]])
-    (model,) = _path(*everything, STRENGTHS[best : best + 1])
-    heat = sharp[best]
+    models = list(_path(np.concatenate([points, more]), np.concatenate([truth, truth[of]]), STRENGTHS))
+    best = int(np.argmin(losses if proof is None else [_least_loss(one, basis, proof) for one in models]))
+    model, heat = models[best], sharp[best]
     weight = basis.turn @ model.weight / heat
     whole = Linear(weight.astype(np.float32), (model.bias / heat - basis.mean @ weight).astype(np.float32))
     familiar = _familiar(features[truth != none] if none is not None else features)
@@ -124,12 +133,17 @@ def fit(
     return Fitted(whole, familiar, unseen_scores, STRENGTHS[best], heat, losses[best])
 
 
-def calibrated(fitted: Fitted, features: NDArray[np.float32], classes: Sequence[int]) -> Fitted:
-    """The same classifier with the temperature that these pictures ask for, which it has not seen; `held_out` is what
-    it says of them. classes (n,): −1 for pictures of none where the classifier has no such class."""
-    truth = np.asarray(classes, np.intp)
-    known = truth >= 0
-    scores = _scores(fitted.model, features[known])
+def _least_loss(model: Linear, basis: _Basis, proof: Proof) -> float:
+    """The log loss on those pictures at the temperature that suits them best."""
+    known = proof.classes >= 0
+    scores, truth = _scores(model, basis.points(proof.features[known])), proof.classes[known]
+    return _log_loss(scores / _temperature(scores, truth), truth)
+
+
+def calibrated(fitted: Fitted, proof: Proof) -> Fitted:
+    """The same classifier with the temperature that those pictures ask for; `held_out` is what it says of them."""
+    truth, known = proof.classes, proof.classes >= 0
+    scores = _scores(fitted.model, proof.features[known])
     heat = _temperature(scores, truth[known])
     cooled = replace(
         fitted,
@@ -137,7 +151,7 @@ def calibrated(fitted: Fitted, features: NDArray[np.float32], classes: Sequence[
         temperature=fitted.temperature * heat,
         log_loss=_log_loss(scores / heat, truth[known]),
     )
-    return replace(cooled, held_out=probabilities(cooled, features))
+    return replace(cooled, held_out=probabilities(cooled, proof.features))
 
 
 def probabilities(fitted: Fitted, features: NDArray[np.float32]) -> Floats:
