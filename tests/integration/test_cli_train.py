@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,49 @@ def test_the_features_are_kept_privately_and_used_again(
     assert (photos / "out" / "again.toml").is_file()
 
 
+def test_thresholds_are_chosen_on_pictures_for_validation(environment: dict[str, str], photos: Path) -> None:
+    proof, none = photos / "proof", photos / "proof-none"
+    for name in CLASSES:
+        shutil.copytree(labelled("grocery") / "val" / name, proof / name)
+    shutil.copytree(labelled("clothing") / "val" / "pants", none)
+    new = {*proof.rglob("*.*"), *none.iterdir()}
+    shutil.copy(sorted((photos / "set" / "juice").glob("*_*.jpg"))[0], proof / "juice" / "trained-on.jpg")
+    shutil.copytree(labelled("grocery") / "val" / "leek", proof / "leek")
+    words = ("--labels", photos / "set", "--name", "proven", "--prefix", "product.grocery", "--none", photos / "else")
+    where = ("--validation", proof, "--validation-none", none, "--out", photos / "out")
+    printed = " ".join(assent(environment, "train", *map(str, (*words, *where))).split())
+    assert "the head was trained on it" in printed
+    assert "no class leek was trained" in printed
+    head = tomllib.loads((photos / "out" / "proven.toml").read_text())
+    assert head["validation_sha256"] == fingerprint(new)
+    assert head["data_sha256"] == fingerprint(
+        path
+        for folder in (*(photos / "set" / name for name in CLASSES), photos / "else")
+        for path in folder.iterdir()
+        if path.suffix == ".jpg" and path.name not in ("torn.jpg", "same.jpg") and path != twice(photos)
+    )
+    assert head["figures"]["labelled photos"] == len([path for path in new if path.parent.name in CLASSES])
+    said = [label for label in head["label"] if "threshold" in label]
+    assert said
+    assert all(label["precision"] >= 0.9 and label["said"] >= 1 for label in said)
+    card = (photos / "out" / "proven.md").read_text()
+    assert "| figure | on validation | in halves | cross-validated |" in card
+    assert head["validation_sha256"] in card
+    assert head["data_sha256"] in card
+
+
+def twice(photos: Path) -> Path:
+    """The banana that stands among the carrots too, and so counts nowhere."""
+    return sorted((photos / "set" / "banana").iterdir())[0]
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """As `docs/learn.md` says it: of the sorted lines of hash and label."""
+    labels = {name: f"product.grocery.{name}" for name in CLASSES}
+    lines = [f"{sha256(path.read_bytes()).hexdigest()} {labels.get(path.parent.name, 'none')}\n" for path in paths]
+    return sha256("".join(sorted(set(lines))).encode()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -108,6 +153,7 @@ def test_the_features_are_kept_privately_and_used_again(
         (("--name", "one", "--labels", "set", "--prefix", "face"), "no head may say"),
         (("--name", "one", "--labels", "set", "--backbone", "resnet"), "no backbone"),
         (("--name", "one", "--labels", "nowhere"), "neither a folder nor a CSV"),
+        (("--name", "one", "--labels", "set", "--validation-none", "else"), "goes with --validation"),
     ],
 )
 def test_what_cannot_become_a_head_is_refused(

@@ -24,15 +24,16 @@ def test_the_boxes_are_untouched_and_the_features_are_what_numpy_makes_of_the_ma
     plain = onnxruntime.InferenceSession(read_verified(FILE), providers=["CPUExecutionProvider"])
     assert np.allclose(boxes, plain.run(None, {"images": inputs})[0], atol=1e-3)
     assert features.shape == (3, base.width)
-    expected = []
+    means, maxima, parts = [], [], []
     for one, values in zip(POOLED[FILE.name], inner_maps(inputs), strict=True):
         assert values.shape == (3, one.channels, one.side, one.side)
-        expected += [values.mean(axis=(2, 3)), values.std(axis=(2, 3))]
+        means.append(values.mean(axis=(2, 3)))
+        maxima.append(values.max(axis=(2, 3)))
         if one.part:
             starts = [row * (one.side - one.part) // 2 for row in range(3)]
-            parts = [values[:, :, y : y + one.part, x : x + one.part].mean(axis=(2, 3)) for y in starts for x in starts]
-            expected.append(np.stack(parts, axis=2).reshape(3, -1))
-    assert np.allclose(features, np.concatenate(expected, axis=1), atol=2e-3)
+            those = [values[:, :, y : y + one.part, x : x + one.part].mean(axis=(2, 3)) for y in starts for x in starts]
+            parts.append(np.stack(those, axis=2).reshape(3, -1))
+    assert np.allclose(features, np.concatenate([*means, *maxima, *parts], axis=1), atol=2e-3)
 
 
 def inner_maps(
@@ -56,6 +57,10 @@ def test_the_backbones_name_tells_file_and_maps(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(POOLED, FILE.name, POOLED[FILE.name][1:])
     assert backbone(FILE).id != before.id
     assert backbone(FILE).width < before.width
+    monkeypatch.undo()
+    monkeypatch.setattr("assent.perceive.backbone.POOLING", "mean, deviation")
+    assert backbone(FILE).id != before.id
+    assert backbone(FILE).width == before.width
 
 
 def test_a_network_without_chosen_maps_and_a_file_without_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

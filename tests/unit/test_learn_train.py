@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from assent.errors import DatasetUnusable
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example
+from assent.learn.features import Featured
 from assent.learn.head import to_onnx
-from assent.learn.labelled import class_labels, describe, doubtful, large_enough
-from assent.learn.train import FOLDS, STRENGTHS, Fitted, fit
+from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
+from assent.learn.thresholds import NEVER, answers, choose, judge
+from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, Proof, calibrated, fit, probabilities
 from assent.perceive.runtime import open_net, run
+
+ORDER = ("product.a", "product.b", "none")
 
 
 def clouds(apart: float, each: int = 60, classes: int = 3) -> tuple[NDArray[np.float32], list[int]]:
@@ -39,7 +43,7 @@ def test_classes_that_lie_apart_are_told_apart_unseen(classes: int) -> None:
     made, points, truth = fitted(6.0, classes)
     factor = made.familiar.factor(points)
     assert np.allclose(made.held_out.sum(axis=1), factor)
-    assert 0.95 < (factor == 1).mean() < 1
+    assert (factor == 1).mean() == pytest.approx(FAMILIAR, abs=0.02)
     assert (made.held_out.argmax(axis=1) == truth).mean() > 0.95
     net = open_net("test", to_onnx(made.model, made.familiar), 1, {"CPUExecutionProvider": 64})
     found = run(net, points)
@@ -52,23 +56,75 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
     made, _, truth = fitted(0.0)
     assert (made.held_out.argmax(axis=1) == truth).mean() < 0.5
     assert made.held_out.max() < 0.8  # the temperature leaves no room for false certainty
-    head = describe(made, ["product.a", "product.b", "none"], truth, 0.9, b"", name="x", backbone="y", licence="",
-                    training_data="", trained="2026-01-01")  # fmt: skip
-    assert [label.threshold for label in head.label] == [None, None, None]
+    found = answers(made, ORDER, truth)
+    limits = choose(found, 0.9, validation=False)
+    assert limits == (NEVER,) * 3
+    assert [label.threshold for label in judge(found, limits, [60] * 3)] == [None] * 3
 
 
 def test_thresholds_keep_the_precision_and_none_has_no_threshold() -> None:
     made, _, truth = fitted(2.0)
-    head = describe(made, ["product.a", "product.b", "none"], truth, 0.9, b"", name="x", backbone="y", licence="",
-                    training_data="", trained="2026-01-01")  # fmt: skip
-    for column, label in enumerate(head.label[:2]):
+    found = answers(made, ORDER, truth)
+    rows = judge(found, choose(found, 0.9, validation=False), [60] * 3)
+    for column, label in enumerate(rows[:2]):
         assert label.threshold is not None
         said = np.round(made.held_out[:, column], 4) >= label.threshold
         assert (np.array(truth)[said] == column).mean() == label.precision
+        assert said.sum() == label.said
         assert label.precision is not None
         assert label.precision >= 0.9
         assert label.threshold >= 0.5
-    assert head.label[2].threshold is None
+    assert rows[2].threshold is None
+
+
+def test_copies_are_learned_from_and_never_judged() -> None:
+    points, truth = clouds(3.0)
+    # Copies lie elsewhere: without them the classifier knows nothing of that place.
+    of = np.arange(0, len(truth), 2)
+    shift = np.zeros(20, np.float32)
+    shift[10:] = 4
+    turned = np.roll(points[of], 5, axis=1) + shift
+    kinds = np.array(truth)
+    without, made = (fit(points, truth, lambda: None, copies=copies) for copies in (None, Copies(turned, of)))
+    assert made.held_out.shape == without.held_out.shape == (len(truth), 3)
+    right = [
+        (np.argmax(turned @ one.model.weight + one.model.bias, axis=1) == kinds[of]).mean() for one in (without, made)
+    ]
+    assert right[0] < 0.5 < 0.8 < right[1]
+
+
+def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
+    made, points, truth = fitted(3.0)
+    random = np.random.default_rng(3)
+    other = (points + random.normal(0, 1, points.shape)).astype(np.float32)  # harder than what was trained on
+    tuned = calibrated(made, Proof(other, np.array(truth)))
+    assert tuned.temperature > made.temperature
+    assert np.allclose(tuned.held_out, probabilities(tuned, other))
+    net = open_net("test", to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
+    assert np.allclose(run(net, other), tuned.held_out, atol=1e-4)
+
+
+def test_regularisation_follows_the_pictures_for_validation() -> None:
+    points, truth = clouds(2.0)
+    alone = fit(points, truth, lambda: None)
+    proven = fit(points, truth, lambda: None, proof=Proof(points, np.array(truth)))  # the same pictures once more
+    assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
+    assert proven.held_out.shape == alone.held_out.shape
+
+
+def test_what_validates_was_not_trained_on_and_has_a_trained_label() -> None:
+    names = ("a", "a", "none", "z")
+    examples = tuple(Example(Path(f"{at}.jpg"), name) for at, name in enumerate(names))
+    seen = Featured(examples, np.zeros((4, 2), np.float32), ("1", "2", "3", "4"), ())
+    columns = {"a": "product.a", "b": "product.b"}
+    kept, classes, skipped = for_validation(seen, ("product.a", "product.b"), columns, {"2"})
+    assert (kept, classes) == ([0, 2], [0, -1])
+    assert [(one.what, one.why) for one in skipped] == [
+        ("1.jpg", "the head was trained on it"),
+        ("3.jpg", "no class z was trained"),
+    ]
+    with pytest.raises(DatasetUnusable, match="trained on all"):
+        for_validation(seen, ("product.a", "product.b"), columns, {"1", "2"})
 
 
 def test_a_picture_in_the_wrong_folder_is_named() -> None:

@@ -36,7 +36,7 @@ def labels(
 ) -> None:
     """A head on labelled pictures: precision, recall, false tags, calibration, confusion."""
     settings = _begin()
-    from assent.learn.dataset import negatives, read_dataset
+    from assent.learn.dataset import fingerprint, negatives, read_dataset
     from assent.learn.labels import Judged, find_columns, report
     from assent.perceive.heads import NONE, folders, head_files, open_head, read_head, scores
 
@@ -56,7 +56,10 @@ def labels(
     judged = Judged(opened.file, scores(opened, seen.features[kept]).astype("float64").round(4), truth)
     skipped = (*dataset.skipped, *unknown, *seen.skipped)
     groups = _groups([seen.examples[at] for at in kept], by)
-    _end(report(judged, command(), groups, _notes(skipped)), skipped, out)
+    names = (NONE if column < 0 else opened.file.label[column].name for column in truth)
+    data_sha256 = fingerprint(zip((seen.sha256[at] for at in kept), names, strict=True))
+    notes = [f"Fingerprint of the pictures: {data_sha256}.", *_notes(skipped)]
+    _end(report(judged, command(), groups, notes), skipped, out)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from assent.settings import Settings
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped
     from assent.learn.features import Featured
+    from assent.learn.views import View
 
 MOST_LISTED = 20
 
@@ -44,8 +45,8 @@ def ticking(what: str, total: int) -> Iterator[Callable[[], object]]:
         yield lambda: progress.advance(bar)
 
 
-def features_of(settings: Settings, examples: Sequence[Example]) -> tuple[str, Featured]:
-    """The backbone's id, and the pooled features of all examples that can be looked at."""
+def features_of(settings: Settings, examples: Sequence[Example], view: View | None = None) -> tuple[str, Featured]:
+    """The backbone's id, and the pooled features of all examples that can be looked at, or of a copy of each."""
     from assent.learn.cache import Cache
     from assent.learn.features import featured
     from assent.media.sandbox import Decoder
@@ -54,7 +55,7 @@ def features_of(settings: Settings, examples: Sequence[Example]) -> tuple[str, F
     base, net = open_backbone(settings.threads)
     cache = Cache(settings.data_dir / "features", base.id, base.width)
     with Decoder() as decoder, ticking("looking", len(examples)) as tick:
-        return base.id, featured(net, base.width, cache, decoder, examples, tick)
+        return base.id, featured(net, base.width, cache, decoder, examples, tick, view)
 
 
 def list_skipped(skipped: Sequence[Skipped], console: Console) -> None:

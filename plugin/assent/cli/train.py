@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +18,8 @@ from assent.errors import DatasetUnusable, ModelUnknown
 from assent.settings import Settings
 
 if TYPE_CHECKING:
+    from assent.learn.dataset import Example, Skipped
+    from assent.learn.train import Copies, Proof
     from assent.perceive.heads import HeadFile
 
 PRECISION = 0.9
@@ -27,6 +31,12 @@ def train(
     prefix: Annotated[str, typer.Option(help="What stands before a class's name in its label.")] = "product",
     none: Annotated[
         list[Path] | None, typer.Option(help="A folder of pictures that show none of the classes; may be repeated.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Other pictures, given as --labels takes them: thresholds are chosen on these.")
+    ] = None,
+    validation_none: Annotated[
+        list[Path] | None, typer.Option(help="A folder of pictures of none for validation; may be repeated.")
     ] = None,
     backbone: Annotated[str, typer.Option(help="The network whose features are used.")] = "nudenet-320n",
     precision: Annotated[
@@ -42,10 +52,11 @@ def train(
     need_learn()
     telemetry.configure("error")
     settings = Settings()
-    from assent.learn.dataset import negatives, read_dataset
-    from assent.learn.head import card, to_onnx, write_head
-    from assent.learn.labelled import class_labels, describe, doubtful, large_enough
-    from assent.learn.train import FOLDS, STRENGTHS, fit
+    from assent.learn.dataset import fingerprint, read_dataset
+    from assent.learn.head import card, described, to_onnx, write_head
+    from assent.learn.labelled import class_labels, doubtful, large_enough
+    from assent.learn.thresholds import answers, choose, figures, halves, judge
+    from assent.learn.train import FOLDS, STRENGTHS, calibrated, fit
     from assent.perceive.backbone import POOLED
     from assent.perceive.heads import NAME, NONE
 
@@ -53,42 +64,105 @@ def train(
         raise DatasetUnusable(f"{name!r} is no name for a head: lower-case letters, digits and hyphens")
     if backbone not in POOLED:
         raise ModelUnknown(f"there is no backbone {backbone!r}; there are: {', '.join(sorted(POOLED))}")
+    if validation_none and validation is None:
+        raise DatasetUnusable("--validation-none goes with --validation")
     dataset = read_dataset(labels)
     # What no head may say is refused before anything is looked at.
     class_labels(sorted({*dataset.classes, *([NONE] if none else [])}), prefix)
-    examples = [*dataset.examples, *(one for folder in none or () for one in negatives(folder, NONE))]
-    made_for, seen = features_of(settings, examples)
+    made_for, seen = features_of(settings, [*dataset.examples, *_of_none(none)])
     kept, small = large_enough(seen.examples)
-    used = [seen.examples[at] for at in kept]
+    skipped = [*dataset.skipped, *seen.skipped, *small]
+    used, hashes = [seen.examples[at] for at in kept], [seen.sha256[at] for at in kept]
     columns = class_labels(sorted({one.label for one in used}), prefix)
     order = [*sorted(set(columns.values()) - {NONE}), *([NONE] if NONE in columns else [])]
     classes = [order.index(columns[one.label]) for one in used]
+    copies, proof, fields = _copies(settings, used, hashes), None, {}
+    if validation is not None:
+        found = _proof(settings, validation, validation_none, order, columns, hashes)
+        proof, fields["validation_sha256"], others = found
+        skipped += others
     with ticking("training", FOLDS * len(STRENGTHS)) as tick:
-        fitted = fit(seen.features[kept], classes, tick, order.index(NONE) if NONE in order else None)
+        none_at = order.index(NONE) if NONE in order else None
+        fitted = fit(seen.features[kept], classes, tick, none_at, copies, proof)
+    doubts = list(doubtful(fitted, order, classes, used))
+    judged, elsewhere = answers(fitted, order, classes), {}
+    limits = choose(judged, precision, validation=False)
+    if proof is not None:
+        elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
+        fitted = calibrated(fitted, proof)
+        judged = answers(fitted, order, proof.classes)
+        limits = choose(judged, precision, validation=True)
     model = to_onnx(fitted.model, fitted.familiar)
-    file = describe(
-        fitted, order, classes, precision, model,
-        name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),
+    more = {"log loss": fitted.log_loss, "temperature": fitted.temperature, "C": fitted.strength}
+    file = described(
+        model, name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),
+        features=seen.features.shape[1], label=judge(judged, limits, [classes.count(at) for at in range(len(order))]),
+        figures=figures(judged, limits) | more,
+        data_sha256=fingerprint(zip(hashes, (order[at] for at in classes), strict=True)), **fields,
     )  # fmt: skip
     folder = out or settings.models_dir / "heads"
-    path = write_head(folder, file, model, card(file, command(), precision, ()))
-    skipped = (*dataset.skipped, *seen.skipped, *small)
+    path = write_head(folder, file, model, card(file, command(), precision, elsewhere))
     write_skipped(skipped, path.with_suffix(".skipped.txt"))
     console = Console()
     console.print(_table(file))
     list_skipped(skipped, console)
-    for line in doubtful(fitted, order, classes, used):
+    for line in doubts:
         console.print(f"[yellow]look at[/] {line}", highlight=False)
     console.print(f"written: {path}", highlight=False)
+
+
+def _of_none(folders: Sequence[Path] | None) -> list[Example]:
+    from assent.learn.dataset import negatives
+    from assent.perceive.heads import NONE
+
+    return [one for folder in folders or () for one in negatives(folder, NONE)]
+
+
+def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[str]) -> Copies:
+    """Altered copies of the pictures to learn from as well, with the place of each one's original."""
+    from assent.learn.train import Copies
+    from assent.learn.views import VIEWS
+    from assent.perceive.heads import NONE
+
+    place = {digest: at for at, digest in enumerate(hashes)}
+    looked = []
+    for view in VIEWS:
+        among = [one for one in examples if (one.label == NONE) == view.of_none]
+        looked.append(features_of(settings, among, view)[1])
+    of = [place[digest] for made in looked for digest in made.sha256]
+    return Copies(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
+
+
+def _proof(
+    settings: Settings,
+    source: Path,
+    none: Sequence[Path] | None,
+    order: Sequence[str],
+    columns: Mapping[str, str],
+    trained: Sequence[str],
+) -> tuple[Proof, str, list[Skipped]]:
+    """The pictures for validation, their fingerprint, and what could not be used of them."""
+    from assent.learn.dataset import fingerprint, read_dataset
+    from assent.learn.labelled import for_validation
+    from assent.learn.train import Proof
+    from assent.perceive.heads import NONE
+
+    dataset = read_dataset(source)
+    seen = features_of(settings, [*dataset.examples, *_of_none(none)])[1]
+    kept, classes, others = for_validation(seen, order, columns, set(trained))
+    labels = (NONE if column < 0 else order[column] for column in classes)
+    name = fingerprint(zip((seen.sha256[at] for at in kept), labels, strict=True))
+    proof = Proof(seen.features[kept], np.array(classes, np.intp))
+    return proof, name, [*dataset.skipped, *seen.skipped, *others]
 
 
 def _table(file: HeadFile) -> Table:
     from assent.learn.report import show
 
     table = Table(title=f"{file.id}: " + ", ".join(f"{name} {show(value)}" for name, value in file.figures.items()))
-    for column in ("label", "photos", "said from", "precision", "recall"):
+    for column in ("label", "photos", "said from", "precision", "of", "recall"):
         table.add_column(column, justify="left" if column == "label" else "right")
     for label in file.label:
         least = "never" if label.threshold is None else show(label.threshold)
-        table.add_row(label.name, str(label.photos), least, show(label.precision), show(label.recall))
+        table.add_row(label.name, str(label.photos), least, show(label.precision), show(label.said), show(label.recall))
     return table

@@ -24,9 +24,10 @@ class Cache:
         self._folder, self._width = folder / backbone, width
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def get(self, sha256: str) -> Vector | None:
-        """float32 (width,), or None where it is not held or not whole."""
-        path = self._path(sha256)
+    def get(self, key: str) -> Vector | None:
+        """float32 (width,), or None where it is not held or not whole. `key`: the file's sha256, and for an altered
+        copy how it was altered."""
+        path = self._path(key)
         try:
             data = path.read_bytes()
             os.utime(path)
@@ -34,8 +35,8 @@ class Cache:
             return None
         return np.frombuffer(data, np.float16).astype(np.float32) if len(data) == 2 * self._width else None
 
-    def put(self, sha256: str, features: Vector) -> None:
-        path = self._path(sha256)
+    def put(self, key: str, features: Vector) -> None:
+        path = self._path(key)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(np.ascontiguousarray(features, np.float16).tobytes())
@@ -49,5 +50,5 @@ class Cache:
             path.unlink(missing_ok=True)
         return len(gone)
 
-    def _path(self, sha256: str) -> Path:
-        return self._folder / sha256[:2] / sha256[2:]
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / key[2:]

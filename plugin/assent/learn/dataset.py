@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -111,6 +112,12 @@ def _row(source: Path, line: int, row: dict[str | None, str | None]) -> Example 
 def negatives(folder: Path, label: str) -> Iterator[Example]:
     """All pictures below a folder as examples of one class, whatever their own folders are called."""
     return (Example(path, label) for path in pictures_below(folder))
+
+
+def fingerprint(labelled: Iterable[tuple[str, str]]) -> str:
+    """The sha256 of a set of labelled pictures, whatever their names and order: over the sorted lines
+    `<sha256 of the file> <label>`, one for each (sha256, label)."""
+    return sha256("".join(sorted(f"{digest} {label}\n" for digest, label in labelled)).encode()).hexdigest()
 
 
 def word(name: str) -> str:

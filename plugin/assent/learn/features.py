@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from assent.errors import AssentError
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example, Skipped
+from assent.learn.views import View
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive.runtime import Net, run_all
@@ -43,9 +44,16 @@ class _File(NamedTuple):
 
 
 def featured(
-    net: Net, width: int, cache: Cache, decoder: Decoder, examples: Iterable[Example], tick: Callable[[], object]
+    net: Net,
+    width: int,
+    cache: Cache,
+    decoder: Decoder,
+    examples: Iterable[Example],
+    tick: Callable[[], object],
+    view: View | None = None,
 ) -> Featured:
-    """The features of all examples, from the cache or through the network; `tick` is called after each.
+    """The features of all examples, or of a copy of each, from the cache or through the network; `tick` is called after
+    each.
 
     A file that cannot be read or decoded is listed, not raised. A file seen before (same sha256) under the same class
     counts once; under another class it contradicts itself, and all its copies are left out."""
@@ -56,19 +64,13 @@ def featured(
     waiting: list[tuple[int, Pixels]] = []
 
     def load(example: Example) -> _File | AssentError:
-        try:
-            data = read_file(example.path)
-            digest = sha256(data).hexdigest()
-            held = cache.get(digest)
-            return _File(digest, held, None if held is not None else decoder.decode(data).frames[0].pixels)
-        except AssentError as error:
-            return error
+        return _load(example, cache, decoder, view)
 
     def look() -> None:
         made = run_all(net, np.stack([prepare(pixels) for _, pixels in waiting]))[1]
         for (place, _), row in zip(waiting, made, strict=True):
             rows[place] = row.astype(np.float16).astype(np.float32)  # as the cache holds it
-            cache.put(hashes[place], row)
+            cache.put(_key(hashes[place], view), row)
         waiting.clear()
 
     with ThreadPoolExecutor(2) as pool:
@@ -92,6 +94,23 @@ def featured(
     return Featured(
         tuple(kept[at] for at in chosen), features[chosen], tuple(hashes[at] for at in chosen), (*skipped, *more)
     )
+
+
+def _load(example: Example, cache: Cache, decoder: Decoder, view: View | None) -> _File | AssentError:
+    try:
+        data = read_file(example.path)
+        digest = sha256(data).hexdigest()
+        if (held := cache.get(_key(digest, view))) is not None:
+            return _File(digest, held, None)
+        pixels = decoder.decode(data).frames[0].pixels
+        return _File(digest, None, pixels if view is None else view.of(pixels, digest))
+    except AssentError as error:
+        return error
+
+
+def _key(sha256: str, view: View | None) -> str:
+    """What the cache calls the picture, or an altered copy of it."""
+    return sha256 if view is None else f"{sha256}-{view.name}"
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[tuple[In, Out]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -85,26 +85,36 @@ def described(model: bytes, **fields: object) -> HeadFile:
 
 def to_toml(file: HeadFile) -> str:
     """As perceive.heads.read_head reads it. JSON's strings and numbers are TOML's too."""
-    plain = ("name", "backbone", "features", "size", "sha256", "licence", "training_data")
-    lines = [f"{name} = {json.dumps(getattr(file, name), ensure_ascii=False)}" for name in plain]
+    plain = ("name", "backbone", "features", "size", "sha256", "licence", "training_data", "data_sha256")
+    named = (*plain, "validation_sha256") if file.validation_sha256 else plain
+    lines = [f"{name} = {json.dumps(getattr(file, name), ensure_ascii=False)}" for name in named]
     lines += [f"trained = {file.trained.isoformat()}", "", "[figures]"]
     lines += [f"{json.dumps(name)} = {json.dumps(round(value, 4))}" for name, value in file.figures.items()]
     for label in file.label:
         lines += ["", "[[label]]", f'name = "{label.name}"', f"photos = {label.photos}"]
         measured = {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
         lines += [f"{name} = {value:.4f}" for name, value in measured.items() if value is not None]
+        lines += [] if label.said is None else [f"said = {label.said}"]
     return "\n".join(lines) + "\n"
 
 
-def card(file: HeadFile, command: str, precision: float, notes: Sequence[str]) -> str:
-    """The model card: what it is, from what, how good on pictures it had not seen, and where it should not be used."""
+def card(file: HeadFile, command: str, precision: float, elsewhere: Mapping[str, Mapping[str, float]]) -> str:
+    """The model card: what it is, from what, how good on pictures it had not seen, and where it should not be used.
+
+    elsewhere: more figures, by what they are of."""
     silent = [label.name for label in file.label if label.threshold is None and label.name != NONE]
     shown = [label for label in file.label if label.name != NONE]
     rows = [
-        f"| {label.name} | {label.photos} | {show(label.threshold)} | {show(label.precision)} | {show(label.recall)} |"
+        f"| {label.name} | {label.photos} | {show(label.threshold)} | {show(label.precision)} | {show(label.said)} "
+        f"| {show(label.recall)} |"
         for label in shown
     ]
-    figures = [f"| {name} | {show(round(value, 4))} |" for name, value in file.figures.items()]
+    columns = {_judged_on(file): file.figures, **elsewhere}
+    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
+    figures = [
+        f"| {name} | " + " | ".join(show(_rounded(column.get(name))) for column in columns.values()) + " |"
+        for name in names
+    ]
     return "\n".join(
         [
             f"# {file.name} (`{file.id}`)",
@@ -113,28 +123,47 @@ def card(file: HeadFile, command: str, precision: float, notes: Sequence[str]) -
             f"{file.size / 1000:.0f} kB. It looks at the whole picture and gives no boxes.",
             "",
             f"**Training data.** {file.training_data}",
+            f"Their fingerprint: `{file.data_sha256}`.",
             "",
             f"**Licence.** {file.licence}",
             "",
             f"**Made by** `{command}` on {file.trained.isoformat()}.",
             "",
-            "## Measured on held-out pictures",
+            "## Measured on pictures that it was not trained on",
             "",
-            "Cross-validated: every picture was judged by a classifier that had not seen it or its neighbours in the",
-            "folder. A picture unlike those that had a label is scored down, whatever it resembles most.",
+            *(_VALIDATED.format(file.validation_sha256) if file.validation_sha256 else _CROSS_VALIDATED).split("\n"),
+            "A picture unlike those that had a label is scored down, whatever it resembles most.",
             "",
-            "| figure | value |",
-            "|---|---|",
+            "| figure | " + " | ".join(columns) + " |",
+            "|---" * (len(columns) + 1) + "|",
             *figures,
             "",
-            f"A label is said from the lowest score that gave a precision of {precision:g}; one that never reached it",
-            f"is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
+            f"A label is said from the lowest score that gave a precision of {precision:g} there; one that never",
+            f"reached it is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
             "",
-            "| label | photos | threshold | precision | recall |",
-            "|---|---|---|---|---|",
+            "| label | photos | threshold | precision | of | recall |",
+            "|---|---|---|---|---|---|",
             *rows,
-            "",
-            *notes,
             "",
         ]
     )
+
+
+_CROSS_VALIDATED = """\
+Cross-validated: every picture was judged by a classifier that had not seen it or its neighbours in the folder. Pictures
+of one set are more like each other than pictures from elsewhere are like them: expect less of those, and measure."""
+
+_VALIDATED = """\
+C, temperature and thresholds were chosen on the pictures for validation, of fingerprint
+`{}`: figures on those flatter it.
+In halves, temperature and thresholds were chosen on one half of each label's pictures and measured on the other, both
+ways: expect that. Cross-validated, every picture was judged by a classifier that had not seen it or its neighbours in
+the folder, with thresholds from there."""
+
+
+def _judged_on(file: HeadFile) -> str:
+    return "on validation" if file.validation_sha256 else "cross-validated"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

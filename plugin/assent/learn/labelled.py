@@ -1,24 +1,18 @@
-"""From the operator's classes to a head's labels, and what held-out scores say of each."""
+"""From the operator's classes to a head's labels, and which of the pictures can be used."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assent.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
-from assent.learn.head import described
-from assent.learn.measure import calibration_error, counts, in_any, lowest_threshold, reliability, share
+from assent.learn.features import Featured
 from assent.learn.train import FOLDS, Fitted
-from assent.perceive.heads import NONE, ROOTS, HeadFile, HeadLabel, category
+from assent.perceive.heads import NONE, ROOTS, category
 
-# A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
-# on: what people post is more varied than any set.
-LEAST_SCORE = 0.5
 DOUBTFUL = 0.95  # a held-out score of another class from which a picture may have been put into the wrong folder
 MOST_DOUBTFUL = 10
 
@@ -48,44 +42,25 @@ def large_enough(examples: Sequence[Example]) -> tuple[list[int], list[Skipped]]
     return [at for at, example in enumerate(examples) if sizes[example.label] >= FOLDS], skipped
 
 
-def describe(
-    fitted: Fitted, order: Sequence[str], classes: Sequence[int], precision: float, model: bytes, **fields: Any
-) -> HeadFile:
-    """The head's description: thresholds and figures from held-out scores, columns in `order`."""
-    scores, truth = np.round(fitted.held_out, 4), np.array(classes)  # as scores are said and thresholds written
-    rows = []
-    for column, name in enumerate(order):
-        photos, there = int((truth == column).sum()), truth == column
-        least = None if name == NONE else lowest_threshold(scores[:, column], there, precision, LEAST_SCORE)
-        if least is None:
-            rows.append(HeadLabel(name, photos))
-            continue
-        one = counts(scores[:, column] >= least, there)
-        rows.append(HeadLabel(name, photos, least, one.precision, one.recall))
-    return described(
-        model, label=tuple(rows), features=fitted.model.weight.shape[0], figures=_figures(fitted, rows, truth), **fields
-    )
-
-
-def _figures(fitted: Fitted, rows: Sequence[HeadLabel], truth: NDArray[np.intp]) -> dict[str, float]:
-    labels = [at for at, row in enumerate(rows) if row.name != NONE]
-    scores = np.round(fitted.held_out[:, labels], 4)
-    labelled = np.isin(truth, labels)
-    said = scores >= np.array([2.0 if (least := rows[at].threshold) is None else least for at in labels])
-    there = truth[:, None] == np.array(labels)
-    best = scores.argmax(axis=1)
-    right = np.equal(np.array(labels)[best], truth)
-    found = {
-        "accuracy": share(right[labelled]),
-        "precision of what is said": counts(said, there).precision,
-        "labelled photos said rightly": share(in_any(said & there)[labelled]),
-        "photos of none with a tag": share(in_any(said)[~labelled]),
-        "calibration error": calibration_error(reliability(scores.max(axis=1), right)),
-        "log loss": fitted.log_loss,
-        "temperature": fitted.temperature,
-        "C": fitted.strength,
-    }
-    return {name: value for name, value in found.items() if value is not None}
+def for_validation(
+    seen: Featured, order: Sequence[str], columns: Mapping[str, str], trained: Collection[str]
+) -> tuple[list[int], list[int], list[Skipped]]:
+    """Of pictures for validation those that can be used, the column of each one's label (−1: `none`, where the head has
+    no such column), and what is said of the others. `columns`: the label of each class that was trained; `trained`: the
+    sha256 of the pictures. Raises DatasetUnusable where no picture with a label is left."""
+    kept, classes, skipped = [], [], []
+    for at, (example, digest) in enumerate(zip(seen.examples, seen.sha256, strict=True)):
+        label = NONE if example.label == NONE else columns.get(example.label)
+        if label is None:
+            skipped.append(Skipped(str(example.path), f"no class {example.label} was trained"))
+        elif digest in trained:
+            skipped.append(Skipped(str(example.path), "the head was trained on it"))
+        else:
+            kept.append(at)
+            classes.append(order.index(label) if label in order else -1)
+    if all(one < 0 or order[one] == NONE for one in classes):
+        raise DatasetUnusable("no picture for validation has a label that was trained, or the head was trained on all")
+    return kept, classes, skipped
 
 
 def doubtful(

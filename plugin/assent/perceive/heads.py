@@ -51,6 +51,7 @@ class HeadLabel:
     threshold: float | None = None  # said from this score up; None: never said
     precision: float | None = None  # share of what is said that is right
     recall: float | None = None  # share of the label's photos on which it is said
+    said: int | None = None  # on how many pictures it was said when that was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class HeadFile:
     trained: date
     label: tuple[HeadLabel, ...]
     figures: dict[str, float] = field(default_factory=dict)
+    data_sha256: str = ""  # the pictures it was trained on, as learn.dataset.fingerprint names them; empty: not known
+    validation_sha256: str = ""  # those on which the thresholds were chosen; empty: by cross-validation
 
     @property
     def id(self) -> str:

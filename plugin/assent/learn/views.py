@@ -1,0 +1,72 @@
+"""Altered copies of pictures to train with. The file's hash decides what is drawn: training can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from assent.values import Pixels
+
+_LETTERS = np.array(list("ABCDEEFGHIKLMNOPRSTTUVWaabcdeeefghiklmnooprsttuvwy0123456789@.!?"))
+
+
+def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """The picture (h, w, 3) with one to five lines of large letters drawn on it, somewhere and in some colour, half of
+    them on a bar: memes, price tags, watermarks."""
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    width, height = image.size
+    lines = ["".join(_line(random)) for _ in range(random.integers(1, 6))]
+    size = int(random.uniform(0.05, 0.22) * min(width, height)) + 6
+    font = ImageFont.load_default(size=size)
+    ink = tuple(int(value) for value in random.choice(np.array([0, 255, int(random.integers(256))]), 3))
+    paper = tuple(255 - value for value in ink)
+    left, top = random.uniform(0, 0.4) * width, random.uniform(0, 1) * max(0, height - 1.2 * size * len(lines))
+    on_bar, rim = random.random() < 0.5, int(random.integers(0, 2 + size // 12))
+    for number, line in enumerate(lines):
+        place = (left, top + 1.2 * size * number)
+        if on_bar:
+            draw.rectangle(draw.textbbox(place, line, font=font), fill=paper)
+        draw.text(place, line, fill=ink, font=font, stroke_width=rim, stroke_fill=paper)
+    return np.asarray(image)
+
+
+def _line(random: np.random.Generator) -> list[str]:
+    words = ["".join(random.choice(_LETTERS, random.integers(1, 10))) for _ in range(random.integers(1, 4))]
+    return [" ".join(words)]
+
+
+def altered(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """The picture (h, w, 3) as somebody else would have taken it: perhaps mirrored, a part of 50 to 100 % of it, darker
+    or lighter, of more or less contrast, of another warmth."""
+    height, width = pixels.shape[:2]
+    share = np.sqrt(random.uniform(0.5, 1))
+    tall, wide = max(8, round(height * share)), max(8, round(width * share))
+    top, left = random.integers(0, max(1, height - tall + 1)), random.integers(0, max(1, width - wide + 1))
+    part = pixels[top : top + tall, left : left + wide]
+    if random.random() < 0.5:
+        part = part[:, ::-1]
+    contrast, light = random.uniform(0.75, 1.25), random.uniform(-30, 30)
+    warmth = np.array([random.uniform(0.92, 1.08), 1, random.uniform(0.92, 1.08)])
+    made = (part.astype(np.float32) - 128) * contrast * warmth + 128 + light
+    return np.ascontiguousarray(np.clip(made, 0, 255).astype(np.uint8))
+
+
+class View(NamedTuple):
+    """A way to alter pictures. `name` stands in the cache: what is drawn otherwise needs another name."""
+
+    name: str
+    draw: Callable[[Pixels, np.random.Generator], Pixels]
+    of_none: bool  # whether pictures of none are altered so, or those that have a label
+
+    def of(self, pixels: Pixels, sha256: str) -> Pixels:
+        """The altered copy of the picture (h, w, 3) in the file with that hash, always the same one."""
+        return self.draw(pixels, np.random.default_rng(int(sha256[:16], 16)))
+
+
+# 43 kinds of groceries in other shops: of 25 % something was said rightly with letters on labelled pictures too,
+# of 32 % with letters on pictures of none alone. A garment with large letters over it may be passed over.
+VIEWS = (View("lettered", lettered, of_none=True), View("altered", altered, of_none=False))

@@ -1,0 +1,55 @@
+"""Letters drawn over a photo make no clothes and no groceries of it; heads learned from other letters than these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from assent.perceive import open_backbone
+from assent.perceive.heads import Head, folders, load_heads, say
+from assent.perceive.runtime import Net, run_all
+from assent.perceive.safety import prepare
+from assent.values import Pixels
+from tests.conftest import package_file
+
+PHOTOS = (
+    *(("skimage", f"data/{name}") for name in ("coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png")),
+    *(("skimage", f"data/{name}") for name in ("page.png", "text.png", "brick.png", "horse.png", "camera.png")),
+    *(("sklearn", f"datasets/images/{name}") for name in ("china.jpg", "flower.jpg")),
+)
+LINES = ("write to quentin@example.org", "Tel. 030 901820", "bloody good coffee")
+
+
+@pytest.fixture(scope="module")
+def heads() -> tuple[Net, tuple[Head, ...]]:
+    base, net = open_backbone(threads=2)
+    return net, load_heads((folders(Path("nowhere"))[0],), base.id, threads=2)
+
+
+def drawn_on(image: Image.Image, part: int, ink: str, rim: str, font: str) -> Pixels:
+    """The photo with three lines, one a `part` of its height."""
+    size = max(10, image.height // part)
+    face = ImageFont.truetype(str(package_file("matplotlib", f"mpl-data/fonts/ttf/{font}.ttf")), size)
+    made, top = image.copy(), image.height // 12
+    for number, line in enumerate(LINES):
+        place = (image.width // 20, top + number * size * 3 // 2)
+        ImageDraw.Draw(made).text(place, line, ink, face, stroke_width=size // 12, stroke_fill=rim)
+    return np.asarray(made)
+
+
+@pytest.mark.parametrize(("package", "name"), PHOTOS, ids=lambda value: str(value).split("/")[-1])
+def test_nothing_is_worn_or_sold_where_only_letters_are(
+    heads: tuple[Net, tuple[Head, ...]], package: str, name: str
+) -> None:
+    image = Image.open(package_file(package, name)).convert("RGB")
+    ways = [
+        drawn_on(image, part, *inks, font)
+        for part in (16, 10, 7)
+        for inks in (("white", "black"), ("black", "white"), ("red", "yellow"))
+        for font in ("DejaVuSans", "DejaVuSerif-Bold")
+    ]
+    features = run_all(heads[0], np.stack([prepare(pixels) for pixels in (np.asarray(image), *ways)]))[1]
+    assert say(heads[1], features, list(range(len(features)))) == ()

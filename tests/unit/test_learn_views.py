@@ -1,0 +1,56 @@
+"""Altered copies to train with: the same for the same file, other for another, and the original stays what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assent.learn.cache import Cache
+from assent.learn.dataset import Example
+from assent.learn.features import featured
+from assent.learn.views import VIEWS, View
+from assent.media.sandbox import Decoder
+from assent.perceive import open_backbone
+from tests.conftest import package_file
+from tests.unit.perceive_photos import photo
+
+FILES = ("a" * 64, "b" * 64, "c" * 64)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+@pytest.mark.parametrize("side", [None, 20])
+def test_a_copy_depends_on_the_file_alone(view: View, side: int | None) -> None:
+    pixels = np.asarray(photo("coffee.png"))[:side, :side]
+    before = pixels.copy()
+    made = [view.of(pixels, digest) for digest in FILES]
+    assert all(one.dtype == np.uint8 and one.shape[2] == 3 for one in made)
+    assert all(np.array_equal(one, view.of(pixels, digest)) for one, digest in zip(made, FILES, strict=True))
+    assert not any(np.array_equal(made[0], one) for one in (*made[1:], pixels))
+    assert np.array_equal(pixels, before)
+
+
+def test_letters_cover_some_of_a_picture_and_leave_the_rest() -> None:
+    pixels = np.asarray(photo("coffee.png"))
+    lettered = next(view for view in VIEWS if view.name == "lettered")
+    shares = [
+        (lettered.of(pixels, f"{number:064x}") != pixels).any(axis=2).mean() for number in range(2**60, 2**60 + 20)
+    ]
+    assert min(shares) > 0
+    assert max(shares) < 0.9
+
+
+def test_a_copy_has_features_of_its_own_in_the_cache(tmp_path: Path) -> None:
+    base, net = open_backbone(threads=1)
+    cache = Cache(tmp_path, base.id, base.width)
+    examples = [Example(package_file("skimage", "data/coffee.png"), "cup")]
+    with Decoder() as decoder:
+        plain, copy, again = (
+            featured(net, base.width, cache, decoder, examples, lambda: None, view)
+            for view in (None, VIEWS[0], VIEWS[0])
+        )
+    assert plain.sha256 == copy.sha256
+    assert not np.allclose(plain.features, copy.features, atol=0.05)
+    assert np.array_equal(copy.features, again.features)
+    assert len(list(tmp_path.glob("*/*/*"))) == 2
