@@ -133,7 +133,7 @@ def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, C
     """The safety network as it comes, with the pooled features that heads read, and each head on those."""
     file = read_pack(DEFAULT_PACK).one("safety")
     plain = open_net(file.name, read_verified(file), threads, safety.BATCH)
-    inputs = [np.stack([safety.prepare(photo.picture.frames[0].pixels)]) for photo in photos]
+    inputs = [safety.prepare([photo.picture.frames[0].pixels]) for photo in photos]
     features = [run_all(models.safety, one)[1] for one in inputs]
     cases: dict[str, Case] = {
         "network alone": lambda: [run_all(plain, one) for one in inputs],

@@ -51,5 +51,5 @@ def test_nothing_is_worn_or_sold_where_only_letters_are(
         for inks in (("white", "black"), ("black", "white"), ("red", "yellow"))
         for font in ("DejaVuSans", "DejaVuSerif-Bold")
     ]
-    features = run_all(heads[0], np.stack([prepare(pixels) for pixels in (np.asarray(image), *ways)]))[1]
+    features = run_all(heads[0], prepare([np.asarray(image), *ways]))[1]
     assert say(heads[1], features, list(range(len(features)))) == ()

@@ -71,7 +71,7 @@ def test_nothing_below_the_lowest_score_and_nothing_outside_the_frame(opened: Mo
 @pytest.mark.parametrize("size", [(1, 1), (1, 4096), (4096, 1), (3, 700), (319, 320), (320, 320)])
 def test_any_size_can_be_prepared(opened: Models, size: tuple[int, int]) -> None:
     pixels = np.full((*size, 3), 200, np.uint8)
-    prepared = prepare(pixels)
+    (prepared,) = prepare([pixels])
     assert prepared.shape == (3, 320, 320)
     assert prepared.dtype == np.float32
     assert 0 <= prepared.min() <= prepared.max() <= 1
@@ -79,7 +79,7 @@ def test_any_size_can_be_prepared(opened: Models, size: tuple[int, int]) -> None
 
 
 def test_padding_is_black_and_lies_at_the_bottom_or_right() -> None:
-    wide, high = prepare(np.full((300, 600, 3), 255, np.uint8)), prepare(np.full((600, 300, 3), 255, np.uint8))
+    wide, high = prepare([np.full((300, 600, 3), 255, np.uint8), np.full((600, 300, 3), 255, np.uint8)])
     assert wide[:, :160].min() == 1
     assert wide[:, 160:].max() == 0
     assert high[:, :, :160].min() == 1

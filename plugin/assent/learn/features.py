@@ -67,7 +67,7 @@ def featured(
         return _load(example, cache, decoder, view)
 
     def look() -> None:
-        made = run_all(net, np.stack([prepare(pixels) for _, pixels in waiting]))[1]
+        made = run_all(net, prepare([pixels for _, pixels in waiting]))[1]
         for (place, _), row in zip(waiting, made, strict=True):
             rows[place] = row.astype(np.float16).astype(np.float32)  # as the cache holds it
             cache.put(_key(hashes[place], view), row)

@@ -166,9 +166,10 @@ def say(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[i
     for head in heads:
         found = scores(head, features)
         for column, label in enumerate(head.file.label):
+            if label.threshold is None:
+                continue
             best = int(found[:, column].argmax())
-            score = round(float(found[best, column]), 4)
-            kind = category(label.name)
-            if label.threshold is not None and kind is not None and score >= label.threshold:
+            score, kind = round(float(found[best, column]), 4), category(label.name)
+            if kind is not None and score >= label.threshold:
                 tags.append(Tag(label.name, kind, score, None, frames[best], head.file.id))
     return tuple(tags)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from assent.perceive.runtime import Net, run_all
@@ -40,23 +41,29 @@ class Seen(NamedTuple):
     features: Vector | None
 
 
-def prepare(pixels: Pixels) -> NDArray[np.float32]:
-    """A frame (h, w, 3) as the network sees it: (3, 320, 320), blue first, 0–1, black at the bottom or right.
+def prepare(frames: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Frames (h, w, 3) as the network sees them: (n, 3, 320, 320), blue first, 0–1, black at the bottom or right.
 
     One affine map scales and pads a large frame without a copy of it (0.4 ms for 12 megapixels, within one grey level
     of scaling the padded square; measured); a small one is enlarged as the package does it, with repeated edges."""
+    made = np.empty((len(frames), 3, _SIDE, _SIDE), np.float32)
+    for planes, pixels in zip(made, frames, strict=True):
+        for plane, grey in zip(planes, reversed(cv2.split(_square(pixels))), strict=True):
+            np.divide(grey, np.float32(255), out=plane)
+    return made
+
+
+def _square(pixels: Pixels) -> MatLike:
+    """(320, 320, 3), red first."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     if longest < _SIDE:
         square = np.pad(pixels, ((0, longest - height), (0, longest - width), (0, 0)))
-        seen = cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
-    else:
-        scale = _SIDE / longest
-        offset = (scale - 1) / 2  # the middle of a pixel stays its middle
-        matrix = np.array([[scale, 0, offset], [0, scale, offset]])
-        seen = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    red, green, blue = cv2.split(seen)
-    return np.stack([blue, green, red], dtype=np.float32, casting="unsafe") / np.float32(255)
+        return cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+    scale = _SIDE / longest
+    offset = (scale - 1) / 2  # the middle of a pixel stays its middle
+    matrix = np.array([[scale, 0, offset], [0, scale, offset]])
+    return cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height: int) -> tuple[Detection, ...]:
@@ -84,7 +91,7 @@ def look(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen
     seen: list[Seen] = []
     for at in range(0, len(frames), net.batch):
         batch = frames[at : at + net.batch]
-        outputs, *more = run_all(net, np.stack([prepare(pixels) for pixels in batch]))
+        outputs, *more = run_all(net, prepare(batch))
         features = more[0] if more else [None] * len(batch)
         for output, pooled, pixels in zip(outputs, features, batch, strict=True):
             seen.append(Seen(decode(output, names, pixels.shape[1], pixels.shape[0]), pooled))
