@@ -11,6 +11,7 @@ and the explicit boxes on harmless photos (folders of them), as a whole and in g
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import tempfile
 import time
@@ -135,8 +136,8 @@ def large(models: Models, stills: Sequence[Pixels], harmless: Sequence[Path]) ->
     for width, height in FRAMES:
         crowds = {"faces": [_crowd(rng, stills, width, height) for _ in range(6)]}
         crowds["people"] = [_groups(rng, group, width, height) for _ in range(6)]
-        photos = [_filled(rng.sample(harmless, 1), width, height) for _ in range(60)]
-        collages = [_filled(rng.sample(harmless, 12), width, height) for _ in range(30)]
+        photos = [rng.sample(harmless, 1) for _ in range(60)]
+        collages = [rng.sample(harmless, 12) for _ in range(30)]
         for across in GRIDS:
             begun = time.perf_counter()
             for crowd, _ in crowds["faces"]:
@@ -148,9 +149,12 @@ def large(models: Models, stills: Sequence[Pixels], harmless: Sequence[Path]) ->
                 said = ", ".join(f"{band} pixels {hits} of {total}" for band, (hits, total) in found.items())
                 print(f"    crowds of {name}, found by their width: {said}")
             for name, frames in (("photos", photos), ("collages of 12", collages)):
-                scores = [_explicit(_looked(models, pixels, across)) for pixels in frames]
-                alarms = [sum(score >= least for score in scores) for least in (0.25, 0.6)]
-                print(f"    of {len(frames)} harmless {name} {alarms[0]} explicit from 0.25, {alarms[1]} from 0.60")
+                rates = []
+                for limit in (True, False):
+                    shown = (_filled(paths, width, height) for paths in frames)
+                    scores = [_explicit(_looked(models, pixels, across, limit)) for pixels in shown]
+                    rates.append("{} explicit from 0.25, {} from 0.60".format(*_reached(scores)))
+                print(f"    of {len(frames)} harmless {name} {rates[0]} (with boxes large in a tile: {rates[1]})")
 
 
 def _crowd(
@@ -168,7 +172,7 @@ def _crowd(
 
 
 def _groups(rng: random.Random, group: Pixels, width: int, height: int) -> tuple[Pixels, list[tuple[int, int, int]]]:
-    """Six copies of the group photo on grey, its faces 57 to 152 pixels wide, and where each face lies."""
+    """Six copies of the group photo on grey, its faces 57 to 135 pixels wide, and where each face lies."""
     frame, places = np.full((height, width, 3), 90, np.uint8), []
     for cell in range(6):
         scale = min(rng.uniform(0.6, 1.2), width / 3 / group.shape[1], height / 2 / group.shape[0])
@@ -204,9 +208,11 @@ def _filled(paths: Sequence[Path], width: int, height: int) -> Pixels:
     return np.vstack([np.hstack(shown[row * across : (row + 1) * across]) for row in range(down)])
 
 
-def _looked(models: Models, frame: Pixels, across: int) -> Sequence[Detection]:
-    """What the safety network sees in the frame and in that many overlapping tiles across and down."""
+def _looked(models: Models, frame: Pixels, across: int, limit: bool = True) -> Sequence[Detection]:
+    """What the safety network sees in the frame and in that many overlapping tiles across and down; without `limit`,
+    boxes that are large in a tile count too."""
     parts = grid(0, frame, across) if across > 1 else []
+    parts = parts if limit else [part._replace(most=math.inf) for part in parts]
     whole, *seen = safety.detect(models.safety, models.labels, [frame, *(part.pixels for part in parts)])
     return together(whole, list(zip(parts, seen, strict=True)))
 
@@ -215,6 +221,10 @@ def _within(box: tuple[float, float, float, float], x: int, y: int, side: int) -
     """Whether a box is the face of the still that lies there."""
     middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return x <= middle[0] <= x + side and y <= middle[1] <= y + side and side / 3 <= box[2] - box[0] <= 1.5 * side
+
+
+def _reached(scores: Sequence[float]) -> tuple[int, int]:
+    return sum(score >= 0.25 for score in scores), sum(score >= 0.6 for score in scores)
 
 
 def _explicit(seen: Sequence[Detection]) -> float:
