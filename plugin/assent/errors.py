@@ -291,6 +291,11 @@ class FaceTurned(AssentError):
     do = "Send a photo in which the person looks towards the camera, with the head upright."
 
 
+class FaceNotLive(AssentError):
+    code, status = "face_not_live", 422
+    do = "Send a photo taken of the person themselves, not of a print or screen, with some space around the head."
+
+
 class FaceOther(AssentError):
     code, status = "face_other", 422
     do = "Send photos of the person themselves only; one of these resembles the others too little."

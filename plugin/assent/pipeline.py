@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from assent.errors import AssentError, NotFound
 from assent.known.search import Hit, tags
@@ -41,12 +42,18 @@ def shipped(_tenant: str, seen: Perception) -> Perception:
     return seen
 
 
+class Perceive(Protocol):
+    """Stage 4: whether faces are to be compared, and whether somebody enrols by the picture."""
+
+    def __call__(self, picture: Picture, compare: bool, enrol: bool = False, /) -> Perception: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the stages need from outside."""
 
     decoder: Decoder
-    perceive: Callable[[Picture, bool], Perception]  # the second argument: whether faces are to be compared
+    perceive: Perceive
     circle: Callable[[str, Event], int]  # tenant, event → how many templates its faces may be compared with
     match: Callable[[str, Event, Perception], tuple[Match, ...]]
     policy: Policy

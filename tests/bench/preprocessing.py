@@ -3,13 +3,18 @@
 FACES holds a folder of photos per person. Prints, for copies of them that are dark, noisy or small, the genuine pairs
 that reach the threshold of one template, as they are, smoothed, and after noise reduction or exposure normalisation;
 and, for rows of such photos, the faces found with and without tiles.
+
+`FACES --large HARMLESS …` prints instead, for very large frames, the faces of a crowd that are found, the milliseconds,
+and the explicit boxes on harmless photos (folders of them), as a whole and in grids of tiles.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import random
-import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -17,11 +22,15 @@ from unittest.mock import patch
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from assent.perceive import Models, _seen, faces, load, perceive, safety
 from assent.perceive.noise import cleaned
+from assent.perceive.safety import Detection
+from assent.perceive.tiles import grid, together
 from assent.values import Frame, Picture, Pixels
+from tests.conftest import package_file
+from tests.photos import FACES
 
 Change = Callable[[Pixels], Pixels]
 
@@ -95,7 +104,10 @@ def tiled(models: Models, stills: Sequence[Pixels]) -> None:
         hits, total = [0, 0], 0
         for _ in range(6):
             row, places = _row(rng, stills, count)
-            whole, parts = safety.detect(models.safety, models.labels, [row])[0], _seen(models, [row])[0].detections
+            whole, parts = (
+                safety.detect(models.safety, models.labels, [row])[0],
+                _seen(models, [Frame(0, row, 1.0)])[0].detections,
+            )
             total += count
             for n, seen in enumerate((whole, parts)):
                 boxes = [one.corners for one in faces.listed(seen)]
@@ -113,18 +125,132 @@ def _row(rng: random.Random, stills: Sequence[Pixels], count: int) -> tuple[Pixe
     return row, places
 
 
+GRIDS = (1, 2, 3)  # tiles across and down; 1: the frame as a whole
+FRAMES = ((3000, 2000), (4096, 3072))
+
+
+def large(models: Models, stills: Sequence[Pixels], harmless: Sequence[Path]) -> None:
+    """Very large frames: what grids of tiles find, what they cost, and what they say of harmless photos."""
+    rng = random.Random(1)
+    group = np.array(Image.open(package_file("insightface", "data/images/t1.jpg")).convert("RGB"))
+    for width, height in FRAMES:
+        crowds = {"faces": [_crowd(rng, stills, width, height) for _ in range(6)]}
+        crowds["people"] = [_groups(rng, group, width, height) for _ in range(6)]
+        photos = [rng.sample(harmless, 1) for _ in range(60)]
+        collages = [rng.sample(harmless, 12) for _ in range(30)]
+        for across in GRIDS:
+            begun = time.perf_counter()
+            for crowd, _ in crowds["faces"]:
+                _looked(models, crowd, across)
+            took = 1000 * (time.perf_counter() - begun) / len(crowds["faces"])
+            print(f"{width}x{height} {across}x{across}: {took:.0f} ms")
+            for name, some in crowds.items():
+                found = _found(models, some, across)
+                said = ", ".join(f"{band} pixels {hits} of {total}" for band, (hits, total) in found.items())
+                print(f"    crowds of {name}, found by their width: {said}")
+            for name, frames in (("photos", photos), ("collages of 12", collages)):
+                rates = []
+                for limit in (True, False):
+                    shown = (_filled(paths, width, height) for paths in frames)
+                    scores = [_explicit(_looked(models, pixels, across, limit)) for pixels in shown]
+                    rates.append("{} explicit from 0.25, {} from 0.60".format(*_reached(scores)))
+                print(f"    of {len(frames)} harmless {name} {rates[0]} (with boxes large in a tile: {rates[1]})")
+
+
+def _crowd(
+    rng: random.Random, stills: Sequence[Pixels], width: int, height: int
+) -> tuple[Pixels, list[tuple[int, int, int]]]:
+    """40 stills of 60 to 150 pixels on grey, and where each lies: left, top, side."""
+    frame, places = np.full((height, width, 3), 90, np.uint8), []
+    for cell, still in zip(rng.sample(range(80), 40), rng.sample(list(stills), 40), strict=True):
+        side = rng.randint(60, 150)
+        x = cell % 10 * width // 10 + rng.randrange(width // 10 - side)
+        y = cell // 10 * height // 8 + rng.randrange(height // 8 - side)
+        frame[y : y + side, x : x + side] = cv2.resize(still, (side, side), interpolation=cv2.INTER_AREA)
+        places.append((x, y, side))
+    return frame, places
+
+
+def _groups(rng: random.Random, group: Pixels, width: int, height: int) -> tuple[Pixels, list[tuple[int, int, int]]]:
+    """Six copies of the group photo on grey, its faces 57 to 135 pixels wide, and where each face lies."""
+    frame, places = np.full((height, width, 3), 90, np.uint8), []
+    for cell in range(6):
+        scale = min(rng.uniform(0.6, 1.2), width / 3 / group.shape[1], height / 2 / group.shape[0])
+        copy = cv2.resize(group, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        x = cell % 3 * width // 3 + rng.randint(0, width // 3 - copy.shape[1])
+        y = cell // 3 * height // 2 + rng.randint(0, height // 2 - copy.shape[0])
+        frame[y : y + copy.shape[0], x : x + copy.shape[1]] = copy
+        places += [
+            (x + round(a * scale), y + round(b * scale), round(side * scale)) for a, b, side, _ in FACES.values()
+        ]
+    return frame, places
+
+
+def _found(
+    models: Models, crowds: Sequence[tuple[Pixels, list[tuple[int, int, int]]]], across: int
+) -> dict[str, list[int]]:
+    """By the width of the faces: how many are found, of how many."""
+    found = {"up to 89": [0, 0], "90 to 119": [0, 0], "from 120": [0, 0]}
+    for crowd, places in crowds:
+        boxes = [one.corners for one in faces.listed(_looked(models, crowd, across))]
+        for x, y, side in places:
+            band = found["up to 89" if side < 90 else "90 to 119" if side < 120 else "from 120"]
+            band[0] += any(_within(box, x, y, side) for box in boxes)
+            band[1] += 1
+    return found
+
+
+def _filled(paths: Sequence[Path], width: int, height: int) -> Pixels:
+    """A frame filled by one photo, or four across and three down of twelve."""
+    across, down = (4, 3) if len(paths) > 1 else (1, 1)
+    size = width // across, height // down
+    shown = [np.array(ImageOps.fit(Image.open(path).convert("RGB"), size)) for path in paths]
+    return np.vstack([np.hstack(shown[row * across : (row + 1) * across]) for row in range(down)])
+
+
+def _looked(models: Models, frame: Pixels, across: int, limit: bool = True) -> Sequence[Detection]:
+    """What the safety network sees in the frame and in that many overlapping tiles across and down; without `limit`,
+    boxes that are large in a tile count too."""
+    parts = grid(0, frame, across) if across > 1 else []
+    parts = parts if limit else [part._replace(most=math.inf) for part in parts]
+    whole, *seen = safety.detect(models.safety, models.labels, [frame, *(part.pixels for part in parts)])
+    return together(whole, list(zip(parts, seen, strict=True)))
+
+
+def _within(box: tuple[float, float, float, float], x: int, y: int, side: int) -> bool:
+    """Whether a box is the face of the still that lies there."""
+    middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return x <= middle[0] <= x + side and y <= middle[1] <= y + side and side / 3 <= box[2] - box[0] <= 1.5 * side
+
+
+def _reached(scores: Sequence[float]) -> tuple[int, int]:
+    return sum(score >= 0.25 for score in scores), sum(score >= 0.6 for score in scores)
+
+
+def _explicit(seen: Sequence[Detection]) -> float:
+    return max((one.score for one in seen if one.name.startswith("nudity.explicit")), default=0.0)
+
+
 def main() -> None:
-    root = Path(sys.argv[1])
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("faces", type=Path)
+    asked.add_argument("models", type=Path, nargs="?")
+    asked.add_argument("--large", type=Path, nargs="+", metavar="HARMLESS")
+    given = asked.parse_args()
     people = {
         folder.name: [np.array(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
-        for folder in sorted(root.iterdir())
+        for folder in sorted(given.faces.iterdir())
         if folder.is_dir()
     }
+    stills = [photo for photos in people.values() for photo in photos]
     with tempfile.TemporaryDirectory() as scratch:
-        models = load(Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch), threads=2)
+        models = load(given.models or Path(scratch), threads=2)
         print(models.embedder_id)
+        if given.large:
+            large(models, stills, sorted(path for folder in given.large for path in folder.rglob("*.jp*g")))
+            return
         degraded(models, people)
-        tiled(models, [photo for photos in people.values() for photo in photos])
+        tiled(models, stills)
 
 
 if __name__ == "__main__":

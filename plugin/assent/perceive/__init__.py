@@ -42,7 +42,7 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     """What is seen in each picture: tags from score 0.05 up (faces are no tags), faces from score FACE_SCORE up.
 
     Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Very wide
-    frames are looked at in parts as well; small, noisy ones are smoothed.
+    or large frames are looked at in parts as well; small, noisy ones are smoothed.
     `embed=False` (nobody may be matched): no landmarks, no embedding, so that no biometric template ever comes to be.
     Raises Undecodable for a picture without a frame or without pixels: what nobody looked at is not harmless.
     """
@@ -54,7 +54,7 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
         for frame in picture.frames
     ]
     pixels = [frame.pixels for _, frame in frames]
-    seen = _seen(models, pixels)
+    seen = _seen(models, [frame for _, frame in frames])
     spots = spotted(models, pixels, [one.detections for one in seen])
     noted = watched(models, [(pictures[number], frame) for number, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
@@ -86,10 +86,10 @@ def _ran(models: Models) -> tuple[str, ...]:
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 
 
-def _seen(models: Models, frames: Sequence[Pixels]) -> list[safety.Seen]:
+def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.Seen]:
     """What the safety network sees in each frame and in its tiles; the features are the frame's."""
     parts = tiles(frames)
-    found = safety.look(models.safety, models.labels, [*frames, *(tile.pixels for tile in parts)])
+    found = safety.look(models.safety, models.labels, [*(one.pixels for one in frames), *(one.pixels for one in parts)])
     pairs = list(zip(parts, (one.detections for one in found[len(frames) :]), strict=True))
     return [
         one._replace(detections=together(one.detections, mine))

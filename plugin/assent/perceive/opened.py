@@ -28,7 +28,7 @@ class Models:
 
     `finder` finds faces; None: the safety network does. `aligned`: how the embedder wants a face turned; None: as dlib
     does it, by `landmarks`. `watchers` say what objects there are and what the picture shows, `heads` what they were
-    trained to on the safety network's features, those of `backbone`."""
+    trained to on the safety network's features, those of `backbone`. `liveness` networks look at enrolments only."""
 
     safety: Net
     safety_id: str
@@ -42,6 +42,7 @@ class Models:
     watchers: tuple[Opened, ...] = ()
     backbone: str = ""  # empty: the safety network gives no features
     heads: tuple[Head, ...] = ()
+    liveness: tuple[Opened, ...] = ()
 
     @property
     def finder_id(self) -> str:
@@ -72,6 +73,7 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
         ),
         backbone=base,
         heads=load_heads(folders(models_dir), base, threads) if base else (),
+        liveness=tuple(open_file(one.pack, one.file, models_dir, threads) for one in roles.get("liveness", ())),
         **face,
     )
 

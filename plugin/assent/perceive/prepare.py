@@ -46,14 +46,18 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
 
 def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
     """The square around a face, `crop` times its longer side, moved into the frame where it would leave it, at the
-    input's size. Where the frame is smaller than the square, the square shrinks to it."""
+    input's size. Where the frame is smaller than the square, the square shrinks to it.
+
+    Scaled linearly as the networks were trained, also where that makes patterns: by them they know a screen. (By area
+    the six people of a group photo score 0.52 to 1.00 as `live` with MiniFASNet, linearly 0.68 to 1.00.)"""
     height, width = pixels.shape[:2]
     left, top, right, bottom = corners
     side = min((spec.crop or 1.0) * max(right - left, bottom - top), width, height)
     x = min(max(0.0, (left + right - side) / 2), width - side)
     y = min(max(0.0, (top + bottom - side) / 2), height - side)
     part = pixels[int(y) : max(int(y) + 1, int(y + side)), int(x) : max(int(x) + 1, int(x + side))]
-    return _resized(part, *spec.size)
+    made: Any = cv2.resize(np.ascontiguousarray(part), spec.size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(made, np.uint8)
 
 
 def tensor(images: NDArray[np.uint8], spec: Input) -> NDArray[Any]:

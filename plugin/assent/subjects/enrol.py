@@ -21,6 +21,7 @@ from assent.errors import (
     FaceBlurred,
     FaceMany,
     FaceNone,
+    FaceNotLive,
     FaceOther,
     FaceTooSmall,
     FaceTurned,
@@ -180,7 +181,7 @@ def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
     picture = fingerprinted(tools.decoder.decode(photo))
     if tools.known(tenant, picture):
         raise PhotoRefused(f"photo {n} cannot be used")
-    seen = tools.perceive(picture, True)
+    seen = tools.perceive(picture, True, True)
     if not seen.faces:
         raise FaceNone(f"photo {n} shows no face")
     if len(seen.faces) > 1:
@@ -192,6 +193,8 @@ def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
         raise FaceBlurred(f"the face in photo {n} is blurred")
     if face.pose < LEAST_POSE:
         raise FaceTurned(f"the face in photo {n} is turned or tilted too far")
+    if face.live is False:
+        raise FaceNotLive(f"photo {n} seems to be taken of a print or a screen")
     return Enrolled(uuid4(), face, face.embedding, seen.embedder)
 
 

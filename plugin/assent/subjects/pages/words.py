@@ -32,6 +32,7 @@ _PHOTO_ADVICE = {
     "face_too_small": "Send one in which your face is larger.",
     "face_blurred": "Send a sharp one: hold still, with more light on your face.",
     "face_turned": "Send one in which you look at the camera, with your head upright.",
+    "face_not_live": "Send one taken of you yourself, not of a print or a screen, with some space around your head.",
     "face_other": "Send photos of yourself only.",
     "photo_refused": "Send another photo.",
 }
