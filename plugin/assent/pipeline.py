@@ -20,7 +20,7 @@ from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
 from assent.policy.load import Policy
 from assent.settings import AllowedHost
-from assent.values import Event, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
+from assent.values import Event, Face, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
 
 HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
 
@@ -33,6 +33,11 @@ def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:
 def nothing_read(_picture: Picture, _region: str | None) -> Perception:
     """What is read in the pictures of an installation that reads none."""
     return Perception((), (), ())
+
+
+def all_live(_picture: Picture, _face: Face) -> bool:
+    """What is asked about enrolment photos where no pack says whether a face is live."""
+    return True
 
 
 def shipped(_tenant: str, seen: Perception) -> Perception:
@@ -54,6 +59,7 @@ class Tools:
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
     known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
+    live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
 
 
 @dataclass(frozen=True, slots=True, eq=False)

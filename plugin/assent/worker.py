@@ -54,6 +54,7 @@ from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
 from assent.perceive.calibration import Calibration
+from assent.perceive.liveness import is_live
 from assent.perceive.text import open_reader
 from assent.pipeline import Failed, Looked, Tools, Withheld, look, nothing_read
 from assent.policy.compare import Outcome, compare
@@ -422,5 +423,6 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             alike=alike(models.calibration),
             known=Known(pool),
             read=open_reader(settings) or nothing_read,
+            live=partial(is_live, models.liveness),
         )
         yield Bench(settings, pool, keystore, tools, gallery, Policies(policy), heads)

@@ -143,7 +143,7 @@ def use(
     print(f"In use from the next start of `assent serve` and `assent worker`: {' '.join(packs)}.")
     for role, name in (("safety", models.safety_id), ("faces", models.finder_id), ("embedder", models.embedder_id)):
         print(f"  {role:<10}{name}")
-    for net in models.watchers:
+    for net in (*models.watchers, *models.liveness):
         print(f"  {net.file.role:<10}{net.id}")
     if models.embedder_id != before:
         print("Templates carry the model that made them and are never compared with another's: people who are enrolled")

@@ -34,6 +34,7 @@ class Calibration:
     quantiles: tuple[tuple[float, float], ...]
     impostor_max: float
     impostor_pairs: int
+    detector: str = ""  # the model that found the faces it was measured on; empty: the file does not say
 
     def templates_supported(self, fpir: float = LIKELY_FPIR) -> int:
         """How many templates may be searched at that FPIR (0–1, both excluded; ValueError otherwise); 0 = none."""
@@ -93,6 +94,7 @@ class _File:
     impostor_pairs: int
     impostor_quantiles: dict[float, float]
     impostor_max: float
+    detector: str = ""
 
 
 _FILE = TypeAdapter(_File)
@@ -113,4 +115,4 @@ def read_calibration(path: Path) -> Calibration:
         raise ModelUnknown(f"calibration {path.name} contradicts itself")
     mean = np.array(file.mean, np.float32)
     mean.flags.writeable = False
-    return Calibration(file.model, mean, quantiles, file.impostor_max, file.impostor_pairs)
+    return Calibration(file.model, mean, quantiles, file.impostor_max, file.impostor_pairs, file.detector)

@@ -108,7 +108,7 @@ class ModelFile:
     labels: tuple[str, ...] = ()  # the network's classes, where each has a label of its own in the code
     table: str | None = None  # else a table beside the manifest: class, tab, our label
     background: bool = False  # the first class is "none of these", and is no row of the table
-    threshold: Annotated[float, Field(ge=0.05, le=1)] = 0.05  # faces: the score from which a box is one
+    threshold: Annotated[float, Field(ge=0.05, le=1)] = 0.05  # the score from which a box is a face, or a face live
     calibration: str | None = None
     onnx_sha256: str | None = None  # of the file that the conversion writes
 
@@ -179,6 +179,8 @@ def _contradiction(file: ModelFile) -> str:
         return f"decoder {file.decoder} needs `input`"
     if file.role in _NEED_CLASSES and not (file.labels or file.table):
         return f"role {file.role} needs `labels` or `table`"
+    if file.role == "liveness" and file.labels.count("live") != 1:
+        return "role liveness needs `labels`, exactly one of them live"
     if file.commercial_use == "forbidden" and not file.accept:
         return "a licence that forbids commercial use needs `accept`, the words that accept it"
     if shape is not None and (shape.fit == "aligned") != (shape.align is not None):
@@ -189,9 +191,12 @@ def _contradiction(file: ModelFile) -> str:
 
 
 def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
-    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records.
+    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records. The
+    classes of liveness are no labels, and stay as the manifest calls them.
 
     Raises ModelUnknown for a table that is missing or malformed, and for a label that the taxonomy does not have."""
+    if file.role == "liveness":
+        return file.labels
     if file.table is None:
         unmapped = sorted(set(file.labels) - set(NUDENET))
         if unmapped or not file.labels:

@@ -6,6 +6,7 @@ The photos lie sealed under the person's own key until the job has run, and are 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from assent.errors import (
     FaceBlurred,
     FaceMany,
     FaceNone,
+    FaceNotLive,
     FaceOther,
     FaceTooSmall,
     FaceTurned,
+    NotCalibrated,
     NotFound,
     PhotoRefused,
     SealBroken,
@@ -139,6 +142,8 @@ def _enrol(
     sealed: bytes,
 ) -> dict[str, Any] | None:
     """What is announced; None where the job was ended meanwhile, by another worker or an erasure."""
+    if math.isinf(tools.alike):
+        raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     asked = _asked(keys, job, sealed)
     pid = bytes.fromhex(asked["pid"])
     with transaction(pool) as conn:
@@ -192,6 +197,8 @@ def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
         raise FaceBlurred(f"the face in photo {n} is blurred")
     if face.pose < LEAST_POSE:
         raise FaceTurned(f"the face in photo {n} is turned or tilted too far")
+    if not tools.live(picture, face):
+        raise FaceNotLive(f"the face in photo {n} looks like a print or a screen")
     return Enrolled(uuid4(), face, face.embedding, seen.embedder)
 
 

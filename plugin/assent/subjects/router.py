@@ -25,6 +25,7 @@ from assent.errors import (
     FaceBlurred,
     FaceMany,
     FaceNone,
+    FaceNotLive,
     FaceOther,
     FaceTooSmall,
     FaceTurned,
@@ -32,6 +33,7 @@ from assent.errors import (
     GuardianMissing,
     IdempotencyConflict,
     MediaUnsupported,
+    NotCalibrated,
     NotFound,
     PhotoRefused,
     PictureTooLarge,
@@ -74,9 +76,11 @@ REFUSALS = (
     FaceTooSmall,
     FaceBlurred,
     FaceTurned,
+    FaceNotLive,
     FaceOther,
     PhotoRefused,
     TemplatesFull,
+    NotCalibrated,
 )
 
 
