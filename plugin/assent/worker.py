@@ -45,6 +45,7 @@ from assent.intake.accept import open_event, open_upload
 from assent.known.follow import Known
 from assent.media.redact import keepable
 from assent.media.sandbox import Decoder
+from assent.modelslog import note_models
 from assent.outbox import deliver, document
 from assent.outbox.lanes import Lanes
 from assent.outbox.record import Kept, Place, announce, forget, is_recorded, note_unreadable, record
@@ -392,6 +393,7 @@ def run(settings: Settings) -> None:
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with database(settings) as url, open_bench(settings, url, models) as bench:
+        note_models(bench.pool, bench.keystore, models, settings.accept_licence)
         asyncio.run(until_stopped(url, bench))
 
 

@@ -2,14 +2,16 @@
 
 FACES holds a folder of photos per person. Prints, for copies of them that are dark, noisy or small, the genuine pairs
 that reach the threshold of one template, as they are, smoothed, and after noise reduction or exposure normalisation;
-and, for rows of such photos, the faces found with and without tiles.
+for rows of such photos, the faces found with and without tiles; and for very large pictures of them the same by grids
+of tiles, with the time that these take and, on mosaics of `--harmless` photos, the body parts that are none.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +23,7 @@ from PIL import Image
 
 from assent.perceive import Models, _seen, faces, load, perceive, safety
 from assent.perceive.noise import cleaned
+from assent.perceive.tiles import Tile, together
 from assent.values import Frame, Picture, Pixels
 
 Change = Callable[[Pixels], Pixels]
@@ -113,18 +116,105 @@ def _row(rng: random.Random, stills: Sequence[Pixels], count: int) -> tuple[Pixe
     return row, places
 
 
+LARGE = {"12 MP": (4096, 3072, 1.0), "24 MP": (4096, 2731, 4096 / 6000)}  # the frame, and its pixels per pixel
+GRIDS = (1, 2, 3, 4)  # tiles a side
+
+
+def large(models: Models, stills: Sequence[Pixels], harmless: Sequence[Path]) -> None:
+    """Faces of 60 to 150 pixels in very large pictures: found as a whole and by grids; and false body parts."""
+    for name, (width, height, scale) in LARGE.items():
+        for face in (60, 80, 100, 150):
+            found, total, spent = dict.fromkeys(GRIDS, 0), 0, dict.fromkeys(GRIDS, 0.0)
+            for seed in range(3):
+                crowd, places = _crowd(random.Random(seed), stills, width, height, round(face * scale))
+                total += len(places)
+                for count in GRIDS:
+                    begun = time.perf_counter()
+                    boxes = [one.corners for one in faces.listed(_by_grid(models, crowd, count))]
+                    spent[count] += (time.perf_counter() - begun) / 3
+                    found[count] += sum(any(_inside(box, place) for box in boxes) for place in places)
+            said = ", ".join(f"{n}×{n} {found[n]} ({1000 * spent[n]:.0f} ms)" for n in GRIDS)
+            print(f"{name}, faces of {face} pixels, {total}: {said}")
+    if not harmless:
+        return
+    counts = {(count, least): 0 for count in GRIDS for least in (0.25, 0.6)}
+    mosaics = 30
+    for seed in range(mosaics):
+        mosaic = _mosaic(random.Random(seed), harmless)
+        for count in GRIDS:
+            parts = [one.score for one in _by_grid(models, mosaic, count) if one.name.startswith("nudity.explicit")]
+            for least in (0.25, 0.6):
+                counts[count, least] += any(score >= least for score in parts)
+    for (count, least), hits in counts.items():
+        print(f"{mosaics} mosaics of 48 harmless photos, {count}×{count}: {hits} with an explicit part from {least} up")
+
+
+def _by_grid(models: Models, pixels: Pixels, count: int) -> tuple[safety.Detection, ...]:
+    """What the safety network sees as a whole and, with more than one, in count × count tiles that overlap."""
+    height, width = pixels.shape[:2]
+    share = 1 + (count - 1) * 0.75
+    wide, high = -(-width // share), -(-height // share)
+    parts = [
+        Tile(0, left, top, pixels[top : top + int(high), left : left + int(wide)])
+        for top in np.linspace(0, height - high, count).astype(int).tolist()
+        for left in np.linspace(0, width - wide, count).astype(int).tolist()
+        if count > 1
+    ]
+    whole, *rest = safety.detect(models.safety, models.labels, [pixels, *(tile.pixels for tile in parts)])
+    return together(whole, list(zip(parts, rest, strict=True)))
+
+
+def _crowd(
+    rng: random.Random, stills: Sequence[Pixels], width: int, height: int, face: int
+) -> tuple[Pixels, list[tuple[int, int, int]]]:
+    """Forty stills on grey, their faces that wide (a still is half as wide again), in cells of a grid."""
+    crowd, side = np.full((height, width, 3), 90, np.uint8), round(1.5 * face)
+    cells = rng.sample([(x, y) for x in range(8) for y in range(6)], 40)
+    places = []
+    for still, (x, y) in zip(rng.sample(list(stills), 40), cells, strict=True):
+        left = x * width // 8 + rng.randrange(width // 8 - side)
+        top = y * height // 6 + rng.randrange(height // 6 - side)
+        crowd[top : top + side, left : left + side] = cv2.resize(still, (side, side), interpolation=cv2.INTER_AREA)
+        places.append((left, top, side))
+    return crowd, places
+
+
+def _inside(box: faces.Corners, place: tuple[int, int, int]) -> bool:
+    left, top, side = place
+    middle = (box[0] + box[2]) / 2 - left, (box[1] + box[3]) / 2 - top
+    return all(0 <= at <= side for at in middle) and box[2] - box[0] <= 1.3 * side
+
+
+def _mosaic(rng: random.Random, harmless: Sequence[Path]) -> Pixels:
+    """Forty-eight photos, each 512 × 512, in a frame of 4096 × 3072."""
+    tiles = [np.asarray(Image.open(path).convert("RGB").resize((512, 512))) for path in rng.sample(list(harmless), 48)]
+    return np.concatenate([np.concatenate(tiles[row * 8 : row * 8 + 8], axis=1) for row in range(6)])
+
+
 def main() -> None:
-    root = Path(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("--models", type=Path, help="a folder in which another pack was chosen")
+    parser.add_argument("--harmless", type=Path, help="photos without nudity, in folders")
+    parser.add_argument("--only", choices=("degraded", "rows", "large"))
+    asked = parser.parse_args()
+    root = asked.faces
     people = {
         folder.name: [np.array(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
         for folder in sorted(root.iterdir())
         if folder.is_dir()
     }
     with tempfile.TemporaryDirectory() as scratch:
-        models = load(Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch), threads=2)
+        models = load(asked.models or Path(scratch), threads=2)
         print(models.embedder_id)
-        degraded(models, people)
-        tiled(models, [photo for photos in people.values() for photo in photos])
+        stills = [photo for photos in people.values() for photo in photos]
+        if asked.only in (None, "degraded"):
+            degraded(models, people)
+        if asked.only in (None, "rows"):
+            tiled(models, stills)
+        if asked.only in (None, "large"):
+            harmless = sorted(asked.harmless.rglob("*.jpg")) if asked.harmless else ()
+            large(models, stills, harmless)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     settings = settings.model_copy(update={"allow_private": (web.allowed,)})
     with open_bench(settings, database_url, load(models_dir, 2)) as bench:
         give(bench.pool, keys, "alice")
-        said = outcome(bench, keys, "alice", altered(six_people, FACES["second"]))
+        said = outcome(bench, keys, "alice", altered(six_people, FACES["third"]))
         assert said["error"] == "not_calibrated"
         assert "--calibrate" in said["detail"]
     printed = evaluate(environment, people, tmp_path / "out", "--calibrate").stdout
@@ -117,8 +117,8 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
         with transaction(bench.pool) as conn:
             conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
         album = Album(bench, keys, six_people, web)
-        album.opt_in("alice", "second")
-        assert album.post(author="alice") == {"alice": "second"}  # five strangers beside her, none of them named
+        album.opt_in("alice", "third")
+        assert album.post(author="alice") == {"alice": "third"}  # five strangers beside her, none of them named
 
 
 def test_too_few_people_are_measured_and_calibrate_nothing(

@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, ver
 
 WHICH = (
     "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is far "
-    "stronger, and measure it with `assent eval faces` before anybody is matched."
+    "stronger, and measure it with `assent eval faces PEOPLE --calibrate`: before that nobody is matched."
 )
 
 PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` names them.")]
@@ -149,7 +149,8 @@ def use(
         print("Templates carry the model that made them and are never compared with another's: people who are enrolled")
         print("are not recognised by this pack until they send their photos again. Their consent still stands.")
     if not models.calibration.templates_supported():
-        print(f"{models.embedder_id} is not calibrated here: nobody is matched until `assent eval faces` measured it.")
+        print(f"{models.embedder_id} is not calibrated here: nobody is matched until you measure it with")
+        print("`assent eval faces PEOPLE --calibrate`.")
 
 
 def _is_here(file: ModelFile, models_dir: Path) -> bool:
