@@ -151,6 +151,8 @@ def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
     finally:
         (tmp_path / "astronaut.png").rename(people / "astronaut" / "astronaut.png")
     evaluate(environment, people, tmp_path / "out", "--calibrate")
+    shown = CliRunner().invoke(app, ["models", "show", "own"], env=environment).output
+    assert str(path) in shown
     after = json.loads(path.read_text())
     assert after["mean"] == before["mean"]
     assert after["photos_sha256"] == before["photos_sha256"]

@@ -119,7 +119,7 @@ def safety(data: Data, by: By = None, out: Out = Path("out/eval/safety")) -> Non
 
     dataset = read_dataset(data)
     kept, unknown = known(dataset.examples)
-    models = load(settings.models_dir, settings.threads)
+    models = load(settings.models_dir, settings.threads, settings.accept_licence)
     with Decoder() as decoder, ticking("looking", len(kept)) as tick:
         seen = look_at_all(models, decoder, [dataset.examples[at] for at in kept], False, tick)
     if not seen.examples:

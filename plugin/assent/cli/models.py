@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # the models' libraries take a second to import, which no oth
 app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
 
 WHICH = (
-    "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is far "
-    "stronger, and measure it with `assent eval faces PEOPLE --calibrate`: before that nobody is matched."
+    "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is ten "
+    "times as large, and measure it with `assent eval faces PEOPLE --calibrate`: before that nobody is matched."
 )
 
 PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` names them.")]
@@ -52,6 +52,7 @@ def list_() -> None:
 @app.command("show")
 def show(pack: PackName) -> None:
     """Everything a pack's manifest says of its files."""
+    from assent.perceive.opened import own_calibration
     from assent.perceive.packs import read_pack
 
     settings = Settings()
@@ -68,7 +69,9 @@ def show(pack: PackName) -> None:
         print(f"  trained on    {file.training_data}")
         print(f"  card          {found.folder / file.card}")
         if file.role == "embedder":
-            print(f"  calibration   {file.calibration or 'none: nobody is matched until you measure it'}")
+            own = own_calibration(settings.models_dir, file.id)
+            shipped = file.calibration or "none: nobody is matched until you measure it"
+            print(f"  calibration   {own if own.is_file() else shipped}")
 
 
 @app.command("pull")
