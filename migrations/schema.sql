@@ -380,6 +380,7 @@ CREATE TABLE public.tenant (
     tenant text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     declared_sha256 bytea,
+    models_sha256 bytea,
     CONSTRAINT tenant_tenant_check CHECK ((tenant ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
 );
 

@@ -293,12 +293,17 @@ class FaceTurned(AssentError):
 
 class FaceNotLive(AssentError):
     code, status = "face_not_live", 422
-    do = "Send a photo taken of the person themselves, not of a print or screen, with some space around the head."
+    do = "Send a photo of the person, not of a print or a screen, straight from a camera and with room around the head."
 
 
 class FaceOther(AssentError):
     code, status = "face_other", 422
     do = "Send photos of the person themselves only; one of these resembles the others too little."
+
+
+class NotCalibrated(AssentError):
+    code, status = "not_calibrated", 503
+    do = "Measure the embedder in use with `assent eval faces PEOPLE --calibrate`; before that nobody can be matched."
 
 
 class PhotoRefused(AssentError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from assent.errors import AssentError, NotFound
 from assent.known.search import Hit, tags
@@ -22,7 +21,7 @@ from assent.policy.decide import decide
 from assent.policy.heed import Heeded
 from assent.policy.load import Policy
 from assent.settings import AllowedHost
-from assent.values import Event, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
+from assent.values import Event, Face, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
 
 HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
 
@@ -37,15 +36,14 @@ def nothing_read(_picture: Picture, _region: str | None) -> Perception:
     return Perception((), (), ())
 
 
+def all_live(_picture: Picture, _face: Face) -> bool:
+    """What is asked about enrolment photos where no pack says whether a face is live."""
+    return True
+
+
 def shipped(_tenant: str, seen: Perception) -> Perception:
     """What was seen, where no tenant has heads of its own."""
     return seen
-
-
-class Perceive(Protocol):
-    """Stage 4: whether faces are to be compared, and whether somebody enrols by the picture."""
-
-    def __call__(self, picture: Picture, compare: bool, enrol: bool = False, /) -> Perception: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Tools:
     """What the stages need from outside."""
 
     decoder: Decoder
-    perceive: Perceive
+    perceive: Callable[[Picture, bool], Perception]  # the second argument: whether faces are to be compared
     circle: Callable[[str, Event], int]  # tenant, event → how many templates its faces may be compared with
     match: Callable[[str, Event, Perception], tuple[Match, ...]]
     policy: Policy
@@ -62,6 +60,7 @@ class Tools:
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
     known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
+    live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
 
 
 @dataclass(frozen=True, slots=True, eq=False)

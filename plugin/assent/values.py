@@ -115,7 +115,6 @@ class Face:
     sharpness: float = 0.0  # 0–1, as perceive.faces measures it
     pose: float = 0.0  # 0–1, 1 = frontal, 0 = no landmarks found; 1 also where none were looked for
     embedding: Vector | None = field(default=None, repr=False)
-    live: bool | None = None  # whether it is a person and no print or screen; None where nobody asked
 
 
 @dataclass(frozen=True, slots=True)

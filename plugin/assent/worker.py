@@ -45,6 +45,7 @@ from assent.intake.accept import open_event, open_upload
 from assent.known.follow import Known
 from assent.media.redact import keepable
 from assent.media.sandbox import Decoder
+from assent.modelslog import note_models
 from assent.outbox import deliver, document
 from assent.outbox.lanes import Lanes
 from assent.outbox.record import Kept, Place, announce, forget, is_recorded, note_unreadable, record
@@ -54,6 +55,7 @@ from assent.perceive import Models
 from assent.perceive import load as load_models
 from assent.perceive.batch import Batcher
 from assent.perceive.calibration import Calibration
+from assent.perceive.liveness import is_live
 from assent.perceive.text import open_reader
 from assent.pipeline import Failed, Looked, Quarantined, Tools, look, nothing_read
 from assent.policy.compare import Outcome, compare
@@ -402,6 +404,7 @@ def run(settings: Settings) -> None:
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with database(settings) as url, open_bench(settings, url, models) as bench:
+        note_models(bench.pool, bench.keystore, models, settings.accept_licence)
         asyncio.run(until_stopped(url, bench))
 
 
@@ -433,5 +436,6 @@ def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
             alike=alike(models.calibration),
             known=Known(pool),
             read=open_reader(settings) or nothing_read,
+            live=partial(is_live, models.liveness),
         )
         yield Bench(settings, pool, keystore, tools, gallery, Policies(policy), heads)

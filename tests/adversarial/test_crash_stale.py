@@ -35,10 +35,10 @@ class _Paused:
         self._thread.start()
         until(self._reached.is_set, "the picture is being looked at")
 
-    def _see(self, picture: Picture, *how: bool) -> Perception:
+    def _see(self, picture: Picture, comparable: bool) -> Perception:
         self._reached.set()
         assert self._go.wait(60)
-        return self._perceive(picture, *how)
+        return self._perceive(picture, comparable)
 
     def let_go(self) -> None:
         self._go.set()

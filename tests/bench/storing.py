@@ -65,7 +65,7 @@ class Replay:
     def __init__(self, seen: Mapping[str, Perception]) -> None:
         self._seen = seen
 
-    def __call__(self, picture: Picture, *_how: bool) -> Perception:
+    def __call__(self, picture: Picture, _compare: bool) -> Perception:
         return self._seen[picture.sha256]
 
 

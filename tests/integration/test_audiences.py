@@ -38,8 +38,8 @@ def told(album: Album, tmp_path: Path) -> Album:
     )
     perceive = album.bench.tools.perceive
 
-    def more(picture: Any, *how: bool) -> Perception:
-        seen = perceive(picture, *how)
+    def more(picture: Any, comparable: bool) -> Perception:
+        seen = perceive(picture, comparable)
         tags = (
             Tag("nudity.partial.feet", "safety", 0.91, (1, 2, 3, 4), 0, "m"),
             Tag("text.contact.phone", "text", 0.92, (5, 6, 7, 8), 0, "m"),

@@ -176,8 +176,8 @@ def work_one(bench: Bench, keys: TenantKeys, job: UUID) -> None:
 def meanwhile(bench: Bench, happens: Callable[[], None]) -> Bench:
     """A bench on which something happens while the photos are looked at."""
 
-    def look(picture: Picture, *how: bool) -> Perception:
-        seen = bench.tools.perceive(picture, *how)
+    def look(picture: Picture, compare: bool) -> Perception:
+        seen = bench.tools.perceive(picture, compare)
         happens()
         return seen
 

@@ -74,7 +74,7 @@ def post(bench: Bench, keys: TenantKeys, photo: bytes, media_id: str = "photo", 
     return decision(bench, keys, media_id)
 
 
-def never(_picture: Picture, *_how: bool) -> Perception:
+def never(_picture: Picture, _compare: bool) -> Perception:
     raise AssertionError("a model looked at a picture of a severe list")
 
 

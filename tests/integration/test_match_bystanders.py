@@ -35,8 +35,8 @@ def watched(album: Album) -> tuple[Album, list[Vector]]:
     embeddings: list[Vector] = []
     perceive = album.bench.tools.perceive
 
-    def watch(picture: Picture, *how: bool) -> Perception:
-        seen = perceive(picture, *how)
+    def watch(picture: Picture, comparable: bool) -> Perception:
+        seen = perceive(picture, comparable)
         embeddings.extend(face.embedding for face in seen.faces if face.embedding is not None)
         return seen
 

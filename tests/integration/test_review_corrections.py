@@ -105,8 +105,8 @@ def test_what_a_moderator_was_not_shown_is_decided_by_the_policy(desk: Album, mo
     assert moderator.post(f"/v1/reviews/{case}", json={"action": "allow"}).status_code == 200
     look = desk.bench.tools.perceive
 
-    def more(picture: Picture, *how: bool) -> Perception:
-        seen = look(picture, *how)
+    def more(picture: Picture, comparable: bool) -> Perception:
+        seen = look(picture, comparable)
         tag = Tag("body.covered.feet", "safety", 0.99, (1, 1, 9, 9), 0, "newer")
         return replace(seen, tags=(*(one for one in seen.tags if one.name != tag.name), tag))
 

@@ -42,7 +42,7 @@ def entry(role: Role, name: str, decoder: DecoderName, spec: Input, **said: Any)
 
 _FACES = Input(size=(640, 640), colour="bgr", enlarge=False)
 _FAS = Input(size=(80, 80), colour="bgr", fit="around-face", crop=2.7)
-_ATTACKS = ("attack", "live", "attack")
+_LIVE = ("print", "live", "screen")
 _IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 # Folder and file → its entry; everything that is needed to run it.
 ENTRIES: dict[str, ModelFile] = {
@@ -67,9 +67,9 @@ ENTRIES: dict[str, ModelFile] = {
         "embedding",
         Input(size=(112, 112), scale=1 / 255, fit="aligned", align="arcface", **_IMAGENET),
     ),
-    "minifasnet/2.7_80x80_MiniFASNetV2.onnx": entry("liveness", "minifasnet-v2", "softmax", _FAS, labels=_ATTACKS),
+    "minifasnet/2.7_80x80_MiniFASNetV2.onnx": entry("liveness", "minifasnet-v2", "softmax", _FAS, labels=_LIVE),
     "minifasnet/4_0_0_80x80_MiniFASNetV1SE.onnx": entry(
-        "liveness", "minifasnet-v1se", "softmax", replace(_FAS, crop=4.0), labels=_ATTACKS
+        "liveness", "minifasnet-v1se", "softmax", replace(_FAS, crop=4.0), labels=_LIVE
     ),
     "mobilenet_v2/mobilenet_v2_1.0_224_from_quant.onnx": entry(
         "labels",

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from assent.cli.doctor import _models
+from assent.cli.models import WHICH
 from assent.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.perceive import load
 from assent.perceive.choice import Choice, fill, read_choice, write_choice
 from assent.perceive.opened import own_calibration
 from assent.perceive.packs import read_pack
 from assent.perceive.pull import from_folder
+from assent.settings import Settings
 from tests.unit.real_models import models_folder
 
 WORDS = ("insightface-non-commercial-research",)
@@ -174,3 +177,13 @@ def test_every_shipped_file_says_who_may_use_it_and_where_it_comes_from() -> Non
             assert (file.commercial_use == "forbidden") == (name == "insightface")
             assert (file.accept is not None) == (name == "insightface")
             assert replace(file, url=None).id == file.id
+
+
+def test_what_is_said_of_which_pack_to_choose_is_true(tmp_path: Path) -> None:
+    chosen, default = read_pack("auraface"), read_pack("embedded")
+    assert all(file.commercial_use == "allowed" for file in chosen.file)
+    assert chosen.one("embedder").size > 10 * default.one("embedder").size
+    assert chosen.one("embedder").calibration is None
+    first = next(_models(Settings(data_dir=tmp_path)))
+    assert first.said == WHICH
+    assert WHICH in " ".join((Path(__file__).parents[2] / "docs" / "models.md").read_text().split())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,23 +65,49 @@ def labels(
 
 
 @app.command()
-def faces(data: Data, by: By = None, out: Out = Path("out/eval/faces")) -> None:
-    """The face models on people with two or more photos each; a class is a person. Embeddings stay in memory."""
+def faces(
+    data: Data,
+    by: By = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Let these people's scores say from the next start on who matches.")
+    ] = False,
+    out: Out = Path("out/eval/faces"),
+) -> None:
+    """The face models in use on people with two or more photos each; a class is a person. Vectors stay in memory."""
     settings = _begin()
+    from assent.learn.calibrate import calibrated, table, write_calibration
     from assent.learn.dataset import read_dataset
-    from assent.learn.faces import report
-    from assent.learn.look import known_people, look_at_all
+    from assent.learn.faces import measured, report
+    from assent.learn.look import known_people, look_at_all, uncentred
     from assent.media.sandbox import Decoder
     from assent.perceive import load
+    from assent.perceive.opened import own_calibration
 
     dataset = read_dataset(data)
-    models = load(settings.models_dir, settings.threads)
+    models = load(settings.models_dir, settings.threads, settings.accept_licence)
     with Decoder() as decoder, ticking("looking", len(dataset.examples)) as tick:
-        seen = look_at_all(models, decoder, dataset.examples, True, tick)
+        seen = look_at_all(uncentred(models), decoder, dataset.examples, True, tick)
     known, examples, faceless = known_people(seen)
     groups = _groups_of_people(known.people, examples, by)
     skipped = (*dataset.skipped, *seen.skipped, *faceless)
-    _end(report(known, models.calibration, command(), groups, _notes(skipped)), skipped, out)
+    # Templates that are stored lie around the mean they were made with: a mean that is in use stays.
+    in_use = models.calibration.templates_supported() > 0
+    scores = measured(known, models.calibration.mean if in_use else None)
+    mean = models.calibration.mean if in_use else known.means.mean(axis=0)
+    notes, fresh = _notes(skipped), None
+    try:
+        fresh = calibrated(scores, mean, models.embedder_id, models.finder_id)
+    except DatasetUnusable as error:
+        notes.append(f"No calibration can be made of them: {error.detail}.")
+    found = report(scores, models.calibration if in_use else fresh or models.calibration, command(), groups, notes)
+    _end(replace(found, tables=(*found.tables, table(fresh))) if fresh else found, skipped, out)
+    if not calibrate:
+        return
+    if fresh is None:
+        raise DatasetUnusable(notes[-1])
+    path = own_calibration(settings.models_dir, models.embedder_id)
+    write_calibration(path, fresh, scores, examples, command(), datetime.now(UTC))
+    print(f"{path}: from the next start on it says who matches; {fresh.templates_supported()} templates at most.")
 
 
 @app.command()
@@ -94,7 +122,7 @@ def safety(data: Data, by: By = None, out: Out = Path("out/eval/safety")) -> Non
 
     dataset = read_dataset(data)
     kept, unknown = known(dataset.examples)
-    models = load(settings.models_dir, settings.threads)
+    models = load(settings.models_dir, settings.threads, settings.accept_licence)
     with Decoder() as decoder, ticking("looking", len(kept)) as tick:
         seen = look_at_all(models, decoder, [dataset.examples[at] for at in kept], False, tick)
     if not seen.examples:

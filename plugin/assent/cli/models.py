@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # the models' libraries take a second to import, which no oth
 app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
 
 WHICH = (
-    "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is far "
-    "stronger, and measure it with `assent eval faces` before anybody is matched."
+    "Start with `embedded`; for production take `auraface`, whose weights a company may use and whose embedder is ten "
+    "times as large, and measure it with `assent eval faces PEOPLE --calibrate`: before that nobody is matched."
 )
 
 PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` names them.")]
@@ -52,6 +52,7 @@ def list_() -> None:
 @app.command("show")
 def show(pack: PackName) -> None:
     """Everything a pack's manifest says of its files."""
+    from assent.perceive.opened import own_calibration
     from assent.perceive.packs import read_pack
 
     settings = Settings()
@@ -68,7 +69,9 @@ def show(pack: PackName) -> None:
         print(f"  trained on    {file.training_data}")
         print(f"  card          {found.folder / file.card}")
         if file.role == "embedder":
-            print(f"  calibration   {file.calibration or 'none: nobody is matched until you measure it'}")
+            own = own_calibration(settings.models_dir, file.id)
+            shipped = file.calibration or "none: nobody is matched until you measure it"
+            print(f"  calibration   {own if own.is_file() else shipped}")
 
 
 @app.command("pull")
@@ -143,13 +146,14 @@ def use(
     print(f"In use from the next start of `assent serve` and `assent worker`: {' '.join(packs)}.")
     for role, name in (("safety", models.safety_id), ("faces", models.finder_id), ("embedder", models.embedder_id)):
         print(f"  {role:<10}{name}")
-    for net in models.watchers:
+    for net in (*models.watchers, *models.liveness):
         print(f"  {net.file.role:<10}{net.id}")
     if models.embedder_id != before:
         print("Templates carry the model that made them and are never compared with another's: people who are enrolled")
         print("are not recognised by this pack until they send their photos again. Their consent still stands.")
     if not models.calibration.templates_supported():
-        print(f"{models.embedder_id} is not calibrated here: nobody is matched until `assent eval faces` measured it.")
+        print(f"{models.embedder_id} is not calibrated here: nobody is matched until you measure it with")
+        print("`assent eval faces PEOPLE --calibrate`.")
 
 
 def _is_here(file: ModelFile, models_dir: Path) -> bool:

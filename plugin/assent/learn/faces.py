@@ -2,7 +2,7 @@
 
 FMR: share of pairs of two people that reach a score; FNMR: share of pairs of one person that do not. FPIR: share of
 searches for somebody who is not in the gallery that name anybody; FNIR: share of searches for somebody who is in it
-that do not name them (ISO/IEC 19795-1). Only such shares leave this file: no score of a pair, no embedding.
+that do not name them (ISO/IEC 19795-1). Only such shares leave this file: no score of a pair, no vector.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from assent.learn.labels import thinned
 from assent.learn.measure import Floats, share
 from assent.learn.report import INK, Cell, Plot, Report, Table, name_axes, plot
 from assent.perceive.calibration import LIKELY_FPIR, Calibration
+from assent.values import Vector
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +31,23 @@ _SEED = 20
 
 
 class Known(NamedTuple):
-    """Embeddings (n, d) of unit length, and whose each is: an index into `people`."""
+    """What the embedder made of each face, raw (n, d), and whose each is: an index into `people`."""
 
     people: tuple[str, ...]
-    embeddings: NDArray[np.float32]
+    raw: NDArray[np.float32]
+    whose: NDArray[np.intp]
+
+    @property
+    def means(self) -> NDArray[np.float32]:
+        """Each person's mean (people, d): one with many photos is still one person."""
+        return np.stack([self.raw[self.whose == one].mean(axis=0) for one in range(len(self.people))])
+
+
+class Measured(NamedTuple):
+    """The people, whose each face is, and the scores of all pairs of faces (n, n)."""
+
+    people: tuple[str, ...]
+    scores: NDArray[np.float32]
     whose: NDArray[np.intp]
 
 
@@ -46,10 +60,37 @@ class Pairs(NamedTuple):
     second: NDArray[np.intp]
 
 
-def pairs(known: Known) -> Pairs:
+def measured(known: Known, mean: Vector | None) -> Measured:
+    """The cosines of all pairs of faces, centred by `mean` (d,).
+
+    Without one each pair is centred by the mean of all other people. By a mean that they are part of themselves, few
+    people would look less alike than strangers do (eight of them by a cosine of 1/7). Raises DatasetUnusable for fewer
+    than three people then."""
+    if mean is not None:
+        unit = _unit(known.raw - mean)
+        return Measured(known.people, unit @ unit.T, known.whose)
+    count = len(known.people)
+    if count < 3:
+        raise DatasetUnusable("an embedder without a calibration is measured on three people at least")
+    means = known.means
+    total, scores = means.sum(axis=0), np.empty((len(known.raw), len(known.raw)), np.float32)
+    for person in range(count):
+        others = (np.arange(count) != person)[:, None]
+        centres = ((total - means[person] - others * means) / (count - 1 - others))[known.whose]  # of each other face
+        right = _unit(known.raw - centres)
+        for at in np.flatnonzero(known.whose == person):
+            scores[at] = (_unit(known.raw[at] - centres) * right).sum(axis=1)
+    return Measured(known.people, scores, known.whose)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def pairs(known: Measured) -> Pairs:
     """Raises DatasetUnusable without at least one pair of one person and one of two."""
     one, other = np.triu_indices(len(known.whose), 1)
-    scores = (known.embeddings @ known.embeddings.T)[one, other].astype(np.float64)
+    scores = known.scores[one, other].astype(np.float64)
     first, second = known.whose[one], known.whose[other]
     same = first == second
     if not same.any() or same.all():
@@ -58,37 +99,50 @@ def pairs(known: Known) -> Pairs:
 
 
 def report(
-    known: Known, calibration: Calibration, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()
+    known: Measured, calibration: Calibration, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Report:
-    """Everything about one embedder on one set of people; `groups`: each person's, for the fairness tables."""
+    """Everything about one embedder on one set of people; `groups`: each person's, for the fairness tables. Under a
+    calibration that supports no claim there are no thresholds, and nothing is said of any."""
     found = pairs(known)
     sizes = tuple(_identification(known, calibration))
-    tables = [_summary(known, found), _thresholds(found, calibration), _gallery(sizes)]
-    if groups:
+    tables = [_summary(known, found)]
+    if calibration.templates_supported():
+        tables += [_thresholds(found, calibration), _gallery(sizes)]
+    if groups and calibration.templates_supported():
         tables += by_group(list(_ratios(known, found, calibration)), groups, "people")
     title = f"{calibration.model}: {len(known.people)} people, {len(known.whose)} faces"
     return Report(title, command, tuple(notes), (*tables, _points(found)), _plots(found, sizes))
 
 
-def _summary(known: Known, found: Pairs) -> Table:
+def _summary(known: Measured, found: Pairs) -> Table:
     impostors, genuine = found.scores[~found.same], found.scores[found.same]
-    wrong, missed, _ = det_curve(found.same, found.scores)
-    equal = int(np.abs(wrong - missed).argmin())
     rows: tuple[tuple[str, Cell], ...] = (
         ("people", len(known.people)),
         ("faces", len(known.whose)),
         ("pairs of one person", len(genuine)),
         ("pairs of two people", len(impostors)),
-        ("equal error rate", float(wrong[equal] + missed[equal]) / 2),
-        ("lowest FMR these pairs can support (rule of three)", 3 / len(impostors)),
+        ("equal error rate", equal_error_rate(found)),
+        ("lowest FMR these people can support (rule of three)", 3 / pairs_of_people(known)),
     )
     return Table("summary", "Summary", ("figure", "value"), rows)
+
+
+def equal_error_rate(found: Pairs) -> float:
+    """Where FMR and FNMR meet, 0–1."""
+    wrong, missed, _ = det_curve(found.same, found.scores)
+    equal = int(np.abs(wrong - missed).argmin())
+    return float(wrong[equal] + missed[equal]) / 2
+
+
+def pairs_of_people(known: Measured) -> int:
+    """How many comparisons of strangers a claim rests on: further photos of the same two people say little new."""
+    return len(known.people) * (len(known.people) - 1) // 2
 
 
 def _thresholds(found: Pairs, calibration: Calibration) -> Table:
     impostors, genuine = found.scores[~found.same], found.scores[found.same]
     rows = []
-    for promised in PROMISES:
+    for promised in _kept_promises(calibration):
         least = calibration.threshold(1, promised)
         rows.append((promised, least, share(impostors >= least), share(genuine < least)))
     columns = ("FMR promised by the calibration", "threshold", "FMR here", "FNMR here")
@@ -102,11 +156,11 @@ class Size(NamedTuple):
     fnir: float | None
 
 
-def _identification(known: Known, calibration: Calibration) -> Iterator[Size]:
+def _identification(known: Measured, calibration: Calibration) -> Iterator[Size]:
     """Random galleries of each size, one photo a person; searches are all other photos. The threshold is the one that
     promises FPIR 1 % for that size; sizes end where the calibration supports no such promise."""
     random = np.random.default_rng(_SEED)
-    scores = known.embeddings @ known.embeddings.T
+    scores = known.scores
     size = 1
     while size < len(known.people):
         try:
@@ -128,15 +182,19 @@ def _identification(known: Known, calibration: Calibration) -> Iterator[Size]:
         size *= 2
 
 
+def _kept_promises(calibration: Calibration) -> tuple[float, ...]:
+    return tuple(promised for promised in PROMISES if calibration.templates_supported(promised))
+
+
 def _gallery(sizes: Sequence[Size]) -> Table:
     columns = ("templates", "threshold", "FPIR here", "FNIR here")
     title = f"Identification, at the thresholds that promise FPIR {LIKELY_FPIR:.0%}"
     return Table("identification", title, columns, tuple(tuple(size) for size in sizes))
 
 
-def _ratios(known: Known, found: Pairs, calibration: Calibration) -> Iterator[Ratio]:
+def _ratios(known: Measured, found: Pairs, calibration: Calibration) -> Iterator[Ratio]:
     count = len(known.people)
-    for promised in PROMISES[:2]:
+    for promised in _kept_promises(calibration)[:2]:
         least = calibration.threshold(1, promised)
         genuine, others = found.same, ~found.same
         missed = np.bincount(found.first[genuine], found.scores[genuine] < least, count).astype(np.float64)
@@ -194,9 +252,5 @@ def _plots(found: Pairs, sizes: Sequence[Size]) -> tuple[Plot, ...]:
         axes.legend()
         name_axes(axes, "templates searched", "share")
 
-    return (
-        plot("det", "DET", draw_det),
-        plot("roc", "ROC", draw_roc),
-        plot("scores", "Scores of pairs", draw_scores),
-        plot("identification", "Identification against gallery size", draw_gallery),
-    )
+    drawn = plot("det", "DET", draw_det), plot("roc", "ROC", draw_roc), plot("scores", "Scores of pairs", draw_scores)
+    return (*drawn, plot("identification", "Identification against gallery size", draw_gallery)) if sizes else drawn

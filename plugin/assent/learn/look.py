@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,30 @@ from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive import Models
 from assent.perceive.batch import Batcher
+from assent.perceive.calibration import uncalibrated
 from assent.values import Perception
+
+
+class _WithOne:
+    """An embedder's session that puts a 1 behind each vector."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def get_inputs(self) -> Any:
+        return self._session.get_inputs()
+
+    def run(self, names: None, feed: dict[str, Any]) -> list[Any]:
+        vectors = self._session.run(names, feed)[0]
+        return [np.concatenate([vectors, np.ones((len(vectors), 1), np.float32)], axis=1)]
+
+
+def uncentred(models: Models) -> Models:
+    """The same networks, whose embeddings `known_people` can undo: (raw, 1) at unit length, centred by nothing. What is
+    raw of a face is needed to find the mean by which it will be centred."""
+    wide = uncalibrated(models.embedder_id, len(models.calibration.mean) + 1)
+    embedder = replace(models.embedder, session=_WithOne(models.embedder.session))
+    return replace(models, embedder=embedder, calibration=wide)
 
 
 class Seen(NamedTuple):
@@ -51,7 +75,8 @@ def look_at_all(
 
 
 def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped, ...]]:
-    """The largest comparable face of each photo, as its class's; the photos that gave one, and those without.
+    """The largest comparable face of each photo, as its class's; the photos that gave one, and those without. They were
+    looked at by `uncentred` networks.
 
     Raises DatasetUnusable where no photo shows a face that can be compared."""
     kept, vectors, skipped = [], [], []
@@ -66,4 +91,5 @@ def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped,
         raise DatasetUnusable(f"none of {len(seen.examples)} photos shows a face that can be compared")
     people = tuple(sorted({example.label for example in kept}))
     whose = np.array([people.index(example.label) for example in kept], np.intp)
-    return Known(people, np.array(vectors, np.float32), whose), tuple(kept), tuple(skipped)
+    made = np.array(vectors, np.float32)
+    return Known(people, made[:, :-1] / made[:, -1:], whose), tuple(kept), tuple(skipped)

@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass
 
 from assent.perceive import Models, perceive
-from assent.perceive.liveness import judged
 from assent.values import Perception, Picture
 
 MAX_PICTURES = 8
@@ -32,13 +31,8 @@ class Batcher:
         self._turn = threading.Lock()
         self._waiting: list[_Ticket] = []
 
-    def __call__(self, picture: Picture, compare: bool, enrol: bool = False) -> Perception:
-        """What the models see in the picture; `compare` says whether its faces are embedded, `enrol` whether the
-        liveness networks are asked about them. Raises what they raise."""
-        seen = self._seen(picture, compare)
-        return judged(self._models.liveness, picture, seen) if enrol else seen
-
-    def _seen(self, picture: Picture, compare: bool) -> Perception:
+    def __call__(self, picture: Picture, compare: bool) -> Perception:
+        """What the models see in the picture; `compare` says whether its faces are embedded. Raises what they raise."""
         ticket = _Ticket(picture, compare)
         with self._gate:
             self._waiting.append(ticket)

@@ -7,6 +7,7 @@ A measurement of n comparisons supports no claim below FMR 3/n (rule of three, 9
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ class Calibration:
     quantiles: tuple[tuple[float, float], ...]
     impostor_max: float
     impostor_pairs: int
+    detector: str = ""  # the model that found the faces it was measured on; empty: the file does not say
+    sha256: str = ""  # of the file; empty where there is none
+    measured: tuple[tuple[str, str], ...] = ()  # what an operator's own file says of the people and the photos
 
     def templates_supported(self, fpir: float = LIKELY_FPIR) -> int:
         """How many templates may be searched at that FPIR (0–1, both excluded; ValueError otherwise); 0 = none."""
@@ -93,6 +97,11 @@ class _File:
     impostor_pairs: int
     impostor_quantiles: dict[float, float]
     impostor_max: float
+    detector: str = ""
+    people: int | None = None
+    faces: int | None = None
+    photos_sha256: str | None = None
+    measured_at: str | None = None
 
 
 _FILE = TypeAdapter(_File)
@@ -101,7 +110,8 @@ _FILE = TypeAdapter(_File)
 def read_calibration(path: Path) -> Calibration:
     """Reads and checks a calibration file. Raises ModelUnknown when it is missing or does not hold together."""
     try:
-        file = _FILE.validate_json(path.read_bytes())
+        data = path.read_bytes()
+        file = _FILE.validate_json(data)
     except (OSError, ValidationError) as error:
         raise ModelUnknown(f"calibration {path.name} cannot be read") from error
     quantiles = tuple(sorted(file.impostor_quantiles.items()))
@@ -113,4 +123,14 @@ def read_calibration(path: Path) -> Calibration:
         raise ModelUnknown(f"calibration {path.name} contradicts itself")
     mean = np.array(file.mean, np.float32)
     mean.flags.writeable = False
-    return Calibration(file.model, mean, quantiles, file.impostor_max, file.impostor_pairs)
+    said = {name: getattr(file, name) for name in ("people", "faces", "photos_sha256", "measured_at")}
+    return Calibration(
+        model=file.model,
+        mean=mean,
+        quantiles=quantiles,
+        impostor_max=file.impostor_max,
+        impostor_pairs=file.impostor_pairs,
+        detector=file.detector,
+        sha256=hashlib.sha256(data).hexdigest(),
+        measured=tuple((name, str(value)) for name, value in said.items() if value is not None),
+    )

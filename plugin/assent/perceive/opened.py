@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class Models:
 
     `finder` finds faces; None: the safety network does. `aligned`: how the embedder wants a face turned; None: as dlib
     does it, by `landmarks`. `watchers` say what objects there are and what the picture shows, `heads` what they were
-    trained to on the safety network's features, those of `backbone`. `liveness` networks look at enrolments only."""
+    trained to on the safety network's features, those of `backbone`. `liveness` is asked about enrolment photos alone,
+    `choice` and `files` say where all of them come from."""
 
     safety: Net
     safety_id: str
@@ -43,6 +44,8 @@ class Models:
     backbone: str = ""  # empty: the safety network gives no features
     heads: tuple[Head, ...] = ()
     liveness: tuple[Opened, ...] = ()
+    choice: Choice = field(default_factory=Choice)
+    files: tuple[Filled, ...] = ()
 
     @property
     def finder_id(self) -> str:
@@ -61,7 +64,7 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
         raise ModelUnknown(f"{eyes.file.name} has classes of which nothing would be said; safety leaves none out")
     base = backbone(eyes.file).id if eyes.file.name in POOLED else ""
     net = _eyes(eyes.file, models_dir, threads)
-    face = _own_folder(choice, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
+    face = _own_folder(choice, models_dir, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
     return Models(
         safety=net,
         safety_id=eyes.file.id,
@@ -73,7 +76,9 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
         ),
         backbone=base,
         heads=load_heads(folders(models_dir), base, threads) if base else (),
-        liveness=tuple(open_file(one.pack, one.file, models_dir, threads) for one in roles.get("liveness", ())),
+        liveness=_liveness(roles, models_dir, threads),
+        choice=choice,
+        files=tuple(one for role in sorted(roles) for one in roles[role]),
         **face,
     )
 
@@ -99,18 +104,21 @@ def _one(roles: dict[Role, tuple[Filled, ...]], role: Role) -> Filled:
     return roles[role][0]
 
 
-def _own_folder(choice: Choice, accepted: Sequence[str], threads: int, provider: str) -> dict[str, Any] | None:
+def _own_folder(
+    choice: Choice, models_dir: Path, accepted: Sequence[str], threads: int, provider: str
+) -> dict[str, Any] | None:
     folder = next(filter(None, map(folder_of, choice.packs)), None)
     if folder is None:
         return None
     found = insight.open_folder(folder, choice.files, accepted, threads, provider)
+    size = embedder.dimension(found.embedder, found.spec)
     return {
         "landmarks": None,
         "finder": found,
         "embedder": found.embedder,
         "embedder_id": found.embedder_id,
         "aligned": found.spec,
-        "calibration": uncalibrated(found.embedder_id, embedder.dimension(found.embedder, found.spec)),
+        "calibration": _calibration(found.embedder_id, found.detector_id, None, models_dir, size),
     }
 
 
@@ -133,7 +141,17 @@ def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int
         made["embedder"] = insight.recogniser(file, read_verified(file, models_dir), threads)
     else:
         made["embedder"] = as_embedder(open_file(chosen.pack, file, models_dir, threads))
-    return made | {"calibration": _calibration(chosen, models_dir, made["embedder"], spec)}
+    shipped = chosen.pack.folder / file.calibration if file.calibration else None
+    found_by = (finder or _one(roles, "safety").file).id
+    size = embedder.dimension(made["embedder"], spec)
+    return made | {"calibration": _calibration(file.id, found_by, shipped, models_dir, size)}
+
+
+def _liveness(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> tuple[Opened, ...]:
+    chosen = roles.get("liveness", ())
+    if len({one.file.threshold for one in chosen}) > 1:
+        raise ModelUnknown(f"the liveness networks of pack {chosen[0].pack.name} are asked together: one threshold")
+    return tuple(open_file(one.pack, one.file, models_dir, threads) for one in chosen)
 
 
 def _dlib(chosen: Filled, models_dir: Path, threads: int) -> Net:
@@ -150,16 +168,14 @@ def own_calibration(models_dir: Path, model: str) -> Path:
     return models_dir / "calibration" / f"{model.replace('@', '-')}.json"
 
 
-def _calibration(chosen: Filled, models_dir: Path, net: Net, spec: Input) -> Calibration:
-    """The operator's own, else the pack's, else one that supports no claim, so that nobody is ever matched."""
-    own, shipped = own_calibration(models_dir, chosen.file.id), chosen.file.calibration
-    size = embedder.dimension(net, spec)
-    if own.is_file():
-        found = read_calibration(own)
-    elif shipped is not None:
-        found = read_calibration(chosen.pack.folder / shipped)
-    else:
-        return uncalibrated(chosen.file.id, size)
+def _calibration(model: str, detector: str, shipped: Path | None, models_dir: Path, size: int) -> Calibration:
+    """The operator's own, else the pack's, else one that supports no claim, so that nobody is ever matched. The same
+    where the operator's own was measured on faces that another detector found."""
+    own = own_calibration(models_dir, model)
+    path = own if own.is_file() else shipped
+    if path is None:
+        return uncalibrated(model, size)
+    found = read_calibration(path)
     if len(found.mean) != size:
-        raise ModelUnknown(f"the calibration of {chosen.file.name} has {len(found.mean)} numbers, the network {size}")
-    return found
+        raise ModelUnknown(f"the calibration of {model} has {len(found.mean)} numbers, the network {size}")
+    return found if found.detector in ("", detector) else uncalibrated(model, size)

@@ -36,10 +36,7 @@ DecoderName = Literal[
     "dlib-resnet",
     "rapidocr",
 ]
-LIVE = "live"  # what a network of role liveness calls a person before the camera
 SILENT = "-"  # in a table: nothing is said of this class, for the reason beside it
-
-_UNSET = 0.05  # as low as scores are kept
 
 # Which decoder reads the output of which role, and whether it needs an `input` to be described.
 _ROLES_OF: dict[DecoderName, tuple[set[Role], bool]] = {
@@ -111,8 +108,7 @@ class ModelFile:
     labels: tuple[str, ...] = ()  # the network's classes, where each has a label of its own in the code
     table: str | None = None  # else a table beside the manifest: class, tab, our label
     background: bool = False  # the first class is "none of these", and is no row of the table
-    # faces: the score from which a box is one; liveness: the score of `live` from which a face is a person's
-    threshold: Annotated[float, Field(ge=_UNSET, le=1)] = _UNSET
+    threshold: Annotated[float, Field(ge=0.05, le=1)] = 0.05  # the score from which a box is a face, or a face live
     calibration: str | None = None
     onnx_sha256: str | None = None  # of the file that the conversion writes
 
@@ -183,8 +179,8 @@ def _contradiction(file: ModelFile) -> str:
         return f"decoder {file.decoder} needs `input`"
     if file.role in _NEED_CLASSES and not (file.labels or file.table):
         return f"role {file.role} needs `labels` or `table`"
-    if file.role == "liveness" and (wrong := _misjudges(file)):
-        return wrong
+    if file.role == "liveness" and file.labels.count("live") != 1:
+        return "role liveness needs `labels`, exactly one of them live"
     if file.commercial_use == "forbidden" and not file.accept:
         return "a licence that forbids commercial use needs `accept`, the words that accept it"
     if shape is not None and (shape.fit == "aligned") != (shape.align is not None):
@@ -194,20 +190,13 @@ def _contradiction(file: ModelFile) -> str:
     return ""
 
 
-def _misjudges(file: ModelFile) -> str:
-    if file.table or set(file.labels) != {LIVE, "attack"} or file.labels.count(LIVE) != 1:
-        return f"role liveness needs `labels`, one of them `{LIVE}` and the others `attack`"
-    if file.input is None or file.input.fit != "around-face":
-        return 'role liveness needs fit = "around-face"'
-    return "" if file.threshold > _UNSET else "role liveness needs `threshold`"
-
-
 def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
-    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records.
+    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records. The
+    classes of liveness are no labels, and stay as the manifest calls them.
 
     Raises ModelUnknown for a table that is missing or malformed, and for a label that the taxonomy does not have."""
     if file.role == "liveness":
-        return (None,) * len(file.labels)  # told to nobody; `liveness` reads them
+        return file.labels
     if file.table is None:
         unmapped = sorted(set(file.labels) - set(NUDENET))
         if unmapped or not file.labels:

@@ -6,6 +6,7 @@ The photos lie sealed under the person's own key until the job has run, and are 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from assent.errors import (
     FaceOther,
     FaceTooSmall,
     FaceTurned,
+    NotCalibrated,
     NotFound,
     PhotoRefused,
     SealBroken,
@@ -140,6 +142,8 @@ def _enrol(
     sealed: bytes,
 ) -> dict[str, Any] | None:
     """What is announced; None where the job was ended meanwhile, by another worker or an erasure."""
+    if math.isinf(tools.alike):
+        raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     asked = _asked(keys, job, sealed)
     pid = bytes.fromhex(asked["pid"])
     with transaction(pool) as conn:
@@ -181,7 +185,7 @@ def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
     picture = fingerprinted(tools.decoder.decode(photo))
     if tools.known(tenant, picture):
         raise PhotoRefused(f"photo {n} cannot be used")
-    seen = tools.perceive(picture, True, True)
+    seen = tools.perceive(picture, True)
     if not seen.faces:
         raise FaceNone(f"photo {n} shows no face")
     if len(seen.faces) > 1:
@@ -193,8 +197,8 @@ def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
         raise FaceBlurred(f"the face in photo {n} is blurred")
     if face.pose < LEAST_POSE:
         raise FaceTurned(f"the face in photo {n} is turned or tilted too far")
-    if face.live is False:
-        raise FaceNotLive(f"photo {n} seems to be taken of a print or a screen")
+    if not tools.live(picture, face):
+        raise FaceNotLive(f"the face in photo {n} looks like a print or a screen")
     return Enrolled(uuid4(), face, face.embedding, seen.embedder)
 
 

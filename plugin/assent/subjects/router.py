@@ -33,6 +33,7 @@ from assent.errors import (
     GuardianMissing,
     IdempotencyConflict,
     MediaUnsupported,
+    NotCalibrated,
     NotFound,
     PhotoRefused,
     PictureTooLarge,
@@ -79,6 +80,7 @@ REFUSALS = (
     FaceOther,
     PhotoRefused,
     TemplatesFull,
+    NotCalibrated,
 )
 
 

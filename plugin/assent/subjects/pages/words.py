@@ -32,7 +32,7 @@ _PHOTO_ADVICE = {
     "face_too_small": "Send one in which your face is larger.",
     "face_blurred": "Send a sharp one: hold still, with more light on your face.",
     "face_turned": "Send one in which you look at the camera, with your head upright.",
-    "face_not_live": "Send one taken of you yourself, not of a print or a screen, with some space around your head.",
+    "face_not_live": "Send one straight from a camera, with room around your head; no photo of a photo or a screen.",
     "face_other": "Send photos of yourself only.",
     "photo_refused": "Send another photo.",
 }
@@ -66,6 +66,7 @@ WRONG: Mapping[str, tuple[str, str]] = {
     "picture_too_large": ("The photo is too large", "Send a photo of at most 50 megapixels."),
     "decoder_died": ("The photo cannot be read", "One of the photos could not be read. Send another one."),
     "decoders_disagree": ("The photo cannot be read", "One of the photos has a fault. Save it anew and send it again."),
+    "not_calibrated": ("Not yet", "Faces are not compared here yet, so your photos were not kept. Try again later."),
     "rate_limited": ("Slower, please", "That was very often in a short time. Wait a few seconds and try again."),
     "request_too_slow": ("That took too long", "It did not arrive in time. Try again, perhaps with fewer photos."),
     "bad_request": ("That did not work", "Something in the form is missing or not as it has to be. Try again."),

@@ -1,0 +1,161 @@
+"""With a pack that nobody measured nobody is enrolled or matched; `assent eval faces --calibrate` changes that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from assent.cli import app
+from assent.gallery.keys import TenantKeys
+from assent.perceive import load
+from assent.perceive.packs import read_pack
+from assent.settings import Settings
+from assent.store.pool import transaction
+from assent.worker import open_bench
+from tests.integration.album import Album
+from tests.integration.people import give
+from tests.integration.test_enrol_checks import outcome
+from tests.look_alikes import crowd
+from tests.photos import FACES, altered
+from tests.unit.perceive_photos import known_people
+from tests.unit.real_models import ENTRIES, described, models_folder
+from tests.web import Web
+
+MOBILEFACENET = "mobilefacenet/MobileFaceNet.onnx"
+INPUTS = {
+    "face-reid-0095/face-reidentification-retail-0095.onnx": '{ size = [128, 128], colour = "bgr", fit = "aligned", '
+    'align = "openmodelzoo" }',
+    MOBILEFACENET: "{ size = [112, 112], scale = 0.00392156862745098, mean = [0.485, 0.456, 0.406], "
+    'std = [0.229, 0.224, 0.225], fit = "aligned", align = "arcface" }',
+}
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return crowd(known_people(), tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="module")
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """The environment of an installation whose pack has that embedder and no calibration."""
+
+    def made(name: str) -> dict[str, str]:
+        data = tmp_path_factory.mktemp("data")
+        file = described(models_folder() / name, ENTRIES[name])
+        text = (read_pack("compact").folder / "compact.toml").read_text().replace('name = "compact"', 'name = "own"')
+        finder = text.partition('[[file]]\nrole = "embedder"')[0]
+        (data / "models" / "packs").mkdir(parents=True)
+        (data / "models" / "packs" / "own.toml").write_text(
+            f"""{finder}[[file]]
+role = "embedder"
+name = "{file.name}"
+path = "{file.path}"
+size = {file.size}
+sha256 = "{file.sha256}"
+licence = "For this test."
+commercial_use = "allowed"
+training_data = "Not told."
+card = "none.md"
+decoder = "embedding"
+input = {INPUTS[name]}
+"""
+        )
+        environment = {**os.environ, "ASSENT_DATA_DIR": str(data), "COLUMNS": "200"}
+        for words in (["pull", "own", "--from", str(models_folder())], ["use", "own"]):
+            done = CliRunner().invoke(app, ["models", *words], env=environment)
+            assert done.exit_code == 0, done.output
+        assert "is not calibrated here: nobody is matched" in done.output
+        return environment
+
+    return made
+
+
+def evaluate(
+    environment: dict[str, str], data: Path, out: Path, *words: str, status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "assent", "eval", "faces", str(data), "--out", str(out), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_after_calibrating_a_person_is_matched_who_was_not_before(
+    name: str,
+    install: Callable[[str], dict[str, str]],
+    people: Path,
+    settings: Settings,
+    database_url: str,
+    keys: TenantKeys,
+    six_people: bytes,
+    web: Web,
+    tmp_path: Path,
+) -> None:
+    environment = install(name)
+    models_dir = Path(environment["ASSENT_DATA_DIR"]) / "models"
+    settings = settings.model_copy(update={"allow_private": (web.allowed,)})
+    with open_bench(settings, database_url, load(models_dir, 2)) as bench:
+        give(bench.pool, keys, "alice")
+        said = outcome(bench, keys, "alice", altered(six_people, FACES["third"]))
+        assert said["error"] == "not_calibrated"
+        assert "--calibrate" in said["detail"]
+    printed = evaluate(environment, people, tmp_path / "out", "--calibrate").stdout
+    assert "1 templates at most" in printed
+    [path] = (models_dir / "calibration").iterdir()
+    said = json.loads(path.read_text())
+    assert (said["people"], said["impostor_pairs"], said["detector"]) == (25, 300, "yunet-2023mar@8f2383e4dd3c")
+    assert said["equal_error_rate"] < 0.2  # of people of whom most are made up
+    with open_bench(settings, database_url, load(models_dir, 2)) as bench:
+        bench.gallery.wait_ready()
+        with transaction(bench.pool) as conn:
+            conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        album = Album(bench, keys, six_people, web)
+        album.opt_in("alice", "third")
+        assert album.post(author="alice") == {"alice": "third"}  # five strangers beside her, none of them named
+
+
+def test_too_few_people_are_measured_and_calibrate_nothing(
+    install: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    environment = install(MOBILEFACENET)
+    few = next(iter(known_people().values()))[0].parents[1]
+    done = evaluate(environment, few, tmp_path / "out", "--calibrate", status=1)
+    assert "8 people make 28 pairs of different people" in " ".join(done.stderr.split())
+    assert "equal error rate" in done.stdout
+    assert "Verification" not in done.stdout  # there is no calibration whose thresholds could be tried
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert not (Path(environment["ASSENT_DATA_DIR"]) / "models" / "calibration").exists()
+
+
+def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
+    install: Callable[[str], dict[str, str]], people: Path, tmp_path: Path
+) -> None:
+    environment = install(MOBILEFACENET)
+    models_dir = Path(environment["ASSENT_DATA_DIR"]) / "models"
+    assert "What these people support" in evaluate(environment, people, tmp_path / "out").stdout
+    assert not (models_dir / "calibration").exists()  # not asked for
+    evaluate(environment, people, tmp_path / "out", "--calibrate")
+    [path] = (models_dir / "calibration").iterdir()
+    before = json.loads(path.read_text())
+    (people / "astronaut" / "astronaut.png").rename(tmp_path / "astronaut.png")
+    try:
+        done = evaluate(environment, people, tmp_path / "out", "--calibrate", status=1)
+        assert "24 people" in done.stderr
+    finally:
+        (tmp_path / "astronaut.png").rename(people / "astronaut" / "astronaut.png")
+    evaluate(environment, people, tmp_path / "out", "--calibrate")
+    shown = CliRunner().invoke(app, ["models", "show", "own"], env=environment).output
+    assert str(path) in shown
+    after = json.loads(path.read_text())
+    assert after["mean"] == before["mean"]
+    assert after["photos_sha256"] == before["photos_sha256"]
+    assert load(models_dir, 2).calibration.templates_supported() == 1
+    path.write_text(path.read_text().replace(before["detector"], "scrfd-10g@000000000000"))
+    assert load(models_dir, 2).calibration.templates_supported() == 0
