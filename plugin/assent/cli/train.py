@@ -52,6 +52,8 @@ def train(
     need_learn()
     telemetry.configure("error")
     settings = Settings()
+    from threadpoolctl import threadpool_limits  # scikit-learn's own; the process begins with one thread
+
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.head import card, described, to_onnx, write_head
     from assent.learn.labelled import class_labels, doubtful, large_enough
@@ -81,7 +83,7 @@ def train(
         found = _proof(settings, validation, validation_none, order, columns, hashes)
         proof, fields["validation_sha256"], others = found
         skipped += others
-    with ticking("training", FOLDS * len(STRENGTHS)) as tick:
+    with ticking("training", FOLDS * len(STRENGTHS)) as tick, threadpool_limits(settings.threads, "blas"):
         none_at = order.index(NONE) if NONE in order else None
         fitted = fit(seen.features[kept], classes, tick, none_at, copies, proof)
     doubts = list(doubtful(fitted, order, classes, used))
