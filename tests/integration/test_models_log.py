@@ -89,13 +89,11 @@ def test_the_licences_that_were_accepted_are_named_and_no_folder_is(models: Mode
     assert "secret-place" not in json.dumps(said)
 
 
-def test_a_worker_that_begins_says_what_it_looks_with(tmp_path: Path, web: Web) -> None:
-    tmp_path.chmod(0o711)
-
+def test_a_worker_that_begins_says_what_it_looks_with(open_folder: Path, tmp_path: Path, web: Web) -> None:
     def said() -> int:
         assent(house.environment, "audit", "export", str(tmp_path / "log"))
         lines = (tmp_path / "log").read_text().splitlines()
         return sum(b'"action":"models.used"' in base64.b64decode(line) for line in lines if _LEAF.fullmatch(line))
 
-    with running(tmp_path / "data", web) as house:
+    with running(open_folder / "models-log", web) as house:
         until(lambda: said() == 1, "the worker has begun", 60)

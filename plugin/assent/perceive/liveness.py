@@ -20,5 +20,5 @@ def is_live(nets: Sequence[Opened], picture: Picture, face: Face) -> bool:
     frame = next(one for one in picture.frames if one.index == face.frame)
     left, top, width, height = (side * frame.scale for side in face.box)
     corners = left, top, left + width, top + height
-    scores = [around_faces(net, frame.pixels, [corners])[0][net.names.index("live")] for net in nets]
+    scores = [around_faces(net, frame.pixels, [corners])[0][net.file.labels.index("live")] for net in nets]
     return float(np.mean(scores)) >= nets[0].file.threshold

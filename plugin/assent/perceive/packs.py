@@ -191,12 +191,12 @@ def _contradiction(file: ModelFile) -> str:
 
 
 def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
-    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records. The
-    classes of liveness are no labels, and stay as the manifest calls them.
+    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records, or
+    of a photo's liveness, which is told to nobody.
 
     Raises ModelUnknown for a table that is missing or malformed, and for a label that the taxonomy does not have."""
     if file.role == "liveness":
-        return file.labels
+        return (None,) * len(file.labels)
     if file.table is None:
         unmapped = sorted(set(file.labels) - set(NUDENET))
         if unmapped or not file.labels:
