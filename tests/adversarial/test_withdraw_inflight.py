@@ -46,6 +46,9 @@ def worker(album: Album, *allow: AllowedHost) -> Iterator[psutil.Popen]:
     }
     process = psutil.Popen([sys.executable, "-m", "assent", "worker"], env=environment, stderr=subprocess.DEVNULL)
     try:
+        until(
+            lambda: rows(album.bench, "SELECT models_sha256 IS NULL FROM tenant") == [(False,)], "the worker works", 60
+        )
         yield process
     finally:
         process.resume()
