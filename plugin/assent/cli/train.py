@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,17 +57,11 @@ def train(
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.head import card, described, to_onnx, write_head
     from assent.learn.labelled import class_labels, doubtful, large_enough
-    from assent.learn.thresholds import answers, choose, figures, halves, judge
-    from assent.learn.train import FOLDS, STRENGTHS, calibrated, fit
-    from assent.perceive.backbone import POOLED
-    from assent.perceive.heads import NAME, NONE
+    from assent.learn.thresholds import figures, judge, settled
+    from assent.learn.train import FOLDS, STRENGTHS, fit
+    from assent.perceive.heads import NONE
 
-    if not NAME.fullmatch(name):
-        raise DatasetUnusable(f"{name!r} is no name for a head: lower-case letters, digits and hyphens")
-    if backbone not in POOLED:
-        raise ModelUnknown(f"there is no backbone {backbone!r}; there are: {', '.join(sorted(POOLED))}")
-    if validation_none and validation is None:
-        raise DatasetUnusable("--validation-none goes with --validation")
+    _refuse(name, backbone, validation, validation_none)
     dataset = read_dataset(labels)
     # What no head may say is refused before anything is looked at.
     class_labels(sorted({*dataset.classes, *([NONE] if none else [])}), prefix)
@@ -86,25 +80,36 @@ def train(
     with ticking("training", FOLDS * len(STRENGTHS)) as tick, threadpool_limits(settings.threads, "blas"):
         none_at = order.index(NONE) if NONE in order else None
         fitted = fit(seen.features[kept], classes, tick, none_at, copies, proof)
-    doubts = list(doubtful(fitted, order, classes, used))
-    judged, elsewhere = answers(fitted, order, classes), {}
-    limits = choose(judged, precision, validation=False)
-    if proof is not None:
-        elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
-        fitted = calibrated(fitted, proof)
-        judged = answers(fitted, order, proof.classes)
-        limits = choose(judged, precision, validation=True)
-    model = to_onnx(fitted.model, fitted.familiar)
-    more = {"log loss": fitted.log_loss, "temperature": fitted.temperature, "C": fitted.strength}
+    fixed = settled(fitted, order, classes, proof, precision)
+    model = to_onnx(fixed.fitted.model, fixed.fitted.familiar)
+    more = {"log loss": fixed.fitted.log_loss, "temperature": fixed.fitted.temperature, "C": fixed.fitted.strength}
     file = described(
         model, name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),
-        features=seen.features.shape[1], label=judge(judged, limits, [classes.count(at) for at in range(len(order))]),
-        figures=figures(judged, limits) | more,
+        features=seen.features.shape[1],
+        label=judge(fixed.judged, fixed.limits, [classes.count(at) for at in range(len(order))]),
+        figures=figures(fixed.judged, fixed.limits) | more,
         data_sha256=fingerprint(zip(hashes, (order[at] for at in classes), strict=True)), **fields,
     )  # fmt: skip
     folder = out or settings.models_dir / "heads"
-    path = write_head(folder, file, model, card(file, command(), precision, elsewhere))
+    path = write_head(folder, file, model, card(file, command(), precision, fixed.elsewhere))
     write_skipped(skipped, path.with_suffix(".skipped.txt"))
+    _show(path, file, skipped, doubtful(fitted, order, classes, used))
+
+
+def _refuse(name: str, backbone: str, validation: Path | None, validation_none: Sequence[Path] | None) -> None:
+    """Raises DatasetUnusable or ModelUnknown for what cannot be trained, whatever the pictures are."""
+    from assent.perceive.backbone import POOLED
+    from assent.perceive.heads import NAME
+
+    if not NAME.fullmatch(name):
+        raise DatasetUnusable(f"{name!r} is no name for a head: lower-case letters, digits and hyphens")
+    if backbone not in POOLED:
+        raise ModelUnknown(f"there is no backbone {backbone!r}; there are: {', '.join(sorted(POOLED))}")
+    if validation_none and validation is None:
+        raise DatasetUnusable("--validation-none goes with --validation")
+
+
+def _show(path: Path, file: HeadFile, skipped: Sequence[Skipped], doubts: Iterable[str]) -> None:
     console = Console()
     console.print(_table(file))
     list_skipped(skipped, console)

@@ -106,6 +106,31 @@ def figures(found: Answers, limits: Sequence[float]) -> dict[str, float]:
     return {name: value for name, value in made.items() if value is not None}
 
 
+class Settled(NamedTuple):
+    """A classifier with the temperature that counts, what it answered where its thresholds were chosen, those
+    thresholds, one a column, and figures of other ways to choose them, by their name."""
+
+    fitted: Fitted
+    judged: Answers
+    limits: tuple[float, ...]
+    elsewhere: dict[str, dict[str, float]]
+
+
+def settled(
+    fitted: Fitted, order: Sequence[str], classes: Sequence[int], proof: Proof | None, precision: float
+) -> Settled:
+    """Temperature and thresholds by the pictures for validation where there are some, else by the held-out scores of
+    the pictures learned from. classes: the column (n,) of each of these; precision: 0–1, of what is said."""
+    judged = answers(fitted, order, classes)
+    limits = choose(judged, precision, validation=False)
+    if proof is None:
+        return Settled(fitted, judged, limits, {})
+    elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
+    tuned = calibrated(fitted, proof)
+    judged = answers(tuned, order, proof.classes)
+    return Settled(tuned, judged, choose(judged, precision, validation=True), elsewhere)
+
+
 def halves(fitted: Fitted, order: Sequence[str], proof: Proof, precision: float) -> dict[str, float]:
     """Figures that are not flattered: temperature and thresholds from one half of the pictures for validation, measured
     on the other, both ways, all answers together. Each label is halved in its order: neighbours stay in one half."""
