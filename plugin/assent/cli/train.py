@@ -135,7 +135,8 @@ def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[st
     looked = []
     for view in VIEWS:
         among = [one for one in examples if (one.label == NONE) == view.of_none]
-        looked.append(features_of(settings, among, view)[1])
+        if among:
+            looked.append(features_of(settings, among, view)[1])
     of = [place[digest] for made in looked for digest in made.sha256]
     return Copies(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
 

@@ -75,8 +75,9 @@ def table(found: Calibration) -> Table:
 
 def write_calibration(
     path: Path, made: Calibration, known: Measured, examples: Sequence[Example], command: str, at: datetime
-) -> str:
-    """Writes it with what justifies it, at once or not at all; its sha256. `examples`: each face's photo."""
+) -> None:
+    """Writes it with what justifies it, at once or not at all. `examples`: each face's photo. Raises NotFound where one
+    of these is gone, and OSError."""
     found = pairs(known)
     genuine = found.scores[found.same]
     file = {
@@ -105,7 +106,6 @@ def write_calibration(
         new.flush()
         os.fsync(new.fileno())
     Path(new.name).replace(path)
-    return hashlib.sha256(data).hexdigest()
 
 
 def _digest(examples: Sequence[Example]) -> str:
