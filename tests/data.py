@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.conftest import need
+from tests.installed import need
 
 
 def labelled(kind: str) -> Path:

@@ -40,7 +40,8 @@ from assent.errors import (
     WorkerLost,
 )
 from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.matching import Gallery, open_gallery
+from assent.gallery.matching import Gallery, host_gallery, open_gallery
+from assent.gallery.memory import GalleryServer
 from assent.intake.accept import open_event, open_upload
 from assent.known.follow import Known
 from assent.media.redact import keepable
@@ -403,7 +404,11 @@ def run(settings: Settings) -> None:
         await _work_on(url, bench, stopping)
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
-    with database(settings) as url, open_bench(settings, url, models) as bench:
+    with (
+        database(settings) as url,
+        Decoder() as decoder,
+        open_bench(settings, url, models, decoder, host_gallery(settings)) as bench,
+    ):
         note_models(bench.pool, bench.keystore, models, settings.accept_licence)
         asyncio.run(until_stopped(url, bench))
 
@@ -415,18 +420,20 @@ def alike(calibration: Calibration) -> float:
 
 
 @contextmanager
-def open_bench(settings: Settings, url: str, models: Models) -> Iterator[Bench]:
+def open_bench(
+    settings: Settings, url: str, models: Models, decoder: Decoder, gallery_server: GalleryServer
+) -> Iterator[Bench]:
     """Everything a worker works with, for as long as the context lasts."""
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
         pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 2))
         keystore = open_keys(settings, pool)
-        asks = (partial(ask_who_chose, pool), partial(note_throttled, pool))
-        gallery = stack.enter_context(open_gallery(settings, url, keystore, models, *asks))
+        asks = (settings.anyone_declaration is not None, partial(ask_who_chose, pool), partial(note_throttled, pool))
+        gallery = stack.enter_context(open_gallery(gallery_server, url, keystore, models, *asks))
         heads = TenantHeads(models, settings.threads)
         heads.refresh(settings, pool, keystore)
         tools = Tools(
-            decoder=stack.enter_context(Decoder()),
+            decoder=decoder,
             perceive=Batcher(models),
             circle=gallery.circle,
             match=gallery.match,

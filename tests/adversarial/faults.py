@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import package_file
 from tests.house import House, running
+from tests.installed import package_file
 from tests.waiting import until
 from tests.web import Web, serving
 

@@ -66,7 +66,7 @@ class Outcome:
 
 def fetch_inside(jobs: Sequence[Job], zone: Zone) -> list[Outcome]:
     """Runs the fetches one after the other in a namespace that ends with them; skips where none may be made."""
-    from tests.conftest import need  # imports the whole product, which the process inside does without
+    from tests.installed import need  # imports the whole product, which the process inside does without
 
     command = ["unshare", "--net", "--mount"]
     if os.geteuid() != 0:

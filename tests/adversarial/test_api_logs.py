@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from assent.intake.signature import new_secret
-from tests.conftest import package_file
 from tests.house import House, running
+from tests.installed import package_file
 from tests.waiting import until
 from tests.web import Web, serving
 

@@ -19,7 +19,7 @@ import pytest
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import REFUSED, Ledger, balance, send
-from tests.conftest import need
+from tests.installed import need
 from tests.waiting import until
 
 DISK_MB = 400

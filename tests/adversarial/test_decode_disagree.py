@@ -18,7 +18,7 @@ from assent.media.compare import NOT_COMPARED, TOLERANCE, confirm, difference
 from assent.media.decode import Decoded, decode
 from assent.media.sandbox import Decoder
 from tests.adversarial.generate import bomb, chunk, gif_of, png, valid
-from tests.conftest import package_file
+from tests.installed import package_file
 from tests.unit.picture_files import encoded, motif, orientation, saved
 
 NOISE = np.random.default_rng(20261123).integers(0, 256, (72, 96, 3), np.uint8)

@@ -27,8 +27,6 @@ from assent.store.pool import Conn
 from assent.values import Event, Face, Match, Perception, Vector
 from tests.integration.world import MODEL, World, strangers, unit
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 PROBES, SEED = 10_000, 20261124
 AUTHOR = "the climber"
 

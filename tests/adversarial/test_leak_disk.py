@@ -25,8 +25,8 @@ from assent.gallery.template import SubjectKey, open_template
 from assent.media.decode import decode
 from assent.perceive import Models, perceive
 from assent.values import Picture
-from tests.conftest import package_file
 from tests.house import House, running
+from tests.installed import package_file
 from tests.photos import FACES, altered
 from tests.web import serving
 

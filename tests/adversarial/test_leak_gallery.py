@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from assent.gallery.memory import connect_gallery, reconcile
-from tests.conftest import need
+from tests.installed import need
 from tests.integration import holder
 from tests.integration.test_gallery_search import ask
 from tests.integration.world import World, strangers
-
-pytest_plugins = ["tests.integration.gallery_fixtures"]
 
 CALLS = "open,openat,openat2,creat,execve,clone,clone3,fork,vfork,chdir"
 BORN = re.compile(r"(?:clone3?|v?fork)\(.*\) = (\d+)$")

@@ -15,7 +15,6 @@ from assent.gallery.keys import pid as pid_of
 from assent.gallery.template import SubjectKey, seal, seal_match, seal_template
 from tests.integration.world import MODEL, World, strangers, unit
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
 PEOPLE = 6000
 
 

@@ -24,8 +24,8 @@ from examples.server import temporary_data
 from tests.bench import guarding, identification, people, perception, policies, report, serving, storing
 from tests.bench.photos import Photo, photos
 from tests.bench.rounds import FULL, SHORT, Size, Tick, busy_cores
-from tests.conftest import package_file
 from tests.house import assent
+from tests.installed import package_file
 
 FIRST, AGAIN = "first ever", "models converted before"
 PACKAGES = ("onnxruntime", "nudenet", "dlib-bin", "insightface")

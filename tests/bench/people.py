@@ -21,10 +21,12 @@ from psycopg import sql
 
 from assent.gallery.keys import Keystore, TenantKeys
 from assent.gallery.keys import pid as pid_of
+from assent.gallery.matching import host_gallery
 from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.rotate import rotate_epoch
 from assent.gallery.search import search
 from assent.gallery.template import SubjectKey, seal, seal_template
+from assent.media.sandbox import Decoder
 from assent.perceive import load as load_models
 from assent.settings import Settings
 from assent.setup import init_tenant
@@ -223,7 +225,7 @@ def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[
     """Photos a second, of enrolments of eight photos each: stored, decoded, looked at, sealed, in the gallery."""
     models = load_models(settings.models_dir, settings.threads)
     rates = []
-    with open_bench(settings, url, models) as bench:
+    with Decoder() as decoder, open_bench(settings, url, models, decoder, host_gallery(settings)) as bench:
         bench.gallery.wait_ready()
         keys = bench.keystore.tenant(TENANT)
         for n in range(size.enrolments + 1):

@@ -31,7 +31,7 @@ from assent.values import Event, Frame, MediaRef, Picture, Pixels
 from assent.worker import PICTURE_JOBS
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, OtherLoad, Tick, in_turn
-from tests.conftest import package_file
+from tests.installed import package_file
 
 SCRFD = Path("scrfd_500m/det_500m.onnx")
 ONE_FACE = "perceive, one face, 1 MP"

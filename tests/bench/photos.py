@@ -10,7 +10,7 @@ from assent.errors import AssentError
 from assent.media.sandbox import Decoder
 from assent.values import Picture
 from examples.photos import SUFFIXES
-from tests.conftest import package_file
+from tests.installed import package_file
 
 MOST = 64
 _PACKAGED = {

@@ -29,7 +29,7 @@ from assent.perceive.noise import cleaned
 from assent.perceive.safety import Detection
 from assent.perceive.tiles import grid, together
 from assent.values import Frame, Picture, Pixels
-from tests.conftest import package_file
+from tests.installed import package_file
 from tests.photos import FACES
 
 Change = Callable[[Pixels], Pixels]

@@ -18,8 +18,8 @@ from tests.bench.photos import Photo
 from tests.bench.processes import Peaks
 from tests.bench.rounds import OtherLoad, Size, Tick
 from tests.bench.sender import Answer, Order
-from tests.conftest import package_file
 from tests.house import House, running
+from tests.installed import package_file
 from tests.photos import FACES, altered
 from tests.waiting import until
 from tests.web import Web, serving

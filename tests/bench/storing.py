@@ -14,7 +14,9 @@ from statistics import median
 from uuid import uuid4
 
 from assent.audit.log import Part, append
+from assent.gallery.matching import host_gallery
 from assent.intake.accept import store_event
+from assent.media.sandbox import Decoder
 from assent.outbox.record import Place, record
 from assent.perceive import load as load_models
 from assent.pipeline import Looked
@@ -89,7 +91,8 @@ def _bench(folder: Path) -> Iterator[Bench]:
         settings = Settings(data_dir=folder, database_url=url, policy=None)
         with open_pool(url, size=2) as pool:
             init_tenant(pool, open_or_create_keys(settings, pool), TENANT, "platform", "http://127.0.0.1:9/hooks")
-        with open_bench(settings, url, load_models(settings.models_dir, settings.threads)) as bench:
+        models = load_models(settings.models_dir, settings.threads)
+        with Decoder() as decoder, open_bench(settings, url, models, decoder, host_gallery(settings)) as bench:
             bench.gallery.wait_ready()
             yield bench
 

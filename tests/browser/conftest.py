@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.conftest import need
+from tests.installed import need
 
 QUIET = [
     "--no-sandbox",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -18,23 +16,18 @@ from assent.audit.log import Part
 from assent.audit.verify import export, verify, verify_database
 from assent.errors import AuditBroken
 from assent.gallery.keys import TenantKeys, create
-from assent.resources import resource
-from assent.store.embedded import embedded
 from assent.store.pool import Conn
 from assent.store.queries import load
+from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SIZE = 37
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        with embedded(Path(folder) / "data") as url:
-            with psycopg.connect(url) as conn:
-                conn.execute((resource("migrations") / "0002_core.sql").read_bytes())
-            yield url
+def url(server_url: str, template: str, drop: Drop) -> Iterator[str]:
+    with fresh_database(server_url, template, drop) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

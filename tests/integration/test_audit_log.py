@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,21 +21,16 @@ from assent.audit.log import Part
 from assent.audit.verify import verify_database
 from assent.errors import AuditBroken, NotFound, NotInitialised, SealBroken
 from assent.gallery.keys import TenantKeys, create
-from assent.resources import resource
-from assent.store.embedded import embedded
 from assent.store.pool import Conn
+from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        with embedded(Path(folder) / "data") as url:
-            with psycopg.connect(url) as conn:
-                conn.execute((resource("migrations") / "0002_core.sql").read_bytes())
-            yield url
+def url(server_url: str, template: str, drop: Drop) -> Iterator[str]:
+    with fresh_database(server_url, template, drop) as url:
+        yield url
 
 
 @pytest.fixture

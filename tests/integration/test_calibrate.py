@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from assent.cli import app
 from assent.gallery.keys import TenantKeys
+from assent.media.sandbox import Decoder
 from assent.perceive import load
 from assent.perceive.packs import read_pack
 from assent.settings import Settings
@@ -93,6 +95,8 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     people: Path,
     settings: Settings,
     database_url: str,
+    gallery_url: str,
+    decoder: Decoder,
     keys: TenantKeys,
     six_people: bytes,
     web: Web,
@@ -101,7 +105,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     environment = install(name)
     models_dir = Path(environment["ASSENT_DATA_DIR"]) / "models"
     settings = settings.model_copy(update={"allow_private": (web.allowed,)})
-    with open_bench(settings, database_url, load(models_dir, 2)) as bench:
+    with open_bench(settings, database_url, load(models_dir, 2), decoder, lambda: nullcontext(gallery_url)) as bench:
         give(bench.pool, keys, "alice")
         said = outcome(bench, keys, "alice", altered(six_people, FACES["third"]))
         assert said["error"] == "not_calibrated"
@@ -112,7 +116,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     said = json.loads(path.read_text())
     assert (said["people"], said["impostor_pairs"], said["detector"]) == (25, 300, "yunet-2023mar@8f2383e4dd3c")
     assert said["equal_error_rate"] < 0.2  # of people of whom most are made up
-    with open_bench(settings, database_url, load(models_dir, 2)) as bench:
+    with open_bench(settings, database_url, load(models_dir, 2), decoder, lambda: nullcontext(gallery_url)) as bench:
         bench.gallery.wait_ready()
         with transaction(bench.pool) as conn:
             conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.conftest import package_file
 from tests.house import assent
+from tests.installed import package_file
 from tests.photos import FACES
 from tests.web import serving
 

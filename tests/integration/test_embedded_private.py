@@ -17,8 +17,6 @@ from assent.errors import GalleryUnavailable, StoreUnsafe
 from assent.store import embedded as module
 from assent.store.embedded import embedded, in_memory
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 
 @pytest.fixture
 def data_dir(open_folder: Path) -> Path:

@@ -16,8 +16,6 @@ from assent.errors import DatabaseUnavailable
 from assent.store.embedded import embedded, in_memory
 from tests.integration.holder import holder, until
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 
 @pytest.fixture
 def data_dir(open_folder: Path) -> Path:

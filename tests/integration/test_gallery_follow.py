@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -12,28 +12,26 @@ from uuid import uuid4
 import psutil
 import psycopg
 
-from assent.gallery.memory import connect_gallery, follow, is_ready
+from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
 from assent.store.embedded import in_memory
 from assent.store.pool import Conn
 from tests.integration.holder import until
 from tests.integration.world import World, strangers
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 FACES = strangers(4)
 
 
 @contextmanager
-def following(world: World, server: Callable[[], AbstractContextManager[str]]) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=follow, args=(world.url, server, world.keystore, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
+def following(world: World, server: GalleryServer) -> Iterator[None]:
+    with Stop() as stop:
+        thread = threading.Thread(target=follow, args=(world.url, server, world.keystore, stop))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def pids(gallery: Conn) -> set[bytes]:

@@ -14,8 +14,6 @@ from assent.gallery.memory import Reconciled, connect_gallery, is_ready, reconci
 from assent.store.pool import Conn
 from tests.integration.world import World, strangers
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 
 def held(gallery: Conn) -> set[tuple[bytes, str]]:
     return set(gallery.execute("SELECT pid, scope FROM template").fetchall())

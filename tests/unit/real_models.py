@@ -12,7 +12,7 @@ from typing import Any
 from assent.perceive.backend import Opened, open_file
 from assent.perceive.packs import DecoderName, Input, ModelFile, Pack, Role
 from assent.resources import resource
-from tests.conftest import need
+from tests.installed import need
 
 
 def models_folder() -> Path:

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 
 from assent.media.fingerprint import LEAST_QUALITY, fingerprinted, pdqs, quality
 from assent.values import Frame, Picture, Pixels
-from tests.conftest import package_file
+from tests.installed import package_file
 
 # Hash and quality as Meta's C++ has them, through pdqhash 0.2.7 on the decoded files (RGB, full size).
 META: dict[str, tuple[str, int]] = {

@@ -13,7 +13,7 @@ from assent.perceive.heads import Head, folders, load_heads, say
 from assent.perceive.runtime import Net, run_all
 from assent.perceive.safety import prepare
 from assent.values import Pixels
-from tests.conftest import package_file
+from tests.installed import package_file
 
 PHOTOS = (
     *(("skimage", f"data/{name}") for name in ("coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png")),

@@ -13,7 +13,7 @@ from assent.learn.features import featured
 from assent.learn.views import VIEWS, View
 from assent.media.sandbox import Decoder
 from assent.perceive import open_backbone
-from tests.conftest import package_file
+from tests.installed import package_file
 from tests.unit.perceive_photos import photo
 
 FILES = ("a" * 64, "b" * 64, "c" * 64)

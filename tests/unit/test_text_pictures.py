@@ -15,7 +15,7 @@ from assent.perceive.text import CODES_ID, Reader, open_reader
 from assent.perceive.words import parse
 from assent.settings import Settings
 from assent.values import Frame, Perception, Picture, Pixels
-from tests.conftest import package_file
+from tests.installed import package_file
 
 WORDS = parse("segmentation\nregion-based grey values\nassess")
 

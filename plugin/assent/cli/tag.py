@@ -79,13 +79,15 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
             yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
         return
     from assent.gallery.keys import pid as pid_of
+    from assent.gallery.matching import host_gallery
     from assent.policy.decide import waits
     from assent.store.database import database
     from assent.worker import open_bench
 
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
-        bench = stack.enter_context(open_bench(settings, url, models))
+        decoder = stack.enter_context(Decoder())
+        bench = stack.enter_context(open_bench(settings, url, models, decoder, host_gallery(settings)))
         bench.gallery.wait_ready()
         keys = bench.keystore.tenant(tenant)
         with transaction(bench.pool) as conn:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from assent.errors import GalleryTooLarge, GalleryUnavailable
 from assent.gallery.keys import Keystore, TenantKeys
 from assent.gallery.keys import pid as pid_of
-from assent.gallery.memory import follow, prepare
+from assent.gallery.memory import GalleryServer, Stop, follow, prepare
 from assent.gallery.search import Candidates, circle_size, decide, search
 from assent.gallery.throttle import count, near
 from assent.perceive import Models
@@ -128,21 +129,28 @@ class Gallery:
             raise GalleryUnavailable from error
 
 
+def host_gallery(settings: Settings) -> GalleryServer:
+    """This host's server in memory, run or joined each time it is entered."""
+    return partial(in_memory, settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
+
+
 @contextmanager
 def open_gallery(
-    settings: Settings, url: str, keystore: Keystore, models: Models, chose: WhoChose, throttled: Throttled
+    server: GalleryServer,
+    url: str,
+    keystore: Keystore,
+    models: Models,
+    anyone: bool,
+    chose: WhoChose,
+    throttled: Throttled,
 ) -> Iterator[Gallery]:
-    """Runs or joins the host's gallery, and keeps it in step with the truth at `url` while the context lasts.
+    """Enters that server and keeps its gallery in step with the truth at `url` while the context lasts.
 
     It is being filled meanwhile: who needs it ready asks `Gallery.circle` until it no longer raises.
     Raises GalleryUnavailable where there is no room for it in memory.
     """
-
-    def server() -> Any:
-        return in_memory(settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
-
-    stop = threading.Event()
     with ExitStack() as stack:
+        stop = stack.enter_context(Stop())
         gallery_url = stack.enter_context(server())
         pool: Pool = ConnectionPool(
             gallery_url,
@@ -159,4 +167,4 @@ def open_gallery(
         follower.start()
         stack.callback(follower.join)
         stack.callback(stop.set)
-        yield Gallery(pool, keystore, models, settings.anyone_declaration is not None, chose, throttled)
+        yield Gallery(pool, keystore, models, anyone, chose, throttled)

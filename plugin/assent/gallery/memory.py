@@ -6,6 +6,8 @@ each reads the truth only after it has that lock, so the last one to write is ne
 
 from __future__ import annotations
 
+import select
+import socket
 import struct
 import time
 from collections import Counter
@@ -14,7 +16,6 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from threading import Event
 from typing import Any, cast
 from uuid import UUID
 
@@ -229,8 +230,35 @@ def _halfvec(vector: Half) -> bytes:
 
 # Following the truth
 
+GalleryServer = Callable[[], AbstractContextManager[str]]  # enters a server that holds a gallery; yields its URL
 
-def follow(truth_url: str, gallery: Callable[[], AbstractContextManager[str]], keystore: Keystore, stop: Event) -> None:
+
+class Stop:
+    """Asks a thread to end that may be waiting for a connection; its descriptors are closed with its context."""
+
+    def __init__(self) -> None:
+        self._asked, self._asking = socket.socketpair()
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.close()
+        self._asking.close()
+
+    def set(self) -> None:
+        """Asks; nothing takes it back."""
+        self._asking.shutdown(socket.SHUT_WR)
+
+    def wait(self, seconds: float, *others: int) -> bool:
+        """Whether it was asked. Waits for that, at most so many seconds, or until one of `others` can be read."""
+        poll = select.poll()
+        for descriptor in (self._asked.fileno(), *others):
+            poll.register(descriptor, select.POLLIN)
+        return any(descriptor == self._asked.fileno() for descriptor, _ in poll.poll(seconds * 1000))
+
+
+def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Stop) -> None:
     """Keeps the gallery in step until `stop` is set; made for a thread of its own.
 
     `gallery` enters the in-memory server and yields its URL; it is entered again after every interruption, which
@@ -238,7 +266,7 @@ def follow(truth_url: str, gallery: Callable[[], AbstractContextManager[str]], k
     first full comparison, so that no change falls between.
     """
     pause = RETRY_SECONDS[0]
-    while not stop.is_set():
+    while not stop.wait(0):
         try:
             with (
                 gallery() as gallery_url,
@@ -249,7 +277,7 @@ def follow(truth_url: str, gallery: Callable[[], AbstractContextManager[str]], k
                 listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                 _report(reconcile(truth, memory, keystore), "all", truth, keystore)
                 pause = RETRY_SECONDS[0]
-                while not stop.is_set():
+                while not stop.wait(0):
                     _follow_a_while(listener, truth, memory, keystore, stop)
         except (psycopg.Error, AssentError) as error:
             _log.warning("gallery.interrupted", error=type(error).__name__, again_in=pause)
@@ -257,16 +285,16 @@ def follow(truth_url: str, gallery: Callable[[], AbstractContextManager[str]], k
             pause = min(2 * pause, RETRY_SECONDS[1])
 
 
-def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Event) -> None:
+def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Stop) -> None:
     """Follows the changes heard for FULL_SECONDS, then compares everything.
 
     Looks once a second whether the gallery is still there; an error ends it if not.
     """
     until = time.monotonic() + FULL_SECONDS
     while time.monotonic() < until:
-        heard = {notice.payload for notice in listener.notifies(timeout=1.0, stop_after=1)}
-        if stop.is_set():
+        if stop.wait(1.0, listener.fileno()):
             return
+        heard = {notice.payload for notice in listener.notifies(timeout=0)}
         people = [_person(payload) for payload in heard]
         if len(people) > MANY_CHANGES or None in people or not is_ready(memory, keystore.database):
             break
