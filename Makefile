@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check bench schema lock clean
+.PHONY: setup demo test test-fast test-slow check bench schema lock clean
 
 setup: $(VENV)/.ready
 
@@ -22,9 +22,27 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
+# As many processes as cores, then one by one the tests that need the machine for themselves; `make test T=path` runs
+# only those under a path.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+
 test: $(VENV)/.ready-dev
 	$(BIN)/assent policy check --strict policies
-	$(BIN)/python -m pytest $(PYTEST)
+ifdef T
+	$(BIN)/python -m pytest $(T) $(PYTEST)
+else
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not alone" $(PYTEST)
+	$(BIN)/python -m pytest -m "not slow and alone" $(PYTEST)
+endif
+
+# No database, no models, no child processes.
+test-fast: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest tests/unit $(PYTEST)
+
+# Minutes each: thousands of malformed files, hundreds of kills, hours of people's lives.
+test-slow: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not alone" $(PYTEST)
+	$(BIN)/python -m pytest -m "slow and alone" $(PYTEST)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -16,7 +16,8 @@ CREATE TABLE hash_block (
     list text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('pdq', 'sha256')),
     n integer NOT NULL,
-    hashes bytea STORAGE EXTERNAL NOT NULL,
+    hashes bytea NOT NULL,
     PRIMARY KEY (tenant, list, kind, n),
     FOREIGN KEY (tenant, list) REFERENCES hash_list ON DELETE CASCADE
 );
+ALTER TABLE hash_block ALTER COLUMN hashes SET STORAGE EXTERNAL; -- hashes do not compress

@@ -27,9 +27,9 @@ def dump_schema(url: str) -> str:
     return re.sub(r"\n{2,}", "\n\n", "\n".join(kept)).strip() + "\n"
 
 
-def test_schema_file_is_the_migrated_schema(template_url: str) -> None:
+def test_schema_file_is_the_migrated_schema(database_url: str) -> None:
     stored = Path(resource("migrations") / "schema.sql").read_text()
-    assert dump_schema(template_url) == stored, "run `make schema` and look at the difference"
+    assert dump_schema(database_url) == stored, "run `make schema` and look at the difference"
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:

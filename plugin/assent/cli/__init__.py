@@ -3,67 +3,76 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from assent import __version__
-from assent.cli import (
-    apikey,
-    audit,
-    backup,
-    decision,
-    doctor,
-    endpoint,
-    eval,
-    event,
-    hashes,
-    keys,
-    learn,
-    models,
-    outbox,
-    policy,
-    review,
-    server,
-    statements,
-    tag,
-    train,
-)
-from assent.cli.labels import labels
 from assent.errors import AssentError
 
+# Where each command, or group of commands, is defined: `module:name` in this package.
+COMMANDS = {
+    "init": "server:init",
+    "serve": "server:serve",
+    "worker": "server:worker",
+    "tag": "tag:tag",
+    "event": "event:event",
+    "doctor": "doctor:doctor",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "train": "train:train",
+    "labels": "labels:labels",
+    "apikey": "apikey:app",
+    "eval": "eval:app",
+    "audit": "audit:app",
+    "hashes": "hashes:app",
+    "keys": "keys:app",
+    "outbox": "outbox:app",
+    "endpoint": "endpoint:app",
+    "secret": "endpoint:secret",
+    "policy": "policy:app",
+    "learn": "learn:app",
+    "review": "review:app",
+    "decision": "decision:app",
+    "statements": "statements:app",
+    "models": "models:app",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module when that command is asked for: all of them together take seconds."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            self.commands = dict.fromkeys(COMMANDS, self)  # of which only the keys are read, to suggest one
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"{__name__}.{module}"), name)
+        if isinstance(found, typer.Typer):
+            command: Any = get_group(found)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(found)
+            command = get_command(alone)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Photo moderation and consented tagging for social platforms.",
 )
-app.command("init")(server.init)
-app.command("serve")(server.serve)
-app.command("worker")(server.worker)
-app.command("tag")(tag.tag)
-app.command("event")(event.event)
-app.command("doctor")(doctor.doctor)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.add_typer(apikey.app, name="apikey")
-app.command("train")(train.train)
-app.add_typer(eval.app, name="eval")
-app.command("labels")(labels)
-app.add_typer(audit.app, name="audit")
-app.add_typer(hashes.app, name="hashes")
-app.add_typer(keys.app, name="keys")
-app.add_typer(outbox.app, name="outbox")
-app.add_typer(endpoint.app, name="endpoint")
-app.add_typer(endpoint.secret, name="secret")
-app.add_typer(policy.app, name="policy")
-app.add_typer(learn.app, name="learn")
-app.add_typer(review.app, name="review")
-app.add_typer(decision.app, name="decision")
-app.add_typer(statements.app, name="statements")
-app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:

@@ -17,7 +17,7 @@ from assent.policy.load import load_policy
 from assent.settings import Settings
 from assent.store.database import database, open_keys
 from assent.store.embedded import check_memory
-from assent.store.migrate import missing
+from assent.store.migrate import OLDEST_SERVER, missing
 from assent.store.pool import open_pool
 
 
@@ -106,6 +106,7 @@ def _gallery_memory(settings: Settings) -> Iterator[Finding]:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     with database(settings) as url:
+        yield _server(url)
         pending = missing(url)
         said = "schema is new enough" if not pending else f"{len(pending)} migrations to apply"
         yield Finding("database", not pending, said, "assent init" if pending else "")
@@ -113,6 +114,13 @@ def _database(settings: Settings) -> Iterator[Finding]:
             with open_pool(url, size=1) as pool:
                 tenants = open_keys(settings, pool).tenants()
             yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+
+
+def _server(url: str) -> Finding:
+    with open_pool(url, size=1) as pool, pool.connection() as conn:
+        major, minor = divmod(conn.info.server_version, 10_000)
+    mend = "" if major >= OLDEST_SERVER else f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one"
+    return Finding("PostgreSQL", not mend, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", mend)
 
 
 CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)

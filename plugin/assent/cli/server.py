@@ -16,8 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from assent import telemetry, wire
-from assent.app import create_app
+from assent import telemetry
 from assent.settings import Settings
 from assent.setup import Made, init_tenant
 from assent.store.database import database, open_or_create_keys
@@ -83,6 +82,9 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the API; workers run elsewhere.")] = False,
 ) -> None:
     """Run the API and a worker in one process tree, on the embedded database unless ASSENT_DATABASE_URL is set."""
+    from assent import wire  # these bring the web framework along, which a worker does without
+    from assent.app import create_app
+
     settings = Settings()
     telemetry.configure(settings.log_level)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -13,6 +13,8 @@ from yoyo import get_backend, read_migrations
 from assent.errors import DatabaseUnavailable
 from assent.resources import resource
 
+OLDEST_SERVER = 15  # PostgreSQL's major version: the oldest on which the integration tests were seen to pass
+
 
 def migrate(url: str) -> list[str]:
     """Applies what is missing, each file and the note that it was applied in one transaction; returns the names.
