@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.fixtures.album",
+    "tests.fixtures.api",
+    "tests.fixtures.browser",
+    "tests.fixtures.command",
     "tests.fixtures.database",
     "tests.fixtures.figures",
     "tests.fixtures.gallery",
+    "tests.fixtures.house",
+    "tests.fixtures.keys",
+    "tests.fixtures.me",
     "tests.fixtures.worker",
 ]

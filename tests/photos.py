@@ -19,6 +19,13 @@ FACES: dict[str, Box] = {
 }
 
 
+def saved_at(photo: bytes, quality: int) -> bytes:
+    """Another file of the photo: a JPEG of that quality."""
+    out = BytesIO()
+    Image.open(BytesIO(photo)).convert("RGB").save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
 def altered(photo: bytes, box: Box, *, brightness: float = 1.15) -> bytes:
     """The face with a margin, mirrored, brightened and compressed again (JPEG)."""
     image = Image.open(BytesIO(photo)).convert("RGB")

@@ -46,7 +46,11 @@ def site(data: Path, *words: str, **settings: str) -> Iterator[Site]:
         gallery.chmod(0o711)
         for photo in PHOTOS:
             web.files[f"/{photo}"] = package_file("skimage", f"data/{photo}").read_bytes()
-        settings = {"ASSENT_LEASE_SECONDS": str(LEASE_SECONDS), "ASSENT_GALLERY_DIR": name} | settings
+        settings = {
+            "ASSENT_LEASE_SECONDS": str(LEASE_SECONDS),
+            "ASSENT_GALLERY_DIR": name,
+            "ASSENT_THREADS": "1",
+        } | settings
         with running(data, web, *words, **settings) as house:
             try:
                 with _supervised(house):
@@ -75,12 +79,17 @@ def _supervised(house: House) -> Iterator[None]:
         thread.join()
 
 
+def start_worker(at: Site, log: Path) -> psutil.Popen:
+    """A worker process of that house that nobody starts again."""
+    with log.open("wb") as output:
+        return psutil.Popen([sys.executable, "-m", "assent", "worker"], env=at.house.environment, stderr=output)
+
+
 @contextmanager
 def second_worker(at: Site) -> Iterator[psutil.Popen]:
     """One more worker process of that house, ready."""
     log = at.data / "second.log"
-    with log.open("wb") as output:
-        process = psutil.Popen([sys.executable, "-m", "assent", "worker"], env=at.house.environment, stderr=output)
+    process = start_worker(at, log)
     try:
         until(lambda: b"worker ready" in log.read_bytes(), "the second worker is ready", 60)
         yield process

@@ -124,8 +124,8 @@ def balance(house: House, web: Web, ledger: Ledger, folder: Path, seconds: float
 def accepted(web: Web) -> dict[str, dict[str, Any]]:
     """The decisions as a receiver keeps them: of the first delivery of each webhook-id."""
     kept: dict[str, dict[str, Any]] = {}
-    for headers, body in list(web.received):
-        kept.setdefault(headers["webhook-id"], json.loads(body)["data"])
+    for posted in list(web.received):
+        kept.setdefault(posted.headers["webhook-id"], json.loads(posted.body)["data"])
     return kept
 
 

@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 from assent.intake.signature import new_secret
+from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.installed import package_file
 from tests.waiting import until
@@ -136,9 +136,7 @@ def pixels() -> bytes:
 
 
 @pytest.mark.timeout(300)
-def test_the_logs_hold_nothing_private(
-    open_folder: Path, database_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_logs_hold_nothing_private(open_folder: Path, database_url: str, figure: Figure) -> None:
     data = open_folder / "logs"
     with serving() as web:
         web.files[f"/{MARKS['path']}.jpg?token={MARKS['query']}"] = one_face()
@@ -155,9 +153,8 @@ def test_the_logs_hold_nothing_private(
     assert [line for line in text.decode(errors="replace").splitlines() if VECTOR.search(line)] == []
     for said in (b"worker ready", b"picture failed", b"worker ended", b"CheckViolation 23514"):
         assert said in text
-    with capsys.disabled():
-        lines = len(text.splitlines())
-        sys.stdout.write(f"\n{len(set(logs))} logs, {lines} lines: {len(private)} private things looked for, 0 found\n")
+    lines = len(text.splitlines())
+    figure(f"{len(set(logs))} logs, {lines} lines: {len(private)} private things looked for, 0 found")
 
 
 def test_the_search_for_vectors_finds_them() -> None:

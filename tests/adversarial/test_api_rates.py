@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from assent.limits import _MOST, RATES, Limits, Rate, neighbourhood
 from assent.settings import Settings
 from assent.setup import Made
 from assent.store.pool import Pool, transaction
+from tests.fixtures.figures import Figure
 
 
 class Clock:
@@ -112,7 +112,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 def test_a_stranger_is_slowed_down_and_others_are_not(
-    client: TestClient, app: FastAPI, made: Made, capsys: pytest.CaptureFixture[str]
+    client: TestClient, app: FastAPI, made: Made, figure: Figure
 ) -> None:
     burst = RATES["address"].burst
     bad = {"authorization": "Bearer assent_default_0123456789ab_" + "k" * 43}
@@ -126,8 +126,7 @@ def test_a_stranger_is_slowed_down_and_others_are_not(
     assert elsewhere.get("/v1/media/x", headers={"authorization": f"Bearer {made.api_key}"}).status_code == 404
     app.state.limits._clock.now += 1
     assert client.get("/v1/media/x", headers=bad).status_code == 401
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(answers)} requests of a stranger: {burst} looked at, {burst // 2} refused\n")
+    figure(f"{len(answers)} requests of a stranger: {burst} looked at, {burst // 2} refused")
 
 
 def test_a_key_is_bounded_and_its_requests_cost_its_address_nothing(client: TestClient, made: Made, pool: Pool) -> None:

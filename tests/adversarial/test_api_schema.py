@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hmac
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -38,6 +37,7 @@ from assent.settings import Settings
 from assent.setup import Made
 from assent.store.pool import Pool
 from tests.adversarial.test_api_tenants import Things, fill
+from tests.fixtures.figures import Figure
 from tests.waiting import until
 
 SEED = 20261123
@@ -137,7 +137,7 @@ def at_once(query: Any) -> Any:
 @pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
 def test_every_answer_is_documented_and_none_is_a_server_error(
-    url: str, made: Made, pool: Pool, keystore: Keystore, examples: int, capsys: pytest.CaptureFixture[str]
+    url: str, made: Made, pool: Pool, keystore: Keystore, examples: int, figure: Figure
 ) -> None:
     """Schemathesis checks: no 5xx, documented statuses, media types and bodies, nothing invalid accepted, nothing open
     without its key, 405 with Allow. It repeats each request without a key and with a bad one."""
@@ -148,9 +148,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(
     assert good["2xx"] > good.total() / 4
     assert bad["4xx"] > bad.total() * 0.95  # the rest are unknown names in the query, which mean nothing here
     assert (good + bad)["5xx"] == 0
-    with capsys.disabled():
-        said = ", ".join(f"{n} {kind}" for kind, n in sorted((good + bad).items()))
-        sys.stdout.write(f"\n{(good + bad).total()} generated requests: {said}; 0 unexpected\n")
+    said = ", ".join(f"{n} {kind}" for kind, n in sorted((good + bad).items()))
+    figure(f"{(good + bad).total()} generated requests: {said}; 0 unexpected")
 
 
 def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +32,7 @@ from assent.setup import Made, init_tenant
 from assent.store.pool import Pool, transaction
 from assent.subjects.consent import Given, give
 from assent.values import Event, MediaRef
+from tests.fixtures.figures import Figure
 
 # An erasure's token, which nobody can guess, is all that its receipt asks for.
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/v1/erasures/{token}")}
@@ -169,9 +169,7 @@ def keyed(client: TestClient) -> set[tuple[str, str]]:
     return found - OPEN - {SIGNED}
 
 
-def test_scopes_and_tenants(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scopes_and_tenants(client: TestClient, pool: Pool, keystore: Keystore, made: Made, figure: Figure) -> None:
     assert keyed(client) == set(ROUTES)
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     ours = fill(pool, keystore, made, "photo-ours", "person-ours", 3)
@@ -197,10 +195,7 @@ def test_scopes_and_tenants(
                 leaks.append((scopes, method, path, answers, expected))
     assert leaks == []
     assert state(pool, "other") == before
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{cases} calls: {len(ROUTES)} routes × {2 ** len(SCOPES)} sets of scopes × 3 owners: 0 leaks\n"
-        )
+    figure(f"{cases} calls: {len(ROUTES)} routes × {2 ** len(SCOPES)} sets of scopes × 3 owners: 0 leaks")
 
 
 def same(text: str) -> str:
@@ -223,7 +218,7 @@ def state(pool: Pool, tenant: str) -> list[Any]:
 
 
 def test_no_key_or_a_bad_one_opens_nothing(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made, capsys: pytest.CaptureFixture[str]
+    client: TestClient, pool: Pool, keystore: Keystore, made: Made, figure: Figure
 ) -> None:
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     with transaction(pool) as conn:
@@ -259,8 +254,7 @@ def test_no_key_or_a_bad_one_opens_nothing(
             if (answer.status_code, answer.json()["code"]) != (401, "unauthorized"):
                 opened.append((method, path, name, answer.status_code))
     assert opened == []
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(ROUTES)} routes × {len(bad)} bad keys: 0 opened\n")
+    figure(f"{len(ROUTES)} routes × {len(bad)} bad keys: 0 opened")
 
 
 def test_a_sources_secret_signs_for_no_other_source(

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pytest
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import REFUSED, Ledger, balance, send
+from tests.fixtures.figures import Figure
 from tests.installed import need
 from tests.waiting import until
 
@@ -66,11 +66,13 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_full(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_full(open_folder: Path, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(3)
     with small_disk(open_folder / "full") as disk, site(disk) as at:
         send(at.house, ledger, "before", at.photo(rng))
+        until(lambda: faults.worker(at) is not None, "a worker is there")
         filler = fill(disk)
+        _kill_worker(at)  # its end cannot be logged: the log lies on this disk too
         _send_until_refused(at, ledger, rng)
         while_full = dict(ledger.answers)
         assert shutil.disk_usage(disk).free < 1 << 20
@@ -78,8 +80,13 @@ def test_full(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         send(at.house, ledger, "after", at.photo(rng))
         found = balance(at.house, at.web, ledger, open_folder)
     assert "after" in ledger.acknowledged
-    with capsys.disabled():
-        sys.stdout.write(f"\nA full disk, answers {while_full}: {found}; 0 acknowledged and not stored\n")
+    figure(f"A full disk, answers {while_full}: {found}; 0 acknowledged and not stored")
+
+
+def _kill_worker(at: Site) -> None:
+    worker = faults.worker(at)
+    assert worker is not None
+    worker.kill()
 
 
 def _send_until_refused(at: Site, ledger: Ledger, rng: random.Random) -> None:
@@ -129,7 +136,7 @@ def _send_until_failed(at: Site, ledger: Ledger, log: Path, n: int, rng: random.
 
 
 @pytest.mark.timeout(240)
-def test_errors_from_the_disk(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_from_the_disk(open_folder: Path, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(4)
     failures = Counter[str]()
     with site(open_folder / "errors") as at:
@@ -141,7 +148,6 @@ def test_errors_from_the_disk(open_folder: Path, capsys: pytest.CaptureFixture[s
             send(at.house, ledger, f"photo-{n}-after", at.photo(rng))
         found = balance(at.house, at.web, ledger, open_folder)
     assert len(ledger.acknowledged) >= len(CALLS) * ROUNDS
-    with capsys.disabled():
-        failed = ", ".join(f"{how} {count} times" for how, count in failures.items())
-        said = f"{found}; answers {dict(ledger.answers)}; 0 acknowledged and not stored"
-        sys.stdout.write(f"\nErrors from the disk ({failed}): {said}\n")
+    failed = ", ".join(f"{how} {count} times" for how, count in failures.items())
+    said = f"{found}; answers {dict(ledger.answers)}; 0 acknowledged and not stored"
+    figure(f"Errors from the disk ({failed}): {said}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -13,47 +12,49 @@ import pytest
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, second_worker, site
 from tests.adversarial.ledger import Ledger, balance, decision, send
+from tests.fixtures.figures import Figure
 from tests.waiting import until
+from tests.web import Answer, at_once
 
 
 @pytest.mark.timeout(240)
-def test_stopped_at_work(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _stop_again_and_again(open_folder / "stopped", 2, capsys)
+def test_stopped_at_work(open_folder: Path, cat: bytes, figure: Figure) -> None:
+    _stop_again_and_again(open_folder / "stopped", 2, cat, figure)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_stopped_at_work_30_times(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _stop_again_and_again(open_folder / "stopped-30", 30, capsys)
+def test_stopped_at_work_30_times(open_folder: Path, cat: bytes, figure: Figure) -> None:
+    _stop_again_and_again(open_folder / "stopped-30", 30, cat, figure)
 
 
-def _stop_again_and_again(data: Path, rounds: int, capsys: pytest.CaptureFixture[str]) -> None:
+def _stop_again_and_again(data: Path, rounds: int, cat: bytes, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(rounds)
     with site(data, ASSENT_LEASE_SECONDS="1") as at, second_worker(at) as second:
         until(lambda: faults.decoder(at) is not None, "the first worker is there")
         done = tried = 0
         while done < rounds:
             assert tried < 10 * rounds, "the first worker is never caught at work"
-            done += _stopped_in_time(at, second, ledger, tried, rng)
+            done += _stopped_in_time(at, second, ledger, tried, cat, rng)
             tried += 1
         found = balance(at.house, at.web, ledger, data, 120)
     for log in (at.house.log, data / "second.log"):
         assert "never retrieved" not in log.read_text()  # a job that was ended elsewhere is no error
-    with capsys.disabled():
-        sys.stdout.write(f"\n{done} workers stopped at work, continued after their lease: {found}; 0 stale writes\n")
+    figure(f"{done} workers stopped at work, continued after their lease: {found}; 0 stale writes")
 
 
-def _stopped_in_time(at: Site, second: psutil.Popen, ledger: Ledger, number: int, rng: random.Random) -> bool:
+def _stopped_in_time(
+    at: Site, second: psutil.Popen, ledger: Ledger, number: int, cat: bytes, rng: random.Random
+) -> bool:
     """Stops the first worker on a picture, lets the second one finish it, continues the first. False when the first
     had finished before it was stopped."""
-    picture, path = f"photo-{number}", f"/{number}-{faults.PHOTOS[0]}"
-    at.web.files[path] = at.web.files[f"/{faults.PHOTOS[0]}"]
+    picture, path = f"photo-{number}", f"/{number}.png"
     first = faults.worker(at)
     assert first is not None
     second.suspend()
-    asked = at.web.asked = _StopsWhoAsks(path, first if number % 2 == 0 else None)
+    at.web.files[path] = Answer(200, body=cat, before=at_once if number % 2 else first.suspend)
     send(at.house, ledger, picture, at.web.url + path)
-    until(lambda: path in asked, "the picture is fetched")
+    until(lambda: path in at.web.asked, "the picture is fetched")
     if number % 2:
         time.sleep(rng.uniform(0, 0.05))  # so that it is not always at the same place
         first.suspend()
@@ -73,14 +74,14 @@ def _stopped_in_time(at: Site, second: psutil.Popen, ledger: Ledger, number: int
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_stopped_while_its_delivery_is_answered(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopped_while_its_delivery_is_answered(open_folder: Path, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(1)
     with site(open_folder / "answered") as at, second_worker(at) as second:
         until(lambda: faults.decoder(at) is not None, "the first worker is there")
         second.suspend()
         first = faults.worker(at)
         assert first is not None
-        at.web.received = _StopsOnFirst(first)
+        at.web.answers = iter([Answer(before=first.suspend)])
         send(at.house, ledger, "photo", at.photo(rng))
         until(lambda: len(at.web.received) == 1, "it was delivered, and its sender stopped", 60)
         second.resume()
@@ -88,31 +89,4 @@ def test_stopped_while_its_delivery_is_answered(open_folder: Path, capsys: pytes
         first.resume()
         found = balance(at.house, at.web, ledger, at.data)
     assert (found.deliveries, found.repeated) == (1, 1)
-    with capsys.disabled():
-        sys.stdout.write(f"\n1 worker stopped between delivery and its note: {found}; 0 accepted twice\n")
-
-
-class _StopsWhoAsks(list[str]):
-    """The paths that were asked for; whoever asks for this one is stopped before it is answered."""
-
-    def __init__(self, path: str, worker: psutil.Process | None) -> None:
-        super().__init__()
-        self._path, self._worker = path, worker
-
-    def append(self, path: str, /) -> None:
-        if path == self._path and self._worker is not None:
-            self._worker.suspend()
-        super().append(path)
-
-
-class _StopsOnFirst(list[tuple[dict[str, str], bytes]]):
-    """What was received; the first delivery stops its sender before it is answered."""
-
-    def __init__(self, sender: psutil.Process) -> None:
-        super().__init__()
-        self._sender = sender
-
-    def append(self, received: tuple[dict[str, str], bytes], /) -> None:
-        if not self:
-            self._sender.suspend()
-        super().append(received)
+    figure(f"1 worker stopped between delivery and its note: {found}; 0 accepted twice")

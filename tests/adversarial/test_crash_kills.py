@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ import pytest
 
 from tests.adversarial.faults import FAULTS, Site, site
 from tests.adversarial.ledger import Ledger, balance, send
+from tests.fixtures.figures import Figure
 
 SEED = 20261124
 BACK_SECONDS = 10.0  # until a part that was hit is there again
@@ -22,17 +22,17 @@ GIVE_UP = 0.2  # of the events are not sent again when their answer is lost
 
 
 @pytest.mark.timeout(300)
-def test_30_kills(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _storm(open_folder / "kills-30", 30, 2.0, 5.0, capsys)
+def test_30_kills(open_folder: Path, figure: Figure) -> None:
+    _storm(open_folder / "kills-30", 30, 2.0, 5.0, figure)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_300_kills(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _storm(open_folder / "kills-300", 300, 4.0, 1.5, capsys)
+def test_300_kills(open_folder: Path, figure: Figure) -> None:
+    _storm(open_folder / "kills-300", 300, 4.0, 1.5, figure)
 
 
-def _storm(data: Path, kills: int, longest_pause: float, rate: float, capsys: pytest.CaptureFixture[str]) -> None:
+def _storm(data: Path, kills: int, longest_pause: float, rate: float, figure: Figure) -> None:
     """`rate` events a second, and a kill after every pause of at most `longest_pause` seconds."""
     rng = random.Random(SEED + kills)
     ledger = Ledger()
@@ -44,9 +44,8 @@ def _storm(data: Path, kills: int, longest_pause: float, rate: float, capsys: py
                 _strike_one(at, hit, rng)
         found = balance(at.house, at.web, ledger, data, 90 + 2 * kills)
     assert min(hit.values()) >= kills // len(FAULTS) // 2
-    with capsys.disabled():
-        struck = ", ".join(f"{name} {count}" for name, count in hit.items())
-        sys.stdout.write(f"\n{kills} kills ({struck}): {found}; answers {dict(ledger.answers)}; 0 lost, 0 twice\n")
+    struck = ", ".join(f"{name} {count}" for name, count in hit.items())
+    figure(f"{kills} kills ({struck}): {found}; answers {dict(ledger.answers)}; 0 lost, 0 twice")
 
 
 def _strike_one(at: Site, hit: Counter[str], rng: random.Random) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +20,7 @@ from assent.worker import Bench
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import Ledger, balance, send
+from tests.fixtures.figures import Figure
 from tests.waiting import until
 
 
@@ -105,9 +105,7 @@ CUT = (
 
 
 @pytest.mark.timeout(240)
-def test_a_worker_started_again_is_another_one_and_outlives_its_database(
-    open_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_started_again_is_another_one_and_outlives_its_database(open_folder: Path, figure: Figure) -> None:
     ledger, rng, deaths = Ledger(), random.Random(1), 2
     with site(open_folder / "outlives") as at:
         until(lambda: len(workers(at)) == 2, "the queue's two workers are there")
@@ -129,6 +127,5 @@ def test_a_worker_started_again_is_another_one_and_outlives_its_database(
         assert faults.worker(at) == successor
         begun = "SELECT id FROM procrastinate_jobs WHERE status = 'doing'"
         until(lambda: not asked(at.data, begun), "no job is left begun", 30)
-    with capsys.disabled():
-        said = f"1 worker killed, its successor's connections cut and its database killed {deaths} times"
-        sys.stdout.write(f"\n{said}: {found}; 0 jobs left begun\n")
+    said = f"1 worker killed, its successor's connections cut and its database killed {deaths} times"
+    figure(f"{said}: {found}; 0 jobs left begun")

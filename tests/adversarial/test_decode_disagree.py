@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -18,6 +17,7 @@ from assent.media.compare import NOT_COMPARED, TOLERANCE, confirm, difference
 from assent.media.decode import Decoded, decode
 from assent.media.sandbox import Decoder
 from tests.adversarial.generate import bomb, chunk, gif_of, png, valid
+from tests.fixtures.figures import Figure
 from tests.installed import package_file
 from tests.unit.picture_files import encoded, motif, orientation, saved
 
@@ -40,10 +40,9 @@ def photos() -> Iterator[Path]:
                 yield file
 
 
-def test_photographs_are_read_alike(capsys: pytest.CaptureFixture[str]) -> None:
+def test_photographs_are_read_alike(figure: Figure) -> None:
     off = {file.name: apart(file.read_bytes()) for file in photos()}
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(off)} photographs, two decoders: at most {max(off.values()):.1f} of 255 apart\n")
+    figure(f"{len(off)} photographs, two decoders: at most {max(off.values()):.1f} of 255 apart")
     assert len(off) >= 30
     assert max(off.values()) < TOLERANCE / 4
 
@@ -78,12 +77,11 @@ def sound() -> Iterator[tuple[str, bytes]]:
     yield "BMP, 5 bits", bmp_555(np.asarray(PHOTO))
 
 
-def test_sound_files_of_every_kind_are_read_alike(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sound_files_of_every_kind_are_read_alike(figure: Figure) -> None:
     compared = {name: data for name, data in sound() if decode(data).format not in NOT_COMPARED}
     off = {name: apart(data) for name, data in compared.items()}
     worst = max(off, key=lambda name: off[name])
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(off)} sound files, two decoders: at most {off[worst]:.1f} of 255 apart ({worst})\n")
+    figure(f"{len(off)} sound files, two decoders: at most {off[worst]:.1f} of 255 apart ({worst})")
     assert off[worst] < TOLERANCE
 
 

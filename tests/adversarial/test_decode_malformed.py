@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from assent.media.decode import MAX_PIXELS, MAX_SIDE, OUTPUT_SIDE, decode
 from assent.media.sandbox import WALL_S, Decoder
 from assent.values import Picture
 from tests.adversarial.generate import heavy, made_by_hand, malformed, valid
+from tests.fixtures.figures import Figure
 
 TYPED = (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree, DecoderDied)
 MAX_RSS = 1_500_000_000
@@ -82,26 +82,22 @@ def largest(decoder: Decoder) -> int:
     return 0
 
 
-def judge(capsys: pytest.CaptureFixture[str], ran: tuple[Counter[str], float, int]) -> None:
+def judge(figure: Figure, ran: tuple[Counter[str], float, int]) -> None:
     ends, longest, peak = ran
     said = ", ".join(f"{count} {end}" for end, count in ends.most_common())
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\nmalformed files: {ends.total()} cases, 0 worker crashes ({said}); "
-            f"longest {longest:.1f} s, largest child {peak / 1e6:.0f} MB\n"
-        )
+    figure(f"malformed files: {ends.total()} cases, 0 worker crashes ({said}); largest child {peak / 1e6:.0f} MB")
     assert longest < WALL_S + 1.0  # and the time to start another child
     assert 0 < peak < MAX_RSS
 
 
-def test_malformed_files_end_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    judge(capsys, run(chain(made_by_hand(), malformed(FILES, SEED))))
+def test_malformed_files_end_typed(figure: Figure) -> None:
+    judge(figure, run(chain(made_by_hand(), malformed(FILES, SEED))))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_many_malformed_files_end_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    judge(capsys, run(chain(heavy(), made_by_hand(), malformed(MANY, SEED + 1))))
+def test_many_malformed_files_end_typed(figure: Figure) -> None:
+    judge(figure, run(chain(heavy(), made_by_hand(), malformed(MANY, SEED + 1))))
 
 
 @pytest.mark.parametrize("name", sorted(valid()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, islice
@@ -18,6 +17,7 @@ from assent.values import Event, MediaRef
 from assent.worker import Bench, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
 from tests.adversarial.test_decode_disagree import two_faced
+from tests.fixtures.figures import Figure
 
 FEW, MANY, SEED = 60, 3_000, 20261123
 
@@ -36,7 +36,7 @@ def rows(at: Bench, statement: str) -> list[tuple[Any, ...]]:
         return conn.execute(statement).fetchall()
 
 
-def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], capsys: pytest.CaptureFixture[str]) -> None:
+def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], figure: Figure) -> None:
     count = 0
     for count, (_, data) in enumerate(files, 1):
         decide_event(at, "default", upload(at, keys, count, data))
@@ -44,8 +44,7 @@ def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], capsy
     types = Counter(kind for (kind,) in rows(at, "SELECT type FROM outbox"))
     leaves = rows(at, "SELECT count(*) FROM audit_leaf WHERE convert_from(leaf, 'UTF8') LIKE '%media.decided%'")
     said = ", ".join(f"{number} {reason}" for reason, number in cases.most_common())
-    with capsys.disabled():
-        sys.stdout.write(f"\nmalformed uploads: {count} cases, {leaves[0][0]} leaves, {dict(types)}; review: {said}\n")
+    figure(f"malformed uploads: {count} cases, {leaves[0][0]} leaves, {dict(types)}; review: {said}")
     assert leaves == [(count,)]
     assert types.total() == count
     assert set(types) <= {"media.tagged", "media.failed"}
@@ -56,10 +55,10 @@ def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], capsy
 def test_malformed_uploads_end_in_a_decision_and_a_leaf(
     bench: Bench,
     keys: TenantKeys,
-    capsys: pytest.CaptureFixture[str],
+    figure: Figure,
 ) -> None:
     by_hand = list(two_faced().items())
-    judge(bench, keys, chain(by_hand, islice(made_by_hand(), 10), malformed(FEW, SEED)), capsys)
+    judge(bench, keys, chain(by_hand, islice(made_by_hand(), 10), malformed(FEW, SEED)), figure)
     assert len(rows(bench, "SELECT 1 FROM review_case WHERE reason = 'decoders_disagree'")) >= len(by_hand)
 
 
@@ -68,9 +67,9 @@ def test_malformed_uploads_end_in_a_decision_and_a_leaf(
 def test_every_malformed_upload_ends_in_a_decision_and_a_leaf(
     bench: Bench,
     keys: TenantKeys,
-    capsys: pytest.CaptureFixture[str],
+    figure: Figure,
 ) -> None:
-    judge(bench, keys, chain(made_by_hand(), malformed(MANY, SEED)), capsys)
+    judge(bench, keys, chain(made_by_hand(), malformed(MANY, SEED)), figure)
 
 
 def test_the_sound_files_they_are_made_from_do_not_fail(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from tests.adversarial.netns import Job, Outcome, fetch_inside
+from tests.fixtures.figures import Figure
 
 DATA: dict[str, Any] = tomllib.loads((Path(__file__).parent / "addresses.toml").read_text())
 PUBLIC = "93.184.216.34"  # public.example, the only address that may be dialled on the way
@@ -29,11 +27,6 @@ def reached(outcome: Outcome) -> list[str]:
     return sorted(set(outcome.packets) - {PUBLIC})
 
 
-def say(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{line}\n")
-
-
 def refused(urls: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     for url, outcome in zip(urls, outcomes, strict=True):
         assert reached(outcome) == [], url
@@ -41,48 +34,48 @@ def refused(urls: Sequence[str], outcomes: Sequence[Outcome]) -> None:
         assert outcome.error in {"FetchRefused", "FetchFailed", ""}, url
 
 
-def test_no_packet_to_a_forbidden_address(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_packet_to_a_forbidden_address(figure: Figure) -> None:
     outcomes = fetch_inside([Job(url) for url in CASES], ZONE)
     refused(CASES, outcomes)
     arrived = sum(bool(reached(outcome)) for outcome in outcomes)
-    say(capsys, f"forbidden addresses: {len(CASES)} cases, {arrived} reached")
+    figure(f"forbidden addresses: {len(CASES)} cases, {arrived} reached")
     assert len(CASES) >= 300
     assert len(set(CASES)) == len(CASES)
 
 
-def test_no_packet_after_a_redirect_from_a_public_host(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_packet_after_a_redirect_from_a_public_host(figure: Figure) -> None:
     outcomes = fetch_inside([Job(f"http://public.example/to?{quote(url)}") for url in CASES], ZONE)
     refused(CASES, outcomes)
     assert all(PUBLIC in outcome.packets for outcome in outcomes)
     arrived = sum(bool(reached(outcome)) for outcome in outcomes)
-    say(capsys, f"redirects to forbidden addresses: {len(CASES)} cases, {arrived} reached")
+    figure(f"redirects to forbidden addresses: {len(CASES)} cases, {arrived} reached")
 
 
-def test_the_canary_sees_what_the_address_check_stops(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_canary_sees_what_the_address_check_stops(figure: Figure) -> None:
     """With the check taken away, every address literal that a kernel can dial is seen to get packets."""
     outcomes = fetch_inside([Job(url, guarded=False) for url in CASES], ZONE)
     seen = {url for url, outcome in zip(CASES, outcomes, strict=True) if reached(outcome)}
     kinds = ("ipv4 registry", "ipv6 registry", "v4-mapped", "6to4", "nat64", "other ipv4 in ipv6")
     literals = [url for group in DATA["cases"] if group["kind"] in kinds for url in group["urls"]]
     assert [url for url in literals if url not in seen and not url.startswith(SENDS_NOTHING)] == []
-    say(capsys, f"the same without the address check: {len(CASES)} cases, {len(seen)} reached")
+    figure(f"the same without the address check: {len(CASES)} cases, {len(seen)} reached")
     assert len(seen) >= 300
 
 
-def test_public_addresses_are_fetched_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_public_addresses_are_fetched_from(figure: Figure) -> None:
     urls = [url for group in DATA["public"] for url in group["urls"]]
     outcomes = fetch_inside([Job(url) for url in urls], ZONE)
     for url, outcome in zip(urls, outcomes, strict=True):
         assert (outcome.error, outcome.body) == ("", "picture"), url
         assert len(outcome.packets) == 1, url
-    say(capsys, f"public addresses: {len(urls)} cases, {sum(bool(o.body) for o in outcomes)} reached")
+    figure(f"public addresses: {len(urls)} cases, {sum(bool(o.body) for o in outcomes)} reached")
     assert len(urls) >= 30
 
 
-def test_a_listing_opens_its_host_port_and_network_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_listing_opens_its_host_port_and_network_alone(figure: Figure) -> None:
     cases = [(group["entry"], url, place) for group in DATA["listed"] for url, place in group["urls"].items()]
     outcomes = fetch_inside([Job(url, allow=(entry,)) for entry, url, _ in cases], ZONE)
     for (entry, url, place), outcome in zip(cases, outcomes, strict=True):
         assert sorted(outcome.packets) == ([place] if place else []), (entry, url)
     opened = sum(bool(place) for *_, place in cases)
-    say(capsys, f"allow-list: {len(cases)} cases, {opened} listed and reached, 0 others")
+    figure(f"allow-list: {len(cases)} cases, {opened} listed and reached, 0 others")

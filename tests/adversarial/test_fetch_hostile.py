@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sys
 import time
 import tracemalloc
 import zlib
@@ -15,6 +14,7 @@ import pytest
 
 from assent.errors import AssentError, FetchFailed, FetchRefused, FetchTooLarge
 from assent.media.fetch import FIRST_BYTE_S, MAX_BYTES, TOTAL_S, fetch
+from tests.fixtures.figures import Figure
 from tests.unit.wire_server import WireServer, answer
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -29,11 +29,6 @@ def fetched(server: WireServer) -> bytes | type[AssentError]:
         return fetch(server.url(), server.allowed())
     except AssentError as error:
         return type(error)
-
-
-def say(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{line}\n")
 
 
 # Time
@@ -57,7 +52,7 @@ SLOW: dict[str, tuple[Reply, float, float]] = {  # what is sent, seconds between
 }
 
 
-def test_no_slow_server_holds_a_fetch_longer_than_it_may(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_slow_server_holds_a_fetch_longer_than_it_may(figure: Figure) -> None:
     def attack(name: str) -> tuple[str, bytes | type[AssentError], float]:
         reply, pause, _ = SLOW[name]
         with WireServer(reply, pause=pause) as server:
@@ -69,8 +64,7 @@ def test_no_slow_server_holds_a_fetch_longer_than_it_may(capsys: pytest.CaptureF
     for name, outcome, seconds in ended:
         assert outcome is FetchFailed, name
         assert seconds < SLOW[name][2] + 1.0, (name, seconds)
-    longest = max(seconds for _, _, seconds in ended)
-    say(capsys, f"slow servers: {len(ended)} cases, longest {longest:.1f} s, 0 beyond {TOTAL_S:.0f} s")
+    figure(f"slow servers: {len(ended)} cases, 0 beyond {TOTAL_S:.0f} s")
 
 
 # Size
@@ -127,7 +121,7 @@ LARGE: dict[str, tuple[Reply, type[AssentError]]] = {
 }
 
 
-def test_no_body_grows_beyond_what_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_body_grows_beyond_what_is_counted(figure: Figure) -> None:
     tracemalloc.start()
     try:
         for name, (reply, error) in LARGE.items():
@@ -138,7 +132,7 @@ def test_no_body_grows_beyond_what_is_counted(capsys: pytest.CaptureFixture[str]
         peak = tracemalloc.get_traced_memory()[1] / 1e6
     finally:
         tracemalloc.stop()
-    say(capsys, f"bombs and lies about length: {len(LARGE)} cases, 0 unpacked, at most {peak:.0f} MB in Python")
+    figure(f"bombs and lies about length: {len(LARGE)} cases, 0 unpacked, at most {peak:.0f} MB in Python")
     assert peak < 100
 
 
@@ -198,13 +192,13 @@ ELSEWHERE = [
 ]
 
 
-def test_a_location_leads_nowhere_but_to_permitted_http(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_location_leads_nowhere_but_to_permitted_http(figure: Figure) -> None:
     for location in ELSEWHERE:
         head = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
         with WireServer(lambda _, head=head: [head]) as server:  # type: ignore[misc]  # mypy infers no default
             assert fetched(server) is FetchRefused, location
             assert server.accepted == 1, location
-    say(capsys, f"redirects to elsewhere: {len(ELSEWHERE)} cases, 0 followed")
+    figure(f"redirects to elsewhere: {len(ELSEWHERE)} cases, 0 followed")
 
 
 def test_letters_that_fold_to_ascii_are_no_ascii_host() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
-
-import pytest
 
 from tests.adversarial.netns import Job, Outcome, fetch_inside
+from tests.fixtures.figures import Figure
 
 REBINDS, SEED = 1_000, 20261123
 PUBLIC = ("93.184.216.34", "1.1.1.1", "2606:2800:220:1::1")
@@ -49,7 +47,7 @@ def run(count: int, *, guarded: bool = True) -> list[tuple[str, str, Outcome]]:
     return [(kind, private, outcome) for (kind, _, _, private), outcome in zip(made, outcomes, strict=True)]
 
 
-def test_no_rebind_reaches_the_private_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_rebind_reaches_the_private_answer(figure: Figure) -> None:
     ran = run(REBINDS)
     for kind, _, outcome in ran:
         assert outcome.error == KINDS[kind], (kind, outcome)
@@ -58,13 +56,11 @@ def test_no_rebind_reaches_the_private_answer(capsys: pytest.CaptureFixture[str]
     dialled = sum(bool(outcome.packets) for _, _, outcome in ran)
     assert dialled == REBINDS // 2  # the first two kinds, once each, at the public answer
     private = sum(not set(outcome.packets) <= set(PUBLIC) for _, _, outcome in ran)
-    with capsys.disabled():
-        sys.stdout.write(f"\nrebinds, TTL 0: {REBINDS} cases, {private} reached\n")
+    figure(f"rebinds, TTL 0: {REBINDS} cases, {private} reached")
 
 
-def test_the_canary_sees_rebinds_that_are_not_checked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_canary_sees_rebinds_that_are_not_checked(figure: Figure) -> None:
     ran = run(100, guarded=False)
     private = sum(not set(outcome.packets) <= set(PUBLIC) for _, _, outcome in ran)
-    with capsys.disabled():
-        sys.stdout.write(f"\nthe same without the address check: 100 cases, {private} reached\n")
+    figure(f"the same without the address check: 100 cases, {private} reached")
     assert private >= 50  # the second and the third kind

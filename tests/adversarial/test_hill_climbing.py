@@ -4,7 +4,6 @@ The climber here is stronger than any author: it knows each score, which the hou
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,7 +24,9 @@ from assent.perceive.calibration import read_calibration
 from assent.resources import resource
 from assent.store.pool import Conn
 from assent.values import Event, Face, Match, Perception, Vector
-from tests.integration.world import MODEL, World, strangers, unit
+from tests.fixtures.figures import Figure
+from tests.integration.world import World
+from tests.people import MODEL, strangers, unit
 
 PROBES, SEED = 10_000, 20261124
 AUTHOR = "the climber"
@@ -78,20 +79,17 @@ def variants(rng: np.random.Generator, best: Vector, victim: Vector) -> Any:
         yield step
 
 
-def test_ten_thousand_probes_stay_within_the_budget(climb: Climb, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_thousand_probes_stay_within_the_budget(climb: Climb, figure: Figure) -> None:
     rng, victim = np.random.default_rng(SEED), strangers(1)[0]
     steps = variants(rng, strangers(2, 7)[1], victim)
     for _ in range(PROBES):
         climb.probe(next(steps)[None])
-    with capsys.disabled():
-        sys.stdout.write(f"\n{PROBES} probes by score: {climb.compared} compared, {climb.matched} matched\n")
+    figure(f"{PROBES} probes by score: {climb.compared} compared, {climb.matched} matched")
     assert 0 < climb.compared <= MOST_PICTURES
     assert [author for _, author, _ in climb.noted] == [AUTHOR]
 
 
-def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(
-    climb: Climb, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(climb: Climb, figure: Figure) -> None:
     rng, victim = np.random.default_rng(SEED), strangers(1)[0]
     for _ in range(MOST_PICTURES):
         away = strangers(1, int(rng.integers(2**31)))[0]
@@ -100,8 +98,7 @@ def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(
             middle = (low + high) / 2
             yes = climb.probe(unit(middle * victim + (1 - middle**2) ** 0.5 * away)[None])
             low, high = (low, middle) if yes else (middle, high)
-    with capsys.disabled():
-        sys.stdout.write(f"\nthe edge, by yes and no: {climb.compared} compared, {climb.matched} matched\n")
+    figure(f"the edge, by yes and no: {climb.compared} compared, {climb.matched} matched")
     assert climb.compared < MOST_PICTURES / 2
     assert len(climb.noted) == 1
 

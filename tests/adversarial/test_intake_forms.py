@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from assent.app import create_app
 from assent.settings import Settings
 from assent.setup import Made
 from assent.store.pool import Pool
+from tests.fixtures.figures import Figure
 
 PLAIN = "multipart/form-data; boundary=b"
 MEGABYTE = b"x" * (1 << 20)
@@ -71,9 +71,7 @@ def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestCl
         yield client
 
 
-def test_malformed_forms_get_one_answer_each(
-    client: TestClient, pool: Pool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_malformed_forms_get_one_answer_each(client: TestClient, pool: Pool, figure: Figure) -> None:
     wrong = []
     expected = dict.fromkeys(CASES, (400, "bad_request")) | dict.fromkeys(LARGE, (413, "body_too_large"))
     for name, (kind, body) in (CASES | LARGE).items():
@@ -87,8 +85,7 @@ def test_malformed_forms_get_one_answer_each(
     assert wrong == []
     with pool.connection() as conn:
         assert conn.execute("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM upload)").fetchone() == (0, 0)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(expected)} malformed forms × 3: 0 accepted\n")
+    figure(f"{len(expected)} malformed forms × 3: 0 accepted")
 
 
 def test_a_good_form_is_accepted(client: TestClient) -> None:

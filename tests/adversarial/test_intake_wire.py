@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 
 from assent.wire import HEAD_SECONDS
+from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.waiting import until
 from tests.web import Web, serving
@@ -170,7 +170,7 @@ def leaves(house: House) -> int:
     return int(house.get("/v1/audit/checkpoint").text.split("\n")[1])
 
 
-def test_what_is_no_request_gets_one_answer_however_it_is_cut(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_request_gets_one_answer_however_it_is_cut(house: House, figure: Figure) -> None:
     before, began = leaves(house), time.monotonic()
     wrong = []
     for name, (data, expected) in CASES.items():
@@ -185,15 +185,12 @@ def test_what_is_no_request_gets_one_answer_however_it_is_cut(house: House, caps
     assert wrong == []
     more = leaves(house) - before
     assert more <= (time.monotonic() - began) / 60 + 1
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(CASES)} malformed requests × 3 segmentations: 0 accepted, {more} leaves\n")
+    figure(f"{len(CASES)} malformed requests × 3 segmentations: 0 accepted, {more} leaves")
 
 
 @pytest.mark.parametrize("path", ["/v1/webhooks/platform", "/v1/images", "/v1/consents", "/v1/subjects/a/templates"])
 @pytest.mark.parametrize("framing", ["announced", "chunked"])
-def test_a_body_of_100_megabytes_is_refused_early(
-    house: House, path: str, framing: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_body_of_100_megabytes_is_refused_early(house: House, path: str, framing: str, figure: Figure) -> None:
     size, piece = 100 << 20, b"x" * 65536
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\n" + "".join(f"{n}: {v}\r\n" for n, v in house.headers.items())
     if path.endswith("templates"):
@@ -212,8 +209,7 @@ def test_a_body_of_100_megabytes_is_refused_early(
     assert answer == (BAD if malformed else (413, "body_too_large"))
     assert sent < 16 << 20
     assert grown < 32 << 20
-    with capsys.disabled():
-        sys.stdout.write(f"\n100 MB {framing} to {path}: {answer[0]} after {sent >> 10} KiB, +{grown >> 20} MiB\n")
+    figure(f"100 MB {framing} to {path}: {answer[0]} after {sent >> 10} KiB, +{grown >> 20} MiB")
 
 
 def test_who_waits_for_100_continue_is_refused_before_sending(house: House) -> None:
@@ -237,7 +233,7 @@ def accepts(peer: socket.socket) -> bool:
     return True
 
 
-def test_slow_requests_end_in_time_and_delay_nobody(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slow_requests_end_in_time_and_delay_nobody(house: House, figure: Figure) -> None:
     body = HOOK + b"Content-Length: 1000000\r\n\r\n"
     chunks = [CHUNKED] + [b"1\r\nx\r\n"] * 10_000
     form = b"POST /v1/subjects/a/templates HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
@@ -260,25 +256,22 @@ def test_slow_requests_end_in_time_and_delay_nobody(house: House, capsys: pytest
     threads = [threading.Thread(target=attack, args=[name]) for name in kinds for _ in range(8)]
     for thread in threads:
         thread.start()
-    waits = []
     for n in range(10):
-        began = time.monotonic()
         event = {
             "schema": "assent.event/1",
             "type": "media.deleted",
             "media": [{"id": f"d{n}", "url": "http://a.example"}],
         }
         assert house.post(f"msg_slow_{n}", event).status_code == 202
-        waits.append(time.monotonic() - began)
+    meanwhile = {name for name, _, _ in ended}
     for thread in threads:
         thread.join(60)
     assert len(ended) == len(threads)
     assert [(name, answer) for name, answer, _ in ended if answer != kinds[name][1]] == []
     longest = max(seconds for _, _, seconds in ended)
     assert longest < HEAD_SECONDS + 5
-    assert max(waits) < 2
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(ended)} slow requests: all ended within {longest:.1f} s, others served meanwhile\n")
+    assert meanwhile <= {"a form without a key"}  # the others were still held when all ten had been answered
+    figure(f"{len(ended)} slow requests: all ended in time, others served meanwhile")
 
 
 def test_abandoned_requests_leave_no_trace_in_the_log(house: House) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from assent.gallery.memory import connect_gallery, reconcile
+from tests.fixtures.figures import Figure
 from tests.installed import need
 from tests.integration import holder
-from tests.integration.test_gallery_search import ask
-from tests.integration.world import World, strangers
+from tests.integration.world import World, ask
+from tests.people import strangers
 
 CALLS = "open,openat,openat2,creat,execve,clone,clone3,fork,vfork,chdir"
 BORN = re.compile(r"(?:clone3?|v?fork)\(.*\) = (\d+)$")
@@ -32,7 +33,7 @@ def strace(tmp_path: Path) -> list[str]:
 
 
 def test_the_gallery_writes_in_memory_alone(
-    strace: list[str], tmp_path: Path, open_folder: Path, world: World, capsys: pytest.CaptureFixture[str]
+    strace: list[str], tmp_path: Path, open_folder: Path, world: World, figure: Figure
 ) -> None:
     memory, data = Path("/dev/shm"), open_folder / "traced"  # noqa: S108 - memory
     if not memory.is_dir():
@@ -58,9 +59,8 @@ def test_the_gallery_writes_in_memory_alone(
     servers = _with_children(traces, [pid for pid, text in traces.items() if re.search(r'execve\(".*/postgres"', text)])
     opened = [entry for pid in servers for entry in _opened_to_write(traces[pid])]
     outside = sorted({path for path in opened if not path.startswith(f"{memory}/") and path != "/dev/null"})
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(servers)} processes of the gallery opened {len(opened)} files to write: ")
-        sys.stdout.write(f"{len(outside)} outside of memory\n")
+    said = f"{len(servers)} processes of the gallery opened {len(opened)} files to write"
+    figure(f"{said}: {len(outside)} outside of memory")
     assert len(servers) > 5
     assert len(opened) > 100
     assert not outside

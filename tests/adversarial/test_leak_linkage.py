@@ -3,7 +3,6 @@ enrolment."""
 
 from __future__ import annotations
 
-import sys
 from uuid import uuid4
 
 import numpy as np
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 from assent.gallery.keys import Keystore
 from assent.gallery.keys import pid as pid_of
 from assent.gallery.template import SubjectKey, seal, seal_match, seal_template
-from tests.integration.world import MODEL, World, strangers, unit
+from tests.fixtures.figures import Figure
+from tests.integration.world import World
+from tests.people import MODEL, strangers, unit
 
 PEOPLE = 6000
 
@@ -54,7 +55,7 @@ def _auc(first: NDArray[np.uint8], second: NDArray[np.uint8], seed: int) -> floa
 
 
 @pytest.mark.parametrize("case", ["the same face under two tenants", "the same face enrolled again"])
-def test_stored_columns_link_nothing(world: World, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stored_columns_link_nothing(world: World, case: str, figure: Figure) -> None:
     world.keystore.add_tenant("other")
     refs, faces = [f"person-{n:06}" for n in range(PEOPLE)], strangers(PEOPLE)
     first = _rows(world.keystore, "club", refs, faces)
@@ -68,7 +69,6 @@ def test_stored_columns_link_nothing(world: World, case: str, capsys: pytest.Cap
     # The measure does see a link where there is one: the templates unsealed.
     unsealed = faces.astype("<f2").view(np.uint8).reshape(PEOPLE, -1)
     plain = _auc(unsealed, unsealed, seed=0)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{case}: linkage AUC {auc:.3f} from {width} stored bytes each (unsealed: {plain:.3f})\n")
+    figure(f"{case}: linkage AUC {auc:.3f} from {width} stored bytes each (unsealed: {plain:.3f})")
     assert abs(auc - 0.5) <= 0.03
     assert plain > 0.99

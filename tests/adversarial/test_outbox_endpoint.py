@@ -40,7 +40,7 @@ from assent.outbox.lanes import PATIENCE, PLACES, Lanes
 from assent.settings import AllowedHost, Settings
 from assent.setup import Made, init_tenant
 from assent.store.pool import Pool, transaction
-from tests.web import Web, serving
+from tests.web import Posted, Web, serving
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SILENCE = FetchFailed("nobody answered")
@@ -236,7 +236,7 @@ def test_an_attempt_that_was_lost_with_its_worker_is_brought_back(pool: Pool, ke
     assert brought_back(pool) == set()
     assert brought_back(pool, LEASE.total_seconds() + 1) == {str(message)}
     assert send(pool, keys, web.allowed, message, datetime.now(UTC)).state == "delivered"
-    assert [headers["webhook-id"] for headers, _ in web.received] == [f"msg_{message.hex}"] * 2
+    assert [posted.headers["webhook-id"] for posted in web.received] == [f"msg_{message.hex}"] * 2
 
 
 def test_a_message_without_a_place_waits_and_a_settled_one_does_not(pool: Pool, keys: TenantKeys, web: Web) -> None:
@@ -286,6 +286,10 @@ def commands(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     return CliRunner()
 
 
+def verified(secret: str, posted: Posted) -> Any:
+    return Webhook(secret).verify(posted.body, posted.headers)
+
+
 def test_rotated_secrets_overlap_and_then_the_old_one_ends(
     commands: CliRunner, made: Made, pool: Pool, keys: TenantKeys, web: Web
 ) -> None:
@@ -293,19 +297,19 @@ def test_rotated_secrets_overlap_and_then_the_old_one_ends(
     assert old
     new = commands.invoke(secret_command, ["endpoint", "app"]).output.strip()
     assert send(pool, keys, web.allowed, add(pool, datetime.now(UTC)), datetime.now(UTC)).state == "delivered"
-    headers, body = web.received[-1]
-    assert Webhook(old).verify(body, headers) == Webhook(new).verify(body, headers) == json.loads(body)
+    posted = web.received[-1]
+    assert verified(old, posted) == verified(new, posted) == json.loads(posted.body)
     newest = commands.invoke(secret_command, ["endpoint", "app", "--overlap-hours", "0"]).output.strip()
     with transaction(pool) as conn:
         assert live_secrets(conn, keys, "endpoint", "app") == [newest]
         assert live_secrets(conn, keys, "source", "app") == [made.source_secret]
         assert conn.execute("SELECT count(*) FROM webhook_secret WHERE owner = 'endpoint'").fetchone() == (1,)
     send(pool, keys, web.allowed, add(pool, datetime.now(UTC)), datetime.now(UTC))
-    headers, body = web.received[-1]
+    posted = web.received[-1]
     for ended in (old, new):
         with pytest.raises(WebhookVerificationError):
-            Webhook(ended).verify(body, headers)
-    assert Webhook(newest).verify(body, headers)
+            verified(ended, posted)
+    assert verified(newest, posted)
 
 
 def test_never_more_than_two_secrets_live(commands: CliRunner, made: Made, pool: Pool, keys: TenantKeys) -> None:

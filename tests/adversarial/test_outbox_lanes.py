@@ -7,12 +7,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import pytest
@@ -27,47 +24,17 @@ from assent.settings import Settings
 from assent.setup import add_secret
 from assent.store.pool import Pool, transaction
 from assent.values import Event, MediaRef
+from tests.fixtures.figures import Figure
 from tests.waiting import until
+from tests.web import Web, serving
 
+pytestmark = pytest.mark.alone
 RATE = 30  # decisions a second, each sent to both endpoints
 SECONDS = 4
 MOST = 1.10
 HELD_UP = 5.0  # what no noise of a busy machine reaches
 POLICY = load_policy(None).ref
 ROUNDS = 11
-
-
-@dataclass
-class Receiver:
-    """Answers 204 and notes when each message came; by picture."""
-
-    port: int = 0
-    came: dict[str, float] = field(default_factory=dict)
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            said = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            receiver.came[said["data"]["media"]["id"]] = time.monotonic()
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -123,16 +90,22 @@ def decide(pool: Pool, keys: TenantKeys, media: str) -> float:
     return time.monotonic()
 
 
-def latencies(pool: Pool, keys: TenantKeys, receiver: Receiver, seconds: float) -> list[float]:
+def came(web: Web, since: int) -> dict[str, float]:
+    """When each message came, by picture; of those received since so many."""
+    return {json.loads(posted.body)["data"]["media"]["id"]: posted.at for posted in web.received[since:]}
+
+
+def latencies(pool: Pool, keys: TenantKeys, web: Web, seconds: float) -> list[float]:
     """Seconds from commit to arrival at the receiver, sorted, for decisions at RATE."""
     committed: dict[str, float] = {}
-    began = time.monotonic()
+    before, began = len(web.received), time.monotonic()
     for n in range(int(RATE * seconds)):
         time.sleep(max(0.0, began + n / RATE - time.monotonic()))  # the pace of the load
         media = f"{uuid4()}"
         committed[media] = decide(pool, keys, media)
-    until(lambda: committed.keys() <= receiver.came.keys(), "all messages arrive", 60)
-    return sorted(receiver.came[media] - at for media, at in committed.items())
+    until(lambda: committed.keys() <= came(web, before).keys(), "all messages arrive", 60)
+    arrived = came(web, before)
+    return sorted(arrived[media] - at for media, at in committed.items())
 
 
 def p99(values: list[float]) -> float:
@@ -168,10 +141,10 @@ def pile_up(pool: Pool, keys: TenantKeys, messages: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_dead_endpoint_holds_up_no_other(
-    settings: Settings, database_url: str, pool: Pool, keys: TenantKeys, capsys: pytest.CaptureFixture[str]
+    settings: Settings, database_url: str, pool: Pool, keys: TenantKeys, figure: Figure
 ) -> None:
     """Without lanes a message beside the dead endpoint waits for its time-out: 13 s against 0.2 s were seen."""
-    assert _ratio(settings, database_url, pool, keys, capsys, backlog=0, rounds=2) <= HELD_UP
+    assert _ratio(settings, database_url, pool, keys, figure, backlog=0, rounds=2) <= HELD_UP
 
 
 @pytest.mark.slow
@@ -182,11 +155,11 @@ def test_a_dead_endpoint_adds_at_most_a_tenth_to_anothers_p99(
     database_url: str,
     pool: Pool,
     keys: TenantKeys,
-    capsys: pytest.CaptureFixture[str],
+    figure: Figure,
     backlog: int,
 ) -> None:
     """Wants a machine that does nothing else: what it measures is a millisecond or two."""
-    assert _ratio(settings, database_url, pool, keys, capsys, backlog, ROUNDS) <= MOST
+    assert _ratio(settings, database_url, pool, keys, figure, backlog, ROUNDS) <= MOST
 
 
 def _ratio(
@@ -194,14 +167,14 @@ def _ratio(
     database_url: str,
     pool: Pool,
     keys: TenantKeys,
-    capsys: pytest.CaptureFixture[str],
+    figure: Figure,
     backlog: int,
     rounds: int,
 ) -> float:
     """The p99 beside a dead endpoint over that beside one that lives, of all messages of all rounds; the two are
     measured right after each other, in turns first."""
     found: dict[str, list[float]] = {"alive": [], "dead": []}
-    with receiving() as ours, receiving() as other, dead() as nobody:
+    with serving() as ours, serving() as other, dead() as nobody:
         ports = {"alive": other.port, "dead": nobody}
         point(pool, keys, "platform", ours.port)
         with worker(settings, database_url, (ours.port, *ports.values())):
@@ -215,8 +188,6 @@ def _ratio(
                     clear(pool)
     beside = {kind: p99(sorted(seconds)) for kind, seconds in found.items()}
     ratio = beside["dead"] / beside["alive"]
-    with capsys.disabled():
-        alive, beside_dead = beside["alive"] * 1000, beside["dead"] * 1000
-        said = f"{alive:.1f} ms beside one that lives, {beside_dead:.1f} ms beside a dead one with {backlog} waiting"
-        sys.stdout.write(f"\np99 to an endpoint: {said} (× {ratio:.2f}, {len(found['dead'])} messages each)\n")
+    said = f"× {ratio:.2f} beside a dead one with {backlog} waiting instead of one that lives"
+    figure(f"p99 to an endpoint: {said}, {len(found['dead'])} messages each")
     return ratio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from assent.errors import PolicyInvalid
 from assent.policy.decide import decide
 from assent.policy.expression import MAX_BRACKETS, MAX_TOKENS, read_expression
+from assent.policy.input import MAX_LIST
 from assent.policy.load import load_policy
 from assent.policy.source import MAX_BYTES, parse_source
 from assent.resources import resource
@@ -17,7 +19,15 @@ from assent.values import Action, Event, Face, Perception, Picture, Tag
 
 DEFAULT = (resource("policies") / "default.yaml").read_text()
 EVENT, PICTURE = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())
+QUICK = 20  # times what the default policy takes, in processor time
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"b{n}: &b{n} [{','.join(['*a'] * 9)}]\n" for n in range(9))
+
+
+def cost(call: Callable[[], object]) -> float:
+    """Seconds of the processor for this call, whatever else the machine does."""
+    began = time.thread_time()
+    call()
+    return time.thread_time() - began
 
 
 def refusal(raw: bytes) -> str:
@@ -52,9 +62,8 @@ def refusal(raw: bytes) -> str:
     ],
 )
 def test_what_can_be_read_in_two_ways_or_grows_is_refused(raw: bytes, said: str) -> None:
-    began = time.monotonic()
     assert said in refusal(raw)
-    assert time.monotonic() - began < 5
+    assert cost(lambda: refusal(raw)) < QUICK * cost(lambda: parse_source("p.yaml", DEFAULT.encode()))
 
 
 def test_words_stay_words() -> None:
@@ -109,12 +118,14 @@ def changed(tmp_path: Path, when: str) -> Path:
     ],
 )
 def test_conditions_that_are_too_much_or_mean_nothing_are_refused(tmp_path: Path, when: str, said: str) -> None:
-    began = time.monotonic()
+    path = changed(tmp_path, when)
+    usual = cost(lambda: load_policy(resource("policies") / "default.yaml"))
+    began = time.thread_time()
     with pytest.raises(PolicyInvalid) as refused:
-        load_policy(changed(tmp_path, when))
+        load_policy(path)
+    assert time.thread_time() - began < QUICK * usual
     assert said in refused.value.detail
     assert refused.value.detail.startswith("p.yaml:")
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -134,10 +145,12 @@ def test_conditions_within_the_bounds_are_read(tmp_path: Path, when: str) -> Non
 
 def test_the_longest_and_slowest_condition_that_is_read_ends_soon(tmp_path: Path) -> None:
     policy = load_policy(changed(tmp_path, "tags.exists(a, tags.exists(b, a.score > 2.0 && b.score > 2.0))"))
-    many = tuple(Tag("nudity.partial.feet", "safety", 0.9, (0, 0, 9, 9), 0, "m") for _ in range(5_000))
-    began = time.monotonic()
-    decide(policy, EVENT, PICTURE, Perception(many, (), ()))
-    assert time.monotonic() - began < 5
+    tag = Tag("nudity.partial.feet", "safety", 0.9, (0, 0, 9, 9), 0, "m")
+    most, many = (
+        cost(lambda: decide(policy, EVENT, PICTURE, Perception((tag,) * count, (), ())))  # noqa: B023 - called here
+        for count in (MAX_LIST, 20 * MAX_LIST)
+    )
+    assert many < 20 * most  # looked through in pairs, all of them would take 400 times as long
 
 
 def test_a_rule_that_fails_on_one_picture_in_many_fails_closed(tmp_path: Path) -> None:

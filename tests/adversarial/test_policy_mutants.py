@@ -25,6 +25,7 @@ from assent.resources import resource
 from assent.taxonomy import LABELS
 from assent.values import Action, Event, Face, Perception, Picture, Surface, Tag, Verdict, Visibility
 from tests.adversarial.mutants import Mutant, mutants
+from tests.fixtures.figures import Figure
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 
 RANDOM = 1_500  # pictures on which a survivor is compared with the original
@@ -191,9 +192,7 @@ def survives(mutant: Any, battery: Battery, monkeypatch: pytest.MonkeyPatch) -> 
         return False
 
 
-def test_no_surviving_mutant_changes_an_action(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_surviving_mutant_changes_an_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     sources = {module.__name__: Path(str(module.__file__)).read_text() for module in (original, emit)}
     trees = {name: ast.parse(source) for name, source in sources.items()}
     battery, some = Battery(tmp_path), pictures(RANDOM)
@@ -210,8 +209,7 @@ def test_no_surviving_mutant_changes_an_action(
                 survivors.append(f"{name}, {mutant.said}")
                 if [action(changed, one) for one in some] != expected:
                     dangerous.append(survivors[-1])
-    with capsys.disabled():
-        sys.stdout.write(f"\n{made} mutants, {len(survivors)} survive:\n" + "\n".join(survivors) + "\n")
+    figure(f"{made} mutants, {len(survivors)} survive:\n" + "\n".join(survivors) + "")
     assert made > 40
     assert dangerous == []
 

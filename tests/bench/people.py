@@ -1,4 +1,4 @@
-"""The person's side: filling the gallery, searching it, enrolling, and moving everybody to a new epoch."""
+"""The person's side: filling the gallery, searching it, enrolling, moving everybody to a new epoch, and leaving."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from assent.gallery.matching import host_gallery
 from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.rotate import rotate_epoch
 from assent.gallery.search import search
-from assent.gallery.template import SubjectKey, seal, seal_template
+from assent.gallery.template import SubjectKey, seal, seal_match, seal_template
 from assent.media.sandbox import Decoder
+from assent.outbox.retract import retract
 from assent.perceive import load as load_models
 from assent.settings import Settings
 from assent.setup import init_tenant
@@ -37,6 +38,7 @@ from assent.store.pool import Conn, Pool, open_pool, transaction
 from assent.subjects import consent
 from assent.subjects.consent import Given
 from assent.subjects.enrol import enrol, request_enrolment
+from assent.subjects.erase import erase
 from assent.worker import open_bench
 from tests.bench.rounds import Size, Tick
 
@@ -48,6 +50,8 @@ ROUNDS = 7
 FILLS = 3
 DISTINCT = 10_000  # vectors made; larger galleries hold them several times, which an exact search does not notice
 BATCH = 10_000
+MATCHES = 5_000
+ERASED = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What was measured. `matched_meanwhile` and `failed_meanwhile` count the searches during the rotation."""
+    """What was measured. `matched_meanwhile` and `failed_meanwhile` count the searches during the rotation;
+    `erased_ms` are of people who are known and of unknown ones, which must not be told apart by them."""
 
     people: int
     filled_per_s: float
@@ -74,6 +79,8 @@ class People:
     matched_meanwhile: int
     failed_meanwhile: int
     enrolled_per_s: list[float]
+    looked_through_us: float
+    erased_ms: tuple[float, float]
 
 
 def measure(folder: Path, photo: bytes, size: Size, tick: Tick) -> People:
@@ -100,9 +107,12 @@ def measure(folder: Path, photo: bytes, size: Size, tick: Tick) -> People:
             tick()
             gallery.execute("TRUNCATE template")
             exact = tuple(_exact(gallery, *case, tick) for case in size.exact)
+        keys = keystore.tenant(TENANT)
+        looked, erased = _look_through(pool, keys), _erase(pool, keys)
         photos = _enrolments(settings, url, photo, size)
         tick()
-    return People(size.people, median(filled), disk, memory, circle, exact, rotated, matched, failed, photos)
+    rotation = rotated, matched, failed
+    return People(size.people, median(filled), disk, memory, circle, exact, *rotation, photos, looked, erased)
 
 
 def _fill(truth: Conn, gallery: Conn, keystore: Keystore, people: int) -> float:
@@ -219,6 +229,32 @@ def _rotate(
     over.set()
     thread.join()
     return took, counts[0], counts[1]
+
+
+def _look_through(pool: Pool, keys: TenantKeys) -> float:
+    """Microseconds a match that a retraction has to open, because its row does not say whose it is."""
+    stranger = SubjectKey.new(keys, bytes(32))
+    with transaction(pool) as conn, conn.cursor() as cursor:
+        columns = "tenant, media_id, face, revision, epoch, locator, sealed"
+        with cursor.copy(f"COPY match ({columns}) FROM STDIN") as copy:
+            for n in range(MATCHES):
+                row = seal_match(keys, stranger, f"photo {n}", 0, {"band": "likely"})
+                copy.write_row((TENANT, f"photo {n}", 0, 1, *row))
+    began = time.perf_counter()
+    assert retract(pool, keys, pid_of(keys, "nobody")) == 0
+    return 1e6 * (time.perf_counter() - began) / MATCHES
+
+
+def _erase(pool: Pool, keys: TenantKeys) -> tuple[float, float]:
+    """Milliseconds of the erasure of somebody who is known, and of somebody who is not: medians, in turn."""
+    took: dict[str, list[float]] = {"person": [], "nobody": []}
+    for n in range(ERASED):
+        for name, ms in took.items():
+            began = time.perf_counter()
+            with transaction(pool) as conn:
+                erase(conn, keys, f"{name}-{n}")
+            ms.append(1000 * (time.perf_counter() - began))
+    return median(took["person"]), median(took["nobody"])
 
 
 def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[float]:

@@ -198,6 +198,16 @@ def _people(seen: People) -> Iterator[Row]:
     yield Row(group, "moving to a new epoch", f"{seen.rotated_s:.1f} s", beside, *target)
     enrolled = median(seen.enrolled_per_s)
     yield Row(group, "enrolling", f"{enrolled:.1f} photos/s", "eight at a time", *_least(enrolled, 8))
+    value = f"{seen.looked_through_us:.0f} µs a match"
+    yield Row(
+        group,
+        "looking for whom to retract",
+        value,
+        "a row does not say whose it is",
+        *_most(seen.looked_through_us, 500, " µs"),
+    )
+    known, unknown = seen.erased_ms
+    yield Row(group, "erasing", f"{known:.1f} ms", f"{unknown:.1f} ms where nobody is known by that name")
     beside = f"{seen.gallery_bytes_each:.0f} bytes in the gallery"
     disk = f"{seen.disk_bytes_each:.0f} bytes a person with one template"
     yield Row(group, "on disk", disk, beside, *_most(seen.disk_bytes_each, 1500, " B"))

@@ -13,13 +13,14 @@ import pytest
 
 from tests.bench.rounds import SHORT
 from tests.bench.serving import RATES
+from tests.fixtures.figures import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_short_bench_measures_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> None:
     environment = os.environ | {"BENCH": "short", "OUT": str(tmp_path)}
     command = [sys.executable, "-m", "tests.bench"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -40,9 +41,8 @@ def test_the_short_bench_measures_everything(tmp_path: Path, capsys: pytest.Capt
     assert min(bench["served"]["memory_mb"].values()) > 1
     assert len(bench["stored"]["latency_ms"]) == SHORT.decisions
     assert [window["decisions"] for window in bench["stored"]["windows"]] == list(SHORT.windows)
-    with capsys.disabled():
-        missed = [row["figure"] for row in bench["table"] if row["reached"] is False]
-        sys.stdout.write(f"\n{len(bench['table'])} figures; targets missed on this machine now: {missed or 'none'}\n")
+    missed = [row["figure"] for row in bench["table"] if row["reached"] is False]
+    figure(f"{len(bench['table'])} figures; targets missed on this machine now: {missed or 'none'}")
 
 
 def check_models(seen: dict[str, Any]) -> None:

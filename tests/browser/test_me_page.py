@@ -17,11 +17,12 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
 
-from tests.browser.test_demo_page import CONTRAST_WANTED, PHONE, WEAKEST_CONTRAST
-from tests.house import House, assent, running
+from tests.browser.looks import CONTRAST_WANTED, PHONE, WEAKEST_CONTRAST
+from tests.command import assent
+from tests.house import House, running
 from tests.photos import FACES, altered
 from tests.waiting import until
-from tests.web import Web, serving
+from tests.web import Web
 
 ROOT = Path(__file__).parents[2]
 SHOTS = os.environ.get("ASSENT_TEST_SHOTS")  # a folder for pictures of every page, for whoever wants to look at them
@@ -62,20 +63,14 @@ BOB = Visit("bob", "fifth", "In what you post, and in posts by accounts that you
 
 
 @pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    with serving() as web:
-        yield web
-
-
-@pytest.fixture(scope="module")
-def house(chromium: str, open_folder: Path, web: Web) -> Iterator[House]:
+def house(chromium: str, open_folder: Path, platform: Web) -> Iterator[House]:
     """A server with its worker under the policy that asks first."""
     del chromium  # without a browser the run would be for nothing
     settings = {
         "ASSENT_POLICY": str(ROOT / "policies" / "ask-first.yaml"),
-        "ASSENT_MEDIA_PAGE": f"{web.url}/pictures/{{media}}",
+        "ASSENT_MEDIA_PAGE": f"{platform.url}/pictures/{{media}}",
     }
-    with running(open_folder / "me-page", web, **settings) as house:
+    with running(open_folder / "me-page", platform, **settings) as house:
         yield house
 
 
@@ -154,13 +149,13 @@ def send(page: Page, label: str, *photos: bytes) -> None:
     page.get_by_role("button", name="Send", exact=True).click()
 
 
-def post_group_photo(house: House, web: Web, photo: bytes, author: str) -> str:
+def post_group_photo(house: House, platform: Web, photo: bytes, author: str) -> str:
     """The platform tells of a post; the picture's id once it is decided."""
     media = f"{author}-{uuid4()}"
-    web.files[f"/{media}.jpg"] = photo
+    platform.files[f"/{media}.jpg"] = photo
     body = {
         "type": "media.created",
-        "media": [{"id": media, "url": f"{web.url}/{media}.jpg"}],
+        "media": [{"id": media, "url": f"{platform.url}/{media}.jpg"}],
         "author": author,
         "visibility": "public",
         "surface": "post",
@@ -176,9 +171,9 @@ def named(house: House, media: str) -> list[str]:
     return [face["match"]["subject"] for face in faces if face["match"]]
 
 
-def told(web: Web, media: str) -> list[tuple[str, list[str]]]:
+def told(platform: Web, media: str) -> list[tuple[str, list[str]]]:
     """What the platform was sent about the picture: type and names."""
-    messages: list[dict[str, Any]] = [json.loads(body) for _, body in web.received]
+    messages: list[dict[str, Any]] = [json.loads(posted.body) for posted in platform.received]
     return [
         (said["type"], [face["match"]["subject"] for face in said["data"]["faces"] if face["match"]])
         for said in messages
@@ -192,7 +187,7 @@ def test_from_consent_to_a_verified_receipt(
     look: Callable[[str], None],
     visit: Visit,
     house: House,
-    web: Web,
+    platform: Web,
     six_people: bytes,
     tmp_path: Path,
 ) -> None:
@@ -207,25 +202,25 @@ def test_from_consent_to_a_verified_receipt(
     expect(page.get_by_role("status")).to_contain_text("From now on you can be recognised")
     look("4-enrolled")
 
-    media = post_group_photo(house, web, six_people, visit.name)
+    media = post_group_photo(house, platform, six_people, visit.name)
     assert named(house, media) == []
     page.get_by_role("link", name="Pictures").click()
     expect(page.get_by_role("article")).to_contain_text("Waits for your answer")
     expect(page.get_by_role("link", name="Look at the picture")).to_have_attribute(
-        "href", f"{web.url}/pictures/{media}"
+        "href", f"{platform.url}/pictures/{media}"
     )
     look("5-suggested")
     page.get_by_role("button", name="Yes, show my name").click()
     expect(page.get_by_role("article")).to_contain_text("Your name is shown")
     look("6-approved")
-    until(lambda: ("tag.published", [visit.name]) in told(web, media), "the platform is told the name")
+    until(lambda: ("tag.published", [visit.name]) in told(platform, media), "the platform is told the name")
     assert named(house, media) == [visit.name]
 
     page.get_by_role("button", name="This is not me").click()
     expect(page.get_by_role("article")).to_have_count(0)
     look("7-not-me")
     assert named(house, media) == []
-    until(lambda: ("tag.retracted", []) in told(web, media), "the platform is told to take the name away")
+    until(lambda: ("tag.retracted", []) in told(platform, media), "the platform is told to take the name away")
 
     page.get_by_role("link", name="My data").click()
     look("8-data")
@@ -236,7 +231,7 @@ def test_from_consent_to_a_verified_receipt(
     offline = {"PATH": "/usr/bin:/bin", "ASSENT_DATA_DIR": str(tmp_path / "nothing")}
     said = assent(offline, "audit", "verify-receipt", str(receipt), "--key", house.printed["audit_key"])
     assert "destroyed" in said
-    assert [names for _, names in told(web, media)][-1] == []
+    assert [names for _, names in told(platform, media)][-1] == []
 
 
 def delete_everything(page: Page, house: House, look: Callable[[str], None], folder: Path) -> Path:
@@ -248,7 +243,7 @@ def delete_everything(page: Page, house: House, look: Callable[[str], None], fol
     token = page.url.rpartition("/")[2]
 
     def ready() -> bool:
-        house.run("keys", "rotate-epoch")
+        assent(house.environment, "keys", "rotate-epoch")
         return httpx2.get(f"{house.url}/v1/erasures/{token}", timeout=30).status_code == 200
 
     until(ready, "the receipt is signed", 60)

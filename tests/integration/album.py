@@ -10,17 +10,20 @@ from uuid import UUID
 
 from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
+from assent.perceive import embed as embedder
+from assent.perceive import faces
 from assent.store.pool import transaction
 from assent.store.queue import PICTURES
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import Seen, matches_of
 from assent.subjects.refusals import overlap
-from assent.values import Box, MediaRef
+from assent.values import Box, Event, MediaRef, Pixels, Vector
 from assent.worker import Bench, decide_event, deliver_message, queue_app
-from tests.integration.test_event_decided import decision, rows, store
-from tests.integration.test_match_consented import Enrolled
-from tests.photos import FACES
+from tests.events import decision, leaves, rows, store
+from tests.people import enrol_photo
+from tests.photos import FACES, altered
+from tests.waiting import until
 from tests.web import Web
 
 
@@ -37,7 +40,13 @@ class Album:
     web: Web
 
     def opt_in(self, subject: str, face: str, scope: Scope = "connections") -> UUID:
-        return Enrolled(self.bench, self.keys, self.photo)(subject, face, scope)
+        """Gives a consent and enrols an altered copy of that face; returns the consent's id."""
+        return enrol_photo(self.bench, self.keys, subject, altered(self.photo, FACES[face]), scope)
+
+    def wait(self, subject: str, templates: int) -> None:
+        """Waits until the gallery holds that many templates for what somebody posts."""
+        event = Event("media.created", (), "public", "post", subject)
+        until(lambda: self.bench.gallery.circle("default", event) == templates, "the gallery follows", 5)
 
     def withdraw(self, consent_id: UUID) -> None:
         with transaction(self.bench.pool) as conn:
@@ -54,8 +63,10 @@ class Album:
         return self.named(media_id)
 
     def named(self, media_id: str = "group") -> dict[str, str]:
-        faces = decision(self.bench, self.keys, media_id)["faces"]
-        return {face["match"]["subject"]: at(tuple(face["box"])) for face in faces if face["match"]}
+        faces = [face for face in decision(self.bench, self.keys, media_id)["faces"] if face["match"]]
+        named = {face["match"]["subject"]: at(tuple(face["box"])) for face in faces}
+        assert len(named) == len(faces), "somebody is named twice"
+        return named
 
     def seen(self, subject: str) -> list[Seen]:
         with transaction(self.bench.pool) as conn:
@@ -77,8 +88,17 @@ class Album:
         before = len(self.web.received)
         for (message,) in rows(self.bench, "SELECT id FROM outbox WHERE state = 'waiting' ORDER BY created_at, type"):
             deliver_message(self.bench, "default", message)
-        return [json.loads(body) for _, body in self.web.received[before:]]
+        return [json.loads(posted.body) for posted in self.web.received[before:]]
 
     def leaves(self, action: str) -> int:
-        said = rows(self.bench, "SELECT leaf FROM audit_leaf ORDER BY seq")
-        return sum(json.loads(leaf)["action"] == action for (leaf,) in said)
+        return len(leaves(self.bench, action))
+
+
+def embedding(album: Album, pixels: Pixels, box: Box) -> Vector:
+    """Embeds what the picture shows at that place, whether a face is found there or not."""
+    models = album.bench.gallery.models
+    x, y, width, height = box
+    chip = faces.cut(models.landmarks, pixels, (x, y, x + width, y + height))
+    assert chip is not None
+    vector: Vector = embedder.embed(models.embedder, models.calibration.mean, [chip.pixels])[0]
+    return vector

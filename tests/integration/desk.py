@@ -7,8 +7,8 @@ from uuid import UUID
 
 from fastapi.testclient import TestClient
 
+from tests.events import rows
 from tests.integration.album import Album
-from tests.integration.test_event_decided import rows
 
 
 def key_id(client: TestClient) -> str:

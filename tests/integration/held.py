@@ -23,7 +23,8 @@ from assent.subjects.consent import open_subject
 from assent.subjects.enrol import request_enrolment
 from assent.subjects.refusals import Refusal, remember
 from assent.values import Action, Event, Face, Match, MediaRef, Perception, Picture, Verdict
-from tests.integration import people
+from tests import people
+from tests.events import rows
 
 PHOTO = b"a photo of the person"
 OWNERS = {"match", "audit_payload"}  # tables whose rows say by a sealed locator whose they are
@@ -65,12 +66,12 @@ def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:
     """How many rows of each table are this person's."""
     pid, found = pid_of(keys, ref), Counter[str]()
     for table in tables_with(pool, "pid"):
-        [(count,)] = people.rows(pool, f'SELECT count(*) FROM "{table}" WHERE pid = %s', pid)  # noqa: S608 - our own
+        [(count,)] = rows(pool, f'SELECT count(*) FROM "{table}" WHERE pid = %s', pid)  # noqa: S608 - our own
         found[table] = count
     assert tables_with(pool, "locator") == OWNERS
     found["match"] = sum(_owner(keys, row, True) == pid for row in _rows(pool, "match"))
     found["audit_payload"] = sum(_owner(keys, row, False) == pid for row in _rows(pool, "audit_payload"))
-    found["chosen_by"] = people.rows(
+    found["chosen_by"] = rows(
         pool, "SELECT count(*) FROM connection WHERE author_mac = %s", connections.author_mac(keys, ref)
     )[0][0]
     found["waiting"] = sum(_asked(keys, *row) == pid.hex() for row in _waiting(pool))
@@ -79,11 +80,11 @@ def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:
 
 def tables_with(pool: Pool, column: str) -> set[str]:
     query = "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = %s"
-    return {name for (name,) in people.rows(pool, query, column)} - {"yoyo_lock"}  # there it is a process
+    return {name for (name,) in rows(pool, query, column)} - {"yoyo_lock"}  # there it is a process
 
 
 def _waiting(pool: Pool) -> list[Any]:
-    return people.rows(pool, "SELECT id, sealed FROM event WHERE source = 'enrolment'")
+    return rows(pool, "SELECT id, sealed FROM event WHERE source = 'enrolment'")
 
 
 def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> str:
@@ -93,7 +94,7 @@ def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> str:
 
 def _rows(pool: Pool, table: str) -> list[Any]:
     columns = {"match": "media_id, face", "audit_payload": "seq, part"}[table]
-    return people.rows(pool, f"SELECT {columns}, epoch, locator FROM {table} WHERE locator IS NOT NULL")  # noqa: S608
+    return rows(pool, f"SELECT {columns}, epoch, locator FROM {table} WHERE locator IS NOT NULL")  # noqa: S608
 
 
 def _owner(keys: TenantKeys, row: tuple[Any, ...], of_match: bool) -> bytes:

@@ -1,9 +1,8 @@
-"""People with keys and matches, written straight into the database, and what of them opens."""
+"""What the database holds of people who are matched, and what of it opens."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from assent.audit.log import Part, append, part_pid
 from assent.errors import SealBroken
@@ -13,40 +12,10 @@ from assent.gallery.template import (
     match_pid,
     open_match,
     open_template,
-    seal,
     seal_match,
-    seal_template,
     unseal,
 )
-from assent.store.pool import Conn, Pool, transaction
-from tests.integration.world import MODEL, strangers
-
-_FACE = strangers(1)[0]
-
-
-def opt_in(pool: Pool, keys: TenantKeys, *names: str) -> list[SubjectKey]:
-    """Each with a key, a consent and a template."""
-    with transaction(pool) as conn:
-        return [_opt_in(conn, keys.now(), name) for name in names]
-
-
-def _opt_in(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
-    who, consent, template = pid(keys, name), uuid4(), uuid4()
-    subject = SubjectKey.new(keys, who)
-    ref = seal(subject.key, name.encode(), "ref", keys.tenant, who)
-    conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, who, ref])
-    conn.execute("INSERT INTO subject_key VALUES (%s, %s, %s, %s)", [keys.tenant, who, keys.epoch, subject.wrap(keys)])
-    conn.execute(
-        "INSERT INTO consent (tenant, id, pid, purpose, notice_sha256, jurisdiction, method, expires_at)"
-        " VALUES (%s, %s, %s, 'face-match', '', 'DE', 'test', now() + interval '1 year')",
-        [keys.tenant, consent, who],
-    )
-    sealed = seal_template(subject, template, MODEL, _FACE)
-    conn.execute(
-        "INSERT INTO template (tenant, id, pid, consent_id, model, sealed) VALUES (%s, %s, %s, %s, %s, %s)",
-        [keys.tenant, template, who, consent, MODEL, sealed],
-    )
-    return subject
+from assent.store.pool import Pool, transaction
 
 
 def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:

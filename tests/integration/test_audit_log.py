@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from assent.errors import AuditBroken, NotFound, NotInitialised, SealBroken
 from assent.gallery.keys import TenantKeys, create
 from assent.store.pool import Conn
 from tests.fixtures.database import Drop, fresh_database
+from tests.waiting import until
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -110,10 +110,11 @@ def test_an_append_that_waited_builds_on_the_one_it_waited_for(url: str, conn: C
     thread = Thread(target=second)
     thread.start()
     with psycopg.connect(url, autocommit=True) as watch:
-        deadline = time.monotonic() + 20
-        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%audit_tree%'"
-        while watch.execute(waiting).rowcount == 0:
-            assert time.monotonic() < deadline, "the second append never waited for the first"
+        waiting = (
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND query LIKE '%audit_tree%'"
+        )
+        until(lambda: watch.execute(waiting).rowcount > 0, "the second append waits for the first", 20)
     assert found == []
     conn.commit()
     thread.join(20)

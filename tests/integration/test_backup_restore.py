@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,22 +27,36 @@ from assent.store.database import database, instance, open_keys, open_or_create_
 from assent.store.migrate import migrate
 from assent.store.pool import Pool, open_pool, transaction
 from assent.subjects.recover import take_in
-from tests.integration.lives import erase, matches, opt_in, recognise, spoken_of, templates
+from tests.integration.lives import erase, matches, recognise, spoken_of, templates
+from tests.people import opt_in_all
 
 
-@pytest.fixture
-def home(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """An installation with its embedded server, where the commands find it."""
+@pytest.fixture(scope="module")
+def initialised(open_folder: Path) -> Path:
+    """The data folder of an installation with an embedded server, which is stopped."""
     folder = open_folder / uuid4().hex[:8]
-    for name in [name for name in os.environ if name.startswith("ASSENT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("ASSENT_DATA_DIR", str(folder))
-    settings = Settings()
+    settings = Settings(data_dir=folder, database_url=None)
     with database(settings) as url:
         migrate(url)
         with open_pool(url) as pool:
             init_tenant(pool, open_or_create_keys(settings, pool), "default", "platform", None)
-    return settings
+    return folder
+
+
+@pytest.fixture
+def elsewhere(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Where the commands find nothing yet."""
+    for name in [name for name in os.environ if name.startswith("ASSENT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ASSENT_DATA_DIR", str(open_folder / uuid4().hex[:8]))
+    return Settings()
+
+
+@pytest.fixture
+def home(initialised: Path, elsewhere: Settings) -> Settings:
+    """A copy of that installation, with its owners, where the commands find it."""
+    subprocess.run(["/bin/cp", "-a", initialised, elsewhere.data_dir], check=True)
+    return elsewhere
 
 
 @contextmanager
@@ -60,7 +75,7 @@ def test_the_living_come_back_and_the_erased_do_not(home: Settings, tmp_path: Pa
     folder = tmp_path / "backup"
     living = {f"person {n}" for n in range(20)}
     with opened(home) as (pool, keystore, keys):
-        people = opt_in(pool, keys, *sorted(living), "ana")
+        people = opt_in_all(pool, keys, *sorted(living), "ana")
         recognise(pool, keys, people[0], "theirs")
         recognise(pool, keys, people[-1], "hers")
         backup(folder)
@@ -86,7 +101,7 @@ def test_the_files_of_a_backup_and_todays_keys_open_nobody_who_was_erased(home: 
     """As somebody would try it who has both: the old rows, every key that there is today, and whatever lies about."""
     folder = tmp_path / "backup"
     with opened(home) as (pool, keystore, keys):
-        opt_in(pool, keys, "ana", "bea")
+        opt_in_all(pool, keys, "ana", "bea")
         backup(folder)
         erase(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")
@@ -105,10 +120,10 @@ def test_the_files_of_a_backup_and_todays_keys_open_nobody_who_was_erased(home: 
 
 def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_path: Path) -> None:
     with opened(home) as (pool, keystore, keys):
-        opt_in(pool, keys, "ana")
+        opt_in_all(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")  # its export knows ana only
-        opt_in(pool, keys, "bea")
-        recognise(pool, keys, opt_in(pool, keys, "cem")[0], "his")
+        opt_in_all(pool, keys, "bea")
+        recognise(pool, keys, opt_in_all(pool, keys, "cem")[0], "his")
         backup(tmp_path / "backup")
     lose_database(home)
     restore(tmp_path / "backup")
@@ -122,9 +137,9 @@ def test_with_its_keys_a_backup_comes_back_on_another_machine(
     home: Settings, tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(home) as (pool, keystore, keys):
-        opt_in(pool, keys, "ana")
+        opt_in_all(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")
-        opt_in(pool, keys, "bea")
+        opt_in_all(pool, keys, "bea")
         backup(tmp_path / "backup", with_root_key=True)
     monkeypatch.setenv("ASSENT_DATA_DIR", str(open_folder / uuid4().hex[:8]))
     elsewhere = Settings()
@@ -138,7 +153,7 @@ def test_without_a_root_key_nothing_is_begun(
     home: Settings, tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(home) as (pool, _, keys):
-        opt_in(pool, keys, "ana")
+        opt_in_all(pool, keys, "ana")
         backup(tmp_path / "backup", with_keys=True)
         backup(tmp_path / "bare")
     elsewhere = open_folder / uuid4().hex[:8]
@@ -185,7 +200,7 @@ def test_damaged_or_unfinished_backups_are_refused(home: Settings, tmp_path: Pat
 
 
 def test_a_database_of_ones_own_is_backed_up_by_its_own_means(
-    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASSENT_DATABASE_URL", "postgresql://elsewhere/assent")
     with pytest.raises(BackupRefused, match="assent keys export"):
@@ -201,10 +216,10 @@ def test_a_database_of_ones_own_is_backed_up_by_its_own_means(
 def test_an_import_changes_nothing_where_all_is_well(
     pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
 ) -> None:
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     recognise(pool, keys, people[0], "hers")
     write_export(pool, keystore, tmp_path / "export", ["default"])
-    opt_in(pool, keys, "cem")
+    opt_in_all(pool, keys, "cem")
     done = take_in(pool, keystore, read_export(keystore, tmp_path / "export"))
     assert (done.people, done.erased, done.pictures) == (0, 0, 0)
     assert templates(pool, keys) == {"ana", "bea", "cem"}
@@ -214,7 +229,7 @@ def test_an_import_changes_nothing_where_all_is_well(
 def test_an_export_of_a_destroyed_epoch_is_refused(
     pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
 ) -> None:
-    opt_in(pool, keys, "ana")
+    opt_in_all(pool, keys, "ana")
     write_export(pool, keystore, tmp_path / "export", ["default"])
     rotate_epoch(pool, keystore, "default")
     with pytest.raises(KeysOutdated, match="in epoch 1, the keystore in 2"):
@@ -225,7 +240,7 @@ def test_an_export_of_a_destroyed_epoch_is_refused(
 def test_an_export_older_than_the_database_is_refused(
     pool: Pool, keystore: Keystore, keys: TenantKeys, settings: Settings, tmp_path: Path
 ) -> None:
-    opt_in(pool, keys, "ana")
+    opt_in_all(pool, keys, "ana")
     write_export(pool, keystore, tmp_path / "export", ["default"])
     old = (settings.keys_dir / "keystore.json").read_bytes()
     rotate_epoch(pool, keystore, "default")
@@ -241,7 +256,7 @@ def test_an_export_older_than_the_database_is_refused(
 def test_an_export_that_is_not_whole_is_refused(
     pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path, change: str
 ) -> None:
-    opt_in(pool, keys, "ana", "bea")
+    opt_in_all(pool, keys, "ana", "bea")
     file = tmp_path / "export"
     write_export(pool, keystore, file, ["default"])
     lines = file.read_text().splitlines(keepends=True)

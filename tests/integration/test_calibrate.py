@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from typer.testing import CliRunner
 
-from assent.cli import app
 from assent.gallery.keys import TenantKeys
 from assent.media.sandbox import Decoder
-from assent.perceive import load
+from assent.perceive import Models, load
+from assent.perceive.batch import Batcher
 from assent.perceive.packs import read_pack
 from assent.settings import Settings
 from assent.store.pool import transaction
+from assent.values import Perception, Picture
 from assent.worker import open_bench
+from tests.command import Done, assent, invoke
+from tests.enrolment import outcome
 from tests.integration.album import Album
-from tests.integration.people import give
-from tests.integration.test_enrol_checks import outcome
 from tests.look_alikes import crowd
+from tests.people import give
 from tests.photos import FACES, altered
 from tests.unit.perceive_photos import known_people
 from tests.unit.real_models import ENTRIES, described, models_folder
@@ -37,6 +36,26 @@ INPUTS = {
     MOBILEFACENET: "{ size = [112, 112], scale = 0.00392156862745098, mean = [0.485, 0.456, 0.406], "
     'std = [0.229, 0.224, 0.225], fit = "aligned", align = "arcface" }',
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _look_once() -> Iterator[None]:
+    """Puts no photo through the same networks twice, though the commands look at the same people again and again."""
+    seen: dict[tuple[str, str, str, bool], Perception] = {}
+
+    class Remembering(Batcher):
+        def __init__(self, models: Models) -> None:
+            super().__init__(models)
+            self._networks = models.finder_id, models.embedder_id
+
+        def __call__(self, picture: Picture, compare: bool) -> Perception:
+            key = (*self._networks, picture.sha256, compare)
+            if key not in seen:
+                seen[key] = super().__call__(picture, compare)
+            return seen[key]
+
+    with patch("assent.learn.look.Batcher", Remembering):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +88,17 @@ decoder = "embedding"
 input = {INPUTS[name]}
 """
         )
-        environment = {**os.environ, "ASSENT_DATA_DIR": str(data), "COLUMNS": "200"}
-        for words in (["pull", "own", "--from", str(models_folder())], ["use", "own"]):
-            done = CliRunner().invoke(app, ["models", *words], env=environment)
-            assert done.exit_code == 0, done.output
-        assert "is not calibrated here: nobody is matched" in done.output
+        environment = {"ASSENT_DATA_DIR": str(data), "COLUMNS": "200"}
+        assent(environment, "models", "pull", "own", "--from", models_folder())
+        assert "is not calibrated here: nobody is matched" in assent(environment, "models", "use", "own")
         return environment
 
     return made
 
 
-def evaluate(
-    environment: dict[str, str], data: Path, out: Path, *words: str, status: int = 0
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "assent", "eval", "faces", str(data), "--out", str(out), *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
+def evaluate(environment: dict[str, str], data: Path, out: Path, *words: str, status: int = 0) -> Done:
+    done = invoke(environment, "eval", "faces", data, "--out", out, *words)
+    assert done.status == status, done.stderr
     return done
 
 
@@ -155,8 +169,7 @@ def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
     finally:
         (tmp_path / "astronaut.png").rename(people / "astronaut" / "astronaut.png")
     evaluate(environment, people, tmp_path / "out", "--calibrate")
-    shown = CliRunner().invoke(app, ["models", "show", "own"], env=environment).output
-    assert str(path) in shown
+    assert str(path) in assent(environment, "models", "show", "own")
     after = json.loads(path.read_text())
     assert after["mean"] == before["mean"]
     assert after["photos_sha256"] == before["photos_sha256"]

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from assent.perceive import Models
+from tests.command import assent, failing
 from tests.data import labelled, some
-from tests.house import assent
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {**os.environ, "ASSENT_DATA_DIR": str(tmp_path_factory.mktemp("data")), "COLUMNS": "200"}
-
-
-def run(environment: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "assent", "eval", *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def evaluating(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, models: Models) -> dict[str, str]:
+    """The environment of a data folder of the module's own, with the default pack."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "models").symlink_to(models_dir)
+    return {"ASSENT_DATA_DIR": str(data), "COLUMNS": "200"}
 
 
 def write_csv(path: Path, columns: str, rows: Iterable[tuple[object, ...]]) -> Path:
@@ -49,7 +45,7 @@ def check_page(folder: Path) -> str:
     return page
 
 
-def test_a_head_is_measured_by_label_and_on_pictures_of_none(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_head_is_measured_by_label_and_on_pictures_of_none(evaluating: dict[str, str], tmp_path: Path) -> None:
     few = some(labelled("clothing") / "val", {"shoes": 12, "pants": 12, "dress": 12})
     rows = [(path, name, "north" if n % 2 else "south") for name, paths in few.items() for n, path in enumerate(paths)]
     data = write_csv(tmp_path / "set.csv", "path label side", [*rows, (rows[0][0].with_name("gone.jpg"), "hat", "")])
@@ -58,7 +54,7 @@ def test_a_head_is_measured_by_label_and_on_pictures_of_none(environment: dict[s
     for path in sorted((labelled("grocery") / "val" / "banana").iterdir()):
         (none / path.name).write_bytes(path.read_bytes())
     words = ("labels", data, "--head", "clothing", "--none", none, "--by", "side", "--out", tmp_path / "out")
-    printed = assent(environment, "eval", *map(str, words))
+    printed = assent(evaluating, "eval", *words)
     summary = {row["figure"]: row["value"] for row in read_csv(tmp_path / "out" / "summary.csv")}
     assert (summary["labelled photos"], summary["photos of none"]) == ("36", "6")
     assert float(summary["accuracy (most probable label)"]) > 0.6
@@ -75,11 +71,11 @@ def test_a_head_is_measured_by_label_and_on_pictures_of_none(environment: dict[s
     assert "gone.jpg" in (tmp_path / "out" / "skipped.txt").read_text()
 
 
-def test_faces_are_measured_on_people_with_several_photos(environment: dict[str, str], tmp_path: Path) -> None:
+def test_faces_are_measured_on_people_with_several_photos(evaluating: dict[str, str], tmp_path: Path) -> None:
     people = some(labelled("faces"), {"amy": 3, "raj": 3, "penny": 3, "howard": 3})
     rows = [(path, who, "a" if who < "j" else "b") for who, paths in people.items() for path in paths]
     data = write_csv(tmp_path / "people.csv", "path label team", rows)
-    printed = assent(environment, "eval", "faces", str(data), "--by", "team", "--out", str(tmp_path / "out"))
+    printed = assent(evaluating, "eval", "faces", str(data), "--by", "team", "--out", str(tmp_path / "out"))
     summary = {row["figure"]: row["value"] for row in read_csv(tmp_path / "out" / "summary.csv")}
     assert (summary["people"], summary["pairs of one person"], summary["pairs of two people"]) == ("4", "12", "54")
     assert float(summary["equal error rate"]) < 0.1
@@ -93,37 +89,35 @@ def test_faces_are_measured_on_people_with_several_photos(environment: dict[str,
 
 
 def test_no_score_of_a_pair_and_no_name_of_a_file_leaves_an_evaluation_of_faces(
-    environment: dict[str, str], tmp_path: Path
+    evaluating: dict[str, str], tmp_path: Path
 ) -> None:
-    assent(environment, "eval", "faces", str(labelled("faces")), "--out", str(tmp_path / "out"))
+    features = Path(evaluating["ASSENT_DATA_DIR"]) / "features"
+    before = set(features.rglob("*"))
+    assent(evaluating, "eval", "faces", str(labelled("faces")), "--out", str(tmp_path / "out"))
     written = "".join(path.read_text() for path in (tmp_path / "out").iterdir())
     assert ".png" not in written.replace(str(labelled("faces")), "")
-    data = Path(environment["ASSENT_DATA_DIR"])
-    assert not (data / "features").exists() or all("dlib" not in path.name for path in (data / "features").iterdir())
+    assert set(features.rglob("*")) == before
 
 
-def test_photos_without_faces_are_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_photos_without_faces_are_refused(evaluating: dict[str, str], tmp_path: Path) -> None:
     few = some(labelled("grocery") / "val", {"lemon": 3, "lime": 3})
     data = write_csv(tmp_path / "set.csv", "path label", [(path, who) for who, paths in few.items() for path in paths])
-    done = run(environment, "faces", data, "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert "shows a face that can be compared" in " ".join(done.stderr.split())
+    refused = failing(evaluating, "eval", "faces", data, "--out", tmp_path / "out")
+    assert "shows a face that can be compared" in refused
     assert not (tmp_path / "out").exists()
 
 
-def test_one_photo_a_person_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_one_photo_a_person_is_refused(evaluating: dict[str, str], tmp_path: Path) -> None:
     people = some(labelled("faces"), {"amy": 1, "raj": 1})
     data = write_csv(tmp_path / "people.csv", "path label", [(paths[0], who) for who, paths in people.items()])
-    done = run(environment, "faces", data)
-    assert done.returncode == 1
-    assert "one of whom has two photos" in " ".join(done.stderr.split())
+    assert "one of whom has two photos" in failing(evaluating, "eval", "faces", data)
 
 
-def test_safety_counts_harmless_pictures_that_are_flagged(environment: dict[str, str], tmp_path: Path) -> None:
+def test_safety_counts_harmless_pictures_that_are_flagged(evaluating: dict[str, str], tmp_path: Path) -> None:
     few = some(labelled("grocery") / "val", {"tomato": 8, "melon": 8})
     rows = [(path, "harmless") for paths in few.values() for path in paths]
     data = write_csv(tmp_path / "set.csv", "path label", [*rows, (labelled("faces") / "amy" / "amy1.png", "fruit")])
-    printed = assent(environment, "eval", "safety", str(data), "--out", str(tmp_path / "out"))
+    printed = assent(evaluating, "eval", "safety", str(data), "--out", str(tmp_path / "out"))
     assert "Safety on 16 photos, 16 of them harmless" in printed
     assert "fruit is neither harmless nor a safety label" in printed
     for row in read_csv(tmp_path / "out" / "safety.csv"):
@@ -143,12 +137,11 @@ def test_safety_counts_harmless_pictures_that_are_flagged(environment: dict[str,
     ],
 )
 def test_what_cannot_be_measured_is_refused(
-    environment: dict[str, str], tmp_path: Path, words: tuple[str, ...], said: str
+    evaluating: dict[str, str], tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     few = some(labelled("clothing") / "val", {"hat": 3})
     data = write_csv(tmp_path / "set.csv", "path label", [(path, "hat") for path in few["hat"]])
     places = {"DATA": data, "FACES": labelled("faces"), "NOWHERE": tmp_path / "nowhere"}
-    done = run(environment, *(places.get(word, word) for word in words), "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert said in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    refused = failing(evaluating, "eval", *(places.get(word, word) for word in words), "--out", tmp_path / "out")
+    assert said in refused
+    assert "Traceback" not in refused

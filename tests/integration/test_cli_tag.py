@@ -11,10 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 from PIL import Image
 
-from tests.house import assent
+from tests.command import assent, failing, invoke
 from tests.installed import package_file
 from tests.photos import FACES
 from tests.web import serving
@@ -23,67 +22,64 @@ GROUP = package_file("insightface", "data/images/t1.jpg")
 CAT = package_file("skimage", "data/chelsea.png")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "ASSENT_DATA_DIR": str(tmp_path / "data"), "ASSENT_ALLOW_PRIVATE": ""}
-
-
 def documents(printed: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def test_six_faces_and_a_cat(environment: dict[str, str]) -> None:
-    group, cat = documents(assent(environment, "tag", "--json", str(GROUP), str(CAT)))
+def test_six_faces_and_a_cat(environment_with_models: dict[str, str]) -> None:
+    group, cat = documents(assent(environment_with_models, "tag", "--json", str(GROUP), str(CAT)))
     assert {tuple(face["box"]) for face in group["faces"]} == set(FACES.values())
     assert cat["faces"] == []
     assert all(face["match"] is None for face in group["faces"])
     assert (group["schema"], group["media"]["id"], group["action"]) == ("assent.decision/1", str(GROUP), "allow")
 
 
-def test_neither_database_nor_keys_are_made(environment: dict[str, str], tmp_path: Path) -> None:
-    assent(environment, "tag", "--json", str(CAT))
+def test_neither_database_nor_keys_are_made(tmp_path: Path) -> None:
+    """In a folder in which nothing is yet."""
+    assent({"ASSENT_DATA_DIR": str(tmp_path / "data")}, "tag", "--json", str(CAT))
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"models"}
 
 
-def test_a_folder_is_searched_and_the_order_kept(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_folder_is_searched_and_the_order_kept(environment_with_models: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "photos" / "below"
     folder.mkdir(parents=True)
     for n in range(9):
         Image.new("RGB", (80, 60), (20 * n, 0, 0)).save(folder / f"{n}.png")
     (folder / "notes.txt").write_text("no picture")
-    found = documents(assent(environment, "tag", str(tmp_path / "photos")))
+    found = documents(assent(environment_with_models, "tag", str(tmp_path / "photos")))
     assert [Path(document["media"]["id"]).name for document in found] == [f"{n}.png" for n in range(9)]
 
 
-def test_a_url_is_fetched_only_where_it_may_be(environment: dict[str, str]) -> None:
+def test_a_url_is_fetched_only_where_it_may_be(environment_with_models: dict[str, str]) -> None:
     with serving() as web:
         web.files["/cat.png"] = CAT.read_bytes()
         url = f"{web.url}/cat.png"
-        allowed = {**environment, "ASSENT_ALLOW_PRIVATE": f"127.0.0.1:{web.port}@127.0.0.0/8"}
+        allowed = {**environment_with_models, "ASSENT_ALLOW_PRIVATE": f"127.0.0.1:{web.port}@127.0.0.0/8"}
         (document,) = documents(assent(allowed, "tag", url))
         assert document["media"]["format"] == "png"
-        refused = run(environment, "tag", url)
-        assert refused.returncode == 1
+        refused = invoke(environment_with_models, "tag", url)
+        assert refused.status == 1
         assert documents(refused.stdout)[0]["error"]["code"] == "fetch_refused"
     assert web.asked == ["/cat.png"]
 
 
-def test_what_is_no_picture_ends_with_status_1_and_review(environment: dict[str, str], tmp_path: Path) -> None:
+def test_what_is_no_picture_ends_with_status_1_and_review(
+    environment_with_models: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "text.jpg").write_text("this is no picture")
-    done = run(environment, "tag", str(tmp_path / "text.jpg"), str(CAT))
-    assert done.returncode == 1
+    done = invoke(environment_with_models, "tag", str(tmp_path / "text.jpg"), str(CAT))
+    assert done.status == 1
     assert [document["action"] for document in documents(done.stdout)] == ["review", "allow"]
 
 
-def test_a_name_that_is_nothing_says_so(environment: dict[str, str]) -> None:
-    done = run(environment, "tag", "no-such-file.jpg")
-    assert done.returncode == 1
-    assert "no-such-file.jpg" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_name_that_is_nothing_says_so(environment_with_models: dict[str, str]) -> None:
+    said = failing(environment_with_models, "tag", "no-such-file.jpg")
+    assert "no-such-file.jpg" in said
+    assert "Traceback" not in said
 
 
-def test_annotated_copies_hide_whoever_is_not_matched(environment: dict[str, str], tmp_path: Path) -> None:
-    assent(environment, "tag", "--json", "--annotate", str(tmp_path / "out"), str(GROUP))
+def test_annotated_copies_hide_whoever_is_not_matched(environment_with_models: dict[str, str], tmp_path: Path) -> None:
+    assent(environment_with_models, "tag", "--json", "--annotate", str(tmp_path / "out"), str(GROUP))
     (copy,) = (tmp_path / "out").iterdir()
     with Image.open(GROUP) as before, Image.open(copy) as after:
         assert after.size == before.size
@@ -100,10 +96,12 @@ def detail(image: Image.Image, box: tuple[int, int, int, int]) -> float:
     return sum(abs(left - right) for left, right in pairwise(values)) / len(values)
 
 
-def test_on_a_terminal_it_is_for_people(environment: dict[str, str]) -> None:
+def test_on_a_terminal_it_is_for_people(environment_with_models: dict[str, str]) -> None:
     theirs, ours = pty.openpty()
     command = [sys.executable, "-m", "assent", "tag", str(GROUP)]
-    process = subprocess.Popen(command, env={**environment, "TERM": "xterm", "COLUMNS": "100"}, stdout=ours)
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment_with_models, "TERM": "xterm", "COLUMNS": "100"}, stdout=ours
+    )
     os.close(ours)
     printed = b""
     while chunk := read(theirs):
@@ -120,8 +118,3 @@ def read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # how Linux says that the other side of a terminal was closed
         return b""
-
-
-def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "assent", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

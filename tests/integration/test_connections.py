@@ -16,7 +16,8 @@ from assent.store.pool import Pool, transaction
 from assent.subjects import connections, consent
 from assent.subjects.connections import FRESH, MOST, author_mac
 from assent.subjects.erase import erase
-from tests.integration.people import give, rows
+from tests.events import rows
+from tests.people import give
 
 NOW = datetime.now(UTC)
 

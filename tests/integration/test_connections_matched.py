@@ -16,12 +16,10 @@ from assent.subjects import connections
 from assent.subjects.connections import FRESH
 from assent.values import Event, MediaRef
 from assent.worker import Bench
-from tests.integration.people import give, rows
-from tests.integration.test_event_decided import decision, store
-from tests.integration.test_match_consented import Enrolled, matched, opt_in
+from tests.events import decision, rows, store
+from tests.integration.album import Album
+from tests.people import give
 from tests.waiting import until
-
-__all__ = ["matched", "opt_in"]  # fixtures
 
 
 def state(bench: Bench, keys: TenantKeys, who: str, *authors: str, ago: timedelta = timedelta()) -> None:
@@ -30,10 +28,10 @@ def state(bench: Bench, keys: TenantKeys, who: str, *authors: str, ago: timedelt
 
 
 def test_a_list_reaches_as_far_as_the_events_own_words(
-    opt_in: Enrolled, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
 ) -> None:
-    opt_in("alice", "second")
-    opt_in("bob", "fifth")
+    album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")
     assert matched("none", author="carol") == {}
     state(bench, keys, "alice", "carol")
     assert matched("listed", author="carol") == {"alice": "second"}
@@ -44,40 +42,40 @@ def test_a_list_reaches_as_far_as_the_events_own_words(
 
 
 def test_a_stale_list_means_own_posts_only(
-    opt_in: Enrolled, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
 ) -> None:
-    opt_in("alice", "second")
+    album.opt_in("alice", "second")
     state(bench, keys, "alice", "carol", ago=FRESH + timedelta(seconds=1))
     assert matched("carols", author="carol") == {}
     assert matched("hers", author="alice") == {"alice": "second"}
 
 
 def test_scope_own_is_not_widened_by_a_list(
-    opt_in: Enrolled, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
 ) -> None:
-    opt_in("alice", "second", "own")
+    album.opt_in("alice", "second", "own")
     state(bench, keys, "alice", "carol")
     assert matched(author="carol") == {}
 
 
 @pytest.mark.parametrize(("scope", "reached"), [("own", 0), ("connections", 1)])
 def test_a_new_consent_changes_the_reach_and_keeps_the_faces(
-    opt_in: Enrolled, bench: Bench, keys: TenantKeys, scope: str, reached: int
+    album: Album, bench: Bench, keys: TenantKeys, scope: str, reached: int
 ) -> None:
-    opt_in("alice", "second", "connections" if scope == "own" else "own")
+    album.opt_in("alice", "second", "connections" if scope == "own" else "own")
     state(bench, keys, "alice", "carol")
     before = rows(bench.pool, "SELECT id FROM template")
     give(bench.pool, keys, "alice", scope=scope)
     assert rows(bench.pool, "SELECT id FROM template") == before
     carols = Event("media.created", (), "public", "post", "carol")
     until(lambda: bench.gallery.circle("default", carols) == reached, "the gallery follows", 5)
-    opt_in.wait("alice", 1)
+    album.wait("alice", 1)
 
 
 def test_a_narrower_consent_between_match_and_record_wins(
-    opt_in: Enrolled, bench: Bench, keys: TenantKeys, six_people: bytes
+    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes
 ) -> None:
-    opt_in("alice", "second")
+    album.opt_in("alice", "second")
     state(bench, keys, "alice", "carol")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "carol")
@@ -89,4 +87,4 @@ def test_a_narrower_consent_between_match_and_record_wins(
     with transaction(bench.pool) as conn:
         record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
     assert rows(bench.pool, "SELECT count(*) FROM match") == [(0,)]
-    assert all(face["match"] is None for face in decision(bench, keys, "group")["faces"])
+    assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6

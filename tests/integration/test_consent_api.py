@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +11,10 @@ from fastapi.testclient import TestClient
 
 from assent.app import create_app
 from assent.gallery.keys import Keystore
-from assent.limits import RATES, Limits, Rate
 from assent.settings import Settings
 from assent.setup import Made, init_tenant
 from assent.store.pool import Pool
-from tests.integration.people import rows
+from tests.events import rows
 
 CONSENT = {
     "subject": "alice",
@@ -27,18 +25,6 @@ CONSENT = {
     "method": "settings page",
     "age": "adult",
 }
-
-
-def opened(settings: Settings, url: str, made: Made) -> TestClient:
-    app = create_app(settings, url)
-    app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
-    return TestClient(app, headers={"Authorization": f"Bearer {made.api_key}"})
-
-
-@pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
-    with opened(settings, database_url, made) as client:
-        yield client
 
 
 def give(client: TestClient, key: str | None = None, **changes: Any) -> Any:
@@ -111,7 +97,8 @@ def test_a_guardian_may_agree_for_a_minor(client: TestClient) -> None:
 
 def test_anyone_where_the_deployer_declared_it(settings: Settings, database_url: str, made: Made, pool: Pool) -> None:
     declared = settings.model_copy(update={"anyone_declaration": "It is lawful here."})
-    with opened(declared, database_url, made) as client:
+    app = create_app(declared, database_url)
+    with TestClient(app, headers={"Authorization": f"Bearer {made.api_key}"}) as client:
         assert give(client, scope="anyone").status_code == 201
     leaves = [json.loads(bytes(leaf)) for (leaf,) in rows(pool, "SELECT leaf FROM audit_leaf ORDER BY seq")]
     assert [leaf["action"] for leaf in leaves][-2:] == ["anyone.declared", "consent.given"]

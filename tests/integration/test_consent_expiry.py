@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -14,7 +13,8 @@ from assent.store.pool import Pool, transaction
 from assent.subjects import connections
 from assent.subjects.consent import EXPIRE_AT_ONCE, expire_due
 from assent.subjects.overview import consent_record, subject_record
-from tests.integration.people import enrol, give, rows, said
+from tests.events import rows
+from tests.people import enrol, give, opt_in, said
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
@@ -56,17 +56,9 @@ def test_what_was_withdrawn_or_replaced_does_not_expire(pool: Pool, keys: Tenant
 
 
 def test_more_people_than_are_ended_at_once_take_another_turn(pool: Pool, keys: TenantKeys) -> None:
-    # Written straight into the table: a person a transaction would take a minute.
-    with transaction(pool) as conn:
-        for _ in range(EXPIRE_AT_ONCE + 1):
-            pid = uuid4().bytes * 2
-            conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, '')", [keys.tenant, pid])
-            conn.execute("INSERT INTO subject_key VALUES (%s, %s, 1, '')", [keys.tenant, pid])
-            conn.execute(
-                "INSERT INTO consent (tenant, id, pid, purpose, notice_sha256, jurisdiction, method, expires_at)"
-                " VALUES (%s, %s, %s, 'face-match', '', 'DE', 'test', now())",
-                [keys.tenant, uuid4(), pid],
-            )
+    with transaction(pool) as conn:  # each with a transaction of their own would take a minute
+        for n in range(EXPIRE_AT_ONCE + 1):
+            opt_in(conn, keys, f"person {n}", lasts="0 seconds")
     assert [expire(pool, keys, NOW + DAY) for _ in range(3)] == [EXPIRE_AT_ONCE, 1, 0]
 
 

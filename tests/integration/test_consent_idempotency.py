@@ -15,7 +15,8 @@ from assent.store.pool import Pool, execute, transaction
 from assent.store.queries import load
 from assent.subjects import consent
 from assent.subjects.idempotency import once
-from tests.integration.people import given, rows
+from tests.events import rows
+from tests.people import given
 
 
 def call(pool: Pool, keys: TenantKeys, key: str | None, body: bytes = b"alice") -> dict[str, Any]:

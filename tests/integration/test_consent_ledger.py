@@ -19,7 +19,8 @@ from assent.store.pool import Pool, transaction
 from assent.subjects import consent
 from assent.subjects.consent import EVIDENCE_BYTES, active_consent, open_evidence, open_subject
 from assent.subjects.overview import consent_record, subject_record
-from tests.integration.people import MODEL, NOTICE, enrol, give, rows, said
+from tests.events import rows
+from tests.people import MODEL, NOTICE, enrol, give, said
 
 WORDS = "Counsel examined it in 2026; searching all uploads is lawful here."
 

@@ -13,13 +13,9 @@ from assent.errors import ConsentMissing
 from assent.gallery.keys import TenantKeys
 from assent.store.pool import Pool, transaction
 from assent.subjects import consent
-from tests.integration.people import enrol, give, rows
+from tests.events import is_anybody_locked_out, rows
+from tests.people import enrol, give
 from tests.waiting import until
-
-
-def waiting(pool: Pool) -> bool:
-    """Whether anybody waits for a person's lock."""
-    return bool(rows(pool, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
 
 
 def withdraw(pool: Pool, keys: TenantKeys, consent_id: UUID) -> None:
@@ -34,7 +30,7 @@ def test_a_withdrawal_waits_for_the_enrolment_and_takes_its_templates(
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as enrolling:
         enrol(enrolling, keys, "alice")
         acknowledged = other.submit(withdraw, pool, keys, given_id)
-        until(lambda: waiting(pool), "the withdrawal waits")
+        until(lambda: is_anybody_locked_out(pool), "the withdrawal waits")
         assert not acknowledged.done()
         enrolling.commit()
         acknowledged.result(timeout=10)
@@ -51,7 +47,7 @@ def test_an_enrolment_waits_for_the_withdrawal_and_is_refused(pool: Pool, keys: 
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as withdrawing:
         consent.withdraw(withdrawing, keys, given_id)
         stored = other.submit(later)
-        until(lambda: waiting(pool), "the enrolment waits")
+        until(lambda: is_anybody_locked_out(pool), "the enrolment waits")
         assert not stored.done()
         withdrawing.commit()
         with pytest.raises(ConsentMissing):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 from uuid import uuid4
@@ -23,37 +24,51 @@ def data_dir(open_folder: Path) -> Path:
     return open_folder / uuid4().hex[:8]
 
 
+@pytest.fixture(scope="module")
+def running(open_folder: Path) -> Iterator[tuple[Path, str]]:
+    """The data folder and the URL of a server that runs."""
+    folder = open_folder / uuid4().hex[:8]
+    with embedded(folder) as url:
+        yield folder, url
+
+
+@pytest.fixture(scope="module")
+def memory_url(open_folder: Path, gallery_dir: Path) -> Iterator[str]:
+    """The URL of a gallery's server that runs."""
+    with in_memory(gallery_dir, open_folder / uuid4().hex[:8], unsafe_on_disk=True) as url:
+        yield url
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_files_and_processes(data_dir: Path) -> None:
-    with embedded(data_dir) as url:
-        assert mode(data_dir) == (0o711 if os.geteuid() == 0 else 0o700)
-        assert mode(data_dir / "pg") == 0o700
-        assert mode(data_dir / "postgres.password") == 0o600
-        assert mode(data_dir / "pg.log") == 0o600
-        assert mode(Path(parse_qs(urlsplit(url).query)["host"][0])) == 0o700
-        server = psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().split()[0]))
-        assert server.net_connections("inet") == []
-        assert server.uids().real != 0
-        for process in (server, *server.children()):
-            limits = Path(f"/proc/{process.pid}/limits").read_text()
-            assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+def test_files_and_processes(running: tuple[Path, str]) -> None:
+    data_dir, url = running
+    assert mode(data_dir) == (0o711 if os.geteuid() == 0 else 0o700)
+    assert mode(data_dir / "pg") == 0o700
+    assert mode(data_dir / "postgres.password") == 0o600
+    assert mode(data_dir / "pg.log") == 0o600
+    assert mode(Path(parse_qs(urlsplit(url).query)["host"][0])) == 0o700
+    server = psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().split()[0]))
+    assert server.net_connections("inet") == []
+    assert server.uids().real != 0
+    for process in (server, *server.children()):
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
 
 
-def test_password_is_asked_for(data_dir: Path) -> None:
-    with embedded(data_dir) as url:
-        parts = urlsplit(url)
-        wrong = urlunsplit(parts._replace(netloc="assent:wrong@"))
-        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(wrong)
-        with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(urlunsplit(parts._replace(netloc="assent@")))
+def test_password_is_asked_for(running: tuple[Path, str]) -> None:
+    parts = urlsplit(running[1])
+    wrong = urlunsplit(parts._replace(netloc="assent:wrong@"))
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(urlunsplit(parts._replace(netloc="assent@")))
 
 
-def test_no_log_line_holds_a_statement_or_a_value(data_dir: Path, gallery_dir: Path) -> None:
-    with in_memory(gallery_dir, data_dir, unsafe_on_disk=True) as url, psycopg.connect(url, autocommit=True) as conn:
+def test_no_log_line_holds_a_statement_or_a_value(memory_url: str) -> None:
+    with psycopg.connect(memory_url, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION vector; CREATE TABLE one (id text PRIMARY KEY, embedding halfvec(3))")
         conn.execute("INSERT INTO one VALUES ('secret-person', %s::halfvec)", ["[0.8125,0,0]"])
         with pytest.raises(psycopg.errors.UniqueViolation):
@@ -67,8 +82,8 @@ def test_no_log_line_holds_a_statement_or_a_value(data_dir: Path, gallery_dir: P
     assert "secret-person" not in log
 
 
-def test_gallery_writes_nothing_that_lasts(data_dir: Path, gallery_dir: Path) -> None:
-    with in_memory(gallery_dir, data_dir, unsafe_on_disk=True) as url, psycopg.connect(url) as conn:
+def test_gallery_writes_nothing_that_lasts(memory_url: str) -> None:
+    with psycopg.connect(memory_url) as conn:
         for name, value in (("fsync", "off"), ("wal_level", "minimal"), ("listen_addresses", "")):
             assert conn.execute("SELECT current_setting(%s)", [name]).fetchone() == (value,)
 

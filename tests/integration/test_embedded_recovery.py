@@ -14,7 +14,8 @@ import pytest
 
 from assent.errors import DatabaseUnavailable
 from assent.store.embedded import embedded, in_memory
-from tests.integration.holder import holder, until
+from tests.integration.holder import holder
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_orphans_of_a_killed_postmaster_are_ended(data_dir: Path) -> None:
         backend = psutil.Process(busy.info.backend_pid)
         busy.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
         busy.pgconn.flush()
-        until(lambda: backend.cpu_times().user > 0.05)
+        until(lambda: backend.cpu_times().user > 0.05, "the backend is busy", 20)
         server = psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().split()[0]))
         server.kill()
         assert backend.status() == psutil.STATUS_RUNNING  # until the keeper looks, within a second, or somebody joins
@@ -71,7 +72,7 @@ def test_crash_recovery_keeps_what_was_committed(data_dir: Path) -> None:
 
 def test_killed_while_it_makes_the_data_folder(data_dir: Path) -> None:
     with holder("postgres", data_dir) as killed:
-        until(lambda: list(data_dir.glob("pg.new-*/PG_VERSION")))
+        until(lambda: any(data_dir.glob("pg.new-*/PG_VERSION")), "it makes the data folder", 20)
         killed.kill()
     assert not (data_dir / "pg").exists()
     with embedded(data_dir) as url, psycopg.connect(url) as conn:

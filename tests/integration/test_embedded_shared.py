@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from assent.store.embedded import embedded, in_memory
-from tests.integration.holder import first_line, holder, until
+from tests.integration.holder import first_line, holder
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -81,9 +82,9 @@ def test_the_server_does_not_outlive_a_killed_holder(data_dir: Path, open_folder
         home = data_dir if kind == "postgres" else next(galleries.iterdir())
         server = postmaster_of(home / "pg")
         killed.kill()
-        until(lambda: gone(server))
+        until(lambda: gone(server), "the server is gone", 20)
     if kind == "gallery":
-        until(lambda: list(galleries.iterdir()) == [])
+        until(lambda: list(galleries.iterdir()) == [], "its folder is gone", 20)
 
 
 def test_signals_of_the_terminal_do_not_reach_it(data_dir: Path) -> None:

@@ -3,7 +3,6 @@ nobody. The photos that it refuses here are television stills, 150 pixels wide."
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from assent.perceive.liveness import is_live
 from assent.perceive.packs import read_pack
 from assent.perceive.pull import from_folder
 from assent.worker import Bench
-from tests.integration import people
-from tests.integration.test_enrol_checks import outcome, stored
+from tests import people
+from tests.enrolment import outcome, stored
+from tests.events import rows
+from tests.fixtures.figures import Figure
 from tests.unit.perceive_photos import known_people, photo, photo_path, picture, read
 from tests.unit.real_models import models_folder
 
@@ -63,7 +64,7 @@ def test_one_that_looks_like_a_screen_is_refused_and_nothing_is_kept(
     assert "room around the head" in FaceNotLive.do
     assert stored(bench) == []
     for table in ("upload", "event"):
-        assert people.rows(bench.pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
+        assert rows(bench.pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
 
 
 def test_without_a_liveness_pack_nobody_asks(bench: Bench, keys: TenantKeys, models_dir: Path, still: bytes) -> None:
@@ -74,9 +75,7 @@ def test_without_a_liveness_pack_nobody_asks(bench: Bench, keys: TenantKeys, mod
     assert load(models_dir, 2).liveness == ()
 
 
-def test_living_people_before_a_camera_pass_and_stills_do_not(
-    models: Models, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_living_people_before_a_camera_pass_and_stills_do_not(models: Models, figure: Figure) -> None:
     """The figures of models/cards/minifasnet.md."""
 
     def passed(*shown: Path) -> tuple[int, int]:
@@ -86,8 +85,7 @@ def test_living_people_before_a_camera_pass_and_stills_do_not(
 
     cameras = passed(photo_path("t1.jpg"), photo_path("astronaut.png"))
     stills = passed(*(path for paths in known_people().values() for path in paths))
-    with capsys.disabled():
-        sys.stdout.write(f"\nlive: {cameras} faces from cameras, {stills} television stills (passed, of)\n")
+    figure(f"live: {cameras} faces from cameras, {stills} television stills (passed, of)")
     assert cameras == (7, 7)
     assert stills[0] == 0
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -18,27 +17,8 @@ from assent.settings import AllowedHost, Settings
 from assent.store.pool import transaction
 from assent.values import Event, MediaRef
 from assent.worker import MAX_TRIES, Bench, decide_event, deliver_message
+from tests.events import decision, everything, rows, store
 from tests.web import Web
-
-
-def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:
-    event_id = uuid4()
-    event = Event(said.pop("type", "media.created"), (media,), "public", "post", **said)
-    with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, "platform", event, "live", [upload] if upload is not None else [])
-    return event_id
-
-
-def rows(bench: Bench, statement: str) -> list[tuple[Any, ...]]:
-    with transaction(bench.pool) as conn:
-        return conn.execute(statement).fetchall()
-
-
-def decision(bench: Bench, keys: TenantKeys, media_id: str) -> dict[str, Any]:
-    with transaction(bench.pool) as conn:
-        document = assemble(conn, keys, media_id)
-    assert document is not None
-    return document
 
 
 def test_a_picture_behind_a_url(bench: Bench, keys: TenantKeys, web: Web, six_people: bytes) -> None:
@@ -179,8 +159,8 @@ def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(
     ((message,),) = rows(bench, "SELECT id FROM outbox")
     deliver_message(bench, "default", message)
     deliver_message(bench, "default", message)
-    ((headers, body),) = web.received
-    said = Webhook(secret).verify(body, headers)
+    (posted,) = web.received
+    said = Webhook(secret).verify(posted.body, posted.headers)
     assert said["type"] == "media.tagged"
     assert said["data"]["media"]["id"] == "cat"
     note = said["data"]["audit"]["checkpoint"]
@@ -200,9 +180,3 @@ def test_nothing_of_the_event_lies_in_the_clear(
     text = everything(bench)
     assert "photo-1" in text
     assert "hidden-" not in text
-
-
-def everything(bench: Bench) -> str:
-    """All rows of all tables as text."""
-    tables = rows(bench, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
-    return "\n".join(str(rows(bench, f'SELECT * FROM "{name}"')) for (name,) in tables)  # noqa: S608 - our own tables

@@ -17,7 +17,7 @@ from assent.store.pool import Pool, transaction
 from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.subjects.export import export
-from tests.integration import people
+from tests.events import rows
 from tests.integration.held import held, settle
 
 # Where a document tells of each table's rows. A table that is not here fails the test, if it knows people.
@@ -112,4 +112,4 @@ def test_a_stranger_whom_somebody_chose_is_told_so_and_not_who(pool: Pool, keys:
     document = exported(pool, keys, "carol")
     assert document["connections"]["chosen_by"] == 1
     assert "alice" not in json.dumps(document)
-    assert people.rows(pool, "SELECT count(*) FROM subject") == [(1,)]
+    assert rows(pool, "SELECT count(*) FROM subject") == [(1,)]

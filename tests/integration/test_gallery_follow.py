@@ -15,8 +15,9 @@ import psycopg
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
 from assent.store.embedded import in_memory
 from assent.store.pool import Conn
-from tests.integration.holder import until
-from tests.integration.world import World, strangers
+from tests.integration.world import World
+from tests.people import strangers
+from tests.waiting import until
 
 FACES = strangers(4)
 
@@ -41,35 +42,35 @@ def pids(gallery: Conn) -> set[bytes]:
 def test_every_change_arrives(world: World, gallery: Conn, gallery_url: str) -> None:
     ana = world.opt_in("ana", FACES[0])
     with following(world, lambda: nullcontext(gallery_url)):
-        until(lambda: is_ready(gallery, world.keystore.database))
+        until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
         assert pids(gallery) == {ana.pid}
         bea = world.opt_in("bea", FACES[1])
-        until(lambda: pids(gallery) == {ana.pid, bea.pid})
+        until(lambda: pids(gallery) == {ana.pid, bea.pid}, "the gallery follows", 20)
         world.withdraw(ana)
-        until(lambda: pids(gallery) == {bea.pid})
+        until(lambda: pids(gallery) == {bea.pid}, "the gallery follows", 20)
         world.consent_anew(bea, "own")
-        until(lambda: gallery.execute("SELECT scope FROM template").fetchall() == [("own",)])
+        until(lambda: gallery.execute("SELECT scope FROM template").fetchall() == [("own",)], "the gallery follows", 20)
         world.truth.execute("DELETE FROM subject WHERE pid = %s", [bea.pid])
-        until(lambda: pids(gallery) == set())
+        until(lambda: pids(gallery) == set(), "the gallery follows", 20)
 
 
 def test_lost_connections_are_made_again_and_nothing_is_missed(world: World, gallery: Conn, gallery_url: str) -> None:
     with following(world, lambda: nullcontext(gallery_url)):
-        until(lambda: is_ready(gallery, world.keystore.database))
+        until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
         world.truth.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         ana = world.opt_in("ana", FACES[0])
-        until(lambda: pids(gallery) == {ana.pid})
+        until(lambda: pids(gallery) == {ana.pid}, "the gallery follows", 20)
 
 
 def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, gallery: Conn, gallery_url: str) -> None:
     with following(world, lambda: nullcontext(gallery_url)):
-        until(lambda: is_ready(gallery, world.keystore.database))
+        until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
         gallery.execute("DELETE FROM ready")
         world.truth.execute("NOTIFY assent_gallery, 'club no-hex'")
-        until(lambda: is_ready(gallery, world.keystore.database))
+        until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
 
 
 def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder: Path, gallery_dir: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder:
     server = partial(in_memory, gallery_dir, open_folder / uuid4().hex[:8], unsafe_on_disk=True)
     with server() as url, following(world, server):
         with connect_gallery(url) as first:
-            until(lambda: is_ready(first, world.keystore.database))
+            until(lambda: is_ready(first, world.keystore.database), "the gallery is filled", 20)
             data = first.execute("SHOW data_directory").fetchone()
             assert data is not None
         postmaster = psutil.Process(int((Path(data[0]) / "postmaster.pid").read_text().split()[0]))
@@ -91,4 +92,4 @@ def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder:
             except psycopg.OperationalError:
                 return False
 
-        until(filled_again)
+        until(filled_again, "the gallery is filled again", 20)

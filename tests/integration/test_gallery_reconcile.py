@@ -12,7 +12,8 @@ from assent.errors import KeyMissing
 from assent.gallery import keys
 from assent.gallery.memory import Reconciled, connect_gallery, is_ready, reconcile
 from assent.store.pool import Conn
-from tests.integration.world import World, strangers
+from tests.integration.world import World
+from tests.people import strangers
 
 
 def held(gallery: Conn) -> set[tuple[bytes, str]]:

@@ -10,25 +10,12 @@ import pytest
 
 from assent.errors import GalleryUnavailable
 from assent.gallery.memory import connect_gallery, reconcile
-from assent.gallery.search import Candidates, circle_size, search
+from assent.gallery.search import Candidates, circle_size
 from assent.store.pool import Conn
-from tests.integration.world import MODEL, Person, Vectors, World, strangers, unit
+from tests.integration.world import World, ask
+from tests.people import MODEL, strangers, unit
 
 FACES = strangers(8)
-NOBODY = bytes(32)
-
-
-def ask(
-    gallery: Conn,
-    probes: Vectors,
-    author: bytes = NOBODY,
-    connections: tuple[Person, ...] = (),
-    anyone: bool = False,
-    model: str = MODEL,
-    tenant: str = "club",
-) -> Candidates:
-    circle = [person.pid for person in connections]
-    return search(gallery, tenant=tenant, model=model, author=author, connections=circle, anyone=anyone, probes=probes)
 
 
 def found(candidates: Candidates) -> list[list[bytes]]:

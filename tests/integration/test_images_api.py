@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.command import assent
 from tests.house import House, running
 from tests.photos import FACES, altered
 from tests.waiting import until
-from tests.web import Web, serving
+from tests.web import Web
 
 CONSENT = {
     "subject": "alice",
@@ -24,17 +27,12 @@ CONSENT = {
     "method": "settings page",
     "age": "adult",
 }
+LEAF = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")  # a line of an export
 
 
 @pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    with serving() as web:
-        yield web
-
-
-@pytest.fixture(scope="module")
-def house(open_folder: Path, web: Web) -> Iterator[House]:
-    with running(open_folder / "images", web) as house:
+def house(open_folder: Path, platform: Web) -> Iterator[House]:
+    with running(open_folder / "images", platform) as house:
         yield house
 
 
@@ -65,9 +63,9 @@ def test_a_picture_sent_as_bytes_is_decided_at_once(house: House, six_people: by
     assert house.get("/v1/media/group").json()["audit"]["leaf"] == document["audit"]["leaf"]
 
 
-def test_a_picture_behind_a_url_is_decided_at_once(house: House, web: Web, cat: bytes) -> None:
-    web.files["/cat.png"] = cat
-    said = {"id": "cat", "url": f"{web.url}/cat.png"}
+def test_a_picture_behind_a_url_is_decided_at_once(house: House, platform: Web, cat: bytes) -> None:
+    platform.files["/cat.png"] = cat
+    said = {"id": "cat", "url": f"{platform.url}/cat.png"}
     answer = httpx2.post(f"{house.url}/v1/images", headers=house.headers, json=said, timeout=60)
     assert answer.status_code == 200
     assert answer.json()["faces"] == []
@@ -93,9 +91,9 @@ def test_from_consent_to_withdrawal(house: House, six_people: bytes) -> None:
     assert [match["subject"] for match in named] == ["alice"]
     withdrawn = httpx2.post(f"{house.url}/v1/consents/{given.json()['id']}/withdraw", headers=house.headers, timeout=30)
     assert withdrawn.status_code == 204
-    assert all(face["match"] is None for face in house.get("/v1/media/hers").json()["faces"])
+    assert [face["match"] for face in house.get("/v1/media/hers").json()["faces"]] == [None] * 6
     again = send(house, six_people, '{"id": "hers-again", "author": "alice"}').json()
-    assert all(face["match"] is None for face in again["faces"])
+    assert [face["match"] for face in again["faces"]] == [None] * 6
 
 
 def test_a_photo_of_six_enrols_nobody_and_says_why(house: House, six_people: bytes) -> None:
@@ -131,11 +129,18 @@ def test_the_log_can_be_checked_by_whoever_keeps_checkpoints(house: House, tmp_p
     note = house.get("/v1/audit/checkpoint").text
     kept = tmp_path / "checkpoint"
     kept.write_text(note)
-    assert "are those of the checkpoint that you kept" in house.run("audit", "verify", "--checkpoint", str(kept))
+    said = assent(house.environment, "audit", "verify", "--checkpoint", kept)
+    assert "are those of the checkpoint that you kept" in said
     size = int(note.splitlines()[1])
     proof = house.get(f"/v1/audit/proof/0?size={size}").json()
     assert (proof["index"], proof["size"]) == (0, size)
     assert house.get(f"/v1/audit/proof/{size}?size={size}").status_code == 404
+
+
+def test_the_worker_said_what_it_looks_with_when_it_began(house: House, tmp_path: Path) -> None:
+    assent(house.environment, "audit", "export", tmp_path / "log")
+    lines = [line for line in (tmp_path / "log").read_text().splitlines() if LEAF.fullmatch(line)]
+    assert sum(b'"action":"models.used"' in base64.b64decode(line) for line in lines) == 1
 
 
 def test_operation(house: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,12 +30,6 @@ BODY = json.dumps(
         "author": "alice.the.author",
     }
 ).encode()
-
-
-@pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, database_url)) as client:
-        yield client
 
 
 def post(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -10,33 +9,22 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
-import pytest
-
 from assent.gallery.keys import Keystore, TenantKeys, open_keystore, parse_root
 from assent.settings import Settings
 from assent.setup import init_tenant
 from assent.store.database import instance
 from assent.store.pool import Pool, transaction
-from tests.house import assent
-from tests.integration.lives import erase, matches, opt_in, recognise, templates
+from tests.command import assent, failing
+from tests.integration.lives import erase, matches, recognise, templates
+from tests.people import opt_in_all
 from tests.waiting import until
-
-
-@pytest.fixture
-def environment(settings: Settings, made: object) -> dict[str, str]:
-    assert settings.database_url is not None
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
-    return kept | {
-        "ASSENT_DATA_DIR": str(settings.data_dir),
-        "ASSENT_DATABASE_URL": settings.database_url.get_secret_value(),
-    }
 
 
 def test_a_day_in_the_life_of_the_keys(
     pool: Pool, keystore: Keystore, keys: TenantKeys, environment: dict[str, str], tmp_path: Path
 ) -> None:
     init_tenant(pool, keystore, "other", "elsewhere", None)
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     recognise(pool, keys, people[1], "picture")
     old, new = tmp_path / "old", tmp_path / "new"
     assert "2 tenants" in assent(environment, "keys", "export", str(old))
@@ -59,7 +47,7 @@ def test_an_import_after_a_restore_elsewhere(
     pool: Pool, keys: TenantKeys, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """The database comes back as it was; here its rows do."""
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     for n, subject in enumerate(people):
         recognise(pool, keys, subject, f"picture {n}")
     tables = ("subject", "subject_key", "consent", "template", "match")
@@ -85,7 +73,7 @@ def test_an_import_after_a_restore_elsewhere(
 def test_a_root_key_from_the_settings_is_shown_once(
     pool: Pool, keystore: Keystore, keys: TenantKeys, environment: dict[str, str], settings: Settings
 ) -> None:
-    opt_in(pool, keys, "ana")
+    opt_in_all(pool, keys, "ana")
     (settings.keys_dir / "root.key").rename(settings.data_dir / "elsewhere.key")
     environment["ASSENT_ROOT_KEY"] = b64encode(keystore.root).decode()
     said = assent(environment, "keys", "rotate-root")
@@ -105,7 +93,7 @@ def test_a_rotation_that_is_killed_is_ended_by_the_next(
     pool: Pool, keystore: Keystore, keys: TenantKeys, environment: dict[str, str]
 ) -> None:
     names = {f"person {n}" for n in range(8000)}
-    opt_in(pool, keys, *sorted(names))
+    opt_in_all(pool, keys, *sorted(names))
 
     def epochs() -> list[int]:
         with transaction(pool) as conn:
@@ -121,11 +109,3 @@ def test_a_rotation_that_is_killed_is_ended_by_the_next(
     assert (keystore.tenant("default").epoch, epochs()) == (3, [3])
     assert not keystore.tenant("default").retiring
     assert templates(pool, keys) == names
-
-
-def failing(environment: dict[str, str], *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "assent", *words], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    return " ".join(done.stderr.split())

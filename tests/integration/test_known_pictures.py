@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
@@ -33,8 +30,8 @@ from assent.subjects.enrol import _look
 from assent.subjects.locks import share
 from assent.values import MediaRef, Perception, Picture
 from assent.worker import Bench, decide_event
-from tests.house import assent
-from tests.integration.test_event_decided import decision, everything, rows, store
+from tests.command import assent, failing, invoke
+from tests.events import decision, everything, rows, store
 
 
 @pytest.fixture(autouse=True)
@@ -239,21 +236,11 @@ def opened(bench: Bench, keys: TenantKeys) -> list[dict[str, Any]]:
     return [json.loads(open_part(keys.seal_key, "default", n, 0, sealed, stated)) for n, sealed, stated in said]
 
 
-@pytest.fixture
-def environment(bench: Bench) -> dict[str, str]:
-    assert bench.settings.database_url is not None
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
-    return kept | {
-        "ASSENT_DATA_DIR": str(bench.settings.data_dir),
-        "ASSENT_DATABASE_URL": bench.settings.database_url.get_secret_value(),
-    }
-
-
 def test_the_commands(bench: Bench, keys: TenantKeys, environment: dict[str, str], tmp_path: Path, cat: bytes) -> None:
     file = tmp_path / "list.csv"
     file.write_text(f"hash,type\n{bytes(entries(cat).pdq).hex()},pdq\nnot a hash,pdq\n{'0' * 64},md5\n")
-    command = [sys.executable, "-m", "assent", "hashes", "import", str(file), "--name", "hotline", "--severe"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = invoke(environment, "hashes", "import", file, "--name", "hotline", "--severe")
+    assert done.status == 0
     assert done.stdout == "hotline: 1 new; it holds 1 PDQ within 31 bits, 0 SHA-256, severe\n2 lines were skipped\n"
     assert "line 3: 10 characters instead of 64 hex digits" in done.stderr
     assert "line 4: its type is neither pdq nor sha256" in done.stderr
@@ -267,8 +254,5 @@ def test_the_commands(bench: Bench, keys: TenantKeys, environment: dict[str, str
 def test_a_file_without_hashes_changes_nothing(environment: dict[str, str], tmp_path: Path, bench: Bench) -> None:
     file = tmp_path / "list.csv"
     file.write_text("prose\n")
-    command = [sys.executable, "-m", "assent", "hashes", "import", str(file), "--name", "one"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "hash_list_invalid" in done.stderr
+    assert "hash_list_invalid" in failing(environment, "hashes", "import", file, "--name", "one")
     assert rows(bench, "SELECT * FROM hash_list") == []

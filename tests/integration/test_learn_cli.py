@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import assent
 from tests.house import House, running
 from tests.installed import package_file
 from tests.integration.head_files import write_head
@@ -59,10 +60,10 @@ def test_a_running_worker_takes_up_and_drops_a_head(house: House, web: Web, tmp_
     posts = Posts(house, web)
     assert posts.action() == "allow"
     worker = house.worker()
-    house.run("learn", "shadow", str(write_head(tmp_path, "hats", {HAT: 0.9})))
+    assent(house.environment, "learn", "shadow", write_head(tmp_path, "hats", {HAT: 0.9}))
 
     def compared() -> dict[str, object]:
-        found: dict[str, object] = json.loads(house.run("learn", "compare", "hats"))
+        found: dict[str, object] = json.loads(assent(house.environment, "learn", "compare", "hats"))
         return found
 
     def seen() -> bool:
@@ -71,14 +72,14 @@ def test_a_running_worker_takes_up_and_drops_a_head(house: House, web: Web, tmp_
 
     until(seen, "the worker runs the head in shadow")
     files = tmp_path / "table.csv", tmp_path / "plot.svg"
-    house.run("learn", "compare", "hats", "--csv", str(files[0]), "--svg", str(files[1]))
+    assent(house.environment, "learn", "compare", "hats", "--csv", files[0], "--svg", files[1])
     (row,) = csv.DictReader(files[0].read_text().splitlines())
     assert (row["label"], row["both"], int(row["only_candidate"]) >= 1) == (HAT, "0", True)
     assert HAT in files[1].read_text()
-    house.run("learn", "promote", "hats", "--anyway", "a test")
+    assent(house.environment, "learn", "promote", "hats", "--anyway", "a test")
     until(lambda: posts.action() == "label", "the worker takes up the promoted head")
-    assert "live" in house.run("learn", "list")
-    house.run("learn", "rollback", "hats")
+    assert "live" in assent(house.environment, "learn", "list")
+    assent(house.environment, "learn", "rollback", "hats")
     until(lambda: posts.action() == "allow", "the worker drops it")
     assert worker == house.worker()
-    assert "ok:" in house.run("audit", "verify")
+    assert "ok:" in assent(house.environment, "audit", "verify")

@@ -19,13 +19,10 @@ from assent.learn.dataset import read_dataset
 from assent.learn.feedback import Exported, export
 from assent.learn.labelled import class_labels
 from assent.subjects.matches import refuse
-from tests.integration.album import Album
+from tests.events import decision, everything, rows
+from tests.integration.album import Album, embedding
 from tests.integration.desk import waiting_case
-from tests.integration.test_event_decided import decision, everything, rows
-from tests.integration.test_redacted import embedding
 from tests.photos import FACES
-
-pytest_plugins = ["tests.integration.review_fixtures"]
 
 
 def exported(desk: Album, folder: Path, below: str | None = None, pictures: bool = False) -> Exported:

@@ -23,11 +23,9 @@ from assent.trials.live import TenantHeads, note_trials
 from assent.upkeep import tidy
 from assent.values import Event, MediaRef, Trial
 from assent.worker import decide_event
+from tests.events import decision, leaves, rows, store
 from tests.integration.album import Album
 from tests.integration.head_files import default_backbone, write_head
-from tests.integration.test_event_decided import decision, rows, store
-
-pytest_plugins = ["tests.integration.review_fixtures"]
 
 HAT, SHOES = "product.clothing.hat", "product.clothing.shoes"
 
@@ -131,25 +129,20 @@ def test_promoted_it_speaks_and_rolled_back_it_is_silent(trials: Trials) -> None
     assert rows(trials.desk.bench, "SELECT count(*) FROM shadow") == [(0,)]
 
 
-def leaves(desk: Album, action: str) -> list[dict[str, Any]]:
-    said = [json.loads(leaf) for (leaf,) in rows(desk.bench, "SELECT leaf FROM audit_leaf ORDER BY seq")]
-    return [leaf for leaf in said if leaf["action"] == action]
-
-
 def test_the_log_holds_the_figures_and_verifies(trials: Trials) -> None:
     head = trials.shadow({HAT: 0.9})
     trials.desk.post()
     trials.promote(anyway="hidden-reason")
     trials.roll_back()
-    (promoted,) = leaves(trials.desk, "head.promoted")
+    (promoted,) = leaves(trials.desk.bench, "head.promoted")
     assert (promoted["head"], promoted["manifest"], promoted["replaces"]) == ("wardrobe", head, None)
     assert promoted["evaluation"]["labels"] == {HAT: {"threshold": 0.5, "precision": 0.95, "recall": 0.4}}
     assert promoted["evaluation"]["figures"]["photos"] == 400
     assert promoted["evaluation"]["data"] == "photos of a test"
     assert promoted["compared"]["pictures"] == 1
     assert "hidden-reason" not in json.dumps(promoted)
-    assert [leaf["to"] for leaf in leaves(trials.desk, "head.rolled-back")] == [None]
-    assert len(leaves(trials.desk, "head.tried")) == 1
+    assert [leaf["to"] for leaf in leaves(trials.desk.bench, "head.rolled-back")] == [None]
+    assert len(leaves(trials.desk.bench, "head.tried")) == 1
     with transaction(trials.desk.bench.pool) as conn:
         verify.verify_database(conn, trials.desk.keys, None)
 

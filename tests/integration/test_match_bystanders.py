@@ -13,11 +13,8 @@ import pytest
 from assent.gallery.search import search
 from assent.values import MediaRef, Perception, Picture, Vector
 from assent.worker import decide_event
+from tests.events import everything_bytes, store
 from tests.integration.album import Album
-from tests.integration.test_event_decided import store
-from tests.integration.test_match_consented import everything_bytes
-
-pytest_plugins = ["tests.integration.album_fixtures"]
 
 
 def traces(vector: Vector) -> list[bytes]:

@@ -12,11 +12,10 @@ from assent.errors import NotFound
 from assent.subjects.matches import refuse
 from assent.subjects.refusals import Refusal, is_refused, overlap
 from assent.values import Box
+from tests.events import everything, rows
 from tests.integration.album import Album
-from tests.integration.test_event_decided import everything, rows
+from tests.photos import saved_at
 from tests.waiting import until
-
-pytest_plugins = ["tests.integration.album_fixtures"]
 
 
 def not_me(album: Album, subject: str, media_id: str = "group") -> None:
@@ -63,12 +62,6 @@ def test_each_refusal_raises_the_threshold_up_to_a_limit(album: Album) -> None:
             refuse(album.bench.pool, album.keys, album.pid("alice"), photo, face)
         assert rows(album.bench, "SELECT refusals FROM subject") == [(n + 1,)]
         until(partial(followed, album, expected), "the gallery follows", 5)
-
-
-def saved_at(photo: bytes, quality: int) -> bytes:
-    out = BytesIO()
-    Image.open(BytesIO(photo)).convert("RGB").save(out, "JPEG", quality=quality)
-    return out.getvalue()
 
 
 def followed(album: Album, strictness: float) -> bool:

@@ -10,11 +10,9 @@ from assent.audit.log import open_part, part_pid
 from assent.gallery import throttle
 from assent.outbox.document import person_of
 from assent.store.pool import transaction
+from tests.events import everything, rows
 from tests.integration.album import Album
-from tests.integration.test_event_decided import everything, rows
-from tests.integration.test_match_refused import saved_at
-
-pytest_plugins = ["tests.integration.album_fixtures"]
+from tests.photos import saved_at
 
 
 def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,6 @@ from assent.subjects.pages import page, words
 from assent.subjects.router import REFUSALS
 from tests.integration.me_page import AGREED, FORMS, SITE, count, field, is_page, photos, submit
 
-pytest_plugins = ["tests.integration.me_fixtures"]
 # What the page refuses beside photos.
 OTHERS = (
     AnyoneUndeclared,
@@ -257,7 +256,7 @@ def test_what_others_wrote_is_shown_as_text() -> None:
     assert bytes(answer.body).count(b"&lt;script&gt;") == 3  # the account, the heading, the form
 
 
-def test_the_page_stays_out_of_the_api_document(client: TestClient) -> None:
+def test_the_page_stays_out_of_the_api_document(visitor: TestClient) -> None:
     assert not [
-        path for path in client.get("/openapi.json").json()["paths"] if path == "/me" or path.startswith("/me/")
+        path for path in visitor.get("/openapi.json").json()["paths"] if path == "/me" or path.startswith("/me/")
     ]

@@ -17,25 +17,23 @@ from assent.store.pool import Pool, transaction
 from assent.subjects.erase import erase
 from tests.integration.me_page import AGREED, FORMS, OPEN_PAGES, count, field, is_page, submit
 
-pytest_plugins = ["tests.integration.me_fixtures"]
-
 
 def test_looking_at_a_link_spends_nothing_and_pressing_the_button_spends_it(
-    client: TestClient, link: Callable[..., str]
+    visitor: TestClient, link: Callable[..., str]
 ) -> None:
     mine = link()
     for _ in range(3):
-        seen = client.get(mine)
+        seen = visitor.get(mine)
         assert (seen.status_code, is_page(seen), seen.headers.get("set-cookie")) == (200, True, None)
         assert "alice" not in seen.text
-    opened = client.post(mine)
+    opened = visitor.post(mine)
     assert (opened.status_code, opened.headers["location"]) == (303, "/me")
     cookie = opened.headers["set-cookie"]
     assert re.fullmatch(
         r"assent_me=[\w-]{43}; HttpOnly; Max-Age=1800; Path=/me; SameSite=strict; Secure", cookie, re.IGNORECASE
     )
-    assert "alice" in client.get("/me").text
-    again = client.post(mine)
+    assert "alice" in visitor.get("/me").text
+    again = visitor.post(mine)
     assert (again.status_code, is_page(again)) == (410, True)
     assert "cannot be used any more" in again.text
 
@@ -58,17 +56,17 @@ def test_the_cookie_goes_over_tls_but_on_ones_own_machine(
         assert ("Secure" in client.post(link()).headers["set-cookie"]) == secure
 
 
-def test_an_expired_or_made_up_link_opens_nothing(client: TestClient, link: Callable[..., str]) -> None:
+def test_an_expired_or_made_up_link_opens_nothing(visitor: TestClient, link: Callable[..., str]) -> None:
     expired = link(valid_for=timedelta(seconds=-1))
     for path, status in [(expired, 410), (f"/me/{'A' * 43}", 410), ("/me/short", 404), (f"/me/{'A' * 5000}", 404)]:
-        answer = client.post(path) if status == 410 else client.get(path)
+        answer = visitor.post(path) if status == 410 else visitor.get(path)
         assert (answer.status_code, is_page(answer)) == (status, True)
 
 
-def test_without_a_session_every_page_and_form_says_that_it_is_closed(client: TestClient) -> None:
-    answers = [client.get(path) for path in OPEN_PAGES] + [client.post(path) for path in FORMS]
-    client.cookies.set("assent_me", "A" * 43, domain="assent.example", path="/me")
-    answers += [client.get(path) for path in OPEN_PAGES] + [client.post(path) for path in FORMS]
+def test_without_a_session_every_page_and_form_says_that_it_is_closed(visitor: TestClient) -> None:
+    answers = [visitor.get(path) for path in OPEN_PAGES] + [visitor.post(path) for path in FORMS]
+    visitor.cookies.set("assent_me", "A" * 43, domain="assent.example", path="/me")
+    answers += [visitor.get(path) for path in OPEN_PAGES] + [visitor.post(path) for path in FORMS]
     assert {answer.status_code for answer in answers} == {401}
     assert all(is_page(answer) and "Your page is closed" in answer.text for answer in answers)
 
@@ -99,10 +97,10 @@ def test_a_form_from_elsewhere_does_nothing(alice: TestClient, pool: Pool, path:
     assert alice.get("/me").status_code == 200
 
 
-def test_nobody_else_opens_a_page_of_theirs_in_ones_browser(client: TestClient, link: Callable[..., str]) -> None:
+def test_nobody_else_opens_a_page_of_theirs_in_ones_browser(visitor: TestClient, link: Callable[..., str]) -> None:
     theirs = link("mallory")
-    assert client.post(theirs, headers={"sec-fetch-site": "cross-site"}).status_code == 403
-    assert client.post(theirs, headers={"sec-fetch-site": "same-origin"}).status_code == 303
+    assert visitor.post(theirs, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert visitor.post(theirs, headers={"sec-fetch-site": "same-origin"}).status_code == 303
 
 
 def test_the_session_of_an_erased_person_is_over(alice: TestClient, pool: Pool, keys: TenantKeys) -> None:
@@ -137,13 +135,13 @@ def test_a_namesake_at_another_tenant_is_somebody_else(
 
 
 def test_guessing_costs_the_address_and_a_visit_does_not(
-    client: TestClient, app: FastAPI, link: Callable[..., str]
+    visitor: TestClient, app: FastAPI, link: Callable[..., str]
 ) -> None:
     app.state.limits = Limits(clock=lambda: 1000.0)  # time stands still
-    assert client.post(link()).status_code == 303
-    visits = [client.get("/me").status_code for _ in range(RATES["person"].burst + 1)]
+    assert visitor.post(link()).status_code == 303
+    visits = [visitor.get("/me").status_code for _ in range(RATES["person"].burst + 1)]
     assert visits == [200] * RATES["person"].burst + [429]
-    slow = client.get("/me")
+    slow = visitor.get("/me")
     assert (is_page(slow), slow.headers["retry-after"]) == (True, "1")
-    guesses = [client.post(f"/me/{'A' * 40}{n:03}").status_code for n in range(RATES["address"].burst + 1)]
+    guesses = [visitor.post(f"/me/{'A' * 40}{n:03}").status_code for n in range(RATES["address"].burst + 1)]
     assert guesses == [410] * RATES["address"].burst + [429]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from assent.gallery.keys import Keystore, TenantKeys
 from assent.modelslog import in_use, note_models
@@ -17,18 +14,8 @@ from assent.perceive.opened import own_calibration
 from assent.perceive.packs import read_pack
 from assent.perceive.pull import from_folder
 from assent.store.pool import Pool
-from tests.house import assent, running
-from tests.integration.people import rows
+from tests.events import leaves
 from tests.unit.real_models import models_folder
-from tests.waiting import until
-from tests.web import Web
-
-_LEAF = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
-
-
-def leaves(pool: Pool) -> list[dict[str, Any]]:
-    said = [json.loads(leaf) for (leaf,) in rows(pool, "SELECT leaf FROM audit_leaf ORDER BY seq")]
-    return [leaf for leaf in said if leaf["action"] == "models.used"]
 
 
 def pulled(folder: Path) -> Path:
@@ -42,18 +29,22 @@ def test_a_leaf_for_each_change_and_none_without(
 ) -> None:
     for _ in range(2):
         note_models(pool, keystore, models, ())
-    [first] = leaves(pool)
+    [first] = leaves(pool, "models.used")
     assert first["packs"] == ["embedded"]
     embedder = read_pack("embedded").one("embedder")
     assert {"role": "embedder", "model": embedder.name, "sha256": embedder.sha256} in first["files"]
     folder = pulled(tmp_path)
     write_choice(folder, Choice(("compact",)))
     note_models(pool, keystore, load(folder, 2), ())
-    [_, second] = leaves(pool)
+    [_, second] = leaves(pool, "models.used")
     assert second["packs"] == ["compact", "embedded"]
     assert second["calibration"]["templates"] == 582
     note_models(pool, keystore, models, ())
-    assert [leaf["packs"] for leaf in leaves(pool)] == [["embedded"], ["compact", "embedded"], ["embedded"]]
+    assert [leaf["packs"] for leaf in leaves(pool, "models.used")] == [
+        ["embedded"],
+        ["compact", "embedded"],
+        ["embedded"],
+    ]
 
 
 def test_a_new_calibration_is_a_change_and_brings_its_evidence(
@@ -68,7 +59,7 @@ def test_a_new_calibration_is_a_change_and_brings_its_evidence(
     own.parent.mkdir()
     own.write_text(json.dumps(file))
     note_models(pool, keystore, load(folder, 2), ())
-    [before, after] = leaves(pool)
+    [before, after] = leaves(pool, "models.used")
     assert before["calibration"]["measured"] == {}
     assert after["calibration"]["measured"] == {
         "people": "600",
@@ -87,13 +78,3 @@ def test_the_licences_that_were_accepted_are_named_and_no_folder_is(models: Mode
     assert said["packs"] == ["insightface", "embedded"]
     assert {"role": "own", "model": "a.onnx", "sha256": "0" * 64} in said["files"]
     assert "secret-place" not in json.dumps(said)
-
-
-def test_a_worker_that_begins_says_what_it_looks_with(open_folder: Path, tmp_path: Path, web: Web) -> None:
-    def said() -> int:
-        assent(house.environment, "audit", "export", str(tmp_path / "log"))
-        lines = (tmp_path / "log").read_text().splitlines()
-        return sum(b'"action":"models.used"' in base64.b64decode(line) for line in lines if _LEAF.fullmatch(line))
-
-    with running(open_folder / "models-log", web) as house:
-        until(lambda: said() == 1, "the worker has begun", 60)

@@ -8,30 +8,27 @@ from typing import Any
 
 import psycopg
 import pytest
-from typer.testing import CliRunner
 
-from assent.cli import app
-from assent.errors import ModelMissing, ModelUnknown
-from assent.gallery.keys import TenantKeys
+from assent.errors import ModelUnknown
 from assent.media.sandbox import Decoder
 from assent.perceive import Models, load
 from assent.settings import Settings
-from assent.store.pool import transaction
-from assent.worker import Bench, open_bench
+from assent.worker import open_bench
+from tests.command import invoke
+from tests.events import decision
 from tests.integration.album import Album
+from tests.unit.perceive_photos import photo, picture
 from tests.unit.real_models import models_folder
 from tests.unit.small_nets import arcface_shaped
-from tests.web import Web
 
 EMBEDDER = "face-reid-0095@f348551d2b66"
 
 
 def run(data: Path, *words: str, status: int = 0, **settings: str) -> str:
     """`assent models …` on that data folder; what it printed."""
-    environment = {"ASSENT_DATA_DIR": str(data), "COLUMNS": "200", **settings}
-    done = CliRunner().invoke(app, ["models", *words], env=environment)
-    assert done.exit_code == status, done.output or done.exception
-    return done.output
+    done = invoke({"ASSENT_DATA_DIR": str(data), "COLUMNS": "200", **settings}, "models", *words)
+    assert done.status == status, done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +46,7 @@ def models(data: Path) -> Models:
     return load(data / "models", threads=2)
 
 
-@pytest.fixture
-def album(bench: Bench, keys: TenantKeys, six_people: bytes, web: Web) -> Album:
-    with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
-    return Album(bench, keys, six_people, web)
-
-
 def decided(album: Album, media_id: str) -> dict[str, Any]:
-    from tests.integration.test_event_decided import decision
-
     return decision(album.bench, album.keys, media_id)
 
 
@@ -73,8 +61,6 @@ def test_a_photo_gets_faces_a_match_objects_and_labels(album: Album) -> None:
 
 
 def perceived_tags(album: Album) -> set[tuple[str, bool]]:
-    from tests.unit.perceive_photos import photo, picture
-
     seen = album.bench.tools.perceive(picture(photo("t1.jpg")), False)
     return {(tag.name, tag.box is not None) for tag in seen.tags if tag.score > 0.25}
 
@@ -131,13 +117,11 @@ def test_a_pack_for_research_is_not_even_pulled_without_its_words(tmp_path: Path
 
 
 def test_accepted_in_words_it_is_looked_for(tmp_path: Path) -> None:
-    environment = {
-        "ASSENT_DATA_DIR": str(tmp_path),
-        "ASSENT_ACCEPT_LICENCE": "own-weights, insightface-non-commercial-research",
-    }
-    done = CliRunner().invoke(app, ["models", "pull", "insightface", "--from", str(models_folder())], env=environment)
-    assert isinstance(done.exception, ModelMissing)  # it is not in that folder
-    assert "det_10g.onnx" in done.exception.detail
+    accepted = "own-weights, insightface-non-commercial-research"
+    words = ("pull", "insightface", "--from", str(models_folder()))
+    said = run(tmp_path, *words, status=1, ASSENT_ACCEPT_LICENCE=accepted)
+    assert "model_missing " in said  # it is not in that folder
+    assert "det_10g.onnx" in said
 
 
 def test_a_folder_of_ones_own_is_chosen_with_its_files_as_they_are(tmp_path: Path) -> None:
@@ -153,8 +137,3 @@ def test_a_folder_of_ones_own_is_chosen_with_its_files_as_they_are(tmp_path: Pat
     (folder / "recognition.onnx").write_bytes(arcface_shaped(dimension=64))
     with pytest.raises(ModelUnknown, match="not those that were chosen"):
         load(tmp_path / "models", 1, ("own-weights",))
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ASSENT_ACCEPT_LICENCE", raising=False)

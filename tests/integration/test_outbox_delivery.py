@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
+from itertools import repeat
 from pathlib import Path
 from threading import Barrier, Event, Thread
 from typing import Any
@@ -26,67 +26,11 @@ from assent.outbox.deliver import LEASE, REST, SCHEDULE, Next, attempt, dead_let
 from assent.settings import AllowedHost
 from assent.store.pool import Conn, Pool, Row, open_pool
 from tests.fixtures.database import Drop, fresh_database
+from tests.waiting import until
+from tests.web import Answer, Web
 
 SECRET_PATH = "/hooks/very-secret-path"
 BODY = {"type": "media.tagged", "timestamp": "2026-01-31T12:00:00Z", "data": {"über": ["é", 1, None]}}
-
-
-@dataclass
-class Receiver:
-    """What a platform's endpoint saw, and what it answers next (status, headers); 204 when nothing is left to say."""
-
-    port: int = 0
-    seen: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    hold: list[Event] = field(default_factory=list)  # a request waits for the event it pops
-    arrived: Event = field(default_factory=Event)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{SECRET_PATH}?token=very-secret-token"
-
-    @property
-    def allow(self) -> tuple[AllowedHost, ...]:
-        """This receiver, and a port on which nothing listens."""
-        return tuple(AllowedHost("127.0.0.1", port, ip_network("127.0.0.0/8")) for port in (self.port, 1))
-
-    def verified(self, secret: str, n: int = -1) -> Any:
-        _, headers, body = self.seen[n]
-        return Webhook(secret).verify(body, headers)
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            answer, headers = receiver.answers.pop(0) if receiver.answers else (204, {})
-            held = receiver.hold.pop(0) if receiver.hold else None
-            receiver.arrived.set()
-            if held is not None:
-                assert held.wait(20)
-            said = b"" if answer == 204 else b"a body that is nobody's business"
-            self.send_response(answer)
-            for name, value in ({"content-length": str(len(said))} | headers).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(said)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @dataclass(frozen=True)
@@ -95,13 +39,23 @@ class Office:
 
     pool: Pool
     keys: TenantKeys
-    receiver: Receiver
+    web: Web
     message: UUID
     secret: str
 
+    @property
+    def allow(self) -> tuple[AllowedHost, ...]:
+        """The receiver, and a port on which nothing listens."""
+        return self.web.allowed, AllowedHost("127.0.0.1", 1, ip_network("127.0.0.0/8"))
+
     def send(self, now: datetime, assemble: Callable[[Conn, Row], Mapping[str, Any] | None] | None = None) -> Next:
         make = assemble or (lambda _conn, _row: BODY)
-        return attempt(self.pool, self.keys, self.keys.tenant, self.message, make, self.receiver.allow, now)
+        return attempt(self.pool, self.keys, self.keys.tenant, self.message, make, self.allow, now)
+
+    def verified(self, secret: str) -> Any:
+        """What the last delivery says, once its signature is verified."""
+        posted = self.web.received[-1]
+        return Webhook(secret).verify(posted.body, posted.headers)
 
     def row(self) -> dict[str, Any]:
         with self.pool.connection() as conn:
@@ -122,15 +76,15 @@ def pool(server_url: str, template: str, drop: Drop) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def office(pool: Pool, tmp_path: Path) -> Iterator[Office]:
+def office(pool: Pool, tmp_path: Path, web: Web) -> Office:
     keys = create(tmp_path / "keys", uuid4()).add_tenant(f"t{uuid4().hex[:12]}")
-    with receiving() as receiver:
-        with pool.connection() as conn:
-            conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [keys.tenant])
-            conn.execute("INSERT INTO endpoint (tenant, name, url) VALUES (%s, 'app', %s)", [keys.tenant, receiver.url])
-            secret = add_secret(conn, keys)
-            message = add_message(conn, keys)
-        yield Office(pool, keys, receiver, message, secret)
+    with pool.connection() as conn:
+        conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [keys.tenant])
+        url = f"{web.url}{SECRET_PATH}?token=very-secret-token"
+        conn.execute("INSERT INTO endpoint (tenant, name, url) VALUES (%s, 'app', %s)", [keys.tenant, url])
+        secret = add_secret(conn, keys)
+        message = add_message(conn, keys)
+    return Office(pool, keys, web, message, secret)
 
 
 def add_secret(conn: Conn, keys: TenantKeys, expires: datetime | None = None) -> str:
@@ -167,19 +121,19 @@ def test_a_message_arrives_signed_and_is_sent_once(office: Office) -> None:
         return BODY
 
     assert office.send(now(), assemble) == Next("delivered")
-    path, headers, body = office.receiver.seen[0]
-    assert office.receiver.verified(office.secret) == json.loads(body) == BODY
-    assert path.startswith(SECRET_PATH)
-    assert headers["webhook-id"] == f"msg_{office.message.hex}"
-    assert headers["content-type"] == "application/json"
-    assert headers["user-agent"].startswith("Assent/")
+    posted = office.web.received[0]
+    assert office.verified(office.secret) == json.loads(posted.body) == BODY
+    assert posted.path.startswith(SECRET_PATH)
+    assert posted.headers["webhook-id"] == f"msg_{office.message.hex}"
+    assert posted.headers["content-type"] == "application/json"
+    assert posted.headers["user-agent"].startswith("Assent/")
     said = [seen[0][name] for name in ("endpoint", "type", "media_id", "revision")]
     assert said == ["app", "media.tagged", "m-1", 1]
     row = office.row()
     assert (row["state"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
     assert row["delivered_at"] is not None
     assert office.send(now() + LEASE * 2).state == "delivered"
-    assert len(office.receiver.seen) == 1
+    assert len(office.web.received) == 1
 
 
 def test_two_live_secrets_both_sign_and_an_expired_one_does_not(office: Office) -> None:
@@ -187,13 +141,13 @@ def test_two_live_secrets_both_sign_and_an_expired_one_does_not(office: Office) 
         second = add_secret(conn, office.keys, now() + timedelta(hours=1))
         expired = add_secret(conn, office.keys, now() - timedelta(seconds=1))
     assert office.send(now()).state == "delivered"
-    assert office.receiver.verified(office.secret) == office.receiver.verified(second) == BODY
+    assert office.verified(office.secret) == office.verified(second) == BODY
     with pytest.raises(WebhookVerificationError):
-        office.receiver.verified(expired)
+        office.verified(expired)
 
 
 def test_a_failed_attempt_is_repeated_under_the_same_id_at_the_time_asked_for(office: Office) -> None:
-    office.receiver.answers += [(503, {"retry-after": "60"})]
+    office.web.answers = iter([Answer(503, {"retry-after": "60"})])
     start = now()
     first = office.send(start)
     assert first.state == "waiting"
@@ -203,23 +157,23 @@ def test_a_failed_attempt_is_repeated_under_the_same_id_at_the_time_asked_for(of
     assert (row["state"], row["attempts"], row["next_at"]) == ("waiting", 1, first.retry_at)
     assert row["last_error"] == "HTTP 503"
     early = office.send(first.retry_at - timedelta(seconds=1))
-    assert (early.state, early.retry_at, len(office.receiver.seen)) == ("waiting", first.retry_at, 1)
+    assert (early.state, early.retry_at, len(office.web.received)) == ("waiting", first.retry_at, 1)
     assert office.send(first.retry_at).state == "delivered"
-    (_, one, _), (_, two, _) = office.receiver.seen
+    one, two = (posted.headers for posted in office.web.received)
     assert one["webhook-id"] == two["webhook-id"]
     assert int(two["webhook-timestamp"]) - int(one["webhook-timestamp"]) >= 60
-    assert office.receiver.verified(office.secret) == BODY
+    assert office.verified(office.secret) == BODY
 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(office: Office) -> None:
-    office.receiver.answers += [(302, {"location": f"http://127.0.0.1:{office.receiver.port}/elsewhere"})]
+    office.web.answers = iter([Answer(302, {"location": f"{office.web.url}/elsewhere"})])
     outcome = office.send(now())
     assert (outcome.state, outcome.because) == ("waiting", "HTTP 302: redirects are not followed")
-    assert len(office.receiver.seen) == 1
+    assert len(office.web.received) == 1
 
 
 def test_gone_disables_the_endpoint_and_what_else_waits_for_it(office: Office) -> None:
-    office.receiver.answers += [(410, {})]
+    office.web.answers = iter([Answer(410)])
     assert office.send(now()).state == "dead"
     with office.pool.connection() as conn:
         disabled = "SELECT disabled_because FROM endpoint WHERE tenant = %s AND disabled_at IS NOT NULL"
@@ -227,11 +181,11 @@ def test_gone_disables_the_endpoint_and_what_else_waits_for_it(office: Office) -
         other = add_message(conn, office.keys, "m-2")
     outcome = replace(office, message=other).send(now())
     assert (outcome.state, outcome.because) == ("dead", "the endpoint is disabled")
-    assert len(office.receiver.seen) == 1
+    assert len(office.web.received) == 1
 
 
 def test_an_error_holds_neither_the_answer_nor_the_address(office: Office) -> None:
-    office.receiver.answers += [(500, {})]
+    office.web.answers = iter([Answer(500, body=b"a body that is nobody's business")])
     office.send(now())
     said = [office.row()["last_error"]]
     office.do(b"UPDATE outbox SET next_at = now() WHERE tenant = %(tenant)s")
@@ -250,13 +204,13 @@ def test_an_address_that_is_not_allowed_is_not_dialled(office: Office) -> None:
     outcome = attempt(office.pool, office.keys, tenant, office.message, lambda _conn, _row: BODY, (), now())
     assert outcome.state == "waiting"
     assert outcome.because.startswith("fetch_refused")
-    assert office.receiver.seen == []
+    assert office.web.received == []
 
 
 def test_after_the_last_attempt_a_message_is_dead_until_it_is_redriven(office: Office) -> None:
     at = now()
+    office.web.answers = repeat(Answer(503), len(SCHEDULE))
     for n in range(len(SCHEDULE)):
-        office.receiver.answers += [(503, {})]
         outcome = office.send(at)
         assert office.row()["attempts"] == n + 1
         at = outcome.retry_at or at
@@ -287,7 +241,7 @@ def test_a_message_with_nothing_left_to_say_is_superseded(office: Office) -> Non
     assert office.send(now(), lambda _conn, _row: None).state == "superseded"
     assert office.row()["state"] == "superseded"
     assert office.send(now()).state == "superseded"
-    assert office.receiver.seen == []
+    assert office.web.received == []
 
 
 def test_what_is_superseded_while_it_is_assembled_stays_unsent(office: Office) -> None:
@@ -296,7 +250,7 @@ def test_what_is_superseded_while_it_is_assembled_stays_unsent(office: Office) -
         return BODY
 
     assert office.send(now(), assemble).state == "waiting"
-    assert office.receiver.seen == []
+    assert office.web.received == []
     assert office.send(now()).state == "superseded"
 
 
@@ -331,18 +285,20 @@ def test_what_cannot_be_sent_is_dead_with_the_reason(office: Office, change: byt
     assert outcome.state == row["state"] == "dead"
     assert because in outcome.because
     assert row["last_error"] == outcome.because
-    assert office.receiver.seen == []
+    assert office.web.received == []
 
 
 @contextmanager
-def under_way(office: Office) -> Iterator[list[Next]]:
-    """A worker whose request has arrived and is answered when the block ends; then its outcome is in the list."""
+def under_way(office: Office, status: int = 204) -> Iterator[list[Next]]:
+    """A worker whose request has arrived and is answered when the block ends; then its outcome is in the list. Others
+    are answered at once with that status."""
     release, outcomes = Event(), list[Next]()
-    office.receiver.hold.append(release)
+    office.web.status = status
+    office.web.answers = iter([Answer(status, before=release.wait)])
     worker = Thread(target=lambda: outcomes.append(office.send(now())))
     worker.start()
     try:
-        assert office.receiver.arrived.wait(20)
+        until(lambda: len(office.web.received) == 1, "the request arrives", 20)
         yield outcomes
     finally:
         release.set()
@@ -354,7 +310,7 @@ def test_while_one_worker_sends_another_does_not(office: Office) -> None:
         second = office.send(now())
         assert (second.state, second.retry_at) == ("waiting", office.row()["next_at"])
     assert outcomes == [Next("delivered")]
-    assert len(office.receiver.seen) == 1
+    assert len(office.web.received) == 1
 
 
 def test_of_two_workers_at_the_same_moment_one_sends(office: Office) -> None:
@@ -370,18 +326,17 @@ def test_of_two_workers_at_the_same_moment_one_sends(office: Office) -> None:
     for worker in workers:
         worker.join(20)
     assert sorted(outcome.state for outcome in outcomes) == ["delivered", "waiting"]
-    assert (len(office.receiver.seen), office.row()["attempts"]) == (1, 1)
+    assert (len(office.web.received), office.row()["attempts"]) == (1, 1)
 
 
 def test_a_lost_workers_message_is_free_after_its_lease_and_its_late_failure_changes_nothing(office: Office) -> None:
-    office.receiver.answers += [(500, {}), (500, {})]
-    with under_way(office) as outcomes:
+    with under_way(office, 500) as outcomes:
         second = office.send(now() + LEASE + timedelta(seconds=1))
         assert second.state == "waiting"
     assert outcomes[0].state == "waiting"
     row = office.row()
     assert (row["attempts"], row["next_at"]) == (2, second.retry_at)
-    assert len(office.receiver.seen) == 2
+    assert len(office.web.received) == 2
 
 
 def test_a_delivery_counts_even_where_the_row_was_superseded_meanwhile(office: Office) -> None:

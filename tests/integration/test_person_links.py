@@ -13,7 +13,9 @@ from assent.gallery.keys import pid as pid_of
 from assent.store.pool import Pool, transaction
 from assent.subjects import links
 from assent.subjects.erase import erase
-from tests.integration import people
+from tests import people
+from tests.events import is_anybody_locked_out, rows
+from tests.waiting import until
 
 
 def mint(pool: Pool, keys: TenantKeys, ref: str = "alice", days: float = 7) -> str:
@@ -86,7 +88,7 @@ def test_what_has_expired_is_over_and_is_removed(pool: Pool, keys: TenantKeys, k
         session(pool, keystore, cookie)
     with transaction(pool) as conn:
         links.purge(conn)
-    assert people.rows(pool, "SELECT kind, spent_at IS NULL FROM person_link ORDER BY 2") == [
+    assert rows(pool, "SELECT kind, spent_at IS NULL FROM person_link ORDER BY 2") == [
         ("link", False),
         ("link", True),
     ]
@@ -129,7 +131,8 @@ def test_an_erasure_takes_along_a_session_that_is_just_being_opened(
         cookie = links.spend(conn, link)
         thread = threading.Thread(target=forget)
         thread.start()
-        assert not erased.wait(0.3)  # it waits for the one who speaks of her
+        until(lambda: is_anybody_locked_out(pool), "the erasure waits for the one who speaks of her")
+        assert not erased.is_set()
     thread.join()
     assert erased.is_set()
     with pytest.raises(SessionOver):
@@ -148,7 +151,7 @@ def test_a_row_moved_to_another_person_opens_nothing(pool: Pool, keys: TenantKey
 def test_the_database_and_all_keys_without_the_token_tell_nobodys_name(pool: Pool, keys: TenantKeys) -> None:
     link = mint(pool, keys, "subject-alice")
     cookie = spend(pool, link)
-    [(stored,)] = people.rows(pool, "SELECT string_agg(person_link::text, ' ') FROM person_link")
+    [(stored,)] = rows(pool, "SELECT string_agg(person_link::text, ' ') FROM person_link")
     for secret in (link, cookie, "subject-alice"):
         assert secret not in stored
         assert secret.encode().hex() not in stored

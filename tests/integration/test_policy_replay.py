@@ -7,13 +7,11 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Json, Jsonb
-from typer.testing import CliRunner
 
-from assent.cli import app, comparison
+from assent.cli import comparison
 from assent.gallery.keys import TenantKeys
 from assent.outbox import audiences
 from assent.outbox.document import looked_document, perceptions_document
@@ -23,12 +21,14 @@ from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
 from assent.policy.replay import circumstances, recorded
 from assent.policy.simulate import how_many, replay
+from assent.policy.versions import store as keep
 from assent.resources import resource
 from assent.store.pool import Pool, transaction
 from assent.taxonomy import LABELS
 from assent.values import Event, Face, MediaRef, Perception, Picture, Tag
 from assent.worker import Bench, decide_event
-from tests.integration.test_event_decided import store
+from tests.command import assent
+from tests.events import store
 from tests.unit.policy_files import policy, rule
 
 SCORES = st.floats(0.05, 1.0) | st.sampled_from([0.6, 0.59995, 0.59996, 0.75, 0.5])
@@ -147,19 +147,14 @@ def test_decisions_from_before_are_replayed_as_public_posts_and_counted(pool: Po
         assert replay(conn, "default", load_policy()).inexact == 3
 
 
-def test_tables_csv_and_plot(
-    pool: Pool, keys: TenantKeys, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_csv_and_plot(pool: Pool, keys: TenantKeys, tmp_path: Path, environment: dict[str, str]) -> None:
     remember(pool, keys, load_policy(), 4, 0.65)
     other = tmp_path / "other.yaml"
     other.write_text((resource("policies") / "default.yaml").read_text().replace("threshold: 0.60", "threshold: 0.80"))
-    monkeypatch.setenv("ASSENT_DATABASE_URL", database_url)
-    monkeypatch.setenv("COLUMNS", "160")
-    words = ["policy", "simulate", str(other), "--since", "1d", "--csv", str(tmp_path / "c.csv"), "--svg"]
-    done = CliRunner().invoke(app, [*words, str(tmp_path / "p.svg")])
-    assert done.exit_code == 0, done.output
-    assert "4 pictures decided again" in done.output
-    assert "limit → allow, for example: 0.65-" in done.output
+    words = ("policy", "simulate", other, "--since", "1d", "--csv", tmp_path / "c.csv", "--svg", tmp_path / "p.svg")
+    printed = assent(environment | {"COLUMNS": "160"}, *words)
+    assert "4 pictures decided again" in printed
+    assert "limit → allow, for example: 0.65-" in printed
     with (tmp_path / "c.csv").open() as file:
         lines = list(csv.reader(file))
     assert lines[0] == ["kind", "name", "was", "becomes", "pictures"]
@@ -168,36 +163,17 @@ def test_tables_csv_and_plot(
     assert comparison._WEAKER in (tmp_path / "p.svg").read_text()
 
 
-def test_the_why_card(
-    pool: Pool, keys: TenantKeys, settings_path: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in settings_path.items():
-        monkeypatch.setenv(name, value)
+def test_the_why_card(pool: Pool, keys: TenantKeys, environment: dict[str, str]) -> None:
     remember(pool, keys, load_policy(), 1, 0.65)
     with transaction(pool) as conn:
-        from assent.policy.versions import store as keep
-
         keep(conn, "default", load_policy())
-    done = CliRunner().invoke(app, ["decision", "explain", "0.65-0"])
-    assert done.exit_code == 0, done.output
-    assert "0.65-0: limit, revision 1" in done.output
-    assert f"policy default 2 ({load_policy().ref.sha256[:12]})" in done.output
-    assert "rule explicit-nudity: nudity.explicit.breast 0.65 ≥ 0.60" in done.output
-    assert "0.6500" in done.output
-    assert "1 1 9 9" in done.output
-    author = CliRunner().invoke(app, ["decision", "explain", "0.65-0", "--author"])
-    assert author.exit_code == 0, author.output
-    said = json.loads(author.output)
+    printed = assent(environment | {"COLUMNS": "160"}, "decision", "explain", "0.65-0")
+    assert "0.65-0: limit, revision 1" in printed
+    assert f"policy default 2 ({load_policy().ref.sha256[:12]})" in printed
+    assert "rule explicit-nudity: nudity.explicit.breast 0.65 ≥ 0.60" in printed
+    assert "0.6500" in printed
+    assert "1 1 9 9" in printed
+    said = json.loads(assent(environment, "decision", "explain", "0.65-0", "--author"))
     assert said["tags"] == [{"name": "nudity.explicit.breast", "category": "safety", "box": [1, 1, 9, 9], "frame": 0}]
     assert said["rules"] == [{"id": "explicit-nudity"}]
     assert "0.65" not in json.dumps({name: value for name, value in said.items() if name not in ("media", "event")})
-
-
-@pytest.fixture
-def settings_path(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """The environment in which commands find the test's own installation."""
-    return {
-        "ASSENT_DATABASE_URL": database_url,
-        "ASSENT_DATA_DIR": str(tmp_path / "data"),
-        "COLUMNS": "160",
-    }

@@ -18,7 +18,7 @@ from assent.store.pool import transaction
 from assent.telemetry import BROKEN
 from assent.values import MediaRef
 from assent.worker import Bench, decide_event
-from tests.integration.test_event_decided import decision, rows, store
+from tests.events import decision, rows, store
 from tests.unit.policy_files import policy, rule
 
 

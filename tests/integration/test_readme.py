@@ -71,6 +71,7 @@ def test_every_command_named_exists() -> None:
 def test_every_setting_named_exists() -> None:
     known = {f"ASSENT_{name.upper()}" for name in Settings.model_fields}
     named = set(re.findall(r"ASSENT_[A-Z_]+", README)) - {"ASSENT_"}
+    assert named
     assert named <= known
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 
@@ -12,21 +10,17 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from assent.app import create_app
 from assent.media.redact import KEPT_SIDE, redact
-from assent.perceive import embed as embedder
-from assent.perceive import faces
-from assent.setup import Made, init_tenant
+from assent.setup import init_tenant
 from assent.store.pool import transaction
 from assent.subjects.matches import refuse
 from assent.upkeep import tidy
-from assent.values import Box, MediaRef, Perception, Picture, Pixels, Tag, Vector
+from assent.values import MediaRef, Perception, Picture, Pixels, Tag
 from assent.worker import decide_event
-from tests.integration.album import Album
-from tests.integration.test_event_decided import everything, rows, store
+from tests.events import everything, rows, store
+from tests.fixtures.figures import Figure
+from tests.integration.album import Album, embedding
 from tests.photos import FACES
-
-pytest_plugins = ["tests.integration.album_fixtures"]
 
 
 @pytest.fixture
@@ -35,32 +29,13 @@ def keeping(album: Album) -> Album:
     return replace(album, bench=replace(album.bench, settings=settings))
 
 
-@pytest.fixture
-def client(album: Album, database_url: str, made: Made) -> Iterator[TestClient]:
-    with TestClient(create_app(album.bench.settings, database_url)) as client:
-        client.headers["Authorization"] = f"Bearer {made.api_key}"
-        yield client
-
-
 def shown(client: TestClient, media_id: str = "group") -> Pixels:
     answer = client.get(f"/v1/media/{media_id}/redacted")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     return np.asarray(Image.open(BytesIO(answer.content)).convert("RGB"))
 
 
-def embedding(album: Album, pixels: Pixels, box: Box) -> Vector:
-    """What the pack's embedder makes of that place, whether a face is found there or not."""
-    models = album.bench.gallery.models
-    x, y, width, height = box
-    chip = faces.cut(models.landmarks, pixels, (x, y, x + width, y + height))
-    assert chip is not None
-    vector: Vector = embedder.embed(models.embedder, models.calibration.mean, [chip.pixels])[0]
-    return vector
-
-
-def test_hidden_faces_match_nobody_and_named_ones_stay(
-    keeping: Album, client: TestClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_hidden_faces_match_nobody_and_named_ones_stay(keeping: Album, client: TestClient, figure: Figure) -> None:
     keeping.opt_in("alice", "second")
     assert keeping.post(author="alice") == {"alice": "second"}
     before = np.asarray(Image.open(BytesIO(keeping.photo)).convert("RGB"))
@@ -69,11 +44,8 @@ def test_hidden_faces_match_nobody_and_named_ones_stay(
         name: float(embedding(keeping, before, box) @ embedding(keeping, after, box)) for name, box in FACES.items()
     }
     threshold = keeping.bench.gallery.models.calibration.threshold(1)
-    with capsys.disabled():
-        said = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
-        sys.stdout.write(
-            f"\ncosine of each face to itself in the redacted picture (threshold {threshold:.2f}): {said}\n"
-        )
+    said = ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
+    figure(f"cosine of each face to itself in the redacted picture (threshold {threshold:.2f}): {said}")
     assert scores.pop("second") > 0.9
     assert len(scores) == 5
     assert max(scores.values()) < threshold
@@ -119,6 +91,7 @@ def test_the_copy_lies_sealed_for_its_term_and_goes_with_the_picture(keeping: Al
     keeping.post("one")
     keeping.post("two")
     kept = rows(keeping.bench, "SELECT sealed, kept_until - now() FROM kept_picture")
+    assert len(kept) == 2
     assert all(b"JFIF" not in sealed and 29.9 < left.total_seconds() / 86400 <= 30 for sealed, left in kept)
     assert "JFIF" not in everything(keeping.bench)
     event = store(keeping.bench, keeping.keys, MediaRef("one", None), type="media.deleted")

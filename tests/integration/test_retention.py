@@ -13,7 +13,8 @@ from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due
 from assent.upkeep import end_due_by
 from assent.worker import Bench
-from tests.integration.people import enrol, give, rows, said
+from tests.events import rows
+from tests.people import enrol, give, said
 
 YEAR, DAY = timedelta(days=365), timedelta(days=1)
 NOW = datetime.now(UTC)

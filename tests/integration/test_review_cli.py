@@ -11,25 +11,14 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from assent.values import MediaRef
 from assent.worker import decide_event
-from tests.house import assent
+from tests.command import assent, failing
+from tests.events import decision, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections
-from tests.integration.test_event_decided import decision, store
-
-pytest_plugins = ["tests.integration.review_fixtures"]
-
-
-@pytest.fixture
-def environment(desk: Album) -> dict[str, str]:
-    url = desk.bench.settings.database_url
-    assert url is not None
-    ours = {"ASSENT_DATA_DIR": str(desk.bench.settings.data_dir), "ASSENT_DATABASE_URL": url.get_secret_value()}
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}, **ours}
 
 
 def test_list_show_decide_correct(desk: Album, environment: dict[str, str], tmp_path: Path) -> None:
@@ -82,7 +71,4 @@ def test_what_is_refused_ends_with_status_1_and_what_to_do(desk: Album, environm
         (decided, "did you mean text.code?"),
         (["correct", "group", "--add", "text.code"], "case_open"),
     ):
-        command = [sys.executable, "-m", "assent", "review", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 1
-        assert said in done.stderr
+        assert said in failing(environment, "review", *words)

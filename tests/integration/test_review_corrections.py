@@ -16,12 +16,9 @@ from assent.review.word import read_word
 from assent.store.pool import transaction
 from assent.values import MediaRef, Perception, Picture, Tag
 from assent.worker import decide_event
+from tests.events import decision, names, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case
-from tests.integration.test_event_decided import decision, rows, store
-from tests.integration.test_review_api import names
-
-pytest_plugins = ["tests.integration.review_fixtures"]
 
 
 def corrected(client: TestClient, media_id: str = "group", **body: object) -> tuple[int, str]:

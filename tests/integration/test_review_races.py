@@ -13,13 +13,10 @@ from assent.review.decide import Said, decide
 from assent.store.pool import transaction
 from assent.values import MediaRef
 from assent.worker import decide_event
+from tests.events import decision, is_anybody_locked_out, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, open_cases, waiting_case
-from tests.integration.test_consent_races import waiting
-from tests.integration.test_event_decided import decision, rows, store
 from tests.waiting import until
-
-pytest_plugins = ["tests.integration.review_fixtures"]
 
 
 def test_of_two_moderators_the_second_gets_409(desk: Album, moderator: TestClient, database_url: str) -> None:
@@ -28,7 +25,7 @@ def test_of_two_moderators_the_second_gets_409(desk: Album, moderator: TestClien
         decide(first, desk.keys, "first", case, Said("block", add=("text.code",)))
         body = {"action": "allow", "remove": ["text.code"]}
         second = other.submit(moderator.post, f"/v1/reviews/{case}", json=body)
-        until(lambda: waiting(desk.bench.pool), "the second moderator waits")
+        until(lambda: is_anybody_locked_out(desk.bench.pool), "the second moderator waits")
         first.commit()
         answer = second.result(timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (409, "case_closed")
@@ -71,7 +68,7 @@ def test_a_worker_that_decides_anew_waits_for_the_moderator(
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as first:
         decide(first, desk.keys, "first", case, Said("allow"))
         worker = other.submit(decide_event, desk.bench, "default", again)
-        until(lambda: waiting(desk.bench.pool), "the worker waits")
+        until(lambda: is_anybody_locked_out(desk.bench.pool), "the worker waits")
         first.commit()
         worker.result(timeout=30)
     assert decision(desk.bench, desk.keys, "group")["revision"] == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,26 +9,17 @@ import rfc8785
 from fastapi.testclient import TestClient
 
 from assent.apikeys import create_key
-from assent.app import create_app
 from assent.audit import checkpoint, receipt
 from assent.gallery.keys import TenantKeys
 from assent.gallery.keys import pid as pid_of
 from assent.limits import RATES
 from assent.outbox.retract import retract
-from assent.settings import Settings
 from assent.setup import Made
 from assent.store.pool import Pool, transaction
 from assent.subjects import links
 from assent.subjects.erase import complete
-from tests.integration import people
+from tests.events import rows
 from tests.integration.held import settle
-
-
-@pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, database_url)) as client:
-        client.headers["Authorization"] = f"Bearer {made.api_key}"
-        yield client
 
 
 def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
@@ -49,7 +39,7 @@ def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: T
         202,
         {"state": "pending", "rotation_by": asked.json()["rotation_by"]},
     )
-    [(erasure,)] = people.rows(pool, "SELECT id FROM erasure")
+    [(erasure,)] = rows(pool, "SELECT id FROM erasure")
     retract(pool, keys, pid_of(keys, "alice"), erasure)
     with transaction(pool) as conn:
         complete(conn, keys, 1)
@@ -114,7 +104,7 @@ def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool) -
         assert answer.status_code == 201
         lasts = datetime.fromisoformat(answer.json()["expires_at"]) - datetime.now(UTC)
         assert timedelta(days=days) - lasts < timedelta(minutes=1)
-    assert people.rows(pool, "SELECT count(*) FROM person_link WHERE kind = 'link'") == [(3,)]
+    assert rows(pool, "SELECT count(*) FROM person_link WHERE kind = 'link'") == [(3,)]
     with transaction(pool) as conn:
         assert links.spend(conn, answer.json()["url"].removeprefix("/me/"))
 
@@ -123,4 +113,4 @@ def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool) -
 def test_a_wrong_request_for_a_link_mints_none(client: TestClient, pool: Pool, sent: object) -> None:
     answer = client.post("/v1/subjects/alice/links", json=sent)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
-    assert people.rows(pool, "SELECT count(*) FROM person_link") == [(0,)]
+    assert rows(pool, "SELECT count(*) FROM person_link") == [(0,)]

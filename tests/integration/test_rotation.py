@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import stat
 import threading
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -23,22 +21,16 @@ from assent.settings import Settings
 from assent.setup import init_tenant
 from assent.store.pool import Pool, transaction
 from assent.subjects import rotation
-from tests.integration.lives import erase, matches, opt_in, recognise, spoken_of, templates
+from assent.subjects.erase import erase as forget
+from assent.subjects.erase import receipt
+from tests.events import leaves, rows
+from tests.integration.lives import erase, matches, recognise, spoken_of, templates
+from tests.people import add_subject, opt_in_all
 from tests.waiting import until
 
 
-def rows(pool: Pool, statement: str) -> list[tuple[Any, ...]]:
-    with transaction(pool) as conn:
-        return conn.execute(statement).fetchall()
-
-
-def leaves(pool: Pool, action: str) -> list[dict[str, Any]]:
-    said = [json.loads(bytes(leaf)) for (leaf,) in rows(pool, "SELECT leaf FROM audit_leaf ORDER BY seq")]
-    return [leaf for leaf in said if leaf["action"] == action]
-
-
 def test_everything_of_the_living_opens_as_before(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     for n, subject in enumerate(people):
         recognise(pool, keys, subject, f"picture {n}")
     done = rotate_epoch(pool, keystore, "default")
@@ -54,7 +46,7 @@ def test_everything_of_the_living_opens_as_before(pool: Pool, keystore: Keystore
 def test_keys_taken_before_it_go_on_working(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
     rotate_epoch(pool, keystore, "default")
     assert keys.epoch == 1  # what a job took when it began
-    (ana,) = opt_in(pool, keys, "ana")
+    (ana,) = opt_in_all(pool, keys, "ana")
     recognise(pool, keys, ana, "picture")
     assert rows(pool, "SELECT epoch FROM match UNION SELECT epoch FROM subject_key") == [(2,)]
     assert templates(pool, keys) == {"ana"}
@@ -62,7 +54,7 @@ def test_keys_taken_before_it_go_on_working(pool: Pool, keystore: Keystore, keys
 
 
 def test_old_rows_and_todays_keys_open_nothing_of_anybody(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    opt_in(pool, keys, "ana", "bea")
+    opt_in_all(pool, keys, "ana", "bea")
     old = rows(pool, "SELECT pid, epoch, wrapped FROM subject_key")
     erase(pool, keys, "ana")
     rotate_epoch(pool, keystore, "default")
@@ -77,7 +69,7 @@ def test_old_rows_and_todays_keys_open_nothing_of_anybody(pool: Pool, keystore: 
 
 
 def test_what_is_left_of_the_erased_tells_nobody_who_it_was(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    ana, bea = opt_in(pool, keys, "ana", "bea")
+    ana, bea = opt_in_all(pool, keys, "ana", "bea")
     recognise(pool, keys, ana, "hers")
     recognise(pool, keys, bea, "other")
     erase(pool, keys, "ana")
@@ -95,14 +87,14 @@ def test_what_is_left_of_the_erased_tells_nobody_who_it_was(pool: Pool, keystore
 
 
 def test_what_is_left_of_the_erased_is_not_taken_for_altered(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    ana, _ = opt_in(pool, keys, "ana", "bea")
+    ana, _ = opt_in_all(pool, keys, "ana", "bea")
     recognise(pool, keys, ana, "hers")
     erase(pool, keys, "ana")
     assert [rotate_epoch(pool, keystore, "default").broken for _ in range(3)] == [0, 0, 0]
 
 
 def test_matches_that_still_have_to_be_taken_back_are_kept(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    (ana,) = opt_in(pool, keys, "ana")
+    (ana,) = opt_in_all(pool, keys, "ana")
     recognise(pool, keys, ana, "hers")
     wait_for_erasure(pool, retracted=False)
     erase(pool, keys, "ana")
@@ -124,7 +116,7 @@ def test_a_rotation_cut_short_loses_nothing_and_the_next_one_ends_it(
     pool: Pool, keystore: Keystore, keys: TenantKeys, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {f"person {n}" for n in range(10)}
-    people = opt_in(pool, keys, *sorted(names))
+    people = opt_in_all(pool, keys, *sorted(names))
     recognise(pool, keys, people[0], "picture")
     monkeypatch.setattr(rotate, "BATCH", 3)
 
@@ -157,8 +149,8 @@ def test_two_at_once_are_one(pool: Pool, keystore: Keystore, keys: TenantKeys) -
 def test_tenants_rotate_apart(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
     init_tenant(pool, keystore, "other", "elsewhere", None)
     others = keystore.tenant("other")
-    opt_in(pool, keys, "ana")
-    opt_in(pool, others, "ana")
+    opt_in_all(pool, keys, "ana")
+    opt_in_all(pool, others, "ana")
     rotate_epoch(pool, keystore, "default")
     assert (keystore.tenant("default").epoch, keystore.tenant("other").epoch) == (2, 1)
     assert templates(pool, keys) == templates(pool, others) == {"ana"}
@@ -166,12 +158,10 @@ def test_tenants_rotate_apart(pool: Pool, keystore: Keystore, keys: TenantKeys) 
 
 def test_who_began_before_it_is_waited_for(pool: Pool, keystore: Keystore, keys: TenantKeys, database_url: str) -> None:
     """A writer that has wrapped under the old epoch and has not committed yet loses nothing."""
-    opt_in(pool, keys, "ana")
+    opt_in_all(pool, keys, "ana")
     done: list[rotate.Rotated] = []
     with psycopg.connect(database_url) as slow:
-        bea = SubjectKey.new(keys, b"b" * 32)
-        slow.execute("INSERT INTO subject (tenant, pid, sealed) VALUES ('default', %s, '')", [bea.pid])
-        slow.execute("INSERT INTO subject_key VALUES ('default', %s, 1, %s)", [bea.pid, bea.wrap(keys)])
+        bea = add_subject(slow, keys, "bea")
         thread = threading.Thread(target=lambda: done.append(rotate_epoch(pool, keystore, "default")))
         thread.start()
         until(lambda: rows(pool, "SELECT epoch FROM subject_key") == [(2,)], "what is committed was moved")
@@ -186,7 +176,7 @@ def test_who_began_before_it_is_waited_for(pool: Pool, keystore: Keystore, keys:
 def test_whoever_read_a_row_as_it_was_can_still_open_it(
     pool: Pool, keystore: Keystore, keys: TenantKeys, database_url: str
 ) -> None:
-    opt_in(pool, keys, "ana")
+    opt_in_all(pool, keys, "ana")
     thread = threading.Thread(target=rotate_epoch, args=(pool, keystore, "default"))
     with psycopg.connect(database_url) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -204,7 +194,7 @@ def test_whoever_read_a_row_as_it_was_can_still_open_it(
 def test_rows_that_others_have_locked_are_not_forgotten(
     pool: Pool, keystore: Keystore, keys: TenantKeys, database_url: str
 ) -> None:
-    opt_in(pool, keys, "ana", "bea")
+    opt_in_all(pool, keys, "ana", "bea")
     thread = threading.Thread(target=rotate_epoch, args=(pool, keystore, "default"))
     with psycopg.connect(database_url) as holder:
         holder.execute("SELECT FROM subject_key WHERE pid = (SELECT min(pid) FROM subject_key) FOR UPDATE")
@@ -217,7 +207,7 @@ def test_rows_that_others_have_locked_are_not_forgotten(
 
 
 def test_altered_rows_do_not_stop_it_and_are_noted(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     for n, subject in enumerate(people):
         recognise(pool, keys, subject, f"picture {n}")
     with transaction(pool) as conn:
@@ -230,7 +220,7 @@ def test_altered_rows_do_not_stop_it_and_are_noted(pool: Pool, keystore: Keystor
 
 
 def test_the_keys_are_exported_and_older_exports_removed(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    people = opt_in(pool, keys, "ana", "bea")
+    people = opt_in_all(pool, keys, "ana", "bea")
     rotate_epoch(pool, keystore, "default")
     init_tenant(pool, keystore, "default-epoch-1", "elsewhere", None)  # a name that looks like a file of another's
     rotate_epoch(pool, keystore, "default-epoch-1")
@@ -248,11 +238,8 @@ def test_the_keys_are_exported_and_older_exports_removed(pool: Pool, keystore: K
 def test_an_erasure_brings_about_one_rotation_and_its_receipt_later_ones_wait_a_while(
     pool: Pool, keystore: Keystore, keys: TenantKeys
 ) -> None:
-    from assent.subjects.erase import erase as forget
-    from assent.subjects.erase import receipt
-
     assert rotation.rotate_due(pool, keystore) == 0
-    opt_in(pool, keys, "ana", "bea", "cem")
+    opt_in_all(pool, keys, "ana", "bea", "cem")
     with transaction(pool) as conn:
         first = forget(conn, keys, "ana")
     assert rotation.rotate_due(pool, keystore) == 0  # her tags are not taken back yet

@@ -3,7 +3,6 @@ named by them, and the log says that it happened."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -27,7 +26,9 @@ from assent.setup import init_tenant
 from assent.store.pool import Conn, Pool, Row, transaction
 from assent.subjects.locks import hold
 from assent.worker import Bench, deliver_message
-from tests.integration.lives import opt_in, recognise
+from tests.events import leaves
+from tests.integration.lives import recognise
+from tests.people import opt_in_all
 from tests.waiting import until
 from tests.web import Web
 
@@ -40,7 +41,7 @@ def people(pool: Pool, keystore: Keystore, keys: TenantKeys) -> list[SubjectKey]
     init_tenant(pool, keystore, "other", "elsewhere", None)
     made = []
     for tenant, name in PEOPLE:
-        (subject,) = opt_in(pool, keystore.tenant(tenant), name)
+        (subject,) = opt_in_all(pool, keystore.tenant(tenant), name)
         decided(pool, tenant, f"of {name}")
         recognise(pool, keystore.tenant(tenant), subject, f"of {name}")
         made.append(subject)
@@ -181,13 +182,6 @@ def test_swapped_columns_open_nothing(
     assert in_gallery(pool, keystore, gallery, database_url) == everybody
 
 
-def leaves(pool: Pool, tenant: str = "default") -> list[dict[str, Any]]:
-    with transaction(pool) as conn:
-        rows = conn.execute("SELECT leaf FROM audit_leaf WHERE tenant = %s ORDER BY seq", [tenant]).fetchall()
-    said = [json.loads(bytes(leaf)) for (leaf,) in rows]
-    return [leaf for leaf in said if leaf["action"] == "seal.broken"]
-
-
 @pytest.fixture
 def following(keystore: Keystore, database_url: str, gallery_url: str) -> Iterator[None]:
     with Stop() as stop:
@@ -202,9 +196,11 @@ def test_the_gallery_has_it_noted_and_names_nobody(
     pool: Pool, keystore: Keystore, people: list[SubjectKey], following: None
 ) -> None:
     swap(pool, "template", ["sealed"], [place(pool, keystore, "template", who) for who in (0, 2)])
-    until(lambda: bool(leaves(pool) and leaves(pool, "other")), "both tenants' logs say so")
+    until(
+        lambda: bool(leaves(pool, "seal.broken") and leaves(pool, "seal.broken", "other")), "both tenants' logs say so"
+    )
     for tenant in ("default", "other"):
-        leaf = leaves(pool, tenant)[0]
+        leaf = leaves(pool, "seal.broken", tenant)[0]
         assert set(leaf) == {"v", "at", "action", "kind", "commitments"}
         assert (leaf["kind"], leaf["commitments"]) == ("template", [])
 
@@ -218,13 +214,13 @@ def test_once_a_minute_and_kind(pool: Pool, keys: TenantKeys) -> None:
 
     assert [note("template", 0), note("template", 0), note("template", 29)] == [True, False, False]
     assert [note("deliver", 0), note("template", 30), note("template", 89)] == [True, True, False]
-    assert [leaf["kind"] for leaf in leaves(pool)] == ["template", "deliver", "template"]
+    assert [leaf["kind"] for leaf in leaves(pool, "seal.broken")] == ["template", "deliver", "template"]
 
 
 @pytest.fixture
 def message(bench: Bench, keystore: Keystore, keys: TenantKeys, web: Web) -> UUID:
     """Of a picture whose match is somebody else's; its endpoint listens."""
-    ana, bea = opt_in(bench.pool, keys, "ana", "bea")
+    ana, bea = opt_in_all(bench.pool, keys, "ana", "bea")
     for name, subject in (("ana", ana), ("bea", bea)):
         decided(bench.pool, "default", f"of {name}")
         recognise(bench.pool, keys, subject, f"of {name}")
@@ -272,7 +268,7 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
         for wait, told in zip(deliver.SCHEDULE[1:], waited, strict=True)
     ] == [True] * (len(deliver.SCHEDULE) - 1)
     assert outbox(bench)[:4] == ("dead", len(deliver.SCHEDULE), len(deliver.SCHEDULE), False)
-    assert [leaf["kind"] for leaf in leaves(bench.pool)] == ["deliver"]
+    assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["deliver"]
     assert web.received == []
     with transaction(bench.pool) as conn:
         (letter,) = deliver.dead_letters(conn, "default")

@@ -10,19 +10,17 @@ from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
-from typer.testing import CliRunner
 
-from assent.cli import app
 from assent.gallery.keys import TenantKeys
 from assent.outbox.document import assemble
 from assent.outbox.statement import puid
 from assent.policy.load import load_policy
 from assent.resources import resource
-from assent.settings import Settings
 from assent.store.pool import Pool, transaction
 from assent.values import Face, MediaRef, Perception, Tag
 from assent.worker import Bench, decide_event
-from tests.integration.test_event_decided import rows, store
+from tests.command import assent, failing
+from tests.events import rows, store
 
 HIDDEN = ("alice-the-author", "bob-the-friend", "photo-of-alice", "alt words", "hidden.example")
 
@@ -88,7 +86,7 @@ def test_nothing_is_stated_under_a_policy_that_makes_none(bench: Bench, keys: Te
 
 
 def test_export_in_batches_of_a_hundred(
-    pool: Pool, keys: TenantKeys, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, keys: TenantKeys, environment: dict[str, str], tmp_path: Path
 ) -> None:
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     with transaction(pool) as conn:
@@ -97,15 +95,11 @@ def test_export_in_batches_of_a_hundred(
                 "INSERT INTO statement (tenant, puid, body, notice, at) VALUES ('default', %s, %s, '{}', %s)",
                 [f"{n:03}", Jsonb({"puid": f"{n:03}"}), begin + timedelta(days=n // 2)],  # two share a time
             )
-    assert settings.database_url is not None
-    monkeypatch.setenv("ASSENT_DATABASE_URL", settings.database_url.get_secret_value())
-    done = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    assert done.output.startswith("250 statements in 3 files")
+    done = assent(environment, "statements", "export", tmp_path / "out")
+    assert done.startswith("250 statements in 3 files")
     batches = [json.loads(path.read_text())["statements"] for path in sorted((tmp_path / "out").iterdir())]
     assert [len(batch) for batch in batches] == [100, 100, 50]
     assert [one["puid"] for batch in batches for one in batch] == [f"{n:03}" for n in range(250)]
-    later = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "late"), "--since", "2026-05-01"])
-    assert later.output.startswith("10 statements in 1 files")
-    again = CliRunner().invoke(app, ["statements", "export", str(tmp_path / "out")])
-    assert again.exit_code != 0
+    later = assent(environment, "statements", "export", tmp_path / "late", "--since", "2026-05-01")
+    assert later.startswith("10 statements in 1 files")
+    assert "holds statements already" in failing(environment, "statements", "export", tmp_path / "out")

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from assent.cli import endpoint
-from assent.errors import AlreadyInitialised, ConsentMissing, NotFound
+from assent.errors import ConsentMissing, NotFound
 from assent.outbox import deliver
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
@@ -18,10 +16,9 @@ from assent.setup import add_endpoint
 from assent.store.pool import transaction
 from assent.subjects.matches import approve, refuse
 from assent.values import Approval
+from tests.command import assent, failing
+from tests.events import decision, rows
 from tests.integration.album import Album
-from tests.integration.test_event_decided import decision, rows
-
-pytest_plugins = ["tests.integration.album_fixtures"]
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def test_the_person_is_asked_and_then_the_platform_told(asking: Album) -> None:
     assert asking.post(author="alice") == {}
     tagged, suggested = sorted(asking.deliver(), key=lambda body: str(body["type"]))
     assert tagged["type"] == "media.tagged"
-    assert all(face["match"] is None for face in tagged["data"]["faces"])
+    assert [face["match"] for face in tagged["data"]["faces"]] == [None] * 6
     (one,) = asking.seen("alice")
     assert (one.state, one.media_id, one.box) == ("suggested", "group", (275, 169, 107, 104))
     assert suggested["type"] == "tag.suggested"
@@ -125,7 +122,7 @@ def test_no_yes_after_the_consent_is_gone(asking: Album) -> None:
     asking.withdraw(consent)
     with pytest.raises(ConsentMissing):
         approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", one.face)
-    assert all(face["match"] is None for face in decision(asking.bench, asking.keys, "group")["faces"])
+    assert [face["match"] for face in decision(asking.bench, asking.keys, "group")["faces"]] == [None] * 6
     assert [told["type"] for told in asking.deliver()] == ["media.tagged"]
 
 
@@ -137,17 +134,11 @@ def test_endpoints_are_listed_with_their_audience(asking: Album) -> None:
         ]
 
 
-def test_an_endpoint_for_people_is_added_on_the_command_line(
-    album: Album, monkeypatch: pytest.MonkeyPatch, database_url: str
-) -> None:
-    monkeypatch.setenv("ASSENT_DATA_DIR", str(album.bench.settings.data_dir))
-    monkeypatch.setenv("ASSENT_DATABASE_URL", database_url)
-    words = ["add", "people", f"{album.web.url}/people", "--audience", "person"]
-    added = CliRunner().invoke(endpoint.app, words)
-    assert added.exit_code == 0, added.output
-    assert added.output.startswith("whsec_")
+def test_an_endpoint_for_people_is_added_on_the_command_line(album: Album, environment: dict[str, str]) -> None:
+    words = ("endpoint", "add", "people", f"{album.web.url}/people", "--audience", "person")
+    assert assent(environment, *words).startswith("whsec_")
     assert rows(album.bench, "SELECT name, audience FROM endpoint ORDER BY 1") == [
         ("people", "person"),
         ("platform", "platform"),
     ]
-    assert isinstance(CliRunner().invoke(endpoint.app, words).exception, AlreadyInitialised)
+    assert failing(environment, *words).startswith("already_initialised ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -18,9 +17,9 @@ from assent.perceive.text import Reader
 from assent.perceive.words import parse
 from assent.values import MediaRef
 from assent.worker import Bench, decide_event
-from tests.house import assent
+from tests.command import assent
+from tests.events import decision, everything, rows, store
 from tests.installed import package_file
-from tests.integration.test_event_decided import decision, everything, rows, store
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +69,10 @@ def test_nothing_is_read_unless_it_is_asked_for(bench: Bench, keys: TenantKeys, 
     assert [tag for tag in decision(bench, keys, "flyer")["tags"] if tag["category"] == "text"] == []
 
 
-def test_assent_tag_reads_a_code(tmp_path: Path) -> None:
+def test_assent_tag_reads_a_code(environment_with_models: dict[str, str], tmp_path: Path) -> None:
     code = np.asarray(cv2.QRCodeEncoder.create().encode("https://example.org/hello"))
     Image.fromarray(code).resize((300, 300), Image.Resampling.NEAREST).save(tmp_path / "code.png")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
-    environment = kept | {"ASSENT_DATA_DIR": str(tmp_path / "data"), "ASSENT_READ": "codes"}
-    said = assent(environment, "tag", str(tmp_path / "code.png"), "--json")
+    said = assent(environment_with_models | {"ASSENT_READ": "codes"}, "tag", tmp_path / "code.png", "--json")
     assert '"text.code"' in said
     assert '"text.contact.link"' in said
     assert "example.org" not in said

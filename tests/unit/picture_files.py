@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from itertools import accumulate, pairwise
 
@@ -82,8 +83,35 @@ def heic(orientation: int) -> bytes:
     return files[start:end]
 
 
+@cache
 def samples() -> dict[str, bytes]:
     """The motif once in each of the eight formats."""
     pixels = motif()
     files = {name: encoded(pixels, name.upper()) for name in ("jpeg", "png", "webp", "gif", "avif", "tiff", "bmp")}
     return files | {"heic": heic(1)}
+
+
+def wide_gamut() -> bytes:
+    """An RGB profile with Display P3's primaries and sRGB's curve, written by hand (ICC.1:2010, matrix and curves)."""
+
+    def s15(*values: float) -> bytes:
+        return b"".join(round(value * 65_536).to_bytes(4, "big", signed=True) for value in values)
+
+    xyz = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+        b"wtpt": (0.96420, 1.0, 0.82491),
+    }
+    curve = b"para\0\0\0\0\0\x03\0\0" + s15(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    words = b"desc\0\0\0\0\0\0\0\x03P3\0" + bytes(79)
+    parts = {name: b"XYZ \0\0\0\0" + s15(*value) for name, value in xyz.items()}
+    parts |= {b"desc": words, b"cprt": b"text\0\0\0\0none\0", b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    at, table, body = 128 + 4 + 12 * len(parts), b"", b""
+    for name, data in parts.items():
+        padded = data + bytes(-len(data) % 4)
+        table += name + (at + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        body += padded
+    rest = len(parts).to_bytes(4, "big") + table + body
+    head = (128 + len(rest)).to_bytes(4, "big") + b"\0\0\0\0\x04\0\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    return head + s15(0.9642, 1.0, 0.82491) + bytes(48) + rest

@@ -19,11 +19,6 @@ ROOT = sha256(b"any root").digest()
 GO_SUMDB = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> TenantKeys:
-    return create(tmp_path / "keys", uuid4()).add_tenant("acme")
-
-
 def note(keys: TenantKeys, text: str, *, name: str | None = None) -> str:
     """Signs any text, put together here from the specification."""
     key = checkpoint.verifier(keys)
@@ -33,11 +28,11 @@ def note(keys: TenantKeys, text: str, *, name: str | None = None) -> str:
     return f"{text}\n— {name or key.name} {signature}\n"
 
 
-def test_a_checkpoint_is_the_note_that_the_specification_describes(keys: TenantKeys) -> None:
+def test_a_checkpoint_is_the_note_that_the_specification_describes(tenant_keys: TenantKeys) -> None:
     text = f"assent/acme\n1841\n{base64.b64encode(ROOT).decode()}\n"
-    made = checkpoint.sign(keys, 1841, ROOT)
-    assert made == note(keys, text)  # Ed25519 signatures are deterministic
-    assert checkpoint.verify(made, checkpoint.verifier(keys)) == Checkpoint("assent/acme", 1841, ROOT)
+    made = checkpoint.sign(tenant_keys, 1841, ROOT)
+    assert made == note(tenant_keys, text)  # Ed25519 signatures are deterministic
+    assert checkpoint.verify(made, checkpoint.verifier(tenant_keys)) == Checkpoint("assent/acme", 1841, ROOT)
 
 
 def test_verifier_keys_are_read_and_written() -> None:
@@ -65,27 +60,27 @@ def test_no_other_verifier_key_is_read(text: str) -> None:
         checkpoint.parse_verifier(text)
 
 
-def test_signatures_of_unknown_keys_and_extension_lines_are_passed_over(keys: TenantKeys) -> None:
-    key = checkpoint.verifier(keys)
+def test_signatures_of_unknown_keys_and_extension_lines_are_passed_over(tenant_keys: TenantKeys) -> None:
+    key = checkpoint.verifier(tenant_keys)
     other = f"— witness.example {base64.b64encode(bytes(76)).decode()}\n"
     same_name = f"— {key.name} {base64.b64encode(bytes(68)).decode()}\n"
-    made = checkpoint.sign(keys, 3, ROOT)
+    made = checkpoint.sign(tenant_keys, 3, ROOT)
     assert checkpoint.verify(made + other + same_name, key).size == 3
     text = f"assent/acme\n3\n{base64.b64encode(ROOT).decode()}\nan extension\n"
-    assert checkpoint.verify(note(keys, text), key).size == 3
+    assert checkpoint.verify(note(tenant_keys, text), key).size == 3
 
 
-def test_another_key_or_a_false_signature_is_refused(keys: TenantKeys, tmp_path: Path) -> None:
+def test_another_key_or_a_false_signature_is_refused(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     other = create(tmp_path / "other", uuid4()).add_tenant("acme")
-    made = checkpoint.sign(keys, 3, ROOT)
+    made = checkpoint.sign(tenant_keys, 3, ROOT)
     with pytest.raises(AuditBroken, match="not signed by the key"):
         checkpoint.verify(made, checkpoint.verifier(other))
     with pytest.raises(AuditBroken, match="signature by assent/acme is false"):
-        checkpoint.verify(made.replace("\n3\n", "\n4\n"), checkpoint.verifier(keys))
+        checkpoint.verify(made.replace("\n3\n", "\n4\n"), checkpoint.verifier(tenant_keys))
     # A good signature does not excuse a false one of the same key beside it.
-    _, _, line = checkpoint.sign(keys, 4, ROOT).rpartition("\n\n")
+    _, _, line = checkpoint.sign(tenant_keys, 4, ROOT).rpartition("\n\n")
     with pytest.raises(AuditBroken, match="is false"):
-        checkpoint.verify(made + line, checkpoint.verifier(keys))
+        checkpoint.verify(made + line, checkpoint.verifier(tenant_keys))
 
 
 ENCODED = base64.b64encode(ROOT).decode()
@@ -105,13 +100,13 @@ ENCODED = base64.b64encode(ROOT).decode()
         f"assent/acme\n3\n{ENCODED}\n\nafter a gap\n",
     ],
 )
-def test_a_signed_text_that_is_no_checkpoint_is_refused(keys: TenantKeys, text: str) -> None:
+def test_a_signed_text_that_is_no_checkpoint_is_refused(tenant_keys: TenantKeys, text: str) -> None:
     with pytest.raises(AuditBroken):
-        checkpoint.verify(note(keys, text), checkpoint.verifier(keys))
+        checkpoint.verify(note(tenant_keys, text), checkpoint.verifier(tenant_keys))
 
 
-def test_what_is_no_signed_note_is_refused(keys: TenantKeys) -> None:
-    key, made = checkpoint.verifier(keys), checkpoint.sign(keys, 3, ROOT)
+def test_what_is_no_signed_note_is_refused(tenant_keys: TenantKeys) -> None:
+    key, made = checkpoint.verifier(tenant_keys), checkpoint.sign(tenant_keys, 3, ROOT)
     for bad in (
         "",
         made.removesuffix("\n"),

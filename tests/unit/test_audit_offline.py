@@ -20,11 +20,6 @@ from assent.gallery.keys import TenantKeys, create
 LEAVES = [f'{{"n":{n}}}'.encode() for n in range(41)]
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> TenantKeys:
-    return create(tmp_path / "keys", uuid4()).add_tenant("acme")
-
-
 def signed(keys: TenantKeys, leaves: Sequence[bytes]) -> str:
     peaks: list[bytes] = []
     for seq, leaf in enumerate(leaves):
@@ -46,76 +41,76 @@ def check(export: str, old: str | None = None) -> Report:
     return verify(io.StringIO(export), old)
 
 
-def test_an_honest_export_verifies_alone_and_against_every_older_checkpoint(keys: TenantKeys) -> None:
-    export = exported(keys, LEAVES)
+def test_an_honest_export_verifies_alone_and_against_every_older_checkpoint(tenant_keys: TenantKeys) -> None:
+    export = exported(tenant_keys, LEAVES)
     assert check(export).witnessed is None
     for size in range(len(LEAVES) + 1):
-        report = check(export, signed(keys, LEAVES[:size]))
+        report = check(export, signed(tenant_keys, LEAVES[:size]))
         assert (report.witnessed, report.head.size) == (size, len(LEAVES))
 
 
-def test_an_empty_log_verifies(keys: TenantKeys) -> None:
-    assert check(exported(keys, []), signed(keys, [])).head.root == tree.EMPTY_ROOT
+def test_an_empty_log_verifies(tenant_keys: TenantKeys) -> None:
+    assert check(exported(tenant_keys, []), signed(tenant_keys, [])).head.root == tree.EMPTY_ROOT
 
 
-def test_missing_and_surplus_leaves_are_counted(keys: TenantKeys) -> None:
-    note = signed(keys, LEAVES)
+def test_missing_and_surplus_leaves_are_counted(tenant_keys: TenantKeys) -> None:
+    note = signed(tenant_keys, LEAVES)
     with pytest.raises(AuditBroken, match="there are 40 leaves, the checkpoint is of 41"):
-        check(exported(keys, LEAVES[:-1], note=note))
+        check(exported(tenant_keys, LEAVES[:-1], note=note))
     with pytest.raises(AuditBroken, match="there are 42 leaves"):
-        check(exported(keys, [*LEAVES, b"more", b"and more"], note=note))
+        check(exported(tenant_keys, [*LEAVES, b"more", b"and more"], note=note))
 
 
-def test_an_altered_leaf_is_bracketed_by_the_older_checkpoint(keys: TenantKeys) -> None:
-    note, old = signed(keys, LEAVES), signed(keys, LEAVES[:20])
+def test_an_altered_leaf_is_bracketed_by_the_older_checkpoint(tenant_keys: TenantKeys) -> None:
+    note, old = signed(tenant_keys, LEAVES), signed(tenant_keys, LEAVES[:20])
     early, late = [*LEAVES], [*LEAVES]
     early[7], late[30] = b"altered", b"altered"
     with pytest.raises(AuditBroken, match="one of the first 20 leaves was altered"):
-        check(exported(keys, early, note=note), old)
+        check(exported(tenant_keys, early, note=note), old)
     with pytest.raises(AuditBroken, match="a leaf from number 20 on was altered"):
-        check(exported(keys, late, note=note), old)
+        check(exported(tenant_keys, late, note=note), old)
     with pytest.raises(AuditBroken, match="one of the 41 leaves was altered"):
-        check(exported(keys, late, note=note))
+        check(exported(tenant_keys, late, note=note))
 
 
-def test_two_leaves_in_the_other_order_are_noticed(keys: TenantKeys) -> None:
+def test_two_leaves_in_the_other_order_are_noticed(tenant_keys: TenantKeys) -> None:
     swapped = [LEAVES[1], LEAVES[0], *LEAVES[2:]]
     with pytest.raises(AuditBroken, match="was altered"):
-        check(exported(keys, swapped, note=signed(keys, LEAVES)))
+        check(exported(tenant_keys, swapped, note=signed(tenant_keys, LEAVES)))
 
 
-def test_a_rewritten_and_newly_signed_history_is_a_fork(keys: TenantKeys) -> None:
+def test_a_rewritten_and_newly_signed_history_is_a_fork(tenant_keys: TenantKeys) -> None:
     rewritten = [*LEAVES]
     rewritten[7] = b"it never happened"
-    assert check(exported(keys, rewritten)).witnessed is None  # without a witness nobody can tell
+    assert check(exported(tenant_keys, rewritten)).witnessed is None  # without a witness nobody can tell
     with pytest.raises(AuditBroken, match="fork: the log's first 20 leaves"):
-        check(exported(keys, rewritten), signed(keys, LEAVES[:20]))
+        check(exported(tenant_keys, rewritten), signed(tenant_keys, LEAVES[:20]))
 
 
-def test_a_log_cut_short_and_newly_signed_is_noticed(keys: TenantKeys) -> None:
+def test_a_log_cut_short_and_newly_signed_is_noticed(tenant_keys: TenantKeys) -> None:
     with pytest.raises(AuditBroken, match="leaves were taken away"):
-        check(exported(keys, LEAVES[:10]), signed(keys, LEAVES[:20]))
+        check(exported(tenant_keys, LEAVES[:10]), signed(tenant_keys, LEAVES[:20]))
 
 
-def test_an_export_under_another_key_does_not_fit_the_older_checkpoint(keys: TenantKeys, tmp_path: Path) -> None:
+def test_an_export_under_another_key_does_not_fit_the_older_checkpoint(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     other = create(tmp_path / "other", uuid4()).add_tenant("acme")
     with pytest.raises(AuditBroken, match="older checkpoint does not fit this log's key"):
-        check(exported(other, LEAVES), signed(keys, LEAVES))
+        check(exported(other, LEAVES), signed(tenant_keys, LEAVES))
     with pytest.raises(AuditBroken, match="not signed by the key"):
-        check(exported(keys, LEAVES, key=str(checkpoint.verifier(other))))
+        check(exported(tenant_keys, LEAVES, key=str(checkpoint.verifier(other))))
 
 
-def test_an_empty_older_checkpoint_with_another_root_is_a_fork(keys: TenantKeys) -> None:
+def test_an_empty_older_checkpoint_with_another_root_is_a_fork(tenant_keys: TenantKeys) -> None:
     with pytest.raises(AuditBroken, match="fork"):
-        check(exported(keys, LEAVES), checkpoint.sign(keys, 0, bytes(32)))
+        check(exported(tenant_keys, LEAVES), checkpoint.sign(tenant_keys, 0, bytes(32)))
 
 
 @pytest.mark.parametrize(
     "header", [{"format": "assent.audit/2"}, {"tenant": "other"}, {"key": "no key"}, {"checkpoint": "no note"}]
 )
-def test_a_false_header_is_refused(keys: TenantKeys, header: dict[str, str]) -> None:
+def test_a_false_header_is_refused(tenant_keys: TenantKeys, header: dict[str, str]) -> None:
     with pytest.raises(AuditBroken):
-        check(exported(keys, LEAVES, **header))
+        check(exported(tenant_keys, LEAVES, **header))
 
 
 @pytest.mark.parametrize("start", ["", "\n", "[]\n", "{}\n", "no json\n", "[" * 100_000 + "\n"])
@@ -124,17 +119,17 @@ def test_what_is_no_export_is_refused(start: str) -> None:
         check(start)
 
 
-def test_a_leaf_that_is_no_base64_is_named(keys: TenantKeys) -> None:
-    lines = exported(keys, LEAVES).split("\n")
+def test_a_leaf_that_is_no_base64_is_named(tenant_keys: TenantKeys) -> None:
+    lines = exported(tenant_keys, LEAVES).split("\n")
     lines[6] = lines[6][:-1] + "*"
     with pytest.raises(AuditBroken, match="leaf 5 is no base64"):
         check("\n".join(lines))
 
 
-def test_memory_does_not_grow_with_the_log(keys: TenantKeys, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_log(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     file = tmp_path / "export.jsonl"
     leaves = [b'{"n":%d,"filler":"%s"}' % (n, b"." * 400) for n in range(12_000)]
-    file.write_text(exported(keys, leaves))
+    file.write_text(exported(tenant_keys, leaves))
     done: list[int] = []
     with file.open() as stream:
         tracemalloc.start()

@@ -1,54 +1,13 @@
-"""Pooled features come out of the same forward pass as the boxes, which stay what they were."""
+"""A backbone is named by its file and by the maps that are pooled from it."""
 
 from __future__ import annotations
 
-import numpy as np
-import onnxruntime
 import pytest
 
-from assent.errors import ModelUnknown
-from assent.perceive import open_backbone
-from assent.perceive.backbone import POOLED, backbone, with_features
-from assent.perceive.packs import read_pack, read_verified
-from assent.perceive.runtime import run_all
-from assent.perceive.safety import prepare
-from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
+from assent.perceive.backbone import POOLED, backbone
+from assent.perceive.packs import read_pack
 
 FILE = read_pack("embedded").one("safety")
-
-
-def test_the_boxes_are_untouched_and_the_features_are_what_numpy_makes_of_the_maps() -> None:
-    base, net = open_backbone(threads=1)
-    inputs = prepare([photo(name) for name in (*SKIMAGE[:2], INSIGHTFACE[0])])
-    boxes, features = run_all(net, inputs)
-    plain = onnxruntime.InferenceSession(read_verified(FILE), providers=["CPUExecutionProvider"])
-    assert np.allclose(boxes, plain.run(None, {"images": inputs})[0], atol=1e-3)
-    assert features.shape == (3, base.width)
-    means, maxima, parts = [], [], []
-    for one, values in zip(POOLED[FILE.name], inner_maps(inputs), strict=True):
-        assert values.shape == (3, one.channels, one.side, one.side)
-        means.append(values.mean(axis=(2, 3)))
-        maxima.append(values.max(axis=(2, 3)))
-        if one.part:
-            starts = [row * (one.side - one.part) // 2 for row in range(3)]
-            those = [values[:, :, y : y + one.part, x : x + one.part].mean(axis=(2, 3)) for y in starts for x in starts]
-            parts.append(np.stack(those, axis=2).reshape(3, -1))
-    assert np.allclose(features, np.concatenate([*means, *maxima, *parts], axis=1), atol=2e-3)
-
-
-def inner_maps(
-    inputs: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    """The maps themselves, by a network that gives them as outputs."""
-    import onnx
-
-    network = onnx.load_from_string(read_verified(FILE))
-    names = [one.tensor for one in POOLED[FILE.name]]
-    for name in names:
-        network.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
-    maps: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = session.run(names, {"images": inputs})
-    return maps
 
 
 def test_the_backbones_name_tells_file_and_maps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,11 +20,3 @@ def test_the_backbones_name_tells_file_and_maps(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("assent.perceive.backbone.POOLING", "mean, deviation")
     assert backbone(FILE).id != before.id
     assert backbone(FILE).width == before.width
-
-
-def test_a_network_without_chosen_maps_and_a_file_without_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelUnknown, match="no backbone"):
-        backbone(read_pack("embedded").one("embedder"))
-    monkeypatch.setitem(POOLED, FILE.name, (POOLED[FILE.name][0]._replace(tensor="/model.99/nothing"),))
-    with pytest.raises(ModelUnknown, match=r"model\.99"):
-        with_features(FILE, read_verified(FILE))

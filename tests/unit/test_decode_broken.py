@@ -35,19 +35,13 @@ def test_a_file_cut_short_is_whole_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("pillow_format", ["GIF", "WEBP", "AVIF", "TIFF", "PNG"])
-def test_an_animation_cut_short_shows_only_whole_frames(pillow_format: str) -> None:
+def test_an_animation_cut_short_is_refused(pillow_format: str) -> None:
     frames = [Image.fromarray(np.roll(NOISE, shift)) for shift in range(0, 50, 10)]
     data = saved(frames[0], pillow_format, save_all=True, append_images=frames[1:], duration=50)
-    whole = decode(data)
-    kept = {frame.index: frame.pixels for frame in whole.frames}
+    assert len(decode(data).frames) == 3
     for part in range(1, 10):
-        try:
-            cut = decode(data[: len(data) * part // 10])
-        except Undecodable:
-            continue
-        for frame in cut.frames:
-            if frame.index in kept:
-                np.testing.assert_array_equal(frame.pixels, kept[frame.index])
+        with pytest.raises(Undecodable):
+            decode(data[: len(data) * part // 10])
 
 
 def test_a_progressive_jpeg_cut_short_is_refused() -> None:

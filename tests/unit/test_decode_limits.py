@@ -50,11 +50,26 @@ def test_every_format_is_gated(name: str) -> None:
         decode(encoded(np.zeros((1, 12_100, 3), np.uint8), name))
 
 
-def test_heic_is_gated() -> None:
-    claimed = heic(1).replace(struct.pack(">4sIII", b"ispe", 0, 64, 64), struct.pack(">4sIII", b"ispe", 0, 13_000, 64))
-    assert claimed != heic(1)
-    with pytest.raises((PictureTooLarge, Undecodable)):
-        decode(claimed)
+def claiming(width: int, height: int) -> bytes:
+    """A HEIC file of 64 × 64 pixels that claims that size, and not to be cropped (ISO 14496-12: ispe, clap)."""
+    data = bytearray(heic(1))
+    size, crop = data.index(b"ispe") + 8, data.index(b"clap") + 4
+    data[size : size + 8] = struct.pack(">2I", width, height)
+    data[crop : crop + 32] = struct.pack(">8I", width, 1, height, 1, 0, 1, 0, 1)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("width", "height"), [(13_000, 64), (12_001, 64), (64, 12_001), (7_072, 7_072)])
+def test_heic_is_gated(width: int, height: int) -> None:
+    assert (decode(claiming(64, 64)).width, decode(claiming(64, 64)).height) == (64, 64)
+    with pytest.raises(PictureTooLarge, match=f"{width} × {height} pixels"):
+        decode(claiming(width, height))
+
+
+@pytest.mark.parametrize(("width", "height"), [(12_000, 64), (7_071, 7_071)])
+def test_a_heic_claim_within_the_limits_is_tried(width: int, height: int) -> None:
+    with pytest.raises(Undecodable):
+        decode(claiming(width, height))
 
 
 def test_three_large_frames_are_too_much_together() -> None:

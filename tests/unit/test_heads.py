@@ -12,20 +12,16 @@ import pytest
 from assent.errors import ModelMissing, ModelUnknown
 from assent.learn.head import described, to_onnx, to_toml, write_head
 from assent.learn.train import Familiar, Linear
-from assent.perceive import open_backbone
 from assent.perceive.heads import (
     Head,
     HeadFile,
     HeadLabel,
     category,
-    folders,
-    head_files,
     load_heads,
     open_head,
     read_head,
     say,
 )
-from assent.taxonomy import PRODUCTS
 
 WIDTH = 4
 ROWS = (
@@ -150,18 +146,6 @@ def test_an_operators_head_replaces_a_shipped_one_of_its_name(tmp_path: Path) ->
 def test_a_head_of_another_backbone_is_left_out(tmp_path: Path) -> None:
     saved(tmp_path)
     assert load_heads((tmp_path, tmp_path / "nowhere"), "net@1+3", threads=1) == ()
-
-
-def test_the_shipped_heads_fit_the_pack_and_have_cards() -> None:
-    base, _ = open_backbone(threads=1)
-    shipped = folders(Path("nowhere"))[0]
-    heads = load_heads((shipped,), base.id, threads=1)
-    assert [head.file.name for head in heads] == sorted(head_files((shipped,))) == ["clothing", "grocery"]
-    said = {label.name for head in heads for label in head.file.label} - {"none"}
-    assert said == {label.name for label in PRODUCTS}
-    for head in heads:
-        assert head.file.id in (shipped / f"{head.file.name}.md").read_text()
-        assert all(label.precision is None or label.precision >= 0.9 for label in head.file.label)
 
 
 def test_what_a_head_may_say() -> None:

@@ -22,7 +22,7 @@ GENITALIA, BUTTOCKS = "nudity.explicit.genitalia", "nudity.explicit.buttocks"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Policy:
+def rules(tmp_path: Path) -> Policy:
     return policy(tmp_path, rules=[NUDE, BARE, CALLS])
 
 
@@ -32,43 +32,43 @@ def judged(action: Action, **tags: Any) -> Judged:
     return Judged(action, AT, **{**shown, **tags})
 
 
-def heard(made: Policy, found: Perception, word: Word) -> Heeded | None:
-    return heed(made, POST, PICTURE, found, (), decide(made, POST, PICTURE, found), word)
+def heard(rules: Policy, found: Perception, word: Word) -> Heeded | None:
+    return heed(rules, POST, PICTURE, found, (), decide(rules, POST, PICTURE, found), word)
 
 
 def names(heeded: Heeded) -> list[str]:
     return [tag.name for tag in heeded.verdict.tags]
 
 
-def test_nothing_said_changes_nothing(made: Policy) -> None:
-    assert heard(made, seen((BREAST, 0.9)), Word({})) is None
-    assert heard(made, seen((BREAST, 0.9)), Word({FEET: False, BREAST: True})) is None  # neither makes a difference
+def test_nothing_said_changes_nothing(rules: Policy) -> None:
+    assert heard(rules, seen((BREAST, 0.9)), Word({})) is None
+    assert heard(rules, seen((BREAST, 0.9)), Word({FEET: False, BREAST: True})) is None  # neither makes a difference
 
 
-def test_a_denied_label_does_not_count(made: Policy) -> None:
-    heeded = heard(made, seen((BREAST, 0.9), (FEET, 0.8)), Word({BREAST: False}))
+def test_a_denied_label_does_not_count(rules: Policy) -> None:
+    heeded = heard(rules, seen((BREAST, 0.9), (FEET, 0.8)), Word({BREAST: False}))
     assert heeded is not None
     assert (names(heeded), heeded.removed, heeded.added) == ([FEET], (BREAST,), ())
     assert (heeded.verdict.action, heeded.verdict.review, heeded.alone.action) == (Action.label, None, Action.review)
     assert heeded.verdict.said["author"].tags == ((1, FEET),)
 
 
-def test_a_confirmed_label_counts_and_only_the_platform_is_told(made: Policy) -> None:
-    heeded = heard(made, seen((BREAST, 0.9), (PHONE, 0.2)), Word({PHONE: True}))
+def test_a_confirmed_label_counts_and_only_the_platform_is_told(rules: Policy) -> None:
+    heeded = heard(rules, seen((BREAST, 0.9), (PHONE, 0.2)), Word({PHONE: True}))
     assert heeded is not None
     assert (heeded.verdict.action, heeded.added) == (Action.block, (PHONE,))
     assert heeded.verdict.tags[-1] == Tag(PHONE, "text", 1.0, None, 0, MODERATOR)
     assert all(n < 2 for said in heeded.verdict.said.values() for n, _ in said.tags)
-    unlisted = heard(made, seen(), Word({"object.chair": True}))
+    unlisted = heard(rules, seen(), Word({"object.chair": True}))
     assert unlisted is None  # no label of the vocabulary
-    unlisted = heard(made, seen(), Word({"body.covered.feet": True}))
+    unlisted = heard(rules, seen(), Word({"body.covered.feet": True}))
     assert unlisted is not None
     assert names(unlisted) == ["body.covered.feet"]  # a person said it, whatever the policy lists
 
 
 @pytest.mark.parametrize("action", [Action.allow, Action.label, Action.limit, Action.block])
-def test_their_action_holds_for_what_they_were_shown(made: Policy, action: Action) -> None:
-    heeded = heard(made, seen((BREAST, 0.95)), Word({}, judged(action)))
+def test_their_action_holds_for_what_they_were_shown(rules: Policy, action: Action) -> None:
+    heeded = heard(rules, seen((BREAST, 0.95)), Word({}, judged(action)))
     assert heeded is not None
     assert heeded.holds
     assert (heeded.verdict.action, heeded.verdict.review) == (action, None)
@@ -89,9 +89,9 @@ def test_their_action_holds_for_what_they_were_shown(made: Policy, action: Actio
     ],
 )
 def test_what_they_were_not_shown_is_decided_by_the_policy(
-    made: Policy, tags: list[tuple[str, float]], said: dict[str, bool], shown: Any, action: Action, news: str
+    rules: Policy, tags: list[tuple[str, float]], said: dict[str, bool], shown: Any, action: Action, news: str
 ) -> None:
-    heeded = heard(made, seen(*tags), Word(said, judged(Action.allow, **shown)))
+    heeded = heard(rules, seen(*tags), Word(said, judged(Action.allow, **shown)))
     assert heeded is not None
     assert not heeded.holds
     assert heeded.news.startswith(news)
@@ -100,17 +100,17 @@ def test_what_they_were_not_shown_is_decided_by_the_policy(
     assert MODERATOR not in [rule.id for rule in heeded.verdict.rules]
 
 
-def test_their_block_is_never_weakened_by_news(made: Policy) -> None:
-    heeded = heard(made, seen((BREAST, 0.9), (FEET, 0.9)), Word({}, judged(Action.block)))
+def test_their_block_is_never_weakened_by_news(rules: Policy) -> None:
+    heeded = heard(rules, seen((BREAST, 0.9), (FEET, 0.9)), Word({}, judged(Action.block)))
     assert heeded is not None
     assert (heeded.holds, heeded.verdict.action) == (False, Action.block)
     assert [rule.id for rule in heeded.verdict.rules] == ["nude", "bare", MODERATOR]
     assert heeded.verdict.review is not None  # and somebody looks at what is new
 
 
-def test_a_label_they_named_is_no_news(made: Policy) -> None:
+def test_a_label_they_named_is_no_news(rules: Policy) -> None:
     word = Word({BUTTOCKS: True, GENITALIA: False}, judged(Action.allow))
-    heeded = heard(made, seen((BREAST, 0.9), (BUTTOCKS, 0.9), (GENITALIA, 0.9)), word)
+    heeded = heard(rules, seen((BREAST, 0.9), (BUTTOCKS, 0.9), (GENITALIA, 0.9)), word)
     assert heeded is not None
     assert heeded.holds
     assert names(heeded) == [BREAST, BUTTOCKS]

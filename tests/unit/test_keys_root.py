@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -15,16 +15,10 @@ from assent.gallery.keys import Keystore, create, open_keystore, read_root
 
 
 @pytest.fixture
-def database() -> UUID:
-    return uuid4()
-
-
-@pytest.fixture
-def store(tmp_path: Path, database: UUID) -> Keystore:
-    made = create(tmp_path / "keys", database)
-    made.add_tenant("club")
-    made.begin_epoch("club")
-    return made
+def store(local_keystore: Keystore) -> Keystore:
+    """A keystore whose first epoch retires."""
+    local_keystore.begin_epoch("club")
+    return local_keystore
 
 
 def same(one: Keystore, other: Keystore) -> bool:
@@ -37,18 +31,18 @@ def same(one: Keystore, other: Keystore) -> bool:
     )
 
 
-def test_all_keys_stay_the_same_under_the_new_root(store: Keystore, database: UUID) -> None:
-    running = open_keystore(store.keys_dir, database)
+def test_all_keys_stay_the_same_under_the_new_root(store: Keystore, database_id: UUID) -> None:
+    running = open_keystore(store.keys_dir, database_id)
     old, before = store.root, store.tenant("club")
     fresh = os.urandom(32)
     store.rotate_root(fresh)
     assert read_root(store.keys_dir / "root.key") == fresh
     assert not (store.keys_dir / "root.key.next").exists()
     assert store.tenant("club").epoch_key == before.epoch_key
-    assert same(open_keystore(store.keys_dir, database), store)
+    assert same(open_keystore(store.keys_dir, database_id), store)
     assert same(running, store)  # a process that had the old one goes on
     with pytest.raises(KeyMissing, match="root key is not the one"):
-        open_keystore(store.keys_dir, database, old)
+        open_keystore(store.keys_dir, database_id, old)
     assert running.begin_epoch("club").epoch == 3  # and may write
     assert same(running, store)
 
@@ -58,10 +52,10 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_cut_short_anywhere(store: Keystore, database: UUID, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def test_cut_short_anywhere(store: Keystore, database_id: UUID, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """The steps: the new root key is written, the keystore is, the new root key takes its place."""
     before = store.tenant("club")
-    running = open_keystore(store.keys_dir, database)
+    running = open_keystore(store.keys_dir, database_id)
     steps = 0
     write, settle = module.write_private, Keystore._settle_root
 
@@ -84,33 +78,33 @@ def test_cut_short_anywhere(store: Keystore, database: UUID, monkeypatch: pytest
         patch.setattr(Keystore, "_settle_root", dies_there)
         with pytest.raises(Died):
             store.rotate_root(os.urandom(32))
-    again = open_keystore(store.keys_dir, database)
+    again = open_keystore(store.keys_dir, database_id)
     assert again.tenant("club").epoch_key == before.epoch_key
     assert running.tenant("club").epoch_key == before.epoch_key
     fresh = os.urandom(32)
     again.rotate_root(fresh)
     assert read_root(store.keys_dir / "root.key") == fresh
     assert not (store.keys_dir / "root.key.next").exists()
-    assert same(open_keystore(store.keys_dir, database), running)
+    assert same(open_keystore(store.keys_dir, database_id), running)
 
 
-def test_a_root_key_from_the_settings_stays_out_of_the_folder(tmp_path: Path, database: UUID) -> None:
+def test_a_root_key_from_the_settings_stays_out_of_the_folder(keystore_folder: Path, database_id: UUID) -> None:
     old, fresh = os.urandom(32), os.urandom(32)
-    store = create(tmp_path / "keys", database, old)
+    store = create(keystore_folder, database_id, old)
     store.add_tenant("club")
-    running = open_keystore(store.keys_dir, database, old)
+    running = open_keystore(store.keys_dir, database_id, old)
     running.tenant("club")
     store.rotate_root(fresh)
     assert {path.name for path in store.keys_dir.iterdir()} == {"keystore.json", "keystore.lock"}
-    assert same(open_keystore(store.keys_dir, database, fresh), store)
+    assert same(open_keystore(store.keys_dir, database_id, fresh), store)
     with pytest.raises(KeyMissing, match="root key is not the one"):  # until it is started with the new one
         running.tenant("club")
 
 
-def test_a_root_key_that_lies_about_is_not_taken(store: Keystore, database: UUID) -> None:
+def test_a_root_key_that_lies_about_is_not_taken(store: Keystore, database_id: UUID) -> None:
     file = store.keys_dir / "root.key.next"
     file.write_text(b64encode(os.urandom(32)).decode())
     file.chmod(0o600)
     right = read_root(store.keys_dir / "root.key")
-    assert open_keystore(store.keys_dir, database).tenants() == ("club",)
+    assert open_keystore(store.keys_dir, database_id).tenants() == ("club",)
     assert read_root(store.keys_dir / "root.key") == right

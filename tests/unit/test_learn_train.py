@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def clouds(apart: float, each: int = 60, classes: int = 3) -> tuple[NDArray[np.f
     return points.astype(np.float32), truth.tolist()
 
 
+@cache
 def fitted(apart: float, classes: int = 3) -> tuple[Fitted, NDArray[np.float32], list[int]]:
     points, truth = clouds(apart, classes=classes)
     ticks: list[int] = []
@@ -85,7 +87,7 @@ def test_copies_are_learned_from_and_never_judged() -> None:
     shift[10:] = 4
     turned = np.roll(points[of], 5, axis=1) + shift
     kinds = np.array(truth)
-    without, made = (fit(points, truth, lambda: None, copies=copies) for copies in (None, Copies(turned, of)))
+    without, made = fitted(3.0)[0], fit(points, truth, lambda: None, copies=Copies(turned, of))
     assert made.held_out.shape == without.held_out.shape == (len(truth), 3)
     right = [
         (np.argmax(turned @ one.model.weight + one.model.bias, axis=1) == kinds[of]).mean() for one in (without, made)
@@ -105,8 +107,7 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
 
 
 def test_regularisation_follows_the_pictures_for_validation() -> None:
-    points, truth = clouds(2.0)
-    alone = fit(points, truth, lambda: None)
+    alone, points, truth = fitted(2.0)
     proven = fit(points, truth, lambda: None, proof=Proof(points, np.array(truth)))  # the same pictures once more
     assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
     assert proven.held_out.shape == alone.held_out.shape

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from assent.learn.cache import Cache
-from assent.learn.dataset import Example
-from assent.learn.features import featured
 from assent.learn.views import VIEWS, View
-from assent.media.sandbox import Decoder
-from assent.perceive import open_backbone
-from tests.installed import package_file
 from tests.unit.perceive_photos import photo
 
 FILES = ("a" * 64, "b" * 64, "c" * 64)
@@ -39,18 +31,3 @@ def test_letters_cover_some_of_a_picture_and_leave_the_rest() -> None:
     ]
     assert min(shares) > 0
     assert max(shares) < 0.9
-
-
-def test_a_copy_has_features_of_its_own_in_the_cache(tmp_path: Path) -> None:
-    base, net = open_backbone(threads=1)
-    cache = Cache(tmp_path, base.id, base.width)
-    examples = [Example(package_file("skimage", "data/coffee.png"), "cup")]
-    with Decoder() as decoder:
-        plain, copy, again = (
-            featured(net, base.width, cache, decoder, examples, lambda: None, view)
-            for view in (None, VIEWS[0], VIEWS[0])
-        )
-    assert plain.sha256 == copy.sha256
-    assert not np.allclose(plain.features, copy.features, atol=0.05)
-    assert np.array_equal(copy.features, again.features)
-    assert len(list(tmp_path.glob("*/*/*"))) == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from assent.errors import AssentError, FetchRefused, ModelDownload, ModelMissing, ModelUnknown
 from assent.perceive.packs import Input, ModelFile, read_verified
 from assent.perceive.pull import from_address, from_folder
-from tests.unit.real_models import described, entry, models_folder
+from tests.unit.real_models import entry
 from tests.unit.wire_server import WireServer
 
 DATA = os.urandom(300_000)
@@ -160,18 +159,6 @@ def test_a_folder_with_another_file_of_that_name_is_refused(tmp_path: Path, data
     with pytest.raises(ModelUnknown, match=r"net\.onnx is not the file"):
         from_folder(FILE, tmp_path / "models", source, lambda _: None)
     assert not (tmp_path / "models/files" / FILE.stored).exists()
-
-
-def test_two_real_files_exchanged_are_found_by_content(tmp_path: Path) -> None:
-    one = described(models_folder() / "yunet/yunet_s_dynamic.onnx", FILE)
-    other = described(models_folder() / "scrfd_500m/det_500m.onnx", FILE)
-    source = tmp_path / "source"
-    source.mkdir()
-    shutil.copy(models_folder() / "yunet/yunet_s_dynamic.onnx", source / other.path)
-    with pytest.raises(ModelUnknown, match="is not the file"):
-        from_folder(other, tmp_path / "models", source, lambda _: None)
-    from_folder(one, tmp_path / "models", source, lambda _: None)
-    assert read_verified(one, tmp_path / "models")
 
 
 def test_a_folder_without_the_file_is_missing_it(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,15 +17,11 @@ import rfc8785
 from assent.audit import checkpoint, log, receipt, tree
 from assent.errors import AuditBroken
 from assent.gallery.keys import TenantKeys, create
+from tests.command import Done, invoke
 
 ERASURE = UUID(int=7)
 ASKED, DONE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 3, 40, tzinfo=UTC)
 INDEX, SIZE = 5, 11
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> TenantKeys:
-    return create(tmp_path / "keys", uuid4()).add_tenant("acme")
 
 
 def b64(data: bytes) -> str:
@@ -61,13 +55,13 @@ def check(said: dict[str, Any], **given: Any) -> receipt.Verified:
     return receipt.verify(json.dumps(said).encode(), **given)
 
 
-def test_an_honest_receipt_is_verified_with_its_own_key_and_with_the_known_one(keys: TenantKeys) -> None:
-    said = made(keys)
+def test_an_honest_receipt_is_verified_with_its_own_key_and_with_the_known_one(tenant_keys: TenantKeys) -> None:
+    said = made(tenant_keys)
     found = check(said)
     assert (found.tenant, found.erasure, found.index, found.head.size) == ("acme", str(ERASURE), INDEX, SIZE)
     assert found.destroyed_epochs == (1, 2)
     assert not found.pinned
-    assert check(said, key=checkpoint.verifier(keys)).pinned
+    assert check(said, key=checkpoint.verifier(tenant_keys)).pinned
 
 
 def altered(value: Any) -> Iterator[Any]:
@@ -89,8 +83,8 @@ def altered(value: Any) -> Iterator[Any]:
         yield from (value + "x", value[:-1], value[:middle] + chr(ord(value[middle]) ^ 1) + value[middle + 1 :], None)
 
 
-def test_no_field_can_be_altered(keys: TenantKeys) -> None:
-    said = made(keys)
+def test_no_field_can_be_altered(tenant_keys: TenantKeys) -> None:
+    said = made(tenant_keys)
     cases = list(altered(said))
     assert len(cases) > 80
     for case in cases:
@@ -100,8 +94,8 @@ def test_no_field_can_be_altered(keys: TenantKeys) -> None:
         assert refused.value.detail != refused.value.do
 
 
-def test_no_byte_of_the_file_can_be_altered(keys: TenantKeys) -> None:
-    file = rfc8785.dumps(made(keys))
+def test_no_byte_of_the_file_can_be_altered(tenant_keys: TenantKeys) -> None:
+    file = rfc8785.dumps(made(tenant_keys))
     receipt.verify(file)
     passed = []
     for n in range(len(file)):
@@ -115,9 +109,9 @@ def test_no_byte_of_the_file_can_be_altered(keys: TenantKeys) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, -1])
-def test_a_file_that_is_cut_is_refused(keys: TenantKeys, length: int) -> None:
+def test_a_file_that_is_cut_is_refused(tenant_keys: TenantKeys, length: int) -> None:
     with pytest.raises(AuditBroken):
-        receipt.verify(rfc8785.dumps(made(keys))[:length])
+        receipt.verify(rfc8785.dumps(made(tenant_keys))[:length])
 
 
 @pytest.mark.parametrize("data", [b"[]", b"1", b"null", b"\xff", b"[" * 100_000, b'{"a":1,"a":1}', b" " * (1 << 21)])
@@ -138,35 +132,34 @@ def test_what_is_no_receipt_is_refused(data: bytes) -> None:
         ({"tenant": "other"}, "not the key of"),
     ],
 )
-def test_an_operator_cannot_sign_nonsense_either(keys: TenantKeys, changes: dict[str, Any], why: str) -> None:
+def test_an_operator_cannot_sign_nonsense_either(tenant_keys: TenantKeys, changes: dict[str, Any], why: str) -> None:
     with pytest.raises(AuditBroken, match=why):
-        check(made(keys, **changes))
+        check(made(tenant_keys, **changes))
 
 
-def test_a_leaf_of_another_action_or_erasure_is_refused(keys: TenantKeys) -> None:
-    for said in (made(keys, action="consent.given"), made(keys, of=UUID(int=8))):
+def test_a_leaf_of_another_action_or_erasure_is_refused(tenant_keys: TenantKeys) -> None:
+    for said in (made(tenant_keys, action="consent.given"), made(tenant_keys, of=UUID(int=8))):
         with pytest.raises(AuditBroken, match="another action"):
             check(said)
 
 
-def test_another_houses_receipt_is_refused_for_the_known_key(keys: TenantKeys, tmp_path: Path) -> None:
+def test_another_houses_receipt_is_refused_for_the_known_key(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     other = create(tmp_path / "other", uuid4()).add_tenant("acme")
     said = made(other)
     assert check(said).key == checkpoint.verifier(other)  # honest by itself: that is why the key should be given
     with pytest.raises(AuditBroken, match="another key"):
-        check(said, key=checkpoint.verifier(keys))
+        check(said, key=checkpoint.verifier(tenant_keys))
 
 
-def verify_receipt(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "assent", "audit", "verify-receipt", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def verify_receipt(*words: str) -> Done:
+    return invoke({}, "audit", "verify-receipt", *words)
 
 
-def test_the_command_says_what_was_verified_and_what_was_not(keys: TenantKeys, tmp_path: Path) -> None:
+def test_the_command_says_what_was_verified_and_what_was_not(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
-    file.write_bytes(rfc8785.dumps(made(keys)))
-    done = verify_receipt(str(file), "--key", str(checkpoint.verifier(keys)))
-    assert done.returncode == 0, done.stderr
+    file.write_bytes(rfc8785.dumps(made(tenant_keys)))
+    done = verify_receipt(str(file), "--key", str(checkpoint.verifier(tenant_keys)))
+    assert done.status == 0, done.stderr
     assert f"ok: erasure {ERASURE}" in done.stdout
     assert "leaf 5 of the log of 11 leaves" in done.stdout
     assert "epoch 1, 2 were destroyed" in done.stdout
@@ -175,9 +168,9 @@ def test_the_command_says_what_was_verified_and_what_was_not(keys: TenantKeys, t
     assert "--key" in verify_receipt(str(file)).stdout
 
 
-def test_the_command_ends_with_1_and_the_reason(keys: TenantKeys, tmp_path: Path) -> None:
+def test_the_command_ends_with_1_and_the_reason(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
-    file.write_bytes(rfc8785.dumps(made(keys) | {"completed_at": log.rfc3339(ASKED)}))
+    file.write_bytes(rfc8785.dumps(made(tenant_keys) | {"completed_at": log.rfc3339(ASKED)}))
     done = verify_receipt(str(file))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.status, done.stdout) == (1, "")
     assert "the signature does not fit" in done.stderr

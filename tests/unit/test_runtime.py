@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import onnxruntime
 import pytest
 from structlog.testing import capture_logs
 
-from assent.perceive.packs import read_pack, read_verified
 from assent.perceive.runtime import open_net, session_options
+from tests.unit.small_nets import net
 
 BATCH = {"CPUExecutionProvider": 2, "CUDAExecutionProvider": 4}
-MODEL = read_verified(read_pack("embedded").one("safety"))
+MODEL = net(["n", 3, 8, 8], 2)
 
 
 def test_the_cpu_is_the_default_and_nothing_is_said_of_it() -> None:
     with capture_logs() as logs:
-        net = open_net("net", MODEL, 1, BATCH)
-    assert net.provider == "CPUExecutionProvider"
-    assert net.batch == 2
+        opened = open_net("net", MODEL, 1, BATCH)
+    assert opened.provider == "CPUExecutionProvider"
+    assert opened.batch == 2
     assert logs == []
 
 
@@ -32,8 +28,8 @@ def test_a_gpu_that_does_not_start_is_logged_before_the_cpu_is_taken(monkeypatch
     offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
     with capture_logs() as logs:
-        net = open_net("net", MODEL, 1, BATCH)
-    assert net.provider == "CPUExecutionProvider"
+        opened = open_net("net", MODEL, 1, BATCH)
+    assert opened.provider == "CPUExecutionProvider"
     said = [log for log in logs if log["event"] == "provider_unusable"]
     assert [(log["model"], log["provider"], log["log_level"]) for log in said] == [
         ("net", "CUDAExecutionProvider", "warning")
@@ -51,14 +47,3 @@ def test_every_session_has_the_threads_of_the_settings_and_none_that_spin() -> N
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-
-
-def test_numpy_leaves_the_cores_to_the_networks() -> None:
-    """A matrix product's helpers spin for tens of milliseconds after it, on the cores that the networks want."""
-    code = (
-        "import assent.worker; from threadpoolctl import threadpool_info\n"
-        "print({pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas'})"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "{1}\n"

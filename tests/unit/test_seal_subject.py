@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pytest
 
 from assent.errors import SealBroken
-from assent.gallery.keys import Keystore, TenantKeys, create, pid
+from assent.gallery.keys import Keystore, TenantKeys, pid
 from assent.gallery.template import (
     SubjectKey,
     match_pid,
@@ -24,23 +23,13 @@ from assent.gallery.template import (
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Keystore:
-    return create(tmp_path / "keys", uuid4())
+def ana(tenant_keys: TenantKeys) -> SubjectKey:
+    return SubjectKey.new(tenant_keys, pid(tenant_keys, "ana"))
 
 
 @pytest.fixture
-def keys(store: Keystore) -> TenantKeys:
-    return store.add_tenant("club")
-
-
-@pytest.fixture
-def ana(keys: TenantKeys) -> SubjectKey:
-    return SubjectKey.new(keys, pid(keys, "ana"))
-
-
-@pytest.fixture
-def bea(keys: TenantKeys) -> SubjectKey:
-    return SubjectKey.new(keys, pid(keys, "bea"))
+def bea(tenant_keys: TenantKeys) -> SubjectKey:
+    return SubjectKey.new(tenant_keys, pid(tenant_keys, "bea"))
 
 
 def face() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -48,21 +37,21 @@ def face() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def test_subject_key_comes_back(keys: TenantKeys, ana: SubjectKey) -> None:
-    assert SubjectKey.unwrap(keys, ana.pid, keys.epoch, ana.wrap(keys)) == ana
+def test_subject_key_comes_back(tenant_keys: TenantKeys, ana: SubjectKey) -> None:
+    assert SubjectKey.unwrap(tenant_keys, ana.pid, tenant_keys.epoch, ana.wrap(tenant_keys)) == ana
     assert ana.key.hex() not in repr(ana)
     assert "key=" not in repr(ana)
 
 
 def test_subject_key_of_another_person_tenant_or_epoch(
-    store: Keystore, keys: TenantKeys, ana: SubjectKey, bea: SubjectKey
+    local_keystore: Keystore, tenant_keys: TenantKeys, ana: SubjectKey, bea: SubjectKey
 ) -> None:
-    wrapped = ana.wrap(keys)
+    wrapped = ana.wrap(tenant_keys)
     with pytest.raises(SealBroken):
-        SubjectKey.unwrap(keys, bea.pid, 1, wrapped)
+        SubjectKey.unwrap(tenant_keys, bea.pid, 1, wrapped)
     with pytest.raises(SealBroken):
-        SubjectKey.unwrap(store.add_tenant("other"), ana.pid, 1, wrapped)
-    other_epoch = replace(keys, epoch=2, store=None)
+        SubjectKey.unwrap(local_keystore.add_tenant("other"), ana.pid, 1, wrapped)
+    other_epoch = replace(tenant_keys, epoch=2, store=None)
     with pytest.raises(SealBroken, match="epoch 1; the live one is 2"):
         SubjectKey.unwrap(other_epoch, ana.pid, 1, wrapped)
     with pytest.raises(SealBroken):  # the number alone does not open it either
@@ -95,26 +84,26 @@ def test_what_is_no_unit_vector_is_not_sealed(ana: SubjectKey, vector: np.ndarra
         seal_template(ana, uuid4(), "m", vector)
 
 
-def test_match_comes_back_and_names_its_person(keys: TenantKeys, ana: SubjectKey) -> None:
+def test_match_comes_back_and_names_its_person(tenant_keys: TenantKeys, ana: SubjectKey) -> None:
     found = {"template": "t", "version": 3, "band": "strong"}
-    row = seal_match(keys, ana, "media", 2, found)
-    assert match_pid(keys, "media", 2, row.epoch, row.locator) == ana.pid
+    row = seal_match(tenant_keys, ana, "media", 2, found)
+    assert match_pid(tenant_keys, "media", 2, row.epoch, row.locator) == ana.pid
     assert open_match(ana, "media", 2, row.sealed) == found
     assert ana.pid not in row.locator + row.sealed
 
 
-def test_match_moved_to_another_picture_or_face(keys: TenantKeys, ana: SubjectKey) -> None:
-    row = seal_match(keys, ana, "media", 2, {})
+def test_match_moved_to_another_picture_or_face(tenant_keys: TenantKeys, ana: SubjectKey) -> None:
+    row = seal_match(tenant_keys, ana, "media", 2, {})
     for media, number in (("media", 1), ("other", 2)):
         with pytest.raises(SealBroken):
             open_match(ana, media, number, row.sealed)
         with pytest.raises(SealBroken):
-            match_pid(keys, media, number, row.epoch, row.locator)
+            match_pid(tenant_keys, media, number, row.epoch, row.locator)
 
 
-def test_locator_dies_with_the_epoch(keys: TenantKeys, ana: SubjectKey) -> None:
-    locator = seal_locator(keys, ana.pid, "audit", "7", "1")
-    assert open_locator(keys, 1, locator, "audit", "7", "1") == ana.pid
-    rotated = replace(keys, epoch=2, epoch_key=bytes(32), store=None)
+def test_locator_dies_with_the_epoch(tenant_keys: TenantKeys, ana: SubjectKey) -> None:
+    locator = seal_locator(tenant_keys, ana.pid, "audit", "7", "1")
+    assert open_locator(tenant_keys, 1, locator, "audit", "7", "1") == ana.pid
+    rotated = replace(tenant_keys, epoch=2, epoch_key=bytes(32), store=None)
     with pytest.raises(SealBroken):
         open_locator(rotated, 1, locator, "audit", "7", "1")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from assent.perceive import open_backbone
-from assent.perceive.heads import Head, folders, load_heads, say
-from assent.perceive.runtime import Net, run_all
+from assent.perceive import Models
+from assent.perceive.heads import say
+from assent.perceive.runtime import run_all
 from assent.perceive.safety import prepare
 from assent.values import Pixels
 from tests.installed import package_file
@@ -21,12 +19,6 @@ PHOTOS = (
     *(("sklearn", f"datasets/images/{name}") for name in ("china.jpg", "flower.jpg")),
 )
 LINES = ("write to quentin@example.org", "Tel. 030 901820", "bloody good coffee")
-
-
-@pytest.fixture(scope="module")
-def heads() -> tuple[Net, tuple[Head, ...]]:
-    base, net = open_backbone(threads=2)
-    return net, load_heads((folders(Path("nowhere"))[0],), base.id, threads=2)
 
 
 def drawn_on(image: Image.Image, part: int, ink: str, rim: str, font: str) -> Pixels:
@@ -41,9 +33,8 @@ def drawn_on(image: Image.Image, part: int, ink: str, rim: str, font: str) -> Pi
 
 
 @pytest.mark.parametrize(("package", "name"), PHOTOS, ids=lambda value: str(value).split("/")[-1])
-def test_nothing_is_worn_or_sold_where_only_letters_are(
-    heads: tuple[Net, tuple[Head, ...]], package: str, name: str
-) -> None:
+def test_nothing_is_worn_or_sold_where_only_letters_are(models: Models, package: str, name: str) -> None:
+    assert [head.file.name for head in models.heads] == ["clothing", "grocery"]
     image = Image.open(package_file(package, name)).convert("RGB")
     ways = [
         drawn_on(image, part, *inks, font)
@@ -51,5 +42,5 @@ def test_nothing_is_worn_or_sold_where_only_letters_are(
         for inks in (("white", "black"), ("black", "white"), ("red", "yellow"))
         for font in ("DejaVuSans", "DejaVuSerif-Bold")
     ]
-    features = run_all(heads[0], prepare([np.asarray(image), *ways]))[1]
-    assert say(heads[1], features, list(range(len(features)))) == ()
+    features = run_all(models.safety, prepare([np.asarray(image), *ways]))[1]
+    assert say(models.heads, features, list(range(len(features)))) == ()

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.perceive import backend, safety
+from assent.perceive import Models, backend, safety
 from assent.perceive.packs import read_pack
-from tests.unit.perceive_photos import models, photo
+from tests.unit.perceive_photos import photo
 from tests.unit.real_models import real
 
 MOBILENET = "mobilenet_v2/mobilenet_v2_1.0_224_from_quant.onnx"
@@ -82,13 +82,12 @@ def test_six_people_are_six_objects(scratch: Path) -> None:
     assert sum(opened.names[box.kind] == "object.person" and box.score > 0.5 for box in boxes) == 6
 
 
-def test_the_generic_backend_reads_nudenet_as_its_own_code_does(tmp_path: Path, scratch: Path) -> None:
+def test_the_generic_backend_reads_nudenet_as_its_own_code_does(models: Models) -> None:
     pack = read_pack("embedded")
     generic = backend.open_file(pack, pack.one("safety"), None, threads=2)
-    ours = models(tmp_path)
     frames = [photo("t1.jpg"), photo("astronaut.png")]
     for own, boxes in zip(
-        safety.detect(ours.safety, ours.labels, frames), backend.detect(generic, frames), strict=True
+        safety.detect(models.safety, models.labels, frames), backend.detect(generic, frames), strict=True
     ):
         strong = [one for one in own if one.score >= 0.4]
         assert strong

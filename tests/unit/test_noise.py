@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
-from assent.perceive import perceive
 from assent.perceive.noise import LARGEST, NOISY, cleaned, noise
 from assent.values import Pixels
 from tests.photos import FACES
-from tests.unit.perceive_photos import SKIMAGE, models, photo, picture
+from tests.unit.perceive_photos import SKIMAGE, photo
 
 
 def head(name: str) -> Pixels:
@@ -25,15 +22,6 @@ def head(name: str) -> Pixels:
 def noisy(pixels: Pixels) -> Pixels:
     added = np.random.default_rng(3).normal(0, 25, pixels.shape)
     return np.asarray(np.clip(pixels + added, 0, 255), np.uint8)
-
-
-def test_faces_in_noise_are_found_once_it_is_smoothed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = models(tmp_path)
-    heads = [picture(noisy(head(name))) for name in FACES]
-    found = sum(bool(seen.faces) for seen in perceive(opened, heads, embed=False))
-    monkeypatch.setattr("assent.perceive.cleaned", lambda pixels: pixels)
-    before = sum(bool(seen.faces) for seen in perceive(opened, heads, embed=False))
-    assert found >= 5 > before
 
 
 @pytest.mark.parametrize("name", SKIMAGE)

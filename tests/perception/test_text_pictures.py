@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
+from dataclasses import asdict
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from assent.errors import ModelMissing
 from assent.perceive import ocr
-from assent.perceive.text import CODES_ID, Reader, open_reader
+from assent.perceive.text import CODES_ID, Reader
 from assent.perceive.words import parse
-from assent.settings import Settings
-from assent.values import Frame, Perception, Picture, Pixels
+from assent.values import Perception, Pixels
 from tests.installed import package_file
+from tests.unit.perceive_photos import photo, picture, with_code
 
 WORDS = parse("segmentation\nregion-based grey values\nassess")
 
@@ -25,13 +25,9 @@ def reader() -> Reader:
     return Reader(ocr.load(threads=2), WORDS)
 
 
-def photo(name: str) -> Image.Image:
-    return Image.open(package_file("skimage", f"data/{name}")).convert("RGB")
-
-
-def written(*lines: str, size: int = 26, angle: float = 0) -> Image.Image:
+def written(*lines: str, size: int = 26, angle: float = 0, over: Pixels | None = None) -> Pixels:
     """A photo with lines written over it, as people do, with an outline."""
-    image = photo("coffee.png")
+    image = Image.fromarray(photo("coffee.png") if over is None else over)
     font = ImageFont.truetype(str(package_file("matplotlib", "mpl-data/fonts/ttf/DejaVuSans.ttf")), size)
     layer = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(layer)
@@ -39,20 +35,7 @@ def written(*lines: str, size: int = 26, angle: float = 0) -> Image.Image:
         draw.text((20, 20 + 60 * n), line, "white", font, stroke_width=2, stroke_fill="black")
     turned = layer.rotate(angle, Image.Resampling.BICUBIC)
     image.paste(turned, mask=turned)
-    return image
-
-
-def with_code(text: str, side: int = 200) -> Image.Image:
-    code = cv2.QRCodeEncoder.create().encode(text)
-    image = photo("coffee.png")
-    image.paste(Image.fromarray(np.asarray(code)).resize((side, side), Image.Resampling.NEAREST), (300, 100))
-    return image
-
-
-def picture(*images: Image.Image, scale: float = 1.0) -> Picture:
-    frames = tuple(Frame(n, np.asarray(one), scale) for n, one in enumerate(images))
-    width, height = (round(side / scale) for side in images[0].size)
-    return Picture("ab" * 32, "png", width, height, len(frames), frames)
+    return np.asarray(image)
 
 
 def labels(seen: Perception) -> Counter[str]:
@@ -61,7 +44,7 @@ def labels(seen: Perception) -> Counter[str]:
 
 def test_the_page_is_read(reader: Reader) -> None:
     assert reader.ocr is not None
-    said = " ".join(line.text for line in ocr.lines(reader.ocr, np.asarray(photo("page.png"))))
+    said = " ".join(line.text for line in ocr.lines(reader.ocr, photo("page.png")))
     for words in ("Region-based segmentation", "determine markers of the coins", "histogram of grey values"):
         assert words in said
 
@@ -121,39 +104,12 @@ def test_nothing_of_the_text_stands_in_what_is_said(reader: Reader) -> None:
     for word in ("anna", "example", "grey", "region"):
         assert word not in repr(seen)
     assert reader.ocr is not None
-    assert "anna" not in repr(ocr.lines(reader.ocr, np.asarray(written("anna.b@example.org"))))
+    assert "anna" not in repr(ocr.lines(reader.ocr, written("anna.b@example.org")))
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "brick.png", "text.png"])
 def test_photos_without_contact_details_say_nothing(reader: Reader, name: str) -> None:
     assert reader(picture(photo(name)), "US").tags == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        ("https://example.org/hello", "text.contact.link"),
-        ("tel:+4930901820", "text.contact.phone"),
-        ("mailto:anna@example.org", "text.contact.email"),
-        ("bitcoin:1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "text.payment"),
-    ],
-)
-def test_a_code_and_what_it_is_for_without_the_extra(text: str, label: str) -> None:
-    seen = Reader()(picture(with_code(text)), None)
-    assert labels(seen) == {"text.code": 1, label: 1}
-    assert seen.models == (CODES_ID,)
-    for tag in seen.tags:
-        assert tag.box is not None
-        x, y, width, _ = tag.box
-        assert 290 < x < 330
-        assert 90 < y < 130
-        assert 150 < width < 210
-    assert "example" not in repr(seen)
-
-
-def test_a_code_with_words_is_a_code_and_no_link() -> None:
-    assert labels(Reader()(picture(with_code("just words")), None)) == {"text.code": 1}
-    assert Reader()(picture(photo("coffee.png")), None).tags == ()
 
 
 def test_each_frame_is_read(reader: Reader) -> None:
@@ -162,9 +118,43 @@ def test_each_frame_is_read(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4096), (3000, 2), (22, 4096), (33, 33)])
-def test_odd_shapes_are_read_without_an_error(reader: Reader, shape: tuple[int, int]) -> None:
+def test_nothing_is_read_from_noise_of_odd_shapes(reader: Reader, shape: tuple[int, int]) -> None:
     noise: Pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    reader(picture(Image.fromarray(noise)), None)
+    seen = reader(picture(noise), None)
+    assert seen.tags == ()
+    assert seen.models == (CODES_ID, ocr.MODEL_ID)
+
+
+@pytest.mark.parametrize(("shape", "left"), [((70, 900), 300), ((1600, 400), 20), ((64, 420), 20)])
+def test_an_address_on_a_picture_of_odd_shape_is_read_where_it_stands(
+    reader: Reader, shape: tuple[int, int], left: int
+) -> None:
+    grey: Pixels = np.full((*shape, 3), 120, np.uint8)
+    indent = " " * ((left - 20) // 8)  # a space of the font is 8 pixels wide
+    seen = reader(picture(written(f"{indent}anna.b@example.org", over=grey)), None)
+    assert labels(seen) == {"text.contact.email": 1}
+    box = seen.tags[0].box
+    assert box is not None
+    x, y, width, height = box
+    assert abs(x - left) < 20
+    assert abs(y + height / 2 - 35) < 12
+    assert 220 < width < 320
+    assert height < 50
+
+
+def test_the_words_are_kept_nowhere(reader: Reader) -> None:
+    lines = ("anna.b@example.org", "DE89 3704 0044 0532 0130 00", "www.example.com/shop", "region-based grey values")
+    seen = reader(picture(written(*lines), with_code("https://quentin.example/")), None)
+    assert labels(seen) == {
+        "text.contact.email": 1,
+        "text.payment": 1,
+        "text.contact.link": 2,
+        "text.blocked": 1,
+        "text.code": 1,
+    }
+    kept = pickle.dumps(asdict(seen)).lower()
+    for word in (b"anna", b"example", b"3704", b"shop", b"grey", b"region", b"quentin", b"https"):
+        assert word not in kept
 
 
 def test_a_wall_of_text_is_read_up_to_a_limit(reader: Reader) -> None:
@@ -174,17 +164,6 @@ def test_a_wall_of_text_is_read_up_to_a_limit(reader: Reader) -> None:
         draw.text((10, 10 + 21 * n), f"line {n} of a very long page", "black", font_size=16)
     assert reader.ocr is not None
     assert 20 < len(ocr.lines(reader.ocr, np.asarray(image))) <= ocr.MOST_LINES
-
-
-def test_what_is_read_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings()
-    assert open_reader(settings) is None
-    codes = open_reader(settings.model_copy(update={"read": "codes"}))
-    assert codes is not None
-    assert codes.ocr is None
-    monkeypatch.setattr(ocr, "PACKAGE", "assent_nowhere")
-    with pytest.raises(ModelMissing, match="rapidocr"):
-        open_reader(settings.model_copy(update={"read": "text"}))
 
 
 def test_another_file_than_the_known_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,6 @@ from assent.perceive.batch import Batcher
 from assent.perceive.choice import Choice, write_choice
 from assent.perceive.packs import read_pack
 from assent.perceive.pull import from_folder
-from assent.perceive.sight import merged
-from assent.values import Tag
 from tests.unit.perceive_photos import photo, picture
 from tests.unit.real_models import models_folder
 
@@ -71,15 +69,6 @@ def test_an_animation_keeps_the_strongest_of_each_label_and_every_box(opened: Mo
     assert cat.score == max(scores)
     assert cat.frame == scores.index(max(scores))
     assert {tag.frame for tag in seen.tags if tag.box is not None} == {0, 1, 2}
-
-
-def test_merging_keeps_the_order_and_looks_at_each_model_alone() -> None:
-    def tag(score: float, frame: int, model: str = "m") -> Tag:
-        return Tag("animal.cat", "object", score, None, frame, model)
-
-    weak, strong, other = tag(0.2, 0), tag(0.7, 1), tag(0.1, 0, "n")
-    assert merged([weak, other, strong]) == (other, strong)
-    assert merged([]) == ()
 
 
 def test_a_pack_is_opened_on_one_provider_and_says_on_which(opened: Models, tmp_path: Path) -> None:

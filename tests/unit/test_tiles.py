@@ -1,22 +1,14 @@
-"""Wide pictures are looked at in parts as well, and what two parts show of one thing is said once."""
+"""Wide and very large pictures are cut into parts, and what two parts show of one thing is said once."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assent.perceive import Models, perceive, safety
 from assent.perceive.safety import Detection
 from assent.perceive.tiles import GRID, LARGE, MOST, Tile, tiles, together
-from assent.values import Frame, Pixels
-from tests.unit.perceive_photos import models, photo, picture
-
-
-@pytest.fixture
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return models(tmp_path_factory.getbasetemp())
+from assent.values import Frame
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 886), (1080, 2400), (1, 1), (640, 640), (4032, 3024)])
@@ -63,53 +55,6 @@ def covered(parts: list[Tile], frame: Frame) -> NDArray[np.uint8]:
         down, across = tile.pixels.shape[:2]
         seen[tile.top : tile.top + down, tile.left : tile.left + across] += 1
     return seen
-
-
-def panorama() -> tuple[Pixels, int]:
-    """Two copies of the group photo, reduced, far apart on grey."""
-    group = cv2.resize(photo("t1.jpg"), (640, 443))
-    wide = np.full((443, 2400, 3), 90, np.uint8)
-    wide[:, 100:740] = group
-    wide[:, 1700:2340] = group
-    return wide, 12
-
-
-def test_faces_in_a_panorama_are_found_only_by_its_parts(opened: Models) -> None:
-    wide, people = panorama()
-    (seen,) = perceive(opened, [picture(wide)], embed=False)
-    assert len(seen.faces) == people
-    (whole,) = safety.detect(opened.safety, opened.labels, [wide])
-    assert sum(one.name == "face" and one.score >= 0.25 for one in whole) < people / 2
-    for face in seen.faces:
-        x, _, width, _ = face.box
-        assert 100 <= x + width / 2 <= 740 or 1700 <= x + width / 2 <= 2340
-
-
-def crowd() -> Pixels:
-    """Six copies of the group photo, far apart on grey; faces 95 to 127 pixels wide."""
-    group, large = photo("t1.jpg"), np.full((3072, 4096, 3), 90, np.uint8)
-    for x in (40, 1400, 2760):
-        for y in (300, 1800):
-            large[y : y + group.shape[0], x : x + group.shape[1]] = group
-    return large
-
-
-def test_the_small_faces_of_a_crowd_are_found_only_where_the_original_was_very_large(opened: Models) -> None:
-    (seen,) = perceive(opened, [picture(crowd(), scale=0.8)], embed=False)
-    assert len(seen.faces) >= 30  # of 36
-    assert max(face.box[2] for face in seen.faces) < 300
-    places = {((face.box[0] * 0.8 - 40) // 1360, (face.box[1] * 0.8 - 300) // 1500) for face in seen.faces}
-    assert places == {(column, row) for column in range(3) for row in range(2)}
-    (whole,) = perceive(opened, [picture(crowd())], embed=False)
-    assert len(whole.faces) < 6
-
-
-def test_a_picture_beside_a_panorama_is_seen_as_if_alone(opened: Models) -> None:
-    pictures = [picture(photo("t1.jpg")), picture(panorama()[0]), picture(photo("chelsea.png"))]
-    alone = [perceive(opened, [one], embed=False)[0] for one in pictures]
-    for single, together_ in zip(alone, perceive(opened, pictures, embed=False), strict=True):
-        assert [face.box for face in together_.faces] == [face.box for face in single.faces]
-        assert [tag.name for tag in together_.tags] == [tag.name for tag in single.tags]
 
 
 def test_what_two_tiles_show_is_one_and_the_stronger_wins() -> None:

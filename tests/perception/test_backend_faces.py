@@ -48,7 +48,9 @@ def test_all_six_people_of_the_group_photo_are_found(name: str, scratch: Path) -
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_five_points_lie_in_the_box_as_in_a_face(name: str, scratch: Path) -> None:
-    for box in found(name, scratch, photo("t1.jpg"))[0]:
+    boxes = found(name, scratch, photo("t1.jpg"))[0]
+    assert boxes
+    for box in boxes:
         assert box.points is not None
         left_eye, right_eye, nose, left_mouth, right_mouth = box.points
         left, top, right, bottom = box.corners

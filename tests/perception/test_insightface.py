@@ -48,17 +48,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def models_dir(tmp_path: Path, folder: Path) -> Path:
+def chosen_dir(tmp_path: Path, folder: Path) -> Path:
     write_choice(tmp_path / "models", Choice((f"insightface@{folder}",), insight.hashes(folder)))
     return tmp_path / "models"
 
 
 @pytest.mark.parametrize("manifest", [True, False], ids=["manifest", "by shapes"])
-def test_a_folder_of_ones_own_finds_and_embeds_faces(models_dir: Path, folder: Path, manifest: bool) -> None:
+def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: Path, manifest: bool) -> None:
     if not manifest:
         (folder / "manifest.json").unlink()
-        write_choice(models_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
-    opened = load(models_dir, 2, RESEARCH)
+        write_choice(chosen_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
+    opened = load(chosen_dir, 2, RESEARCH)
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))])
     assert len(seen.faces) == len(FACES)
     assert seen.embedder.startswith("recognition@")
@@ -69,32 +69,32 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(models_dir: Path, folder: P
     assert all(len(vector) == 512 and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in vectors)
 
 
-def test_where_nobody_is_compared_nothing_is_embedded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = load(models_dir, 2, RESEARCH)
+def test_where_nobody_is_compared_nothing_is_embedded(chosen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = load(chosen_dir, 2, RESEARCH)
     monkeypatch.setattr(opened.embedder.session, "run", lambda *_: pytest.fail("a face was embedded"))
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))], embed=False)
     assert [face.embedding for face in seen.faces] == [None] * 6
     assert seen.embedder == ""
 
 
-def test_nobody_is_matched_by_a_network_that_was_never_measured(models_dir: Path) -> None:
-    assert load(models_dir, 2, RESEARCH).calibration.templates_supported() == 0
+def test_nobody_is_matched_by_a_network_that_was_never_measured(chosen_dir: Path) -> None:
+    assert load(chosen_dir, 2, RESEARCH).calibration.templates_supported() == 0
 
 
-def test_whose_weights_they_are_has_to_be_said(models_dir: Path) -> None:
+def test_whose_weights_they_are_has_to_be_said(chosen_dir: Path) -> None:
     with pytest.raises(LicenceNotAccepted, match="own-weights"):
-        load(models_dir, 1)
-    assert load(models_dir, 1, ("own-weights",)).finder_id.startswith("det_500m@")
+        load(chosen_dir, 1)
+    assert load(chosen_dir, 1, ("own-weights",)).finder_id.startswith("det_500m@")
 
 
-def test_a_folder_that_is_gone_is_missing_and_nothing_is_downloaded(models_dir: Path, folder: Path) -> None:
+def test_a_folder_that_is_gone_is_missing_and_nothing_is_downloaded(chosen_dir: Path, folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(ModelMissing, match="no folder"):
-        load(models_dir, 1, RESEARCH)
+        load(chosen_dir, 1, RESEARCH)
 
 
 @pytest.mark.parametrize("change", ["other bytes", "one more", "one less"])
-def test_a_folder_that_changed_since_it_was_chosen_is_refused(models_dir: Path, folder: Path, change: str) -> None:
+def test_a_folder_that_changed_since_it_was_chosen_is_refused(chosen_dir: Path, folder: Path, change: str) -> None:
     if change == "other bytes":
         (folder / "recognition.onnx").write_bytes(arcface_shaped(dimension=256))
     elif change == "one more":
@@ -102,7 +102,7 @@ def test_a_folder_that_changed_since_it_was_chosen_is_refused(models_dir: Path, 
     else:
         (folder / "manifest.json").unlink()
     with pytest.raises(ModelUnknown, match="not those that were chosen"):
-        load(models_dir, 1, RESEARCH)
+        load(chosen_dir, 1, RESEARCH)
 
 
 @pytest.mark.parametrize("left", ["det_500m.onnx", "recognition.onnx", "neither is a network"])
@@ -118,14 +118,14 @@ def test_a_folder_without_both_networks_is_refused(tmp_path: Path, folder: Path,
 
 
 def test_nobodys_age_or_gender_is_guessed_though_the_folder_could(
-    models_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    chosen_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "manifest.json").unlink()
     (folder / "genderage.onnx").write_bytes(net(["n", 3, 96, 96], 3))
     assert FaceAnalysis(str(folder), providers=["CPUExecutionProvider"]).models.keys() >= {"genderage", "recognition"}
-    write_choice(models_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
+    write_choice(chosen_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
     monkeypatch.setattr(Attribute, "get", lambda *_: pytest.fail("somebody's gender was guessed"))
-    (seen,) = perceive(load(models_dir, 2, RESEARCH), [picture(photo("t1.jpg"))])
+    (seen,) = perceive(load(chosen_dir, 2, RESEARCH), [picture(photo("t1.jpg"))])
     assert len(seen.faces) == 6
     assert not any("genderage" in model for model in seen.models)
 

@@ -16,7 +16,7 @@ from assent.errors import Undecodable
 from assent.perceive import Models, perceive
 from assent.perceive.batch import MAX_PICTURES, Batcher
 from assent.values import Perception, Picture
-from tests.unit.perceive_photos import models, photo, picture
+from tests.unit.perceive_photos import photo, picture
 from tests.waiting import until
 
 NAMES = ("astronaut.png", "chelsea.png", "t1.jpg", "coffee.png")
@@ -46,9 +46,9 @@ class HeldSession:
 class Queue:
     """Threads that come to a batcher one after the other while a first picture keeps the models busy."""
 
-    def __init__(self, opened: Models) -> None:
-        self.session = HeldSession(opened.safety.session)
-        self._batcher = Batcher(replace(opened, safety=replace(opened.safety, session=self.session)))
+    def __init__(self, models: Models) -> None:
+        self.session = HeldSession(models.safety.session)
+        self._batcher = Batcher(replace(models, safety=replace(models.safety, session=self.session)))
         self._threads = ThreadPoolExecutor(MAX_PICTURES + 4)
         self._first = self._threads.submit(self._batcher, picture(photo("page.png")), False)
         assert self.session.entered.wait(30)
@@ -68,23 +68,18 @@ class Queue:
         self._threads.shutdown()
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return models(tmp_path_factory.mktemp("models"))
-
-
 @pytest.fixture
-def queue(opened: Models) -> Iterator[Queue]:
-    queue = Queue(opened)
+def queue(models: Models) -> Iterator[Queue]:
+    queue = Queue(models)
     yield queue
     queue.close()
 
 
-def test_those_who_wait_go_together_and_each_gets_its_own(queue: Queue, opened: Models) -> None:
+def test_those_who_wait_go_together_and_each_gets_its_own(queue: Queue, models: Models) -> None:
     waiting = [(name, queue.put(picture(photo(name)))) for name in NAMES]
     queue.open()
     for name, future in waiting:
-        (alone,) = perceive(opened, [picture(photo(name))])
+        (alone,) = perceive(models, [picture(photo(name))])
         got = future.result(30)
         assert [face.box for face in got.faces] == [face.box for face in alone.faces]
         assert [tag.name for tag in got.tags] == [tag.name for tag in alone.tags]

@@ -1,0 +1,62 @@
+"""Enrolments as a worker runs them, and what it announces of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.store.pool import transaction
+from assent.subjects.enrol import enrol, request_enrolment
+from assent.waiting import CHANNEL
+from assent.worker import Bench
+from tests.events import rows
+
+
+def request(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> UUID:
+    """Queues an enrolment; returns the job's id."""
+    job = uuid4()
+    with transaction(bench.pool) as conn:
+        request_enrolment(conn, keys, job, pid_of(keys, ref), photos)
+    return job
+
+
+def work_one(bench: Bench, keys: TenantKeys, job: UUID) -> None:
+    enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+
+
+@contextmanager
+def announced(bench: Bench, count: int) -> Iterator[list[dict[str, Any]]]:
+    """Listens while the block runs; that many announcements are in the list after it."""
+    heard: list[dict[str, Any]] = []
+    with bench.pool.connection() as listener:
+        listener.autocommit = True
+        listener.execute(f"LISTEN {CHANNEL}")
+        yield heard
+        for note in listener.notifies(timeout=5, stop_after=count):
+            heard.append(json.loads(note.payload.split(" ", 2)[2]))
+        listener.execute("UNLISTEN *")
+        listener.autocommit = False
+
+
+def work(bench: Bench, keys: TenantKeys, *jobs: UUID) -> list[dict[str, Any]]:
+    """Runs the jobs, one after the other; returns what they announce."""
+    with announced(bench, len(jobs)) as heard:
+        for job in jobs:
+            work_one(bench, keys, job)
+    return heard
+
+
+def outcome(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> dict[str, Any]:
+    """Enrols photos of somebody; returns what is announced of it."""
+    [said] = work(bench, keys, request(bench, keys, ref, *photos))
+    return said
+
+
+def stored(bench: Bench) -> list[Any]:
+    """Lists the templates that the database holds."""
+    return rows(bench, "SELECT id, quality FROM template ORDER BY enrolled_at, id")

@@ -1,0 +1,69 @@
+"""Events in a test's installation: storing them, and what the database holds of them afterwards."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+from assent.gallery.keys import TenantKeys
+from assent.intake.accept import store_event
+from assent.outbox.document import assemble
+from assent.store.pool import Pool, transaction
+from assent.values import Event, MediaRef
+from assent.worker import Bench
+
+
+def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:
+    """Stores an event about one media item, as the intake does; returns the event's id."""
+    event_id = uuid4()
+    event = Event(said.pop("type", "media.created"), (media,), "public", "post", **said)
+    with transaction(bench.pool) as conn:
+        store_event(conn, keys, event_id, "platform", event, "live", [upload] if upload is not None else [])
+    return event_id
+
+
+def rows(where: Bench | Pool, query: str, *values: Any) -> list[Any]:
+    """Runs a query in a transaction of its own; returns its rows."""
+    with transaction(where.pool if isinstance(where, Bench) else where) as conn:
+        return conn.execute(query, values or None).fetchall()
+
+
+def decision(bench: Bench, keys: TenantKeys, media_id: str) -> dict[str, Any]:
+    """Assembles the document that the platform gets of a media item; fails where there is none."""
+    with transaction(bench.pool) as conn:
+        document = assemble(conn, keys, media_id)
+    assert document is not None
+    return document
+
+
+def names(document: dict[str, Any]) -> list[str]:
+    """Lists a document's tags by name."""
+    return sorted(tag["name"] for tag in document["tags"])
+
+
+def leaves(where: Bench | Pool, action: str, tenant: str = "default") -> list[dict[str, Any]]:
+    """Lists the audit log's leaves of one action, oldest first."""
+    stored = rows(where, "SELECT leaf FROM audit_leaf WHERE tenant = %s ORDER BY seq", tenant)
+    return [leaf for leaf in (json.loads(bytes(row[0])) for row in stored) if leaf["action"] == action]
+
+
+def everything(bench: Bench) -> str:
+    """Prints all rows of all tables as text."""
+    return "\n".join(str(table) for table in _tables(bench))
+
+
+def everything_bytes(bench: Bench) -> bytes:
+    """Joins all values of all tables, as they lie there."""
+    values = (value for table in _tables(bench) for row in table for value in row)
+    return b"\n".join(bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in values)
+
+
+def _tables(bench: Bench) -> list[list[Any]]:
+    names = rows(bench, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    return [rows(bench, f'SELECT * FROM "{name}"') for (name,) in names]  # noqa: S608 - our own tables
+
+
+def is_anybody_locked_out(pool: Pool) -> bool:
+    """Tells whether somebody waits for a person's or a media item's lock."""
+    return bool(rows(pool, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))

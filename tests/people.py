@@ -1,0 +1,165 @@
+"""People in a test's installation, and the ways in which they opt in.
+
+- `opt_in` writes the rows: a key, a consent and templates of given vectors, without an audit log or an enrolment;
+- `give` and `enrol` go through the product's consents, with templates drawn at random;
+- `enrol_photo` goes through its enrolment, with a photo.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assent.audit.log import open_part, part_pid
+from assent.gallery.keys import TenantKeys
+from assent.gallery.keys import pid as pid_of
+from assent.gallery.template import SubjectKey, seal, seal_template
+from assent.store.pool import Conn, Pool, transaction
+from assent.subjects import consent
+from assent.subjects.consent import Given, Scope, active_consent, open_subject
+from assent.subjects.enrol import enrol as work_enrolment
+from assent.subjects.enrol import request_enrolment
+from assent.worker import Bench
+
+MODEL = "test-128@000000000000"
+DIMENSION = 128
+NOTICE = "We recognise you in photos."
+Vectors = NDArray[np.float32]
+
+
+def unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / lengths, np.float32)
+
+
+def strangers(count: int, seed: int = 0) -> Vectors:
+    """Draws unit vectors (count, 128), no two of which are alike: cosines near 0."""
+    return unit(np.random.default_rng(seed).standard_normal((count, DIMENSION)))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    pid: bytes
+    subject: SubjectKey
+    consent: UUID
+    templates: list[UUID] = field(default_factory=list)
+
+
+def opt_in(
+    conn: Conn,
+    keys: TenantKeys,
+    name: str,
+    faces: Sequence[Vectors] = (),
+    scope: str = "connections",
+    lasts: str = "1 year",
+) -> Person:
+    """Writes a subject with its key, a consent that lasts that long, and a template of each face."""
+    subject = add_subject(conn, keys, name)
+    person = Person(subject.pid, subject, add_consent(conn, keys, subject.pid, scope, lasts))
+    person.templates.extend(add_template(conn, keys, subject, person.consent, face) for face in faces)
+    return person
+
+
+def opt_in_all(pool: Pool, keys: TenantKeys, *names: str) -> list[SubjectKey]:
+    """Writes people under the live epoch, each with a template of one and the same face."""
+    face, live = list(strangers(1)), keys.now()
+    with transaction(pool) as conn, conn.pipeline():
+        return [opt_in(conn, live, name, face).subject for name in names]
+
+
+def add_subject(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
+    """Writes a subject and its key."""
+    subject = SubjectKey.new(keys, pid_of(keys, name))
+    ref = seal(subject.key, name.encode(), "ref", keys.tenant, subject.pid)
+    conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, subject.pid, ref])
+    wrapped = [keys.tenant, subject.pid, keys.epoch, subject.wrap(keys)]
+    conn.execute("INSERT INTO subject_key VALUES (%s, %s, %s, %s)", wrapped)
+    return subject
+
+
+def add_consent(conn: Conn, keys: TenantKeys, pid: bytes, scope: str, lasts: str) -> UUID:
+    """Writes a consent without ending the one before."""
+    row = uuid4()
+    conn.execute(
+        "INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at)"
+        " VALUES (%s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval)",
+        [keys.tenant, row, pid, scope, lasts],
+    )
+    return row
+
+
+def add_template(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent_id: UUID, face: Vectors) -> UUID:
+    row = uuid4()
+    sealed = seal_template(subject, row, MODEL, face)
+    conn.execute(
+        "INSERT INTO template (tenant, id, pid, consent_id, model, sealed, quality)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 0.75)",
+        [keys.tenant, row, subject.pid, consent_id, MODEL, sealed],
+    )
+    return row
+
+
+def given(subject: str, **changes: Any) -> Given:
+    """States what somebody agrees to who leaves everything as it is."""
+    said: dict[str, Any] = {"scope": "connections", "notice": NOTICE, "jurisdiction": "DE", "method": "test"}
+    said |= {"valid_for": timedelta(days=365), "notice_version": "2026-11", "age": "adult"}
+    return Given(subject, **{**said, **changes})
+
+
+def give(pool: Pool, keys: TenantKeys, subject: str, declared: str | None = None, **changes: Any) -> UUID:
+    """Gives a consent; returns its id."""
+    with transaction(pool) as conn:
+        return consent.give(conn, keys, given(subject, **changes), declared)
+
+
+def enrol(conn: Conn, keys: TenantKeys, subject: str, seed: int = 0) -> UUID:
+    """Adds a template under the consent in force. Raises ConsentMissing as the job does."""
+    pid = pid_of(keys, subject)
+    stands_on = active_consent(conn, keys, pid)
+    face = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+    return add_template(conn, keys, open_subject(conn, keys, pid), stands_on, face / np.linalg.norm(face))
+
+
+def enrol_photo(bench: Bench, keys: TenantKeys, subject: str, photo: bytes, scope: Scope) -> UUID:
+    """Gives a consent and enrols one photo; returns the consent's id once the gallery has the template."""
+    job = uuid4()
+    with transaction(bench.pool) as conn:
+        declared = "Searching all uploads is lawful here."
+        consent_id = consent.give(conn, keys, given(subject, scope=scope), declared)
+        request_enrolment(conn, keys, job, pid_of(keys, subject), [photo])
+    work_enrolment(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+    return consent_id
+
+
+def said(pool: Pool, keys: TenantKeys, action: str) -> list[dict[str, Any]]:
+    """Opens the payloads of that action's leaves about people, oldest first."""
+    found = []
+    with transaction(pool) as conn:
+        leaves = conn.execute("SELECT seq, leaf FROM audit_leaf WHERE tenant = %s ORDER BY seq", [keys.tenant])
+        for seq, leaf in leaves.fetchall():
+            body = json.loads(bytes(leaf))
+            if body["action"] == action:
+                found.append(_payload(conn, keys, seq, body))
+    return found
+
+
+def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> dict[str, Any]:
+    row = conn.execute(
+        "SELECT epoch, locator, sealed FROM audit_payload WHERE tenant = %s AND seq = %s AND part = 0",
+        [keys.tenant, seq],
+    ).fetchone()
+    assert row is not None
+    key = keys.seal_key
+    if row[1] is not None:
+        key = open_subject(conn, keys, part_pid(keys, seq, 0, row[0], row[1])).key
+    opened: dict[str, Any] = json.loads(
+        open_part(key, keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0]))
+    )
+    return opened

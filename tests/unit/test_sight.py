@@ -1,0 +1,15 @@
+"""What several frames and models saw is merged, the strongest of each."""
+
+from __future__ import annotations
+
+from assent.perceive.sight import merged
+from assent.values import Tag
+
+
+def test_merging_keeps_the_order_and_looks_at_each_model_alone() -> None:
+    def tag(score: float, frame: int, model: str = "m") -> Tag:
+        return Tag("animal.cat", "object", score, None, frame, model)
+
+    weak, strong, other = tag(0.2, 0), tag(0.7, 1), tag(0.1, 0, "n")
+    assert merged([weak, other, strong]) == (other, strong)
+    assert merged([]) == ()
