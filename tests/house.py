@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -79,12 +80,12 @@ def serve(environment: dict[str, str], log: Path, *words: str) -> psutil.Popen:
 @contextmanager
 def running(data: Path, web: Web, *words: str, **settings: str) -> Iterator[House]:
     """Initialised in `data`, delivering to `web`, ready; stopped by SIGTERM at the end. `words` are serve's options."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
     environment |= {
         "ASSENT_DATA_DIR": str(data),
         "ASSENT_PORT": str(port),
+        "ASSENT_THREADS": "1",  # other tests run beside it
         "ASSENT_ALLOW_PRIVATE": f"127.0.0.1:{web.port}@127.0.0.0/8",
         **settings,
     }
@@ -97,6 +98,13 @@ def running(data: Path, web: Web, *words: str, **settings: str) -> Iterator[Hous
     finally:
         house.process.terminate()
         house.process.wait(30)
+
+
+def free_port() -> int:
+    """A port on which a server may listen a few seconds from now; none of those given to outgoing connections."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(10_000, 32_000))) as listener:
+            return int(listener.getsockname()[1])
 
 
 def is_ready(house: House) -> bool:
