@@ -93,6 +93,9 @@ def second_worker(at: Site) -> Iterator[psutil.Popen]:
     try:
         until(lambda: b"worker ready" in log.read_bytes(), "the second worker is ready", 60)
         yield process
+    except BaseException:
+        sys.stdout.write(f"The last that the second worker logged:\n{log.read_text()[-20_000:]}\n")
+        raise
     finally:
         process.resume()
         process.terminate()

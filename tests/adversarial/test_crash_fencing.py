@@ -17,11 +17,13 @@ from tests.waiting import until
 from tests.web import Answer, at_once
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_stopped_at_work(open_folder: Path, cat: bytes, figure: Figure) -> None:
     _stop_again_and_again(open_folder / "stopped", 2, cat, figure)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_stopped_at_work_30_times(open_folder: Path, cat: bytes, figure: Figure) -> None:
@@ -72,6 +74,7 @@ def _stopped_in_time(
     return in_time
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_stopped_while_its_delivery_is_answered(open_folder: Path, figure: Figure) -> None:

@@ -18,6 +18,7 @@ from tests.fixtures.figures import Figure
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> None:

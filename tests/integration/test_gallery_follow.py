@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import psutil
 import psycopg
+import pytest
 
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
 from assent.store.embedded import in_memory
 from assent.store.pool import Conn
+from assent.store.queries import load
 from tests.integration.world import World
 from tests.people import strangers
 from tests.waiting import until
@@ -71,6 +73,18 @@ def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, galler
         gallery.execute("DELETE FROM ready")
         world.truth.execute("NOTIFY assent_gallery, 'club no-hex'")
         until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
+
+
+def test_a_process_stopped_while_it_writes_does_not_keep_others_from_writing(
+    world: World, gallery: Conn, gallery_url: str
+) -> None:
+    with connect_gallery(gallery_url) as stopped:
+        stopped.execute("BEGIN")
+        stopped.execute(load("gallery_memory")["one_writer"])
+        with following(world, lambda: nullcontext(gallery_url)):
+            until(lambda: is_ready(gallery, world.keystore.database), "the gallery is ready")
+        with pytest.raises(psycopg.Error):
+            stopped.execute("SELECT")
 
 
 def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder: Path, gallery_dir: Path) -> None:

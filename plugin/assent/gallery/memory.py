@@ -29,7 +29,7 @@ from assent.errors import AssentError, KeyMissing, NotInitialised, SealBroken
 from assent.gallery.keys import Keystore
 from assent.gallery.search import STRICTER, STRICTEST
 from assent.gallery.template import Half, SubjectKey, open_template
-from assent.store.pool import Conn, execute, fetch_one
+from assent.store.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.store.queries import load
 
 CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
@@ -70,6 +70,7 @@ def connect_gallery(url: str) -> Conn:
 
 def prepare(conn: Conn) -> None:
     """Makes the gallery's tables where they are missing, and teaches a connection in autocommit mode its types."""
+    conn.execute(IDLE_LIMIT)  # a process stopped while it writes would keep all others of this host from writing
     statements = load("gallery_memory")
     made = fetch_one(conn, statements["schema_made"])
     if made is None or not made["made"]:  # else there is no need to wait for who writes
