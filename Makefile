@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile the same modules
 
 .PHONY: setup demo test test-fast test-slow check bench schema lock clean
 
@@ -22,9 +23,9 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
-# A process more than cores, since those that kill servers mostly wait; the longest files first. Then, one by one, the
-# tests that need the machine for themselves. `make test T=path` runs only those under a path.
-PARALLEL := -n $(shell expr $$(nproc) + 1) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# As many processes as cores, the longest files first; then, one by one, the tests that need the machine for themselves.
+# `make test T=path` runs only those under a path.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.ready-dev
 	$(BIN)/assent policy check --strict policies

@@ -22,6 +22,12 @@ GIVE_UP = 0.2  # of the events are not sent again when their answer is lost
 
 
 @pytest.mark.timeout(300)
+def test_14_kills(open_folder: Path, figure: Figure) -> None:
+    _storm(open_folder / "kills-14", 2 * len(FAULTS), 2.0, 5.0, figure)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_30_kills(open_folder: Path, figure: Figure) -> None:
     _storm(open_folder / "kills-30", 30, 2.0, 5.0, figure)
 

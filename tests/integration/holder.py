@@ -6,6 +6,7 @@ It prints the server's URL, holds it until its input ends, lets go and prints `d
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def main(kind: str, data_dir: str, gallery_dir: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
     server = (
         embedded(Path(data_dir))
         if kind == "postgres"
