@@ -15,7 +15,7 @@ from assent.gallery.keys import pid as pid_of
 from assent.outbox.record import Place, record
 from assent.pipeline import Looked, look
 from assent.setup import init_tenant
-from assent.store.pool import transaction
+from assent.store.pool import Conn, transaction
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.enrol import request_enrolment
@@ -68,16 +68,23 @@ def test_after_withdrawal_nobody_is_named_any_more(
     assert matched(author="alice") == {"alice": "second"}
     with transaction(bench.pool) as conn:
         consent.withdraw(conn, keys, consent_id)
-    assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [
-        None
-    ] * 6  # what was said before, too
+    faces = decision(bench, keys, "group")["faces"]  # what was said before, too
+    assert [face["match"] for face in faces] == [None] * 6
     assert rows(bench, "SELECT count(*) FROM template") == [(0,)]
     album.wait("alice", 0)
     assert matched("again", author="alice") == {}
 
 
-def test_a_withdrawal_between_match_and_record_wins(
-    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes
+def expire(conn: Conn) -> None:
+    """Lets every consent's time pass, without a word to anybody."""
+    conn.execute("ALTER TABLE consent DISABLE TRIGGER consent_is_a_record")
+    conn.execute("UPDATE consent SET expires_at = now() - interval '1 second'")
+    conn.execute("ALTER TABLE consent ENABLE TRIGGER consent_is_a_record")
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "expired"])
+def test_a_consents_end_between_match_and_record_wins(
+    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes, end: str
 ) -> None:
     consent_id = album.opt_in("alice", "second")
     media = MediaRef("group", None)
@@ -87,7 +94,10 @@ def test_a_withdrawal_between_match_and_record_wins(
     assert [match.pid for match in looked.matches] == [pid_of(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="alice")
     with transaction(bench.pool) as conn:
-        consent.withdraw(conn, keys, consent_id)
+        if end == "withdrawn":
+            consent.withdraw(conn, keys, consent_id)
+        else:
+            expire(conn)
     with transaction(bench.pool) as conn:
         record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
     assert rows(bench, "SELECT count(*) FROM match") == [(0,)]
@@ -97,9 +107,7 @@ def test_a_withdrawal_between_match_and_record_wins(
 def test_an_expired_consent_names_nobody(album: Album, matched: Callable[..., dict[str, str]], bench: Bench) -> None:
     album.opt_in("alice", "second")
     with transaction(bench.pool) as conn:
-        conn.execute("ALTER TABLE consent DISABLE TRIGGER consent_is_a_record")  # as if the time had passed
-        conn.execute("UPDATE consent SET expires_at = now() - interval '1 second'")
-        conn.execute("ALTER TABLE consent ENABLE TRIGGER consent_is_a_record")
+        expire(conn)
     assert matched(author="alice") == {}
 
 
