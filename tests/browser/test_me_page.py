@@ -103,6 +103,7 @@ def look(page: Page, visit: Visit) -> Callable[[str], None]:
     """What has to hold on every page, whatever it says."""
 
     def look(name: str) -> None:
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         contrast, words = page.evaluate(WEAKEST_CONTRAST)
         assert contrast >= CONTRAST_WANTED, words

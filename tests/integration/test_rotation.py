@@ -197,7 +197,7 @@ def test_rows_that_others_have_locked_are_not_forgotten(
     opt_in_all(pool, keys, "ana", "bea")
     thread = threading.Thread(target=rotate_epoch, args=(pool, keystore, "default"))
     with psycopg.connect(database_url) as holder:
-        holder.execute("SELECT FROM subject_key WHERE pid = (SELECT min(pid) FROM subject_key) FOR UPDATE")
+        holder.execute("SELECT FROM subject_key ORDER BY pid LIMIT 1 FOR UPDATE")
         thread.start()
         until(lambda: (2,) in rows(pool, "SELECT epoch FROM subject_key"), "the other row was moved")
         assert (1,) in rows(pool, "SELECT epoch FROM subject_key")
