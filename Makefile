@@ -38,7 +38,7 @@ endif
 
 # No database, no models, no child processes.
 test-fast: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest tests/unit $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit $(PYTEST)
 
 # Minutes each: thousands of malformed files, hundreds of kills, hours of people's lives.
 test-slow: $(VENV)/.ready-dev
