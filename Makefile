@@ -23,8 +23,8 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
-# As many processes as cores, the longest files first; then, one by one, the tests that need the machine for themselves.
-# `make test T=path` runs only those under a path.
+# As many processes as cores, in the files' order, since those of the first folder take longest; then, one by one, the
+# tests that need the machine for themselves. `make test T=path` runs only those under a path.
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.ready-dev

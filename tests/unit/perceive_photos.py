@@ -13,6 +13,7 @@ from PIL import Image
 
 from assent.values import Frame, Picture, Pixels
 from tests.installed import need, package_file
+from tests.photos import FACES
 
 if TYPE_CHECKING:
     from assent.perceive import Models
@@ -66,3 +67,16 @@ def models(folder: Path) -> Models:
     from assent.perceive import load  # here, so that tests of pixels alone wait for no network library
 
     return load(folder, threads=2)
+
+
+def head(name: str) -> Pixels:
+    """One of the six people, 150 pixels wide."""
+    x, y, width, height = FACES[name]
+    part = photo("t1.jpg")[max(0, y - height // 3) : y + height * 4 // 3, max(0, x - width // 3) : x + width * 4 // 3]
+    return np.asarray(cv2.resize(part, (150, 150)), np.uint8)
+
+
+def noisy(pixels: Pixels) -> Pixels:
+    """Those pixels with noise of a standard deviation of 25 of 255."""
+    added = np.random.default_rng(3).normal(0, 25, pixels.shape)
+    return np.asarray(np.clip(pixels + added, 0, 255), np.uint8)

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from assent.perceive.noise import LARGEST, NOISY, cleaned, noise
 from assent.values import Pixels
-from tests.photos import FACES
-from tests.unit.perceive_photos import SKIMAGE, photo
-
-
-def head(name: str) -> Pixels:
-    """One of the six people, 150 pixels wide."""
-    x, y, width, height = FACES[name]
-    part = photo("t1.jpg")[max(0, y - height // 3) : y + height * 4 // 3, max(0, x - width // 3) : x + width * 4 // 3]
-    return np.asarray(cv2.resize(part, (150, 150)), np.uint8)
-
-
-def noisy(pixels: Pixels) -> Pixels:
-    added = np.random.default_rng(3).normal(0, 25, pixels.shape)
-    return np.asarray(np.clip(pixels + added, 0, 255), np.uint8)
+from tests.unit.perceive_photos import SKIMAGE, head, noisy, photo
 
 
 @pytest.mark.parametrize("name", SKIMAGE)
