@@ -26,6 +26,7 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.worker import Worker as QueueWorker
 from prometheus_client import start_http_server
 from psycopg.errors import RaiseException
 
@@ -358,18 +359,25 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
         "fetch_job_polling_interval": 1.0,  # a job that becomes due is announced by nobody
     }
     async with app.open_async():
-        parts = [
-            asyncio.create_task(app.run_worker_async(queues=[PICTURES], concurrency=PICTURE_JOBS, **options)),
-            asyncio.create_task(app.run_worker_async(queues=[OUTBOX], concurrency=DELIVERY_JOBS, **options)),
+        workers = (
+            QueueWorker(app, [PICTURES], concurrency=PICTURE_JOBS, **options),
+            QueueWorker(app, [OUTBOX], concurrency=DELIVERY_JOBS, **options),
+        )
+        works = [asyncio.create_task(worker.run()) for worker in workers]
+        others = [
             *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in chores(bench.settings)),
             asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
             asyncio.create_task(failed.wait()),
         ]
         asked = asyncio.create_task(stopping.wait())
-        await asyncio.wait([asked, *parts], return_when=asyncio.FIRST_COMPLETED)
-        for part in (asked, *parts):
-            part.cancel()
-        ends = await asyncio.gather(*parts, return_exceptions=True)
+        await asyncio.wait([asked, *works, *others], return_when=asyncio.FIRST_COMPLETED)
+        # Told, not cancelled: before Python 3.12 a cancellation that meets an answer of the database is lost, and a
+        # worker that goes on alone would be waited for without end.
+        for worker in workers:
+            worker.stop()
+        for other in (asked, *others):
+            other.cancel()
+        ends = await asyncio.gather(*works, *others, return_exceptions=True)
     if not stopping.is_set():
         errors = (end for end in ends if isinstance(end, Exception))
         raise next(errors, DatabaseUnavailable("the queue's connection was lost"))

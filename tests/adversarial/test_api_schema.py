@@ -134,7 +134,7 @@ def at_once(query: Any) -> Any:
     return query
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [4, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
 def test_every_answer_is_documented_and_none_is_a_server_error(
     url: str, made: Made, pool: Pool, keystore: Keystore, examples: int, figure: Figure

@@ -135,6 +135,7 @@ def _send_until_failed(at: Site, ledger: Ledger, log: Path, n: int, rng: random.
         send(at.house, ledger, f"photo-{n}-{number}", at.photo(rng), patience=rng.choice((0, 0, 5)))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_errors_from_the_disk(open_folder: Path, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(4)

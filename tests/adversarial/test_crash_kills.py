@@ -22,8 +22,8 @@ GIVE_UP = 0.2  # of the events are not sent again when their answer is lost
 
 
 @pytest.mark.timeout(300)
-def test_14_kills(open_folder: Path, figure: Figure) -> None:
-    _storm(open_folder / "kills-14", 2 * len(FAULTS), 2.0, 5.0, figure)
+def test_each_part_killed_once(open_folder: Path, figure: Figure) -> None:
+    _storm(open_folder / "kills-7", len(FAULTS), 2.0, 5.0, figure)
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def _storm(data: Path, kills: int, longest_pause: float, rate: float, figure: Fi
                 time.sleep(rng.uniform(0, longest_pause))  # the moment is what is tried
                 _strike_one(at, hit, rng)
         found = balance(at.house, at.web, ledger, data, 90 + 2 * kills)
-    assert min(hit.values()) >= kills // len(FAULTS) // 2
+    assert min(hit.values()) >= max(1, kills // len(FAULTS) // 2)
     struck = ", ".join(f"{name} {count}" for name, count in hit.items())
     figure(f"{kills} kills ({struck}): {found}; answers {dict(ledger.answers)}; 0 lost, 0 twice")
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from procrastinate.manager import JobManager
 
+from assent.errors import DatabaseUnavailable
 from assent.gallery.keys import TenantKeys
 from assent.intake.accept import store_event
 from assent.store.embedded import embedded
 from assent.store.pool import transaction
 from assent.upkeep import rescue_jobs
 from assent.values import Event, MediaRef
-from assent.worker import Bench
+from assent.worker import Bench, _work
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import Ledger, balance, send
@@ -83,6 +88,27 @@ def test_of_many_that_look_at_once_one_rescues(bench: Bench, keys: TenantKeys) -
         for ended in [threads.submit(rescue_jobs, bench.settings, bench.pool, bench.keystore) for _ in range(8)]:
             ended.result()
     assert jobs(bench) == [("todo", 1)]
+
+
+def test_a_part_that_fails_ends_workers_that_miss_their_cancellation(
+    bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register, registering = JobManager.register_worker, threading.Event()
+
+    async def deaf(manager: JobManager) -> int:
+        registering.set()
+        with suppress(asyncio.CancelledError):  # as `asyncio.wait_for` of Python 3.11, when its answer comes just then
+            await asyncio.sleep(0.5)
+        return await register(manager)
+
+    def fail(*_: object) -> None:
+        registering.wait(20)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(JobManager, "register_worker", deaf)
+    monkeypatch.setattr("assent.worker.chores", lambda _settings: ((1.0, fail),))
+    with pytest.raises(DatabaseUnavailable):
+        asyncio.run(asyncio.wait_for(_work(database_url, bench, asyncio.Event()), 30))
 
 
 def asked(data: Path, question: str) -> list[int]:

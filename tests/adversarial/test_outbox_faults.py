@@ -137,7 +137,7 @@ def silence(pool: Pool, keystore: Keystore) -> Iterator[list[float]]:
             thread.join(60)
 
 
-@pytest.mark.parametrize("messages", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("messages", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_and_duplicates_are_known_by_their_id(
     pool: Pool, keystore: Keystore, messages: int, figure: Figure
@@ -150,7 +150,7 @@ def test_nothing_is_lost_and_duplicates_are_known_by_their_id(
         post.run()
         given_up = post.count("dead")
         assert post.count("delivered") + given_up == messages
-        assert given_up <= messages / 1000  # 0.3 ** 10 of them
+        assert given_up <= max(1, messages / 1000)  # 0.3 ** 10 of them
         while post.count("dead"):
             bring_back(post)
             post.run()

@@ -12,21 +12,22 @@ from tests.adversarial.faults import site, start_worker
 from tests.adversarial.ledger import Ledger, balance, send
 from tests.fixtures.figures import Figure
 
-EVENTS, KILLS, SEED = 200, 5, 20261123
+SEED = 20261123
 
 
+@pytest.mark.parametrize(("events", "deaths"), [(60, 2), pytest.param(200, 5, marks=pytest.mark.slow)])
 @pytest.mark.timeout(420)
 def test_every_acknowledged_event_ends_in_one_decision_and_one_accepted_delivery(
-    open_folder: Path, figure: Figure
+    open_folder: Path, events: int, deaths: int, figure: Figure
 ) -> None:
     rng = random.Random(SEED)
     ledger = Ledger()
-    kills = sorted(rng.sample(range(20, EVENTS), KILLS))
+    kills = sorted(rng.sample(range(20, events), deaths))
     # Without `assent serve`'s own worker: it would wait longer after every death before it starts another.
     with site(open_folder / "killed", "--no-worker") as at:
         worker = start_worker(at, at.data / "worker-0.log")
         try:
-            for number in range(EVENTS):
+            for number in range(events):
                 send(at.house, ledger, f"photo-{number}", at.photo(rng))
                 if number in kills:
                     time.sleep(rng.uniform(0.5, 3.0))  # so that it is not at the same place every time
@@ -37,6 +38,6 @@ def test_every_acknowledged_event_ends_in_one_decision_and_one_accepted_delivery
         finally:
             worker.terminate()
             worker.wait(30)
-    assert ledger.answers == {"202": EVENTS}
-    assert (found.acknowledged, found.decisions, found.deliveries) == (EVENTS, EVENTS, EVENTS)
-    figure(f"{KILLS} workers killed: {found}; 0 lost, 0 twice")
+    assert ledger.answers == {"202": events}
+    assert (found.acknowledged, found.decisions, found.deliveries) == (events, events, events)
+    figure(f"{deaths} workers killed: {found}; 0 lost, 0 twice")

@@ -30,9 +30,9 @@ from tests.unit.real_models import ENTRIES, described, models_folder
 from tests.web import Web
 
 MOBILEFACENET = "mobilefacenet/MobileFaceNet.onnx"
+FACE_REID = "face-reid-0095/face-reidentification-retail-0095.onnx"
 INPUTS = {
-    "face-reid-0095/face-reidentification-retail-0095.onnx": '{ size = [128, 128], colour = "bgr", fit = "aligned", '
-    'align = "openmodelzoo" }',
+    FACE_REID: '{ size = [128, 128], colour = "bgr", fit = "aligned", align = "openmodelzoo" }',
     MOBILEFACENET: "{ size = [112, 112], scale = 0.00392156862745098, mean = [0.485, 0.456, 0.406], "
     'std = [0.229, 0.224, 0.225], fit = "aligned", align = "arcface" }',
 }
@@ -102,7 +102,7 @@ def evaluate(environment: dict[str, str], data: Path, out: Path, *words: str, st
     return done
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [MOBILEFACENET, pytest.param(FACE_REID, marks=pytest.mark.slow)])
 def test_after_calibrating_a_person_is_matched_who_was_not_before(
     name: str,
     install: Callable[[str], dict[str, str]],

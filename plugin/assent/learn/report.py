@@ -67,6 +67,10 @@ def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.25)
         draw(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() in ("log", "symlog"):  # 0.001, not 10⁻³, which takes longer to typeset than all else
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter("")
         out = StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return Plot(name, title, out.getvalue())
