@@ -26,6 +26,7 @@ demo: $(VENV)/.ready
 # As many processes as cores, in the files' order, since those of the first folder take longest; then, one by one, the
 # tests that need the machine for themselves. `make test T=path` runs only those under a path.
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+ALONE = $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/assent policy check --strict policies
@@ -33,7 +34,7 @@ ifdef T
 	$(BIN)/python -m pytest $(T) $(PYTEST)
 else
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not alone" $(PYTEST)
-	$(BIN)/python -m pytest -m "not slow and alone" $(PYTEST)
+	$(BIN)/python -m pytest $(ALONE) -m "not slow and alone" $(PYTEST)
 endif
 
 # No database, no models, no child processes.
@@ -43,7 +44,7 @@ test-fast: $(VENV)/.ready-dev
 # Minutes each: thousands of malformed files, hundreds of kills, hours of people's lives.
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not alone" $(PYTEST)
-	$(BIN)/python -m pytest -m "slow and alone" $(PYTEST)
+	$(BIN)/python -m pytest $(ALONE) -m "slow and alone" $(PYTEST)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

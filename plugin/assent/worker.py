@@ -363,7 +363,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
             QueueWorker(app, [PICTURES], concurrency=PICTURE_JOBS, **options),
             QueueWorker(app, [OUTBOX], concurrency=DELIVERY_JOBS, **options),
         )
-        works = [asyncio.create_task(worker.run()) for worker in workers]
+        works = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
         others = [
             *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in chores(bench.settings)),
             asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
@@ -374,7 +374,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
         # Told, not cancelled: before Python 3.12 a cancellation that meets an answer of the database is lost, and a
         # worker that goes on alone would be waited for without end.
         for worker in workers:
-            worker.stop()
+            worker.stop()  # type: ignore[no-untyped-call]
         for other in (asked, *others):
             other.cancel()
         ends = await asyncio.gather(*works, *others, return_exceptions=True)

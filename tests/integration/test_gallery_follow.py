@@ -12,10 +12,11 @@ from uuid import uuid4
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
 from assent.store.embedded import in_memory
-from assent.store.pool import Conn
+from assent.store.pool import IDLE_LIMIT, Conn
 from assent.store.queries import load
 from tests.integration.world import World
 from tests.people import strangers
@@ -76,8 +77,10 @@ def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, galler
 
 
 def test_a_process_stopped_while_it_writes_does_not_keep_others_from_writing(
-    world: World, gallery: Conn, gallery_url: str
+    world: World, gallery: Conn, gallery_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert "'10s'" in IDLE_LIMIT.as_string()
+    monkeypatch.setattr("assent.gallery.memory.IDLE_LIMIT", sql.SQL(IDLE_LIMIT.as_string().replace("10s", "1s")))
     with connect_gallery(gallery_url) as stopped:
         stopped.execute("BEGIN")
         stopped.execute(load("gallery_memory")["one_writer"])
