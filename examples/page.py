@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
-from assent.media.annotate import annotate
+from assent.decisions.render.annotate import annotate
 from assent.media.decode import decode
 from examples.outcome import Outcome, Proof, Told
 from examples.photos import Person

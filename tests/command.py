@@ -14,9 +14,9 @@ from unittest.mock import patch
 import structlog
 from typer.testing import CliRunner
 
-from assent import telemetry
 from assent.cli import main
-from assent.settings import Settings
+from assent.core import telemetry
+from assent.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import transaction
+from assent.db.pool import transaction
+from assent.http.decision_waiter import CHANNEL
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects.enrol import enrol, request_enrolment
-from assent.waiting import CHANNEL
-from assent.worker import Bench
+from assent.worker.loop import Bench
 from tests.events import rows
 
 

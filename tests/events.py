@@ -6,12 +6,12 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from assent.gallery.keys import TenantKeys
+from assent.core.values import Event, MediaRef
+from assent.db.pool import Pool, transaction
+from assent.decisions.document import assemble
 from assent.intake.accept import store_event
-from assent.outbox.document import assemble
-from assent.store.pool import Pool, transaction
-from assent.values import Event, MediaRef
-from assent.worker import Bench
+from assent.keys.keystore import TenantKeys
+from assent.worker.loop import Bench
 
 
 def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:

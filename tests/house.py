@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from assent.intake.signature import sign
+from assent.platforms.standard_webhooks import sign
 from tests.waiting import until
 from tests.web import Web
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from assent.values import Pixels
+from assent.core.values import Pixels
 from tests.unit.perceive_photos import photo_path, read
 
 PINCHES = {"": (1.0, 1.0), "-broad": (1.6, 0.6), "-narrow": (0.6, 1.7)}

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assent.audit.log import open_part, part_pid
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import SubjectKey, seal, seal_template
-from assent.store.pool import Conn, Pool, transaction
+from assent.db.pool import Conn, Pool, transaction
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, seal, seal_template
 from assent.subjects import consent
 from assent.subjects.consent import Given, Scope, active_consent, open_subject
 from assent.subjects.enrol import enrol as work_enrolment
 from assent.subjects.enrol import request_enrolment
-from assent.worker import Bench
+from assent.worker.loop import Bench
 
 MODEL = "test-128@000000000000"
 DIMENSION = 128

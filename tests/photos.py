@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from assent.values import Box
+from assent.core.values import Box
 
 # Where six_people shows faces, left to right; the boxes are those that the default pack finds.
 FACES: dict[str, Box] = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from assent.settings import AllowedHost
+from assent.core.settings import AllowedHost
 
 
 def at_once() -> None:

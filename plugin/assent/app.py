@@ -13,22 +13,22 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from assent import __version__
-from assent.api import AtHouse, House, assent_problem, http_problem, problems, validation_problem
-from assent.audit.router import router as audit
-from assent.errors import AssentError
-from assent.guard import Guard
+from assent.core.errors import AssentError
+from assent.core.settings import Settings
+from assent.db.pool import open_pool, transaction
+from assent.http.decision_waiter import Announcements
+from assent.http.guard import Guard
+from assent.http.limits import Limits
+from assent.http.routes.audit import router as audit
+from assent.http.routes.intake import router as intake
+from assent.http.routes.review import router as review
+from assent.http.routes.rights import router as rights
+from assent.http.routes.subjects import router as subjects
+from assent.http.state import AtHouse, House, assent_problem, http_problem, problems, validation_problem
 from assent.intake.rejects import Rejects
-from assent.intake.router import router as intake
-from assent.limits import Limits
+from assent.keys.installation import open_keys
+from assent.me.routes import router as me
 from assent.openapi import Documented
-from assent.review.router import router as review
-from assent.settings import Settings
-from assent.store.database import open_keys
-from assent.store.pool import open_pool, transaction
-from assent.subjects.me import router as me
-from assent.subjects.rights import router as rights
-from assent.subjects.router import router as subjects
-from assent.waiting import Announcements
 
 POOL = 12
 

@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from assent.api import Problem
-from assent.intake.event import EventModel
-from assent.intake.router import ImageRequest
-from assent.review.router import CorrectionRequest, ReviewRequest
-from assent.subjects.rights import LinkRequest
-from assent.subjects.router import ConnectionsRequest, ConsentRequest
+from assent.http.routes.intake import ImageRequest
+from assent.http.routes.review import CorrectionRequest, ReviewRequest
+from assent.http.routes.rights import LinkRequest
+from assent.http.routes.subjects import ConnectionsRequest, ConsentRequest
+from assent.http.state import Problem
+from assent.platforms.event import EventModel
 
 _MODELS = (
     Problem,

@@ -12,18 +12,26 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from assent.errors import AssentError, NotFound
-from assent.known.search import Hit, tags
+from assent.core.errors import NotFound
+from assent.core.settings import AllowedHost
+from assent.core.values import (
+    HASH_SEVERE,
+    Event,
+    Face,
+    Looked,
+    Match,
+    MediaRef,
+    Perception,
+    Picture,
+    Quarantined,
+    Rule,
+)
+from assent.hashlists.search import Hit, tags
 from assent.media.fetch import fetch
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
-from assent.policy.heed import Heeded
 from assent.policy.load import Policy
-from assent.settings import AllowedHost
-from assent.values import Event, Face, Match, MediaRef, Perception, Picture, Rule, Tag, Verdict
-
-HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
 
 
 def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:
@@ -61,34 +69,6 @@ class Tools:
     known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
     live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """A picture that went through stages 1 to 6."""
-
-    picture: Picture
-    seen: Perception
-    matches: tuple[Match, ...]
-    verdict: Verdict
-    heeded: Heeded | None = None  # where a moderator's word on the same file went into the verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A picture on a list that is marked severe. No model saw it, no policy was asked, and of the picture nothing but
-    the file's sha256 is left here; the action is `block`, and a person has to act."""
-
-    tags: tuple[Tag, ...]
-    rules: tuple[Rule, ...]
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A picture that could not be looked at: never "clean", always a matter for review."""
-
-    error: AssentError
 
 
 def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked | Quarantined:

@@ -27,10 +27,10 @@ from threading import Thread
 from unittest.mock import patch
 from urllib.parse import unquote
 
-from assent.errors import AssentError
-from assent.media import network
+from assent.core.errors import AssentError
+from assent.core.settings import AllowedHost
 from assent.media.fetch import fetch
-from assent.settings import AllowedHost
+from assent.net import client as network
 
 NAME_SERVER = "5.53.53.53"
 REPOSITORY = Path(__file__).parents[2]

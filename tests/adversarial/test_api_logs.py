@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from assent.intake.signature import new_secret
+from assent.platforms.standard_webhooks import new_secret
 from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.installed import package_file

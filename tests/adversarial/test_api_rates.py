@@ -12,14 +12,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from assent.apikeys import create_key
 from assent.app import create_app
-from assent.errors import RateLimited
-from assent.intake.signature import sign
-from assent.limits import _MOST, RATES, Limits, Rate, neighbourhood
-from assent.settings import Settings
-from assent.setup import Made
-from assent.store.pool import Pool, transaction
+from assent.core.errors import RateLimited
+from assent.core.settings import Settings
+from assent.db.pool import Pool, transaction
+from assent.http.api_keys import create_key
+from assent.http.limits import _MOST, RATES, Limits, Rate, neighbourhood
+from assent.platforms.standard_webhooks import sign
+from assent.tenants import Made
 from tests.fixtures.figures import Figure
 
 

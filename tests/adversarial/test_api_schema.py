@@ -28,14 +28,14 @@ with warnings.catch_warnings():
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from assent import wire
-from assent.api import PROBLEM_JSON
 from assent.app import create_app
-from assent.gallery.keys import Keystore
-from assent.limits import RATES, Limits, Rate
-from assent.settings import Settings
-from assent.setup import Made
-from assent.store.pool import Pool
+from assent.core.settings import Settings
+from assent.db.pool import Pool
+from assent.http import server as wire
+from assent.http.limits import RATES, Limits, Rate
+from assent.http.state import PROBLEM_JSON
+from assent.keys.keystore import Keystore
+from assent.tenants import Made
 from tests.adversarial.test_api_tenants import Things, fill
 from tests.fixtures.figures import Figure
 from tests.waiting import until

@@ -17,23 +17,22 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from assent.apikeys import SCOPES, create_key
 from assent.app import create_app
-from assent.errors import Undecodable
-from assent.gallery.keys import Keystore
+from assent.core.errors import Undecodable
+from assent.core.settings import Settings
+from assent.core.values import Event, Failed, MediaRef
+from assent.db.pool import Pool, transaction
+from assent.decisions.store import Place, record
+from assent.http.api_keys import SCOPES, create_key
+from assent.http.limits import RATES, Limits, Rate
 from assent.intake.accept import store_event
-from assent.intake.signature import sign
-from assent.limits import RATES, Limits, Rate
-from assent.outbox.record import Place, record
-from assent.pipeline import Failed
+from assent.keys.keystore import Keystore
+from assent.platforms.standard_webhooks import sign
 from assent.policy.load import load_policy
 from assent.review.cases import open_cases
 from assent.review.decide import Said, decide
-from assent.settings import Settings
-from assent.setup import Made, init_tenant
-from assent.store.pool import Pool, transaction
 from assent.subjects.consent import Given, give
-from assent.values import Event, MediaRef
+from assent.tenants import Made, init_tenant
 from tests.fixtures.figures import Figure
 
 # An erasure's token, which nobody can guess, is all that its receipt asks for.

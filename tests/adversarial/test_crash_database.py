@@ -25,7 +25,7 @@ def keepers(data: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
-        if "assent.store.embedded" in line and str(data) in line and process.status() != psutil.STATUS_ZOMBIE:
+        if "assent.embedded.clusters" in line and str(data) in line and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
 

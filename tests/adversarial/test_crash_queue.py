@@ -14,14 +14,14 @@ import psycopg
 import pytest
 from procrastinate.manager import JobManager
 
-from assent.errors import DatabaseUnavailable
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import DatabaseUnavailable
+from assent.core.values import Event, MediaRef
+from assent.db.pool import transaction
+from assent.embedded.clusters import embedded
 from assent.intake.accept import store_event
-from assent.store.embedded import embedded
-from assent.store.pool import transaction
-from assent.upkeep import rescue_jobs
-from assent.values import Event, MediaRef
-from assent.worker import Bench, _work
+from assent.keys.keystore import TenantKeys
+from assent.worker.loop import Bench, _work
+from assent.worker.maintenance import rescue_jobs
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import Ledger, balance, send
@@ -106,7 +106,7 @@ def test_a_part_that_fails_ends_workers_that_miss_their_cancellation(
         raise DatabaseUnavailable
 
     monkeypatch.setattr(JobManager, "register_worker", deaf)
-    monkeypatch.setattr("assent.worker.chores", lambda _settings: ((1.0, fail),))
+    monkeypatch.setattr("assent.worker.loop.chores", lambda _settings: ((1.0, fail),))
     with pytest.raises(DatabaseUnavailable):
         asyncio.run(asyncio.wait_for(_work(database_url, bench, asyncio.Event()), 30))
 

@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from assent.errors import DatabaseUnavailable
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import DatabaseUnavailable
+from assent.core.values import Event, EventType, MediaRef, Perception, Picture
+from assent.db.pool import transaction
 from assent.intake.accept import store_event
+from assent.keys.keystore import TenantKeys
 from assent.outbox import deliver
-from assent.store.pool import transaction
-from assent.values import Event, EventType, MediaRef, Perception, Picture
-from assent.worker import Bench, decide_event, queue_app
+from assent.worker.loop import Bench, decide_event, queue_app
 from tests.waiting import until
 from tests.web import Web
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from assent.errors import DecodersDisagree
+from assent.core.errors import DecodersDisagree
 from assent.media import compare
 from assent.media.compare import NOT_COMPARED, TOLERANCE, confirm, difference
 from assent.media.decode import Decoded, decode

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.errors import (
+from assent.core.errors import (
     AssentError,
     DecoderDied,
     DecodersDisagree,
@@ -21,9 +21,9 @@ from assent.errors import (
     PictureTooLarge,
     Undecodable,
 )
+from assent.core.values import Picture
 from assent.media.decode import MAX_PIXELS, MAX_SIDE, OUTPUT_SIDE, decode
 from assent.media.sandbox import WALL_S, Decoder
-from assent.values import Picture
 from tests.adversarial.generate import heavy, made_by_hand, malformed, valid
 from tests.fixtures.figures import Figure
 

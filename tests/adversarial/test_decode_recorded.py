@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from assent.gallery.keys import TenantKeys
+from assent.core.values import Event, MediaRef
+from assent.db.pool import transaction
 from assent.intake.accept import store_event
-from assent.store.pool import transaction
-from assent.values import Event, MediaRef
-from assent.worker import Bench, decide_event
+from assent.keys.keystore import TenantKeys
+from assent.worker.loop import Bench, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
 from tests.adversarial.test_decode_disagree import two_faced
 from tests.fixtures.figures import Figure

@@ -12,7 +12,7 @@ from itertools import cycle, repeat
 
 import pytest
 
-from assent.errors import AssentError, FetchFailed, FetchRefused, FetchTooLarge
+from assent.core.errors import AssentError, FetchFailed, FetchRefused, FetchTooLarge
 from assent.media.fetch import FIRST_BYTE_S, MAX_BYTES, TOTAL_S, fetch
 from tests.fixtures.figures import Figure
 from tests.unit.wire_server import WireServer, answer

@@ -14,16 +14,16 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from assent.gallery.keys import TenantKeys
+from assent.core.resources import resource
+from assent.core.values import Event, Face, Match, Perception, Vector
+from assent.db.pool import Conn
 from assent.gallery.matching import Gallery
 from assent.gallery.memory import prepare, reconcile
 from assent.gallery.search import Candidate, Candidates
 from assent.gallery.throttle import MOST_NEAR, MOST_PICTURES, count, near
+from assent.keys.keystore import TenantKeys
 from assent.perceive import Models
-from assent.perceive.calibration import read_calibration
-from assent.resources import resource
-from assent.store.pool import Conn
-from assent.values import Event, Face, Match, Perception, Vector
+from assent.perceive.faces.calibration import read_calibration
 from tests.fixtures.figures import Figure
 from tests.integration.world import World
 from tests.people import MODEL, strangers, unit

@@ -17,9 +17,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.app import create_app
-from assent.settings import Settings
-from assent.setup import Made
-from assent.store.pool import Pool
+from assent.core.settings import Settings
+from assent.db.pool import Pool
+from assent.tenants import Made
 from tests.fixtures.figures import Figure
 
 MEDIA = {"id": "photo-1", "url": "https://media.example/1.jpg", "alt": "a bay"}

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from assent.wire import HEAD_SECONDS
+from assent.http.server import HEAD_SECONDS
 from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.waiting import until

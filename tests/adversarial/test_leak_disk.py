@@ -18,12 +18,12 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
-from assent.gallery.keys import open_keystore
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import SubjectKey, open_template
+from assent.core.values import Picture
+from assent.keys.keystore import open_keystore
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, open_template
 from assent.media.decode import decode
 from assent.perceive import Models, perceive
-from assent.values import Picture
 from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.installed import package_file

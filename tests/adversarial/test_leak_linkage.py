@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assent.gallery.keys import Keystore
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import SubjectKey, seal, seal_match, seal_template
+from assent.keys.keystore import Keystore
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, seal, seal_match, seal_template
 from tests.fixtures.figures import Figure
 from tests.integration.world import World
 from tests.people import MODEL, strangers, unit

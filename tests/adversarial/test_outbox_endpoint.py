@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 from assent.cli.endpoint import app as endpoint_command
 from assent.cli.endpoint import secret as secret_command
-from assent.errors import FetchFailed
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import FetchFailed
+from assent.core.settings import AllowedHost, Settings
+from assent.db.pool import Pool, transaction
 from assent.intake.accept import live_secrets
-from assent.media.network import Response
+from assent.keys.keystore import TenantKeys
+from assent.net.client import Response
 from assent.outbox.deliver import (
     LEASE,
     MAX_FAILING,
@@ -36,10 +38,8 @@ from assent.outbox.deliver import (
     redrive,
     worsen,
 )
-from assent.outbox.lanes import PATIENCE, PLACES, Lanes
-from assent.settings import AllowedHost, Settings
-from assent.setup import Made, init_tenant
-from assent.store.pool import Pool, transaction
+from assent.outbox.endpoint_concurrency import PATIENCE, PLACES, Lanes
+from assent.tenants import Made, init_tenant
 from tests.web import Posted, Web, serving
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -19,13 +19,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.intake.signature import sign
+from assent.core.settings import AllowedHost
+from assent.db.pool import Conn, Pool, Row, transaction
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.outbox.deliver import SCHEDULE, attempt, redrive
-from assent.settings import AllowedHost
-from assent.setup import init_tenant
-from assent.store.pool import Conn, Pool, Row, transaction
+from assent.platforms.standard_webhooks import sign
+from assent.tenants import init_tenant
 from tests.fixtures.figures import Figure
 from tests.web import Answer, Web, serving
 

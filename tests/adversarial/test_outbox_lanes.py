@@ -14,16 +14,15 @@ from uuid import uuid4
 
 import pytest
 
-from assent.errors import Undecodable
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import Undecodable
+from assent.core.settings import Settings
+from assent.core.values import Event, Failed, MediaRef
+from assent.db.pool import Pool, transaction
+from assent.decisions.store import Place, record
+from assent.keys.keystore import TenantKeys
 from assent.outbox.deliver import STRIKES
-from assent.outbox.record import Place, record
-from assent.pipeline import Failed
 from assent.policy.load import load_policy
-from assent.settings import Settings
-from assent.setup import add_secret
-from assent.store.pool import Pool, transaction
-from assent.values import Event, MediaRef
+from assent.tenants import add_secret
 from tests.fixtures.figures import Figure
 from tests.waiting import until
 from tests.web import Web, serving

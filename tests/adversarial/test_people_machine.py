@@ -30,11 +30,11 @@ from hypothesis.stateful import (
 from PIL import Image
 from psycopg import sql
 
-from assent.errors import ConsentMissing, NotFound
-from assent.gallery.keys import Keystore, open_keystore
-from assent.gallery.keys import pid as pid_of
-from assent.resources import resource
-from assent.store.pool import Pool, fetch_one, open_pool, transaction
+from assent.core.errors import ConsentMissing, NotFound
+from assent.core.resources import resource
+from assent.db.pool import Pool, fetch_one, open_pool, transaction
+from assent.keys.keystore import Keystore, open_keystore
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import matches
 from tests.adversarial.faults import Site, second_worker, site
 from tests.fixtures.figures import Figure

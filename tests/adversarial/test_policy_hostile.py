@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
+from assent.core.resources import resource
+from assent.core.values import Action, Event, Face, Perception, Picture, Tag
 from assent.policy.decide import decide
 from assent.policy.expression import MAX_BRACKETS, MAX_TOKENS, read_expression
 from assent.policy.input import MAX_LIST
 from assent.policy.load import load_policy
 from assent.policy.source import MAX_BYTES, parse_source
-from assent.resources import resource
-from assent.values import Action, Event, Face, Perception, Picture, Tag
 
 DEFAULT = (resource("policies") / "default.yaml").read_text()
 EVENT, PICTURE = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())

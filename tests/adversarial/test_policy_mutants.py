@@ -17,13 +17,13 @@ from typing import Any, get_args
 
 import pytest
 
+from assent.core.resources import resource
+from assent.core.taxonomy import LABELS
+from assent.core.values import Action, Event, Face, Perception, Picture, Surface, Tag, Verdict, Visibility
 from assent.policy import cases as policy_cases
 from assent.policy import decide as original
-from assent.policy import emit
+from assent.policy import views as emit
 from assent.policy.load import Policy, load_policy
-from assent.resources import resource
-from assent.taxonomy import LABELS
-from assent.values import Action, Event, Face, Perception, Picture, Surface, Tag, Verdict, Visibility
 from tests.adversarial.mutants import Mutant, mutants
 from tests.fixtures.figures import Figure
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen

@@ -18,13 +18,14 @@ import psutil
 import psycopg
 import pytest
 
-from assent.errors import PersonBusy
+from assent.core.errors import PersonBusy
+from assent.core.settings import AllowedHost
+from assent.core.values import Event, MediaRef
+from assent.db import locks
+from assent.db.pool import transaction
+from assent.decisions import document
 from assent.intake.accept import store_event
-from assent.outbox import deliver, document
-from assent.settings import AllowedHost
-from assent.store.pool import transaction
-from assent.subjects import locks
-from assent.values import Event, MediaRef
+from assent.outbox import deliver
 from tests.events import rows
 from tests.integration.album import Album
 from tests.waiting import until

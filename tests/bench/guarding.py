@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assent.known.search import DISTANCE, HashList, find, pdq_columns, sha256_sorted
+from assent.hashlists.search import DISTANCE, HashList, find, pdq_columns, sha256_sorted
 from assent.media.fingerprint import fingerprinted
-from assent.perceive import ocr
-from assent.perceive.text import Reader
-from assent.perceive.words import NO_WORDS
+from assent.perceive.text import ocr
+from assent.perceive.text.tags import Reader
+from assent.perceive.text.words import NO_WORDS
 from tests.bench.photos import Photo
 from tests.bench.rounds import Tick, in_turn
 

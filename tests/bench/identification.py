@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from assent.core.values import Frame, Picture
 from assent.gallery.search import MARGIN
 from assent.perceive import Models, perceive
-from assent.perceive.calibration import Calibration
-from assent.values import Frame, Picture
+from assent.perceive.faces.calibration import Calibration
 
 FPIR = 0.01
 GALLERIES = (1, 2, 5, 10, 20, 50, 100, 200, 500)

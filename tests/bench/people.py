@@ -19,27 +19,27 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg import sql
 
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
+from assent.core.settings import Settings
+from assent.db.migrate import migrate
+from assent.db.pool import Conn, Pool, open_pool, transaction
+from assent.decisions.retract import retract
+from assent.embedded.clusters import embedded, in_memory
 from assent.gallery.matching import host_gallery
 from assent.gallery.memory import connect_gallery, reconcile
-from assent.gallery.rotate import rotate_epoch
 from assent.gallery.search import search
-from assent.gallery.template import SubjectKey, seal, seal_match, seal_template
+from assent.keys.installation import open_or_create_keys
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, seal, seal_match, seal_template
 from assent.media.sandbox import Decoder
-from assent.outbox.retract import retract
 from assent.perceive import load as load_models
-from assent.settings import Settings
-from assent.setup import init_tenant
-from assent.store.database import open_or_create_keys
-from assent.store.embedded import embedded, in_memory
-from assent.store.migrate import migrate
-from assent.store.pool import Conn, Pool, open_pool, transaction
 from assent.subjects import consent
 from assent.subjects.consent import Given
 from assent.subjects.enrol import enrol, request_enrolment
 from assent.subjects.erase import erase
-from assent.worker import open_bench
+from assent.subjects.rotate import rotate_epoch
+from assent.tenants import init_tenant
+from assent.worker.loop import open_bench
 from tests.bench.rounds import Size, Tick
 
 TENANT, MODEL = "bench", "bench-128@000000000000"

@@ -19,16 +19,19 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+from assent.core.values import Event, Frame, MediaRef, Picture, Pixels
 from assent.media.sandbox import Decoder
-from assent.perceive import DEFAULT_PACK, Models, embed, faces, load, perceive, safety
-from assent.perceive.batch import MAX_PICTURES, Batcher
-from assent.perceive.heads import say
-from assent.perceive.packs import locate, read_pack, read_verified
-from assent.perceive.runtime import Net, open_net, run_all
+from assent.perceive import DEFAULT_PACK, Models, load, perceive
+from assent.perceive.faces import embed
+from assent.perceive.faces import quality as faces
+from assent.perceive.frames.batch import MAX_PICTURES, Batcher
+from assent.perceive.labels.heads import say
+from assent.perceive.networks.runtime import Net, open_net, run_all
+from assent.perceive.packs.manifest import locate, read_pack, read_verified
+from assent.perceive.safety import nudenet as safety
 from assent.pipeline import Tools, look, no_match
 from assent.policy.load import load_policy
-from assent.values import Event, Frame, MediaRef, Picture, Pixels
-from assent.worker import PICTURE_JOBS
+from assent.worker.loop import PICTURE_JOBS
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, OtherLoad, Tick, in_turn
 from tests.installed import package_file

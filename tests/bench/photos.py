@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from assent.errors import AssentError
+from assent.core.errors import AssentError
+from assent.core.values import Picture
 from assent.media.sandbox import Decoder
-from assent.values import Picture
 from examples.photos import SUFFIXES
 from tests.installed import package_file
 

@@ -10,17 +10,16 @@ from uuid import uuid4
 
 from psycopg.types.json import Json, Jsonb
 
-from assent.outbox import audiences
-from assent.outbox.document import looked_document, perceptions_document
-from assent.pipeline import Looked
+from assent.core.values import Event, Face, Looked, MediaRef, Perception, Picture, Tag
+from assent.db.migrate import migrate
+from assent.db.pool import Pool, open_pool, transaction
+from assent.decisions import views as audiences
+from assent.decisions.document import looked_document, perceptions_document
+from assent.embedded.clusters import embedded
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.replay import circumstances
 from assent.policy.simulate import replay
-from assent.store.embedded import embedded
-from assent.store.migrate import migrate
-from assent.store.pool import Pool, open_pool, transaction
-from assent.values import Event, Face, MediaRef, Perception, Picture, Tag
 from tests.bench.rounds import Tick
 
 ROUNDS = 5

@@ -24,11 +24,13 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from assent.perceive import Models, _seen, faces, load, perceive, safety
-from assent.perceive.noise import cleaned
-from assent.perceive.safety import Detection
-from assent.perceive.tiles import grid, together
-from assent.values import Frame, Picture, Pixels
+from assent.core.values import Frame, Picture, Pixels
+from assent.perceive import Models, _seen, load, perceive
+from assent.perceive.faces import quality as faces
+from assent.perceive.frames.noise import cleaned
+from assent.perceive.frames.tiles import grid, together
+from assent.perceive.safety import nudenet as safety
+from assent.perceive.safety.nudenet import Detection
 from tests.installed import package_file
 from tests.photos import FACES
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from assent.intake.signature import sign
+from assent.platforms.standard_webhooks import sign
 
 WITHIN_SECONDS = 60
 

@@ -14,22 +14,21 @@ from statistics import median
 from uuid import uuid4
 
 from assent.audit.log import Part, append
+from assent.core.settings import Settings
+from assent.core.values import Event, Looked, MediaRef, Perception, Picture
+from assent.db.migrate import migrate
+from assent.db.pool import open_pool, transaction
+from assent.db.queue import PICTURES
+from assent.decisions.store import Place, record
+from assent.embedded.clusters import embedded
 from assent.gallery.matching import host_gallery
 from assent.intake.accept import store_event
+from assent.keys.installation import open_or_create_keys
 from assent.media.sandbox import Decoder
-from assent.outbox.record import Place, record
 from assent.perceive import load as load_models
-from assent.pipeline import Looked
 from assent.policy.decide import decide
-from assent.settings import Settings
-from assent.setup import init_tenant
-from assent.store.database import open_or_create_keys
-from assent.store.embedded import embedded
-from assent.store.migrate import migrate
-from assent.store.pool import open_pool, transaction
-from assent.store.queue import PICTURES
-from assent.values import Event, MediaRef, Perception, Picture
-from assent.worker import PICTURE_JOBS, Bench, decide_event, open_bench, queue_app
+from assent.tenants import init_tenant
+from assent.worker.loop import PICTURE_JOBS, Bench, decide_event, open_bench, queue_app
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, Size, Tick, quantile
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from assent.perceive import perceive
-from assent.perceive.runtime import Net
+from assent.perceive.networks.runtime import Net
 from tests.bench.perception import Clock, Opened
 from tests.bench.rounds import in_turn, quantile, ratio
 from tests.bench.sender import Answer, Order, send

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.perceive import embed as embedder
-from assent.perceive import faces
-from assent.store.pool import transaction
-from assent.store.queue import PICTURES
+from assent.core.values import Box, Event, MediaRef, Pixels, Vector
+from assent.db.pool import transaction
+from assent.db.queue import PICTURES
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.perceive.faces import embed as embedder
+from assent.perceive.faces import quality as faces
+from assent.refusals import overlap
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import Seen, matches_of
-from assent.subjects.refusals import overlap
-from assent.values import Box, Event, MediaRef, Pixels, Vector
-from assent.worker import Bench, decide_event, deliver_message, queue_app
+from assent.worker.loop import Bench, decide_event, deliver_message, queue_app
 from tests.events import decision, leaves, rows, store
 from tests.people import enrol_photo
 from tests.photos import FACES, altered

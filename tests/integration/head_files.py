@@ -12,9 +12,9 @@ from assent.learn.head import described, to_onnx
 from assent.learn.head import write_head as write_files
 from assent.learn.train import Familiar, Linear
 from assent.perceive import DEFAULT_PACK
-from assent.perceive.backbone import Backbone, backbone
-from assent.perceive.heads import NONE, HeadLabel
-from assent.perceive.packs import read_pack
+from assent.perceive.labels.backbone import Backbone, backbone
+from assent.perceive.labels.heads import NONE, HeadLabel
+from assent.perceive.packs.manifest import read_pack
 
 
 def default_backbone() -> Backbone:

@@ -10,19 +10,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from assent.audit.log import part_pid
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import match_pid, unseal
+from assent.core.values import Action, Event, Face, Looked, Match, MediaRef, Perception, Picture, Verdict
+from assent.db.pool import Pool, transaction
+from assent.decisions.store import Place, record
 from assent.intake.accept import store_event
-from assent.outbox.record import Place, record
-from assent.pipeline import Looked
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import match_pid, unseal
 from assent.policy.load import load_policy
-from assent.store.pool import Pool, transaction
+from assent.refusals import Refusal, remember
 from assent.subjects import connections, links
 from assent.subjects.consent import open_subject
 from assent.subjects.enrol import request_enrolment
-from assent.subjects.refusals import Refusal, remember
-from assent.values import Action, Event, Face, Match, MediaRef, Perception, Picture, Verdict
 from tests import people
 from tests.events import rows
 

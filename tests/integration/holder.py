@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from assent.store.embedded import embedded, in_memory
+from assent.embedded.clusters import embedded, in_memory
 
 
 @contextmanager

@@ -5,17 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from assent.audit.log import Part, append, part_pid
-from assent.errors import SealBroken
-from assent.gallery.keys import TenantKeys, pid
-from assent.gallery.template import (
-    SubjectKey,
-    match_pid,
-    open_match,
-    open_template,
-    seal_match,
-    unseal,
-)
-from assent.store.pool import Pool, transaction
+from assent.core.errors import SealBroken
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import TenantKeys, pid
+from assent.keys.seal import SubjectKey, match_pid, open_match, open_template, seal_match, unseal
 
 
 def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from assent.store.pool import Pool, transaction
-from assent.subjects.pages import HEADERS
+from assent.db.pool import Pool, transaction
+from assent.me.pages import HEADERS
 
 SITE = "https://assent.example"
 AGREED = {"scope": "own", "jurisdiction": "DE", "age": "adult"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assent.apikeys import authenticate
-from assent.errors import Forbidden, Unauthorized
-from assent.store.pool import Pool, transaction
+from assent.core.errors import Forbidden, Unauthorized
+from assent.db.pool import Pool, transaction
+from assent.http.api_keys import authenticate
 from tests.command import assent, failing
 from tests.events import leaves
 

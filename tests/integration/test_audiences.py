@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from assent.setup import add_endpoint
-from assent.store.pool import transaction
-from assent.values import Audience, Perception, Tag
+from assent.core.values import Audience, Perception, Tag
+from assent.db.pool import transaction
+from assent.tenants import add_endpoint
 from tests.events import rows
 from tests.integration.album import Album
 from tests.photos import FACES

@@ -14,10 +14,10 @@ from psycopg import sql
 from assent.audit import checkpoint, log
 from assent.audit.log import Part
 from assent.audit.verify import export, verify, verify_database
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys, create
-from assent.store.pool import Conn
-from assent.store.queries import load
+from assent.core.errors import AuditBroken
+from assent.db.pool import Conn
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys, create
 from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

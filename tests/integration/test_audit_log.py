@@ -18,9 +18,9 @@ import pytest
 from assent.audit import checkpoint, log, tree
 from assent.audit.log import Part
 from assent.audit.verify import verify_database
-from assent.errors import AuditBroken, NotFound, NotInitialised, SealBroken
-from assent.gallery.keys import TenantKeys, create
-from assent.store.pool import Conn
+from assent.core.errors import AuditBroken, NotFound, NotInitialised, SealBroken
+from assent.db.pool import Conn
+from assent.keys.keystore import TenantKeys, create
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
 

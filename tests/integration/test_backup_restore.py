@@ -15,18 +15,18 @@ from uuid import uuid4
 import pytest
 
 from assent.cli.backup import backup, restore
-from assent.errors import BackupRefused, KeyMissing, KeysOutdated, SealBroken
-from assent.gallery.keyfile import read_export, write_export
-from assent.gallery.keys import Keystore, TenantKeys, open_keystore
-from assent.gallery.rotate import rotate_epoch
-from assent.gallery.template import SubjectKey
-from assent.settings import Settings
-from assent.setup import init_tenant
-from assent.store.backup import bring_back
-from assent.store.database import database, instance, open_keys, open_or_create_keys
-from assent.store.migrate import migrate
-from assent.store.pool import Pool, open_pool, transaction
+from assent.core.errors import BackupRefused, KeyMissing, KeysOutdated, SealBroken
+from assent.core.settings import Settings
+from assent.db.migrate import migrate
+from assent.db.pool import Pool, open_pool, transaction
+from assent.embedded.backup import bring_back
+from assent.keys.installation import database, instance, open_keys, open_or_create_keys
+from assent.keys.keyfile import read_export, write_export
+from assent.keys.keystore import Keystore, TenantKeys, open_keystore
+from assent.keys.seal import SubjectKey
 from assent.subjects.recover import take_in
+from assent.subjects.rotate import rotate_epoch
+from assent.tenants import init_tenant
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
 from tests.people import opt_in_all
 

@@ -10,15 +10,15 @@ from unittest.mock import patch
 
 import pytest
 
-from assent.gallery.keys import TenantKeys
+from assent.core.settings import Settings
+from assent.core.values import Perception, Picture
+from assent.db.pool import transaction
+from assent.keys.keystore import TenantKeys
 from assent.media.sandbox import Decoder
 from assent.perceive import Models, load
-from assent.perceive.batch import Batcher
-from assent.perceive.packs import read_pack
-from assent.settings import Settings
-from assent.store.pool import transaction
-from assent.values import Perception, Picture
-from assent.worker import open_bench
+from assent.perceive.frames.batch import Batcher
+from assent.perceive.packs.manifest import read_pack
+from assent.worker.loop import open_bench
 from tests.command import Done, assent, invoke
 from tests.enrolment import outcome
 from tests.integration.album import Album

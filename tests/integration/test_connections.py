@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.errors import ConnectionsTooMany, ConsentMissing
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
+from assent.core.errors import ConnectionsTooMany, ConsentMissing
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import connections, consent
 from assent.subjects.connections import FRESH, MOST, author_mac
 from assent.subjects.erase import erase
+from assent.tenants import init_tenant
 from tests.events import rows
 from tests.people import give
 

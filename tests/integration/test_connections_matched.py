@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.outbox.record import Place, record
-from assent.pipeline import Looked, look
-from assent.store.pool import transaction
+from assent.core.values import Event, Looked, MediaRef
+from assent.db.pool import transaction
+from assent.decisions.store import Place, record
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.pipeline import look
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
-from assent.values import Event, MediaRef
-from assent.worker import Bench
+from assent.worker.loop import Bench
 from tests.events import decision, rows, store
 from tests.integration.album import Album
 from tests.people import give

@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.app import create_app
-from assent.gallery.keys import Keystore
-from assent.settings import Settings
-from assent.setup import Made, init_tenant
-from assent.store.pool import Pool
+from assent.core.settings import Settings
+from assent.db.pool import Pool
+from assent.keys.keystore import Keystore
+from assent.tenants import Made, init_tenant
 from tests.events import rows
 
 CONSENT = {

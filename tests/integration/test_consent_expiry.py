@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.errors import ConsentMissing
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import Pool, transaction
+from assent.core.errors import ConsentMissing
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import connections
 from assent.subjects.consent import EXPIRE_AT_ONCE, expire_due
 from assent.subjects.overview import consent_record, subject_record

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from assent.errors import ConsentMissing, IdempotencyConflict
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.setup import init_tenant
-from assent.store.pool import Pool, execute, transaction
-from assent.store.queries import load
+from assent.core.errors import ConsentMissing, IdempotencyConflict
+from assent.db.pool import Pool, execute, transaction
+from assent.db.queries import load
+from assent.http.idempotency import once
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects import consent
-from assent.subjects.idempotency import once
+from assent.tenants import init_tenant
 from tests.events import rows
 from tests.people import given
 

@@ -11,14 +11,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from assent.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
+from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import consent
 from assent.subjects.consent import EVIDENCE_BYTES, active_consent, open_evidence, open_subject
 from assent.subjects.overview import consent_record, subject_record
+from assent.tenants import init_tenant
 from tests.events import rows
 from tests.people import MODEL, NOTICE, enrol, give, said
 

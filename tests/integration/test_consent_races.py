@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from assent.errors import ConsentMissing
-from assent.gallery.keys import TenantKeys
-from assent.store.pool import Pool, transaction
+from assent.core.errors import ConsentMissing
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import TenantKeys
 from assent.subjects import consent
 from tests.events import is_anybody_locked_out, rows
 from tests.people import enrol, give

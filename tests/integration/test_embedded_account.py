@@ -19,9 +19,9 @@ import psycopg
 import pytest
 
 import assent
-from assent.errors import StoreUnsafe
-from assent.store.embedded import embedded
-from assent.store.install import ACCOUNTS
+from assent.core.errors import StoreUnsafe
+from assent.embedded.clusters import embedded
+from assent.embedded.install import ACCOUNTS
 from tests.integration.holder import first_line, holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become others")

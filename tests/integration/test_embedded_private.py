@@ -14,9 +14,9 @@ import psutil
 import psycopg
 import pytest
 
-from assent.errors import GalleryUnavailable, StoreUnsafe
-from assent.store import embedded as module
-from assent.store.embedded import embedded, in_memory
+from assent.core.errors import GalleryUnavailable, StoreUnsafe
+from assent.embedded import clusters as module
+from assent.embedded.clusters import embedded, in_memory
 
 
 @pytest.fixture

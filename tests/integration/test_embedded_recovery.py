@@ -12,8 +12,8 @@ import psutil
 import psycopg
 import pytest
 
-from assent.errors import DatabaseUnavailable
-from assent.store.embedded import embedded, in_memory
+from assent.core.errors import DatabaseUnavailable
+from assent.embedded.clusters import embedded, in_memory
 from tests.integration.holder import holder
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from assent.store.embedded import embedded, in_memory
+from assent.embedded.clusters import embedded, in_memory
 from tests.integration.holder import first_line, holder
 from tests.waiting import until
 

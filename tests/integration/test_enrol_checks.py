@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from assent.errors import FaceOther
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import FaceOther
+from assent.core.values import Face, Perception, Picture, Vector
+from assent.db.pool import transaction
 from assent.intake.accept import open_upload
+from assent.keys.keystore import TenantKeys
 from assent.perceive import Models, perceive
-from assent.store.pool import transaction
 from assent.subjects import consent
 from assent.subjects.enrol import (
     LEAST_POSE,
@@ -28,8 +29,7 @@ from assent.subjects.enrol import (
     check_same,
 )
 from assent.subjects.erase import erase
-from assent.values import Face, Perception, Picture, Vector
-from assent.worker import Bench
+from assent.worker.loop import Bench
 from tests import people
 from tests.enrolment import announced, outcome, request, stored, work, work_one
 from tests.events import rows

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import FaceNotLive, ModelUnknown
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import FaceNotLive, ModelUnknown
+from assent.keys.keystore import TenantKeys
 from assent.perceive import Models, load, perceive
-from assent.perceive.choice import Choice, write_choice
-from assent.perceive.liveness import is_live
-from assent.perceive.packs import read_pack
-from assent.perceive.pull import from_folder
-from assent.worker import Bench
+from assent.perceive.faces.liveness import is_live
+from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.pull import from_folder
+from assent.worker.loop import Bench
 from tests import people
 from tests.enrolment import outcome, stored
 from tests.events import rows

@@ -14,15 +14,15 @@ import rfc8785
 
 from assent.audit import checkpoint, receipt
 from assent.audit.log import open_part
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.outbox.retract import retract
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
+from assent.db.pool import Pool, transaction
+from assent.decisions.retract import retract
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import connections
 from assent.subjects.enrol import request_enrolment, waiting_jobs
 from assent.subjects.erase import ROTATION, Erasure, complete, erase
 from assent.subjects.erase import receipt as receipt_of
+from assent.tenants import init_tenant
 from tests import people
 from tests.events import rows
 from tests.integration.held import PHOTO, held, settle

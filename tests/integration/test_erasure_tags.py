@@ -8,11 +8,11 @@ import rfc8785
 
 from assent.audit import checkpoint, receipt
 from assent.audit.verify import verify_database
-from assent.gallery.rotate import rotate_epoch
-from assent.outbox.retract import retract
-from assent.store.pool import transaction
+from assent.db.pool import transaction
+from assent.decisions.retract import retract
 from assent.subjects.erase import complete, erase
 from assent.subjects.erase import receipt as receipt_of
+from assent.subjects.rotate import rotate_epoch
 from tests.events import rows
 from tests.integration.album import Album
 

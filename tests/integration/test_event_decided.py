@@ -9,14 +9,14 @@ from uuid import uuid4
 import pytest
 
 from assent.audit import checkpoint, verify
-from assent.errors import FetchFailed
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import FetchFailed
+from assent.core.settings import AllowedHost, Settings
+from assent.core.values import Event, MediaRef
+from assent.db.pool import transaction
+from assent.decisions.document import assemble
 from assent.intake.accept import store_event
-from assent.outbox.document import assemble
-from assent.settings import AllowedHost, Settings
-from assent.store.pool import transaction
-from assent.values import Event, MediaRef
-from assent.worker import MAX_TRIES, Bench, decide_event, deliver_message
+from assent.keys.keystore import TenantKeys
+from assent.worker.loop import MAX_TRIES, Bench, decide_event, deliver_message
 from tests.events import decision, everything, rows, store
 from tests.web import Web
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assent.errors import NotFound
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
+from assent.core.errors import NotFound
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.subjects.export import export
+from assent.tenants import init_tenant
 from tests.events import rows
 from tests.integration.held import held, settle
 

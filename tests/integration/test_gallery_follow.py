@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from assent.db.pool import IDLE_LIMIT, Conn
+from assent.db.queries import load
+from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
-from assent.store.embedded import in_memory
-from assent.store.pool import IDLE_LIMIT, Conn
-from assent.store.queries import load
 from tests.integration.world import World
 from tests.people import strangers
 from tests.waiting import until

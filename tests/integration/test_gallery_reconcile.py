@@ -8,10 +8,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from assent.errors import KeyMissing
-from assent.gallery import keys
+from assent.core.errors import KeyMissing
+from assent.db.pool import Conn
 from assent.gallery.memory import Reconciled, connect_gallery, is_ready, reconcile
-from assent.store.pool import Conn
+from assent.keys import keystore as keys
 from tests.integration.world import World
 from tests.people import strangers
 

@@ -8,10 +8,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from assent.errors import GalleryUnavailable
+from assent.core.errors import GalleryUnavailable
+from assent.db.pool import Conn
 from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.search import Candidates, circle_size
-from assent.store.pool import Conn
 from tests.integration.world import World, ask
 from tests.people import MODEL, strangers, unit
 

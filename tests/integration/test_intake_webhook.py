@@ -14,13 +14,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.app import create_app
-from assent.gallery.keys import Keystore, TenantKeys
+from assent.core.settings import Settings
+from assent.db.pool import Pool, fetch_one, transaction
+from assent.db.queries import load
 from assent.intake.accept import open_event
-from assent.intake.signature import new_secret, sign
-from assent.settings import Settings
-from assent.setup import Made
-from assent.store.pool import Pool, fetch_one, transaction
-from assent.store.queries import load
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.platforms.standard_webhooks import new_secret, sign
+from assent.tenants import Made
 
 BODY = json.dumps(
     {
@@ -100,7 +100,7 @@ def test_an_id_is_free_again_after_seven_days(client: TestClient, made: Made, po
 def test_the_same_id_from_another_tenants_source_is_another_delivery(
     client: TestClient, made: Made, pool: Pool, keystore: Keystore
 ) -> None:
-    from assent.setup import init_tenant
+    from assent.tenants import init_tenant
 
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     first = post(client, made.source_secret).json()["event"]
@@ -150,7 +150,7 @@ def test_a_body_beyond_a_megabyte_is_refused(client: TestClient, made: Made) -> 
 
 
 def test_a_second_live_secret_is_accepted(client: TestClient, made: Made, pool: Pool, keys: TenantKeys) -> None:
-    from assent.setup import add_secret
+    from assent.tenants import add_secret
 
     with transaction(pool) as conn:
         newer = add_secret(conn, keys, "source", "platform")

@@ -9,11 +9,11 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
-from assent.gallery.keys import Keystore, TenantKeys, open_keystore, parse_root
-from assent.settings import Settings
-from assent.setup import init_tenant
-from assent.store.database import instance
-from assent.store.pool import Pool, transaction
+from assent.core.settings import Settings
+from assent.db.pool import Pool, transaction
+from assent.keys.installation import instance
+from assent.keys.keystore import Keystore, TenantKeys, open_keystore, parse_root
+from assent.tenants import init_tenant
 from tests.command import assent, failing
 from tests.integration.lives import erase, matches, recognise, templates
 from tests.people import opt_in_all

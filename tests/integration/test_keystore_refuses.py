@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 
-from assent.errors import KeyMissing
-from assent.gallery import keys as keystores
-from assent.gallery.keys import TenantKeys, read_root
-from assent.settings import Settings
-from assent.store.database import open_keys, open_or_create_keys
-from assent.store.pool import Pool
-from assent.values import Event
-from assent.worker import Bench
+from assent.core.errors import KeyMissing
+from assent.core.settings import Settings
+from assent.core.values import Event
+from assent.db.pool import Pool
+from assent.keys import keystore as keystores
+from assent.keys.installation import open_keys, open_or_create_keys
+from assent.keys.keystore import TenantKeys, read_root
+from assent.worker.loop import Bench
 
 
 def removed(folder: Path, _tmp: Path) -> None:

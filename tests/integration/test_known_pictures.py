@@ -16,20 +16,20 @@ from PIL import Image
 
 from assent.app import create_app
 from assent.audit.log import leaves, open_part
-from assent.errors import DatabaseUnavailable, NotFound, PhotoRefused
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.known import follow, lists
-from assent.known.entries import Entries
-from assent.known.follow import Known
+from assent.core.errors import DatabaseUnavailable, NotFound, PhotoRefused
+from assent.core.values import MediaRef, Perception, Picture
+from assent.db.locks import share
+from assent.db.pool import fetch, open_pool, transaction
+from assent.db.queries import load
+from assent.decisions.document import body
+from assent.hashlists import follow, lists
+from assent.hashlists.entries import Entries
+from assent.hashlists.follow import Known
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.media.fingerprint import pdqs
-from assent.outbox.document import body
-from assent.setup import Made, init_tenant
-from assent.store.pool import fetch, open_pool, transaction
-from assent.store.queries import load
 from assent.subjects.enrol import _look
-from assent.subjects.locks import share
-from assent.values import MediaRef, Perception, Picture
-from assent.worker import Bench, decide_event
+from assent.tenants import Made, init_tenant
+from assent.worker.loop import Bench, decide_event
 from tests.command import assent, failing, invoke
 from tests.events import decision, everything, rows, store
 

@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from assent.errors import ExportRefused
+from assent.core.errors import ExportRefused
 from assent.learn.dataset import read_dataset
 from assent.learn.feedback import Exported, export
 from assent.learn.labelled import class_labels

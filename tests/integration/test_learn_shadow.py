@@ -12,17 +12,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.audit import verify
-from assent.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
-from assent.outbox.record import Place
-from assent.perceive.backbone import Backbone
-from assent.setup import init_tenant
-from assent.store.pool import transaction
-from assent.trials import heads as trial
-from assent.trials import traffic
-from assent.trials.live import TenantHeads, note_trials
-from assent.upkeep import tidy
-from assent.values import Event, MediaRef, Trial
-from assent.worker import decide_event
+from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
+from assent.core.values import Event, MediaRef, Trial
+from assent.db.pool import transaction
+from assent.decisions.store import Place
+from assent.perceive.labels.backbone import Backbone
+from assent.shadow import heads as trial
+from assent.shadow import traffic
+from assent.shadow.live import TenantHeads, note_trials
+from assent.tenants import init_tenant
+from assent.worker.loop import decide_event
+from assent.worker.maintenance import tidy
 from tests.events import decision, leaves, rows, store
 from tests.integration.album import Album
 from tests.integration.head_files import default_backbone, write_head
@@ -207,7 +207,7 @@ def test_counts_go_with_the_picture_and_are_bounded(trials: Trials, monkeypatch:
         desk.post(f"photo-{n}")
     decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("photo-3", None), type="media.deleted"))
     assert trials.compared(head).pictures == 3
-    monkeypatch.setattr("assent.upkeep.MOST_PICTURES", 2)
+    monkeypatch.setattr("assent.worker.maintenance.MOST_PICTURES", 2)
     tidy(desk.bench.settings, desk.bench.pool, desk.bench.keystore)
     assert rows(desk.bench, "SELECT media_id FROM shadow ORDER BY media_id") == [("photo-1",), ("photo-2",)]
 

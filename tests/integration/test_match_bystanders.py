@@ -10,9 +10,9 @@ import numpy as np
 import psycopg
 import pytest
 
+from assent.core.values import MediaRef, Perception, Picture, Vector
 from assent.gallery.search import search
-from assent.values import MediaRef, Perception, Picture, Vector
-from assent.worker import decide_event
+from assent.worker.loop import decide_event
 from tests.events import everything_bytes, store
 from tests.integration.album import Album
 

@@ -9,18 +9,18 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from assent.errors import ConsentMissing
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.outbox.record import Place, record
-from assent.pipeline import Looked, look
-from assent.setup import init_tenant
-from assent.store.pool import Conn, transaction
+from assent.core.errors import ConsentMissing
+from assent.core.values import Event, Looked, MediaRef
+from assent.db.pool import Conn, transaction
+from assent.decisions.store import Place, record
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.pipeline import look
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.enrol import request_enrolment
-from assent.values import Event, MediaRef
-from assent.worker import Bench
+from assent.tenants import init_tenant
+from assent.worker.loop import Bench
 from tests import people
 from tests.enrolment import outcome
 from tests.events import decision, everything, everything_bytes, rows, store

@@ -8,10 +8,10 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from assent.errors import NotFound
+from assent.core.errors import NotFound
+from assent.core.values import Box
+from assent.refusals import Refusal, is_refused, overlap
 from assent.subjects.matches import refuse
-from assent.subjects.refusals import Refusal, is_refused, overlap
-from assent.values import Box
 from tests.events import everything, rows
 from tests.integration.album import Album
 from tests.photos import saved_at

@@ -6,10 +6,10 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from assent.gallery.template import SubjectKey, seal_match
+from assent.db.pool import transaction
+from assent.decisions.retract import BATCH, queue_retraction, retract
+from assent.keys.seal import SubjectKey, seal_match
 from assent.outbox import deliver
-from assent.outbox.retract import BATCH, queue_retraction, retract
-from assent.store.pool import transaction
 from assent.subjects.erase import erase
 from tests.events import rows
 from tests.integration.album import Album

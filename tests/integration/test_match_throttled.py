@@ -7,9 +7,9 @@ import json
 import pytest
 
 from assent.audit.log import open_part, part_pid
+from assent.db.pool import transaction
+from assent.decisions.document import person_of
 from assent.gallery import throttle
-from assent.outbox.document import person_of
-from assent.store.pool import transaction
 from tests.events import everything, rows
 from tests.integration.album import Album
 from tests.photos import saved_at

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.app import create_app
-from assent.errors import (
+from assent.core.errors import (
     AnyoneUndeclared,
     AssentError,
     BadRequest,
@@ -25,15 +25,16 @@ from assent.errors import (
     SessionOver,
     TemplatesFull,
 )
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.settings import Settings
-from assent.setup import Made
-from assent.store.pool import Pool, transaction
+from assent.core.settings import Settings
+from assent.db.pool import Pool, transaction
+from assent.http.routes.subjects import REFUSALS
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.me import words
+from assent.me.notice import parse
+from assent.me.pages import page
 from assent.subjects import links
 from assent.subjects.consent import withdraw_all
-from assent.subjects.notice import parse
-from assent.subjects.pages import page, words
-from assent.subjects.router import REFUSALS
+from assent.tenants import Made
 from tests.integration.me_page import AGREED, FORMS, SITE, count, field, is_page, photos, submit
 
 # What the page refuses beside photos.
@@ -61,7 +62,7 @@ def test_a_consent_is_recorded_as_it_was_given(alice: TestClient, pool: Pool) ->
             "SELECT scope, jurisdiction, method, age, notice_version, encode(notice_sha256, 'hex'),"
             " expires_at - given_at FROM consent"
         ).fetchall()
-    shown = parse((Path(__file__).parents[2] / "plugin/assent/subjects/pages/notice.txt").read_text())
+    shown = parse((Path(__file__).parents[2] / "plugin/assent/me/pages/notice.txt").read_text())
     assert rows == [("own", "DE", "own-page", "adult", "default-1", shown.sha256, timedelta(days=365))]
     after = alice.get(answer.headers["location"]).text
     assert "You have agreed." in after

@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.limits import RATES, Limits
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
+from assent.db.pool import Pool, transaction
+from assent.http.limits import RATES, Limits
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects.erase import erase
+from assent.tenants import init_tenant
 from tests.integration.me_page import AGREED, FORMS, OPEN_PAGES, count, field, is_page, submit
 
 

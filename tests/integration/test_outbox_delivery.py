@@ -18,13 +18,13 @@ import pytest
 from psycopg.rows import dict_row
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from assent.errors import NotFound
-from assent.gallery.keys import TenantKeys, create
-from assent.gallery.template import seal
-from assent.intake.signature import new_secret
+from assent.core.errors import NotFound
+from assent.core.settings import AllowedHost
+from assent.db.pool import Conn, Pool, Row, open_pool
+from assent.keys.keystore import TenantKeys, create
+from assent.keys.seal import seal
 from assent.outbox.deliver import LEASE, REST, SCHEDULE, Next, attempt, dead_letters, redrive
-from assent.settings import AllowedHost
-from assent.store.pool import Conn, Pool, Row, open_pool
+from assent.platforms.standard_webhooks import new_secret
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
 from tests.web import Answer, Web

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.errors import AssentError, LinkGone, SealBroken, SessionOver
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import Pool, transaction
+from assent.core.errors import AssentError, LinkGone, SealBroken, SessionOver
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import links
 from assent.subjects.erase import erase
 from tests import people

@@ -12,21 +12,20 @@ from hypothesis import strategies as st
 from psycopg.types.json import Json, Jsonb
 
 from assent.cli import comparison
-from assent.gallery.keys import TenantKeys
-from assent.outbox import audiences
-from assent.outbox.document import looked_document, perceptions_document
-from assent.pipeline import Looked
+from assent.core.resources import resource
+from assent.core.taxonomy import LABELS
+from assent.core.values import Event, Face, Looked, MediaRef, Perception, Picture, Tag
+from assent.db.pool import Pool, transaction
+from assent.decisions import views as audiences
+from assent.decisions.document import looked_document, perceptions_document
+from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key
 from assent.policy.decide import decide
 from assent.policy.load import Policy, load_policy
 from assent.policy.replay import circumstances, recorded
 from assent.policy.simulate import how_many, replay
 from assent.policy.versions import store as keep
-from assent.resources import resource
-from assent.store.pool import Pool, transaction
-from assent.taxonomy import LABELS
-from assent.values import Event, Face, MediaRef, Perception, Picture, Tag
-from assent.worker import Bench, decide_event
+from assent.worker.loop import Bench, decide_event
 from tests.command import assent
 from tests.events import store
 from tests.unit.policy_files import policy, rule

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import NotFound
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import NotFound
+from assent.core.telemetry import BROKEN
+from assent.core.values import MediaRef
+from assent.db.pool import transaction
+from assent.keys.keystore import TenantKeys
 from assent.policy import versions
 from assent.policy.compare import Key
 from assent.policy.load import Policy, load_policy
-from assent.store.pool import transaction
-from assent.telemetry import BROKEN
-from assent.values import MediaRef
-from assent.worker import Bench, decide_event
+from assent.worker.loop import Bench, decide_event
 from tests.events import decision, rows, store
 from tests.unit.policy_files import policy, rule
 

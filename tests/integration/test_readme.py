@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assent.cli import COMMANDS, app
-from assent.settings import Settings
+from assent.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 GROUPS = "audit|outbox|policy|endpoint|secret|decision|statements"

@@ -10,13 +10,13 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from assent.media.redact import KEPT_SIDE, redact
-from assent.setup import init_tenant
-from assent.store.pool import transaction
+from assent.core.values import MediaRef, Perception, Picture, Pixels, Tag
+from assent.db.pool import transaction
+from assent.decisions.render.redact import KEPT_SIDE, redact
 from assent.subjects.matches import refuse
-from assent.upkeep import tidy
-from assent.values import MediaRef, Perception, Picture, Pixels, Tag
-from assent.worker import decide_event
+from assent.tenants import init_tenant
+from assent.worker.loop import decide_event
+from assent.worker.maintenance import tidy
 from tests.events import everything, rows, store
 from tests.fixtures.figures import Figure
 from tests.integration.album import Album, embedding

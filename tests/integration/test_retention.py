@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import Pool, transaction
+from assent.db.pool import Pool, transaction
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import connections, consent
 from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due
-from assent.upkeep import end_due_by
-from assent.worker import Bench
+from assent.worker.loop import Bench
+from assent.worker.maintenance import end_due_by
 from tests.events import rows
 from tests.people import enrol, give, said
 

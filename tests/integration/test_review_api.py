@@ -11,13 +11,13 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from assent.apikeys import SCOPES, create_key
 from assent.audit import verify
 from assent.audit.log import open_salted
-from assent.setup import init_tenant
-from assent.store.pool import transaction
-from assent.values import MediaRef
-from assent.worker import decide_event
+from assent.core.values import MediaRef
+from assent.db.pool import transaction
+from assent.http.api_keys import SCOPES, create_key
+from assent.tenants import init_tenant
+from assent.worker.loop import decide_event
 from tests.events import decision, everything, names, rows, store
 from tests.integration.album import Album, embedding
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case

@@ -9,13 +9,12 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from assent.audit.log import open_salted
-from assent.known.search import Hit
-from assent.outbox.document import assemble
-from assent.policy.heed import Word
-from assent.review.word import read_word
-from assent.store.pool import transaction
-from assent.values import MediaRef, Perception, Picture, Tag
-from assent.worker import decide_event
+from assent.core.values import MediaRef, Perception, Picture, Tag, Word
+from assent.db.pool import transaction
+from assent.decisions.document import assemble
+from assent.hashlists.search import Hit
+from assent.review.history import read_word
+from assent.worker.loop import decide_event
 from tests.events import decision, names, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case

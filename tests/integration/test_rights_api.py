@@ -8,16 +8,16 @@ import pytest
 import rfc8785
 from fastapi.testclient import TestClient
 
-from assent.apikeys import create_key
 from assent.audit import checkpoint, receipt
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.limits import RATES
-from assent.outbox.retract import retract
-from assent.setup import Made
-from assent.store.pool import Pool, transaction
+from assent.db.pool import Pool, transaction
+from assent.decisions.retract import retract
+from assent.http.api_keys import create_key
+from assent.http.limits import RATES
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects import links
 from assent.subjects.erase import complete
+from assent.tenants import Made
 from tests.events import rows
 from tests.integration.held import settle
 

@@ -11,18 +11,17 @@ import psycopg
 import pytest
 
 from assent.audit.verify import verify_database
-from assent.errors import RotationUnderWay, SealBroken
-from assent.gallery import rotate
-from assent.gallery.keyfile import read_export
-from assent.gallery.keys import Keystore, TenantKeys, open_keystore
-from assent.gallery.rotate import alone, rotate_epoch
-from assent.gallery.template import SubjectKey
-from assent.settings import Settings
-from assent.setup import init_tenant
-from assent.store.pool import Pool, transaction
-from assent.subjects import rotation
+from assent.core.errors import RotationUnderWay, SealBroken
+from assent.core.settings import Settings
+from assent.db.pool import Pool, transaction
+from assent.keys.keyfile import read_export
+from assent.keys.keystore import Keystore, TenantKeys, open_keystore
+from assent.keys.seal import SubjectKey
+from assent.subjects import rotate, rotation
 from assent.subjects.erase import erase as forget
 from assent.subjects.erase import receipt
+from assent.subjects.rotate import alone, rotate_epoch
+from assent.tenants import init_tenant
 from tests.events import leaves, rows
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
 from tests.people import add_subject, opt_in_all

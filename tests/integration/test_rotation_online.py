@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from assent.gallery.keys import Keystore, TenantKeys, pid
+from assent.db.pool import Conn, Pool, transaction
 from assent.gallery.memory import Reconciled, reconcile
-from assent.gallery.rotate import rotate_epoch
-from assent.gallery.template import SubjectKey, match_pid, open_match, seal_match
-from assent.store.pool import Conn, Pool, transaction
+from assent.keys.keystore import Keystore, TenantKeys, pid
+from assent.keys.seal import SubjectKey, match_pid, open_match, seal_match
+from assent.subjects.rotate import rotate_epoch
 from tests.integration.lives import recognise, templates
 from tests.people import opt_in_all
 

@@ -16,16 +16,17 @@ from psycopg.types.json import Json
 
 from assent.audit.broken import note_broken
 from assent.audit.log import part_pid
-from assent.errors import SealBroken
-from assent.gallery.keys import Keystore, TenantKeys, pid
+from assent.core.errors import SealBroken
+from assent.db.locks import hold
+from assent.db.pool import Conn, Pool, Row, transaction
+from assent.decisions import document
+from assent.decisions.document import assemble
 from assent.gallery.memory import Stop, follow, reconcile
-from assent.gallery.template import SubjectKey, unseal
-from assent.outbox import deliver, document
-from assent.outbox.document import assemble
-from assent.setup import init_tenant
-from assent.store.pool import Conn, Pool, Row, transaction
-from assent.subjects.locks import hold
-from assent.worker import Bench, deliver_message
+from assent.keys.keystore import Keystore, TenantKeys, pid
+from assent.keys.seal import SubjectKey, unseal
+from assent.outbox import deliver
+from assent.tenants import init_tenant
+from assent.worker.loop import Bench, deliver_message
 from tests.events import leaves
 from tests.integration.lives import recognise
 from tests.people import opt_in_all

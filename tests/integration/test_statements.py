@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from psycopg.types.json import Jsonb
 
-from assent.gallery.keys import TenantKeys
-from assent.outbox.document import assemble
-from assent.outbox.statement import puid
+from assent.core.resources import resource
+from assent.core.values import Face, MediaRef, Perception, Tag
+from assent.db.pool import Pool, transaction
+from assent.decisions.document import assemble
+from assent.decisions.statement import puid
+from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
-from assent.resources import resource
-from assent.store.pool import Pool, transaction
-from assent.values import Face, MediaRef, Perception, Tag
-from assent.worker import Bench, decide_event
+from assent.worker.loop import Bench, decide_event
 from tests.command import assent, failing
 from tests.events import rows, store
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import ConsentMissing, NotFound
+from assent.core.errors import ConsentMissing, NotFound
+from assent.core.resources import resource
+from assent.core.values import Approval
+from assent.db.pool import transaction
 from assent.outbox import deliver
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
-from assent.resources import resource
-from assent.setup import add_endpoint
-from assent.store.pool import transaction
 from assent.subjects.matches import approve, refuse
-from assent.values import Approval
+from assent.tenants import add_endpoint
 from tests.command import assent, failing
 from tests.events import decision, rows
 from tests.integration.album import Album

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from assent.gallery.keys import TenantKeys
-from assent.perceive import ocr
-from assent.perceive.text import Reader
-from assent.perceive.words import parse
-from assent.values import MediaRef
-from assent.worker import Bench, decide_event
+from assent.core.values import MediaRef
+from assent.keys.keystore import TenantKeys
+from assent.perceive.text import ocr
+from assent.perceive.text.tags import Reader
+from assent.perceive.text.words import parse
+from assent.worker.loop import Bench, decide_event
 from tests.command import assent
 from tests.events import decision, everything, rows, store
 from tests.installed import package_file

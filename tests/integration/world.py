@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assent.gallery.keys import Keystore, TenantKeys
+from assent.db.pool import Conn, execute
+from assent.db.queries import load
 from assent.gallery.search import Candidates, search
-from assent.store.pool import Conn, execute
-from assent.store.queries import load
+from assent.keys.keystore import Keystore, TenantKeys
 from tests import people
 from tests.people import MODEL, Person, Vectors
 

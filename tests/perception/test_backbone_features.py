@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from assent.errors import ModelUnknown
+from assent.core.errors import ModelUnknown
 from assent.perceive import open_backbone
-from assent.perceive.backbone import POOLED, backbone, with_features
-from assent.perceive.packs import read_pack, read_verified
-from assent.perceive.runtime import run_all
-from assent.perceive.safety import prepare
+from assent.perceive.labels.backbone import POOLED, backbone, with_features
+from assent.perceive.networks.runtime import run_all
+from assent.perceive.packs.manifest import read_pack, read_verified
+from assent.perceive.safety.nudenet import prepare
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
 FILE = read_pack("embedded").one("safety")

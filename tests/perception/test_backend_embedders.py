@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from insightface.utils import face_align
 
-from assent.perceive import align, backend, embed
-from assent.perceive.calibration import read_calibration
-from assent.perceive.packs import Input
-from assent.values import Pixels
+from assent.core.values import Pixels
+from assent.perceive.faces import align, embed
+from assent.perceive.faces.calibration import read_calibration
+from assent.perceive.networks import backend
+from assent.perceive.packs.manifest import Input
 from tests.unit.perceive_photos import known_people, photo, read
 from tests.unit.real_models import models_folder, real
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import ModelUnknown
+from assent.core.errors import ModelUnknown
 from tests.unit.real_models import ENTRIES, models_folder, opened_from
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from assent.perceive import backend
-from assent.perceive.backend import Box
-from assent.values import Pixels
+from assent.core.values import Pixels
+from assent.perceive.networks import backend
+from assent.perceive.networks.backend import Box
 from tests.photos import FACES
 from tests.unit.perceive_photos import known_people, photo, read
 from tests.unit.real_models import models_folder, real

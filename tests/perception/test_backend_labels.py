@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.perceive import Models, backend, safety
-from assent.perceive.packs import read_pack
+from assent.perceive import Models
+from assent.perceive.networks import backend
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.safety import nudenet as safety
 from tests.unit.perceive_photos import photo
 from tests.unit.real_models import real
 

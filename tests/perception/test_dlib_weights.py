@@ -11,12 +11,12 @@ import dlib
 import numpy as np
 import pytest
 
-from assent.errors import ModelMissing, ModelUnknown
-from assent.perceive import faces
-from assent.perceive.dlib_weights import converted, to_onnx
-from assent.perceive.packs import locate, read_pack, read_verified
-from assent.perceive.runtime import open_net, run
-from assent.values import Pixels
+from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.values import Pixels
+from assent.perceive.faces import quality as faces
+from assent.perceive.faces.dlib_weights import converted, to_onnx
+from assent.perceive.networks.runtime import open_net, run
+from assent.perceive.packs.manifest import locate, read_pack, read_verified
 from tests.unit.perceive_photos import photo
 
 PACK = read_pack("embedded")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from assent.core.values import Pixels
 from assent.perceive import Models
-from assent.perceive.heads import say
-from assent.perceive.runtime import run_all
-from assent.perceive.safety import prepare
-from assent.values import Pixels
+from assent.perceive.labels.heads import say
+from assent.perceive.networks.runtime import run_all
+from assent.perceive.safety.nudenet import prepare
 from tests.installed import package_file
 
 PHOTOS = (

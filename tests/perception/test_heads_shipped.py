@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from assent.core.taxonomy import PRODUCTS
 from assent.perceive import open_backbone
-from assent.perceive.heads import (
-    folders,
-    head_files,
-    load_heads,
-)
-from assent.taxonomy import PRODUCTS
+from assent.perceive.labels.heads import folders, head_files, load_heads
 
 
 def test_the_shipped_heads_fit_the_pack_and_have_cards() -> None:

@@ -12,11 +12,14 @@ import pytest
 from insightface.app import FaceAnalysis
 from insightface.model_zoo.attribute import Attribute
 
-from assent.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
-from assent.perceive import align, backend, insight, load, perceive
-from assent.perceive.choice import Choice, write_choice
-from assent.perceive.packs import Input
-from assent.perceive.runtime import run
+from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
+from assent.perceive import load, perceive
+from assent.perceive.faces import align
+from assent.perceive.faces import insightface as insight
+from assent.perceive.networks import backend
+from assent.perceive.networks.runtime import run
+from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.manifest import Input
 from tests.photos import FACES
 from tests.unit.perceive_photos import photo, picture
 from tests.unit.real_models import described, entry, models_folder, real

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
+from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.perceive import load
-from assent.perceive.choice import Choice, write_choice
-from assent.perceive.opened import own_calibration
-from assent.perceive.packs import read_pack
-from assent.perceive.pull import from_folder
+from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.model_set import own_calibration
+from assent.perceive.packs.pull import from_folder
 from tests.unit.real_models import models_folder
 
 WORDS = ("insightface-non-commercial-research",)

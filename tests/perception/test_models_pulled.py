@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import ModelUnknown
-from assent.perceive.packs import Input, read_verified
-from assent.perceive.pull import from_folder
+from assent.core.errors import ModelUnknown
+from assent.perceive.packs.manifest import Input, read_verified
+from assent.perceive.packs.pull import from_folder
 from tests.unit.real_models import described, entry, models_folder
 
 ENTRY = entry("faces", "net", "yunet", Input(size=(64, 64)))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import ModelUnknown
-from assent.perceive.packs import ModelFile, read_pack, read_verified
+from assent.core.errors import ModelUnknown
+from assent.perceive.packs.manifest import ModelFile, read_pack, read_verified
 
 PACK = read_pack("embedded")
 

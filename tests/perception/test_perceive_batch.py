@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from assent.errors import Undecodable
+from assent.core.errors import Undecodable
+from assent.core.values import Perception, Picture
 from assent.perceive import Models, perceive
-from assent.perceive.batch import MAX_PICTURES, Batcher
-from assent.values import Perception, Picture
+from assent.perceive.frames.batch import MAX_PICTURES, Batcher
 from tests.unit.perceive_photos import photo, picture
 from tests.waiting import until
 

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from assent.errors import Undecodable
-from assent.perceive import Models, faces, perceive
-from assent.values import Face, Picture, Pixels
+from assent.core.errors import Undecodable
+from assent.core.values import Face, Picture, Pixels
+from assent.perceive import Models, perceive
+from assent.perceive.faces import quality as faces
 from tests.unit.perceive_photos import photo, picture
 
 # Middle of each face of the group photo, left to right, in its own pixels.

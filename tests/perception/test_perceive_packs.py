@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from assent.perceive import Models, load, perceive
-from assent.perceive.batch import Batcher
-from assent.perceive.choice import Choice, write_choice
-from assent.perceive.packs import read_pack
-from assent.perceive.pull import from_folder
+from assent.perceive.frames.batch import Batcher
+from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.pull import from_folder
 from tests.unit.perceive_photos import photo, picture
 from tests.unit.real_models import models_folder
 

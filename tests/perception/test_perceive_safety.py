@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from assent.core.taxonomy import NUDENET
+from assent.core.values import Pixels
 from assent.perceive import Models
-from assent.perceive.packs import read_pack
-from assent.perceive.safety import LOWEST_SCORE, Detection, detect, prepare
-from assent.taxonomy import NUDENET
-from assent.values import Pixels
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.safety.nudenet import LOWEST_SCORE, Detection, detect, prepare
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
 CLASSES = read_pack("embedded").one("safety").labels

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from assent.perceive import Models, perceive, safety
-from assent.values import Pixels
+from assent.core.values import Pixels
+from assent.perceive import Models, perceive
+from assent.perceive.safety import nudenet as safety
 from tests.unit.perceive_photos import photo, picture
 
 

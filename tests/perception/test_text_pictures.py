@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from assent.perceive import ocr
-from assent.perceive.text import CODES_ID, Reader
-from assent.perceive.words import parse
-from assent.values import Perception, Pixels
+from assent.core.values import Perception, Pixels
+from assent.perceive.text import ocr
+from assent.perceive.text.tags import CODES_ID, Reader
+from assent.perceive.text.words import parse
 from tests.installed import package_file
 from tests.unit.perceive_photos import photo, picture, with_code
 
@@ -167,7 +167,7 @@ def test_a_wall_of_text_is_read_up_to_a_limit(reader: Reader) -> None:
 
 
 def test_another_file_than_the_known_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assent.errors import ModelUnknown
+    from assent.core.errors import ModelUnknown
 
     monkeypatch.setattr(ocr, "_READER", replace_hash(ocr._READER))
     with pytest.raises(ModelUnknown, match="another file"):

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from assent.errors import DecoderDied, MediaUnsupported, PictureTooLarge, Undecodable
+from assent.core.errors import DecoderDied, MediaUnsupported, PictureTooLarge, Undecodable
 from assent.media.sandbox import Decoder, _Child, _exchange
 from tests.sandbox.children import child_of
 from tests.unit.picture_files import heic, motif, samples

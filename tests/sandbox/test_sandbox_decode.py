@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assent.errors import AssentError, DecoderDied, DecodersDisagree, MediaUnsupported, PictureTooLarge, Undecodable
+from assent.core.errors import (
+    AssentError,
+    DecoderDied,
+    DecodersDisagree,
+    MediaUnsupported,
+    PictureTooLarge,
+    Undecodable,
+)
 from assent.media.decode import decode
 from assent.media.sandbox import Decoder
 from tests.unit.picture_files import encoded, motif, samples, saved

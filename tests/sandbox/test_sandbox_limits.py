@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from assent.errors import DecoderDied
+from assent.core.errors import DecoderDied
 from assent.media.sandbox import Decoder
 from tests.sandbox.children import child_of
 from tests.unit.picture_files import encoded, motif, samples

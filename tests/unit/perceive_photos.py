@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from assent.values import Frame, Picture, Pixels
+from assent.core.values import Frame, Picture, Pixels
 from tests.installed import need, package_file
 from tests.photos import FACES
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from assent.core.values import Event, Face, Perception, Picture, Tag
 from assent.policy.load import Policy, load_policy
-from assent.values import Event, Face, Perception, Picture, Tag
 
 PICTURE = Picture("", "jpeg", 1000, 1000, 1, ())
 POST = Event("media.created", (), "public", "post")

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from assent.perceive.backend import Opened, open_file
-from assent.perceive.packs import DecoderName, Input, ModelFile, Pack, Role
-from assent.resources import resource
+from assent.core.resources import resource
+from assent.perceive.networks.backend import Opened, open_file
+from assent.perceive.packs.manifest import DecoderName, Input, ModelFile, Pack, Role
 from tests.installed import need
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assent.perceive import align
-from assent.perceive.packs import Input
+from assent.perceive.faces import align
+from assent.perceive.packs.manifest import Input
 from tests.unit.perceive_photos import photo
 
 ARCFACE = Input(size=(112, 112), fit="aligned", align="arcface")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assent.outbox.audiences import without
+from assent.decisions.views import without
 
 SEEN = {"tags": [{"name": "nudity.explicit.breast"}, {"name": "text.code"}, {"name": "nudity.explicit.anus"}]}
 SAID = {"tags": [0, [0, "nudity"], 1, [2, "nudity"]], "faces": False, "matches": False}

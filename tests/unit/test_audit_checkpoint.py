@@ -11,8 +11,8 @@ import pytest
 
 from assent.audit import checkpoint
 from assent.audit.checkpoint import Checkpoint
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys, create
+from assent.core.errors import AuditBroken
+from assent.keys.keystore import TenantKeys, create
 
 ROOT = sha256(b"any root").digest()
 # Published by the Go checksum database; its hash was computed by other software.

@@ -14,8 +14,8 @@ import pytest
 
 from assent.audit import checkpoint, tree
 from assent.audit.verify import FORMAT, Report, verify
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys, create
+from assent.core.errors import AuditBroken
+from assent.keys.keystore import TenantKeys, create
 
 LEAVES = [f'{{"n":{n}}}'.encode() for n in range(41)]
 

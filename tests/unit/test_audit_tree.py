@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pymerkle import InmemoryTree  # type: ignore[import-untyped]  # ships no types
 
 from assent.audit import tree
-from assent.errors import AuditBroken
+from assent.core.errors import AuditBroken
 
 SIZES = 260
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assent.perceive.backbone import POOLED, backbone
-from assent.perceive.packs import read_pack
+from assent.perceive.labels.backbone import POOLED, backbone
+from assent.perceive.packs.manifest import read_pack
 
 FILE = read_pack("embedded").one("safety")
 
@@ -17,6 +17,6 @@ def test_the_backbones_name_tells_file_and_maps(monkeypatch: pytest.MonkeyPatch)
     assert backbone(FILE).id != before.id
     assert backbone(FILE).width < before.width
     monkeypatch.undo()
-    monkeypatch.setattr("assent.perceive.backbone.POOLING", "mean, deviation")
+    monkeypatch.setattr("assent.perceive.labels.backbone.POOLING", "mean, deviation")
     assert backbone(FILE).id != before.id
     assert backbone(FILE).width == before.width

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto
 
-from assent.errors import ModelUnknown
-from assent.perceive.packs import DecoderName, Input, ModelFile
+from assent.core.errors import ModelUnknown
+from assent.perceive.packs.manifest import DecoderName, Input, ModelFile
 from tests.unit.real_models import entry, opened_from
 from tests.unit.small_nets import net
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assent.errors import GalleryTooLarge, ModelUnknown
-from assent.perceive.calibration import read_calibration
-from assent.resources import resource
+from assent.core.errors import GalleryTooLarge, ModelUnknown
+from assent.core.resources import resource
+from assent.perceive.faces.calibration import read_calibration
 
 SHIPPED = resource("models") / "calibration" / "dlib.json"
 DLIB = read_calibration(SHIPPED)

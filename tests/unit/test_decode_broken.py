@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assent.errors import MediaUnsupported, Undecodable
+from assent.core.errors import MediaUnsupported, Undecodable
 from assent.media.decode import decode
 from tests.unit.picture_files import encoded, samples, saved
 

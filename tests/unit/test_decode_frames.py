@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assent.errors import Undecodable
+from assent.core.errors import Undecodable
 from assent.media.decode import Decoded, decode
 from tests.unit.picture_files import motif, quadrants, saved
 

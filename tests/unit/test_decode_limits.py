@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from assent.errors import PictureTooLarge, Undecodable
+from assent.core.errors import PictureTooLarge, Undecodable
 from assent.media.decode import decode
 from tests.unit.picture_files import encoded, heic, motif, quadrants
 

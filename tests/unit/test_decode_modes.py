@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assent.core.values import Pixels
 from assent.media.decode import decode
-from assent.values import Pixels
 from tests.unit.picture_files import encoded, motif, samples, saved
 
 RAMP = np.tile(np.linspace(0, 255, 64).round().astype(np.uint8), (16, 1))

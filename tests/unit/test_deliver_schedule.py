@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assent.errors import FetchFailed, FetchRefused
-from assent.media.network import Response
+from assent.core.errors import FetchFailed, FetchRefused
+from assent.net.client import Response
 from assent.outbox.deliver import JITTER, MAX_RETRY_AFTER, SCHEDULE, judge, next_attempt, retry_after
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

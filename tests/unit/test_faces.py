@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assent.perceive import faces
-from assent.perceive.safety import Detection
+from assent.perceive.faces import quality as faces
+from assent.perceive.safety.nudenet import Detection
 
 
 def test_two_boxes_over_one_face_are_one_face() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assent.perceive.packs import Role, locate, read_pack
+from assent.perceive.packs.manifest import Role, locate, read_pack
 from tests.unit.guarding import refuse_shared
 from tests.unit.small_nets import net
 

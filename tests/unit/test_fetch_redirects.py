@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from assent.errors import FetchFailed, FetchRefused
+from assent.core.errors import FetchFailed, FetchRefused
 from assent.media.fetch import fetch
 from tests.unit.wire_server import WireServer, answer
 

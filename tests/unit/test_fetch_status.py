@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assent.errors import FetchFailed, FetchMissing, FetchTooLarge
+from assent.core.errors import FetchFailed, FetchMissing, FetchTooLarge
 from assent.media.fetch import MAX_BYTES, fetch
 from tests.unit.wire_server import WireServer, answer
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from assent.core.values import Frame, Picture, Pixels
 from assent.media.fingerprint import LEAST_QUALITY, fingerprinted, pdqs, quality
-from assent.values import Frame, Picture, Pixels
 from tests.installed import package_file
 
 # Hash and quality as Meta's C++ has them, through pdqhash 0.2.7 on the decoded files (RGB, full size).

@@ -7,9 +7,9 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from assent.errors import GalleryTooLarge
+from assent.core.errors import GalleryTooLarge
 from assent.gallery.search import MARGIN, Candidate, Candidates, decide
-from assent.perceive.calibration import Calibration
+from assent.perceive.faces.calibration import Calibration
 
 CALIBRATION = Calibration(
     model="test",

@@ -9,19 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.errors import ModelMissing, ModelUnknown
+from assent.core.errors import ModelMissing, ModelUnknown
 from assent.learn.head import described, to_onnx, to_toml, write_head
 from assent.learn.train import Familiar, Linear
-from assent.perceive.heads import (
-    Head,
-    HeadFile,
-    HeadLabel,
-    category,
-    load_heads,
-    open_head,
-    read_head,
-    say,
-)
+from assent.perceive.labels.heads import Head, HeadFile, HeadLabel, category, load_heads, open_head, read_head, say
 
 WIDTH = 4
 ROWS = (

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from assent.core.values import Action, Heeded, Judged, Perception, Tag, Word
 from assent.policy.decide import decide
-from assent.policy.heed import MODERATOR, Heeded, Judged, Word, heed
 from assent.policy.load import Policy
-from assent.values import Action, Perception, Tag
+from assent.policy.moderated import MODERATOR, heed
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from assent.errors import BadRequest
-from assent.intake.event import dump, load, parse
-from assent.values import MediaRef
+from assent.core.errors import BadRequest
+from assent.core.values import MediaRef
+from assent.platforms.event import dump, load, parse
 
 GIVEN: dict[str, Any] = {
     "schema": "assent.event/1",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.errors import BadRequest, SignatureInvalid
-from assent.intake.signature import new_secret, sign, verify
+from assent.core.errors import BadRequest, SignatureInvalid
+from assent.platforms.standard_webhooks import new_secret, sign, verify
 
 BODY = b'{"type":"media.created"}'
 SECRET, OTHER = new_secret(), new_secret()

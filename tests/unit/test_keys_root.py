@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from assent.errors import KeyMissing
-from assent.gallery import keys as module
-from assent.gallery.keys import Keystore, create, open_keystore, read_root
+from assent.core.errors import KeyMissing
+from assent.keys import keystore as module
+from assent.keys.keystore import Keystore, create, open_keystore, read_root
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from assent.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
-from assent.gallery.keys import Keystore, TenantKeys, create, open_keystore, parse_root, pid, read_root
+from assent.core.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
+from assent.keys.keystore import Keystore, TenantKeys, create, open_keystore, parse_root, pid, read_root
 
 
 def secrets_of(keys: TenantKeys) -> tuple[bytes, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import HashListInvalid
-from assent.known import entries
-from assent.known.entries import Broken, Entries, Kind, read_entries
+from assent.core.errors import HashListInvalid
+from assent.hashlists import entries
+from assent.hashlists.entries import Broken, Entries, Kind, read_entries
 
 A, B, C = ("a1" * 32, "b2" * 32, "c3" * 32)
 UNSAID = "nothing says whether it is a pdq or a sha256"

@@ -7,8 +7,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from assent.known.search import LISTED, SEVERE, HashList, Hit, find, nearest, pdq_columns, sha256_sorted, tags
-from assent.values import Frame, Picture
+from assent.core.values import Frame, Picture
+from assent.hashlists.search import LISTED, SEVERE, HashList, Hit, find, nearest, pdq_columns, sha256_sorted, tags
 
 RNG = np.random.default_rng(7)
 
@@ -62,7 +62,7 @@ def test_the_search_agrees_with_counting_bit_by_bit() -> None:
 
 
 def test_every_chunk_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assent.known.search._CHUNK", 16)
+    monkeypatch.setattr("assent.hashlists.search._CHUNK", 16)
     listed = hashes(50)
     for at in (0, 15, 16, 31, 49):
         assert nearest(pdq_columns(b"".join(listed)), [listed[at]], 31) == (0, 0)

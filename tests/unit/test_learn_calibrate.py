@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.learn.calibrate import calibrated, table, write_calibration
 from assent.learn.dataset import Example
 from assent.learn.faces import Known, Measured, measured, pairs
-from assent.perceive.calibration import read_calibration
+from assent.perceive.faces.calibration import read_calibration
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DIMENSION = 48

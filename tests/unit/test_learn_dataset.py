@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.learn.dataset import read_dataset, word
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example
 from assent.learn.features import Featured
@@ -17,7 +17,7 @@ from assent.learn.head import to_onnx
 from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
 from assent.learn.thresholds import NEVER, answers, choose, judge
 from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, Proof, calibrated, fit, probabilities
-from assent.perceive.runtime import open_net, run
+from assent.perceive.networks.runtime import open_net, run
 
 ORDER = ("product.a", "product.b", "none")
 

@@ -9,11 +9,11 @@ import pytest
 
 from assent.cli.doctor import _models
 from assent.cli.models import WHICH
-from assent.errors import LicenceNotAccepted, ModelUnknown
+from assent.core.errors import LicenceNotAccepted, ModelUnknown
+from assent.core.settings import Settings
 from assent.perceive import load
-from assent.perceive.choice import Choice, fill, read_choice, write_choice
-from assent.perceive.packs import read_pack
-from assent.settings import Settings
+from assent.perceive.packs.active import Choice, fill, read_choice, write_choice
+from assent.perceive.packs.manifest import read_pack
 
 WORDS = ("insightface-non-commercial-research",)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import AssentError, FetchRefused, ModelDownload, ModelMissing, ModelUnknown
-from assent.perceive.packs import Input, ModelFile, read_verified
-from assent.perceive.pull import from_address, from_folder
+from assent.core.errors import AssentError, FetchRefused, ModelDownload, ModelMissing, ModelUnknown
+from assent.perceive.packs.manifest import Input, ModelFile, read_verified
+from assent.perceive.packs.pull import from_address, from_folder
 from tests.unit.real_models import entry
 from tests.unit.wire_server import WireServer
 

@@ -6,8 +6,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from assent.media.network import Address, forbidden, permitted
-from assent.settings import AllowedHost
+from assent.core.settings import AllowedHost
+from assent.net.client import Address, forbidden, permitted
 
 # Every block of IANA's IPv4 and IPv6 special-purpose registries, multicast, and the ways to write IPv4 inside IPv6.
 SPECIAL = """

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from assent.errors import FetchFailed, FetchRefused
-from assent.media.network import Limits, Response, request
-from assent.settings import AllowedHost
+from assent.core.errors import FetchFailed, FetchRefused
+from assent.core.settings import AllowedHost
+from assent.net.client import Limits, Response, request
 from tests.unit.wire_server import LOOPBACK, WireServer, answer
 
 LIMITS = Limits(first_byte_s=2, total_s=3, max_bytes=1000)

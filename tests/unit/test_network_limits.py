@@ -12,9 +12,9 @@ from threading import Event
 
 import pytest
 
-from assent.errors import FetchFailed, FetchRefused, FetchTooLarge
-from assent.media.network import Limits, Response, request
-from assent.settings import AllowedHost
+from assent.core.errors import FetchFailed, FetchRefused, FetchTooLarge
+from assent.core.settings import AllowedHost
+from assent.net.client import Limits, Response, request
 from tests.unit.wire_server import LOOPBACK, WireServer, answer, seconds
 
 LIMIT = 10_000

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from assent.errors import FetchFailed
-from assent.media import network
-from assent.media.network import Limits, Response, request
+from assent.core.errors import FetchFailed
+from assent.net import client as network
+from assent.net.client import Limits, Response, request
 from tests.unit.wire_server import WireServer, answer
 
 

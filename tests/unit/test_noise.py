@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assent.perceive.noise import LARGEST, NOISY, cleaned, noise
-from assent.values import Pixels
+from assent.core.values import Pixels
+from assent.perceive.frames.noise import LARGEST, NOISY, cleaned, noise
 from tests.unit.perceive_photos import SKIMAGE, head, noisy, photo
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import NoticeInvalid
-from assent.subjects.notice import MAX_LETTERS, parse, read_notice
+from assent.core.errors import NoticeInvalid
+from assent.me.notice import MAX_LETTERS, parse, read_notice
 
 
 def test_a_text_is_split_into_what_a_page_shows() -> None:

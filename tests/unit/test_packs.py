@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import ModelMissing, ModelUnknown
-from assent.perceive.packs import ModelFile, Pack, locate, read_pack, read_verified
-from assent.resources import resource
+from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.resources import resource
+from assent.perceive.packs.manifest import ModelFile, Pack, locate, read_pack, read_verified
 
 PACK = read_pack("embedded")
 SAFETY = PACK.one("safety")
@@ -42,7 +42,7 @@ def test_an_unknown_pack_is_refused(name: str) -> None:
 @pytest.mark.parametrize("text", ["name = ", 'name = "bad"', 'name = "other"\nsummary = ""\nfile = []', "x = 1"])
 def test_a_malformed_manifest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "bad.toml").write_text(text)
-    monkeypatch.setattr("assent.perceive.packs.resource", lambda _: tmp_path)
+    monkeypatch.setattr("assent.perceive.packs.manifest.resource", lambda _: tmp_path)
     with pytest.raises(ModelUnknown, match="manifest of pack bad"):
         read_pack("bad")
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from assent.perceive.packs import SILENT, classes, read_pack, read_table, shipped
-from assent.resources import resource
-from assent.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES
+from assent.core.resources import resource
+from assent.core.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES
+from assent.perceive.packs.manifest import SILENT, classes, read_pack, read_table, shipped
 from tests.unit.real_models import models_folder
 
 IMAGENET = read_table(resource("models") / "tables/imagenet.tsv")

@@ -13,11 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from assent.cli import app
+from assent.core.resources import resource
+from assent.core.values import Event
 from assent.policy.input import Needs, PolicyInput, policy_input
 from assent.policy.lint import warnings
 from assent.policy.load import load_policy
-from assent.resources import resource
-from assent.values import Event
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen, write
 
 WHEN = 'score["nudity"] > 0.0'

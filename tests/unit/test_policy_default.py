@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
+from assent.core.resources import resource
+from assent.core.values import Action, Event, Face, Perception, Picture, Tag
 from assent.policy.cases import run_cases
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
-from assent.resources import resource
-from assent.values import Action, Event, Face, Perception, Picture, Tag
 
 EVENT = Event("media.created", (), "public", "post")
 PICTURE = Picture("", "jpeg", 1000, 1000, 1, ())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assent.core.values import Action, ToReview, Withheld
 from assent.policy.decide import decide
-from assent.values import Action, ToReview, Withheld
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 
 ALWAYS = "faces.count >= 0"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
 from assent.policy.load import load_policy, stored_policy
 from tests.unit.policy_files import CASE, LABELS, policy, rule, write
 

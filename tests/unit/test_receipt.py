@@ -15,8 +15,8 @@ import pytest
 import rfc8785
 
 from assent.audit import checkpoint, log, receipt, tree
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys, create
+from assent.core.errors import AuditBroken
+from assent.keys.keystore import TenantKeys, create
 from tests.command import Done, invoke
 
 ERASURE = UUID(int=7)

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from structlog.testing import capture_logs
 
-from assent.perceive.runtime import open_net, session_options
+from assent.perceive.networks.runtime import open_net, session_options
 from tests.unit.small_nets import net
 
 BATCH = {"CPUExecutionProvider": 2, "CUDAExecutionProvider": 4}

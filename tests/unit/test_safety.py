@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.perceive.packs import read_pack
-from assent.perceive.safety import Detection, decode, prepare
-from assent.taxonomy import NUDENET
+from assent.core.taxonomy import NUDENET
+from assent.perceive.packs.manifest import read_pack
+from assent.perceive.safety.nudenet import Detection, decode, prepare
 
 CLASSES = read_pack("embedded").one("safety").labels
 

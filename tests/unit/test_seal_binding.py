@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assent.errors import SealBroken
-from assent.gallery.template import seal, unseal
+from assent.core.errors import SealBroken
+from assent.keys.seal import seal, unseal
 
 KEY = bytes(range(32))
 PARTS = st.lists(st.binary(max_size=6), max_size=4)

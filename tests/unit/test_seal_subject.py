@@ -8,9 +8,9 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from assent.errors import SealBroken
-from assent.gallery.keys import Keystore, TenantKeys, pid
-from assent.gallery.template import (
+from assent.core.errors import SealBroken
+from assent.keys.keystore import Keystore, TenantKeys, pid
+from assent.keys.seal import (
     SubjectKey,
     match_pid,
     open_locator,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assent.perceive.sight import merged
-from assent.values import Tag
+from assent.core.values import Tag
+from assent.perceive.faces.detect import merged
 
 
 def test_merging_keeps_the_order_and_looks_at_each_model_alone() -> None:

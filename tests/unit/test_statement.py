@@ -11,13 +11,13 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from assent.gallery.keys import TenantKeys
-from assent.outbox.statement import EU, Statement, body, puid, state
+from assent.core.resources import resource
+from assent.decisions.statement import EU, Statement, body, puid, state
+from assent.keys.keystore import TenantKeys
 from assent.policy.cases import decided
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.schema import StatementCategory
-from assent.resources import resource
 from tests.unit.policy_files import BREAST, PHONE, PICTURE, POST, policy, rule, seen
 
 AT = datetime(2026, 11, 25, 23, 59, tzinfo=UTC)

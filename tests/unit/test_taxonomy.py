@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from assent.perceive.packs import read_pack
-from assent.resources import resource
-from assent.taxonomy import BODIES, BY_NAME, LABELS, NUDENET, Label
-from assent.values import Category
+from assent.core.resources import resource
+from assent.core.taxonomy import BODIES, BY_NAME, LABELS, NUDENET, Label
+from assent.core.values import Category
+from assent.perceive.packs.manifest import read_pack
 
 PACKS = sorted(path.stem for path in resource("models").glob("*.toml"))
 REKOGNITION_V7 = {

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from assent.errors import ModelMissing
-from assent.perceive import ocr
-from assent.perceive.text import CODES_ID, Reader, open_reader
-from assent.settings import Settings
-from assent.values import Perception
+from assent.core.errors import ModelMissing
+from assent.core.settings import Settings
+from assent.core.values import Perception
+from assent.perceive.text import ocr
+from assent.perceive.text.tags import CODES_ID, Reader, open_reader
 from tests.unit.perceive_photos import photo, picture, with_code
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from assent.perceive.contacts import kinds
+from assent.perceive.text.contacts import kinds
 
 EMAIL, HANDLE, LINK = "text.contact.email", "text.contact.handle", "text.contact.link"
 PHONE, PAYMENT = "text.contact.phone", "text.payment"

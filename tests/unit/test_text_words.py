@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assent.errors import WordListInvalid
-from assent.perceive.words import is_blocked, load, parse
+from assent.core.errors import WordListInvalid
+from assent.perceive.text.words import is_blocked, load, parse
 
 LISTS = parse("""
 # rude

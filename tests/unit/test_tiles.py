@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assent.perceive.safety import Detection
-from assent.perceive.tiles import GRID, LARGE, MOST, Tile, tiles, together
-from assent.values import Frame
+from assent.core.values import Frame
+from assent.perceive.frames.tiles import GRID, LARGE, MOST, Tile, tiles, together
+from assent.perceive.safety.nudenet import Detection
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 886), (1080, 2400), (1, 1), (640, 640), (4032, 3024)])

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from assent.cli import app
-from assent.perceive.packs import read_pack
-from assent.perceive.sources import sources
+from assent.core.taxonomy import BY_NAME, LABELS, NUDENET, Label
+from assent.perceive.labels.sources import sources
+from assent.perceive.packs.manifest import read_pack
 from assent.policy.schema import StatementCategory
-from assent.taxonomy import BY_NAME, LABELS, NUDENET, Label
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label.name)

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from threading import Event, Thread
 from types import TracebackType
 
-from assent.settings import AllowedHost
+from assent.core.settings import AllowedHost
 
 LOOPBACK = ip_network("127.0.0.0/8")
 Script = Callable[[bytes], Iterable[bytes]]

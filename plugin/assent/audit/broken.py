@@ -6,9 +6,9 @@ import hmac
 from datetime import datetime
 
 from assent.audit.log import append
-from assent.gallery.keys import TenantKeys
-from assent.store.pool import Conn, execute
-from assent.store.queries import load
+from assent.db.pool import Conn, execute
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
 
 _Q = load("rotate")
 

@@ -16,10 +16,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.audit import log, tree
-from assent.errors import AuditBroken, NotFound
-from assent.gallery.keys import TenantKeys
-from assent.store.pool import Conn, fetch, fetch_one
-from assent.store.queries import load
+from assent.core.errors import AuditBroken, NotFound
+from assent.db.pool import Conn, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
 
 _Q = load("audit")
 _ED25519 = b"\x01"  # the signature type of signed-note

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import rfc8785
 
 from assent.audit import tree
-from assent.errors import AuditBroken, NotInitialised, SealBroken
-from assent.gallery.keys import TenantKeys
-from assent.gallery.template import open_locator, seal, seal_locator, unseal
-from assent.store.pool import Conn, execute, fetch
-from assent.store.queries import load
-from assent.values import Leaf
+from assent.core.errors import AuditBroken, NotInitialised, SealBroken
+from assent.core.values import Leaf
+from assent.db.pool import Conn, execute, fetch
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import open_locator, seal, seal_locator, unseal
 
 _Q = load("audit")
 _SALT_BYTES = 32

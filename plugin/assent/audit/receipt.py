@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assent.audit import checkpoint, log, tree
 from assent.audit.checkpoint import Checkpoint, Verifier
-from assent.errors import AuditBroken, SealBroken
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import AuditBroken, SealBroken
+from assent.keys.keystore import TenantKeys
 
 SCHEMA = "assent.receipt/1"
 ACTION = "subject.erased"

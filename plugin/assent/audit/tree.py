@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from assent.errors import AuditBroken
+from assent.core.errors import AuditBroken
 
 Place = tuple[int, int]  # (level, n)
 Span = tuple[int, int]  # [start, end)

@@ -14,10 +14,10 @@ from typing import IO
 
 from assent.audit import checkpoint, log, tree
 from assent.audit.checkpoint import Checkpoint, Verifier
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys
-from assent.store.pool import Conn, fetch, fetch_one
-from assent.store.queries import load
+from assent.core.errors import AuditBroken
+from assent.db.pool import Conn, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
 
 FORMAT = "assent.audit/1"
 _Q = load("audit")

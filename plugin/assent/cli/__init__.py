@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from assent import __version__
-from assent.errors import AssentError
+from assent.core.errors import AssentError
 
 # Where each command, or group of commands, is defined: `module:name` in this package.
 COMMANDS = {

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from assent.apikeys import SCOPES, create_key
 from assent.audit.log import append
-from assent.errors import BadRequest, NotFound
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import execute, fetch, open_pool, transaction
-from assent.store.queries import load
+from assent.core.errors import BadRequest, NotFound
+from assent.core.settings import Settings
+from assent.db.pool import execute, fetch, open_pool, transaction
+from assent.db.queries import load
+from assent.http.api_keys import SCOPES, create_key
+from assent.keys.installation import database, open_keys
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the API: add, list, revoke.")
 Tenant = Annotated[str, typer.Option(help="Whose API.")]

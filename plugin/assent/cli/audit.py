@@ -14,10 +14,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from assent.audit import checkpoint as checkpoints
 from assent.audit import receipt
 from assent.audit import verify as verification
-from assent.gallery.keys import TenantKeys
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Conn, open_pool, transaction
+from assent.core.settings import Settings
+from assent.db.pool import Conn, open_pool, transaction
+from assent.keys.installation import database, open_keys
+from assent.keys.keystore import TenantKeys
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: export, checkpoint, verify.")
 Tenant = Annotated[str, typer.Option(help="Whose log.")]

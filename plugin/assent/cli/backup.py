@@ -9,16 +9,16 @@ from uuid import UUID
 
 import typer
 
-from assent.errors import BackupRefused, KeyMissing
-from assent.gallery import keyfile
-from assent.gallery.keys import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore, read_root
-from assent.gallery.rotate import alone
-from assent.settings import Settings
-from assent.store import backup as files
-from assent.store.database import database, instance, open_keys, root_key
-from assent.store.migrate import migrate
-from assent.store.pool import open_pool
+from assent.core.errors import BackupRefused, KeyMissing
+from assent.core.settings import Settings
+from assent.db.migrate import migrate
+from assent.db.pool import open_pool
+from assent.embedded import backup as files
+from assent.keys import keyfile
+from assent.keys.installation import database, instance, open_keys, root_key
+from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore, read_root
 from assent.subjects.recover import take_in
+from assent.subjects.rotate import alone
 
 KEYS = "keys.json"
 EXTERNAL = (

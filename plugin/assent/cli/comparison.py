@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.values import Action
 from assent.policy.compare import Key, Kind
 from assent.policy.simulate import Replay
-from assent.values import Action
 
 _ACTIONS = tuple(action.name for action in Action)
 _TITLES: dict[Kind, str] = {"rule": "by rule", "label": "by label", "group": "by group"}

@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from assent.errors import NotFound, PolicyInvalid
-from assent.outbox import audiences
-from assent.outbox.document import assemble
+from assent.core.errors import NotFound, PolicyInvalid
+from assent.core.settings import Settings
+from assent.db.pool import Conn, Row, fetch_one, open_pool, transaction
+from assent.db.queries import load
+from assent.decisions import views as audiences
+from assent.decisions.document import assemble
+from assent.keys.installation import database, open_keys
 from assent.policy import versions
-from assent.policy.emit import AUDIENCES
 from assent.policy.load import NEVER, Policy
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Conn, Row, fetch_one, open_pool, transaction
-from assent.store.queries import load
+from assent.policy.views import AUDIENCES
 
 app = typer.Typer(no_args_is_help=True, help="Decisions: explain.")
 _Q = load("policy")

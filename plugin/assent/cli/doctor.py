@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.cli.models import WHICH
-from assent.errors import AssentError
+from assent.core.errors import AssentError
+from assent.core.settings import Settings
+from assent.db.migrate import OLDEST_SERVER, missing
+from assent.db.pool import open_pool
+from assent.embedded.clusters import check_memory
+from assent.keys.installation import database, open_keys
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.embedded import check_memory
-from assent.store.migrate import OLDEST_SERVER, missing
-from assent.store.pool import open_pool
 
 
 class Finding(NamedTuple):
@@ -63,9 +63,9 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    from assent.perceive.choice import fill, folder_of, read_choice
-    from assent.perceive.insight import hashes
-    from assent.perceive.packs import read_verified
+    from assent.perceive.faces.insightface import hashes
+    from assent.perceive.packs.active import fill, folder_of, read_choice
+    from assent.perceive.packs.manifest import read_verified
 
     yield Finding("model pack", True, WHICH)
     choice = read_choice(settings.models_dir)
@@ -82,8 +82,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _text(settings: Settings) -> Iterator[Finding]:
-    from assent.perceive.ocr import INSTALL, is_installed
-    from assent.perceive.text import open_reader
+    from assent.perceive.text.ocr import INSTALL, is_installed
+    from assent.perceive.text.tags import open_reader
 
     reader = open_reader(settings)
     installed = "installed" if is_installed() else f"not installed: {INSTALL}"

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.settings import Settings
+from assent.db.pool import open_pool, transaction
+from assent.keys.installation import database, open_keys
 from assent.outbox import deliver
-from assent.settings import Settings
-from assent.setup import add_endpoint, rotate_secret
-from assent.store.database import database, open_keys
-from assent.store.pool import open_pool, transaction
+from assent.tenants import add_endpoint, rotate_secret
 
 app = typer.Typer(no_args_is_help=True, help="Where messages go: list, add, enable.")
 secret = typer.Typer(no_args_is_help=True, help="Signing secrets: rotate.")

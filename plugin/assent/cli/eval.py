@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from assent import telemetry
 from assent.cli.learning import command, features_of, list_skipped, need_learn, ticking, write_skipped
-from assent.errors import DatasetUnusable, ModelUnknown
+from assent.core import telemetry
+from assent.core.errors import DatasetUnusable, ModelUnknown
+from assent.core.settings import Settings
 from assent.policy.load import load_policy
-from assent.settings import Settings
 
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped
@@ -40,7 +40,7 @@ def labels(
     settings = _begin()
     from assent.learn.dataset import fingerprint, negatives, read_dataset
     from assent.learn.labels import Judged, find_columns, report
-    from assent.perceive.heads import NONE, folders, head_files, open_head, read_head, scores
+    from assent.perceive.labels.heads import NONE, folders, head_files, open_head, read_head, scores
 
     known = head_files(folders(settings.models_dir))
     path = Path(head) if head.endswith(".toml") else known.get(head)
@@ -81,7 +81,7 @@ def faces(
     from assent.learn.look import known_people, look_at_all, uncentred
     from assent.media.sandbox import Decoder
     from assent.perceive import load
-    from assent.perceive.opened import own_calibration
+    from assent.perceive.packs.model_set import own_calibration
 
     dataset = read_dataset(data)
     models = load(settings.models_dir, settings.threads, settings.accept_licence)

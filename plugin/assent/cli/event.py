@@ -9,11 +9,11 @@ from uuid import UUID
 import typer
 
 from assent.audit import checkpoint, log
-from assent.errors import NotFound
-from assent.settings import Settings
-from assent.store.database import database
-from assent.store.pool import Conn, Row, fetch, fetch_one, open_pool, transaction
-from assent.store.queries import load
+from assent.core.errors import NotFound
+from assent.core.settings import Settings
+from assent.db.pool import Conn, Row, fetch, fetch_one, open_pool, transaction
+from assent.db.queries import load
+from assent.keys.installation import database
 
 _RECORD = load("record")
 

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from assent.known import lists
-from assent.known.entries import Entries, read_entries
-from assent.known.search import DISTANCE, MOST_DISTANCE
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import open_pool, transaction
+from assent.core.settings import Settings
+from assent.db.pool import open_pool, transaction
+from assent.hashlists import lists
+from assent.hashlists.entries import Entries, read_entries
+from assent.hashlists.search import DISTANCE, MOST_DISTANCE
+from assent.keys.installation import database, open_keys
 
 app = typer.Typer(no_args_is_help=True, help="Lists of known pictures: import, list, remove.")
 Tenant = Annotated[str, typer.Option(help="Whose lists.")]

@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from assent.gallery.keyfile import export_epoch, read_export, write_export
-from assent.gallery.keys import Keystore
-from assent.gallery.rotate import Rotated, alone
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Pool, open_pool
+from assent.core.settings import Settings
+from assent.db.pool import Pool, open_pool
+from assent.keys.installation import database, open_keys
+from assent.keys.keyfile import export_epoch, read_export, write_export
+from assent.keys.keystore import Keystore
 from assent.subjects.recover import take_in
+from assent.subjects.rotate import Rotated, alone
 from assent.subjects.rotation import rotate
 
 app = typer.Typer(no_args_is_help=True, help="The keys: rotate, export, bring back. All of it while Assent runs.")

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.settings import Settings
+from assent.core.taxonomy import LABELS, Label
 from assent.policy.load import NEVER, load_policy
-from assent.settings import Settings
-from assent.taxonomy import LABELS, Label
 
 ELSEWHERE = ("rekognition", "atproto", "dsa", "keyword")
 
@@ -22,7 +22,7 @@ def labels(
 ) -> None:
     """Show every label: what it means, which model says it, from which score the installation's policy counts it, and
     what other vocabularies call it."""
-    from assent.perceive.sources import sources  # its packages take a second to import
+    from assent.perceive.labels.sources import sources  # its packages take a second to import
 
     said, policy = sources(), load_policy(Settings().policy)
     rows = [

@@ -15,11 +15,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from assent.cli.learning import need_learn
-from assent.gallery.keys import TenantKeys
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Pool, open_pool, transaction
-from assent.trials import traffic
+from assent.core.settings import Settings
+from assent.db.pool import Pool, open_pool, transaction
+from assent.keys.installation import database, open_keys
+from assent.keys.keystore import TenantKeys
+from assent.shadow import traffic
 
 app = typer.Typer(no_args_is_help=True, help="Feedback: export corrections; shadow, compare, promote, roll back heads.")
 Tenant = Annotated[str, typer.Option(help="Whose.")]
@@ -49,7 +49,7 @@ def export(
 @app.command("list")
 def list_heads(tenant: Tenant = "default") -> None:
     """Show every head that was tried, and which runs in shadow or live."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, _), transaction(pool) as conn:
         rows = trial.heads(conn, tenant)
@@ -65,7 +65,7 @@ def shadow(
     tenant: Tenant = "default",
 ) -> None:
     """Run a head beside the live ones: what it says is counted and reaches no decision."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:
         stored = trial.try_out(conn, keys, BY, head)
@@ -81,7 +81,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, as when piped.")] = False,
 ) -> None:
     """Show what a head on trial said beside the live ones, and how often each agreed with moderators."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, _), transaction(pool) as conn:
         found = traffic.compare(conn, tenant, trial.on_trial(conn, tenant, name))
@@ -105,7 +105,7 @@ def promote(
     tenant: Tenant = "default",
 ) -> None:
     """Make the head on trial the live one; workers take it up within seconds. Its evaluation goes into the log."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:
         compared = trial.promote(conn, keys, BY, name, anyway)
@@ -115,7 +115,7 @@ def promote(
 @app.command()
 def rollback(name: Name, tenant: Tenant = "default") -> None:
     """Take the live head out and put back the one before it."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:
         before = trial.roll_back(conn, keys, BY, name)
@@ -125,7 +125,7 @@ def rollback(name: Name, tenant: Tenant = "default") -> None:
 @app.command()
 def stop(name: Name, tenant: Tenant = "default") -> None:
     """End a trial without promoting."""
-    from assent.trials import heads as trial
+    from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:
         compared = trial.stop(conn, keys, BY, name)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assent.errors import LearnMissing
-from assent.settings import Settings
+from assent.core.errors import LearnMissing
+from assent.core.settings import Settings
 
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from assent.errors import AssentError, ModelMissing, ModelUnknown
-from assent.settings import Settings
+from assent.core.errors import AssentError, ModelMissing, ModelUnknown
+from assent.core.settings import Settings
 
 if TYPE_CHECKING:  # the models' libraries take a second to import, which no other command should wait for
-    from assent.perceive.choice import Choice
-    from assent.perceive.packs import ModelFile, Pack
+    from assent.perceive.packs.active import Choice
+    from assent.perceive.packs.manifest import ModelFile, Pack
 
 app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
 
@@ -30,8 +30,8 @@ PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` n
 @app.command("list")
 def list_() -> None:
     """The packs, whether their files are here, and which are in use."""
-    from assent.perceive.choice import DEFAULT_PACK, read_choice
-    from assent.perceive.packs import read_pack, shipped
+    from assent.perceive.packs.active import DEFAULT_PACK, read_choice
+    from assent.perceive.packs.manifest import read_pack, shipped
 
     settings = Settings()
     chosen = read_choice(settings.models_dir).packs
@@ -52,8 +52,8 @@ def list_() -> None:
 @app.command("show")
 def show(pack: PackName) -> None:
     """Everything a pack's manifest says of its files."""
-    from assent.perceive.opened import own_calibration
-    from assent.perceive.packs import read_pack
+    from assent.perceive.packs.manifest import read_pack
+    from assent.perceive.packs.model_set import own_calibration
 
     settings = Settings()
     found = read_pack(pack, settings.models_dir)
@@ -80,8 +80,8 @@ def pull(
     folder: Annotated[Path | None, typer.Option("--from", help="A folder that holds the files, by any name.")] = None,
 ) -> None:
     """Bring a pack's files into the data folder. A download that was cut off goes on where it stopped."""
-    from assent.perceive.packs import check_licence, read_pack
-    from assent.perceive.pull import from_address, from_folder
+    from assent.perceive.packs.manifest import check_licence, read_pack
+    from assent.perceive.packs.pull import from_address, from_folder
 
     settings = Settings()
     found = read_pack(pack, settings.models_dir)
@@ -106,7 +106,7 @@ def pull(
 @app.command("verify")
 def verify(pack: Annotated[str | None, typer.Argument(help="One pack; all that are here otherwise.")] = None) -> None:
     """Hold the files that are here against their manifests' sha256; status 1 when one is another or missing."""
-    from assent.perceive.packs import read_pack, read_verified, shipped
+    from assent.perceive.packs.manifest import read_pack, read_verified, shipped
 
     settings, wrong = Settings(), 0
     for name in [pack] if pack else shipped():
@@ -133,9 +133,9 @@ def use(
     ],
 ) -> None:
     """Choose the packs in use from the next start on; `embedded` fills what they leave open and is the default."""
-    from assent.perceive.choice import DEFAULT_PACK, Choice, folder_of, read_choice, write_choice
-    from assent.perceive.insight import hashes
-    from assent.perceive.opened import open_choice
+    from assent.perceive.faces.insightface import hashes
+    from assent.perceive.packs.active import DEFAULT_PACK, Choice, folder_of, read_choice, write_choice
+    from assent.perceive.packs.model_set import open_choice
 
     settings = Settings()
     files = tuple(one for spec in packs if (folder := folder_of(spec)) for one in hashes(folder))
@@ -157,7 +157,7 @@ def use(
 
 
 def _is_here(file: ModelFile, models_dir: Path) -> bool:
-    from assent.perceive.packs import locate
+    from assent.perceive.packs.manifest import locate
 
     try:
         return bool(locate(file, models_dir))
@@ -167,7 +167,7 @@ def _is_here(file: ModelFile, models_dir: Path) -> bool:
 
 def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
     """The pack's files that are not here, or not what they should be; those of Python packages pip brings."""
-    from assent.perceive.packs import read_verified
+    from assent.perceive.packs.manifest import read_verified
 
     wanted = []
     for file in pack.file:
@@ -182,7 +182,7 @@ def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
 
 def _embedder(choice: Choice, settings: Settings) -> str:
     """The embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
-    from assent.perceive.choice import fill, folder_of
+    from assent.perceive.packs.active import fill, folder_of
 
     if any(map(folder_of, choice.packs)):
         return ""

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.settings import Settings
+from assent.db.pool import open_pool, transaction
+from assent.keys.installation import database
 from assent.outbox import deliver
-from assent.settings import Settings
-from assent.store.database import database
-from assent.store.pool import open_pool, transaction
 
 app = typer.Typer(no_args_is_help=True, help="Outgoing webhooks that were given up: list, redrive.")
 Tenant = Annotated[str, typer.Option(help="Whose messages.")]

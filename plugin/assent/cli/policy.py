@@ -16,8 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from assent.cli import comparison
-from assent.errors import BadRequest, PolicyInvalid
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import BadRequest, PolicyInvalid
+from assent.core.resources import resource
+from assent.core.settings import Settings
+from assent.db.pool import Conn, open_pool, transaction
+from assent.keys.installation import database, open_keys
+from assent.keys.keystore import TenantKeys
 from assent.policy import versions
 from assent.policy.cases import run_cases
 from assent.policy.input import PolicyInput
@@ -25,10 +29,6 @@ from assent.policy.lint import warnings
 from assent.policy.load import Policy, load_policy
 from assent.policy.schema import PolicyModel
 from assent.policy.simulate import how_many, replay
-from assent.resources import resource
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Conn, open_pool, transaction
 
 app = typer.Typer(
     no_args_is_help=True,

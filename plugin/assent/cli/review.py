@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assent.gallery.keys import TenantKeys
+from assent.core.settings import Settings
+from assent.db.pool import Conn, open_pool, transaction
+from assent.keys.installation import database, open_keys
+from assent.keys.keystore import TenantKeys
 from assent.review import cases
 from assent.review.decide import Final, Said
 from assent.review.decide import correct as correct_media
 from assent.review.decide import decide as decide_case
-from assent.settings import Settings
-from assent.store.database import database, open_keys
-from assent.store.pool import Conn, open_pool, transaction
 
 app = typer.Typer(no_args_is_help=True, help="Pictures that wait for a moderator: list, show, decide, correct.")
 BY = "cli"  # who did it, where no API key says so

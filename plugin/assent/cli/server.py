@@ -16,12 +16,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from assent import telemetry
-from assent.settings import Settings
-from assent.setup import Made, init_tenant
-from assent.store.database import database, open_or_create_keys
-from assent.store.migrate import migrate
-from assent.store.pool import open_pool
+from assent.core import telemetry
+from assent.core.settings import Settings
+from assent.db.migrate import migrate
+from assent.db.pool import open_pool
+from assent.keys.installation import database, open_or_create_keys
+from assent.tenants import Made, init_tenant
 
 RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before the first, second … restart of a worker that keeps dying
 STEADY_SECONDS = 60.0  # a worker that lived this long starts again at once
@@ -82,8 +82,8 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the API; workers run elsewhere.")] = False,
 ) -> None:
     """Run the API and a worker in one process tree, on the embedded database unless ASSENT_DATABASE_URL is set."""
-    from assent import wire  # these bring the web framework along, which a worker does without
     from assent.app import create_app
+    from assent.http import server as wire  # these bring the web framework along, which a worker does without
 
     settings = Settings()
     telemetry.configure(settings.log_level)
@@ -110,7 +110,7 @@ def worker(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run a worker: as many as wanted, on any machine that reaches the database and the keystore."""
-    from assent.worker import run  # it brings the models along, which the other commands do without
+    from assent.worker.loop import run  # it brings the models along, which the other commands do without
 
     settings = Settings()
     telemetry.configure(settings.log_level)

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from assent.errors import BadRequest
-from assent.outbox.statement import MAX_BATCH
-from assent.settings import Settings
-from assent.store.database import database
-from assent.store.pool import Conn, fetch, open_pool, transaction
-from assent.store.queries import load
+from assent.core.errors import BadRequest
+from assent.core.settings import Settings
+from assent.db.pool import Conn, fetch, open_pool, transaction
+from assent.db.queries import load
+from assent.decisions.statement import MAX_BATCH
+from assent.keys.installation import database
 
 app = typer.Typer(no_args_is_help=True, help="Statements of reasons (Digital Services Act): export.")
 _Q = load("policy")

@@ -16,17 +16,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from assent import telemetry
-from assent.errors import AssentError, NotFound
-from assent.media.annotate import annotate
+from assent.core import telemetry
+from assent.core.errors import AssentError, NotFound
+from assent.core.settings import Settings
+from assent.core.values import Event, Failed, Looked, MediaRef, PolicyRef, Quarantined
+from assent.db.pool import transaction
+from assent.decisions.document import document_of, name_match
+from assent.decisions.render.annotate import annotate
 from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
-from assent.outbox.document import document_of, name_match
-from assent.pipeline import Failed, Looked, Quarantined, Tools, look, no_match, nobody, nothing_read
+from assent.pipeline import Tools, look, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
-from assent.settings import Settings
-from assent.store.pool import transaction
-from assent.values import Event, MediaRef, PolicyRef
 
 THREADS = 4  # pictures under way at once: one is decoded while others go through the models
 
@@ -68,8 +68,8 @@ Name = Any  # (Looked, document) → None: fills in who was matched
 def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Tools, Name]]:
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load as load_models
-    from assent.perceive.batch import Batcher
-    from assent.perceive.text import open_reader
+    from assent.perceive.frames.batch import Batcher
+    from assent.perceive.text.tags import open_reader
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     if author is None:
@@ -78,11 +78,11 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
             read = open_reader(settings) or nothing_read
             yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
         return
-    from assent.gallery.keys import pid as pid_of
     from assent.gallery.matching import host_gallery
+    from assent.keys.installation import database
+    from assent.keys.keystore import pid as pid_of
     from assent.policy.decide import waits
-    from assent.store.database import database
-    from assent.worker import open_bench
+    from assent.worker.loop import open_bench
 
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))

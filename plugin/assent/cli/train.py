@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from assent import telemetry
 from assent.cli.learning import command, features_of, list_skipped, need_learn, ticking, write_skipped
-from assent.errors import DatasetUnusable, ModelUnknown
-from assent.settings import Settings
+from assent.core import telemetry
+from assent.core.errors import DatasetUnusable, ModelUnknown
+from assent.core.settings import Settings
 
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped
     from assent.learn.train import Copies, Proof
-    from assent.perceive.heads import HeadFile
+    from assent.perceive.labels.heads import HeadFile
 
 PRECISION = 0.9
 
@@ -59,7 +59,7 @@ def train(
     from assent.learn.labelled import class_labels, doubtful, large_enough
     from assent.learn.thresholds import figures, judge, settled
     from assent.learn.train import FOLDS, STRENGTHS, fit
-    from assent.perceive.heads import NONE
+    from assent.perceive.labels.heads import NONE
 
     _refuse(name, backbone, validation, validation_none)
     dataset = read_dataset(labels)
@@ -98,8 +98,8 @@ def train(
 
 def _refuse(name: str, backbone: str, validation: Path | None, validation_none: Sequence[Path] | None) -> None:
     """Raises DatasetUnusable or ModelUnknown for what cannot be trained, whatever the pictures are."""
-    from assent.perceive.backbone import POOLED
-    from assent.perceive.heads import NAME
+    from assent.perceive.labels.backbone import POOLED
+    from assent.perceive.labels.heads import NAME
 
     if not NAME.fullmatch(name):
         raise DatasetUnusable(f"{name!r} is no name for a head: lower-case letters, digits and hyphens")
@@ -120,7 +120,7 @@ def _show(path: Path, file: HeadFile, skipped: Sequence[Skipped], doubts: Iterab
 
 def _of_none(folders: Sequence[Path] | None) -> list[Example]:
     from assent.learn.dataset import negatives
-    from assent.perceive.heads import NONE
+    from assent.perceive.labels.heads import NONE
 
     return [one for folder in folders or () for one in negatives(folder, NONE)]
 
@@ -129,7 +129,7 @@ def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[st
     """Altered copies of the pictures to learn from as well, with the place of each one's original."""
     from assent.learn.train import Copies
     from assent.learn.views import VIEWS
-    from assent.perceive.heads import NONE
+    from assent.perceive.labels.heads import NONE
 
     place = {digest: at for at, digest in enumerate(hashes)}
     looked = []
@@ -153,7 +153,7 @@ def _proof(
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.labelled import for_validation
     from assent.learn.train import Proof
-    from assent.perceive.heads import NONE
+    from assent.perceive.labels.heads import NONE
 
     dataset = read_dataset(source)
     seen = features_of(settings, [*dataset.examples, *_of_none(none)])[1]

@@ -17,18 +17,18 @@ import numpy as np
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from assent.errors import GalleryTooLarge, GalleryUnavailable
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
+from assent.core.errors import GalleryTooLarge, GalleryUnavailable
+from assent.core.settings import Settings
+from assent.core.telemetry import log
+from assent.core.values import Event, Match, Perception
+from assent.db.pool import Conn, Pool
+from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, follow, prepare
 from assent.gallery.search import Candidates, circle_size, decide, search
 from assent.gallery.throttle import count, near
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.perceive import Models
-from assent.settings import Settings
-from assent.store.embedded import in_memory
-from assent.store.pool import Conn, Pool
-from assent.telemetry import log
-from assent.values import Event, Match, Perception
 
 Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person
 WhoChose = Callable[[TenantKeys, str], Sequence[bytes]]  # an author → the people who said that they chose them

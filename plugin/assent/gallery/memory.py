@@ -25,12 +25,12 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from assent.audit.broken import note_broken
-from assent.errors import AssentError, KeyMissing, NotInitialised, SealBroken
-from assent.gallery.keys import Keystore
+from assent.core.errors import AssentError, KeyMissing, NotInitialised, SealBroken
+from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
+from assent.db.queries import load
 from assent.gallery.search import STRICTER, STRICTEST
-from assent.gallery.template import Half, SubjectKey, open_template
-from assent.store.pool import IDLE_LIMIT, Conn, execute, fetch_one
-from assent.store.queries import load
+from assent.keys.keystore import Keystore
+from assent.keys.seal import Half, SubjectKey, open_template
 
 CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
 CHUNK = 2000  # missing templates asked for at a time

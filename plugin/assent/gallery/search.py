@@ -13,11 +13,11 @@ from pgvector import HalfVector
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from assent.errors import GalleryUnavailable
-from assent.perceive.calibration import Calibration
-from assent.store.pool import Conn, Row
-from assent.store.queries import load
-from assent.values import Match
+from assent.core.errors import GalleryUnavailable
+from assent.core.values import Match
+from assent.db.pool import Conn, Row
+from assent.db.queries import load
+from assent.perceive.faces.calibration import Calibration
 
 _Q = load("gallery_memory")
 NEAREST = 5  # templates proposed for each face

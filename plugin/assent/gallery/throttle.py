@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from assent.errors import GalleryUnavailable
+from assent.core.errors import GalleryUnavailable
+from assent.core.values import Match
+from assent.db.pool import Conn, execute, fetch
+from assent.db.queries import load
 from assent.gallery.search import Candidates
-from assent.store.pool import Conn, execute, fetch
-from assent.store.queries import load
-from assent.values import Match
 
 # A face comes near a person from this much below the threshold. Strangers do so by chance: by the calibration's
 # quantiles 3 faces in 100 where one template is searched, 1 in 1,000 where fifty are.

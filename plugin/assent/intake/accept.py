@@ -7,14 +7,14 @@ import hmac
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from assent.errors import DeliveryConflict
-from assent.gallery.keys import TenantKeys
-from assent.gallery.template import seal, unseal
-from assent.intake import event as events
-from assent.store.pool import Conn, Row, execute, fetch, fetch_one
-from assent.store.queries import load
-from assent.store.queue import Lane, enqueue_event
-from assent.values import Event
+from assent.core.errors import DeliveryConflict
+from assent.core.values import Event
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.db.queue import Lane, enqueue_event
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import seal, unseal
+from assent.platforms import event as events
 
 _Q = load("intake")
 

@@ -7,11 +7,11 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from assent.audit.log import append
-from assent.errors import DatabaseUnavailable
-from assent.gallery.keys import Keystore
-from assent.store.pool import Pool, fetch_one, transaction
-from assent.store.queries import load
-from assent.telemetry import REJECTED, log
+from assent.core.errors import DatabaseUnavailable
+from assent.core.telemetry import REJECTED, log
+from assent.db.pool import Pool, fetch_one, transaction
+from assent.db.queries import load
+from assent.keys.keystore import Keystore
 
 SECONDS = 60
 UNKNOWN = ""  # counts together what came for names that are no source's

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.values import Vector
+from assent.core.values import Vector
 
 MAX_ENTRIES = 50_000  # 22 kB each with the default backbone
 

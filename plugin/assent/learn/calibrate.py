@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
+from assent.core.values import Vector
 from assent.learn.dataset import Example
 from assent.learn.faces import Measured, Pairs, equal_error_rate, pairs, pairs_of_people
 from assent.learn.measure import Floats
 from assent.learn.report import Cell, Table
 from assent.media.files import read_file
-from assent.perceive.calibration import LIKELY_FPIR, STRONG_FPIR, Calibration
-from assent.values import Vector
+from assent.perceive.faces.calibration import LIKELY_FPIR, STRONG_FPIR, Calibration
 
 # As many pairs of people have to lie above a quantile for it to be one (ISO/IEC 19795-1, rule of 30); where a threshold
 # is needed beyond the last such quantile, it is the highest score that two different people ever had.

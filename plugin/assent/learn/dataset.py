@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.media.files import SUFFIXES, pictures_below
 
 MAX_EXAMPLES = 1_000_000

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import det_curve, roc_curve
 
-from assent.errors import DatasetUnusable, GalleryTooLarge
+from assent.core.errors import DatasetUnusable, GalleryTooLarge
+from assent.core.values import Vector
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.labels import thinned
 from assent.learn.measure import Floats, share
 from assent.learn.report import INK, Cell, Plot, Report, Table, name_axes, plot
-from assent.perceive.calibration import LIKELY_FPIR, Calibration
-from assent.values import Vector
+from assent.perceive.faces.calibration import LIKELY_FPIR, Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

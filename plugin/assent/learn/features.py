@@ -12,15 +12,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.errors import AssentError
+from assent.core.errors import AssentError
+from assent.core.values import Pixels, Vector
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example, Skipped
 from assent.learn.views import View
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
-from assent.perceive.runtime import Net, run_all
-from assent.perceive.safety import prepare
-from assent.values import Pixels, Vector
+from assent.perceive.networks.runtime import Net, run_all
+from assent.perceive.safety.nudenet import prepare
 
 AHEAD = 8  # files read or decoded while others go through the network
 

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assent.audit.log import append
-from assent.errors import ExportRefused
-from assent.gallery.keys import TenantKeys
-from assent.media.redact import redact
-from assent.outbox.document import timestamp
-from assent.outbox.record import open_kept
-from assent.perceive.heads import NONE
+from assent.core.errors import ExportRefused
+from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.decisions.document import timestamp
+from assent.decisions.render.redact import redact
+from assent.decisions.store import open_kept
+from assent.keys.keystore import TenantKeys
+from assent.perceive.labels.heads import NONE
 from assent.review.cases import SEVERE_LABEL
-from assent.store.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.store.queries import load
 
 CORRECTIONS, REFUSED, LABELS, PICTURES = "corrections.csv", "not-me.csv", "labels.csv", "pictures"
 _Q, _RECORD = load("feedback"), load("record")

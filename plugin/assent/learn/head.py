@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assent.learn.report import show
 from assent.learn.train import STEEP, Familiar, Linear
-from assent.perceive.heads import NONE, HeadFile
+from assent.perceive.labels.heads import NONE, HeadFile
 
 _OPSET = 17
 _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13

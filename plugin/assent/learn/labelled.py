@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.features import Featured
 from assent.learn.train import FOLDS, Fitted
-from assent.perceive.heads import NONE, ROOTS, category
+from assent.perceive.labels.heads import NONE, ROOTS, category
 
 DOUBTFUL = 0.95  # a held-out score of another class from which a picture may have been put into the wrong folder
 MOST_DOUBTFUL = 10

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, det_curve, precision_recall_curve, roc_curve
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
 from assent.learn.dataset import Example, Skipped, word
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.measure import Bools, Floats, calibration_error, counts, in_any, reliability, share
 from assent.learn.report import INK, Cell, Plot, Report, Table, name_axes, plot
-from assent.perceive.heads import NONE, HeadFile
+from assent.perceive.labels.heads import NONE, HeadFile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from assent.errors import AssentError, DatasetUnusable
+from assent.core.errors import AssentError, DatasetUnusable
+from assent.core.values import Perception
 from assent.learn.dataset import Example, Skipped
 from assent.learn.faces import Known
 from assent.learn.features import ahead
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive import Models
-from assent.perceive.batch import Batcher
-from assent.perceive.calibration import uncalibrated
-from assent.values import Perception
+from assent.perceive.faces.calibration import uncalibrated
+from assent.perceive.frames.batch import Batcher
 
 
 class _WithOne:

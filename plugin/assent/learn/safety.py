@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from assent.errors import DatasetUnusable
+from assent.core.errors import DatasetUnusable
+from assent.core.taxonomy import LABELS
+from assent.core.values import Perception
 from assent.learn.dataset import Example, Skipped
 from assent.learn.fairness import Ratio, by_group
 from assent.learn.labels import thinned
 from assent.learn.measure import Bools, Floats, share
 from assent.learn.report import INK, Plot, Report, Table, name_axes, plot
 from assent.policy.input import above
-from assent.taxonomy import LABELS
-from assent.values import Perception
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

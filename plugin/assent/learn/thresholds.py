@@ -24,7 +24,7 @@ from assent.learn.measure import (
     share,
 )
 from assent.learn.train import Fitted, Proof, calibrated, probabilities
-from assent.perceive.heads import NONE, HeadLabel
+from assent.perceive.labels.heads import NONE, HeadLabel
 
 # A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
 # on: what people post is more varied than any set.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from assent.values import Pixels
+from assent.core.values import Pixels
 
 _LETTERS = np.array(list("ABCDEEFGHIKLMNOPRSTTUVWaabcdeeefghiklmnooprsttuvwy0123456789@.!?"))
 

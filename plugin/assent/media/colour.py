@@ -12,8 +12,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
+from assent.core.values import Frame
 from assent.media.decode import Decoded
-from assent.values import Frame
 
 # A profile that moves no colour of a 5 × 5 × 5 grid by more grey levels than this is left alone: most are sRGB itself.
 SAME = 2

@@ -19,7 +19,7 @@ import numpy as np
 from cv2.typing import MatLike
 from PIL import Image
 
-from assent.errors import DecodersDisagree
+from assent.core.errors import DecodersDisagree
 from assent.media.decode import Decoded, turned_back
 
 NOT_COMPARED = frozenset({"heic", "tiff"})

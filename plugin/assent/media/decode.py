@@ -18,8 +18,8 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - an import registers it
 
-from assent.errors import MediaUnsupported, PictureTooLarge, Undecodable
-from assent.values import Frame, Pixels
+from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
+from assent.core.values import Frame, Pixels
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 12_000

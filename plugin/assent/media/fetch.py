@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from urllib.parse import quote, urljoin
 
 from assent import __version__
-from assent.errors import FetchFailed, FetchMissing, FetchRefused
-from assent.media.network import PRINTABLE, Limits, Response, request
-from assent.settings import AllowedHost
+from assent.core.errors import FetchFailed, FetchMissing, FetchRefused
+from assent.core.settings import AllowedHost
+from assent.net.client import PRINTABLE, Limits, Response, request
 
 FIRST_BYTE_S = 5.0
 TOTAL_S = 10.0

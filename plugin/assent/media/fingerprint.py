@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.values import Picture, Pixels
+from assent.core.values import Picture, Pixels
 
 # Frames with less detail than that get no hash: flat pictures resemble each other. Quality is 0–100, as the paper has
 # it; 50 is what ThreatExchange's own tools ask for.

@@ -28,10 +28,17 @@ from types import TracebackType
 
 import numpy as np
 
-from assent.errors import AssentError, DecoderDied, DecodersDisagree, MediaUnsupported, PictureTooLarge, Undecodable
+from assent.core.errors import (
+    AssentError,
+    DecoderDied,
+    DecodersDisagree,
+    MediaUnsupported,
+    PictureTooLarge,
+    Undecodable,
+)
+from assent.core.values import Frame, Picture
 from assent.media.colour import to_srgb
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE, Decoded, decode
-from assent.values import Frame, Picture
 
 WALL_S = 10.0
 LIFETIME = 500

@@ -38,18 +38,18 @@ import psycopg
 
 from assent import __version__
 from assent.audit.broken import note_broken
-from assent.errors import AlreadyInitialised, FetchFailed, FetchRefused, NotFound, SealBroken
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import AlreadyInitialised, FetchFailed, FetchRefused, NotFound, SealBroken
+from assent.core.settings import AllowedHost
+from assent.core.telemetry import log
+from assent.core.values import Audience
+from assent.db.locks import release
+from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.db.queue import enqueue_delivery
 from assent.intake.accept import live_secrets
-from assent.intake.signature import sign
-from assent.media.network import Limits, Response, request
-from assent.settings import AllowedHost
-from assent.store.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.store.queries import load
-from assent.store.queue import enqueue_delivery
-from assent.subjects.locks import release
-from assent.telemetry import log
-from assent.values import Audience
+from assent.keys.keystore import TenantKeys
+from assent.net.client import Limits, Response, request
+from assent.platforms.standard_webhooks import sign
 
 Body = Mapping[str, Any]
 Assemble = Callable[[Conn, Row], Body | None]

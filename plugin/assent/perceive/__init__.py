@@ -11,20 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.errors import Undecodable
-from assent.perceive import embed as embedder
-from assent.perceive import faces, safety
-from assent.perceive.choice import DEFAULT_PACK as DEFAULT_PACK
-from assent.perceive.choice import read_choice
-from assent.perceive.heads import say
-from assent.perceive.noise import cleaned
-from assent.perceive.opened import Models as Models
-from assent.perceive.opened import open_backbone as open_backbone
-from assent.perceive.opened import open_choice
-from assent.perceive.sight import Spot, chip_of, merged, spotted, watched
-from assent.perceive.tiles import tiles, together
-from assent.taxonomy import BY_NAME
-from assent.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
+from assent.core.errors import Undecodable
+from assent.core.taxonomy import BY_NAME
+from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
+from assent.perceive.faces import embed as embedder
+from assent.perceive.faces import quality as faces
+from assent.perceive.faces.detect import Spot, chip_of, merged, spotted, watched
+from assent.perceive.frames.noise import cleaned
+from assent.perceive.frames.tiles import tiles, together
+from assent.perceive.labels.heads import say
+from assent.perceive.packs.active import DEFAULT_PACK as DEFAULT_PACK
+from assent.perceive.packs.active import read_choice
+from assent.perceive.packs.model_set import Models as Models
+from assent.perceive.packs.model_set import open_backbone as open_backbone
+from assent.perceive.packs.model_set import open_choice
+from assent.perceive.safety import nudenet as safety
 
 
 def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:

@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
+from assent.core.resources import resource
 from assent.policy import schema
 from assent.policy.expression import nearest
 from assent.policy.schema import CasesModel, PolicyModel
 from assent.policy.source import Source, Where, read_source
-from assent.resources import resource
 
 MAX_INCLUDES = 4  # of includes inside each other
 _SHIPPED = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

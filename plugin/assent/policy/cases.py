@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.values import Event, Face, Perception, Picture, Tag, Verdict
 from assent.policy.decide import decide
 from assent.policy.load import Policy
 from assent.policy.schema import CaseModel, ExpectModel, GivenModel
-from assent.taxonomy import BY_NAME as LABELS
-from assent.values import Event, Face, Perception, Picture, Tag, Verdict
 
 _SIDE = 10_000  # pixels: room for a face that is far from everything
 _FACE_NEAR, _FACE_FAR = (400, 100, 200, 250), (9_000, 9_000, 20, 25)

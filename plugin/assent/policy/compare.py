@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from assent.values import Verdict
+from assent.core.values import Verdict
 
 Kind = Literal["action", "rule", "label", "group", "said"]
 

@@ -7,10 +7,22 @@ from dataclasses import replace
 
 import cel
 
-from assent.policy.emit import tell
+from assent.core.values import (
+    Action,
+    Approval,
+    Audience,
+    Box,
+    Event,
+    Perception,
+    Picture,
+    Rule,
+    Tag,
+    ToReview,
+    Verdict,
+)
 from assent.policy.input import above, policy_input
 from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
-from assent.values import Action, Approval, Audience, Box, Event, Perception, Picture, Rule, Tag, ToReview, Verdict
+from assent.policy.views import tell
 
 _BROKEN = "the condition could not be evaluated"
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from assent.taxonomy import BY_NAME as LABELS
-from assent.values import Box, Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
+from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.values import Box, Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
 
 # A body part belongs to a face when its centre lies within this many face heights of the face's: an adult stands about
 # 7.5 head heights tall, a face box is about three quarters of a head.

@@ -11,11 +11,11 @@ from typing import Any, get_args
 
 import cel
 
+from assent.core.resources import resource
+from assent.core.taxonomy import LABELS, Label
+from assent.core.values import Event, EventType, Face, Picture, Surface, Tag, Visibility
 from assent.policy.input import ROOTS, above, policy_input
 from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
-from assent.resources import resource
-from assent.taxonomy import LABELS, Label
-from assent.values import Event, EventType, Face, Picture, Surface, Tag, Visibility
 
 _PROBES = 500  # random pictures on which a condition that never holds is called unreachable
 _LITERAL = re.compile(r"""["']([^"']*)["']|(?<![\w.])(\d+(?:\.\d+)?)""")

@@ -12,16 +12,16 @@ import cel
 import rfc8785
 from pydantic import ValidationError
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
+from assent.core.resources import resource
+from assent.core.taxonomy import LABELS
+from assent.core.values import Action, Approval, Audience, Event, Face, Picture, PolicyRef, Tag, ToReview
 from assent.policy.assemble import Assembled, assemble
-from assent.policy.emit import Filter
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
 from assent.policy.problems import problems
 from assent.policy.schema import CaseModel, EmitModel, PolicyModel, RuleModel, StatementsModel
-from assent.resources import resource
-from assent.taxonomy import LABELS
-from assent.values import Action, Approval, Audience, Event, Face, Picture, PolicyRef, Tag, ToReview
+from assent.policy.views import Filter
 
 # What the evaluator is known to raise; it has no error class of its own.
 CEL_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from assent.core.taxonomy import BY_NAME as LABELS
 from assent.policy.assemble import Assembled
 from assent.policy.expression import Reading, nearest
 from assent.policy.input import above, groups
 from assent.policy.schema import PolicyModel, RuleModel
-from assent.taxonomy import BY_NAME as LABELS
 
 
 def problems(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from assent.values import Event, Face, Perception, Picture, Tag
+from assent.core.values import Event, Face, Perception, Picture, Tag
 
 
 class Recorded(NamedTuple):

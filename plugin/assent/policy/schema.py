@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from assent.values import Action, Approval, Audience, Category, EventType, Surface, Visibility
+from assent.core.values import Action, Approval, Audience, Category, EventType, Surface, Visibility
 
 MAX_EXPRESSION = 2_000  # characters
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]

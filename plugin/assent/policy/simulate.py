@@ -13,12 +13,12 @@ from datetime import datetime
 
 from psycopg.rows import dict_row
 
+from assent.db.pool import Conn, Row, fetch_one
+from assent.db.queries import load
 from assent.policy.compare import Key, Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.load import Policy
 from assent.policy.replay import recorded
-from assent.store.pool import Conn, Row, fetch_one
-from assent.store.queries import load
 
 BATCH = 500  # rows held at once
 EXAMPLES = 5  # media ids kept of each change

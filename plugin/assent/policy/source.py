@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from assent.errors import PolicyInvalid
+from assent.core.errors import PolicyInvalid
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from assent.audit.log import append
-from assent.errors import NotFound, PolicyInvalid
-from assent.gallery.keys import TenantKeys
+from assent.core.errors import NotFound, PolicyInvalid
+from assent.core.telemetry import log
+from assent.core.values import PolicyRef
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key, Kind
 from assent.policy.load import Policy, stored_policy
-from assent.store.pool import Conn, Row, execute, fetch, fetch_one
-from assent.store.queries import load
-from assent.telemetry import log
-from assent.values import PolicyRef
 
 _Q = load("policy")
 _MOST_COMPILED = 64

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from assent.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
-from assent.gallery.keys import TenantKeys
-from assent.media.redact import redact
-from assent.outbox.document import Lock, assemble, timestamp
-from assent.outbox.record import open_kept
-from assent.store.pool import Conn, fetch, fetch_one
-from assent.store.queries import load
-from assent.subjects.locks import share_soon
+from assent.core.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
+from assent.db.locks import share_soon
+from assent.db.pool import Conn, fetch, fetch_one
+from assent.db.queries import load
+from assent.decisions.document import Lock, assemble, timestamp
+from assent.decisions.render.redact import redact
+from assent.decisions.store import open_kept
+from assent.keys.keystore import TenantKeys
 
 SEVERE_REASON = "hash-severe"  # the reason of a case whose picture stands on a list marked severe
 SEVERE_LABEL = "hash.known.severe"

@@ -14,17 +14,17 @@ from typing import Any, Literal
 from uuid import UUID
 
 from assent.audit.log import Part, append
-from assent.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
-from assent.gallery.keys import TenantKeys
-from assent.outbox.audiences import without
-from assent.outbox.document import tag_document, timestamp
-from assent.outbox.record import revise
-from assent.policy.heed import MODERATOR
+from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
+from assent.core.taxonomy import BY_NAME
+from assent.core.values import Tag
+from assent.db.pool import Conn, Row, execute, fetch_one
+from assent.db.queries import load
+from assent.decisions.document import tag_document, timestamp
+from assent.decisions.store import revise
+from assent.decisions.views import without
+from assent.keys.keystore import TenantKeys
+from assent.policy.moderated import MODERATOR
 from assent.review.cases import Case, closed, read_case
-from assent.store.pool import Conn, Row, execute, fetch_one
-from assent.store.queries import load
-from assent.taxonomy import BY_NAME
-from assent.values import Tag
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = load("review"), load("record")

@@ -11,11 +11,11 @@ import hmac
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from assent.errors import ConnectionsTooMany
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import Conn, Pool, execute, fetch, transaction
-from assent.store.queries import load
+from assent.core.errors import ConnectionsTooMany
+from assent.db.pool import Conn, Pool, execute, fetch, transaction
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects.consent import active_consent
 
 MOST = 5_000

@@ -16,14 +16,14 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from assent.audit.log import Part, append
-from assent.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import SubjectKey, seal, unseal
-from assent.outbox.retract import queue_retraction
-from assent.store.pool import Conn, Row, execute, fetch, fetch_one
-from assent.store.queries import load
-from assent.subjects import locks
+from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
+from assent.db import locks
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.decisions.retract import queue_retraction
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, seal, unseal
 
 Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from assent.audit.log import Part, append
-from assent.errors import (
+from assent.core.errors import (
     AssentError,
     FaceBlurred,
     FaceMany,
@@ -32,16 +32,16 @@ from assent.errors import (
     SealBroken,
     TemplatesFull,
 )
-from assent.gallery.keys import TenantKeys
-from assent.gallery.template import SubjectKey, open_template, seal, seal_template, unseal
+from assent.core.values import Face, Vector
+from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.decisions.store import announce
 from assent.intake.accept import open_upload, store_sealed
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import SubjectKey, open_template, seal, seal_template, unseal
 from assent.media.fingerprint import fingerprinted
-from assent.outbox.record import announce
 from assent.pipeline import Tools
-from assent.store.pool import Conn, Pool, execute, fetch, fetch_one, transaction
-from assent.store.queries import load
 from assent.subjects.consent import acted, active_consent, open_subject
-from assent.values import Face, Vector
 
 MOST_TEMPLATES = 10  # of one person and model
 AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is

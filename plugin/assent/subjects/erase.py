@@ -17,15 +17,15 @@ import rfc8785
 from assent.audit import checkpoint, log
 from assent.audit import receipt as receipts
 from assent.audit.log import Part, append
-from assent.errors import AuditBroken
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.outbox.retract import queue_retraction
-from assent.store.pool import Conn, Row, execute, fetch, fetch_one
-from assent.store.queries import load
+from assent.core.errors import AuditBroken
+from assent.db.locks import alone
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.decisions.retract import queue_retraction
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 from assent.subjects.connections import author_mac
 from assent.subjects.enrol import drop_jobs, waiting_jobs
-from assent.subjects.locks import alone
 
 ROTATION = timedelta(hours=1)  # after the request the epoch that was live then is destroyed
 _Q = load("erase")

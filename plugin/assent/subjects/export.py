@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assent.audit import log
-from assent.errors import AuditBroken, NotFound, SealBroken
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import SubjectKey, open_template, unseal
-from assent.store.pool import Conn, Row, fetch, fetch_one
-from assent.store.queries import load
+from assent.core.errors import AuditBroken, NotFound, SealBroken
+from assent.db.pool import Conn, Row, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, open_template, unseal
+from assent.refusals import refusals
 from assent.subjects.connections import author_mac
 from assent.subjects.consent import open_evidence
 from assent.subjects.enrol import waiting_jobs
 from assent.subjects.matches import matches_of
-from assent.subjects.refusals import refusals
 
 SCHEMA = "assent.export/1"
 _PAGE = 2000  # audit payloads read at a time

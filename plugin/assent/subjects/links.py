@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from assent.errors import LinkGone, SessionOver
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.gallery.template import seal, unseal
-from assent.store.pool import Conn, Row, execute, fetch_one
-from assent.store.queries import load
-from assent.subjects.locks import share
+from assent.core.errors import LinkGone, SessionOver
+from assent.db.locks import share
+from assent.db.pool import Conn, Row, execute, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import seal, unseal
 
 LINK_DAYS, MOST_LINK_DAYS = 7, 30
 SESSION = timedelta(minutes=30)

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from assent.audit.log import Part, append
-from assent.errors import ConsentMissing, NotFound
-from assent.gallery.keys import TenantKeys
-from assent.gallery.template import match_pid, open_match
-from assent.outbox.document import Person, person_of
-from assent.outbox.record import revise
-from assent.outbox.retract import rows_of
-from assent.store.pool import Conn, Pool, Row, execute, fetch_one, transaction
-from assent.store.queries import load
-from assent.subjects.locks import alone, share
-from assent.subjects.refusals import Refusal, remember
-from assent.values import Band, Box
+from assent.core.errors import ConsentMissing, NotFound
+from assent.core.values import Band, Box
+from assent.db.locks import alone, share
+from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
+from assent.db.queries import load
+from assent.decisions.document import Person, person_of
+from assent.decisions.retract import rows_of
+from assent.decisions.store import revise
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import match_pid, open_match
+from assent.refusals import Refusal, remember
 
 _Q, _FEEDBACK = load("record"), load("feedback")
 

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from assent.audit.log import rfc3339
-from assent.errors import NotFound
-from assent.gallery.keys import TenantKeys
-from assent.gallery.keys import pid as pid_of
-from assent.store.pool import Conn, Row, fetch, fetch_one
-from assent.store.queries import load
+from assent.core.errors import NotFound
+from assent.db.pool import Conn, Row, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
 
 _Q = load("subjects")
 _CONNECTIONS = load("connections")

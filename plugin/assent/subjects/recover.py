@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assent.errors import KeysOutdated
-from assent.gallery.keyfile import Export, Wrapped
-from assent.gallery.keys import Keystore, TenantKeys
-from assent.gallery.rotate import BATCH, alone
-from assent.outbox.record import revise
-from assent.store.pool import Pool, execute, fetch, fetch_one, transaction
-from assent.store.queries import load
+from assent.core.errors import KeysOutdated
+from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.decisions.store import revise
+from assent.keys.keyfile import Export, Wrapped
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.subjects.rotate import BATCH, alone
 
 _Q = load("rotate")
 

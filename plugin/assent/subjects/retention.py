@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from assent.errors import SealBroken
-from assent.gallery.keys import TenantKeys
-from assent.gallery.template import unseal
-from assent.store.pool import Conn, Pool, fetch, fetch_one, transaction
-from assent.store.queries import load
-from assent.subjects import locks
+from assent.core.errors import SealBroken
+from assent.core.telemetry import log
+from assent.db import locks
+from assent.db.pool import Conn, Pool, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import unseal
 from assent.subjects.consent import expire_due, open_subject
 from assent.subjects.erase import erase
-from assent.telemetry import log
 
 _YEAR = timedelta(days=365)  # never longer than a calendar year
 # Jurisdiction, or how it begins → how long after the person's last interaction; the longest that fits counts.

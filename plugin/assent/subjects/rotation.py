@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from assent.errors import AssentError, RotationUnderWay
-from assent.gallery.keys import Keystore
-from assent.gallery.rotate import Progress, Rotated, rotate_epoch, silent
-from assent.store.pool import Pool, fetch, transaction
-from assent.store.queries import load
+from assent.core.errors import AssentError, RotationUnderWay
+from assent.db.pool import Pool, fetch, transaction
+from assent.db.queries import load
+from assent.keys.keystore import Keystore
 from assent.subjects.erase import complete
+from assent.subjects.rotate import Progress, Rotated, rotate_epoch, silent
 
 # The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
 PAUSE_SECONDS = 20 * 60

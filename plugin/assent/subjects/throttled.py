@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from assent.audit.log import Part, append
-from assent.gallery.keys import TenantKeys
-from assent.outbox.document import person_of
-from assent.store.pool import Pool, transaction
+from assent.db.pool import Pool, transaction
+from assent.decisions.document import person_of
+from assent.keys.keystore import TenantKeys
 
 
 def note_throttled(pool: Pool, keys: TenantKeys, author: str, pid: bytes) -> None:

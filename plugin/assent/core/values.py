@@ -1,0 +1,288 @@
+"""The values that flow through the pipeline. All are frozen; none does I/O.
+
+Pixels are RGB, uint8, shape (height, width, 3). Boxes are pixels of the oriented image (EXIF orientation applied
+once), `(x, y, width, height)`, whatever size a model saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assent.core.errors import AssentError
+
+Box = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+Category = Literal["safety", "face", "scene", "object", "product", "text", "hash"]
+Visibility = Literal["public", "unlisted", "followers", "direct"]
+Surface = Literal["post", "avatar", "message", "story"]
+EventType = Literal["media.created", "media.updated", "media.deleted"]
+Band = Literal["strong", "likely"]
+Approval = Literal["never", "others", "always"]
+Audience = Literal["platform", "author", "person", "public"]  # who reads a document
+
+
+class Action(IntEnum):
+    """What the platform is asked to do, weakest first; the strongest of all rules that hold wins."""
+
+    allow = 0
+    label = 1
+    limit = 2
+    review = 3
+    block = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRef:
+    """One picture of an event, as the platform names it."""
+
+    id: str
+    url: str | None  # None: the bytes came with the request
+    alt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One `assent.event/1`, after its adapter."""
+
+    type: EventType
+    media: tuple[MediaRef, ...]
+    visibility: Visibility
+    surface: Surface
+    author: str | None = None
+    connections: tuple[str, ...] = ()  # subjects who chose the author
+    region: str | None = None
+    audience_age: int | None = None
+    lang: str | None = None
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame; `scale` is pixels of the frame per pixel of the oriented image (≤ 1). `pdqs`: its PDQ hash,
+    32 bytes, then those of its seven turns and mirrorings; none where it has too little detail for one."""
+
+    index: int
+    pixels: Pixels
+    scale: float
+    pdqs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded file: its identity, its oriented size in pixels and the frames that are looked at."""
+
+    sha256: str
+    format: str  # jpeg png webp gif avif heic tiff bmp
+    width: int
+    height: int
+    frame_count: int
+    frames: tuple[Frame, ...]
+
+    @property
+    def pdq(self) -> str | None:
+        """The first frame's PDQ hash in hex."""
+        return self.frames[0].pdqs[0].hex() if self.frames and self.frames[0].pdqs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One thing a model saw: dotted label, score 0–1, box or None for the whole frame."""
+
+    name: str
+    category: Category
+    score: float
+    box: Box | None
+    frame: int
+    model: str  # "nudenet-320n@<first 12 of the file's sha256>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A detected face. `embedding` (unit length, centred by the model's calibration mean) lives in memory only:
+    it has no serialisation, and it is absent where the face is too small to compare."""
+
+    box: Box
+    frame: int
+    score: float
+    quality: float  # 0–1
+    sharpness: float = 0.0  # 0–1, as perceive.faces measures it
+    pose: float = 0.0  # 0–1, 1 = frontal, 0 = no landmarks found; 1 also where none were looked for
+    embedding: Vector | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a head on trial said of one picture, beside what the live heads said of the labels that it knows."""
+
+    head: str  # sha256 of its manifest
+    live: tuple[str, ...]
+    candidate: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Perception:
+    """All that the models saw in one picture, from score 0.05 up. `features` lives in memory only; `trials` is counted
+    and stands in no document."""
+
+    tags: tuple[Tag, ...]
+    faces: tuple[Face, ...]
+    models: tuple[str, ...]
+    embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
+    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)  # by frame: (width,), what heads read
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A face recognised as an opted-in person; confirmed against consent when it is recorded."""
+
+    face: int  # index in Perception.faces
+    pid: bytes
+    template: UUID
+    version: int
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy rule that held, with the reason a person can read."""
+
+    id: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A tag that an audience is not told, and which rule, filter or label of the policy keeps it."""
+
+    audience: Audience
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one audience is told: tags by their place in `Perception.tags`, each under the name it is told by."""
+
+    tags: tuple[tuple[int, str], ...]
+    faces: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToReview:
+    """Where a picture waits for a person; higher priorities are looked at first."""
+
+    queue: str = "default"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the policy says of one picture; `tags` is what the platform is told."""
+
+    action: Action
+    tags: tuple[Tag, ...]
+    rules: tuple[Rule, ...]
+    approval: Approval = "never"  # when a match waits for the person's own yes
+    said: Mapping[Audience, Said] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
+    redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
+    review: ToReview | None = None  # None: nobody has to look
+    notify: tuple[Audience, ...] = ()  # whose endpoints hear of it, beside the platform's
+    broken: tuple[str, ...] = ()  # rules whose condition could not be evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where an action stands in the tenant's audit log."""
+
+    seq: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An action that a moderator decided on, and what they were shown: what models and policy alone asked for, by
+    which rules, and the strongest score of each label that was seen."""
+
+    action: Action
+    at: datetime
+    was: Action
+    rules: frozenset[str]
+    seen: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """All that moderators said of one file of a tenant: labels that hold or do not, and what to do."""
+
+    labels: Mapping[str, bool]
+    judged: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heeded:
+    """A verdict with which a moderator's word was reckoned. `alone`: what models and policy say without it; `seen`:
+    what the policy decided on, the perception's own tags first; `news`: what the moderator was not shown, empty where
+    their action holds or they decided on none."""
+
+    verdict: Verdict
+    alone: Verdict
+    seen: Perception
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    judged: Judged | None
+    news: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the moderator's action is the verdict's."""
+        return self.judged is not None and not self.news
+
+
+HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """A picture that went through stages 1 to 6."""
+
+    picture: Picture
+    seen: Perception
+    matches: tuple[Match, ...]
+    verdict: Verdict
+    heeded: Heeded | None = None  # where a moderator's word on the same file went into the verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A picture on a list that is marked severe. No model saw it, no policy was asked, and of the picture nothing but
+    the file's sha256 is left here; the action is `block`, and a person has to act."""
+
+    tags: tuple[Tag, ...]
+    rules: tuple[Rule, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A picture that could not be looked at: never "clean", always a matter for review."""
+
+    error: AssentError

@@ -1,0 +1,62 @@
+"""Brings a database to the newest schema with the files of `migrations/` (yoyo keeps which were applied)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from yoyo import get_backend, read_migrations
+
+from assent.core.errors import DatabaseUnavailable
+from assent.core.resources import resource
+
+OLDEST_SERVER = 15  # PostgreSQL's major version: the oldest on which the integration tests were seen to pass
+
+
+def migrate(url: str) -> list[str]:
+    """Applies what is missing, each file and the note that it was applied in one transaction; returns the names.
+
+    `url` is a `postgresql://` URL. Raises DatabaseUnavailable when the server cannot be reached.
+    """
+    with _alone(url), _backend(url) as backend:
+        backend.break_lock()  # yoyo's own is a row, which stays behind when its process is killed
+        backend.ensure_internal_schema_updated()
+        pending = backend.to_apply(_all())
+        for migration in pending:
+            with backend.transaction():
+                migration.process_steps(backend, "apply")
+                backend.mark_one(migration)
+    return [migration.id for migration in pending]
+
+
+def missing(url: str) -> list[str]:
+    """The names of the migrations that this database has not seen. Raises DatabaseUnavailable."""
+    with _backend(url) as backend:
+        return [migration.id for migration in backend.to_apply(_all())]
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """One process at a time; the lock goes with its connection, however that ends."""
+    try:
+        with psycopg.connect(url) as conn:
+            conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('assent/migrate', 0))")
+            yield
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable from error
+
+
+def _all() -> Any:
+    # schema.sql, which shows what they come to, lies beside them.
+    return read_migrations(str(resource("migrations"))).filter(lambda migration: migration.id != "schema")
+
+
+def _backend(url: str) -> Any:
+    # yoyo names psycopg 3 in the scheme.
+    try:
+        return get_backend(urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg")))
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable from error

@@ -1,0 +1,55 @@
+"""Putting jobs into the queue inside the caller's own transaction, so that a row and its job live or die together.
+
+The statement calls the queue library's own versioned SQL function; its Python side is only needed by the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from assent.db.pool import Conn, execute, fetch_one
+from assent.db.queries import load
+
+Lane = Literal["interactive", "live", "backfill"]
+
+PICTURES = "pictures"  # the queue of events
+OUTBOX = "outbox"  # the queue of deliveries
+
+# Higher goes first: somebody waits for `interactive`, the platform's users see `live`, nobody waits for `backfill`.
+PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "backfill": 0}
+
+
+def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:
+    """A job that carries the event's id and nothing else of it."""
+    _enqueue(conn, PICTURES, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
+
+
+def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> None:
+    """A job that sends one outbox row to its endpoint."""
+    args = {"tenant": tenant, "endpoint": endpoint, "message": str(message)}
+    _enqueue(conn, OUTBOX, "deliver", 0, args)
+
+
+def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None) -> None:
+    """A job that takes a person's matches back; `retraction_done` removes the pid from it."""
+    args = {"tenant": tenant, "pid": pid.hex(), "erasure": str(erasure or "")}
+    _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
+
+
+def retraction_waits(conn: Conn, tenant: str, pid: bytes) -> bool:
+    """Whether matches of the person still have to be taken back."""
+    row = fetch_one(conn, load("queue")["retracting"], tenant=tenant, pid=pid.hex())
+    return row is not None and bool(row["retracting"])
+
+
+def retraction_done(conn: Conn, job: int) -> None:
+    """Finished jobs are kept for a while; whom this one was about is not. Others about the same person, who came back
+    and left again meanwhile, still have to be done."""
+    execute(conn, load("queue")["forget_pid"], job=job)
+
+
+def _enqueue(conn: Conn, queue: str, task: str, priority: int, args: dict[str, str]) -> None:
+    execute(conn, load("queue")["enqueue"], queue=queue, task=task, priority=priority, args=Jsonb(args))

@@ -1,0 +1,45 @@
+"""A picture in which nobody can be recognised who did not agree to it.
+
+It is made from a copy that was kept when the picture was decided. Hidden are the faces that the models found: one that
+they missed stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from assent.core.values import Picture
+from assent.decisions.render.annotate import hide, scaled
+
+KEPT_SIDE = 2048  # pixels of the longer side
+_QUALITY = 88
+
+
+def keepable(picture: Picture) -> bytes:
+    """The first frame as JPEG, at most 2,048 pixels a side."""
+    image = Image.fromarray(picture.frames[0].pixels)
+    image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    return _jpeg(image)
+
+
+def redact(kept: bytes, decision: Mapping[str, Any]) -> bytes:
+    """A kept copy (JPEG) with every face hidden that has no match in this `assent.decision/1`, and with what
+    its policy hides. Returns JPEG."""
+    image = Image.open(BytesIO(kept)).convert("RGB")
+    scale = image.width / decision["media"]["width"]
+    for face in decision["faces"]:
+        if face["frame"] == 0 and not face["match"]:
+            hide(image, scaled(face["box"], scale))
+    for box in decision.get("redact", ()):
+        hide(image, scaled(box, scale))
+    return _jpeg(image)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    out = BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()

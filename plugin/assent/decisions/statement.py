@@ -1,0 +1,177 @@
+"""Statements of reasons (Digital Services Act, Article 17): what the EU's transparency database is told of a
+restriction, and what its author is. Pure.
+
+Fields, values and limits are those of version 2 of the database's API, in force since 1 July 2025
+(https://transparency.dsa.ec.europa.eu/page/api-documentation, and `resources/markdown/api-documentation-two.md` in
+https://github.com/digital-services-act/transparency-database); version 1 had other categories.
+
+Nothing in a statement says who posted, who is in the picture, which picture it is, or which words were read in it:
+labels, the policy's own words and dates only. The puid is keyed, so that nobody without the tenant's keys can tell
+whether a statement is of a picture that they know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.taxonomy import Label
+from assent.core.values import Action, Perception, Verdict
+from assent.keys.keystore import TenantKeys
+from assent.policy.input import above
+from assent.policy.load import LoadedRule, Policy
+from assent.policy.schema import StatementsModel
+
+MAX_BATCH = 100  # statements the database takes at once
+_MAX_FACTS, _MAX_EXPLANATION = 5_000, 2_000  # characters
+EU = (
+    *("AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE"),
+    *("IT", "LV", "LT", "LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE"),
+)
+# What each action does to a picture, in the database's words. A limited picture is hidden behind a warning, for which
+# it has none.
+_OTHER = "DECISION_VISIBILITY_OTHER"
+_VISIBILITY = {
+    Action.label: "DECISION_VISIBILITY_CONTENT_LABELLED",
+    Action.limit: _OTHER,
+    Action.review: _OTHER,
+    Action.block: "DECISION_VISIBILITY_CONTENT_DISABLED",
+}
+_OTHER_WORDS = {
+    Action.limit: "Hidden behind a warning until the viewer asks to see it",
+    Action.review: "Held back until a person has looked at it",
+}
+# The author's notice by language: what was done, by action; why; that nobody looked; how to object.
+_DONE: dict[str, dict[Action, str]] = {
+    "en": {
+        Action.label: "Your picture was given a label.",
+        Action.limit: "Your picture was hidden behind a warning.",
+        Action.review: "Your picture is held back until a person has looked at it.",
+        Action.block: "Your picture is not shown.",
+    },
+    "de": {
+        Action.label: "Dein Bild wurde gekennzeichnet.",
+        Action.limit: "Dein Bild wurde hinter einem Warnhinweis verborgen.",
+        Action.review: "Dein Bild wird zurückgehalten, bis ein Mensch es angesehen hat.",
+        Action.block: "Dein Bild wird nicht gezeigt.",
+    },
+    "fr": {
+        Action.label: "Votre image a reçu une étiquette.",
+        Action.limit: "Votre image est masquée derrière un avertissement.",
+        Action.review: "Votre image est retenue jusqu’à ce qu’une personne l’ait regardée.",
+        Action.block: "Votre image n’est pas affichée.",
+    },
+}
+_WHY = {"en": "Reason: {}", "de": "Grund: {}", "fr": "Motif : {}"}
+_HOW = {
+    "en": "This was found and decided by a program.",
+    "de": "Das wurde von einem Programm erkannt und entschieden.",
+    "fr": "Cela a été détecté et décidé par un programme.",
+}
+_FOUND = {
+    "en": "This was found by a program; a person looks at it.",
+    "de": "Das wurde von einem Programm erkannt; ein Mensch sieht es sich an.",
+    "fr": "Cela a été détecté par un programme ; une personne l’examine.",
+}
+_SAME = {
+    "en": "This was found by a program; a person decided the same of this picture before.",
+    "de": "Das wurde von einem Programm erkannt; ein Mensch hat über dieses Bild zuvor dasselbe entschieden.",
+    "fr": "Cela a été détecté par un programme ; une personne a déjà décidé de même pour cette image.",
+}
+_TERMS = {"en": "The rules: {}", "de": "Die Regeln: {}", "fr": "Les règles : {}"}
+_APPEAL = {"en": "You can object here: {}", "de": "Widersprechen: {}", "fr": "Contester : {}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is told of a restriction, before it has a puid and dates; `notice` by language."""
+
+    fields: dict[str, Any]
+    notice: dict[str, str]
+
+
+def state(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
+    """The statement that a verdict calls for; None where it restricts nothing or the policy makes none. `by_person`: a
+    person decided the same of the same file before."""
+    wanted = policy.statements
+    held = {rule.id for rule in verdict.rules} - set(verdict.broken)
+    rules = [rule for rule in policy.rules if rule.id in held and rule.action is verdict.action]
+    if wanted is None or verdict.action.name not in wanted.for_actions or not rules:
+        return None
+    labels = tuple(_labels(policy, seen, rules))
+    chosen = rules[0].model.then.statement
+    fields = {
+        "decision_visibility": [_VISIBILITY[verdict.action]],
+        **({"decision_visibility_other": _OTHER_WORDS[verdict.action]} if verdict.action in _OTHER_WORDS else {}),
+        **_ground(rules[0], wanted),
+        "content_type": ["CONTENT_TYPE_IMAGE"],
+        "category": f"STATEMENT_CATEGORY_{chosen.category or _category(labels)}",
+        "territorial_scope": list(wanted.territory or EU),
+        "decision_facts": _facts(rules, labels),
+        "source_type": "SOURCE_VOLUNTARY",
+        "automated_detection": "Yes",
+        "automated_decision": f"AUTOMATED_DECISION_{'PARTIALLY' if by_person or verdict.review else 'FULLY'}",
+    }
+    keywords = chosen.keywords or tuple(dict.fromkeys(label.keyword for label in labels if label.keyword))
+    if keywords:
+        fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
+    how = _SAME if by_person else _FOUND if verdict.review else _HOW
+    notice: dict[str, str] = {one: _notice(one, rules[0], verdict, how[one], wanted) for one in wanted.languages}
+    return Statement(fields, notice)
+
+
+def puid(keys: TenantKeys, media_id: str, revision: int) -> str:
+    """The statement's identifier, the same for the same decision: 64 hexadecimal digits of an HMAC-SHA256."""
+    said = f"statement\x00{revision}\x00{media_id}".encode()
+    return hmac.digest(keys.pseudonym_key, said, hashlib.sha256).hex()
+
+
+def body(statement: Statement, puid: str, at: datetime) -> dict[str, Any]:
+    """The statement as the database takes it. The picture's own date is not known; it is the decision's."""
+    day = f"{at:%Y-%m-%d}"
+    return {**statement.fields, "content_date": day, "application_date": day, "puid": puid}
+
+
+def _labels(policy: Policy, seen: Perception, rules: Sequence[LoadedRule]) -> Iterator[Label]:
+    """The labels that count and that the rules name, the strongest first, each once."""
+    about = {name for rule in rules for name in rule.about}
+    tags = sorted(seen.tags, key=lambda tag: -tag.score)
+    names = [tag.name for tag in tags if tag.score >= policy.threshold(tag.name) and about & set(above(tag.name))]
+    return (LABELS[name] for name in dict.fromkeys(names) if name in LABELS)
+
+
+def _category(labels: Sequence[Label]) -> str:
+    return next((label.dsa for label in labels if label.dsa), "OTHER_VIOLATION_TC")
+
+
+def _ground(rule: LoadedRule, wanted: StatementsModel) -> dict[str, str]:
+    said = rule.model.then.statement
+    why = next(iter(rule.model.reason.values()), rule.id)[:_MAX_EXPLANATION]
+    url = {"decision_ground_reference_url": wanted.terms} if wanted.terms else {}
+    if said.illegal:
+        words = {"illegal_content_legal_ground": said.ground, "illegal_content_explanation": why}
+        return {"decision_ground": "DECISION_GROUND_ILLEGAL_CONTENT", **words, **url}
+    words = {"incompatible_content_ground": said.ground, "incompatible_content_explanation": why}
+    return {"decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT", **words, **url}
+
+
+def _facts(rules: Sequence[LoadedRule], labels: Sequence[Label]) -> str:
+    found = " ".join(label.meaning for label in labels) or "No label; the circumstances of the post."
+    named = ", ".join(rule.id for rule in rules)
+    return f"A program looked at the picture and found: {found} Rules of the policy that held: {named}."[:_MAX_FACTS]
+
+
+def _notice(language: str, rule: LoadedRule, verdict: Verdict, how: str, wanted: StatementsModel) -> str:
+    lines = [
+        _DONE[language][verdict.action],
+        _WHY[language].format(rule.model.reason[language]),
+        how,
+        *([_TERMS[language].format(wanted.terms)] if wanted.terms else []),
+        *([_APPEAL[language].format(wanted.appeal)] if wanted.appeal else []),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,361 @@
+"""Stage 7: decision, matches, review case, outgoing messages and audit leaf, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Json, Jsonb
+
+from assent.audit.log import Part, append
+from assent.core.errors import AssentError
+from assent.core.values import (
+    HASH_SEVERE,
+    Audience,
+    Event,
+    Failed,
+    Looked,
+    Match,
+    MediaRef,
+    PolicyRef,
+    Quarantined,
+    ToReview,
+)
+from assent.db.locks import share
+from assent.db.pool import Conn, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.db.queue import enqueue_delivery
+from assent.decisions import document
+from assent.decisions import statement as statements
+from assent.decisions import views as audiences
+from assent.decisions.statement import Statement
+from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import pid as pid_of
+from assent.keys.seal import SubjectKey, seal, seal_match, unseal
+from assent.policy.decide import waits
+from assent.policy.replay import circumstances
+from assent.refusals import is_refused, refusals
+
+Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
+_Q = load("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which picture of which event."""
+
+    tenant: str
+    event_id: UUID
+    n: int
+    event: Event
+    media: MediaRef
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "media": self.media.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A copy of a picture (JPEG) that is kept, sealed, for so many days."""
+
+    jpeg: bytes = field(repr=False)
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    match: Match
+    subject: SubjectKey
+    suggested: bool  # the person is asked first
+
+
+def is_recorded(conn: Conn, place: Place) -> bool:
+    """Whether this picture of this event was decided already: a job may run twice."""
+    return fetch_one(conn, _Q["decided"], tenant=place.tenant, event=place.event_id, n=place.n) is not None
+
+
+def record(
+    conn: Conn,
+    keys: TenantKeys,
+    place: Place,
+    outcome: Looked | Quarantined | Failed,
+    policy: PolicyRef,
+    kept: Kept | None = None,
+    statement: Statement | None = None,
+) -> None:
+    """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
+    for an event that another worker ended meanwhile.
+
+    A picture's newest decision replaces the one before: its matches go, its unsent messages are superseded. An event
+    older than the newest decided one (its `revision`) is only noted in the log. Matches whose consent is no longer
+    active, whose template changed or which the person refused before are dropped; the people stay locked until the
+    commit. A match that waits for its person's yes is suggested to the endpoints of audience `person`. `kept` is the
+    copy from which faces can be blurred later; without one an older copy goes. `statement` is what is told of a
+    restriction; it is stored once.
+    """
+    if not _hold(conn, place) or is_recorded(conn, place):
+        return
+    newest = fetch_one(conn, _Q["newest"], **place.key)
+    if newest and place.event.revision < newest["event_revision"]:
+        _log_superseded(conn, keys, place)
+        return
+    revision = newest["revision"] + 1 if newest else 1
+    confirmed = _confirm(conn, keys, place, outcome) if isinstance(outcome, Looked) else ()
+    execute(conn, _Q["drop_matches"], **place.key)
+    execute(conn, _Q["supersede"], **place.key)
+    _keep(conn, keys, place, kept)
+    parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
+    notify = outcome.verdict.notify if isinstance(outcome, Looked) else ()
+    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
+    if any(one.suggested for one in confirmed):
+        _send(conn, place.key, revision, "tag.suggested")
+    before = newest["document"] if newest else None
+    _decision(conn, keys, place, revision, outcome, policy, parts, statement, before)
+
+
+def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
+    """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
+    copy, what moderators said of its labels."""
+    if not _hold(conn, place):
+        return
+    execute(conn, _Q["drop_matches"], **place.key)
+    execute(conn, _Q["supersede"], **place.key)
+    execute(conn, _Q["close_cases"], **place.key)
+    execute(conn, _Q["drop_kept"], **place.key)
+    execute(conn, _Q["forget_corrections"], **place.key)
+    execute(conn, _Q["forget_shadows"], **place.key)
+    if execute(conn, _Q["forget_media"], **place.key):
+        payload = {"event": str(place.event_id), "media": place.media.id}
+        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+
+
+class Revised(NamedTuple):
+    """The revision that a decision became, and its leaf."""
+
+    revision: int
+    leaf: int
+
+
+def revise(
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    kind: Kind,
+    document: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Revised | None:
+    """A picture's matches changed, or a moderator changed its decision to `document` and what its audiences are told:
+    the decision becomes the next revision in place, and is sent anew to every endpoint of the platform, as `kind` to
+    those that may have had it; a change of matches goes as `media.tagged` to the others. One leaf, which commits to
+    `said` too.
+
+    Takes the picture's lock. None, and nothing happens, where there is no decision on it.
+    """
+    place = {"tenant": keys.tenant, "media": media_id}
+    execute(conn, _Q["lock_media"], **place)
+    changed = {"document": document and Json(document), "action": document and document["action"]}
+    row = fetch_one(conn, _Q["revise"], **place, **changed, audiences=told and Jsonb(told))
+    if row is None:
+        return None
+    revision = row["revision"]
+    execute(conn, _Q["revise_matches"], **place, revision=revision)
+    execute(conn, _Q["revise_cases"], **place, revision=revision)
+    execute(conn, _Q["supersede_said"], **place)
+    _send(conn, place, revision, kind)
+    payload = {"event": str(row["event_id"]), "media": media_id, "revision": revision, "decided": row["leaf"]}
+    leaf = append(conn, keys, kind, {}, [Part({**payload, **(said or {})})], datetime.now(UTC))
+    execute(conn, _Q["set_leaf"], **place, revision=revision, leaf=leaf.seq)
+    return Revised(revision, leaf.seq)
+
+
+def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
+    """The kept copy of a picture (JPEG), or None where there is none any more."""
+    row = fetch_one(conn, _Q["kept"], tenant=keys.tenant, media=media_id)
+    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, media_id) if row else None
+
+
+def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
+    """An event whose row was altered: which pictures it spoke of is lost, that it came is not."""
+    case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
+    execute(conn, _Q["open_case"], **case, **asdict(ToReview()))
+    append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
+
+
+def announce(conn: Conn, payload: str) -> None:
+    """Wakes whoever waits for this event's decision, at the commit."""
+    execute(conn, _Q["announce"], payload=payload)
+
+
+def _hold(conn: Conn, place: Place) -> bool:
+    """Locks the event and its picture; False when the event is over.
+
+    A worker that was stopped past its lease comes back here after another one ended the event. By then the picture may
+    have been decided anew or deleted: what it looked at long ago must change neither.
+    """
+    if fetch_one(conn, _Q["hold_event"], tenant=place.tenant, event=place.event_id) is None:
+        return False
+    execute(conn, _Q["lock_media"], **place.key)
+    return True
+
+
+def _confirm(conn: Conn, keys: TenantKeys, place: Place, looked: Looked) -> tuple[_Confirmed, ...]:
+    matches = looked.matches
+    if not matches:
+        return ()
+    share(conn, keys.tenant, [match.pid for match in matches])
+    rows = fetch(conn, _Q["confirm"], tenant=keys.tenant, templates=[match.template for match in matches])
+    active = {(row["template"], row["version"], row["pid"]): row for row in rows}
+    author = pid_of(keys, place.event.author or "")
+    confirmed = []
+    for match in matches:
+        row = active.get((match.template, match.version, match.pid))
+        if row is None:
+            continue
+        subject = SubjectKey.unwrap(keys, match.pid, row["epoch"], row["wrapped"])
+        box = looked.seen.faces[match.face].box
+        if not is_refused(refusals(conn, subject), place.media.id, looked.picture.sha256, box):
+            suggested = waits(looked.verdict.approval, match.pid == author)
+            confirmed.append(_Confirmed(match, subject, suggested))
+    return tuple(confirmed)
+
+
+def _store_match(conn: Conn, keys: TenantKeys, place: Place, revision: int, one: _Confirmed) -> Part:
+    match, subject, said = one.match, one.subject, {"band": one.match.band}
+    state = "suggested" if one.suggested else "published"
+    row = seal_match(keys, subject, place.media.id, match.face, said)
+    execute(conn, _Q["insert_match"], **place.key, face=match.face, revision=revision, state=state, **row._asdict())
+    payload = {"event": str(place.event_id), "media": place.media.id, "face": match.face, "state": state, **said}
+    return Part(payload, subject.pid, subject.key)
+
+
+def _keep(conn: Conn, keys: TenantKeys, place: Place, kept: Kept | None) -> None:
+    if kept is None:
+        execute(conn, _Q["drop_kept"], **place.key)
+        return
+    sealed = seal(keys.seal_key, kept.jpeg, "kept", keys.tenant, place.media.id)
+    execute(conn, _Q["keep_picture"], **place.key, sealed=sealed, days=kept.days)
+
+
+def _send(conn: Conn, place: Mapping[str, Any], revision: int, kind: str, notify: Sequence[Audience] = ()) -> None:
+    """To the people's endpoints what they are asked; everything else to the platform's, to those of the audiences that
+    a rule notifies, and to whoever was sent something about the picture before."""
+    heard = ["person"] if kind == "tag.suggested" else ["platform", *notify]
+    for endpoint in fetch(conn, _Q["endpoints"], **place, audiences=heard, kind=kind):
+        message = uuid4()
+        first = kind in ("tag.published", "tag.retracted") and not endpoint["told"]
+        said = {"type": "media.tagged" if first else kind, "revision": revision}
+        execute(conn, _Q["insert_message"], **place, **said, id=message, endpoint=endpoint["name"])
+        enqueue_delivery(conn, place["tenant"], endpoint["name"], message)
+
+
+def _decision(
+    conn: Conn,
+    keys: TenantKeys,
+    place: Place,
+    revision: int,
+    outcome: Looked | Quarantined | Failed,
+    policy: PolicyRef,
+    parts: Sequence[Part],
+    statement: Statement | None,
+    before: Mapping[str, Any] | None,
+) -> None:
+    at = datetime.now(UTC)
+    said = document.document_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
+    perceptions, models, told, given = {}, [], None, None
+    if isinstance(outcome, Looked):
+        perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
+        told, given = audiences.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
+    said["statement"] = _state(conn, keys, place, revision, statement, at)
+    _ask(conn, place, revision, outcome, said, before)
+    payload = {
+        "event": str(place.event_id),
+        "media": place.media.id,
+        "sha256": outcome.sha256 if isinstance(outcome, Quarantined) else said["media"]["sha256"],
+        "revision": revision,
+        "action": said["action"],
+        "tags": sorted({tag["name"] for tag in said["tags"]}),
+        "faces": len(said["faces"]),
+        "rules": [rule["id"] for rule in said["rules"]],
+        **({"heeded": said["heeded"]} if "heeded" in said else {}),
+    }
+    body = {"policy": policy.sha256, "models": models}
+    # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
+    leaf = append(conn, keys, "media.decided", body, [Part(payload), *parts], at)
+    execute(
+        conn,
+        _Q["insert_decision"],
+        **place.key,
+        revision=revision,
+        event=place.event_id,
+        n=place.n,
+        event_revision=place.event.revision,
+        action=said["action"],
+        document=Json(said),
+        perceptions=Jsonb(perceptions),
+        given=Jsonb(given) if given else None,
+        audiences=Jsonb(told) if told else None,
+        leaf=leaf.seq,
+        at=at,
+    )
+
+
+def _ask(
+    conn: Conn,
+    place: Place,
+    revision: int,
+    outcome: Looked | Quarantined | Failed,
+    said: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+) -> None:
+    """Closes the picture's case and opens one where a rule asks for a person, the action does, or nothing could be
+    looked at. One that waits already keeps its place where the newest decision said the same of the same file."""
+    asked, reason = _asked(outcome)
+    stays = asked is not None and before is not None and _said_the_same(before, said)
+    if stays and execute(conn, _Q["revise_cases"], **place.key, revision=revision):
+        return
+    execute(conn, _Q["close_cases"], **place.key)
+    if asked is not None:
+        case = {**place.key, "revision": revision, "reason": reason or said["rules"][0]["id"]}
+        execute(conn, _Q["open_case"], **case, **asdict(asked))
+
+
+def _said_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two decisions tell whoever reviews them the same: file, action, queue, rules and labels."""
+    return one["media"]["sha256"] is not None and _shown(one) == _shown(other)
+
+
+def _shown(said: Mapping[str, Any]) -> tuple[Any, ...]:
+    rules, labels = ({part["id"] for part in said["rules"]}, {part["name"] for part in said["tags"]})
+    return said["media"]["sha256"], said["action"], said["review"], rules, labels
+
+
+def _asked(outcome: Looked | Quarantined | Failed) -> tuple[ToReview | None, str]:
+    """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
+    if isinstance(outcome, Quarantined):
+        return document.SEVERE, HASH_SEVERE
+    if isinstance(outcome, Failed):
+        return ToReview(), outcome.error.code
+    return outcome.verdict.review, ""
+
+
+def _state(
+    conn: Conn, keys: TenantKeys, place: Place, revision: int, statement: Statement | None, at: datetime
+) -> str | None:
+    """Stores the statement of reasons; its puid."""
+    if statement is None:
+        return None
+    puid = statements.puid(keys, place.media.id, revision)
+    body = Jsonb(statements.body(statement, puid, at))
+    values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": at}
+    execute(conn, load("policy")["insert_statement"], **values)
+    return puid
+
+
+def _log_superseded(conn: Conn, keys: TenantKeys, place: Place) -> None:
+    payload = {"event": str(place.event_id), "media": place.media.id, "event_revision": place.event.revision}
+    append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))

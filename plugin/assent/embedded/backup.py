@@ -1,0 +1,107 @@
+"""A backup of the embedded server, and its way back. It holds no key: what is sealed in it opens with the keystore."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from psycopg.conninfo import conninfo_to_dict
+
+from assent.core.errors import BackupRefused, StoreUnsafe
+from assent.embedded import install
+from assent.embedded.install import Account
+
+FORMAT = "assent.backup/1"
+ABOUT, DATA, PASSWORD = "backup.json", "pg", "postgres.password"
+
+
+def back_up(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
+    """A base backup of the running embedded server, with the WAL that it needs, in a new or empty folder (0700).
+
+    Raises BackupRefused where the folder holds something or the backup fails.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise BackupRefused(f"{folder} is not empty")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    place = install.binaries(None, data_dir)
+    command = [str(place / "bin" / "pg_basebackup"), "-D", str(folder.resolve() / DATA), "-F", "plain", "-X", "stream"]
+    command += ["-c", "fast", "--no-password", "--manifest-checksums=SHA256"]
+    done = install.run(command, None, _env(place, url))
+    if done.returncode != 0:
+        raise BackupRefused(f"pg_basebackup failed: {done.stdout.strip()[-300:]}")
+    shutil.copyfile(data_dir.resolve() / PASSWORD, folder / PASSWORD)
+    (folder / PASSWORD).chmod(0o600)
+    about = {"format": FORMAT, "database": str(database), "made_at": datetime.now(UTC).isoformat()}
+    (folder / ABOUT).write_text(json.dumps(about) + "\n")  # last: without it the backup is not whole
+
+
+def _env(place: Path, url: str) -> dict[str, str]:
+    # Not on the command line, where every user of the host could read the password.
+    said = conninfo_to_dict(url)
+    names = {"PGHOST": "host", "PGUSER": "user", "PGPASSWORD": "password"}
+    return install.env(place) | {name: str(said[key]) for name, key in names.items()}
+
+
+def database_of(folder: Path) -> UUID:
+    """Whose backup it is. Raises BackupRefused when the folder holds none that was finished."""
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        if about["format"] != FORMAT:
+            raise ValueError(about["format"])
+        return UUID(about["database"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupRefused(f"{folder} holds no finished backup") from error
+
+
+def bring_back(folder: Path, data_dir: Path) -> None:
+    """Copies a backup to where the embedded server starts from, after comparing it with its manifest.
+
+    Raises BackupRefused where a database is there already or the backup is damaged, StoreUnsafe as the server does.
+    """
+    database_of(folder)
+    home = install.own_folder(data_dir)
+    target = home / DATA
+    if target.exists():
+        raise BackupRefused(f"{target} exists: stop Assent and move that folder away")
+    _verify(folder / DATA)
+    account = install.account_of(target)
+    fresh = home / "pg.new-restored"  # what is left of it after a crash is removed at the next start
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(folder / DATA, fresh, symlinks=True)
+    _give(fresh, account)
+    shutil.copyfile(folder / PASSWORD, home / PASSWORD)
+    (home / PASSWORD).chmod(0o600)
+    try:
+        fresh.rename(target)
+    except OSError as error:
+        raise StoreUnsafe(f"{target} was made meanwhile by another process") from error
+
+
+def _verify(data: Path) -> None:
+    """Each file against the manifest, as pg_verifybackup does it: the wheel's own was seen to crash (18.4)."""
+    try:
+        manifest = (data / "backup_manifest").read_bytes()
+        said = json.loads(manifest)
+        lines = manifest.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"  # the checksum stands in the last one
+        if hashlib.sha256(lines).hexdigest() != said["Manifest-Checksum"]:
+            raise BackupRefused("the backup's manifest is damaged")
+        for entry in said["Files"]:
+            with (data / entry["Path"]).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry["Checksum"]:
+                    raise BackupRefused(f"the backup is damaged: {entry['Path']} is not what was backed up")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupRefused(f"the backup is damaged: {error}") from error
+
+
+def _give(folder: Path, account: Account | None) -> None:
+    folder.chmod(0o700)
+    if account is None:
+        return
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)

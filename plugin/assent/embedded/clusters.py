@@ -1,0 +1,260 @@
+"""The two embedded PostgreSQL servers: the truth on disk, and the gallery in memory.
+
+Several processes share a server. Each holds a shared lock on its `held` file, and the last one out stops it; starting
+and stopping happen under the `start` lock. A keeper process beside the server does the same for holders that were
+killed, so that opened templates do not outlive them, and starts the truth again when it dies while it is held.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+from assent.core.errors import AssentError, DatabaseUnavailable, GalleryUnavailable
+from assent.embedded import server
+from assent.embedded.install import own_folder
+from assent.embedded.server import Cluster
+
+LOCK_SECONDS = server.START_SECONDS + 10
+KEEPER_SECONDS = 1.0
+KEEPER_LONGEST_SECONDS = 10.0  # between two attempts to start a server that does not come up
+GALLERY_FREE_BYTES = 256 << 20
+MEMORY_FILESYSTEMS = ("tmpfs", "ramfs")
+
+# No TCP, and no log line with a statement, a parameter or a row's value.
+_COMMON = (
+    ("listen_addresses", ""),
+    ("unix_socket_permissions", "0700"),
+    ("max_connections", "100"),
+    ("timezone", "UTC"),
+    ("log_timezone", "UTC"),
+    ("log_min_messages", "log"),  # errors of statements go to their client only
+    ("log_error_verbosity", "terse"),
+    ("log_min_error_statement", "panic"),
+    ("log_parameter_max_length", "0"),
+    ("log_parameter_max_length_on_error", "0"),
+    ("log_checkpoints", "off"),
+    ("log_autovacuum_min_duration", "-1"),
+    ("jit", "off"),
+)
+TRUTH = (*_COMMON, ("shared_buffers", "128MB"), ("max_wal_size", "512MB"))
+GALLERY = (
+    *_COMMON,
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("synchronous_commit", "off"),
+    ("wal_level", "minimal"),
+    ("max_wal_senders", "0"),
+    ("min_wal_size", "32MB"),
+    ("max_wal_size", "64MB"),
+    ("shared_buffers", "64MB"),
+    ("work_mem", "64MB"),  # a search's circle stays in memory of its own
+    ("io_method", "sync"),
+    ("dynamic_shared_memory_type", "mmap"),  # in the data folder, so that it goes with it
+    ("autovacuum_max_workers", "1"),
+    ("autovacuum_naptime", "5min"),
+    ("restart_after_crash", "off"),  # a crash empties unlogged tables: start anew instead, and fill again
+)
+
+
+@contextmanager
+def embedded(data_dir: Path) -> Iterator[str]:
+    """The embedded truth: starts or joins it, and yields its `postgresql://` URL (socket and password, no TCP).
+
+    Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
+    """
+    home = own_folder(data_dir)
+    with _holding(Cluster("postgres", home, home, TRUTH, lasting=True)) as url:
+        yield url
+
+
+@contextmanager
+def in_memory(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Iterator[str]:
+    """The gallery's server below `gallery_dir`, one per host and data folder; empty when it starts.
+
+    Entering it again, also in the same process, starts a server that died; the URL stays the same meanwhile.
+
+    Raises GalleryUnavailable where that folder is not in memory (unless `unsafe_on_disk`), has less than 256 MB free
+    or the server does not start; StoreUnsafe as above.
+    """
+    check_memory(gallery_dir, unsafe_on_disk)
+    data_dir = own_folder(data_dir)
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    home = gallery_dir.resolve() / f"assent-{os.geteuid()}-{digest}"
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(_holding(Cluster("gallery", home, data_dir, GALLERY, lasting=False)))
+        except DatabaseUnavailable as error:
+            raise GalleryUnavailable(error.detail) from error
+        yield url
+
+
+def check_memory(folder: Path, unsafe_on_disk: bool) -> None:
+    """Raises GalleryUnavailable where the gallery must not or cannot lie in that folder, saying what to set."""
+    if not folder.is_dir():
+        raise GalleryUnavailable(f"{folder} is no folder: set ASSENT_GALLERY_DIR to a tmpfs")
+    mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
+    place = folder.resolve()
+    kind = next(
+        (mounts[str(path)] for path in (place, *place.parents) if str(path) in mounts), "an unknown file system"
+    )
+    if kind not in MEMORY_FILESYSTEMS and not unsafe_on_disk:
+        raise GalleryUnavailable(
+            f"{folder} lies on {kind}, so opened templates would reach a disk: set ASSENT_GALLERY_DIR to a tmpfs, or "
+            "accept the disk with ASSENT_UNSAFE_GALLERY_ON_DISK=true"
+        )
+    free = shutil.disk_usage(folder).free
+    if free < GALLERY_FREE_BYTES:
+        raise GalleryUnavailable(
+            f"{folder} has {free >> 20} MB free and the gallery needs {GALLERY_FREE_BYTES >> 20}: enlarge that tmpfs "
+            "(a container's --shm-size) or set ASSENT_GALLERY_DIR to a larger one"
+        )
+
+
+@contextmanager
+def _holding(cluster: Cluster) -> Iterator[str]:
+    with _start_lock(cluster):
+        held = _open(cluster.lock("held"))
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH)  # whoever takes it exclusively has the start lock
+            url = server.join_or_start(cluster)
+            if not server.taken(cluster.lock("keeper")):
+                _spawn_keeper(cluster)
+        except BaseException:
+            _release(held)
+            raise
+    try:
+        yield url
+    finally:
+        with _start_lock(cluster):
+            _let_go(cluster, held)
+
+
+def _let_go(cluster: Cluster, held: int) -> bool:
+    """Gives up `held`, and stops the server if nobody else has it. Call under the start lock."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        server.stop(cluster)
+        if not cluster.lasting:
+            server.remove(cluster)
+    except BlockingIOError:
+        return False
+    finally:
+        _release(held)
+    return True
+
+
+@contextmanager
+def _start_lock(cluster: Cluster) -> Iterator[None]:
+    """Raises DatabaseUnavailable when another process keeps it for too long."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        own_folder(cluster.home)
+        if (descriptor := _try_start_lock(cluster)) is not None:
+            break
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(f"another process has been starting the server in {cluster.home} for too long")
+        time.sleep(server.POLL_SECONDS)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+def _try_start_lock(cluster: Cluster, *, make: bool = True) -> int | None:
+    path = cluster.lock("start")
+    try:
+        descriptor = _open(path, make=make)
+    except FileNotFoundError:
+        return None  # the gallery's last process is just removing the folder
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    _release(descriptor)
+    return None
+
+
+def _open(path: Path, *, make: bool = True) -> int:
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
+
+
+def _release(descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may hold a copy: closing alone would not release it
+    os.close(descriptor)
+
+
+def _spawn_keeper(cluster: Cluster) -> None:
+    command = [sys.executable, "-m", "assent.embedded.clusters", cluster.name, str(cluster.home), str(cluster.data_dir)]
+    imports = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)  # its working folder is another
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": imports, "TMPDIR": tempfile.gettempdir()}  # a socket may lie there
+    log = server.open_log(cluster)
+    os.close(_open(cluster.lock("keeper")))  # here, since the folder may be about to be removed when the keeper is up
+    try:
+        server.spawn(command, log, env)
+    finally:
+        os.close(log)
+
+
+def _keep(cluster: Cluster, mine: int) -> None:
+    """Once a second: stops the server if no process holds it any more, and ends; starts a held one that died.
+
+    `mine` is the keeper's own lock. It is given up under the start lock: who starts the server next needs a new keeper.
+    """
+    pause = KEEPER_SECONDS
+    while True:
+        time.sleep(pause)
+        if not cluster.lock("start").exists():
+            return
+        if (descriptor := _try_start_lock(cluster, make=False)) is None:
+            continue
+        try:
+            if _let_go(cluster, _open(cluster.lock("held"), make=False)):
+                _release(mine)
+                return
+            pause = KEEPER_SECONDS if _is_up(cluster) else min(2 * pause, KEEPER_LONGEST_SECONDS)
+        finally:
+            _release(descriptor)
+
+
+def _is_up(cluster: Cluster) -> bool:
+    """Starts a truth that died. Whoever fills a gallery starts it again, empty."""
+    if not cluster.lasting or server.postmaster(cluster) is not None:
+        return True
+    try:
+        server.join_or_start(cluster)
+    except DatabaseUnavailable:  # its log says why; a full disk may have room later
+        return False
+    return True
+
+
+def _keeper(arguments: list[str]) -> None:
+    name, home, data_dir = arguments
+    if name == "gallery":
+        cluster = Cluster("gallery", Path(home), Path(data_dir), GALLERY, lasting=False)
+    else:
+        cluster = Cluster("postgres", Path(home), Path(data_dir), TRUTH, lasting=True)
+    try:
+        mine = _open(cluster.lock("keeper"), make=False)
+        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _keep(cluster, mine)
+    except (BlockingIOError, FileNotFoundError):
+        return  # there is a keeper already, or the folder was removed
+    except AssentError as error:
+        sys.exit(f"keeper: {error.detail}")
+
+
+if __name__ == "__main__":
+    _keeper(sys.argv[1:])

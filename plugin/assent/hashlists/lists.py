@@ -1,0 +1,127 @@
+"""The lists in the database: imported, removed, listed; each change is a leaf of the audit log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import numpy as np
+
+from assent.audit.log import Part, append
+from assent.core.errors import HashListInvalid, NotFound
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.hashlists.entries import HASH_BYTES, Entries, Kind
+from assent.hashlists.search import DISTANCE, HashList, pdq_columns, sha256_sorted
+from assent.keys.keystore import TenantKeys
+
+BLOCK = 4096  # hashes a row
+_Q = load("known")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_KINDS: tuple[Kind, ...] = ("pdq", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A list after an import: how many hashes it holds, and how many of them are new."""
+
+    severe: bool
+    distance: int
+    pdq: int
+    sha256: int
+    new: int
+
+
+def put(
+    conn: Conn,
+    keys: TenantKeys,
+    name: str,
+    entries: Entries,
+    *,
+    severe: bool = False,
+    distance: int | None = None,
+    replace: bool = False,
+) -> Imported:
+    """Adds hashes to the list of that name, or makes it; with `replace` they become all that it holds.
+
+    A list that is marked severe stays so; without `distance` it keeps the one it has, a new list has 31.
+    Raises HashListInvalid on a name that is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise HashListInvalid(f"{name!r} is no name for a list: 1 to 63 of a-z, 0-9 and -")
+    said = {"severe": severe, "distance": distance, "usual": DISTANCE}
+    row = fetch_one(conn, _Q["put_list"], tenant=keys.tenant, name=name, **said)
+    if row is None:
+        raise RuntimeError("an upsert returned no row")
+    held: dict[Kind, int] = {}
+    new, digest = 0, sha256()
+    for kind, fresh in zip(_KINDS, (bytes(entries.pdq), bytes(entries.sha256)), strict=True):
+        before = _hashes(conn, keys.tenant, name, kind)
+        merged = _unique(fresh if replace else before + fresh)
+        new += len(np.setdiff1d(_array(merged), _array(before), assume_unique=True))
+        _store(conn, keys.tenant, name, kind, merged)
+        held[kind] = len(merged) // HASH_BYTES
+        digest.update(merged)
+    payload = {
+        "list": name,
+        **row,
+        "pdq": held["pdq"],
+        "sha256": held["sha256"],
+        "new": new,
+        "replaced": replace,
+        "sha256_of_hashes": digest.hexdigest(),
+    }
+    append(conn, keys, "hashes.imported", {}, [Part(payload)], datetime.now(UTC))
+    return Imported(row["severe"], row["distance"], held["pdq"], held["sha256"], new)
+
+
+def remove(conn: Conn, keys: TenantKeys, name: str) -> None:
+    """Removes a list with its hashes. Raises NotFound."""
+    if not execute(conn, _Q["drop_list"], tenant=keys.tenant, name=name):
+        raise NotFound(f"there is no list {name!r}")
+    append(conn, keys, "hashes.removed", {}, [Part({"list": name})], datetime.now(UTC))
+
+
+def listed(conn: Conn, tenant: str) -> list[Row]:
+    """Each list's name, severe, distance, version, changed_at, and how many hashes of each kind it holds."""
+    return fetch(conn, _Q["lists"], tenant=tenant)
+
+
+def versions(conn: Conn, tenant: str) -> list[Row]:
+    """The same without counting: what is asked before every search."""
+    return fetch(conn, _Q["versions"], tenant=tenant)
+
+
+def read(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
+    """The lists of those rows, ready to be searched; one that was removed meanwhile holds nothing."""
+    return [
+        HashList(
+            **row,
+            pdq=pdq_columns(_hashes(conn, tenant, row["name"], "pdq")),
+            sha256=sha256_sorted(_hashes(conn, tenant, row["name"], "sha256")),
+        )
+        for row in rows
+    ]
+
+
+def _hashes(conn: Conn, tenant: str, name: str, kind: Kind) -> bytes:
+    rows = fetch(conn, _Q["blocks"], tenant=tenant, list=name, kind=kind)
+    return b"".join(row["hashes"] for row in rows)
+
+
+def _store(conn: Conn, tenant: str, name: str, kind: Kind, hashes: bytes) -> None:
+    place = {"tenant": tenant, "list": name, "kind": kind}
+    execute(conn, _Q["drop_blocks"], **place)
+    for n, start in enumerate(range(0, len(hashes), BLOCK * HASH_BYTES)):
+        execute(conn, _Q["insert_block"], **place, n=n, hashes=hashes[start : start + BLOCK * HASH_BYTES])
+
+
+def _unique(hashes: bytes) -> bytes:
+    return np.unique(_array(hashes)).tobytes()
+
+
+def _array(hashes: bytes) -> np.ndarray[tuple[int], np.dtype[np.bytes_]]:
+    return np.frombuffer(hashes, f"S{HASH_BYTES}")

@@ -1,0 +1,62 @@
+"""API keys: `assent_<tenant>_<id>_<secret>`, stored as a hash, each with scopes of one tenant."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from assent.core.errors import Forbidden, Unauthorized
+from assent.db.pool import Conn, execute, fetch_one
+from assent.db.queries import load
+
+SCOPES = (
+    "images:tag",  # send pictures, read decisions
+    "consents:write",  # record and withdraw consents
+    "subjects:write",  # enrol templates, export what is held, make links to the person's own page
+    "subjects:delete",  # have a person forgotten
+    "audit:read",  # checkpoints and proofs
+    "review",  # see and decide what waits for a moderator, correct tags
+)
+_FORM = re.compile(r"assent_([a-z0-9][a-z0-9-]{0,62})_([0-9a-f]{12})_([A-Za-z0-9-]{43})")
+_Q = load("instance")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever an API key stands for."""
+
+    tenant: str
+    key_id: str
+    scopes: frozenset[str]
+
+    def must(self, scope: str) -> None:
+        """Raises Forbidden without that scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"this key has no scope {scope}")
+
+
+def create_key(conn: Conn, tenant: str, scopes: tuple[str, ...] = SCOPES) -> str:
+    """A new key, which is shown once: only its hash is kept."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
+    execute(conn, _Q["insert_api_key"], tenant=tenant, id=key_id, sha256=_hash(secret), scopes=list(scopes))
+    return f"assent_{tenant}_{key_id}_{secret}"
+
+
+def authenticate(conn: Conn, key: str) -> Caller:
+    """Whose key this is. Raises Unauthorized for anything but a live key."""
+    form = _FORM.fullmatch(key.strip())
+    if form is None:
+        raise Unauthorized
+    tenant, key_id, secret = form.groups()
+    row = fetch_one(conn, _Q["api_key"], tenant=tenant, id=key_id)
+    if row is None or not hmac.compare_digest(row["sha256"], _hash(secret)):
+        raise Unauthorized("this API key is not known or was revoked")
+    return Caller(tenant, key_id, frozenset(row["scopes"]))
+
+
+def _hash(secret: str) -> bytes:
+    # 256 random bits need no slow hash.
+    return hashlib.sha256(secret.encode()).digest()

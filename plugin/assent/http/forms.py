@@ -1,0 +1,73 @@
+"""Multipart forms with photos, read into memory: a photo never lies in a temporary file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fastapi import Request
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from assent.core.errors import BadRequest, BodyTooLarge
+from assent.http.state import bounded, within
+
+FORM_SECONDS = 60.0  # for all of a form
+MAX_FORM = 64 << 20  # bytes of a form, however many photos it may hold
+_OVERHEAD = 64 << 10  # boundaries, headers and the small fields
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046 §5.1.1
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 1 << 30  # never reached: the stream itself is bounded
+
+
+async def read_form(
+    request: Request, file_bytes: int, *, files: Sequence[str], most: int
+) -> tuple[dict[str, str], list[bytes]]:
+    """The text fields by name, and the files of the named fields in order.
+
+    Raises BodyTooLarge when a file has more than `file_bytes` or the form more than MAX_FORM, RequestTooSlow when it is
+    not complete within FORM_SECONDS, BadRequest when the form is malformed, says a field twice, has more than `most`
+    files or a file under another name.
+    """
+    stream = bounded(request, min(file_bytes * most + _OVERHEAD, MAX_FORM))
+    parser = _InMemory(_content_type(request), stream, max_files=most, max_fields=20)  # type: ignore[arg-type]  # iterated only
+    try:
+        async with within(FORM_SECONDS):
+            form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"the form: {error.message}") from error
+    try:
+        fields, found = await _sort(form, files)
+    finally:
+        await form.close()
+    if any(len(data) > file_bytes for data in found):
+        raise BodyTooLarge(f"a photo is larger than {file_bytes} bytes")
+    return fields, found
+
+
+async def _sort(form: FormData, files: Sequence[str]) -> tuple[dict[str, str], list[bytes]]:
+    fields: dict[str, str] = {}
+    found: list[bytes] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name not in files:
+                raise BadRequest(f"a file under a name that is not expected; expected: {', '.join(files)}")
+            found.append(await value.read())
+        elif name in fields:
+            raise BadRequest("the form: the same field twice")
+        else:
+            fields[name] = value
+    return fields, found
+
+
+def _content_type(request: Request) -> Headers:
+    """The header with nothing but the boundary: its `charset` would choose among Python's codecs, some of which raise
+    errors of their own or make text that is no Unicode."""
+    _, parameters = parse_options_header(request.headers.get("content-type", ""))
+    boundary = parameters.get(b"boundary", b"")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise BadRequest("the form: its Content-Type names no boundary")
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})

@@ -1,0 +1,80 @@
+"""How often anybody may ask: token buckets in this process, one table of rates."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from ipaddress import IPv6Address, ip_address
+from typing import Literal, NamedTuple
+
+from assent.core.errors import RateLimited
+
+Kind = Literal["key", "address", "person"]
+
+
+class Rate(NamedTuple):
+    """A bucket: it holds `burst` requests and gains `per_second`."""
+
+    per_second: float
+    burst: int
+
+
+# `address` counts only what does not authenticate: a request takes its token first and gets it back once its key or
+# signature was found good. So a platform's own traffic is bounded by its keys, and a stranger's by where it comes from.
+RATES: Mapping[Kind, Rate] = {
+    "key": Rate(100, 400),
+    "address": Rate(20, 200),
+    "person": Rate(2, 60),  # on their own page
+}
+_MOST = 10_000  # buckets of a kind kept; the one unused for longest goes first, and is full by then or soon
+
+
+class Limits:
+    """The buckets. Safe to use from several threads."""
+
+    def __init__(self, rates: Mapping[Kind, Rate] = RATES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rates, self._clock = rates, clock
+        self._buckets: dict[Kind, OrderedDict[str, tuple[float, float]]] = {kind: OrderedDict() for kind in rates}
+        self._lock = threading.Lock()
+
+    def take(self, kind: Kind, name: str) -> None:
+        """One request of that key or address. Raises RateLimited when its bucket is empty."""
+        rate = self._rates[kind]
+        with self._lock:
+            tokens = self._tokens(kind, name)
+            if tokens >= 1:
+                self._put(kind, name, tokens - 1)
+                return
+        raise RateLimited(math.ceil((1 - tokens) / rate.per_second))
+
+    def give_back(self, kind: Kind, name: str) -> None:
+        """Undoes a `take`."""
+        with self._lock:
+            self._put(kind, name, min(self._tokens(kind, name) + 1, self._rates[kind].burst))
+
+    def _tokens(self, kind: Kind, name: str) -> float:
+        rate = self._rates[kind]
+        tokens, at = self._buckets[kind].get(name, (float(rate.burst), 0.0))
+        return min(tokens + (self._clock() - at) * rate.per_second, rate.burst)
+
+    def _put(self, kind: Kind, name: str, tokens: float) -> None:
+        buckets = self._buckets[kind]
+        buckets[name] = (tokens, self._clock())
+        buckets.move_to_end(name)
+        if len(buckets) > _MOST:
+            buckets.popitem(last=False)
+
+
+def neighbourhood(host: str) -> str:
+    """What counts as one address: an IPv4 address, an IPv6 /64 (one subscriber has them all), or no address at all."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return ""
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))

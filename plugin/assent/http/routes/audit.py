@@ -1,0 +1,43 @@
+"""The audit log over HTTP: what a platform needs to be its witness."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import PlainTextResponse
+
+from assent.audit import checkpoint, log
+from assent.core.errors import Forbidden, NotFound, Unauthorized
+from assent.db.pool import transaction
+from assent.http.state import AtHouse, By, problems
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
+_Size = Query(ge=0, lt=2**63)
+_REFUSED = problems(Unauthorized, Forbidden, NotFound)
+
+
+@router.get("/checkpoint", response_class=PlainTextResponse, responses=problems(Unauthorized, Forbidden))
+def read_checkpoint(at: AtHouse, by: By) -> str:
+    """The newest signed checkpoint (C2SP signed note): keep one, and no later log can leave out what it covers."""
+    by.must("audit:read")
+    with transaction(at.pool) as conn:
+        return checkpoint.current(conn, at.keystore.tenant(by.tenant))
+
+
+@router.get("/proof/{leaf}", responses=_REFUSED)
+def read_proof(
+    leaf: Annotated[int, Path(ge=0, lt=2**63)], at: AtHouse, by: By, size: Annotated[int | None, _Size] = None
+) -> dict[str, Any]:
+    """That the leaf is in the tree of `size` leaves (default: now): RFC 6962 inclusion proof, hashes in base64."""
+    by.must("audit:read")
+    with transaction(at.pool) as conn:
+        return checkpoint.proof(conn, by.tenant, leaf, log.head(conn, by.tenant).size if size is None else size)
+
+
+@router.get("/consistency", responses=_REFUSED)
+def read_consistency(old: Annotated[int, _Size], new: Annotated[int, _Size], at: AtHouse, by: By) -> dict[str, Any]:
+    """That the tree of `old` leaves is the beginning of the tree of `new` leaves: RFC 6962 consistency proof."""
+    by.must("audit:read")
+    with transaction(at.pool) as conn:
+        return checkpoint.consistency(conn, by.tenant, old, new)

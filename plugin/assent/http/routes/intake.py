@@ -1,0 +1,217 @@
+"""The ways in over HTTP: webhooks, single pictures, and asking for a decision."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from assent.core.errors import (
+    AssentError,
+    BadRequest,
+    BodyTooLarge,
+    DeliveryConflict,
+    Forbidden,
+    NotFound,
+    PersonBusy,
+    PictureNotKept,
+    SignatureInvalid,
+    Unauthorized,
+)
+from assent.core.strict import read_model
+from assent.core.telemetry import ACCEPTED
+from assent.core.values import Audience, Event, MediaRef
+from assent.db.locks import share_soon
+from assent.db.pool import fetch_one, transaction
+from assent.db.queries import load
+from assent.db.queue import Lane
+from assent.decisions.document import assemble
+from assent.decisions.render.redact import redact
+from assent.decisions.store import open_kept
+from assent.http.forms import read_form
+from assent.http.state import MAX_PHOTO, AtHouse, By, House, problems, read_body, schema_ref, vouch
+from assent.intake.accept import accept_delivery, live_secrets, store_event
+from assent.intake.rejects import UNKNOWN, Rejects
+from assent.platforms.event import Alt, Circumstances, EventModel, Name, WebAddress, make_event
+from assent.platforms.registry import ADAPTERS
+
+router = APIRouter(prefix="/v1")
+_Q = load("intake")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # as the database has it
+
+
+class ImageRequest(Circumstances):
+    """One picture to be looked at now. Without `id` it gets one; without `url` its bytes come in the same form."""
+
+    id: Name | None = None
+    url: WebAddress | None = None
+    alt: Alt | None = None
+
+
+class _SourceUnknown(SignatureInvalid):
+    """Answered like a wrong secret: the names of sources are nobody's business."""
+
+
+_SIGNED = [
+    {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": said}
+    for name, said in (
+        ("webhook-id", "The same for every repetition; at most 256 characters."),
+        ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
+        ("webhook-signature", "`v1,<base64 of HMAC-SHA256>`; several may stand side by side."),
+    )
+]
+
+
+@router.post(
+    "/webhooks/{source}",
+    status_code=202,
+    tags=["webhooks"],
+    responses=problems(SignatureInvalid, DeliveryConflict, BodyTooLarge),
+    openapi_extra={
+        "parameters": _SIGNED,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(EventModel)}}},
+    },
+)
+async def receive_webhook(
+    source: str, request: Request, at: AtHouse, lane: Literal["live", "backfill"] = "live"
+) -> dict[str, str]:
+    """A signed delivery of `assent.event/1` (Standard Webhooks). Answered once it is stored; a repetition of the same
+    id and body gets the same answer and is not done again."""
+    rejects: Rejects = request.app.state.rejects
+    try:
+        body = await read_body(request)
+        event = await run_in_threadpool(_receive, at, source, request, body, lane)
+    except AssentError as error:
+        if error.status < 500:
+            rejects.count(UNKNOWN if isinstance(error, _SourceUnknown) else source, error.code)
+        raise
+    ACCEPTED.labels(source, lane).inc()
+    return {"event": str(event)}
+
+
+def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
+    if not _NAME.fullmatch(source):
+        raise _SourceUnknown
+    with transaction(at.pool) as conn:
+        row = fetch_one(conn, _Q["source"], source=source)
+        if row is None:
+            raise _SourceUnknown
+        keys = at.keystore.tenant(row["tenant"])
+        adapter = ADAPTERS[row["adapter"]]
+        delivery = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
+        vouch(request)
+        return accept_delivery(conn, keys, source, delivery, body, adapter.parse(body), lane)
+
+
+@router.post(
+    "/images",
+    tags=["pictures"],
+    responses={
+        202: {"description": "Not decided in time; ask under `media` later."},
+        **problems(Unauthorized, Forbidden, BodyTooLarge, NotFound, PersonBusy),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": schema_ref(ImageRequest)},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["image"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "image": {"type": "string", "format": "binary"},
+                            "event": {"type": "string", "description": "The JSON form's fields, without url."},
+                        },
+                    }
+                },
+            },
+        }
+    },
+)
+async def tag_image(request: Request, at: AtHouse, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
+    """One picture, ahead of all others: its decision, if it comes within `wait` seconds, else 202 and where to ask."""
+    by.must("images:tag")
+    said, uploads = await _image_request(request)
+    media = MediaRef(said.id or uuid4().hex, said.url, said.alt)
+    event = make_event(said, type="media.created", media=(media,))
+    event_id = uuid4()
+    with at.announcements.expected(by.tenant, str(event_id)) as done:
+        await run_in_threadpool(_store_image, at, by.tenant, event_id, event, uploads)
+        decided = await at.announcements.wait(done, wait)
+    if decided is not None:
+        return await run_in_threadpool(_decision, at, by.tenant, media.id)
+    place = f"/v1/media/{quote(media.id)}"
+    return JSONResponse({"event": str(event_id), "media": place}, 202, headers={"Location": place})
+
+
+async def _image_request(request: Request) -> tuple[ImageRequest, list[bytes]]:
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        fields, files = await read_form(request, MAX_PHOTO, files=("image",), most=1)
+        said = read_model(fields.get("event", "{}").encode(), ImageRequest)
+        if said.url is not None or not files:
+            raise BadRequest("send either the picture's bytes or its url")
+        return said, files
+    said = read_model(await read_body(request), ImageRequest)
+    if said.url is None:
+        raise BadRequest("url: send it, or the picture's bytes as multipart/form-data")
+    return said, []
+
+
+def _store_image(at: House, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
+    with transaction(at.pool) as conn:
+        store_event(conn, at.keystore.tenant(tenant), event_id, "api", event, "interactive", uploads)
+
+
+@router.get(
+    "/media/{media_id:path}/redacted",
+    tags=["pictures"],
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **problems(Unauthorized, Forbidden, PersonBusy, PictureNotKept)},
+)
+def read_redacted(media_id: Name, at: AtHouse, by: By) -> Response:
+    """The picture as JPEG, every face hidden whose person did not agree to be named. Only of pictures that are kept."""
+    by.must("images:tag")
+    keys = at.keystore.tenant(by.tenant)
+    with transaction(at.pool) as conn:
+        # The document first: it keeps the picture from being decided anew before its copy is read.
+        document = assemble(conn, keys, media_id, lock=share_soon)
+        kept = open_kept(conn, keys, media_id)
+    if kept is None or document is None:
+        raise PictureNotKept("no copy of a picture of that id is kept")
+    return Response(redact(kept, document), media_type="image/jpeg")
+
+
+@router.get(
+    "/media/{media_id:path}", tags=["pictures"], responses=problems(Unauthorized, Forbidden, NotFound, PersonBusy)
+)
+def read_decision(
+    media_id: Name,
+    at: AtHouse,
+    by: By,
+    audience: Audience = "platform",
+    subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
+) -> dict[str, Any]:
+    """The newest decision on a picture, as the platform, or another audience, may see it now."""
+    by.must("images:tag")
+    return _decision(at, by.tenant, media_id, audience, subject)
+
+
+def _decision(
+    at: House, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
+) -> dict[str, Any]:
+    if (audience == "person") != (subject is not None):
+        raise BadRequest("subject: say it with audience=person, and with no other")
+    with transaction(at.pool) as conn:
+        document = assemble(
+            conn, at.keystore.tenant(tenant), media_id, lock=share_soon, audience=audience, subject=subject
+        )
+    if document is None:
+        raise NotFound("no decision on a picture of that id")
+    return document

@@ -1,0 +1,163 @@
+"""Manual review over HTTP, for moderators' tools. Each moderator has an API key of their own: the log says whose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from assent.core.errors import (
+    BodyTooLarge,
+    CaseClosed,
+    CaseOpen,
+    DecisionChanged,
+    Forbidden,
+    IdempotencyConflict,
+    LabelUnknown,
+    NotFound,
+    PersonBusy,
+    PictureNotKept,
+    PictureWithheld,
+    Unauthorized,
+)
+from assent.core.strict import read_model
+from assent.db.pool import transaction
+from assent.http.api_keys import Caller
+from assent.http.idempotency import once
+from assent.http.routes.subjects import Key
+from assent.http.state import AtHouse, By, House, problems, read_body, schema_ref
+from assent.platforms.event import TYPEABLE, Name
+from assent.review.cases import open_cases, picture_of, show_case
+from assent.review.decide import Final, Said, correct, decide
+
+router = APIRouter(prefix="/v1", tags=["review"])
+SCOPE = "review"
+MOST = 200  # cases of one page
+Labels = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=100)]
+Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+_REFUSED = (Unauthorized, Forbidden, NotFound)
+_CHANGED = (*_REFUSED, BodyTooLarge, LabelUnknown, IdempotencyConflict)
+
+
+class CorrectionRequest(BaseModel):
+    """Which labels a moderator says hold for the picture and which do not."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    add: Labels = Field((), description="Labels that hold, said already or not.")
+    remove: Labels = Field((), description="Labels that do not.")
+    action: Final | None = Field(None, description="What is to be done now; without it the action stays.")
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="The decision that was looked at; refused where it is no longer the newest."
+    )
+    note: Note | None = Field(None, description="For the audit log, sealed.")
+
+
+class ReviewRequest(BaseModel):
+    """What a moderator decides about an open case."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    action: Final
+    add: Labels = Field((), description="Labels that hold, said already or not.")
+    remove: Labels = Field((), description="Labels that do not.")
+    note: Note | None = Field(None, description="For the audit log, sealed.")
+
+
+@router.get("/reviews", responses=problems(*_REFUSED))
+def list_reviews(
+    at: AtHouse,
+    by: By,
+    queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+) -> dict[str, Any]:
+    """Open cases of one queue or of all: those on a list marked severe first, then by priority, then the oldest. `next`
+    is the `after` of the next page."""
+    by.must(SCOPE)
+    with transaction(at.pool) as conn:
+        cases = open_cases(conn, by.tenant, limit + 1, after, queue)
+    more = len(cases) > limit
+    return {
+        "reviews": [case.document() for case in cases[:limit]],
+        "next": str(cases[limit - 1].id) if more else None,
+    }
+
+
+@router.get("/reviews/{case_id}", responses=problems(*_REFUSED, PersonBusy))
+def read_review(case_id: UUID, at: AtHouse, by: By) -> dict[str, Any]:
+    """The case with its reason and its decision; also one that is closed, with who closed it and how."""
+    by.must(SCOPE)
+    with transaction(at.pool) as conn:
+        return show_case(conn, at.keystore.tenant(by.tenant), case_id)
+
+
+@router.get(
+    "/reviews/{case_id}/picture",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}}},
+        **problems(*_REFUSED, CaseClosed, PersonBusy, PictureNotKept, PictureWithheld),
+    },
+)
+def read_review_picture(case_id: UUID, at: AtHouse, by: By) -> Response:
+    """An open case's picture as JPEG, every face hidden whose person did not agree to be named."""
+    by.must(SCOPE)
+    with transaction(at.pool) as conn:
+        picture = picture_of(conn, at.keystore.tenant(by.tenant), case_id)
+    return Response(picture, media_type="image/jpeg")
+
+
+@router.post(
+    "/reviews/{case_id}",
+    responses=problems(*_CHANGED, CaseClosed),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ReviewRequest)}}}
+    },
+)
+async def decide_review(
+    case_id: UUID, request: Request, at: AtHouse, by: By, idempotency_key: Key = None
+) -> dict[str, Any]:
+    """Closes the case: its decision becomes the next revision and goes to the platform as `media.reviewed`."""
+    by.must(SCOPE)
+    body = await read_body(request)
+    sent = read_model(body, ReviewRequest)
+    said = Said(sent.action, sent.add, sent.remove, sent.note)
+    return await run_in_threadpool(_decide, at, by, case_id, said, idempotency_key, body)
+
+
+def _decide(at: House, by: Caller, case_id: UUID, said: Said, key: str | None, body: bytes) -> dict[str, Any]:
+    keys = at.keystore.tenant(by.tenant)
+    request = f"POST /v1/reviews/{case_id}\n".encode() + body
+    with transaction(at.pool) as conn:
+        return once(conn, keys, key, request, lambda: decide(conn, keys, by.key_id, case_id, said))
+
+
+@router.post(
+    "/media/{media_id:path}/corrections",
+    responses=problems(*_CHANGED, CaseOpen, DecisionChanged),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(CorrectionRequest)}}}
+    },
+)
+async def correct_media(
+    media_id: Name, request: Request, at: AtHouse, by: By, idempotency_key: Key = None
+) -> dict[str, Any]:
+    """Corrects a picture without an open case; the next revision goes to the platform as `media.reviewed`."""
+    by.must(SCOPE)
+    body = await read_body(request)
+    sent = read_model(body, CorrectionRequest)
+    said = Said(sent.action, sent.add, sent.remove, sent.note)
+    return await run_in_threadpool(_correct, at, by, media_id, said, sent.revision, idempotency_key, body)
+
+
+def _correct(
+    at: House, by: Caller, media_id: str, said: Said, revision: int | None, key: str | None, body: bytes
+) -> dict[str, Any]:
+    keys = at.keystore.tenant(by.tenant)
+    request = f"POST /v1/media/{media_id}/corrections\n".encode() + body
+    with transaction(at.pool) as conn:
+        return once(conn, keys, key, request, lambda: correct(conn, keys, by.key_id, media_id, said, revision))

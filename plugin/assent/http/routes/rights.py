@@ -1,0 +1,90 @@
+"""What a person may ask of the house, over HTTP: to be forgotten, to have all that is held, to see their own page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from assent.audit.log import rfc3339
+from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
+from assent.core.strict import read_model
+from assent.db.pool import transaction
+from assent.http.state import AtHouse, By, House, problems, read_body, schema_ref
+from assent.platforms.event import Name
+from assent.subjects import links
+from assent.subjects.erase import Erasure, erase, receipt
+from assent.subjects.export import export
+
+router = APIRouter(prefix="/v1", tags=["people"])
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+class LinkRequest(BaseModel):
+    """How long a link to a person's own page is good for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    valid_days: Annotated[int, Field(ge=1, le=links.MOST_LINK_DAYS)] = links.LINK_DAYS
+
+
+@router.delete("/subjects/{ref}", status_code=202, responses=problems(Unauthorized, Forbidden))
+def erase_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
+    """Forgets whoever that is, known or not: from this answer on nobody is matched with them. `receipt` is the token
+    for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by `rotation_by`."""
+    by.must("subjects:delete")
+    keys = at.keystore.tenant(by.tenant)
+    with transaction(at.pool) as conn:
+        erasure: Erasure = erase(conn, keys, ref)
+    said = {"receipt": erasure.token, "rotation_by": rfc3339(erasure.rotation_by)}
+    return JSONResponse(said, 202, headers=_PRIVATE)
+
+
+@router.get(
+    "/erasures/{token}",
+    responses={
+        202: {"description": "The tags are being retracted, or the keys not yet destroyed; `rotation_by` says when."},
+        **problems(NotFound),
+    },
+)
+def read_receipt(token: Annotated[str, Path(max_length=256)], at: AtHouse) -> JSONResponse:
+    """The signed receipt of an erasure, for whoever has its token: no API key is needed. `assent audit verify-receipt`
+    checks it offline."""
+    with transaction(at.pool) as conn:
+        said = receipt(conn, None, token)
+    if said is None:
+        raise NotFound("no erasure has this token")
+    return JSONResponse(said, 202 if said.get("state") == "pending" else 200, headers=_PRIVATE)
+
+
+@router.get("/subjects/{ref}/export", responses=problems(Unauthorized, Forbidden, NotFound, SealBroken))
+def export_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
+    """All that is held about the person, opened: their own biometric data too, so it is for them only."""
+    by.must("subjects:write")
+    keys = at.keystore.tenant(by.tenant)
+    with transaction(at.pool) as conn:
+        return JSONResponse(export(conn, keys, ref), headers=_PRIVATE)
+
+
+@router.post(
+    "/subjects/{ref}/links",
+    status_code=201,
+    responses=problems(Unauthorized, Forbidden, BodyTooLarge),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema_ref(LinkRequest)}}}},
+)
+async def mint_link(ref: Name, request: Request, response: Response, at: AtHouse, by: By) -> dict[str, str]:
+    """A link to the person's own page, for the platform to hand to them alone. One visit spends it."""
+    by.must("subjects:write")
+    response.headers.update(_PRIVATE)
+    said = read_model(await read_body(request) or b"{}", LinkRequest)
+    return await run_in_threadpool(_mint, at, by.tenant, ref, timedelta(days=said.valid_days))
+
+
+def _mint(at: House, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
+    with transaction(at.pool) as conn:
+        token = links.mint(conn, at.keystore.tenant(tenant), ref, valid_for)
+    return {"url": f"/me/{token}", "expires_at": rfc3339(datetime.now(UTC) + valid_for)}

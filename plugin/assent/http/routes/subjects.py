@@ -1,0 +1,264 @@
+"""Consent, connections and enrolment over HTTP, called by the platform on the person's behalf."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from assent.audit.log import rfc3339
+from assent.core.errors import (
+    AnyoneUndeclared,
+    AssentError,
+    BadRequest,
+    BodyTooLarge,
+    ConnectionsTooMany,
+    ConsentMissing,
+    DecoderDied,
+    FaceBlurred,
+    FaceMany,
+    FaceNone,
+    FaceNotLive,
+    FaceOther,
+    FaceTooSmall,
+    FaceTurned,
+    Forbidden,
+    GuardianMissing,
+    IdempotencyConflict,
+    MediaUnsupported,
+    NotCalibrated,
+    NotFound,
+    PhotoRefused,
+    PictureTooLarge,
+    TemplatesFull,
+    Unauthorized,
+    Undecodable,
+)
+from assent.core.strict import read_model
+from assent.db.pool import transaction
+from assent.http.forms import read_form
+from assent.http.idempotency import once
+from assent.http.state import MAX_PHOTO, AtHouse, By, House, problem, problems, read_body, schema_ref
+from assent.keys.keystore import pid as pid_of
+from assent.platforms.event import TYPEABLE, Name
+from assent.subjects import connections, consent
+from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope
+from assent.subjects.enrol import request_enrolment
+from assent.subjects.overview import consent_record, subject_record
+
+router = APIRouter(prefix="/v1", tags=["people"])
+MAX_PHOTOS = 10
+WAIT_SECONDS = 30.0
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TYPEABLE)]
+Key = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="The same key and body within 24 hours are one call, and get one answer.",
+    ),
+]
+# What the job may find in a photo.
+REFUSALS = (
+    MediaUnsupported,
+    Undecodable,
+    PictureTooLarge,
+    DecoderDied,
+    FaceNone,
+    FaceMany,
+    FaceTooSmall,
+    FaceBlurred,
+    FaceTurned,
+    FaceNotLive,
+    FaceOther,
+    PhotoRefused,
+    TemplatesFull,
+    NotCalibrated,
+)
+
+
+class ConsentRequest(BaseModel):
+    """What a person agreed to."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    subject: Name = Field(description="The platform's own id of the person.")
+    purpose: Literal["face-match"]
+    scope: Scope = Field("connections", description="In whose posts the person may be recognised.")
+    notice: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] = Field(
+        description="The text that was shown; its hash is kept."
+    )
+    notice_version: Label
+    jurisdiction: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+    method: Label
+    age: Age = Field(description="What the person said of their age; anything but `adult` needs a guardian.")
+    guardian: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = Field(
+        None, description="How a parent or guardian agreed; kept sealed."
+    )
+    evidence: str | dict[str, JsonValue] | None = Field(
+        None, description=f"How it was given, kept sealed; at most {EVIDENCE_BYTES} bytes of JSON."
+    )
+    valid_days: Annotated[int, Field(ge=1, le=1096)] = 365
+
+
+class ConnectionsRequest(BaseModel):
+    """Whom a person chose: in their posts they may be recognised."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    connections: list[Name] = Field(
+        description="The platform's own ids of accounts.", json_schema_extra={"maxItems": connections.MOST}
+    )
+
+
+@router.post(
+    "/consents",
+    status_code=201,
+    responses=problems(Unauthorized, Forbidden, BodyTooLarge, GuardianMissing, AnyoneUndeclared, IdempotencyConflict),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConsentRequest)}}}
+    },
+)
+async def give_consent(request: Request, at: AtHouse, by: By, idempotency_key: Key = None) -> dict[str, Any]:
+    """Records a consent and puts it in force, in place of the one before; without one nobody is enrolled or matched."""
+    by.must("consents:write")
+    body = await read_body(request)
+    said = read_model(body, ConsentRequest)
+    return await run_in_threadpool(_give, at, by.tenant, said, idempotency_key, b"POST /v1/consents\n" + body)
+
+
+def _give(at: House, tenant: str, said: ConsentRequest, key: str | None, request: bytes) -> dict[str, Any]:
+    keys = at.keystore.tenant(tenant)
+    given = Given(
+        said.subject,
+        said.scope,
+        said.notice,
+        said.jurisdiction,
+        said.method,
+        timedelta(days=said.valid_days),
+        notice_version=said.notice_version,
+        age=said.age,
+        guardian=said.guardian,
+        evidence=said.evidence,
+    )
+
+    def act() -> dict[str, Any]:
+        return {"id": str(consent.give(conn, keys, given, at.settings.anyone_declaration))}
+
+    with transaction(at.pool) as conn:
+        return once(conn, keys, key, request, act)
+
+
+@router.get("/consents/{consent_id}", responses=problems(Unauthorized, Forbidden, NotFound))
+def read_consent(consent_id: UUID, at: AtHouse, by: By) -> dict[str, Any]:
+    """The record: what was agreed to, and whether it is `granted`, `replaced`, `withdrawn` or `expired`."""
+    by.must("consents:write")
+    with transaction(at.pool) as conn:
+        return consent_record(conn, at.keystore.tenant(by.tenant), consent_id)
+
+
+@router.post("/consents/{consent_id}/withdraw", status_code=204, responses=problems(Unauthorized, Forbidden, NotFound))
+def withdraw_consent(consent_id: UUID, at: AtHouse, by: By) -> Response:
+    """Takes it back: from this answer on nobody is matched by it, and its templates are gone."""
+    by.must("consents:write")
+    with transaction(at.pool) as conn:
+        consent.withdraw(conn, at.keystore.tenant(by.tenant), consent_id)
+    return Response(status_code=204)
+
+
+@router.get("/subjects/{ref}", responses=problems(Unauthorized, Forbidden, NotFound))
+def read_subject(ref: Name, at: AtHouse, by: By) -> dict[str, Any]:
+    """A person's consents, templates and number of connections."""
+    by.must("subjects:write")
+    with transaction(at.pool) as conn:
+        return subject_record(conn, at.keystore.tenant(by.tenant), ref)
+
+
+@router.put(
+    "/subjects/{ref}/connections",
+    responses=problems(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, ConnectionsTooMany),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConnectionsRequest)}}}
+    },
+)
+async def state_connections(ref: Name, request: Request, at: AtHouse, by: By) -> dict[str, Any]:
+    """Replaces the list of accounts that the person chose. It counts for 24 hours: state it anew before that."""
+    by.must("subjects:write")
+    said = read_model(await read_body(request), ConnectionsRequest)
+    return await run_in_threadpool(_state, at, by.tenant, ref, said.connections)
+
+
+def _state(at: House, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    with transaction(at.pool) as conn:
+        count = connections.state(conn, at.keystore.tenant(tenant), ref, authors, now)
+    return {"count": count, "stated_at": rfc3339(now)}
+
+
+@router.post(
+    "/subjects/{ref}/templates",
+    status_code=201,
+    responses={
+        202: {"description": "Stored; the worker has not come to it yet."},
+        **problems(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, *REFUSALS),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["photos"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "photos": {
+                                "type": "array",
+                                "minItems": 1,
+                                "maxItems": MAX_PHOTOS,
+                                "items": {"type": "string", "format": "binary"},
+                            }
+                        },
+                    }
+                }
+            },
+        }
+    },
+)
+async def enrol_photos(ref: Name, request: Request, at: AtHouse, by: By) -> Any:
+    """One template from each photo, which must show the person's face and no other; all or none."""
+    by.must("subjects:write")
+    _, photos = await read_form(request, MAX_PHOTO, files=("photos",), most=MAX_PHOTOS)
+    if not photos:
+        raise BadRequest("photos: send 1 to 10 files")
+    job = uuid4()
+    with at.announcements.expected(by.tenant, str(job)) as done:
+        await run_in_threadpool(_store, at, by.tenant, job, ref, photos)
+        said = await at.announcements.wait(done, WAIT_SECONDS)
+    if said is None:
+        return JSONResponse({"enrolment": str(job)}, 202)
+    outcome: dict[str, Any] = json.loads(said)
+    return _refused(outcome) if "error" in outcome else outcome
+
+
+def _store(at: House, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
+    keys = at.keystore.tenant(tenant)
+    with transaction(at.pool) as conn:
+        request_enrolment(conn, keys, job, pid_of(keys, ref), photos)
+
+
+def _refused(outcome: dict[str, str]) -> JSONResponse:
+    kinds = {kind.code: kind for kind in _all_errors(AssentError)}
+    kind = kinds[outcome["error"]]
+    return problem(kind.code, kind.status, outcome["detail"], kind.do)
+
+
+def _all_errors(kind: type[AssentError]) -> list[type[AssentError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _all_errors(child))]

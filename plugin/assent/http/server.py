@@ -1,0 +1,109 @@
+"""The HTTP/1.1 server's edge: what uvicorn leaves open to a hostile peer.
+
+A head must have arrived within HEAD_SECONDS; a body that nobody reads any more is discarded for LINGER_SECONDS, so that
+the answer can be read, and then the connection is closed; whatever is no HTTP is answered in one way, however its bytes
+were cut into segments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from assent.core.errors import AssentError, BadRequest, HeadTooLarge, RequestTooSlow
+from assent.core.settings import Settings
+from assent.http.state import assent_problem_response
+
+HEAD_SECONDS = 10.0
+LINGER_SECONDS = 2.0
+_MAX_EVENT = 32 << 10  # bytes of a head or of a chunk's first line; assent.guard sets the exact limit of a head
+_PIECE = 16 << 10
+
+
+def server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    """The server of `assent serve`, on the settings' host and port."""
+    for name in ("uvicorn.error", "python_multipart"):
+        # They warn of every bad request: a stranger could fill the log.
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app,
+        settings.host,
+        settings.port,
+        http=Protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_MAX_EVENT,
+    )
+    return uvicorn.Server(config)
+
+
+class Protocol(H11Protocol):
+    """uvicorn's, with a time-out for heads, an end for bodies that are not read, and problem+json for refusals."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _linger_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_timer is None and self.conn.their_state is h11.IDLE:
+            self._expect_head()
+        # In pieces: the parser's limit looks at what is left over, so that one large segment would slip through.
+        for start in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                break
+            super().data_received(data[start : start + _PIECE])
+        if self._head_timer is not None and self.conn.their_state is not h11.IDLE:
+            self._head_timer.cancel()
+            self._head_timer = None
+        if self._linger_timer is not None and self.conn.their_state is not h11.SEND_BODY:
+            self._linger_timer.cancel()
+            self._linger_timer = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words, which say nothing
+        too_long = len(self.conn.trailing_data[0]) > _MAX_EVENT
+        self._refuse(HeadTooLarge() if too_long else BadRequest("this is no HTTP/1.1 request"))
+
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_overdue)
+
+    def _head_overdue(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self.conn.trailing_data[0]:
+            self._refuse(RequestTooSlow(f"the head did not come within {HEAD_SECONDS:.0f} s"))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: AssentError) -> None:
+        """Answers in the application's place, unless an answer has begun, and hangs up."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = assent_problem_response(error)
+            headers: list[Any] = [*answer.raw_headers, (b"connection", b"close")]
+            events: list[h11.Event] = [h11.Response(status_code=error.status, headers=headers)]
+            events += [h11.Data(data=bytes(answer.body)), h11.EndOfMessage()]
+            for event in events:
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -1,0 +1,67 @@
+"""Which database this installation uses, and the keystore that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+
+from assent.core.errors import NotInitialised
+from assent.core.settings import Settings
+from assent.db.pool import Pool, fetch_one, transaction
+from assent.db.queries import load
+from assent.embedded.clusters import embedded
+from assent.keys.keystore import Keystore, create, open_keystore, parse_root, read_root
+
+_Q = load("instance")
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The URL of ASSENT_DATABASE_URL, or of the embedded server, which runs at least as long as the context.
+
+    Raises DatabaseUnavailable or StoreUnsafe when the embedded server cannot be started.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    with embedded(settings.data_dir) as url:
+        yield url
+
+
+def instance(pool: Pool) -> UUID:
+    """The database's own id, which the keystore must name. Raises NotInitialised before the first migration."""
+    try:
+        with transaction(pool) as conn:
+            row = fetch_one(conn, _Q["instance"])
+    except psycopg.errors.UndefinedTable as error:
+        raise NotInitialised from error
+    if row is None:
+        raise NotInitialised
+    return UUID(str(row["id"]))
+
+
+def open_keys(settings: Settings, pool: Pool) -> Keystore:
+    """The keystore of this database. Raises KeyMissing (none, damaged, another database's) or NotInitialised."""
+    return open_keystore(settings.keys_dir, instance(pool), root_key(settings))
+
+
+def open_or_create_keys(settings: Settings, pool: Pool) -> Keystore:
+    """The same; a keystore is only made for a database that holds no tenant yet."""
+    with transaction(pool) as conn:
+        row = fetch_one(conn, _Q["tenants"])
+    if row and row["count"]:
+        return open_keys(settings, pool)
+    if (settings.keys_dir / "keystore.json").exists():
+        return open_keys(settings, pool)
+    return create(settings.keys_dir, instance(pool), root_key(settings))
+
+
+def root_key(settings: Settings) -> bytes | None:
+    """The root key of ASSENT_ROOT_KEY or ASSENT_ROOT_KEY_FILE, 32 bytes; None when neither is set, which means
+    `root.key` in the keys folder. Raises KeyMissing or StoreUnsafe."""
+    if settings.root_key is not None:
+        return parse_root(settings.root_key.get_secret_value())
+    return read_root(settings.root_key_file) if settings.root_key_file is not None else None

@@ -1,0 +1,122 @@
+"""An export of keys: with it any backup of the database opens, for everybody who was not erased by then.
+
+One JSON value a line: what it is; then of each tenant its keys (sealed under the root key, the live epoch only) and
+its people's wrapped keys; last a seal under the root key over all lines before, so that a file that was cut or altered
+is refused: whoever is missing in it counts as erased.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from assent.core.errors import KeyMissing, SealBroken
+from assent.db.pool import Conn, Pool, transaction
+from assent.db.queries import load
+from assent.keys.keystore import Keystore, TenantKeys, read_private, write_private
+from assent.keys.seal import seal, unseal
+
+FORMAT = "assent.keys/1"
+FOLDER = "exports"  # in the keys folder
+_Q = load("rotate")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wrapped:
+    """A person's key as table `subject_key` holds it."""
+
+    pid: bytes
+    epoch: int
+    wrapped: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Export:
+    """An export that was checked and opened."""
+
+    made_at: datetime
+    tenants: dict[str, tuple[TenantKeys, list[Wrapped]]] = field(repr=False)
+
+
+def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[str]) -> None:
+    """Writes the keys of these tenants to a 0600 file, whole or not at all.
+
+    Call it while no rotation of theirs runs (`rotate.alone`): rows under a retiring epoch would not open. Raises
+    KeyMissing or DatabaseUnavailable.
+    """
+    head = {"format": FORMAT, "database": str(keystore.database), "made_at": datetime.now(UTC).isoformat()}
+    lines = [json.dumps(head)]
+    with transaction(pool) as conn:
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for tenant in tenants:
+            lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant)}))
+            lines.extend(_people(conn, tenant))
+    text = "\n".join(lines) + "\n"
+    check = seal(keystore.root, sha256(text.encode()).digest(), FORMAT, str(keystore.database))
+    write_private(file, text + json.dumps({"seal": b64encode(check).decode()}) + "\n")
+
+
+def _people(conn: Conn, tenant: str) -> Iterator[str]:
+    with conn.cursor(name="people") as cursor:
+        for pid, epoch, wrapped in cursor.execute(_Q["exported_keys"], {"tenant": tenant}):
+            yield json.dumps([b64encode(pid).decode(), epoch, b64encode(wrapped).decode()])
+
+
+def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
+    """The export that follows a rotation, in `<keys_dir>/exports`; the tenant's older ones there are removed."""
+    folder = keystore.keys_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f"{tenant}-epoch-{keystore.tenant(tenant).epoch}.json"
+    write_export(pool, keystore, file, [tenant])
+    for other in folder.glob(f"{tenant}-epoch-*.json"):
+        number = other.stem.removeprefix(f"{tenant}-epoch-")
+        if other != file and number.isdecimal():  # else a tenant of a longer name
+            other.unlink(missing_ok=True)
+    return file
+
+
+def database_of(file: Path) -> UUID:
+    """Which database an export belongs to, before it is checked. Raises KeyMissing when it is none."""
+    try:
+        head = json.loads(read_private(file, "the export of the keys").partition("\n")[0])
+        if head["format"] != FORMAT:
+            raise ValueError(head["format"])
+        return UUID(head["database"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise KeyMissing(f"no export of keys: {file}") from error
+
+
+def read_export(keystore: Keystore, file: Path) -> Export:
+    """Opens an export. Raises KeyMissing when it is cut, altered, of another database or under another root key."""
+    if database_of(file) != keystore.database:
+        raise KeyMissing(f"the export belongs to another database: {file}")
+    text, _, end = read_private(file, "the export of the keys").rstrip("\n").rpartition("\n")
+    text += "\n"
+    try:
+        check = b64decode(json.loads(end)["seal"], validate=True)
+        digest = unseal(keystore.root, check, FORMAT, str(keystore.database))
+    except (SealBroken, ValueError, KeyError, TypeError) as error:
+        raise KeyMissing(f"the export is cut, or sealed under another root key: {file}") from error
+    if digest != sha256(text.encode()).digest():
+        raise KeyMissing(f"the export was altered: {file}")
+    return _parse(keystore, text.splitlines())
+
+
+def _parse(keystore: Keystore, lines: list[str]) -> Export:
+    tenants: dict[str, tuple[TenantKeys, list[Wrapped]]] = {}
+    people: list[Wrapped] = []
+    for line in lines[1:]:
+        said: Any = json.loads(line)
+        if isinstance(said, dict):
+            people = []
+            tenants[said["tenant"]] = (keystore.open_entry(said["tenant"], said["keys"]), people)
+        else:
+            people.append(Wrapped(b64decode(said[0]), said[1], b64decode(said[2])))
+    return Export(datetime.fromisoformat(json.loads(lines[0])["made_at"]), tenants)

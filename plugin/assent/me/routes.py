@@ -1,0 +1,341 @@
+"""`/me`: the person's own page. Plain forms, no script; a link from the platform opens it for 30 minutes.
+
+Opening the link shows a button only, so that previews spend nothing; the button's POST spends it and sets the cookie.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+
+from assent.core.errors import AssentError, BadRequest, NotFound, NoticeChanged
+from assent.db.pool import fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.http.state import AtHouse, House, vouch
+from assent.me import words
+from assent.me.pages import asset, download, go, page, places
+from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
+from assent.platforms.event import Name
+from assent.subjects import consent, erase, links, matches
+from assent.subjects.consent import Given, Scope
+from assent.subjects.enrol import request_enrolment
+from assent.subjects.export import export
+
+router = APIRouter(prefix="/me", include_in_schema=False, route_class=PageRoute)
+MAX_PHOTOS = 10
+ENROLMENT_SECONDS = 30.0  # how long the answer to photos waits for the worker
+VALID_FOR = timedelta(days=365)
+ON_A_PAGE = 50  # pictures
+_Q = load("me")
+
+
+class Choice(BaseModel):
+    """What the form of a consent says."""
+
+    model_config = ConfigDict(strict=True)
+
+    scope: Scope
+    age: Literal["adult", "minor", "unknown"]
+    jurisdiction: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+    guardian: Annotated[str, Field(max_length=1000)] = ""
+
+
+# What anybody may ask for
+
+
+@router.get("/style.css")
+async def style() -> Response:
+    return asset("style.css")
+
+
+@router.get("/icon.svg")
+async def icon() -> Response:
+    return asset("icon.svg")
+
+
+@router.get("/closed")
+async def closed() -> Response:
+    return page("closed")
+
+
+@router.get("/receipt/{token}")
+def show_receipt(token: str, at: AtHouse) -> Response:
+    """Open to whoever has the receipt's token, for good: the person is forgotten and has no session."""
+    found = _receipt(at, token)
+    pending = found.get("state") == "pending"
+    by = words.time(datetime.fromisoformat(found["rotation_by"])) if pending else ""
+    title = "Everything is deleted" if pending else "Your receipt is ready"
+    return page("receipt", title=title, token=token, ready=not pending, by=by)
+
+
+@router.get("/receipt/{token}/file")
+def download_receipt(token: str, at: AtHouse) -> Response:
+    found = _receipt(at, token)
+    if found.get("state") == "pending":
+        raise NotFound("the receipt is not ready")
+    return download(found, "assent-receipt.json")
+
+
+def _receipt(at: House, token: str) -> dict[str, Any]:
+    if not TOKEN.fullmatch(token):
+        raise NotFound
+    with transaction(at.pool) as conn:
+        found = erase.receipt(conn, None, token)
+    if found is None:
+        raise NotFound
+    return found
+
+
+# An open page
+
+
+@router.get("")
+def show_choice(me: Me, said: str = "") -> Response:
+    """What holds now, and the form that changes it."""
+    return _choice(me, said=words.SAID.get(said, ""))
+
+
+def _choice(me: Visitor, status: int = 200, *, said: str = "", wrong: str = "") -> Response:
+    with transaction(me.at.pool) as conn:
+        held = fetch_one(conn, _Q["consent_in_force"], **me.who)
+        photos = fetch(conn, _Q["photos"], **me.who)
+    given = held and {
+        "where": words.SCOPES[held["scope"]],
+        "scope": held["scope"],
+        "jurisdiction": held["jurisdiction"],
+        "since": words.date(held["given_at"]),
+        "until": words.date(held["expires_at"]),
+        "same_notice": held["notice_sha256"].hex() == me.notice.sha256,
+    }
+    return page(
+        "me",
+        status,
+        title=_title(given is not None, bool(photos)),
+        here="/me",
+        me=me,
+        said=said,
+        wrong=wrong,
+        consent=given,
+        templates=[
+            {"since": words.date(one["enrolled_at"]), "quality": words.quality(one["quality"])} for one in photos
+        ],
+        notice=me.notice,
+        scopes=[(scope, text) for scope, text in words.SCOPES.items() if scope != "anyone" or me.may_choose_anyone],
+        places=places(),
+        most=MAX_PHOTOS,
+    )
+
+
+def _title(agreed: bool, photos: bool) -> str:
+    if not agreed:
+        return "You are not recognised in photos"
+    return "You can be recognised in photos" if photos else "One step is left"
+
+
+@router.post("/consent")
+async def agree(request: Request, me: Me) -> Response:
+    """Records what the person agreed to, for a year."""
+    said, _ = await read_own_form(request, me)
+    return await run_in_threadpool(_agree, me, said)
+
+
+def _agree(me: Visitor, said: dict[str, str]) -> Response:
+    try:
+        given = _given(me, said)
+        with transaction(me.at.pool) as conn:
+            consent.give(conn, me.keys, given, me.at.settings.anyone_declaration)
+    except AssentError as error:
+        return _again(me, error)
+    return go("/me?said=agreed")
+
+
+def _given(me: Visitor, said: dict[str, str]) -> Given:
+    if said.pop("notice", "") != me.notice.sha256:
+        raise NoticeChanged
+    try:
+        choice = Choice.model_validate(said)
+    except ValueError:
+        raise BadRequest("the form") from None
+    return Given(
+        subject=me.ref,
+        scope=choice.scope,
+        notice=me.notice.text,
+        notice_version=me.notice.version,
+        jurisdiction=choice.jurisdiction,
+        method="own-page",
+        age=choice.age,
+        guardian=choice.guardian.strip() or None,
+        valid_for=VALID_FOR,
+    )
+
+
+@router.post("/withdraw")
+async def withdraw(request: Request, me: Me) -> Response:
+    """Takes every consent back."""
+    await read_own_form(request, me)
+    await run_in_threadpool(_withdraw, me)
+    return go("/me?said=withdrawn")
+
+
+def _withdraw(me: Visitor) -> None:
+    with transaction(me.at.pool) as conn:
+        consent.withdraw_all(conn, me.keys, me.session.pid)
+
+
+@router.post("/photos")
+async def send_photos(request: Request, me: Me) -> Response:
+    """Enrols the photos and waits for what the worker finds in them."""
+    _, photos = await read_own_form(request, me, photos=MAX_PHOTOS)
+    if not 0 < len(photos) <= MAX_PHOTOS:
+        title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
+        return await run_in_threadpool(_choice, me, 422, wrong=title)
+    job = uuid4()
+    with me.at.announcements.expected(me.keys.tenant, str(job)) as done:
+        try:
+            await run_in_threadpool(_store, me, job, photos)
+        except AssentError as error:
+            return await run_in_threadpool(_again, me, error)
+        outcome = await me.at.announcements.wait(done, ENROLMENT_SECONDS)
+    if outcome is None:
+        return go("/me?said=waiting")
+    found = json.loads(outcome)
+    if "error" in found:
+        return await run_in_threadpool(_choice, me, 422, wrong=words.wrong(found["error"], found["detail"])[1])
+    return go("/me?said=enrolled")
+
+
+def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:
+    with transaction(me.at.pool) as conn:
+        request_enrolment(conn, me.keys, job, me.session.pid, photos)
+
+
+def _again(me: Visitor, error: AssentError) -> Response:
+    """The page once more, saying what has to be put right; what the person cannot put right is raised."""
+    if error.status not in (400, 409, 422):
+        raise error
+    return _choice(me, error.status, wrong=words.wrong(error.code, error.detail)[1])
+
+
+@router.get("/seen")
+def show_seen(me: Me, start: Annotated[int, Query(alias="from", ge=0, le=10**9)] = 0, said: str = "") -> Response:
+    """Where the person was recognised, newest first."""
+    with transaction(me.at.pool) as conn:
+        held = fetch_one(conn, _Q["consent_in_force"], **me.who)
+        seen = matches.matches_of(conn, me.keys, me.session.pid)
+    older = start + ON_A_PAGE
+    return page(
+        "seen",
+        title="Where you were recognised",
+        here="/me/seen",
+        me=me,
+        said=words.SAID.get(said, ""),
+        wrong="",
+        recognised=held is not None,
+        seen=[_in_words(me, one) for one in seen[start:older]],
+        older=older if older < len(seen) else None,
+    )
+
+
+def _in_words(me: Visitor, one: matches.Seen) -> dict[str, Any]:
+    template = me.at.settings.media_page
+    return {
+        "media": one.media_id,
+        "face": one.face,
+        "waits": one.state == "suggested",
+        "state": words.STATES[one.state],
+        "on": words.date(one.decided_at),
+        "certainty": words.CERTAINTY[one.band],
+        "place": words.face_place(one.box),
+        "link": template.replace("{media}", quote(one.media_id, safe="")) if template else None,
+    }
+
+
+class Answer(BaseModel):
+    """What the person says of one face."""
+
+    media: Name
+    face: Annotated[int, Field(ge=0, lt=2**15)]
+    answer: Literal["yes", "no"]
+
+
+@router.post("/seen")
+async def answer_seen(request: Request, me: Me) -> Response:
+    """Approves a suggested tag, or says "not me"."""
+    said, _ = await read_own_form(request, me)
+    try:
+        answer = Answer.model_validate(said)
+    except ValueError:
+        raise BadRequest("the form") from None
+    act = matches.approve if answer.answer == "yes" else matches.refuse
+    await run_in_threadpool(act, me.at.pool, me.keys, me.session.pid, answer.media, answer.face)
+    return go(f"/me/seen?said={'shown' if answer.answer == 'yes' else 'refused'}")
+
+
+@router.get("/data")
+def show_data(me: Me) -> Response:
+    """What can be had and what can be deleted."""
+    return page("data", title="My data", here="/me/data", me=me, said="", wrong="")
+
+
+@router.get("/export")
+def download_export(me: Me) -> Response:
+    with transaction(me.at.pool) as conn:
+        return download(export(conn, me.keys, me.ref), "my-data.json")
+
+
+@router.post("/delete")
+async def delete(request: Request, me: Me) -> Response:
+    """Everything, at once; the answer leads to the receipt."""
+    said, _ = await read_own_form(request, me)
+    if said.get("sure") != "yes":
+        raise BadRequest("sure")
+    token = await run_in_threadpool(_erase, me)
+    return without_cookie(request, go(f"/me/receipt/{token}"))
+
+
+def _erase(me: Visitor) -> str:
+    with transaction(me.at.pool) as conn:
+        return erase.erase(conn, me.keys, me.ref).token
+
+
+@router.post("/leave")
+async def leave(request: Request, me: Me) -> Response:
+    """Ends the session."""
+    await read_own_form(request, me)
+    await run_in_threadpool(_end, me)
+    return without_cookie(request, go("/me/closed"))
+
+
+def _end(me: Visitor) -> None:
+    with transaction(me.at.pool) as conn:
+        links.end(conn, me.cookie)
+
+
+# The link
+
+
+@router.get("/{token}")
+async def show_link(token: str) -> Response:
+    """The same button for every token: nothing is looked up before it is pressed."""
+    if not TOKEN.fullmatch(token):
+        raise NotFound
+    return page("open")
+
+
+@router.post("/{token}")
+def open_link(token: str, request: Request, at: AtHouse) -> Response:
+    """Spends the link and opens the page in this browser."""
+    must_be_ours(request)
+    with transaction(at.pool) as conn:
+        cookie = links.spend(conn, token)
+        opened = links.session(conn, at.keystore, cookie)
+        consent.acted(conn, opened.tenant, opened.pid, datetime.now(UTC))
+    vouch(request)
+    return with_cookie(request, go("/me"), cookie)

@@ -1,0 +1,134 @@
+"""A visit to the person's own page: the cookie of its session, the forms that belong to it, refusals as pages."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from assent.core.errors import AssentError, BadRequest, FormStale, SessionOver
+from assent.db.pool import transaction
+from assent.http.forms import read_form
+from assent.http.limits import Limits
+from assent.http.state import MAX_PHOTO, AtHouse, House, vouch
+from assent.keys.keystore import TenantKeys
+from assent.me.notice import Notice, read_notice
+from assent.me.pages import error_page
+from assent.subjects import links
+
+COOKIE = "assent_me"
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
+_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_FORM = b"assent.form/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visitor:
+    """Whoever has opened their page."""
+
+    at: House
+    keys: TenantKeys
+    session: links.Session
+    cookie: str = field(repr=False)
+
+    @property
+    def ref(self) -> str:
+        return self.session.ref
+
+    @property
+    def who(self) -> dict[str, Any]:
+        return {"tenant": self.keys.tenant, "pid": self.session.pid}
+
+    @property
+    def form(self) -> str:
+        """What every form of this session carries; nobody makes it without the cookie."""
+        return hmac.new(self.cookie.encode(), _FORM, sha256).hexdigest()
+
+    @property
+    def minutes(self) -> int:
+        """How long the page stays open."""
+        return max(1, round((self.session.expires_at - datetime.now(UTC)).total_seconds() / 60))
+
+    @property
+    def notice(self) -> Notice:
+        return read_notice(self.at.settings.notice)
+
+    @property
+    def may_choose_anyone(self) -> bool:
+        return bool(self.at.settings.anyone_declaration)
+
+
+def visitor(request: Request, at: AtHouse) -> Visitor:
+    """Raises SessionOver, or RateLimited when this person asks too often."""
+    cookie = request.cookies.get(COOKIE, "")
+    if not TOKEN.fullmatch(cookie):
+        raise SessionOver
+    with transaction(at.pool) as conn:
+        found = links.session(conn, at.keystore, cookie)
+    vouch(request)
+    limits: Limits = request.app.state.limits
+    limits.take("person", f"{found.tenant}/{found.pid.hex()}")
+    return Visitor(at, at.keystore.tenant(found.tenant), found, cookie)
+
+
+Me = Annotated[Visitor, Depends(visitor)]
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def shown(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError:
+                return error_page(BadRequest(), back=COOKIE in request.cookies)
+            except AssentError as error:
+                return error_page(error, back=COOKIE in request.cookies and not isinstance(error, SessionOver))
+
+        return shown
+
+
+async def read_own_form(request: Request, me: Visitor, photos: int = 0) -> tuple[dict[str, str], list[bytes]]:
+    """The fields and files of a form of this session. Raises FormStale for any other, and what `read_form` raises."""
+    must_be_ours(request)
+    files = ("photos", "camera") if photos else ()
+    # One file more than photos may come: a field in which nothing was chosen is sent, too, as an empty file.
+    fields, sent = await read_form(request, MAX_PHOTO, files=files, most=photos and photos + 1)
+    if not hmac.compare_digest(fields.pop("form", "").encode(), me.form.encode()):
+        raise FormStale
+    return fields, [data for data in sent if data]
+
+
+def must_be_ours(request: Request) -> None:
+    """Browsers say where a form came from. Raises FormStale when that is another site."""
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise FormStale
+
+
+def with_cookie(request: Request, answer: Response, cookie: str) -> Response:
+    """Opens the session in this browser, for as long as it lasts."""
+    age = int(links.SESSION.total_seconds())
+    answer.set_cookie(COOKIE, cookie, age, path="/me", secure=_secure(request), httponly=True, samesite="strict")
+    return answer
+
+
+def without_cookie(request: Request, answer: Response) -> Response:
+    """Forgets the session in this browser."""
+    answer.delete_cookie(COOKIE, "/me", secure=_secure(request), httponly=True, samesite="strict")
+    return answer
+
+
+def _secure(request: Request) -> bool:
+    """False only for plain http on this very machine, where no proxy with TLS stands before it."""
+    return request.scope["scheme"] == "https" or not _HERE.fullmatch(request.headers.get("host", ""))

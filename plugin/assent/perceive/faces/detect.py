@@ -1,0 +1,95 @@
+"""What the chosen packs see in frames beside the safety network: faces, objects, and what the whole picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assent.core.taxonomy import BY_NAME
+from assent.core.values import Frame, Picture, Pixels, Tag
+from assent.perceive.faces import align
+from assent.perceive.faces import insightface as insight
+from assent.perceive.faces import quality as faces
+from assent.perceive.networks import backend
+from assent.perceive.packs.model_set import Models
+from assent.perceive.safety.nudenet import Detection
+
+
+class Spot(NamedTuple):
+    """A face: its box as the safety network would say it, and its five points where the detector finds such."""
+
+    box: Detection
+    points: NDArray[np.float32] | None
+
+
+def spotted(models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[Detection]]) -> list[tuple[Spot, ...]]:
+    """The faces in each frame, best first; `seen` is what the safety network saw there."""
+    if models.finder is None:
+        return [tuple(Spot(one, None) for one in faces.listed(detections)) for detections in seen]
+    if isinstance(models.finder, insight.Analysis):
+        found, least = insight.detect(models.finder, frames), insight.LEAST_SCORE
+    else:
+        found, least = backend.detect(models.finder, frames), models.finder.file.threshold
+    return [_listed(boxes, least) for boxes in found]
+
+
+def _listed(boxes: Sequence[backend.Box], least: float) -> tuple[Spot, ...]:
+    points = {box.corners: box.points for box in boxes}
+    detections = [Detection("face", box.score, box.corners) for box in boxes]
+    return tuple(Spot(one, points[one.corners]) for one in faces.listed(detections, least))
+
+
+def chip_of(models: Models, pixels: Pixels, spot: Spot) -> faces.Chip | None:
+    """The chip that the embedder takes, or None for a face that is too small."""
+    if models.aligned is None:
+        return faces.cut(models.landmarks, pixels, spot.box.corners)
+    if spot.points is None:
+        return None
+    return align.cut(models.aligned, pixels, spot.box.corners, spot.points)
+
+
+def watched(models: Models, places: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
+    """The tags that the watchers give each frame: objects with boxes, labels for the whole frame."""
+    pixels = [frame.pixels for _, frame in places]
+    tags: list[list[Tag]] = [[] for _ in places]
+    for net in models.watchers:
+        if net.file.role == "objects":
+            for (picture, frame), kept, boxes in zip(places, tags, backend.detect(net, pixels), strict=True):
+                kept += _objects(net, picture, frame, boxes)
+        else:
+            for (_, frame), kept, scores in zip(places, tags, backend.classify(net, pixels), strict=True):
+                named = backend.by_label(net, scores)
+                kept += [_tag(name, score, None, frame.index, net.id) for name, score in named.items()]
+    return tags
+
+
+def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
+    """Of an animation's tags for whole frames only the strongest of each label; those with boxes stay as they are."""
+    best: dict[tuple[str, str], Tag] = {}
+    for tag in tags:
+        key = (tag.name, tag.model)
+        if tag.box is None and (key not in best or tag.score > best[key].score):
+            best[key] = tag
+    return tuple(tag for tag in tags if tag.box is not None or best[tag.name, tag.model] is tag)
+
+
+def _objects(net: backend.Opened, picture: Picture, frame: Frame, boxes: Sequence[backend.Box]) -> list[Tag]:
+    said = [(net.names[box.kind], box) for box in boxes]
+    return [
+        _tag(
+            name,
+            box.score,
+            faces.to_box(box.corners, frame.scale, picture.width, picture.height),
+            frame.index,
+            net.id,
+        )
+        for name, box in said
+        if name is not None
+    ]
+
+
+def _tag(name: str, score: float, box: tuple[int, int, int, int] | None, frame: int, model: str) -> Tag:
+    return Tag(name, BY_NAME[name].category, round(score, 4), box, frame, model)

@@ -1,0 +1,24 @@
+"""Whether a face was taken from a living person, or from a print or a screen that was photographed: presentation attack
+detection on a single picture (ISO/IEC 30107-3), by all networks of the role `liveness` together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assent.core.values import Face, Picture
+from assent.perceive.networks.backend import Opened, around_faces
+
+
+def is_live(nets: Sequence[Opened], picture: Picture, face: Face) -> bool:
+    """True where the networks' mean probability of their class `live` reaches the manifest's threshold; without a
+    network everything is taken for live. `face` is one of that picture."""
+    if not nets:
+        return True
+    frame = next(one for one in picture.frames if one.index == face.frame)
+    left, top, width, height = (side * frame.scale for side in face.box)
+    corners = left, top, left + width, top + height
+    scores = [around_faces(net, frame.pixels, [corners])[0][net.file.labels.index("live")] for net in nets]
+    return float(np.mean(scores)) >= nets[0].file.threshold

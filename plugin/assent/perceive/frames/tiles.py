@@ -1,0 +1,100 @@
+"""Wide and very large pictures are looked at in parts as well: shrunk to 320 pixels as a whole, what is small in them
+is lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from assent.core.values import Frame, Pixels
+from assent.perceive.safety.nudenet import Detection
+
+# The longer side over the shorter one from which a frame is cut. No telephone's screen is as long: screenshots are
+# many, and parts cost four times as much.
+WIDE = 2.4
+MOST = 6  # tiles of one wide frame
+# Pixels of the original above which a frame is cut into GRID tiles across and down. Frames hold at most 4,096 pixels a
+# side, so their own size does not tell a telephone's 12 megapixels from 50; parts cost up to nine times as much,
+# and what platforms hand out (Mastodon: 8.3 megapixels) and a telephone's 12 should not. Of 216 people of a crowd in
+# 4096 × 3072 none is found as a whole, 57 with 2 × 2 parts, 158 with 3 × 3 (`tests.bench.preprocessing --large`).
+LARGE = 16_000_000
+GRID = 3
+# Boxes longer than this share of a part of a large frame are left to the frame as a whole, where they are 38 of 320
+# pixels. Of 60 harmless photos that fill 4096 × 3072, 6 have an explicit box from 0.25 up as a whole and 1 from 0.60;
+# with parts 21 and 4, with parts and this limit 7 and 1 (the same command).
+_SMALL = 0.3
+_SHARED = 0.25  # share of a tile that it has in common with its neighbour
+_OVERLAP = 0.45  # as in one frame
+
+
+class Tile(NamedTuple):
+    frame: int  # place of its frame
+    left: int
+    top: int
+    pixels: Pixels
+    most: float = math.inf  # pixels; longer boxes do not count
+
+
+def tiles(frames: Sequence[Frame]) -> list[Tile]:
+    """The tiles of those frames that are at least WIDE times as long as wide, or whose original has more than LARGE
+    pixels; none of the others."""
+    return [tile for number, frame in enumerate(frames) for tile in _cut(number, frame)]
+
+
+def _cut(number: int, frame: Frame) -> list[Tile]:
+    height, width = frame.pixels.shape[:2]
+    if max(height, width) >= WIDE * min(height, width):
+        return [Tile(number, *part) for part in _row(frame.pixels)]
+    return grid(number, frame.pixels, GRID) if height * width > LARGE * frame.scale**2 else []
+
+
+def grid(number: int, pixels: Pixels, across: int) -> list[Tile]:
+    """`across` × `across` tiles of the frame's shape, which overlap."""
+    height, width = pixels.shape[:2]
+    down, right = (math.ceil(side / (1 + (across - 1) * (1 - _SHARED))) for side in (height, width))
+    tops = np.linspace(0, height - down, across).round().astype(int).tolist()
+    lefts = np.linspace(0, width - right, across).round().astype(int).tolist()
+    most = _SMALL * max(down, right)
+    return [
+        Tile(number, left, top, pixels[top : top + down, left : left + right], most) for top in tops for left in lefts
+    ]
+
+
+def _row(pixels: Pixels) -> list[tuple[int, int, Pixels]]:
+    """Left, top and pixels of each part; squares, or longer ones where six squares do not cover the frame."""
+    height, width = pixels.shape[:2]
+    short, long = min(height, width), max(height, width)
+    step = 1 - _SHARED
+    count = min(MOST, math.ceil((long - short) / (short * step)) + 1)
+    side = max(short, math.ceil(long / (1 + (count - 1) * step)))
+    starts = np.linspace(0, long - side, count).round().astype(int).tolist()
+    if width >= height:
+        return [(start, 0, pixels[:, start : start + side]) for start in starts]
+    return [(0, start, pixels[start : start + side]) for start in starts]
+
+
+def together(whole: Sequence[Detection], parts: Sequence[tuple[Tile, Sequence[Detection]]]) -> tuple[Detection, ...]:
+    """What was seen in a frame and in its tiles, as one list, best score first; of two boxes of one label that overlap
+    the weaker goes."""
+    moved = [_moved(one, tile) for tile, seen in parts for one in seen if _longer(one) <= tile.most]
+    every = sorted([*whole, *moved], key=lambda one: -one.score)
+    names = sorted({one.name for one in every})
+    boxes = [(left, top, right - left, bottom - top) for left, top, right, bottom in (one.corners for one in every)]
+    kinds = [names.index(one.name) for one in every]
+    kept = cv2.dnn.NMSBoxesBatched(boxes, [one.score for one in every], kinds, 0.0, _OVERLAP) if every else ()
+    return tuple(every[i] for i in sorted(np.ravel(kept).astype(int)))
+
+
+def _longer(one: Detection) -> float:
+    left, top, right, bottom = one.corners
+    return max(right - left, bottom - top)
+
+
+def _moved(one: Detection, tile: Tile) -> Detection:
+    left, top, right, bottom = one.corners
+    return replace(one, corners=(left + tile.left, top + tile.top, right + tile.left, bottom + tile.top))

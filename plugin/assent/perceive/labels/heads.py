@@ -1,0 +1,175 @@
+"""Heads: small classifiers on a backbone's pooled features, each `<name>.onnx` with `<name>.toml` beside it.
+
+The shipped ones lie in `models/heads/`, an operator's own in `<models_dir>/heads/`; of two with one name the operator's
+is used. A head says a label only from the score that gave precision 0.9 when it was trained; below it nothing is said
+or kept, and a label that never reached it stays silent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.resources import resource
+from assent.core.taxonomy import BY_NAME, LABELS
+from assent.core.values import Category, Tag
+from assent.perceive.networks.runtime import Net, open_net, run
+
+NONE = "none"  # the column of "none of these", where a head has one; never said
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+LABEL = re.compile(r"[a-z]+(\.[a-z0-9]+)+")
+BATCH = {"CPUExecutionProvider": 256, "CUDAExecutionProvider": 256}  # rows of a few thousand numbers
+# First parts of the labels that a head may say, with their category. Faces, text and known hashes are no matter of it.
+ROOTS: dict[str, Category] = {
+    label.name.split(".")[0]: label.category
+    for label in LABELS
+    if label.category in ("safety", "scene", "object", "product")
+}
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLabel:
+    """One column of a head's output, and what was measured of it on pictures that it was not trained on."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str  # a label of the taxonomy, or one of the operator's own below a known first part; or "none"
+    photos: int  # it was trained on
+    threshold: float | None = None  # said from this score up; None: never said
+    precision: float | None = None  # share of what is said that is right
+    recall: float | None = None  # share of the label's photos on which it is said
+    said: int | None = None  # on how many pictures it was said when that was measured
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFile:
+    """`<name>.toml`. The columns of the ONNX file's output stand in the order of `label`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    backbone: str  # as perceive.backbone names it
+    features: int  # width of the input
+    size: int  # of the ONNX file, in bytes
+    sha256: str
+    licence: str
+    training_data: str
+    trained: date
+    label: tuple[HeadLabel, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+    data_sha256: str = ""  # the pictures it was trained on, as learn.dataset.fingerprint names them; empty: not known
+    validation_sha256: str = ""  # those on which the thresholds were chosen; empty: by cross-validation
+
+    @property
+    def id(self) -> str:
+        """How tags name the head: `clothing@5e1f0c2a77b1`."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    file: HeadFile
+    net: Net
+
+
+_FILE = TypeAdapter(HeadFile)
+
+
+def category(label: str) -> Category | None:
+    """The category of a label: the taxonomy's, or for an operator's own that of the labels with the same first part.
+    None for what no head may say."""
+    kind = BY_NAME[label].category if label in BY_NAME else ROOTS.get(label.split(".")[0])
+    return kind if LABEL.fullmatch(label) and kind in ROOTS.values() else None
+
+
+def read_head(path: Path) -> HeadFile:
+    """The description in a head's TOML file. Raises ModelMissing or ModelUnknown."""
+    try:
+        file = _FILE.validate_python(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ModelMissing(f"the head {path.name} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise ModelUnknown(f"the head {path.name} is malformed: {error}") from error
+    names = [label.name for label in file.label]
+    wrong = [name for name in names if name != NONE and category(name) is None]
+    if file.name != path.stem or not NAME.fullmatch(file.name):
+        raise ModelUnknown(f"the head in {path.name} calls itself {file.name}")
+    if wrong or len(set(names)) != len(names) or not set(names) - {NONE}:
+        raise ModelUnknown(
+            f"the head {file.name} has labels that cannot be said: {', '.join(wrong) or 'none, or twice'}"
+        )
+    return file
+
+
+def open_head(path: Path, threads: int) -> Head:
+    """The head that a TOML file describes, its ONNX file verified. Raises ModelMissing when a file is not there,
+    ModelUnknown when it is another file or of another shape than described."""
+    file = read_head(path)
+    try:
+        model = path.with_suffix(".onnx").read_bytes()
+    except OSError as error:
+        raise ModelMissing(f"the head {file.name} has no readable ONNX file beside it: {error.strerror}") from error
+    if len(model) != file.size or hashlib.sha256(model).hexdigest() != file.sha256:
+        raise ModelUnknown(f"{file.name}.onnx is not the file that {path.name} describes")
+    net = open_net(file.name, model, threads, BATCH)
+    (into,), (out,) = net.session.get_inputs(), net.session.get_outputs()
+    if into.shape[1:] != [file.features] or out.shape[1:] != [len(file.label)]:
+        raise ModelUnknown(f"{file.name}.onnx takes {into.shape} and gives {out.shape}, not what {path.name} describes")
+    return Head(file, net)
+
+
+def folders(models_dir: Path) -> tuple[Path, Path]:
+    """Where heads lie: the shipped ones, then the operator's own."""
+    return resource("models") / "heads", models_dir / "heads"
+
+
+def head_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """The TOML files of all heads in those folders by name; a later folder's head replaces an earlier one's."""
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+
+
+def load_heads(folders: Sequence[Path], backbone: str, threads: int) -> tuple[Head, ...]:
+    """All heads in those folders that belong to the backbone, by name. One that belongs to another is logged and left
+    out: it would read noise. Raises as `open_head` does."""
+    heads = []
+    for name, path in sorted(head_files(folders).items()):
+        if (made_for := read_head(path).backbone) != backbone:
+            _log.warning("head_of_another_backbone", head=name, made_for=made_for, running=backbone)
+            continue
+        heads.append(open_head(path, threads))
+    return tuple(heads)
+
+
+def scores(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (n, labels) for pooled features (n, width)."""
+    return run(head.net, features)
+
+
+def say(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[int]) -> tuple[Tag, ...]:
+    """The tags of one picture: each label once, from the frame that shows it most, without a box.
+
+    features: (frames, width), in the order of `frames`, the frames' indexes."""
+    tags = []
+    for head in heads:
+        found = scores(head, features)
+        for column, label in enumerate(head.file.label):
+            if label.threshold is None:
+                continue
+            best = int(found[:, column].argmax())
+            score, kind = round(float(found[best, column]), 4), category(label.name)
+            if kind is not None and score >= label.threshold:
+                tags.append(Tag(label.name, kind, score, None, frames[best], head.file.id))
+    return tuple(tags)

@@ -1,0 +1,36 @@
+"""Which model says which label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assent.core.resources import resource
+from assent.core.taxonomy import HASHES, TEXTS
+from assent.perceive.labels.heads import NONE, head_files, read_head
+from assent.perceive.packs.manifest import classes, read_pack, shipped
+
+
+def sources() -> dict[str, tuple[str, ...]]:
+    """The models that say each label: those of all packs and heads that come with Assent, in use or not. No entry for a
+    label that nothing says. Raises ModelUnknown for a manifest, table or head that does not hold together."""
+    found: dict[str, dict[str, None]] = {}
+    for label, model in (*_of_packs(), *_of_heads()):
+        found.setdefault(label, {})[model] = None
+    for row in TEXTS:
+        found.setdefault(row.name, {})["text reader"] = None
+    for row in HASHES:
+        found.setdefault(row.name, {})["lists of known pictures"] = None
+    return {name: tuple(models) for name, models in found.items()}
+
+
+def _of_packs() -> Iterator[tuple[str, str]]:
+    for pack in map(read_pack, shipped()):
+        for file in pack.file:
+            if file.labels or file.table:
+                yield from ((label, file.name) for label in classes(pack, file) if label is not None)
+
+
+def _of_heads() -> Iterator[tuple[str, str]]:
+    for path in head_files([resource("models") / "heads"]).values():
+        head = read_head(path)
+        yield from ((label.name, f"head {head.name}") for label in head.label if label.name != NONE)

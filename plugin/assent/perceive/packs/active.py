@@ -1,0 +1,104 @@
+"""Which packs are in use: what `assent models use` wrote down, and which file fills each role by it.
+
+A choice is a list of packs. For each role the first of them that has a file for it counts, and `embedded` fills what is
+left: with `auraface`, faces and embeddings come from there and safety still from NudeNet. `opencv-zoo:labels,objects`
+takes only those roles of a pack; `insightface@/folder` is a folder of one's own, read by the insightface library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from assent.core.errors import ModelUnknown
+from assent.perceive.packs.manifest import ModelFile, Pack, Role, check_licence, read_pack
+
+DEFAULT_PACK = "embedded"
+OWN = "insightface"  # with @/folder: a folder of one's own
+_SPEC = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)(?:@(?P<folder>/[^:]*))?(?::(?P<roles>[a-z,]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The packs in use, and of each folder of one's own its files by sha256, as they were when it was chosen."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    packs: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()  # path, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A role's file, and the pack that it comes from."""
+
+    pack: Pack
+    file: ModelFile
+
+
+_CHOICE = TypeAdapter(Choice)
+
+
+def read_choice(models_dir: Path) -> Choice:
+    """What is written in `<models_dir>/active.json`; nothing there is the default. Raises ModelUnknown."""
+    path = models_dir / "active.json"
+    try:
+        return _CHOICE.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Choice()
+    except (OSError, ValidationError) as error:
+        raise ModelUnknown(f"{path} cannot be read; `assent models use` writes it anew") from error
+
+
+def write_choice(models_dir: Path, choice: Choice) -> None:
+    """Replaces what was chosen before, at once or not at all."""
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=models_dir, delete=False) as file:
+        json.dump({"packs": choice.packs, "files": choice.files}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(models_dir / "active.json")
+
+
+def folder_of(spec: str) -> Path | None:
+    """The folder of one's own that a choice names, None where it names a pack. Raises ModelUnknown."""
+    folder = _parsed(spec)["folder"]
+    return Path(folder) if folder else None
+
+
+def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[Filled, ...]]:
+    """The files of each role by that choice; several only for liveness, whose networks are asked together.
+
+    Raises ModelUnknown for an unknown pack or role, and for a role that a pack fills twice; LicenceNotAccepted."""
+    filled: dict[Role, tuple[Filled, ...]] = {}
+    for spec in (*choice.packs, DEFAULT_PACK):
+        parts = _parsed(spec)
+        if parts["folder"]:
+            continue
+        pack = read_pack(parts["name"] or "", models_dir)
+        wanted = set((parts["roles"] or ",".join(get_args(Role))).split(","))
+        if unknown := wanted - set(get_args(Role)):
+            raise ModelUnknown(f"{spec} names no role: {', '.join(sorted(unknown))}")
+        for role in sorted({file.role for file in pack.file} & wanted - set(filled)):
+            files = [file for file in pack.file if file.role == role]
+            if len(files) > 1 and role != "liveness":
+                raise ModelUnknown(f"pack {pack.name} has {len(files)} files of role {role}")
+            for file in files:
+                check_licence(file, accepted)
+            filled[role] = tuple(Filled(pack, file) for file in files)
+    return filled
+
+
+def _parsed(spec: str) -> dict[str, str | None]:
+    parts = _SPEC.fullmatch(spec)
+    if parts is None or (parts["folder"] and parts["name"] != OWN):
+        raise ModelUnknown(f"{spec!r} is neither PACK, PACK:role,role nor {OWN}@/folder")
+    return parts.groupdict()

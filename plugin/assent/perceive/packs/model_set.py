@@ -1,0 +1,182 @@
+"""The chosen packs, opened and verified: every network that looks at pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlib
+
+from assent.core.errors import ModelUnknown
+from assent.perceive.faces import embed as embedder
+from assent.perceive.faces import insightface as insight
+from assent.perceive.faces.calibration import Calibration, read_calibration, uncalibrated
+from assent.perceive.faces.dlib_weights import converted
+from assent.perceive.labels.backbone import POOLED, Backbone, backbone, with_features
+from assent.perceive.labels.heads import Head, folders, load_heads
+from assent.perceive.networks.backend import Opened, as_embedder, open_file
+from assent.perceive.networks.runtime import Net, open_net
+from assent.perceive.packs.active import DEFAULT_PACK, Choice, Filled, fill, folder_of
+from assent.perceive.packs.manifest import Input, ModelFile, Role, classes, locate, read_pack, read_verified
+from assent.perceive.safety import nudenet as safety
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """The networks in use. The ids are how tags, templates and the log name them.
+
+    `finder` finds faces; None: the safety network does. `aligned`: how the embedder wants a face turned; None: as dlib
+    does it, by `landmarks`. `watchers` say what objects there are and what the picture shows, `heads` what they were
+    trained to on the safety network's features, those of `backbone`. `liveness` is asked about enrolment photos alone,
+    `choice` and `files` say where all of them come from."""
+
+    safety: Net
+    safety_id: str
+    labels: tuple[str, ...]  # our label of each of the safety network's classes
+    landmarks: Any  # dlib.shape_predictor; dlib ships no types
+    embedder: Net
+    embedder_id: str
+    calibration: Calibration
+    finder: Opened | insight.Analysis | None = None
+    aligned: Input | None = None
+    watchers: tuple[Opened, ...] = ()
+    backbone: str = ""  # empty: the safety network gives no features
+    heads: tuple[Head, ...] = ()
+    liveness: tuple[Opened, ...] = ()
+    choice: Choice = field(default_factory=Choice)
+    files: tuple[Filled, ...] = ()
+
+    @property
+    def finder_id(self) -> str:
+        """The model that finds faces."""
+        if self.finder is None:
+            return self.safety_id
+        return self.finder.detector_id if isinstance(self.finder, insight.Analysis) else self.finder.id
+
+
+def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
+    """Opens everything that a choice names; as `assent.perceive.load` says."""
+    roles = fill(choice, models_dir, accepted)
+    eyes = _one(roles, "safety")
+    labels = classes(eyes.pack, eyes.file)
+    if not all(labels):
+        raise ModelUnknown(f"{eyes.file.name} has classes of which nothing would be said; safety leaves none out")
+    base = backbone(eyes.file).id if eyes.file.name in POOLED else ""
+    net = _eyes(eyes.file, models_dir, threads)
+    face = _own_folder(choice, models_dir, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
+    return Models(
+        safety=net,
+        safety_id=eyes.file.id,
+        labels=tuple(label for label in labels if label),
+        watchers=tuple(
+            open_file(one.pack, one.file, models_dir, threads)
+            for role in ("objects", "labels")
+            for one in roles.get(role, ())
+        ),
+        backbone=base,
+        heads=load_heads(folders(models_dir), base, threads) if base else (),
+        liveness=_liveness(roles, models_dir, threads),
+        choice=choice,
+        files=tuple(one for role in sorted(roles) for one in roles[role]),
+        **face,
+    )
+
+
+def open_backbone(threads: int) -> tuple[Backbone, Net]:
+    """The network whose pooled features heads read, without the rest of the pack; its second output are the features.
+    Raises as `assent.perceive.load` does."""
+    eyes = read_pack(DEFAULT_PACK).one("safety")
+    return backbone(eyes), _eyes(eyes, None, threads)
+
+
+def _eyes(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
+    """The safety network; with its features as second output where heads may read them."""
+    model = read_verified(file, models_dir)
+    if file.name in POOLED:
+        model = with_features(file, model)
+    return open_net(file.name, model, threads, safety.BATCH)
+
+
+def _one(roles: dict[Role, tuple[Filled, ...]], role: Role) -> Filled:
+    if role not in roles:
+        raise ModelUnknown(f"no pack in use has a file of role {role}")
+    return roles[role][0]
+
+
+def _own_folder(
+    choice: Choice, models_dir: Path, accepted: Sequence[str], threads: int, provider: str
+) -> dict[str, Any] | None:
+    folder = next(filter(None, map(folder_of, choice.packs)), None)
+    if folder is None:
+        return None
+    found = insight.open_folder(folder, choice.files, accepted, threads, provider)
+    size = embedder.dimension(found.embedder, found.spec)
+    return {
+        "landmarks": None,
+        "finder": found,
+        "embedder": found.embedder,
+        "embedder_id": found.embedder_id,
+        "aligned": found.spec,
+        "calibration": _calibration(found.embedder_id, found.detector_id, None, models_dir, size),
+    }
+
+
+def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
+    """Everything about faces: who finds them, how they are turned, what embeds them and how well that was measured."""
+    finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
+    chosen = _one(roles, "embedder")
+    file, spec = chosen.file, chosen.file.input
+    if spec is None:
+        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} does not say what {file.name} takes")
+    made: dict[str, Any] = {"finder": finder, "embedder_id": file.id, "landmarks": None, "aligned": spec}
+    if file.decoder == "dlib-resnet":
+        points = _one(roles, "landmarks").file
+        read_verified(points, models_dir)  # dlib reads the file itself, by its path
+        made |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
+        made["embedder"] = _dlib(chosen, models_dir, threads)
+    elif finder is None:
+        raise ModelUnknown(f"{file.name} needs a pack with a file of role faces: its chips are cut by five points")
+    elif file.decoder == "insightface":
+        made["embedder"] = insight.recogniser(file, read_verified(file, models_dir), threads)
+    else:
+        made["embedder"] = as_embedder(open_file(chosen.pack, file, models_dir, threads))
+    shipped = chosen.pack.folder / file.calibration if file.calibration else None
+    found_by = (finder or _one(roles, "safety").file).id
+    size = embedder.dimension(made["embedder"], spec)
+    return made | {"calibration": _calibration(file.id, found_by, shipped, models_dir, size)}
+
+
+def _liveness(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> tuple[Opened, ...]:
+    chosen = roles.get("liveness", ())
+    if len({one.file.threshold for one in chosen}) > 1:
+        raise ModelUnknown(f"the liveness networks of pack {chosen[0].pack.name} are asked together: one threshold")
+    return tuple(open_file(one.pack, one.file, models_dir, threads) for one in chosen)
+
+
+def _dlib(chosen: Filled, models_dir: Path, threads: int) -> Net:
+    file = chosen.file
+    if file.onnx_sha256 is None:
+        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")
+    return open_net(
+        file.name, converted(read_verified(file, models_dir), models_dir, file.onnx_sha256), threads, embedder.BATCH
+    )
+
+
+def own_calibration(models_dir: Path, model: str) -> Path:
+    """Where an operator's own measurement of an embedder lies; it counts before the one that came with the pack."""
+    return models_dir / "calibration" / f"{model.replace('@', '-')}.json"
+
+
+def _calibration(model: str, detector: str, shipped: Path | None, models_dir: Path, size: int) -> Calibration:
+    """The operator's own, else the pack's, else one that supports no claim, so that nobody is ever matched. The same
+    where the operator's own was measured on faces that another detector found."""
+    own = own_calibration(models_dir, model)
+    path = own if own.is_file() else shipped
+    if path is None:
+        return uncalibrated(model, size)
+    found = read_calibration(path)
+    if len(found.mean) != size:
+        raise ModelUnknown(f"the calibration of {model} has {len(found.mean)} numbers, the network {size}")
+    return found if found.detector in ("", detector) else uncalibrated(model, size)

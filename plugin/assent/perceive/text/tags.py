@@ -1,0 +1,168 @@
+"""What is written in a picture, as tags: contact details, where to send money, blocked words, QR codes and their links.
+
+The words that were read never leave this module: a tag has its label, box and score, nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from threading import Lock
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from assent.core.settings import Settings
+from assent.core.taxonomy import BY_NAME
+from assent.core.values import Frame, Perception, Picture, Tag
+from assent.perceive.faces import quality as faces
+from assent.perceive.faces.quality import Corners
+from assent.perceive.text import ocr, words
+
+CODE, BLOCKED = "text.code", "text.blocked"
+CODES_ID = f"opencv-qr@{cv2.__version__}"
+_CODE_SIDE = 1024  # pixels of the longer side in which codes are looked for
+_LEAST_CODE = 21  # modules of the smallest QR code, and so pixels
+# What a code says begins like this → what it is for. `bcd` and a line's end: a transfer as banks' apps read it.
+_CODE_LABELS = {
+    ("http://", "https://", "www."): "text.contact.link",
+    ("mailto:", "matmsg:"): "text.contact.email",
+    ("tel:", "sms:", "smsto:"): "text.contact.phone",
+    ("bcd\n", "bcd\r\n", "bitcoin:", "litecoin:", "ethereum:", "upi:"): "text.payment",
+}
+
+
+class _Found(NamedTuple):
+    label: str
+    score: float
+    corners: Corners
+    model: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """Reads pictures, one at a time, from any thread. Without `ocr` only codes are read."""
+
+    ocr: ocr.Ocr | None = None
+    blocked: words.WordLists = words.NO_WORDS
+    _turn: Lock = field(default_factory=Lock)
+
+    def __call__(self, picture: Picture, region: str | None) -> Perception:
+        """The tags of what is written in each frame. `region` as `contacts.kinds` has it."""
+        tags: list[Tag] = []
+        with self._turn:
+            for frame in picture.frames:
+                read = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
+                found = [*_codes(frame), *_kinds(read, region), *_blocked(read, self.blocked)]
+                tags += (_tag(picture, frame, one) for one in _strongest(found))
+        return Perception(tuple(tags), (), (CODES_ID, ocr.MODEL_ID) if self.ocr else (CODES_ID,))
+
+
+def open_reader(settings: Settings) -> Reader | None:
+    """What ASSENT_READ asks for; None where that is nothing.
+
+    Raises ModelMissing when text is to be read and the extra is not installed, WordListInvalid on broken word lists.
+    """
+    if settings.read == "nothing":
+        return None
+    if settings.read == "codes":
+        return Reader()
+    blocked = words.load(settings.blocked_words) if settings.blocked_words else words.NO_WORDS
+    return Reader(ocr.load(settings.threads), blocked)
+
+
+def _codes(frame: Frame) -> Iterator[_Found]:
+    """QR codes, and what they are for where they say so."""
+    if min(frame.pixels.shape[:2]) < _LEAST_CODE:
+        return
+    scale = min(1.0, _CODE_SIDE / max(frame.pixels.shape[:2]))
+    grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    try:
+        there, said, places, _ = cv2.QRCodeDetector().detectAndDecodeMulti(grey)
+    except cv2.error:
+        return  # some patterns that are no code bring the decoder to an error of its own
+    if not there:
+        return
+    for text, place in zip(said, np.asarray(places) / scale, strict=True):
+        corners = ocr.upright_box(place)
+        yield _Found(CODE, 1.0 if text else 0.5, corners, CODES_ID)
+        for begins, label in _CODE_LABELS.items():
+            if text.lower().startswith(begins):
+                yield _Found(label, 1.0, corners, CODES_ID)
+
+
+class _Row(NamedTuple):
+    text: str
+    score: float
+    corners: Corners
+
+
+def _kinds(rows: Sequence[_Row], region: str | None) -> Iterator[_Found]:
+    if not rows:
+        return
+    from assent.perceive.text.contacts import kinds  # its libraries come with the extra
+
+    for text, score, corners in rows:
+        yield from (_Found(kind, score, corners, ocr.MODEL_ID) for kind in kinds(text, region))
+
+
+def _blocked(rows: Sequence[_Row], lists: words.WordLists) -> Iterator[_Found]:
+    pairs = [_joined(one, other) for one, other in pairwise(rows)]  # a phrase may go on below
+    for text, score, corners in [*rows, *pairs]:
+        if words.is_blocked(lists, text):
+            yield _Found(BLOCKED, score, corners, ocr.MODEL_ID)
+
+
+def _rows(lines: Sequence[ocr.Line]) -> list[_Row]:
+    """From above to below. Lines beside each other, less than their height apart, are one: a number may have been read
+    in two parts."""
+    rows: list[_Row] = []
+    for line in sorted(lines, key=lambda line: line.corners[0]):
+        here = _Row(line.text, line.score, line.corners)
+        at = next((n for n, row in enumerate(rows) if _beside(row.corners, line.corners)), None)
+        if at is None:
+            rows.append(here)
+        else:
+            rows[at] = _joined(rows[at], here)
+    return sorted(rows, key=lambda row: row.corners[1])
+
+
+def _joined(one: _Row, other: _Row) -> _Row:
+    a, b = one.corners, other.corners
+    around = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+    return _Row(f"{one.text} {other.text}", min(one.score, other.score), around)
+
+
+def _beside(left: Corners, right: Corners) -> bool:
+    height = min(_height(left), _height(right))
+    return abs(_middle(left) - _middle(right)) < height / 2 and -height < right[0] - left[2] < height
+
+
+def _middle(corners: Corners) -> float:
+    return (corners[1] + corners[3]) / 2
+
+
+def _height(corners: Corners) -> float:
+    return max(corners[3] - corners[1], 1.0)
+
+
+def _strongest(found: Sequence[_Found]) -> list[_Found]:
+    """Each place once a label: a row that is also half of a pair is said with its own box."""
+    kept: list[_Found] = []
+    for one in sorted(found, key=lambda one: (one.label, -one.score, _height(one.corners))):
+        if not any(one.label == other.label and _contains(one.corners, other.corners) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _contains(outer: Corners, inner: Corners) -> bool:
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
+
+
+def _tag(picture: Picture, frame: Frame, one: _Found) -> Tag:
+    box = faces.to_box(one.corners, frame.scale, picture.width, picture.height)
+    return Tag(one.label, BY_NAME[one.label].category, round(one.score, 4), box, frame.index, one.model)

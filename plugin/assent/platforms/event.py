@@ -1,0 +1,100 @@
+"""`assent.event/1`: the one shape in which every adapter hands an event over, and which senders may send themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from assent.core.errors import BadRequest
+from assent.core.strict import read_model
+from assent.core.values import Event, EventType, MediaRef, Surface, Visibility
+
+# PostgreSQL's text holds no NUL; a name is something a person could type.
+TYPEABLE = r"^[^\x00-\x1f\x7f]+$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=TYPEABLE)]
+Alt = Annotated[str, StringConstraints(max_length=10_000)]
+
+
+def _splits(url: str) -> str:
+    urlsplit(url)  # raises ValueError
+    return url
+
+
+WebAddress = Annotated[
+    str, StringConstraints(max_length=4096, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]"), AfterValidator(_splits)
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class MediaModel(_Strict):
+    """One picture: the platform's id for it, and where it is served."""
+
+    id: Name
+    url: WebAddress
+    alt: Alt | None = None
+
+
+class Circumstances(_Strict):
+    """What a picture's event says of its post; the same fields come with `POST /v1/images`."""
+
+    author: Name | None = Field(None, description="Who posted it; without an author nobody is matched.")
+    connections: Annotated[tuple[Name, ...], Field(max_length=5_000)] = Field(
+        (), description="Subjects who chose the author; only they may be recognised in this post."
+    )
+    visibility: Visibility = "public"
+    surface: Surface = "post"
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(None, description="ISO 3166-1.")
+    audience_age: Annotated[int, Field(ge=0, le=150)] | None = None
+    lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")] | None = None
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+
+
+class EventModel(Circumstances):
+    """The webhook's body."""
+
+    schema_: Literal["assent.event/1"] = Field("assent.event/1", alias="schema")
+    type: EventType
+    media: Annotated[tuple[MediaModel, ...], Field(min_length=1, max_length=100)]
+
+
+def parse(body: bytes) -> Event:
+    """The event in a JSON body. Raises BadRequest naming the field that is wrong (never its value)."""
+    model = read_model(body, EventModel)
+    media = tuple(MediaRef(m.id, m.url, m.alt) for m in model.media)
+    if len({m.id for m in media}) != len(media):
+        raise BadRequest("media: the same id twice in one event")
+    return make_event(model, type=model.type, media=media)
+
+
+def make_event(said: Circumstances, *, type: EventType, media: tuple[MediaRef, ...]) -> Event:
+    """An event of these pictures under these circumstances."""
+    return Event(
+        type=type,
+        media=media,
+        visibility=said.visibility,
+        surface=said.surface,
+        author=said.author,
+        connections=said.connections,
+        region=said.region,
+        audience_age=said.audience_age,
+        lang=said.lang,
+        revision=said.revision,
+    )
+
+
+_STORED = TypeAdapter(Event)
+
+
+def dump(event: Event) -> bytes:
+    """The event as it is sealed."""
+    return _STORED.dump_json(event)
+
+
+def load(stored: bytes) -> Event:
+    """The event out of its seal."""
+    return _STORED.validate_json(stored)

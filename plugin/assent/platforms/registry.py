@@ -1,0 +1,23 @@
+"""Which senders are understood: one literal table.
+
+An adapter verifies the raw body with the source's live secrets and turns it into an `Event`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from assent.core.values import Event
+from assent.platforms import event
+from assent.platforms import standard_webhooks as signature
+
+
+class Adapter(NamedTuple):
+    verify: Callable[[Mapping[str, str], bytes, Sequence[str]], str]  # → the delivery's id
+    parse: Callable[[bytes], Event]
+
+
+ADAPTERS: dict[str, Adapter] = {
+    "standard": Adapter(verify=signature.verify, parse=event.parse),  # Standard Webhooks carrying assent.event/1
+}

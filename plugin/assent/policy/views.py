@@ -1,0 +1,122 @@
+"""Who is told what: the tags that count, less what rules and filters keep, by audience. Pure.
+
+Nothing is kept silently: whatever an audience is not told stands in `withheld`, with the rule, filter or label that
+keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from assent.core.values import Audience, Event, Said, Surface, Tag, Withheld
+from assent.policy.input import above
+from assent.policy.schema import Age
+
+if TYPE_CHECKING:  # load.py builds what is read here
+    from assent.policy.load import LoadedRule, Policy
+
+AUDIENCES: tuple[Audience, ...] = get_args(Audience)
+# Faces and matches where no filter says otherwise: the platform has the picture anyway and shows the names; somebody
+# who is tagged gets their own face and no other.
+SHOWN: dict[Audience, tuple[bool, bool]] = {
+    "platform": (True, True),
+    "author": (True, False),
+    "person": (True, True),
+    "public": (False, False),
+}
+TEEN, ADULT = 13, 18  # years
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One `emit` filter."""
+
+    id: str
+    to: frozenset[Audience]
+    regions: frozenset[str]
+    ages: frozenset[Age]
+    surfaces: frozenset[Surface]
+    only: frozenset[str] | None
+    never: frozenset[str]
+    faces: bool | None
+    matches: bool | None
+
+    def fits(self, audience: Audience, event: Event) -> bool:
+        """Whether it speaks of this audience under these circumstances; an empty list of places fits all."""
+        return (
+            audience in self.to
+            and (not self.regions or event.region in self.regions)
+            and (not self.ages or age_band(event.audience_age) in self.ages)
+            and (not self.surfaces or event.surface in self.surfaces)
+        )
+
+    def keeps(self, label: str) -> bool:
+        """Whether it keeps that label from the audience."""
+        over = above(label)
+        return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))
+
+
+def age_band(years: int | None) -> Age:
+    """The band of an audience's age."""
+    if years is None:
+        return "unknown"
+    if years < TEEN:
+        return "child"
+    return "teen" if years < ADULT else "adult"
+
+
+def tell(
+    policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
+) -> tuple[dict[Audience, Said], tuple[Withheld, ...]]:
+    """What each audience is told of the tags that count (by their place), and what is kept from it."""
+    suppressing = [rule for rule in held if rule.suppress]
+    renaming = [rule for rule in held if rule.rename]
+    keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
+    kept = {n: keeper for n, keeper in keepers.items() if keeper}
+    sayable = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
+    told: dict[Audience, Said] = {}
+    withheld: list[Withheld] = []
+    for audience in AUDIENCES:
+        filters = [one for one in policy.filters if one.fits(audience, event)]
+        by = {**kept, **_kept_by_filters(filters, counted, kept)} if filters else kept
+        withheld += (Withheld(audience, counted[n].name, who) for n, who in by.items())
+        faces, matches = SHOWN[audience]
+        for one in filters:
+            faces = faces if one.faces is None else one.faces
+            matches = matches if one.matches is None else one.matches
+        tags = tuple(one for one in sayable if one[0] not in by) if filters else sayable
+        told[audience] = Said(tags, faces, faces and matches and policy.recognises)
+    return told, tuple(dict.fromkeys(withheld))
+
+
+def _kept_by_filters(filters: Sequence[Filter], counted: Mapping[int, Tag], kept: Mapping[int, str]) -> dict[int, str]:
+    """The first filter that keeps each of the tags that nothing else keeps."""
+    found: dict[int, str] = {}
+    for n, tag in counted.items():
+        by = next((one.id for one in filters if one.keeps(tag.name)), "")
+        if by and n not in kept:
+            found[n] = by
+    return found
+
+
+def _kept_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[LoadedRule], label: str) -> str:
+    """The rule that keeps a label from everybody, or the entry of `labels` that does; empty where nothing does."""
+    over = above(label)
+    for rule in suppressing:
+        if not rule.suppress.isdisjoint(over):
+            return rule.id
+    entry = policy.entry(label)
+    if entry not in policy.unsaid or any(not rule.emit.isdisjoint(over) for rule in held):
+        return ""
+    return f"labels.{entry}"
+
+
+def _renamed(renaming: Sequence[LoadedRule], label: str) -> str:
+    """What a label is called: by the first rule that renames it or a group above it, the longest name first."""
+    for rule in renaming:
+        for group in reversed(above(label)):
+            if group in rule.rename:
+                return rule.rename[group]
+    return label

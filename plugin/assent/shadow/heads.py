@@ -1,0 +1,194 @@
+"""Heads of a tenant: tried in shadow beside the live ones, promoted with their figures, rolled back. All of it logged.
+
+A head is stored sealed, so that every worker, wherever it runs, gets the same one, and none that somebody with access
+to the database alone put there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from assent.audit.log import Part, append
+from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import seal, unseal
+from assent.perceive import DEFAULT_PACK
+from assent.perceive.labels.backbone import backbone
+from assent.perceive.labels.heads import NONE, Head, HeadFile, open_head
+from assent.perceive.packs.manifest import read_pack
+from assent.shadow.traffic import Comparison, compare
+
+State = Literal["shadow", "live", "replaced", "withdrawn"]
+MIN_PICTURES = 200  # that a head on trial has seen before it may be promoted: 3/n, 1.5 %, bounds what was never seen
+_Q = load("feedback")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A head of a tenant; `sha256` is its manifest's, which names the network's."""
+
+    sha256: str
+    file: HeadFile
+
+
+def heads(conn: Conn, tenant: str) -> list[Row]:
+    """`name`, `sha256`, `state`, `since` of all that were ever tried."""
+    return fetch(conn, _Q["heads"], tenant=tenant)
+
+
+def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
+    """Puts the head of that TOML file on trial, in place of the one of its name that is. From now on the tenant's
+    pictures go through it too, and what it says is only counted.
+
+    Raises what `open_head` does, ModelUnknown for another backbone's head, HeadRuns where it is live already.
+    """
+    head = open_head(manifest, threads=1)
+    running = backbone(read_pack(DEFAULT_PACK).one("safety")).id
+    if head.file.backbone != running:
+        raise ModelUnknown(f"{head.file.name} is made for {head.file.backbone}, and {running} runs here")
+    text, network = manifest.read_bytes(), manifest.with_suffix(".onnx").read_bytes()
+    sha256 = hashlib.sha256(text).hexdigest()
+    execute(conn, _Q["lock_heads"], tenant=keys.tenant)
+    if _in_state(conn, keys.tenant, head.file.name, "live") == sha256:
+        raise HeadRuns(f"{head.file.name} is live already")
+    if (before := _in_state(conn, keys.tenant, head.file.name, "shadow")) is not None:
+        _end_trial(conn, keys.tenant, before)
+    sealed = {"manifest": _seal(keys, text, "manifest", sha256), "network": _seal(keys, network, "network", sha256)}
+    execute(conn, _Q["insert_head"], tenant=keys.tenant, head=sha256, name=head.file.name, **sealed)
+    _log(conn, keys, "head.tried", head.file.name, sha256, by, {"network": head.file.sha256})
+    return Stored(sha256, head.file)
+
+
+def on_trial(conn: Conn, tenant: str, name: str) -> str:
+    """The sha256 of the head of that name that runs in shadow. Raises NotFound."""
+    sha256 = _in_state(conn, tenant, name, "shadow")
+    if sha256 is None:
+        raise NotFound(f"no head {name} is on trial; `assent learn shadow` begins it")
+    return sha256
+
+
+def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None = None) -> Comparison:
+    """Makes the head on trial the live one; workers take it up within seconds. `anyway`: why so few pictures are
+    enough, for the log.
+
+    Raises NotFound, and HeadUnjustified where its manifest carries no evaluation or it saw fewer than MIN_PICTURES.
+    """
+    execute(conn, _Q["lock_heads"], tenant=keys.tenant)
+    sha256 = on_trial(conn, keys.tenant, name)
+    file = _file(conn, keys, sha256)
+    evaluation = evaluation_of(file)
+    compared = compare(conn, keys.tenant, sha256)
+    if compared.pictures < MIN_PICTURES and anyway is None:
+        raise HeadUnjustified(f"{name} saw {compared.pictures} pictures in shadow; {MIN_PICTURES} are needed")
+    before = _in_state(conn, keys.tenant, name, "live")
+    if before is not None:
+        _set(conn, keys.tenant, before, "replaced")
+    _end_trial(conn, keys.tenant, sha256, "live")
+    said = {"network": file.sha256, "replaces": before, "evaluation": evaluation, "compared": compared.document()}
+    _log(conn, keys, "head.promoted", name, sha256, by, said, anyway)
+    return compared
+
+
+def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
+    """Takes the live head of that name out, and puts back the one before it: its sha256, or None where the shipped head
+    of that name, if there is one, takes its place. Raises NotFound."""
+    execute(conn, _Q["lock_heads"], tenant=keys.tenant)
+    live = _in_state(conn, keys.tenant, name, "live")
+    if live is None:
+        raise NotFound(f"no promoted head {name} is live")
+    _set(conn, keys.tenant, live, "withdrawn")
+    before = _in_state(conn, keys.tenant, name, "replaced")
+    if before is not None:
+        _set(conn, keys.tenant, before, "live")
+    _log(conn, keys, "head.rolled-back", name, live, by, {"to": before})
+    return before
+
+
+def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
+    """Ends a trial without promoting. Raises NotFound."""
+    execute(conn, _Q["lock_heads"], tenant=keys.tenant)
+    sha256 = on_trial(conn, keys.tenant, name)
+    compared = compare(conn, keys.tenant, sha256)
+    _end_trial(conn, keys.tenant, sha256)
+    _log(conn, keys, "head.trial-ended", name, sha256, by, {"compared": compared.document()})
+    return compared
+
+
+def evaluation_of(file: HeadFile) -> dict[str, Any]:
+    """What was measured of the head before it came here: the data, and precision and recall of every label that it
+    says. Raises HeadUnjustified where any of it is missing."""
+    said = [label for label in file.label if label.name != NONE and label.threshold is not None]
+    missing = [label.name for label in said if label.precision is None or label.recall is None]
+    lacks = {
+        f"precision and recall of {', '.join(missing)}": bool(missing),
+        "a label that it says": not said,
+        "figures": not file.figures,
+        "the data it was measured on": file.training_data.strip() in ("", "not stated"),
+    }
+    if absent := [what for what, lacking in lacks.items() if lacking]:
+        raise HeadUnjustified(f"the manifest of {file.name} carries no evaluation; missing: {'; '.join(absent)}")
+    labels = {
+        label.name: {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
+        for label in said
+    }
+    return {"data": file.training_data, "figures": file.figures, "labels": labels}
+
+
+def open_stored(keys: TenantKeys, row: Row, threads: int) -> Head:
+    """The head of a row of table `head`, ready to run. Raises SealBroken, ModelUnknown."""
+    with TemporaryDirectory(prefix="assent-head-") as folder:
+        manifest = Path(folder) / f"{row['name']}.toml"
+        manifest.write_bytes(_unseal(keys, row["manifest"], "manifest", row["sha256"]))
+        manifest.with_suffix(".onnx").write_bytes(_unseal(keys, row["network"], "network", row["sha256"]))
+        return open_head(manifest, threads)
+
+
+def _file(conn: Conn, keys: TenantKeys, sha256: str) -> HeadFile:
+    row = fetch_one(conn, _Q["head"], tenant=keys.tenant, head=sha256)
+    if row is None:
+        raise NotFound(f"no head {sha256}")
+    return open_stored(keys, row, threads=1).file
+
+
+def _in_state(conn: Conn, tenant: str, name: str, state: State) -> str | None:
+    row = fetch_one(conn, _Q["head_in_state"], tenant=tenant, name=name, state=state)
+    return None if row is None else str(row["sha256"])
+
+
+def _set(conn: Conn, tenant: str, sha256: str, state: State) -> None:
+    execute(conn, _Q["set_state"], tenant=tenant, head=sha256, state=state)
+
+
+def _end_trial(conn: Conn, tenant: str, sha256: str, state: State = "withdrawn") -> None:
+    _set(conn, tenant, sha256, state)
+    execute(conn, _Q["end_trial"], tenant=tenant, head=sha256)
+
+
+def _seal(keys: TenantKeys, plain: bytes, part: str, sha256: str) -> bytes:
+    return seal(keys.seal_key, plain, "head", keys.tenant, part, sha256)
+
+
+def _unseal(keys: TenantKeys, sealed: bytes, part: str, sha256: str) -> bytes:
+    return unseal(keys.seal_key, sealed, "head", keys.tenant, part, sha256)
+
+
+def _log(
+    conn: Conn,
+    keys: TenantKeys,
+    action: str,
+    name: str,
+    sha256: str,
+    by: str,
+    said: Mapping[str, Any],
+    anyway: str | None = None,
+) -> None:
+    body = {"head": name, "manifest": sha256, **said}
+    append(conn, keys, action, body, [Part({"by": by, "anyway": anyway})], datetime.now(UTC))

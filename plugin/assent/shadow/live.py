@@ -1,0 +1,110 @@
+"""The heads that tenants try or use, as a worker has them open. A change is taken up within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from assent.core.errors import AssentError, DatabaseUnavailable, ModelUnknown
+from assent.core.settings import Settings
+from assent.core.telemetry import log
+from assent.core.values import Perception, Trial
+from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.decisions.store import Place
+from assent.keys.keystore import Keystore
+from assent.perceive import Models
+from assent.perceive.labels.heads import Head, say
+from assent.shadow.heads import open_stored
+
+REFRESH_SECONDS = 2.0
+_Q = load("feedback")
+
+
+class _Running(NamedTuple):
+    """A tenant's heads: those in use, and those on trial by the sha256 of their manifest."""
+
+    live: tuple[Head, ...]
+    trials: Mapping[str, Head]
+
+
+class TenantHeads:
+    """Stage 4's last step: a tenant's own heads take the place of the shipped ones of their names, and those on trial
+    say what they would have said. Safe to use from several threads."""
+
+    def __init__(self, models: Models, threads: int) -> None:
+        self._backbone, self._threads = models.backbone, threads
+        self._shipped = frozenset(head.file.name for head in models.heads)
+        self._open: dict[tuple[str, str], Head | None] = {}  # None: it cannot be used, as was logged
+        self._running: Mapping[str, _Running] = {}
+
+    def refresh(self, _settings: Settings, pool: Pool, keystore: Keystore) -> None:
+        """Opens what was tried or promoted since the last time and lets go of what was taken out.
+
+        One that does not open is logged and left out, and the others run. Raises DatabaseUnavailable.
+        """
+        with transaction(pool) as conn:
+            rows = fetch(conn, _Q["running"])
+            places = [(row["tenant"], row["sha256"]) for row in rows]
+            opened = {place: self._opened(conn, keystore, *place) for place in places}
+        self._open = opened
+        tenants = {tenant for tenant, _ in places}
+        self._running = {
+            tenant: _running([row for row in rows if row["tenant"] == tenant], opened) for tenant in tenants
+        }
+
+    def __call__(self, tenant: str, seen: Perception) -> Perception:
+        """What was seen, with the tenant's own heads in place of the shipped ones of their names, and with what those
+        on trial said beside it."""
+        running = self._running.get(tenant)
+        if running is None or not seen.features:
+            return seen
+        features, frames = np.stack(list(seen.features.values())), list(seen.features)
+        own = {head.file.name for head in running.live}
+        tags = tuple(tag for tag in seen.tags if _name(tag.model) not in own) + say(running.live, features, frames)
+        models = tuple(model for model in seen.models if _name(model) not in own)
+        models += tuple(head.file.id for head in running.live)
+        said = {tag.name for tag in tags if _name(tag.model) in own | self._shipped}
+        trials = []
+        for sha256, head in running.trials.items():
+            labels = {label.name for label in head.file.label}
+            candidate = {tag.name for tag in say((head,), features, frames)}
+            trials.append(Trial(sha256, tuple(sorted(said & labels)), tuple(sorted(candidate))))
+        return replace(seen, tags=tags, models=models, trials=tuple(trials))
+
+    def _opened(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str) -> Head | None:
+        if (tenant, sha256) in self._open:
+            return self._open[tenant, sha256]
+        row = fetch_one(conn, _Q["head"], tenant=tenant, head=sha256)
+        try:
+            head = open_stored(keystore.tenant(tenant), row, self._threads) if row else None
+            if head is not None and head.file.backbone != self._backbone:
+                raise ModelUnknown(f"it is made for {head.file.backbone}, and {self._backbone} runs here")
+        except DatabaseUnavailable:
+            raise
+        except AssentError as error:
+            log.error("head left out", tenant=tenant, head=sha256, code=error.code, why=error.detail)
+            return None
+        return head
+
+
+def note_trials(conn: Conn, place: Place, trials: Sequence[Trial]) -> None:
+    """Counts what the heads on trial said of a picture. In a transaction of its own, after the decision's: there the
+    audit tree's lock is held, and whoever promotes holds these rows while waiting for it."""
+    execute(conn, load("record")["lock_media"], **place.key)  # else what is being deleted might be noted
+    for trial in trials:
+        said = {"head": trial.head, "live": list(trial.live), "candidate": list(trial.candidate)}
+        execute(conn, _Q["note_trial"], tenant=place.tenant, event=place.event_id, n=place.n, **said)
+
+
+def _running(rows: Sequence[Row], opened: Mapping[tuple[str, str], Head | None]) -> _Running:
+    found = [(row["state"], row["sha256"], opened[row["tenant"], row["sha256"]]) for row in rows]
+    live = tuple(head for state, _, head in found if state == "live" and head is not None)
+    return _Running(live, {sha256: head for state, sha256, head in found if state == "shadow" and head is not None})
+
+
+def _name(model: str) -> str:
+    return model.partition("@")[0]

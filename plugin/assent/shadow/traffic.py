@@ -1,0 +1,83 @@
+"""A head on trial and what is live, on the same pictures: what both said, what only one of them said, and how often
+each agreed with a moderator."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from assent.db.pool import Conn, fetch, fetch_one
+from assent.db.queries import load
+
+MOST_PICTURES = 100_000  # the newest of a trial that are kept
+_Q = load("feedback")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """Pictures on which a label was said by both, by one alone; and of those that a moderator judged for that label,
+    on how many each was right."""
+
+    label: str
+    both: int = 0
+    only_live: int = 0
+    only_candidate: int = 0
+    corrected: int = 0
+    live_right: int = 0
+    candidate_right: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a trial has shown so far; labels that nobody said or judged are left out."""
+
+    pictures: int
+    since: datetime | None
+    labels: tuple[LabelCounts, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, without times."""
+        return {"pictures": self.pictures, "labels": [asdict(counts) for counts in self.labels]}
+
+
+def compare(conn: Conn, tenant: str, head: str) -> Comparison:
+    """What the trial of the head with that sha256 has shown."""
+    place = {"tenant": tenant, "head": head}
+    seen = fetch_one(conn, _Q["pictures"], **place) or {"pictures": 0, "since": None}
+    said = {row["label"]: row for row in fetch(conn, _Q["said"], **place)}
+    judged = {row["label"]: row for row in fetch(conn, _Q["corrected"], **place)}
+    labels = sorted(said.keys() | judged.keys())
+    counts = [LabelCounts(**{"label": label, **said.get(label, {}), **judged.get(label, {})}) for label in labels]
+    return Comparison(seen["pictures"], seen["since"], tuple(counts))
+
+
+def write_csv(found: Comparison, path: Path) -> None:
+    """One row a label."""
+    with path.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.DictWriter(out, [field.name for field in fields(LabelCounts)])
+        rows.writeheader()
+        rows.writerows(asdict(counts) for counts in found.labels)
+
+
+def write_svg(found: Comparison, path: Path, title: str) -> None:
+    """The same as bars: both, only live, only the candidate. Needs matplotlib (extra `learn`)."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    parts = (("both", "#7a8a99"), ("only_live", "#b3541e"), ("only_candidate", "#0b7a68"))
+    names = [counts.label for counts in found.labels]
+    with mpl.rc_context({"svg.hashsalt": "assent", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(8, 1.2 + 0.3 * max(1, len(names))), layout="constrained")
+        axes = figure.subplots()
+        left = [0] * len(names)
+        for part, colour in parts:
+            widths = [int(getattr(counts, part)) for counts in found.labels]
+            axes.barh(names, widths, left=left, color=colour, label=part.replace("_", " "))
+            left = [at + width for at, width in zip(left, widths, strict=True)]
+        axes.set(title=f"{title}: {found.pictures} pictures", xlabel="pictures")
+        axes.invert_yaxis()
+        axes.legend(frameon=False)
+        figure.savefig(path, format="svg", metadata={"Date": None})

@@ -1,0 +1,265 @@
+"""Rotation of a tenant's epoch, while everything goes on: what was sealed under the old epoch's key, wherever it was
+copied to, never opens again.
+
+    1 a new epoch is live   2 rows move to it, batch by batch   3 whoever began before has ended, and so have the rows
+    4 whoever may have read a row as it was has ended   5 the keys are exported   6 the old epochs' keys are destroyed
+
+Both epochs' keys are there until 6, so that matching goes on. Cut short anywhere, nothing is lost, and the next
+rotation moves what is left. Rows of people and rows of pictures are never moved in one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from assent.audit.broken import note_broken
+from assent.audit.log import append, part_locator, part_pid
+from assent.core.errors import DatabaseUnavailable, RotationUnderWay, SealBroken
+from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.queries import load
+from assent.keys.keyfile import export_epoch
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.seal import SubjectKey, match_locator, match_pid
+
+BATCH = 2000  # rows moved in one transaction
+# What began before a step is waited for this long. A transaction that idles is ended by the server after 10 s, so who
+# is still there then reads much; they lose what they cannot open, and erasure has its hour.
+WAIT_SECONDS = 60.0
+LOCKED_SECONDS = 120.0  # for rows that others keep locked
+POLL_SECONDS = 0.05
+_Q = load("rotate")
+
+Progress = Callable[[str, int], None]  # table, rows of it moved so far
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotation did: the newest epoch it ended, the live one, rows moved, and rows that did not open before."""
+
+    old: int
+    new: int
+    people: int = 0
+    matches: int = 0
+    payloads: int = 0
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    name: str
+    start: Mapping[str, object]  # a primary key before all others
+    move: Callable[[Conn, TenantKeys, Sequence[Row]], int]  # returns how many did not open
+
+
+def silent(_table: str, _moved: int) -> None:
+    """Progress that nobody watches."""
+
+
+def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
+    """Moves a tenant to a new epoch and destroys the keys of all before it.
+
+    Erasures that came too late for it are marked as waiting for the next one. Raises RotationUnderWay when another
+    process is at it or rows stay locked, KeyMissing or DatabaseUnavailable.
+    """
+    with alone(pool, tenant) as watcher:
+        with transaction(pool) as conn:
+            covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["retracted"], tenant=tenant)]
+        keys = keystore.begin_epoch(tenant)  # 1
+        retiring = sorted(keys.retiring)
+        before = _under_way(watcher)
+        moved = _move_all(pool, keys, progress)  # 2
+        _wait_for(watcher, before)  # 3
+        moved = _sum(moved, _move_rest(pool, keys, progress))
+        _wait_for(watcher, _under_way(watcher))  # 4
+        export_epoch(pool, keystore, tenant)  # 5
+        keys = keystore.end_epochs(tenant, retiring)  # 6
+        _note(pool, keys, retiring, moved, covered)
+    people, matches, payloads = (moved[table.name].rows for table in TABLES)
+    broken = sum(part.broken for part in moved.values())
+    return Rotated(retiring[-1], keys.epoch, people, matches, payloads, broken)
+
+
+@contextmanager
+def alone(pool: Pool, *tenants: str) -> Iterator[Conn]:
+    """No other process rotates or exports these tenants' keys meanwhile; yields the connection that keeps the locks, in
+    autocommit mode. Raises RotationUnderWay at once when another one does."""
+    try:
+        with pool.connection() as conn:
+            conn.autocommit = True
+            try:
+                for tenant in tenants:
+                    mine = fetch_one(conn, _Q["try_alone"], tenant=tenant)
+                    if mine is None or not mine["mine"]:
+                        raise RotationUnderWay
+                yield conn
+            finally:
+                if not conn.broken:
+                    conn.execute(_Q["no_longer_alone"])
+                    conn.autocommit = False
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    rows: int = 0
+    broken: int = 0
+
+
+def _sum(one: dict[str, _Moved], other: dict[str, _Moved]) -> dict[str, _Moved]:
+    return {name: _Moved(one[name].rows + other[name].rows, one[name].broken + other[name].broken) for name in one}
+
+
+def _move_all(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Moved]:
+    return {table.name: _move_table(pool, keys, table, progress) for table in TABLES}
+
+
+def _move_rest(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Moved]:
+    """What was written under an old epoch after its table was passed, and what was locked then."""
+    moved = {table.name: _Moved() for table in TABLES}
+    deadline = time.monotonic() + LOCKED_SECONDS
+    while _some_left(pool, keys):
+        if time.monotonic() > deadline:
+            raise RotationUnderWay("rows stay locked by another transaction; the next rotation goes on from here")
+        moved = _sum(moved, _move_all(pool, keys, progress))
+        time.sleep(POLL_SECONDS)
+    return moved
+
+
+def _some_left(pool: Pool, keys: TenantKeys) -> bool:
+    with transaction(pool) as conn:
+        row = fetch_one(conn, _Q["some_left"], tenant=keys.tenant, live=keys.epoch)
+    return row is not None and bool(row["left"])
+
+
+def _move_table(pool: Pool, keys: TenantKeys, table: _Table, progress: Progress) -> _Moved:
+    after, moved, broken = table.start, 0, 0
+    while True:
+        with transaction(pool) as conn:
+            where = {"tenant": keys.tenant, "live": keys.epoch, "most": BATCH}
+            rows = fetch(conn, _Q[f"{table.name}_to_move"], **where, **after)
+            if not rows:
+                return _Moved(moved, broken)
+            broken += table.move(conn, keys, rows)
+        after = {column: rows[-1][column] for column in table.start}
+        moved += len(rows)
+        progress(table.name, moved)
+
+
+def _move_keys(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
+    fresh = [_rewrapped(keys, row) for row in rows]
+    wrapped = [new or row["wrapped"] for new, row in zip(fresh, rows, strict=True)]
+    moved = {"pids": [row["pid"] for row in rows], "wrapped": wrapped}
+    execute(conn, _Q["move_subject_key"], tenant=keys.tenant, live=keys.epoch, **moved)
+    return _altered(keys, rows, fresh)
+
+
+def _rewrapped(keys: TenantKeys, row: Row) -> bytes | None:
+    try:
+        return SubjectKey.unwrap(keys, row["pid"], row["epoch"], row["wrapped"]).wrap(keys)
+    except SealBroken:
+        return None
+
+
+def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
+    def owner(row: Row) -> bytes:
+        return match_pid(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
+
+    pids = [_opened(owner, row) for row in rows]
+    living = _living(conn, keys, pids)
+    retracting = fetch_one(
+        conn, _Q["retracting"], tenant=keys.tenant
+    )  # asked after the keys: erasing does both at once
+    wanted = retracting is not None and retracting["retracting"]
+    stay, go = [], []
+    for row, pid in zip(rows, pids, strict=True):
+        if pid is None:  # it does not open here, and will not there
+            stay.append((row["media_id"], row["face"], row["locator"]))
+        elif pid in living or wanted:
+            stay.append((row["media_id"], row["face"], match_locator(keys, row["media_id"], row["face"], pid)))
+        else:
+            go.append((row["media_id"], row["face"]))
+    media_ids, faces, locators = _columns(stay, 3)
+    places = {"media_ids": media_ids, "faces": faces, "locators": locators}
+    execute(conn, _Q["move_match"], tenant=keys.tenant, live=keys.epoch, **places)
+    media_ids, faces = _columns(go, 2)
+    execute(conn, _Q["drop_matches"], tenant=keys.tenant, media_ids=media_ids, faces=faces)
+    return _altered(keys, rows, pids)
+
+
+def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
+    def owner(row: Row) -> bytes:
+        return part_pid(keys, row["seq"], row["part"], row["epoch"], row["locator"])
+
+    pids = [_opened(owner, row) for row in rows]
+    living = _living(conn, keys, pids)
+    locators = []
+    for row, pid in zip(rows, pids, strict=True):
+        if pid is None:  # it does not open here, and will not there
+            locators.append(row["locator"])
+        else:  # nobody's any more: the payload cannot be opened, and whose it was must not be told either
+            told = pid if pid in living else os.urandom(len(pid))
+            locators.append(part_locator(keys, row["seq"], row["part"], told))
+    moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
+    execute(conn, _Q["move_audit_payload"], tenant=keys.tenant, live=keys.epoch, **moved)
+    return _altered(keys, rows, pids)
+
+
+TABLES = (
+    _Table("subject_key", {"pid": b""}, _move_keys),
+    _Table("match", {"media_id": "", "face": -1}, _move_matches),
+    _Table("audit_payload", {"seq": -1, "part": -1}, _move_payloads),
+)
+
+
+def _opened(owner: Callable[[Row], bytes], row: Row) -> bytes | None:
+    try:
+        return owner(row)
+    except SealBroken:
+        return None
+
+
+def _living(conn: Conn, keys: TenantKeys, pids: Sequence[bytes | None]) -> set[bytes]:
+    asked = list({pid for pid in pids if pid is not None})
+    return {row["pid"] for row in fetch(conn, _Q["living"], tenant=keys.tenant, pids=asked)}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[n] for row in rows] for n in range(width)]
+
+
+def _altered(keys: TenantKeys, rows: Sequence[Row], opened: Sequence[bytes | None]) -> int:
+    """Rows that should have opened and did not. Those of an epoch that is gone already should not."""
+    return sum(new is None and row["epoch"] in keys.retiring for row, new in zip(rows, opened, strict=True))
+
+
+def _under_way(watcher: Conn) -> list[str]:
+    row = fetch_one(watcher, _Q["under_way"])
+    return list(row["seen"]) if row else []
+
+
+def _wait_for(watcher: Conn, transactions: list[str]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        row = fetch_one(watcher, _Q["still_under_way"], seen=transactions)
+        if row is None or not row["busy"]:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _note(pool: Pool, keys: TenantKeys, ended: list[int], moved: Mapping[str, _Moved], covered: Sequence[UUID]) -> None:
+    at = datetime.now(UTC)
+    with transaction(pool) as conn:
+        execute(conn, _Q["postpone_erasures"], tenant=keys.tenant, live=keys.epoch, covered=list(covered))
+        for kind in (name for name, part in moved.items() if part.broken):
+            note_broken(conn, keys, kind, at)
+        append(conn, keys, "epoch.destroyed", {"epochs": ended, "live": keys.epoch}, [], at)

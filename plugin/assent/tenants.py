@@ -1,0 +1,114 @@
+"""What `assent init` makes: tenant, API key, root key, webhook source, endpoint."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import uuid4
+
+import psycopg
+
+from assent.audit import log as audit_log
+from assent.audit.checkpoint import verifier
+from assent.core.errors import AlreadyInitialised, BadRequest, NotFound
+from assent.core.values import Audience
+from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
+from assent.db.queries import load
+from assent.http.api_keys import create_key
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.seal import seal
+from assent.outbox import deliver
+from assent.platforms.standard_webhooks import new_secret
+
+_Q = load("instance")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Shown once; the secrets are stored sealed or hashed only."""
+
+    tenant: str
+    api_key: str
+    source: str
+    source_secret: str
+    endpoint: str | None
+    deliver_to: str | None
+    endpoint_secret: str | None
+    audit_key: str
+
+
+def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, deliver_to: str | None) -> Made:
+    """A tenant with one API key, one source and, with `deliver_to`, one endpoint, all in one transaction.
+
+    Raises AlreadyInitialised when the tenant or the source's name is taken, BadRequest for a name that is none.
+    """
+    for name in (tenant, source):
+        if not _NAME.fullmatch(name):
+            raise BadRequest(f"{name!r}: a name is 1 to 63 of a-z, 0-9 and -, and begins with a letter or digit")
+    try:
+        with transaction(pool) as conn:
+            if not execute(conn, _Q["insert_tenant"], tenant=tenant):
+                raise AlreadyInitialised(f"tenant {tenant} exists; its key was printed once")
+            audit_log.create(conn, tenant)
+            # Keys without a tenant's row are left over from an attempt that was rolled back.
+            keys = keystore.tenant(tenant) if tenant in keystore.tenants() else keystore.add_tenant(tenant)
+            return _fill(conn, keys, source, deliver_to)
+    except psycopg.errors.UniqueViolation as error:
+        raise AlreadyInitialised(f"a source named {source} exists already; choose another name") from error
+
+
+def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> Made:
+    tenant = keys.tenant
+    execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard")
+    endpoint_secret = None
+    if deliver_to is not None:
+        execute(conn, _Q["insert_endpoint"], tenant=tenant, name=source, url=deliver_to)
+        endpoint_secret = add_secret(conn, keys, "endpoint", source)
+    made = Made(
+        tenant=tenant,
+        api_key=create_key(conn, tenant),
+        source=source,
+        source_secret=add_secret(conn, keys, "source", source),
+        endpoint=source if deliver_to is not None else None,
+        deliver_to=deliver_to,
+        endpoint_secret=endpoint_secret,
+        audit_key=str(verifier(keys)),
+    )
+    audit_log.append(conn, keys, "tenant.created", {}, [], datetime.now(UTC))
+    return made
+
+
+def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Audience) -> str:
+    """One more endpoint; its signing secret. Raises AlreadyInitialised, BadRequest for a name or URL that is none."""
+    if not _NAME.fullmatch(name) or not url.startswith(("http://", "https://")):
+        raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")
+    deliver.add(conn, keys.tenant, name, url, audience)
+    secret = add_secret(conn, keys, "endpoint", name)
+    audit_log.append(conn, keys, "endpoint.added", {"endpoint": name, "audience": audience}, [], datetime.now(UTC))
+    return secret
+
+
+def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str) -> str:
+    """A new signing secret beside the ones there; the two newest are live."""
+    secret, secret_id = new_secret(), uuid4()
+    sealed = seal(keys.seal_key, secret.encode(), "secret", keys.tenant, owner, name, str(secret_id))
+    execute(conn, _Q["insert_secret"], tenant=keys.tenant, owner=owner, name=name, id=secret_id, sealed=sealed)
+    return secret
+
+
+def rotate_secret(
+    conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str, old_until: datetime
+) -> str:
+    """A new signing secret; the newest of the old ones lives until then, the others end now. Raises NotFound."""
+    place = {"tenant": keys.tenant, "owner": owner, "name": name}
+    found = fetch_one(conn, _Q["known_owner"], **place)
+    if found is None or not found["known"]:
+        raise NotFound(f"tenant {keys.tenant} has no {owner} {name}")
+    execute(conn, _Q["end_secrets"], **place, at=old_until)
+    secret = add_secret(conn, keys, owner, name)
+    execute(conn, _Q["drop_ended_secrets"], **place)
+    audit_log.append(conn, keys, "secret.rotated", {owner: name}, [], datetime.now(UTC))
+    return secret

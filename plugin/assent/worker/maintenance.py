@@ -1,0 +1,82 @@
+"""What a worker does again and again beside its jobs: one table of chores. Each is safe beside another worker's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from assent.core.errors import KeyMissing
+from assent.core.settings import Settings
+from assent.core.telemetry import log
+from assent.db.pool import Pool, execute, fetch, transaction
+from assent.db.queries import load
+from assent.keys.keystore import Keystore
+from assent.outbox import deliver
+from assent.shadow.traffic import MOST_PICTURES
+from assent.subjects import links, retention, rotation
+from assent.subjects.consent import declare
+
+Chore = Callable[[Settings, Pool, Keystore], None]
+HOUR = 3600.0
+
+
+def chores(settings: Settings) -> Sequence[tuple[float, Chore]]:
+    """Every one with the seconds between its end and its next begin."""
+    return (
+        (1.0, queue_due),
+        (settings.lease_seconds / 3, rescue_jobs),
+        (10.0, rotate_due),
+        (HOUR, end_due),
+        (HOUR, tidy),
+    )
+
+
+def queue_due(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """Deliveries whose time has come go back into the queue."""
+    with transaction(pool) as conn:
+        deliver.queue_due(conn)
+
+
+def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """The jobs of workers that have been silent for a lease wait again, for whoever is free: the queue itself leaves
+    them where they are."""
+    queue = load("queue")
+    with transaction(pool) as conn:
+        execute(conn, queue["mend_heartbeats"])
+        rescued = fetch(conn, queue["rescue"], lease=settings.lease_seconds)
+    for job in rescued:
+        log.warning("job rescued", job=job["id"], task=job["task_name"])
+
+
+def rotate_due(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
+    """Epochs end where an erasure waits for it."""
+    rotation.rotate_due(pool, keystore)
+
+
+def end_due(settings: Settings, pool: Pool, keystore: Keystore) -> None:
+    """Of every tenant: the deployer's declaration is logged when it is new, and what is over now ends."""
+    end_due_by(settings, pool, keystore, datetime.now(UTC))
+
+
+def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime) -> None:
+    """The same at another time."""
+    try:
+        for keys in map(keystore.tenant, keystore.tenants()):
+            if settings.anyone_declaration is not None:
+                with transaction(pool) as conn:
+                    declare(conn, keys, settings.anyone_declaration)
+            retention.end_due(pool, keys, now)
+    except KeyMissing as error:
+        log.error("nothing that is due was ended", code=error.code)
+
+
+def tidy(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """What has passed its term goes."""
+    with transaction(pool) as conn:
+        execute(conn, load("intake")["purge_seen"])
+        execute(conn, load("intake")["purge_events"], days=settings.event_retention_days)
+        execute(conn, load("queue")["purge_finished"])
+        execute(conn, load("record")["purge_kept"])
+        execute(conn, load("idempotency")["purge"])
+        execute(conn, load("feedback")["trim_trials"], most=MOST_PICTURES)
+        links.purge(conn)
