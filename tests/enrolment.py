@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from assent.db.pool import transaction
 from assent.http.decision_waiter import CHANNEL
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects.enrol import enrol, request_enrolment
 from assent.worker.loop import Bench
 from tests.events import rows

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from assent.audit.log import open_part, part_pid
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, seal, seal_template
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import seal
+from assent.keys.subject_keys import SubjectKey, seal_template
 from assent.subjects import consent
 from assent.subjects.consent import Given, Scope, active_consent, open_subject
 from assent.subjects.enrol import enrol as work_enrolment

@@ -28,7 +28,7 @@ from assent.http.state import AtHouse, House, assent_problem, http_problem, prob
 from assent.intake.rejects import Rejects
 from assent.keys.installation import open_keys
 from assent.me.routes import router as me
-from assent.openapi import Documented
+from assent.http.openapi import Documented
 
 POOL = 12
 

@@ -31,7 +31,7 @@ from assent.media.fetch import fetch
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 
 
 def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:

@@ -10,7 +10,8 @@ from uuid import uuid4
 from assent.core.values import Box
 from assent.db.pool import Conn, execute, fetch
 from assent.db.queries import load
-from assent.keys.seal import SubjectKey, seal, unseal
+from assent.keys.seal import seal, unseal
+from assent.keys.subject_keys import SubjectKey
 
 SAME_FACE = 0.5  # of the union of two boxes that both cover: the same face found once more, not its neighbour
 _Q = load("refusals")

@@ -20,8 +20,8 @@ from psycopg import sql
 
 from assent.core.values import Picture
 from assent.keys.keystore import open_keystore
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, open_template
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.subject_keys import SubjectKey, open_template
 from assent.media.decode import decode
 from assent.perceive import Models, perceive
 from tests.fixtures.figures import Figure

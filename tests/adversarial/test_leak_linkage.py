@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.keys.keystore import Keystore
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, seal, seal_match, seal_template
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import seal
+from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from tests.fixtures.figures import Figure
 from tests.integration.world import World
 from tests.people import MODEL, strangers, unit

@@ -34,7 +34,7 @@ from assent.core.errors import ConsentMissing, NotFound
 from assent.core.resources import resource
 from assent.db.pool import Pool, fetch_one, open_pool, transaction
 from assent.keys.keystore import Keystore, open_keystore
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import matches
 from tests.adversarial.faults import Site, second_worker, site
 from tests.fixtures.figures import Figure

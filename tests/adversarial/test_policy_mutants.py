@@ -23,7 +23,8 @@ from assent.core.values import Action, Event, Face, Perception, Picture, Surface
 from assent.policy import cases as policy_cases
 from assent.policy import decide as original
 from assent.policy import views as emit
-from assent.policy.load import Policy, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import Policy
 from tests.adversarial.mutants import Mutant, mutants
 from tests.fixtures.figures import Figure
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen

@@ -29,8 +29,9 @@ from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.search import search
 from assent.keys.installation import open_or_create_keys
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, seal, seal_match, seal_template
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import seal
+from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from assent.media.sandbox import Decoder
 from assent.perceive import load as load_models
 from assent.subjects import consent

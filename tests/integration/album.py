@@ -12,7 +12,7 @@ from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
 from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import quality as faces
 from assent.refusals import overlap

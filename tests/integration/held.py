@@ -15,8 +15,9 @@ from assent.db.pool import Pool, transaction
 from assent.decisions.store import Place, record
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import match_pid, unseal
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import match_pid
 from assent.policy.load import load_policy
 from assent.refusals import Refusal, remember
 from assent.subjects import connections, links

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from assent.audit.log import Part, append, part_pid
 from assent.core.errors import SealBroken
 from assent.db.pool import Pool, transaction
-from assent.keys.keystore import TenantKeys, pid
-from assent.keys.seal import SubjectKey, match_pid, open_match, open_template, seal_match, unseal
+from assent.keys.keystore import TenantKeys
+from assent.keys.pseudonym import pid
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import SubjectKey, match_pid, open_match, open_template, seal_match
 
 
 def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:

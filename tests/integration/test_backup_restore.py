@@ -23,7 +23,7 @@ from assent.embedded.backup import bring_back
 from assent.keys.installation import database, instance, open_keys, open_or_create_keys
 from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
-from assent.keys.seal import SubjectKey
+from assent.keys.subject_keys import SubjectKey
 from assent.subjects.recover import take_in
 from assent.subjects.rotate import rotate_epoch
 from assent.tenants import init_tenant

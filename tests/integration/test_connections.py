@@ -11,7 +11,7 @@ import pytest
 from assent.core.errors import ConnectionsTooMany, ConsentMissing
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import connections, consent
 from assent.subjects.connections import FRESH, MOST, author_mac
 from assent.subjects.erase import erase

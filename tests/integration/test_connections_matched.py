@@ -11,7 +11,7 @@ from assent.core.values import Event, Looked, MediaRef
 from assent.db.pool import transaction
 from assent.decisions.store import Place, record
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.pipeline import look
 from assent.subjects import connections
 from assent.subjects.connections import FRESH

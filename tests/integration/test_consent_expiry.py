@@ -9,7 +9,7 @@ import pytest
 from assent.core.errors import ConsentMissing
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import connections
 from assent.subjects.consent import EXPIRE_AT_ONCE, expire_due
 from assent.subjects.overview import consent_record, subject_record

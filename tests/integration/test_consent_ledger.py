@@ -14,7 +14,7 @@ import pytest
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import consent
 from assent.subjects.consent import EVIDENCE_BYTES, active_consent, open_evidence, open_subject
 from assent.subjects.overview import consent_record, subject_record

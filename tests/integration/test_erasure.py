@@ -17,7 +17,7 @@ from assent.audit.log import open_part
 from assent.db.pool import Pool, transaction
 from assent.decisions.retract import retract
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import connections
 from assent.subjects.enrol import request_enrolment, waiting_jobs
 from assent.subjects.erase import ROTATION, Erasure, complete, erase

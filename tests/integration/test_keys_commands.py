@@ -12,7 +12,8 @@ from pathlib import Path
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.keys.installation import instance
-from assent.keys.keystore import Keystore, TenantKeys, open_keystore, parse_root
+from assent.keys.keystore import Keystore, TenantKeys, open_keystore
+from assent.keys.root import parse_root
 from assent.tenants import init_tenant
 from tests.command import assent, failing
 from tests.integration.lives import erase, matches, recognise, templates

@@ -15,7 +15,8 @@ from assent.core.values import Event
 from assent.db.pool import Pool
 from assent.keys import keystore as keystores
 from assent.keys.installation import open_keys, open_or_create_keys
-from assent.keys.keystore import TenantKeys, read_root
+from assent.keys.keystore import TenantKeys
+from assent.keys.root import read_root
 from assent.worker.loop import Bench
 
 

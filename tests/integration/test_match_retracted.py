@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from assent.db.pool import transaction
 from assent.decisions.retract import BATCH, queue_retraction, retract
-from assent.keys.seal import SubjectKey, seal_match
+from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.outbox import deliver
 from assent.subjects.erase import erase
 from tests.events import rows

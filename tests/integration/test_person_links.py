@@ -10,7 +10,7 @@ import pytest
 from assent.core.errors import AssentError, LinkGone, SealBroken, SessionOver
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import links
 from assent.subjects.erase import erase
 from tests import people

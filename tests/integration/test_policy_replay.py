@@ -21,7 +21,8 @@ from assent.decisions.document import looked_document, perceptions_document
 from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key
 from assent.policy.decide import decide
-from assent.policy.load import Policy, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import Policy
 from assent.policy.replay import circumstances, recorded
 from assent.policy.simulate import how_many, replay
 from assent.policy.versions import store as keep

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import connections, consent
 from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due

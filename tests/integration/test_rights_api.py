@@ -14,7 +14,7 @@ from assent.decisions.retract import retract
 from assent.http.api_keys import create_key
 from assent.http.limits import RATES
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import links
 from assent.subjects.erase import complete
 from assent.tenants import Made

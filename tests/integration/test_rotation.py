@@ -16,7 +16,7 @@ from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.keys.keyfile import read_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
-from assent.keys.seal import SubjectKey
+from assent.keys.subject_keys import SubjectKey
 from assent.subjects import rotate, rotation
 from assent.subjects.erase import erase as forget
 from assent.subjects.erase import receipt

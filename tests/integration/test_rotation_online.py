@@ -14,8 +14,9 @@ from psycopg.rows import dict_row
 
 from assent.db.pool import Conn, Pool, transaction
 from assent.gallery.memory import Reconciled, reconcile
-from assent.keys.keystore import Keystore, TenantKeys, pid
-from assent.keys.seal import SubjectKey, match_pid, open_match, seal_match
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.pseudonym import pid
+from assent.keys.subject_keys import SubjectKey, match_pid, open_match, seal_match
 from assent.subjects.rotate import rotate_epoch
 from tests.integration.lives import recognise, templates
 from tests.people import opt_in_all

@@ -22,8 +22,10 @@ from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions import document
 from assent.decisions.document import assemble
 from assent.gallery.memory import Stop, follow, reconcile
-from assent.keys.keystore import Keystore, TenantKeys, pid
-from assent.keys.seal import SubjectKey, unseal
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.pseudonym import pid
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
 from assent.tenants import init_tenant
 from assent.worker.loop import Bench, deliver_message

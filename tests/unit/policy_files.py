@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from assent.core.values import Event, Face, Perception, Picture, Tag
-from assent.policy.load import Policy, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import Policy
 
 PICTURE = Picture("", "jpeg", 1000, 1000, 1, ())
 POST = Event("media.created", (), "public", "post")

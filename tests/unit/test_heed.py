@@ -10,7 +10,7 @@ import pytest
 
 from assent.core.values import Action, Heeded, Judged, Perception, Tag, Word
 from assent.policy.decide import decide
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 from assent.policy.moderated import MODERATOR, heed
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 

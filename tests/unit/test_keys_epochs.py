@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from assent.core.errors import KeyMissing, SealBroken
-from assent.keys.keystore import Keystore, open_keystore, pid
-from assent.keys.seal import SubjectKey, open_locator, seal_locator
+from assent.keys.keystore import Keystore, open_keystore
+from assent.keys.pseudonym import pid
+from assent.keys.subject_keys import SubjectKey, open_locator, seal_locator
 
 
 def test_the_old_epoch_opens_until_it_is_ended(local_keystore: Keystore) -> None:

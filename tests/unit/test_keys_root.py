@@ -11,7 +11,8 @@ import pytest
 
 from assent.core.errors import KeyMissing
 from assent.keys import keystore as module
-from assent.keys.keystore import Keystore, create, open_keystore, read_root
+from assent.keys.keystore import Keystore, create, open_keystore
+from assent.keys.root import read_root
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assent.core.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
-from assent.keys.keystore import Keystore, TenantKeys, create, open_keystore, parse_root, pid, read_root
+from assent.keys.keystore import Keystore, TenantKeys, create, open_keystore
+from assent.keys.pseudonym import pid
+from assent.keys.root import parse_root, read_root
 
 
 def secrets_of(keys: TenantKeys) -> tuple[bytes, ...]:

@@ -11,7 +11,7 @@ import pytest
 from assent.core.errors import PolicyInvalid
 from assent.core.values import Audience, Event, Withheld
 from assent.policy.decide import decide
-from assent.policy.views import age_band
+from assent.policy.model import age_band
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 
 RULES = [rule("r", 'score["nudity"] > 0.0', action="label")]

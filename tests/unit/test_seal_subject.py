@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from assent.core.errors import SealBroken
-from assent.keys.keystore import Keystore, TenantKeys, pid
-from assent.keys.seal import (
+from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.pseudonym import pid
+from assent.keys.subject_keys import (
     SubjectKey,
     match_pid,
     open_locator,

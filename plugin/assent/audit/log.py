@@ -24,7 +24,8 @@ from assent.core.values import Leaf
 from assent.db.pool import Conn, execute, fetch
 from assent.db.queries import load
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import open_locator, seal, seal_locator, unseal
+from assent.keys.seal import seal, unseal
+from assent.keys.subject_keys import open_locator, seal_locator
 
 _Q = load("audit")
 _SALT_BYTES = 32

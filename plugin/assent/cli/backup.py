@@ -15,8 +15,9 @@ from assent.db.migrate import migrate
 from assent.db.pool import open_pool
 from assent.embedded import backup as files
 from assent.keys import keyfile
-from assent.keys.installation import database, instance, open_keys, root_key
-from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore, read_root
+from assent.keys.installation import database, instance, open_keys
+from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore
+from assent.keys.root import read_root, root_key
 from assent.subjects.recover import take_in
 from assent.subjects.rotate import alone
 

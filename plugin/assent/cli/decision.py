@@ -17,7 +17,7 @@ from assent.decisions import views as audiences
 from assent.decisions.document import assemble
 from assent.keys.installation import database, open_keys
 from assent.policy import versions
-from assent.policy.load import NEVER, Policy
+from assent.policy.model import NEVER, Policy
 from assent.policy.views import AUDIENCES
 
 app = typer.Typer(no_args_is_help=True, help="Decisions: explain.")

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from assent.core.settings import Settings
 from assent.core.taxonomy import LABELS, Label
-from assent.policy.load import NEVER, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import NEVER
 
 ELSEWHERE = ("rekognition", "atproto", "dsa", "keyword")
 

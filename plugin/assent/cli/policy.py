@@ -26,7 +26,8 @@ from assent.policy import versions
 from assent.policy.cases import run_cases
 from assent.policy.input import PolicyInput
 from assent.policy.lint import warnings
-from assent.policy.load import Policy, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import Policy
 from assent.policy.schema import PolicyModel
 from assent.policy.simulate import how_many, replay
 

@@ -80,7 +80,7 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         return
     from assent.gallery.matching import host_gallery
     from assent.keys.installation import database
-    from assent.keys.keystore import pid as pid_of
+    from assent.keys.pseudonym import pid as pid_of
     from assent.policy.decide import waits
     from assent.worker.loop import open_bench
 

@@ -36,7 +36,8 @@ from assent.db.queries import load
 from assent.db.queue import retraction_waits
 from assent.decisions import views as audiences
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import SubjectKey, match_pid, open_match, unseal
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import SubjectKey, match_pid, open_match
 
 SCHEMA = "assent.decision/1"
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`

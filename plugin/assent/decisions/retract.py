@@ -15,7 +15,7 @@ from assent.db.queries import load
 from assent.db.queue import enqueue_retraction, retraction_done
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import match_pid
+from assent.keys.subject_keys import match_pid
 
 BATCH = 1000  # rows of `match` read at a time
 _Q = load("record")

@@ -24,7 +24,7 @@ from assent.core.taxonomy import Label
 from assent.core.values import Action, Perception, Verdict
 from assent.keys.keystore import TenantKeys
 from assent.policy.input import above
-from assent.policy.load import LoadedRule, Policy
+from assent.policy.model import LoadedRule, Policy
 from assent.policy.schema import StatementsModel
 
 MAX_BATCH = 100  # statements the database takes at once

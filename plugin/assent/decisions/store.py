@@ -33,8 +33,9 @@ from assent.decisions import statement as statements
 from assent.decisions import views as audiences
 from assent.decisions.statement import Statement
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, seal, seal_match, unseal
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import seal, unseal
+from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.policy.decide import waits
 from assent.policy.replay import circumstances
 from assent.refusals import is_refused, refusals

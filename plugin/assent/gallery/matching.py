@@ -27,7 +27,7 @@ from assent.gallery.memory import GalleryServer, Stop, follow, prepare
 from assent.gallery.search import Candidates, circle_size, decide, search
 from assent.gallery.throttle import count, near
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.perceive import Models
 
 Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person

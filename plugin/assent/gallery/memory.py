@@ -30,7 +30,7 @@ from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import load
 from assent.gallery.search import STRICTER, STRICTEST
 from assent.keys.keystore import Keystore
-from assent.keys.seal import Half, SubjectKey, open_template
+from assent.keys.subject_keys import Half, SubjectKey, open_template
 
 CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
 CHUNK = 2000  # missing templates asked for at a time

@@ -187,5 +187,5 @@ def problems(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]]:
 
 
 def schema_ref(kind: type[BaseModel]) -> dict[str, str]:
-    """The model in the OpenAPI document, for bodies that a route reads by itself; `assent.openapi` lists them."""
+    """The model in the OpenAPI document, for bodies that a route reads by itself; `assent.http.openapi` lists them."""
     return {"$ref": f"#/components/schemas/{kind.__name__}"}

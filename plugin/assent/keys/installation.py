@@ -13,7 +13,8 @@ from assent.core.settings import Settings
 from assent.db.pool import Pool, fetch_one, transaction
 from assent.db.queries import load
 from assent.embedded.clusters import embedded
-from assent.keys.keystore import Keystore, create, open_keystore, parse_root, read_root
+from assent.keys.keystore import Keystore, create, open_keystore
+from assent.keys.root import root_key
 
 _Q = load("instance")
 
@@ -57,11 +58,3 @@ def open_or_create_keys(settings: Settings, pool: Pool) -> Keystore:
     if (settings.keys_dir / "keystore.json").exists():
         return open_keys(settings, pool)
     return create(settings.keys_dir, instance(pool), root_key(settings))
-
-
-def root_key(settings: Settings) -> bytes | None:
-    """The root key of ASSENT_ROOT_KEY or ASSENT_ROOT_KEY_FILE, 32 bytes; None when neither is set, which means
-    `root.key` in the keys folder. Raises KeyMissing or StoreUnsafe."""
-    if settings.root_key is not None:
-        return parse_root(settings.root_key.get_secret_value())
-    return read_root(settings.root_key_file) if settings.root_key_file is not None else None

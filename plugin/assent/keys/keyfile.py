@@ -18,9 +18,10 @@ from typing import Any
 from uuid import UUID
 
 from assent.core.errors import KeyMissing, SealBroken
+from assent.core.files import read_private, write_private
 from assent.db.pool import Conn, Pool, transaction
 from assent.db.queries import load
-from assent.keys.keystore import Keystore, TenantKeys, read_private, write_private
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 
 FORMAT = "assent.keys/1"

@@ -10,10 +10,7 @@ under the root key; overwriting them from here would not reach them, so nothing 
 
 from __future__ import annotations
 
-import binascii
 import fcntl
-import hashlib
-import hmac
 import json
 import os
 from base64 import b64decode, b64encode
@@ -27,7 +24,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from assent.core.errors import AlreadyInitialised, KeyMissing, SealBroken, StoreUnsafe
+from assent.core.errors import AlreadyInitialised, KeyMissing, SealBroken
+from assent.core.files import read_private, sync_folder, write_private
+from assent.keys.root import parse_root, read_root
 from assent.keys.seal import seal, unseal
 
 FORMAT = "assent.keystore/1"
@@ -68,61 +67,6 @@ class TenantKeys:
             return keys.retiring[epoch]
         said = f"sealed in epoch {epoch}; the live one is {keys.epoch}, and the keys of others are destroyed"
         raise SealBroken(said)
-
-
-def pid(keys: TenantKeys, ref: str) -> bytes:
-    """The pseudonym of the platform's own id `ref`: HMAC-SHA256 (RFC 2104), 32 bytes."""
-    return hmac.digest(keys.pseudonym_key, ref.encode(), hashlib.sha256)
-
-
-def parse_root(text: str) -> bytes:
-    """A root key from its base64 text. Raises KeyMissing when it is not 32 bytes."""
-    try:
-        root = b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        root = b""
-    if len(root) != 32:
-        raise KeyMissing("the root key is not the base64 of 32 bytes")
-    return root
-
-
-def read_root(file: Path) -> bytes:
-    """The root key in a file. Raises KeyMissing, or StoreUnsafe when others can read it."""
-    return parse_root(read_private(file, "the root key"))
-
-
-def read_private(file: Path, what: str) -> str:
-    try:
-        with file.open(encoding="ascii") as stream:
-            if os.fstat(stream.fileno()).st_mode & 0o027:
-                raise StoreUnsafe(f"{file} can be read or changed by others: chmod 600 it")
-            return stream.read()
-    except FileNotFoundError as error:
-        raise KeyMissing(f"{what} is missing: {file}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyMissing(f"{what} cannot be read: {file}") from error
-
-
-def write_private(file: Path, text: str) -> None:
-    """Writes a 0600 file so that a crash leaves the old or the new content, never a part (temp, fsync, rename)."""
-    temp = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:  # noqa: PTH123 - a descriptor
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temp.rename(file)
-    finally:
-        temp.unlink(missing_ok=True)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -278,7 +222,7 @@ class Keystore:
         with suppress(FileNotFoundError):  # another process was faster
             if parse_root(coming.read_text()) == self.root:
                 coming.rename(self.keys_dir / ROOT_FILE)
-                _sync_folder(self.keys_dir)
+                sync_folder(self.keys_dir)
 
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Any]]:

@@ -7,26 +7,15 @@ key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more t
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from numpy.typing import NDArray
 
 from assent.core.errors import SealBroken
 
-if TYPE_CHECKING:  # keys.py wraps with this module's seal
-    from assent.keys.keystore import TenantKeys
-
 FORMAT = b"assent.seal/1"
 NONCE, TAG = 12, 16
-Half = NDArray[np.float16]
 
 
 def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
@@ -52,92 +41,3 @@ def unseal(key: bytes, sealed: bytes, *aad: str | bytes) -> bytes:
         return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], _additional_data(aad))
     except InvalidTag as error:
         raise SealBroken from error
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectKey:
-    """One person's data key. It lies wrapped under the tenant's epoch key: destroying the epoch destroys it."""
-
-    tenant: str
-    pid: bytes
-    key: bytes = field(repr=False)
-
-    @classmethod
-    def new(cls, keys: TenantKeys, pid: bytes) -> SubjectKey:
-        """A random key for a new person; store `wrap(keys)` with `keys.epoch` in table `subject_key`."""
-        return cls(keys.tenant, pid, os.urandom(32))
-
-    def wrap(self, keys: TenantKeys) -> bytes:
-        """The key under the live epoch key of `keys`: take them with `keys.now()` in the transaction that stores it."""
-        return seal(keys.epoch_key, self.key, "subject-key", self.tenant, self.pid, str(keys.epoch))
-
-    @classmethod
-    def unwrap(cls, keys: TenantKeys, pid: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
-        """From a row of `subject_key`. Raises SealBroken, also where the key of the row's epoch is destroyed."""
-        return cls(keys.tenant, pid, unseal(keys.key_of(epoch), wrapped, "subject-key", keys.tenant, pid, str(epoch)))
-
-
-def seal_template(subject: SubjectKey, row: UUID, model: str, embedding: NDArray[np.floating[Any]]) -> bytes:
-    """Seals a unit-length embedding (d,) as little-endian float16, the precision the gallery searches with.
-
-    Raises ValueError for a vector that is not one finite unit vector: a zero or NaN template would match by accident.
-    """
-    if embedding.ndim != 1 or not abs(float(np.linalg.norm(embedding.astype(np.float64))) - 1) < 0.01:
-        raise ValueError("a template is one vector of unit length")
-    plain = embedding.astype("<f2").tobytes()
-    return seal(subject.key, plain, "template", subject.tenant, subject.pid, row.bytes, model)
-
-
-def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> Half:
-    """The embedding (d,), float16. Raises SealBroken."""
-    plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pid, row.bytes, model)
-    if not plain or len(plain) % 2:
-        raise SealBroken("a sealed template holds no half-precision vector")
-    return np.frombuffer(plain, dtype="<f2")
-
-
-def seal_locator(keys: TenantKeys, pid: bytes, *place: str | bytes) -> bytes:
-    """The pid under the live epoch key of `keys`: says whose key opens the row at `place`, and dies with the epoch."""
-    return seal(keys.epoch_key, pid, "locator", keys.tenant, str(keys.epoch), *place)
-
-
-def open_locator(keys: TenantKeys, epoch: int, locator: bytes, *place: str | bytes) -> bytes:
-    """The pid (32 bytes) that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
-    return unseal(keys.key_of(epoch), locator, "locator", keys.tenant, str(epoch), *place)
-
-
-class SealedMatch(NamedTuple):
-    """The columns of table `match` that are not its primary key."""
-
-    epoch: int
-    locator: bytes
-    sealed: bytes
-
-
-def seal_match(
-    keys: TenantKeys, subject: SubjectKey, media_id: str, face: int, found: Mapping[str, object]
-) -> SealedMatch:
-    """Seals what was found about face number `face` of a picture: any JSON object, under the person's key.
-
-    Call it in the transaction that stores the row: it takes the live epoch's key at that moment.
-    """
-    keys = keys.now()
-    sealed = seal(subject.key, json.dumps(found).encode(), "match", media_id, str(face), subject.tenant)
-    return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pid), sealed)
-
-
-def match_locator(keys: TenantKeys, media_id: str, face: int, pid: bytes) -> bytes:
-    """The locator of a row of table `match`, under the live epoch of `keys`."""
-    return seal_locator(keys, pid, "match", media_id, str(face))
-
-
-def match_pid(keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes) -> bytes:
-    """Whose row of table `match` this is. Raises SealBroken."""
-    return open_locator(keys, epoch, locator, "match", media_id, str(face))
-
-
-def open_match(subject: SubjectKey, media_id: str, face: int, sealed: bytes) -> dict[str, Any]:
-    """The JSON object given to `seal_match`. Raises SealBroken."""
-    plain = unseal(subject.key, sealed, "match", media_id, str(face), subject.tenant)
-    found: dict[str, Any] = json.loads(plain)
-    return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assent.core.taxonomy import BY_NAME as LABELS
 from assent.core.values import Event, Face, Perception, Picture, Tag, Verdict
 from assent.policy.decide import decide
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 from assent.policy.schema import CaseModel, ExpectModel, GivenModel
 
 _SIDE = 10_000  # pixels: room for a face that is far from everything

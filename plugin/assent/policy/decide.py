@@ -21,7 +21,8 @@ from assent.core.values import (
     Verdict,
 )
 from assent.policy.input import above, policy_input
-from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
+from assent.policy.load import CEL_ERRORS
+from assent.policy.model import LoadedRule, Policy
 from assent.policy.views import tell
 
 _BROKEN = "the condition could not be evaluated"

@@ -15,7 +15,8 @@ from assent.core.resources import resource
 from assent.core.taxonomy import LABELS, Label
 from assent.core.values import Event, EventType, Face, Picture, Surface, Tag, Visibility
 from assent.policy.input import ROOTS, above, policy_input
-from assent.policy.load import CEL_ERRORS, LoadedRule, Policy
+from assent.policy.load import CEL_ERRORS
+from assent.policy.model import LoadedRule, Policy
 
 _PROBES = 500  # random pictures on which a condition that never holds is called unreachable
 _LITERAL = re.compile(r"""["']([^"']*)["']|(?<![\w.])(\d+(?:\.\d+)?)""")

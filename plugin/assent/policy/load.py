@@ -4,75 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cel
-import rfc8785
 from pydantic import ValidationError
 
 from assent.core.errors import PolicyInvalid
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS
-from assent.core.values import Action, Approval, Audience, Event, Face, Picture, PolicyRef, Tag, ToReview
+from assent.core.values import Event, Face, Picture, PolicyRef, Tag, ToReview
 from assent.policy.assemble import Assembled, assemble
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
+from assent.policy.model import Filter, LoadedRule, Policy, canonical_json
 from assent.policy.problems import problems
-from assent.policy.schema import CaseModel, EmitModel, PolicyModel, RuleModel, StatementsModel
-from assent.policy.views import Filter
+from assent.policy.schema import EmitModel, PolicyModel, RuleModel
 
 # What the evaluator is known to raise; it has no error class of its own.
 CEL_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)
-NEVER = 2.0  # a threshold that no score reaches
 _MAX_SAID = 20  # problems that one refusal lists
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedRule:
-    id: str
-    program: cel.Program
-    action: Action
-    about: tuple[str, ...]  # the labels its condition names, for the reason a person reads
-    emit: frozenset[str]
-    suppress: frozenset[str]
-    rename: dict[str, str]
-    redact: frozenset[str]
-    review: ToReview | None
-    notify: tuple[Audience, ...]
-    model: RuleModel
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    ref: PolicyRef
-    thresholds: dict[str, float]  # by entry of `labels`: a label or a group
-    unsaid: frozenset[str]  # entries that only a rule can make said
-    rules: tuple[LoadedRule, ...]
-    filters: tuple[Filter, ...]
-    cases: tuple[CaseModel, ...]
-    needs: Needs
-    approval: Approval
-    recognises: bool  # whether faces are compared at all
-    statements: StatementsModel | None
-    model: PolicyModel = field(repr=False)
-    _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` found before
-
-    def entry(self, label: str) -> str:
-        """The entry of `labels` that counts for a label: the longest name that fits it; empty where none does."""
-        if label not in self._entries:
-            self._entries[label] = next((group for group in reversed(above(label)) if group in self.thresholds), "")
-        return self._entries[label]
-
-    def threshold(self, label: str) -> float:
-        """From which score up a label counts."""
-        return self.thresholds.get(self.entry(label), NEVER)
-
-    @property
-    def canonical(self) -> bytes:
-        """The policy as it is hashed and stored: RFC 8785 JSON, includes resolved."""
-        return _canonical(self.model)
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -109,7 +60,7 @@ def _build(assembled: Assembled) -> Policy:
     if wrong:
         raise PolicyInvalid("\n".join(wrong[:_MAX_SAID]))
     return Policy(
-        ref=PolicyRef(model.name, model.version, hashlib.sha256(_canonical(model)).hexdigest()),
+        ref=PolicyRef(model.name, model.version, hashlib.sha256(canonical_json(model)).hexdigest()),
         thresholds={entry: limit.threshold for entry, limit in model.labels.items()},
         unsaid=frozenset(entry for entry, limit in model.labels.items() if not limit.emit),
         rules=tuple(_loaded(rule, readings[rule.id], programs[rule.id]) for rule in model.rules),
@@ -121,10 +72,6 @@ def _build(assembled: Assembled) -> Policy:
         statements=model.statements,
         model=model,
     )
-
-
-def _canonical(model: PolicyModel) -> bytes:
-    return rfc8785.dumps(model.model_dump(mode="json", by_alias=True, exclude={"include", "drop"}))
 
 
 def _loaded(rule: RuleModel, reading: Reading, program: cel.Program) -> LoadedRule:

@@ -25,7 +25,7 @@ from assent.core.values import (
     Word,
 )
 from assent.policy.decide import decide
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 
 MODERATOR = "moderator"  # what tags and rules of a person's say name as their origin
 

@@ -17,7 +17,7 @@ from assent.db.pool import Conn, Row, fetch_one
 from assent.db.queries import load
 from assent.policy.compare import Key, Outcome, compare
 from assent.policy.decide import decide
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 from assent.policy.replay import recorded
 
 BATCH = 500  # rows held at once

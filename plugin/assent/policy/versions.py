@@ -20,7 +20,8 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import load
 from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key, Kind
-from assent.policy.load import Policy, stored_policy
+from assent.policy.load import stored_policy
+from assent.policy.model import Policy
 
 _Q = load("policy")
 _MOST_COMPILED = 64

@@ -7,15 +7,11 @@ keeps it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from assent.core.values import Audience, Event, Said, Surface, Tag, Withheld
+from assent.core.values import Audience, Event, Said, Tag, Withheld
 from assent.policy.input import above
-from assent.policy.schema import Age
-
-if TYPE_CHECKING:  # load.py builds what is read here
-    from assent.policy.load import LoadedRule, Policy
+from assent.policy.model import Filter, LoadedRule, Policy
 
 AUDIENCES: tuple[Audience, ...] = get_args(Audience)
 # Faces and matches where no filter says otherwise: the platform has the picture anyway and shows the names; somebody
@@ -26,45 +22,6 @@ SHOWN: dict[Audience, tuple[bool, bool]] = {
     "person": (True, True),
     "public": (False, False),
 }
-TEEN, ADULT = 13, 18  # years
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One `emit` filter."""
-
-    id: str
-    to: frozenset[Audience]
-    regions: frozenset[str]
-    ages: frozenset[Age]
-    surfaces: frozenset[Surface]
-    only: frozenset[str] | None
-    never: frozenset[str]
-    faces: bool | None
-    matches: bool | None
-
-    def fits(self, audience: Audience, event: Event) -> bool:
-        """Whether it speaks of this audience under these circumstances; an empty list of places fits all."""
-        return (
-            audience in self.to
-            and (not self.regions or event.region in self.regions)
-            and (not self.ages or age_band(event.audience_age) in self.ages)
-            and (not self.surfaces or event.surface in self.surfaces)
-        )
-
-    def keeps(self, label: str) -> bool:
-        """Whether it keeps that label from the audience."""
-        over = above(label)
-        return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))
-
-
-def age_band(years: int | None) -> Age:
-    """The band of an audience's age."""
-    if years is None:
-        return "unknown"
-    if years < TEEN:
-        return "child"
-    return "teen" if years < ADULT else "adult"
 
 
 def tell(

@@ -11,7 +11,7 @@ from assent.core.values import Action, Judged, Looked, Word
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import load
 from assent.decisions.store import Place
-from assent.policy.load import Policy
+from assent.policy.model import Policy
 from assent.policy.moderated import heed
 
 _Q, _RECORD = load("review"), load("record")

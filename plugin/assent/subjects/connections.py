@@ -15,7 +15,7 @@ from assent.core.errors import ConnectionsTooMany
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
 from assent.db.queries import load
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects.consent import active_consent
 
 MOST = 5_000

@@ -22,8 +22,9 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import load
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, seal, unseal
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import seal, unseal
+from assent.keys.subject_keys import SubjectKey
 
 Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]

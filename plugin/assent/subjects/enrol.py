@@ -38,7 +38,8 @@ from assent.db.queries import load
 from assent.decisions.store import announce
 from assent.intake.accept import open_upload, store_sealed
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import SubjectKey, open_template, seal, seal_template, unseal
+from assent.keys.seal import seal, unseal
+from assent.keys.subject_keys import SubjectKey, open_template, seal_template
 from assent.media.fingerprint import fingerprinted
 from assent.pipeline import Tools
 from assent.subjects.consent import acted, active_consent, open_subject

@@ -23,7 +23,7 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import load
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.subjects.connections import author_mac
 from assent.subjects.enrol import drop_jobs, waiting_jobs
 

@@ -14,8 +14,9 @@ from assent.core.errors import AuditBroken, NotFound, SealBroken
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import load
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
-from assent.keys.seal import SubjectKey, open_template, unseal
+from assent.keys.pseudonym import pid as pid_of
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import SubjectKey, open_template
 from assent.refusals import refusals
 from assent.subjects.connections import author_mac
 from assent.subjects.consent import open_evidence

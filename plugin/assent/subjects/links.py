@@ -17,7 +17,7 @@ from assent.db.locks import share
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import load
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.keys.seal import seal, unseal
 
 LINK_DAYS, MOST_LINK_DAYS = 7, 30

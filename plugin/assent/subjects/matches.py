@@ -16,7 +16,7 @@ from assent.decisions.document import Person, person_of
 from assent.decisions.retract import rows_of
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import match_pid, open_match
+from assent.keys.subject_keys import match_pid, open_match
 from assent.refusals import Refusal, remember
 
 _Q, _FEEDBACK = load("record"), load("feedback")

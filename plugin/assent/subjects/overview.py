@@ -11,7 +11,7 @@ from assent.core.errors import NotFound
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import load
 from assent.keys.keystore import TenantKeys
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 
 _Q = load("subjects")
 _CONNECTIONS = load("connections")

@@ -28,7 +28,7 @@ from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transacti
 from assent.db.queries import load
 from assent.keys.keyfile import export_epoch
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.seal import SubjectKey, match_locator, match_pid
+from assent.keys.subject_keys import SubjectKey, match_locator, match_pid
 
 BATCH = 2000  # rows moved in one transaction
 # What began before a step is waited for this long. A transaction that idles is ended by the server after 10 s, so who

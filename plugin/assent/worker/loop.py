@@ -70,7 +70,8 @@ from assent.perceive.text.tags import open_reader
 from assent.pipeline import Tools, look, nothing_read
 from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
-from assent.policy.load import Policy, load_policy
+from assent.policy.load import load_policy
+from assent.policy.model import Policy
 from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
 from assent.review.history import with_word
 from assent.shadow.live import REFRESH_SECONDS, TenantHeads, note_trials

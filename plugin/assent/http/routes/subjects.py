@@ -45,7 +45,7 @@ from assent.db.pool import transaction
 from assent.http.forms import read_form
 from assent.http.idempotency import once
 from assent.http.state import MAX_PHOTO, AtHouse, By, House, problem, problems, read_body, schema_ref
-from assent.keys.keystore import pid as pid_of
+from assent.keys.pseudonym import pid as pid_of
 from assent.platforms.event import TYPEABLE, Name
 from assent.subjects import connections, consent
 from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope

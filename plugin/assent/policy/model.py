@@ -1,0 +1,105 @@
+"""A loaded policy: thresholds, rules and filters as plain frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cel
+import rfc8785
+
+from assent.core.values import Action, Approval, Audience, Event, PolicyRef, Surface, ToReview
+from assent.policy.input import Needs, above
+from assent.policy.schema import Age, CaseModel, PolicyModel, RuleModel, StatementsModel
+
+NEVER = 2.0  # a threshold that no score reaches
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRule:
+    id: str
+    program: cel.Program
+    action: Action
+    about: tuple[str, ...]  # the labels its condition names, for the reason a person reads
+    emit: frozenset[str]
+    suppress: frozenset[str]
+    rename: dict[str, str]
+    redact: frozenset[str]
+    review: ToReview | None
+    notify: tuple[Audience, ...]
+    model: RuleModel
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    ref: PolicyRef
+    thresholds: dict[str, float]  # by entry of `labels`: a label or a group
+    unsaid: frozenset[str]  # entries that only a rule can make said
+    rules: tuple[LoadedRule, ...]
+    filters: tuple[Filter, ...]
+    cases: tuple[CaseModel, ...]
+    needs: Needs
+    approval: Approval
+    recognises: bool  # whether faces are compared at all
+    statements: StatementsModel | None
+    model: PolicyModel = field(repr=False)
+    _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` found before
+
+    def entry(self, label: str) -> str:
+        """The entry of `labels` that counts for a label: the longest name that fits it; empty where none does."""
+        if label not in self._entries:
+            self._entries[label] = next((group for group in reversed(above(label)) if group in self.thresholds), "")
+        return self._entries[label]
+
+    def threshold(self, label: str) -> float:
+        """From which score up a label counts."""
+        return self.thresholds.get(self.entry(label), NEVER)
+
+    @property
+    def canonical(self) -> bytes:
+        """The policy as it is hashed and stored: RFC 8785 JSON, includes resolved."""
+        return canonical_json(self.model)
+
+
+def canonical_json(model: PolicyModel) -> bytes:
+    return rfc8785.dumps(model.model_dump(mode="json", by_alias=True, exclude={"include", "drop"}))
+
+
+TEEN, ADULT = 13, 18  # years
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One `emit` filter."""
+
+    id: str
+    to: frozenset[Audience]
+    regions: frozenset[str]
+    ages: frozenset[Age]
+    surfaces: frozenset[Surface]
+    only: frozenset[str] | None
+    never: frozenset[str]
+    faces: bool | None
+    matches: bool | None
+
+    def fits(self, audience: Audience, event: Event) -> bool:
+        """Whether it speaks of this audience under these circumstances; an empty list of places fits all."""
+        return (
+            audience in self.to
+            and (not self.regions or event.region in self.regions)
+            and (not self.ages or age_band(event.audience_age) in self.ages)
+            and (not self.surfaces or event.surface in self.surfaces)
+        )
+
+    def keeps(self, label: str) -> bool:
+        """Whether it keeps that label from the audience."""
+        over = above(label)
+        return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))
+
+
+def age_band(years: int | None) -> Age:
+    """The band of an audience's age."""
+    if years is None:
+        return "unknown"
+    if years < TEEN:
+        return "child"
+    return "teen" if years < ADULT else "adult"
