@@ -13,7 +13,7 @@ from assent.http.decision_waiter import CHANNEL
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import pid as pid_of
 from assent.subjects.enrol import enrol, request_enrolment
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from tests.events import rows
 
 

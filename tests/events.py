@@ -11,7 +11,7 @@ from assent.db.pool import Pool, transaction
 from assent.decisions.document import assemble
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 
 
 def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:

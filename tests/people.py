@@ -27,7 +27,7 @@ from assent.subjects import consent
 from assent.subjects.consent import Given, Scope, active_consent, open_subject
 from assent.subjects.enrol import enrol as work_enrolment
 from assent.subjects.enrol import request_enrolment
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 
 MODEL = "test-128@000000000000"
 DIMENSION = 128

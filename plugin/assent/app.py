@@ -19,6 +19,7 @@ from assent.db.pool import open_pool, transaction
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import Limits
+from assent.http.openapi import Documented
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
 from assent.http.routes.review import router as review
@@ -28,7 +29,6 @@ from assent.http.state import AtHouse, House, assent_problem, http_problem, prob
 from assent.intake.rejects import Rejects
 from assent.keys.installation import open_keys
 from assent.me.routes import router as me
-from assent.http.openapi import Documented
 
 POOL = 12
 

@@ -20,7 +20,8 @@ from assent.db.pool import transaction
 from assent.embedded.clusters import embedded
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.loop import Bench, _work
+from assent.worker.jobs import Bench
+from assent.worker.loop import _work
 from assent.worker.maintenance import rescue_jobs
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site

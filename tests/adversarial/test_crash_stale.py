@@ -19,7 +19,8 @@ from assent.db.pool import transaction
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
 from assent.outbox import deliver
-from assent.worker.loop import Bench, decide_event, queue_app
+from assent.worker.jobs import Bench, decide_event
+from assent.worker.queue import queue_app
 from tests.waiting import until
 from tests.web import Web
 

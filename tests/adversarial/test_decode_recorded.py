@@ -14,7 +14,7 @@ from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
 from tests.adversarial.test_decode_disagree import two_faced
 from tests.fixtures.figures import Figure

@@ -28,7 +28,9 @@ from assent.media.sandbox import Decoder
 from assent.perceive import load as load_models
 from assent.policy.decide import decide
 from assent.tenants import init_tenant
-from assent.worker.loop import PICTURE_JOBS, Bench, decide_event, open_bench, queue_app
+from assent.worker.jobs import Bench, decide_event
+from assent.worker.loop import PICTURE_JOBS, open_bench
+from assent.worker.queue import queue_app
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, Size, Tick, quantile
 

@@ -19,7 +19,8 @@ from assent.refusals import overlap
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import Seen, matches_of
-from assent.worker.loop import Bench, decide_event, deliver_message, queue_app
+from assent.worker.jobs import Bench, decide_event, deliver_message
+from assent.worker.queue import queue_app
 from tests.events import decision, leaves, rows, store
 from tests.people import enrol_photo
 from tests.photos import FACES, altered

@@ -15,7 +15,7 @@ from assent.keys.pseudonym import pid as pid_of
 from assent.pipeline import look
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from tests.events import decision, rows, store
 from tests.integration.album import Album
 from tests.people import give

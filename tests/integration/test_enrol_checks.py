@@ -29,7 +29,7 @@ from assent.subjects.enrol import (
     check_same,
 )
 from assent.subjects.erase import erase
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from tests import people
 from tests.enrolment import announced, outcome, request, stored, work, work_one
 from tests.events import rows

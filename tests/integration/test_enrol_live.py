@@ -15,7 +15,7 @@ from assent.perceive.faces.liveness import is_live
 from assent.perceive.packs.active import Choice, write_choice
 from assent.perceive.packs.manifest import read_pack
 from assent.perceive.packs.pull import from_folder
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from tests import people
 from tests.enrolment import outcome, stored
 from tests.events import rows

@@ -16,7 +16,7 @@ from assent.db.pool import transaction
 from assent.decisions.document import assemble
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.loop import MAX_TRIES, Bench, decide_event, deliver_message
+from assent.worker.jobs import MAX_TRIES, Bench, decide_event, deliver_message
 from tests.events import decision, everything, rows, store
 from tests.web import Web
 

@@ -17,7 +17,7 @@ from assent.keys import keystore as keystores
 from assent.keys.installation import open_keys, open_or_create_keys
 from assent.keys.keystore import TenantKeys
 from assent.keys.root import read_root
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 
 
 def removed(folder: Path, _tmp: Path) -> None:

@@ -29,7 +29,7 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.media.fingerprint import pdqs
 from assent.subjects.enrol import _look
 from assent.tenants import Made, init_tenant
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.command import assent, failing, invoke
 from tests.events import decision, everything, rows, store
 

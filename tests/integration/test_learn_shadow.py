@@ -21,7 +21,7 @@ from assent.shadow import heads as trial
 from assent.shadow import traffic
 from assent.shadow.live import TenantHeads, note_trials
 from assent.tenants import init_tenant
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from assent.worker.maintenance import tidy
 from tests.events import decision, leaves, rows, store
 from tests.integration.album import Album

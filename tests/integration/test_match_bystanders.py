@@ -12,7 +12,7 @@ import pytest
 
 from assent.core.values import MediaRef, Perception, Picture, Vector
 from assent.gallery.search import search
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from tests.events import everything_bytes, store
 from tests.integration.album import Album
 

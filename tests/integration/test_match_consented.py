@@ -20,7 +20,7 @@ from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.enrol import request_enrolment
 from assent.tenants import init_tenant
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from tests import people
 from tests.enrolment import outcome
 from tests.events import decision, everything, everything_bytes, rows, store

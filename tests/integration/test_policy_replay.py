@@ -26,7 +26,7 @@ from assent.policy.model import Policy
 from assent.policy.replay import circumstances, recorded
 from assent.policy.simulate import how_many, replay
 from assent.policy.versions import store as keep
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.command import assent
 from tests.events import store
 from tests.unit.policy_files import policy, rule

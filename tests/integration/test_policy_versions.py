@@ -18,7 +18,7 @@ from assent.policy import versions
 from assent.policy.compare import Key
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.events import decision, rows, store
 from tests.unit.policy_files import policy, rule
 

@@ -15,7 +15,7 @@ from assent.db.pool import transaction
 from assent.decisions.render.redact import KEPT_SIDE, redact
 from assent.subjects.matches import refuse
 from assent.tenants import init_tenant
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from assent.worker.maintenance import tidy
 from tests.events import everything, rows, store
 from tests.fixtures.figures import Figure

@@ -11,7 +11,7 @@ from assent.keys.pseudonym import pid as pid_of
 from assent.subjects import connections, consent
 from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due
-from assent.worker.loop import Bench
+from assent.worker.jobs import Bench
 from assent.worker.maintenance import end_due_by
 from tests.events import rows
 from tests.people import enrol, give, said

@@ -17,7 +17,7 @@ from assent.core.values import MediaRef
 from assent.db.pool import transaction
 from assent.http.api_keys import SCOPES, create_key
 from assent.tenants import init_tenant
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from tests.events import decision, everything, names, rows, store
 from tests.integration.album import Album, embedding
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from assent.core.values import MediaRef
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from tests.command import assent, failing
 from tests.events import decision, store
 from tests.integration.album import Album

@@ -14,7 +14,7 @@ from assent.db.pool import transaction
 from assent.decisions.document import assemble
 from assent.hashlists.search import Hit
 from assent.review.history import read_word
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from tests.events import decision, names, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case

@@ -12,7 +12,7 @@ from assent.core.errors import CaseClosed
 from assent.core.values import MediaRef
 from assent.db.pool import transaction
 from assent.review.decide import Said, decide
-from assent.worker.loop import decide_event
+from assent.worker.jobs import decide_event
 from tests.events import decision, is_anybody_locked_out, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, open_cases, waiting_case

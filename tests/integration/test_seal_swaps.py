@@ -28,7 +28,7 @@ from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
 from assent.tenants import init_tenant
-from assent.worker.loop import Bench, deliver_message
+from assent.worker.jobs import Bench, deliver_message
 from tests.events import leaves
 from tests.integration.lives import recognise
 from tests.people import opt_in_all

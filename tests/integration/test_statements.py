@@ -18,7 +18,7 @@ from assent.decisions.document import assemble
 from assent.decisions.statement import puid
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.command import assent, failing
 from tests.events import rows, store
 

@@ -16,7 +16,7 @@ from assent.keys.keystore import TenantKeys
 from assent.perceive.text import ocr
 from assent.perceive.text.tags import Reader
 from assent.perceive.text.words import parse
-from assent.worker.loop import Bench, decide_event
+from assent.worker.jobs import Bench, decide_event
 from tests.command import assent
 from tests.events import decision, everything, rows, store
 from tests.installed import package_file

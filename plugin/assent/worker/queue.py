@@ -1,0 +1,99 @@
+"""The queue's tasks and connections: which job runs what, when it is tried again, on which threads."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, LiteralString
+from uuid import UUID
+
+import procrastinate
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from psycopg.errors import RaiseException
+
+from assent.core.errors import (
+    FetchFailed,
+)
+from assent.core.telemetry import log
+from assent.db.pool import IDLE_LIMIT, LOST
+from assent.db.queue import OUTBOX, PICTURES
+from assent.decisions.retract import retract
+from assent.outbox.endpoint_concurrency import Lanes
+from assent.worker.jobs import Bench, decide_event, deliver_message, enrol_job, postpone_message
+
+DELIVERIES = 16  # under way at once
+
+
+RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
+
+
+class _Again(BaseRetryStrategy):
+    """A failed fetch: after its own times. Everything else: soon, then every minute, for as long as an outage lasts;
+    an event that itself brings the job down is ended by `MAX_TRIES`."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        seconds = min(2 ** min(job.attempts, 6), 60) + random.random()  # noqa: S311 - spread, not a secret
+        if isinstance(exception, FetchFailed):
+            seconds = RETRY_SECONDS[min(job.attempts, len(RETRY_SECONDS) - 1)]
+        return RetryDecision(retry_in={"seconds": int(seconds)})
+
+
+async def _limit_idle(conn: psycopg.AsyncConnection) -> None:
+    await conn.execute(IDLE_LIMIT)
+    await conn.commit()
+
+
+class _Connector(procrastinate.PsycopgConnector):
+    """The queue's own connections. A statement that failed with its connection may have been a job's end: such a job
+    would stay begun as long as this worker lives. So `failed` ends the queue's worker, and its lease frees the job.
+    The end of a job that somebody else took over and ended, which the queue's functions refuse, is no error."""
+
+    def __init__(self, url: str, failed: asyncio.Event) -> None:
+        super().__init__(conninfo=url, min_size=1, max_size=6, timeout=10, configure=_limit_idle)
+        self._failed = failed
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        try:
+            await super().execute_query_async(query, **arguments)
+        except ConnectorException as error:
+            if isinstance(error.__cause__, RaiseException):
+                log.warning("job ended elsewhere", job=arguments.get("job_id"))
+                return
+            if isinstance(error.__cause__, LOST):
+                self._failed.set()
+            raise
+
+
+def queue_app(url: str, bench: Bench, failed: asyncio.Event | None = None) -> procrastinate.App:
+    """The queue's tasks, bound to this worker's bench. Job arguments are ids only. `failed` is set when the end of a
+    job could not be written."""
+    app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
+
+    @app.task(name="decide", queue=PICTURES, retry=_Again())
+    async def decide(tenant: str, event: str) -> None:
+        await asyncio.to_thread(decide_event, bench, tenant, UUID(event))
+
+    @app.task(name="enrol", queue=PICTURES, retry=_Again())
+    async def enrol_photos(tenant: str, event: str) -> None:
+        await asyncio.to_thread(enrol_job, bench, tenant, UUID(event))
+
+    @app.task(name="retract", queue=PICTURES, retry=_Again(), pass_context=True)
+    async def take_back(context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
+        if pid:  # else it was done
+            asked, keys = UUID(erasure) if erasure else None, bench.keystore.tenant(tenant)
+            await asyncio.to_thread(retract, bench.pool, keys, bytes.fromhex(pid), asked, context.job.id)
+
+    # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
+    lanes, threads = Lanes(), ThreadPoolExecutor(DELIVERIES, "deliver")
+
+    @app.task(name="deliver", queue=OUTBOX, retry=_Again())
+    async def send(tenant: str, endpoint: str, message: str) -> None:
+        async with lanes.place(tenant, endpoint) as free:
+            work = deliver_message if free else postpone_message
+            await asyncio.get_running_loop().run_in_executor(threads, work, bench, tenant, UUID(message))
+
+    return app
