@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
+from assent.decisions.document import from_json
 from assent.decisions.render.annotate import annotate
 from assent.media.decode import decode
 from examples.outcome import Outcome, Proof, Told
@@ -82,7 +83,7 @@ def _decided(told: Told, number: int, folder: Path) -> dict[str, Any]:
     described = {"matched": sorted(told.matched), "alone": alone, "tags": _best_tags(tags)}
     if told.photo.data is None:
         return {**common, **described, "picture": None}
-    picture = annotate(decode(told.photo.data).frames[0], told.data)
+    picture = annotate(decode(told.photo.data).frames[0], from_json(told.data))
     name = f"{number:02}.jpg"
     picture.save(folder / name, quality=88)
     shown = {"file": name, "width": picture.width, "height": picture.height, "alt": _alt(told, alone)}

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from assent.core.values import Event, MediaRef
 from assent.db.pool import Pool, transaction
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble
+from assent.decisions.document import to_json
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import Bench
@@ -32,9 +33,9 @@ def rows(where: Bench | Pool, query: str, *values: Any) -> list[Any]:
 def decision(bench: Bench, keys: TenantKeys, media_id: str) -> dict[str, Any]:
     """Assembles the document that the platform gets of a media item; fails where there is none."""
     with transaction(bench.pool) as conn:
-        document = assemble(conn, keys, media_id)
-    assert document is not None
-    return document
+        found = assemble(conn, keys, media_id)
+    assert found is not None
+    return to_json(found)
 
 
 def names(document: dict[str, Any]) -> list[str]:

@@ -1,15 +1,17 @@
 """Mutation testing of stage 6: no wrong version of it survives the policies' cases and changes an action.
 
-Every mutant of `policy/decide.py` and `policy/emit.py` runs the cases that the shipped policies carry and those below,
-which say by hand what has to come out. Whoever survives that must decide as the original does on thousands of random
-pictures; what may still differ is no action (a suppression's name, an order).
+Every mutant of `policy/decide.py`, `policy/views.py` and the filters of `policy/model.py` runs the cases that the
+shipped policies carry and those below, which say by hand what has to come out. Whoever survives that must decide as the
+original does on thousands of random pictures; what may still differ is no action (a suppression's name, an order).
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import random
 import sys
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -22,9 +24,9 @@ from assent.core.taxonomy import LABELS
 from assent.core.values import Action, Event, Face, Perception, Picture, Surface, Tag, Verdict, Visibility
 from assent.policy import cases as policy_cases
 from assent.policy import decide as original
-from assent.policy import views as emit
+from assent.policy import views
 from assent.policy.load import load_policy
-from assent.policy.model import Policy
+from assent.policy.model import Filter, Policy, age_band
 from tests.adversarial.mutants import Mutant, mutants
 from tests.fixtures.figures import Figure
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
@@ -33,22 +35,35 @@ RANDOM = 1_500  # pictures on which a survivor is compared with the original
 POLICIES = [load_policy(path) for path in sorted(resource("policies").glob("*.yaml"))]
 
 
-def build(decide_tree: ast.Module, emit_tree: ast.Module) -> Any:
-    """The two modules, made of these trees."""
+# What a filter does, without the rest of its module, of which nothing is used here.
+FILTERS = f"""from __future__ import annotations
+from dataclasses import dataclass
+from assent.core.values import Audience, Event, Surface
+from assent.policy.input import above
+from assent.policy.model import ADULT, TEEN
+from assent.policy.schema import Age
+
+{inspect.getsource(Filter)}
+{inspect.getsource(age_band)}
+"""
+
+
+def build(trees: Mapping[str, ast.Module]) -> Any:
+    """The three modules, made of these trees."""
     made = {}
-    for name, tree in (("emit", emit_tree), ("decide", decide_tree)):
+    for name, tree in trees.items():
         module = ModuleType(f"mutant_{name}")
         sys.modules[module.__name__] = module  # dataclasses look their module up
         exec(compile(tree, name, "exec"), module.__dict__)  # noqa: S102 - our own source, changed by us
         made[name] = module
-    made["decide"].tell = made["emit"].tell  # type: ignore[attr-defined]  # as the import has it
-    made["decide"].Filter = made["emit"].Filter  # type: ignore[attr-defined]
+    made["decide"].tell = made["views"].tell  # type: ignore[attr-defined]  # as the import has it
+    made["decide"].Filter = made["filters"].Filter  # type: ignore[attr-defined]
     return made["decide"]
 
 
 def bound(mutant: Any, made: Policy) -> Policy:
     """The policy with its filters made of the mutant's class."""
-    names = [field.name for field in fields(emit.Filter)]
+    names = [field.name for field in fields(Filter)]
     filters = (mutant.Filter(**{name: getattr(one, name) for name in names}) for one in made.filters)
     return replace(made, filters=tuple(filters))
 
@@ -194,10 +209,11 @@ def survives(mutant: Any, battery: Battery, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_surviving_mutant_changes_an_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
-    sources = {module.__name__: Path(str(module.__file__)).read_text() for module in (original, emit)}
+    files = {"decide": original, "views": views}
+    sources = {name: Path(str(module.__file__)).read_text() for name, module in files.items()} | {"filters": FILTERS}
     trees = {name: ast.parse(source) for name, source in sources.items()}
     battery, some = Battery(tmp_path), pictures(RANDOM)
-    unchanged = build(trees[original.__name__], trees[emit.__name__])
+    unchanged = build(trees)
     expected = [action(unchanged, one) for one in some]
     assert set(expected) == {one.name for one in Action}
     assert battery.wrong(unchanged, monkeypatch) == ""
@@ -205,7 +221,7 @@ def test_no_surviving_mutant_changes_an_action(tmp_path: Path, monkeypatch: pyte
     for name, source in sources.items():
         for mutant in mutants(source):
             made += 1
-            changed = build(*(mutant.tree if name == one else trees[one] for one in (original.__name__, emit.__name__)))
+            changed = build({**trees, name: mutant.tree})
             if survives(changed, battery, monkeypatch):
                 survivors.append(f"{name}, {mutant.said}")
                 if [action(changed, one) for one in some] != expected:

@@ -23,7 +23,7 @@ from assent.core.settings import AllowedHost
 from assent.core.values import Event, MediaRef
 from assent.db import locks
 from assent.db.pool import transaction
-from assent.decisions import document
+from assent.decisions.assemble import assemble, body
 from assent.intake.accept import store_event
 from assent.outbox import deliver
 from tests.events import rows
@@ -201,7 +201,7 @@ def send(album: Album, allow: AllowedHost) -> deliver.Next:
         album.keys,
         "default",
         message,
-        lambda conn, row: document.body(conn, album.keys, row, locks.hold),
+        lambda conn, row: body(conn, album.keys, row, locks.hold),
         (allow,),
         datetime.now(UTC),
     )
@@ -310,9 +310,9 @@ def test_who_reads_a_decision_is_not_held_up_by_a_withdrawal_that_waits(album: A
     with transaction(album.bench.pool) as changing, transaction(album.bench.pool) as reading:
         assert locks.alone(changing, "default", album.pid("alice"))
         with pytest.raises(PersonBusy):
-            document.assemble(reading, album.keys, "group", lock=locks.share_soon)
+            assemble(reading, album.keys, "group", lock=locks.share_soon)
         assert reading.execute("SHOW lock_timeout").fetchone() == ("0",)
         changing.rollback()
-        said = document.assemble(reading, album.keys, "group", lock=locks.share_soon)
+        said = assemble(reading, album.keys, "group", lock=locks.share_soon)
     assert said is not None
-    assert [face["match"]["subject"] for face in said["faces"] if face["match"]] == ["alice"]
+    assert [face.match.subject for face in said.faces if face.match] == ["alice"]

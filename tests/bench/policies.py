@@ -14,12 +14,12 @@ from assent.core.values import Event, Face, Looked, MediaRef, Perception, Pictur
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
 from assent.decisions import views as audiences
-from assent.decisions.document import looked_document, perceptions_document
+from assent.decisions.document import decision_of, perceptions_document, to_json
+from assent.decisions.replay import circumstances
+from assent.decisions.simulate import replay
 from assent.embedded.clusters import embedded
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
-from assent.policy.replay import circumstances
-from assent.policy.simulate import replay
 from tests.bench.rounds import Tick
 
 ROUNDS = 5
@@ -84,7 +84,7 @@ def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
     """Rows of `decision` as `record` writes them."""
     policy = load_policy()
     looked = Looked(_PICTURE, seen, (), decide(policy, _EVENT, _PICTURE, seen))
-    document = looked_document(TENANT, uuid4(), MediaRef("m", None), 1, looked, policy.ref)
+    document = to_json(decision_of(TENANT, uuid4(), MediaRef("m", None), 1, looked, policy.ref))
     values = {
         "tenant": TENANT,
         "action": document["action"],

@@ -13,7 +13,7 @@ from assent.core.errors import FetchFailed
 from assent.core.settings import AllowedHost, Settings
 from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import MAX_TRIES, Bench, decide_event, deliver_message

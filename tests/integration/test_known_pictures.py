@@ -21,7 +21,7 @@ from assent.core.values import MediaRef, Perception, Picture
 from assent.db.locks import share
 from assent.db.pool import fetch, open_pool, transaction
 from assent.db.queries import load
-from assent.decisions.document import body
+from assent.decisions.assemble import body
 from assent.hashlists import follow, lists
 from assent.hashlists.entries import Entries
 from assent.hashlists.follow import Known

@@ -8,7 +8,7 @@ import pytest
 
 from assent.audit.log import open_part, part_pid
 from assent.db.pool import transaction
-from assent.decisions.document import person_of
+from assent.decisions.assemble import person_of
 from assent.gallery import throttle
 from tests.events import everything, rows
 from tests.integration.album import Album

@@ -17,14 +17,14 @@ from assent.core.taxonomy import LABELS
 from assent.core.values import Event, Face, Looked, MediaRef, Perception, Picture, Tag
 from assent.db.pool import Pool, transaction
 from assent.decisions import views as audiences
-from assent.decisions.document import looked_document, perceptions_document
+from assent.decisions.document import decision_of, perceptions_document, to_json
+from assent.decisions.replay import circumstances, recorded
+from assent.decisions.simulate import how_many, replay
 from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
-from assent.policy.replay import circumstances, recorded
-from assent.policy.simulate import how_many, replay
 from assent.policy.versions import store as keep
 from assent.worker.jobs import Bench, decide_event
 from tests.command import assent
@@ -66,7 +66,7 @@ def test_a_replay_decides_what_was_decided(
     looked = Looked(picture, seen, (), verdict)
     stored = {
         "perceptions": perceptions_document(looked),
-        "document": looked_document("t", None, MediaRef("m", None), 1, looked, made.ref),
+        "document": to_json(decision_of("t", None, MediaRef("m", None), 1, looked, made.ref)),
         "given": circumstances(event, picture),
         "matched": sorted(matched),
     }
@@ -86,7 +86,7 @@ def remember(pool: Pool, keys: TenantKeys, made: Policy, count: int, score: floa
     with transaction(pool) as conn:
         for n in range(count):
             media, event_id = MediaRef(f"{score}-{n}", None), uuid4()
-            document = looked_document(keys.tenant, event_id, media, 1, looked, made.ref)
+            document = to_json(decision_of(keys.tenant, event_id, media, 1, looked, made.ref))
             conn.execute(
                 "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
                 " perceptions, given, audiences, leaf, decided_at)"

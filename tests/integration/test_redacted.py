@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from assent.core.values import MediaRef, Perception, Picture, Pixels, Tag
+from assent.core.values import MediaRef, Perception, Picture, Pixels, PolicyRef, Tag
 from assent.db.pool import transaction
+from assent.decisions.document import DecidedFace, DecidedMedia, Decision
 from assent.decisions.render.redact import KEPT_SIDE, redact
 from assent.subjects.matches import refuse
 from assent.tenants import init_tenant
@@ -69,8 +70,17 @@ def test_a_large_picture_is_kept_smaller_and_its_boxes_still_fit() -> None:
     large = Image.effect_noise((3 * KEPT_SIDE, KEPT_SIDE), 60).convert("RGB")
     small = BytesIO()
     large.resize((KEPT_SIDE, KEPT_SIDE // 3)).save(small, "JPEG", quality=95)
-    face = {"box": [1500, 600, 300, 300], "frame": 0, "match": None}
-    decision = {"media": {"width": large.width, "height": large.height}, "faces": [face]}
+    decision = Decision(
+        event=None,
+        tenant="default",
+        revision=1,
+        media=DecidedMedia("large", width=large.width, height=large.height),
+        tags=(),
+        faces=(DecidedFace((1500, 600, 300, 300), 0, 0.9),),
+        action="allow",
+        rules=(),
+        policy=PolicyRef("default", "1", ""),
+    )
     before = np.asarray(Image.open(small).convert("L"), np.float32)
     after = np.asarray(Image.open(BytesIO(redact(small.getvalue(), decision))).convert("L"), np.float32)
     inside, outside = np.s_[210:290, 510:590], np.s_[400:600, 1000:1600]

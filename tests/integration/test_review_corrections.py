@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from assent.audit.log import open_salted
 from assent.core.values import MediaRef, Perception, Picture, Tag, Word
 from assent.db.pool import transaction
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble_view
+from assent.decisions.views import to_json
 from assent.hashlists.search import Hit
 from assent.review.history import read_word
 from assent.worker.jobs import decide_event
@@ -85,8 +86,9 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
     assert wrong in {tag["name"] for tag in perceived}  # what the models saw stays as it was
     with transaction(desk.bench.pool) as conn:
         for audience in ("author", "public"):
-            document = assemble(conn, desk.keys, "another", audience=audience)
-            assert document is not None
+            view = assemble_view(conn, desk.keys, "another", audience)
+            assert view is not None
+            document = to_json(view)
             assert not {wrong, "nudity.partial.belly"} & set(names(document))
             assert "heeded" not in document
     leaf = decision(desk.bench, desk.keys, "another")["audit"]["leaf"]

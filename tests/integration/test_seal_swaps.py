@@ -19,8 +19,8 @@ from assent.audit.log import part_pid
 from assent.core.errors import SealBroken
 from assent.db.locks import hold
 from assent.db.pool import Conn, Pool, Row, transaction
-from assent.decisions import document
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble
+from assent.decisions.assemble import body as body_of
 from assent.gallery.memory import Stop, follow, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pid
@@ -101,12 +101,12 @@ def said_of_pictures(pool: Pool, keystore: Keystore) -> list[str | None]:
 def _said(pool: Pool, keys: TenantKeys, media_id: str) -> str | None:
     try:
         with transaction(pool) as conn:
-            document = assemble(conn, keys, media_id)
+            decision = assemble(conn, keys, media_id)
     except SealBroken:
         return "broken"
-    assert document is not None
-    match = document["faces"][0]["match"]
-    return match and str(match["subject"])
+    assert decision is not None
+    match = decision.faces[0].match
+    return match.subject if match else None
 
 
 def said_of_log(pool: Pool, keystore: Keystore, people: list[SubjectKey]) -> list[str]:
@@ -254,7 +254,7 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
     bench: Bench, keys: TenantKeys, message: UUID, web: Web, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
-        return document.body(conn, keys, row, hold)
+        return body_of(conn, keys, row, hold)
 
     now = datetime.now(UTC)
     waited: list[timedelta] = []

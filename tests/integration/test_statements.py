@@ -14,8 +14,9 @@ from psycopg.types.json import Jsonb
 from assent.core.resources import resource
 from assent.core.values import Face, MediaRef, Perception, Tag
 from assent.db.pool import Pool, transaction
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble_view
 from assent.decisions.statement import puid
+from assent.decisions.views import AuthorView, to_json
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
 from assent.worker.jobs import Bench, decide_event
@@ -50,13 +51,13 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: Bench, keys: Tenan
     assert [one[0] for one in stored] == [puid(keys, HIDDEN[2], 1), puid(keys, "another", 1)]
     assert all(one[1]["puid"] == one[0] for one in stored)
     with transaction(eu.pool) as conn:
-        author, public = (assemble(conn, keys, HIDDEN[2], audience=who) for who in ("author", "public"))
-    assert author is not None
+        author, public = (assemble_view(conn, keys, HIDDEN[2], who) for who in ("author", "public"))
+    assert isinstance(author, AuthorView)
+    assert author.statement == stored[0][0]
+    assert set(author.notice) == {"en", "de", "fr"}
+    assert "Nacktheit" in author.notice["de"]
     assert public is not None
-    assert author["statement"] == stored[0][0]
-    assert set(author["notice"]) == {"en", "de", "fr"}
-    assert "Nacktheit" in author["notice"]["de"]
-    assert "notice" not in public
+    assert "notice" not in to_json(public)
 
 
 def test_no_personal_data_is_in_a_statement(eu: Bench, keys: TenantKeys, cat: bytes) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from assent.audit.log import Part, leaf_bytes, rfc3339
+from assent.audit.log import Part, leaf_bytes
+from assent.core.clock import rfc3339
 
 AT = datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=timezone(timedelta(hours=1)))
 

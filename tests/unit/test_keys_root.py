@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from assent.core.errors import KeyMissing
-from assent.keys import keystore as module
+from assent.core.files import write_private
 from assent.keys.keystore import Keystore, create, open_keystore
 from assent.keys.root import read_root
 
@@ -58,7 +58,7 @@ def test_cut_short_anywhere(store: Keystore, database_id: UUID, monkeypatch: pyt
     before = store.tenant("club")
     running = open_keystore(store.keys_dir, database_id)
     steps = 0
-    write, settle = module.write_private, Keystore._settle_root
+    write, settle = write_private, Keystore._settle_root
 
     def dying() -> None:
         nonlocal steps
@@ -75,7 +75,7 @@ def test_cut_short_anywhere(store: Keystore, database_id: UUID, monkeypatch: pyt
         settle(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_private", dies)
+        patch.setattr("assent.keys.keystore.write_private", dies)
         patch.setattr(Keystore, "_settle_root", dies_there)
         with pytest.raises(Died):
             store.rotate_root(os.urandom(32))

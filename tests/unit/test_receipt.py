@@ -15,6 +15,7 @@ import pytest
 import rfc8785
 
 from assent.audit import checkpoint, log, receipt, tree
+from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken
 from assent.keys.keystore import TenantKeys, create
 from tests.command import Done, invoke
@@ -42,8 +43,8 @@ def made(keys: TenantKeys, action: str = "subject.erased", of: UUID = ERASURE, *
     said = {
         "tenant": "acme",
         "erasure": str(ERASURE),
-        "requested_at": log.rfc3339(ASKED),
-        "completed_at": log.rfc3339(DONE),
+        "requested_at": rfc3339(ASKED),
+        "completed_at": rfc3339(DONE),
         "destroyed_epochs": [1, 2],
         "leaf": {"index": INDEX, "bytes": b64(mine), "opening": b64(opening), "proof": [b64(part) for part in proof]},
         "checkpoint": checkpoint.sign(keys, SIZE, tree.root(peaks)),
@@ -127,7 +128,7 @@ def test_what_is_no_receipt_is_refused(data: bytes) -> None:
         ({"destroyed_epochs": [0]}, "no destroyed epoch"),
         ({"completed_at": "2025-01-01T00:00:00.000000Z"}, "before the beginning"),
         ({"completed_at": "yesterday"}, "times"),
-        ({"requested_at": log.rfc3339(DONE)}, "another action"),
+        ({"requested_at": rfc3339(DONE)}, "another action"),
         ({"erasure": str(uuid4())}, "another action"),
         ({"tenant": "other"}, "not the key of"),
     ],
@@ -170,7 +171,7 @@ def test_the_command_says_what_was_verified_and_what_was_not(tenant_keys: Tenant
 
 def test_the_command_ends_with_1_and_the_reason(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
-    file.write_bytes(rfc8785.dumps(made(tenant_keys) | {"completed_at": log.rfc3339(ASKED)}))
+    file.write_bytes(rfc8785.dumps(made(tenant_keys) | {"completed_at": rfc3339(ASKED)}))
     done = verify_receipt(str(file))
     assert (done.status, done.stdout) == (1, "")
     assert "the signature does not fit" in done.stderr

@@ -12,13 +12,14 @@ import hmac
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import rfc8785
 
 from assent.audit import tree
+from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken, NotInitialised, SealBroken
 from assent.core.values import Leaf
 from assent.db.pool import Conn, execute, fetch
@@ -123,13 +124,6 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
         raise ValueError(f"the leaf itself has the fields {sorted(taken)}")
     said = {"v": 1, "at": rfc3339(at), "action": action, **body, "commitments": [c.hex() for c in commitments]}
     return rfc8785.dumps(said)
-
-
-def rfc3339(at: datetime) -> str:
-    """`2026-01-31T12:00:00.000000Z`. Raises ValueError on a time without a zone."""
-    if at.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.core.values import Action
+from assent.decisions.simulate import Replay
 from assent.policy.compare import Key, Kind
-from assent.policy.simulate import Replay
 
 _ACTIONS = tuple(action.name for action in Action)
 _TITLES: dict[Kind, str] = {"rule": "by rule", "label": "by label", "group": "by group"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +14,8 @@ from assent.core.settings import Settings
 from assent.db.pool import Conn, Row, fetch_one, open_pool, transaction
 from assent.db.queries import load
 from assent.decisions import views as audiences
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble_view
+from assent.decisions.document import Moderation, from_json
 from assent.keys.installation import database, open_keys
 from assent.policy import versions
 from assent.policy.model import NEVER, Policy
@@ -36,15 +37,15 @@ def explain(
         keys = open_keys(settings, pool).tenant(tenant)
         with transaction(pool) as conn:
             if author:
-                document = assemble(conn, keys, media_id, audience="author")
-                if document is None:
+                view = assemble_view(conn, keys, media_id, "author")
+                if view is None:
                     raise NotFound(f"no decision on a picture {media_id}")
-                print(json.dumps(document, indent=2, ensure_ascii=False))
+                print(json.dumps(audiences.to_json(view), indent=2, ensure_ascii=False))
                 return
             row = fetch_one(conn, _Q["decided"], tenant=tenant, media=media_id)
             if row is None:
                 raise NotFound(f"no decision on a picture {media_id}")
-            _why(Console(), row, _policy(conn, tenant, row["document"]["policy"]["sha256"]))
+            _why(Console(), row, _policy(conn, tenant, from_json(row["document"]).policy.sha256))
 
 
 def _policy(conn: Conn, tenant: str, sha256: str) -> Policy | None:
@@ -55,27 +56,28 @@ def _policy(conn: Conn, tenant: str, sha256: str) -> Policy | None:
 
 
 def _why(console: Console, row: Row, policy: Policy | None) -> None:
-    document: dict[str, Any] = row["document"]
-    ref = document["policy"]
+    decision = from_json(row["document"])
+    ref = decision.policy
     when = f"revision {row['revision']}, {row['decided_at']:%Y-%m-%d %H:%M}"
-    console.print(f"{document['media']['id']}: {document['action']}, {when}", markup=False)
-    console.print(f"policy {ref['name']} {ref['version']} ({ref['sha256'][:12]}), leaf {row['leaf']} of the log")
-    for rule in document["rules"]:
-        console.print(f"rule {rule['id']}: {rule['because']}", highlight=False)
-    for kept in document.get("withheld", ()):
-        console.print(f"{kept['by']} keeps {kept['labels']} labels from the platform", highlight=False)
-    if document.get("heeded"):
-        console.print(_heeded(document["heeded"]), markup=False, highlight=False)
+    console.print(f"{decision.media.id}: {decision.action}, {when}", markup=False)
+    console.print(f"policy {ref.name} {ref.version} ({ref.sha256[:12]}), leaf {row['leaf']} of the log")
+    for rule in decision.rules:
+        console.print(f"rule {rule.id}: {rule.because}", highlight=False)
+    for kept in decision.withheld:
+        console.print(f"{kept.by} keeps {kept.labels} labels from the platform", highlight=False)
+    if decision.heeded:
+        console.print(_heeded(decision.heeded), markup=False, highlight=False)
     console.print(_table(row, policy))
 
 
-def _heeded(said: dict[str, Any]) -> str:
-    """How a moderator's word on the same file went into it."""
-    parts = [f"{what} {', '.join(said[what])}" for what in ("added", "removed") if said[what]]
-    if decided := said["decided"]:
-        why = "holds" if said["holds"] else f"does not: {said['news']}"
-        parts.append(f"{decided['action']} of {decided['at'][:10]} {why}")
-    return f"moderators, of the same file: {'; '.join(parts)} (without them: {said['alone']['action']})"
+def _heeded(moderation: Moderation) -> str:
+    """How moderators' decisions on the same file went into it."""
+    labels = {"added": moderation.added, "removed": moderation.removed}
+    parts = [f"{what} {', '.join(names)}" for what, names in labels.items() if names]
+    if decided := moderation.decided:
+        why = "holds" if moderation.holds else f"does not: {moderation.news}"
+        parts.append(f"{decided.action} of {decided.at[:10]} {why}")
+    return f"moderators, of the same file: {'; '.join(parts)} (without them: {moderation.alone.action})"
 
 
 def _table(row: Row, policy: Policy | None) -> Table:

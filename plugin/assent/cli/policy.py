@@ -20,6 +20,7 @@ from assent.core.errors import BadRequest, PolicyInvalid
 from assent.core.resources import resource
 from assent.core.settings import Settings
 from assent.db.pool import Conn, open_pool, transaction
+from assent.decisions.simulate import how_many, replay
 from assent.keys.installation import database, open_keys
 from assent.keys.keystore import TenantKeys
 from assent.policy import versions
@@ -29,7 +30,6 @@ from assent.policy.lint import warnings
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
 from assent.policy.schema import PolicyModel
-from assent.policy.simulate import how_many, replay
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -21,7 +21,8 @@ from assent.core.errors import AssentError, NotFound
 from assent.core.settings import Settings
 from assent.core.values import Event, Failed, Looked, MediaRef, PolicyRef, Quarantined
 from assent.db.pool import transaction
-from assent.decisions.document import document_of, name_match
+from assent.decisions.assemble import name_match
+from assent.decisions.document import Decision, decision_of, to_json
 from assent.decisions.render.annotate import annotate
 from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
@@ -50,22 +51,22 @@ def tag(
     console = Console()
     failed = 0
     with _bench(settings, author, tenant) as (tools, name):
-        for place, document, outcome in _look_at_all(tools, places, author, tenant, name):
+        for place, decision, outcome in _look_at_all(tools, places, author, tenant, name):
             failed += isinstance(outcome, Failed)
             if isinstance(outcome, Looked) and annotated is not None:
-                _write_annotated(annotated, place, outcome, document)
+                _write_annotated(annotated, place, outcome, decision)
             if lines:
-                print(json.dumps(document, ensure_ascii=False), flush=True)
+                print(json.dumps(to_json(decision), ensure_ascii=False), flush=True)
             else:
-                console.print(_table(place, document))
+                console.print(_table(place, decision))
     raise typer.Exit(1 if failed else 0)
 
 
-Name = Any  # (Looked, document) → None: fills in who was matched
+Name = Callable[[Looked, Decision], Decision]  # fills in who was matched
 
 
 @contextmanager
-def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Tools, Name]]:
+def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Tools, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load as load_models
     from assent.perceive.frames.batch import Batcher
@@ -93,12 +94,15 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         with transaction(bench.pool) as conn:
             tools = replace(bench.tools, policy=bench.policies.of(conn, tenant).active)
 
-        def name(looked: Looked, document: dict[str, Any]) -> None:
+        def name(looked: Looked, decision: Decision) -> Decision:
+            faces = list(decision.faces)
             with transaction(bench.pool) as conn:
                 for match in looked.matches:
                     if waits(looked.verdict.approval, match.pid == pid_of(keys, author)):
                         continue
-                    document["faces"][match.face]["match"] = name_match(conn, keys, match.pid, match.band)
+                    named = name_match(conn, keys, match.pid, match.band)
+                    faces[match.face] = replace(faces[match.face], match=named)
+            return replace(decision, faces=tuple(faces))
 
         yield tools, name
 
@@ -118,8 +122,8 @@ def _places(pictures: list[str]) -> Iterator[str]:
 
 
 def _look_at_all(
-    tools: Tools, places: list[str], author: str | None, tenant: str, name: Name
-) -> Iterator[tuple[str, dict[str, Any], Looked | Quarantined | Failed]]:
+    tools: Tools, places: list[str], author: str | None, tenant: str, name: Name | None
+) -> Iterator[tuple[str, Decision, Looked | Quarantined | Failed]]:
     progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
     with progress, ThreadPoolExecutor(THREADS) as threads:
         bar = progress.add_task("looking", total=len(places))
@@ -142,32 +146,30 @@ def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked |
 
 
 def _say(
-    place: str, outcome: Looked | Quarantined | Failed, policy: PolicyRef, tenant: str, name: Name
-) -> dict[str, Any]:
-    document = document_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
-    if name is not None and isinstance(outcome, Looked):
-        name(outcome, document)
-    return document
+    place: str, outcome: Looked | Quarantined | Failed, policy: PolicyRef, tenant: str, name: Name | None
+) -> Decision:
+    decision = decision_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
+    return name(outcome, decision) if name is not None and isinstance(outcome, Looked) else decision
 
 
-def _write_annotated(folder: Path, place: str, looked: Looked, document: dict[str, Any]) -> None:
+def _write_annotated(folder: Path, place: str, looked: Looked, decision: Decision) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(place.split("?")[0]).stem or "picture"
-    annotate(looked.picture.frames[0], document).save(folder / f"{stem}-{looked.picture.sha256[:8]}.jpg", quality=88)
+    annotate(looked.picture.frames[0], decision).save(folder / f"{stem}-{looked.picture.sha256[:8]}.jpg", quality=88)
 
 
-def _table(place: str, document: dict[str, Any]) -> Table:
+def _table(place: str, decision: Decision) -> Table:
     table = Table(title=place, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", min_width=8)
     table.add_column()
-    if "error" in document:
-        table.add_row("failed", f"{document['error']['code']}: {document['error']['detail']}")
-    for tag_ in document["tags"]:
-        table.add_row("tag", f"{tag_['name']}  {tag_['score']:.2f}  {tag_['box'] or ''}")
-    for face in document["faces"]:
-        who = face["match"]["subject"] if face["match"] else "nobody known here"
-        table.add_row("face", f"{who}  {face['box']}")
-    for rule in document["rules"]:
-        table.add_row("rule", f"{rule['id']}: {rule['because']}")
-    table.add_row("action", f"[bold]{document['action']}[/]")
+    if decision.error:
+        table.add_row("failed", f"{decision.error.code}: {decision.error.detail}")
+    for tag_ in decision.tags:
+        table.add_row("tag", f"{tag_.name}  {tag_.score:.2f}  {list(tag_.box) if tag_.box else ''}")
+    for face in decision.faces:
+        who = face.match.subject if face.match else "nobody known here"
+        table.add_row("face", f"{who}  {list(face.box)}")
+    for rule in decision.rules:
+        table.add_row("rule", f"{rule.id}: {rule.because}")
+    table.add_row("action", f"[bold]{decision.action}[/]")
     return table

@@ -1,186 +1,263 @@
-"""`assent.decision/1`: the stored half without identities, and the document as it leaves.
+"""`assent.decision/1` as one frozen tree of values: what is stored, sent and shown of a media item. Pure.
 
-Who was recognised is put in when the document is assembled, after the consent was read again, so that no identity lies
-in a decision, a job or an outbox row.
+Nobody is named in it until it is assembled for somebody (`assemble`), after consents were read again: no identity lies
+in a stored decision, a job or an outbox row.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from assent.audit import checkpoint
-from assent.core.errors import SealBroken
+from pydantic import Field, TypeAdapter
+
+from assent.core.clock import rfc3339
 from assent.core.values import (
     Action,
     Audience,
     Band,
-    Face,
+    Box,
     Failed,
     Heeded,
     Looked,
     MediaRef,
     PolicyRef,
     Quarantined,
+    Rule,
     Tag,
     ToReview,
     Verdict,
 )
-from assent.db.locks import share
-from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
-from assent.db.queue import retraction_waits
-from assent.decisions import views as audiences
-from assent.keys.keystore import TenantKeys
-from assent.keys.seal import unseal
-from assent.keys.subject_keys import SubjectKey, match_pid, open_match
 
-SCHEMA = "assent.decision/1"
-Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
-SEVERE = ToReview("severe", 100)  # where a picture of a severe list is decided on, before everything else
-_Q = load("record")
+SEVERE = ToReview("severe", 100)  # where a media item of a severe list is decided on, before everything else
+ActionName = Literal["allow", "label", "limit", "review", "block"]
 
 
-def document_of(
+def _is_absent(part: object) -> bool:
+    return part is None
+
+
+_OPTIONAL = Field(exclude_if=_is_absent)  # left out of the JSON, not null, where a decision has no such part
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedMedia:
+    """The media item: the platform's id, and what is known of its file; all null where it could not be decoded."""
+
+    id: str
+    sha256: str | None = None
+    pdq: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMatch:
+    """Who a face was recognised as, for an audience that may know: the platform's own id, never a score."""
+
+    subject: str
+    band: Band
+    state: Literal["suggested", "published"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedFace:
+    """A face: `(x, y, width, height)` in pixels of the oriented image, quality 0–1."""
+
+    box: Box
+    frame: int
+    quality: float
+    match: NamedMatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldLabels:
+    """How many labels the platform is not told, and which rule, filter or label of the policy keeps them."""
+
+    by: str
+    labels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Automated:
+    """What models and policy say without any moderator."""
+
+    action: ActionName
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeratedAction:
+    """An action that a moderator decided on, and when (RFC 3339)."""
+
+    action: ActionName
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moderation:
+    """How moderators' decisions on the same file went into this one. Never who they are, nor on which media item they
+    decided: that one may be deleted before this one."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    decided: ModeratedAction | None
+    holds: bool
+    news: str | None
+    alone: Automated
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What a moderator changed of this decision and when (RFC 3339), never who. `action` is the last that a moderator
+    decided on, None where they spoke of labels only."""
+
+    at: str
+    was: ActionName
+    action: ActionName | None
+    alone: Automated
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionError:
+    """Why a media item could not be analysed: the error's code and what it says."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeafRef:
+    """The decision's leaf in the tenant's audit log, and the log's signed checkpoint when the decision was sent."""
+
+    leaf: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One `assent.decision/1`, in the order of its JSON. Parts with a default may be missing from older decisions."""
+
+    schema: Literal["assent.decision/1"] = "assent.decision/1"
+    event: str | None
+    tenant: str
+    revision: int
+    audience: Literal["platform"] = "platform"
+    media: DecidedMedia
+    tags: tuple[Tag, ...]
+    faces: tuple[DecidedFace, ...]
+    action: ActionName
+    rules: tuple[Rule, ...]
+    withheld: tuple[WithheldLabels, ...] = ()
+    redact: tuple[Box, ...] = ()
+    review: ToReview | None = None
+    notify: tuple[Audience, ...] = ()
+    statement: str | None = None  # the statement of reasons' puid, once it is recorded
+    policy: PolicyRef
+    heeded: Annotated[Moderation | None, _OPTIONAL] = None
+    error: Annotated[DecisionError | None, _OPTIONAL] = None
+    reviewed: Annotated[Reviewed | None, _OPTIONAL] = None
+    audit: Annotated[LeafRef | None, _OPTIONAL] = None
+    decided_at: Annotated[str | None, _OPTIONAL] = None  # RFC 3339
+
+
+JSON = TypeAdapter(Decision)
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """The decision as JSON values, its parts in the order of the class."""
+    written: dict[str, Any] = JSON.dump_python(decision, mode="json")
+    return written
+
+
+def from_json(document: Mapping[str, Any]) -> Decision:
+    """The decision that `to_json` wrote, this version's or an older one's. Raises pydantic.ValidationError."""
+    return JSON.validate_python(document)
+
+
+def decision_of(
     tenant: str,
     event: UUID | None,
     media: MediaRef,
     revision: int,
     outcome: Looked | Quarantined | Failed,
     policy: PolicyRef,
-) -> dict[str, Any]:
-    """The decision on a picture, whatever came of it."""
-    place = tenant, event, media, revision
+) -> Decision:
+    """The decision on a media item, whatever came of it; nobody is named."""
+    head: dict[str, Any] = {"event": str(event) if event else None, "tenant": tenant, "revision": revision}
+    head |= {"policy": policy}
     if isinstance(outcome, Looked):
-        return looked_document(*place, outcome, policy)
+        return _of_analysis(media, outcome, head)
     if isinstance(outcome, Quarantined):
-        return quarantined_document(*place, outcome, policy)
-    return failed_document(*place, outcome, policy)
+        return Decision(
+            **head,
+            media=DecidedMedia(media.id),
+            tags=tuple(map(_rounded, outcome.tags)),
+            faces=(),
+            action="block",
+            rules=outcome.rules,
+            review=SEVERE,
+        )
+    return Decision(
+        **head,
+        media=DecidedMedia(media.id),
+        tags=(),
+        faces=(),
+        action="review",
+        rules=(Rule("not-looked-at", outcome.error.code),),
+        review=ToReview(),
+        error=DecisionError(outcome.error.code, outcome.error.detail),
+    )
 
 
-def looked_document(
-    tenant: str, event: UUID | None, media: MediaRef, revision: int, looked: Looked, policy: PolicyRef
-) -> dict[str, Any]:
-    """The decision on a picture that was looked at; every `match` is null."""
+def _of_analysis(media: MediaRef, looked: Looked, head: dict[str, Any]) -> Decision:
     picture, verdict = looked.picture, looked.verdict
-    return {
-        **_head(tenant, event, revision),
-        "media": {
-            "id": media.id,
-            "sha256": picture.sha256,
-            "pdq": picture.pdq,
-            "width": picture.width,
-            "height": picture.height,
-            "format": picture.format,
-        },
-        "tags": [tag_document(tag) for tag in verdict.tags],
-        "faces": [face_document(face) for face in looked.seen.faces],
-        "action": verdict.action.name,
-        "rules": [{"id": rule.id, "because": rule.because} for rule in verdict.rules],
-        "withheld": _withheld(verdict),
-        "redact": [list(box) for box in verdict.redact],
-        "review": asdict(verdict.review) if verdict.review else None,
-        "notify": list(verdict.notify),
-        "statement": None,  # its puid, once it is recorded
-        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        **({"heeded": heeded_document(looked.heeded)} if looked.heeded else {}),
-    }
+    return Decision(
+        **head,
+        media=DecidedMedia(media.id, picture.sha256, picture.pdq, picture.width, picture.height, picture.format),
+        tags=tuple(map(_rounded, verdict.tags)),
+        faces=tuple(DecidedFace(face.box, face.frame, round(face.quality, 2)) for face in looked.seen.faces),
+        action=_name(verdict.action),
+        rules=verdict.rules,
+        withheld=_withheld(verdict),
+        redact=verdict.redact,
+        review=verdict.review,
+        notify=verdict.notify,
+        heeded=_moderation(looked.heeded) if looked.heeded else None,
+    )
 
 
-def heeded_document(heeded: Heeded) -> dict[str, Any]:
-    """How a moderator's word on the same file went into a decision. Never who they are, nor of which picture they said
-    it: that one may be deleted before this one."""
-    judged, alone = heeded.judged, heeded.alone
-    decided = judged and {"action": judged.action.name, "at": timestamp(judged.at)}
-    return {
-        "added": list(heeded.added),
-        "removed": list(heeded.removed),
-        "decided": decided,
-        "holds": heeded.holds,
-        "news": heeded.news or None,
-        "alone": {"action": alone.action.name, "rules": [rule.id for rule in alone.rules]},
-    }
+def _moderation(heeded: Heeded) -> Moderation:
+    judged = heeded.judged
+    return Moderation(
+        added=heeded.added,
+        removed=heeded.removed,
+        decided=ModeratedAction(_name(judged.action), rfc3339(judged.at)) if judged else None,
+        holds=heeded.holds,
+        news=heeded.news or None,
+        alone=Automated(_name(heeded.alone.action), tuple(rule.id for rule in heeded.alone.rules)),
+    )
 
 
-def _withheld(verdict: Verdict) -> list[dict[str, Any]]:
-    """How many labels the platform is not told, by what keeps them; which ones they are would tell them."""
+def _withheld(verdict: Verdict) -> tuple[WithheldLabels, ...]:
+    """Counts only: which labels they are would tell them."""
     counts = Counter(one.by for one in verdict.withheld if one.audience == "platform")
-    return [{"by": by, "labels": count} for by, count in counts.items()]
+    return tuple(WithheldLabels(by, count) for by, count in counts.items())
 
 
-def failed_document(
-    tenant: str, event: UUID | None, media: MediaRef, revision: int, failed: Failed, policy: PolicyRef
-) -> dict[str, Any]:
-    """The decision on a picture that could not be looked at: review, with the error's code as the reason."""
-    error = failed.error
-    return {
-        **_head(tenant, event, revision),
-        "media": _unseen(media),
-        "tags": [],
-        "faces": [],
-        "action": "review",
-        "rules": [{"id": "not-looked-at", "because": error.code}],
-        "withheld": [],
-        "redact": [],
-        "review": asdict(ToReview()),
-        "notify": [],
-        "statement": None,
-        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        "error": {"code": error.code, "detail": error.detail},
-    }
+def _name(action: Action) -> ActionName:
+    name: ActionName = action.name  # type: ignore[assignment]  # a test holds the two lists together
+    return name
 
 
-def quarantined_document(
-    tenant: str, event: UUID | None, media: MediaRef, revision: int, quarantined: Quarantined, policy: PolicyRef
-) -> dict[str, Any]:
-    """The decision on a picture of a severe list: the action, the tag and the rule, nothing of the picture."""
-    return {
-        **_head(tenant, event, revision),
-        "media": _unseen(media),
-        "tags": [tag_document(tag) for tag in quarantined.tags],
-        "faces": [],
-        "action": Action.block.name,
-        "rules": [{"id": rule.id, "because": rule.because} for rule in quarantined.rules],
-        "withheld": [],
-        "redact": [],
-        "review": asdict(SEVERE),
-        "notify": [],
-        "statement": None,
-        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-    }
-
-
-def _unseen(media: MediaRef) -> dict[str, Any]:
-    return {"id": media.id, "sha256": None, "pdq": None, "width": None, "height": None, "format": None}
-
-
-def _head(tenant: str, event: UUID | None, revision: int) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "event": str(event) if event else None,
-        "tenant": tenant,
-        "revision": revision,
-        "audience": "platform",
-    }
-
-
-def tag_document(tag: Tag) -> dict[str, Any]:
-    return {
-        "name": tag.name,
-        "category": tag.category,
-        "score": round(tag.score, 4),
-        "box": list(tag.box) if tag.box else None,
-        "frame": tag.frame,
-        "model": tag.model,
-    }
-
-
-def face_document(face: Face) -> dict[str, Any]:
-    return {"box": list(face.box), "frame": face.frame, "quality": round(face.quality, 2), "match": None}
+def _rounded(tag: Tag) -> Tag:
+    return replace(tag, score=round(tag.score, 4))
 
 
 def perceptions_document(looked: Looked) -> dict[str, Any]:
@@ -188,133 +265,15 @@ def perceptions_document(looked: Looked) -> dict[str, Any]:
     rounded: a score next to a threshold has to fall on the same side again."""
     return {
         "models": list(looked.seen.models),
-        "tags": [{**tag_document(tag), "score": tag.score} for tag in looked.seen.tags],
-        "faces": [{**face_document(face), "score": face.score, "quality": face.quality} for face in looked.seen.faces],
+        "tags": [{**asdict(tag), "box": list(tag.box) if tag.box else None} for tag in looked.seen.tags],
+        "faces": [
+            {
+                "box": list(face.box),
+                "frame": face.frame,
+                "quality": face.quality,
+                "match": None,
+                "score": face.score,
+            }
+            for face in looked.seen.faces
+        ],
     }
-
-
-class Person(NamedTuple):
-    """Their data key, what the platform calls them, and whether they consent to being recognised now."""
-
-    subject: SubjectKey
-    ref: str
-    consents: bool
-
-
-def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
-    """What an outbox row says now, or None where nothing is left to say. Whoever it names is locked by `lock` first."""
-    if message["type"] == "tag.suggested":
-        data = suggestions(conn, keys, message["media_id"], lock)
-    elif message["audience"] == "person":
-        return None  # what was meant for the platform, from before the endpoint was another's
-    else:
-        data = assemble(conn, keys, message["media_id"], message["revision"], lock, message["audience"])
-    return data and {"type": message["type"], "timestamp": timestamp(message["created_at"]), "data": data}
-
-
-def assemble(
-    conn: Conn,
-    keys: TenantKeys,
-    media_id: str,
-    revision: int | None = None,
-    lock: Lock = share,
-    audience: Audience = "platform",
-    subject: str | None = None,
-) -> dict[str, Any] | None:
-    """The newest decision on a picture as an audience may see it now, or None when there is none; for `person`, as
-    `subject` may, and None when they are not tagged in it.
-
-    With `revision`, None also when a newer decision has replaced that one. A match is filled in only while the
-    person's consent is active, and stays true while `lock` lasts; for the platform the newest signed checkpoint of the
-    audit log is attached.
-    """
-    row = _newest(conn, keys, media_id)
-    if row is None or (revision is not None and row["revision"] != revision):
-        return None
-    document: dict[str, Any] = row["document"]
-    document["revision"] = row["revision"]  # a revision in place leaves the stored text alone
-    said = audiences.told(row, audience)
-    own: list[int] = []
-    if said.matches:
-        for match, person, found in _named(conn, keys, media_id, row["revision"], "published", lock):
-            own += [match["face"]] if person.ref == subject else []
-            named = {"subject": person.ref, "band": found["band"], "state": match["state"]}
-            document["faces"][match["face"]]["match"] = named
-    if audience == "person" and not own:
-        return None
-    document["audit"] = {"leaf": row["leaf"]}
-    document["decided_at"] = timestamp(row["decided_at"])
-    if audience == "platform":
-        document["audit"]["checkpoint"] = checkpoint.current(conn, keys)
-    notice = _notice(conn, keys, document) if audience == "author" else {}
-    return audiences.view(document, row["perceptions"], audience, said, own, notice)
-
-
-def _notice(conn: Conn, keys: TenantKeys, document: dict[str, Any]) -> dict[str, str]:
-    """What the author is told of a restriction, by language; empty where no statement was made."""
-    values = {"tenant": keys.tenant, "puid": document.get("statement")}
-    row = fetch_one(conn, load("policy")["notice"], **values)
-    return dict(row["notice"]) if row else {}
-
-
-def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = share) -> dict[str, Any] | None:
-    """What the people recognised in a picture are to be asked, or None when nobody is. Never for the platform."""
-    row = _newest(conn, keys, media_id)
-    if row is None:
-        return None
-    faces = row["document"]["faces"]
-    said = [
-        {"subject": person.ref, "face": match["face"], "box": faces[match["face"]]["box"], "band": found["band"]}
-        for match, person, found in _named(conn, keys, media_id, row["revision"], "suggested", lock)
-    ]
-    return {"media": row["document"]["media"], "suggestions": said} if said else None
-
-
-def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
-    """The newest decision. Until the transaction ends neither it nor its matches change."""
-    execute(conn, _Q["share_media"], tenant=keys.tenant, media=media_id)
-    return fetch_one(conn, _Q["decision"], tenant=keys.tenant, media=media_id)
-
-
-def _named(
-    conn: Conn, keys: TenantKeys, media_id: str, revision: int, state: str, lock: Lock
-) -> Iterator[tuple[Row, Person, dict[str, Any]]]:
-    """The matches in that state whose people consent, each with the person and what was found.
-
-    Raises SealBroken where a match, its person or their key was altered."""
-    values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
-    rows = fetch(conn, _Q["matches"], **values)
-    pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
-    lock(conn, keys.tenant, pids)
-    for row, pid in zip(rows, pids, strict=True):
-        person = person_of(conn, keys, pid)
-        if person is None or not person.consents:
-            continue
-        try:
-            found = open_match(person.subject, media_id, row["face"], row["sealed"])
-        except SealBroken:
-            if retraction_waits(conn, keys.tenant, pid):
-                continue  # they left and came back; the match lies under the key that went, and is taken back soon
-            raise
-        yield row, person, found
-
-
-def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> dict[str, str] | None:
-    """A match that was not recorded, as a document says it; None when the person's consent is no longer active."""
-    person = person_of(conn, keys, pid)
-    return {"subject": person.ref, "band": band, "state": "published"} if person and person.consents else None
-
-
-def person_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Person | None:
-    """The person, or None for somebody unknown or erased. To rely on their consent, share their lock first."""
-    row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pid)
-    if row is None:
-        return None
-    subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
-    ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pid).decode()
-    return Person(subject, ref, row["consenting"])
-
-
-def timestamp(at: datetime) -> str:
-    """RFC 3339, UTC."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
@@ -28,16 +28,16 @@ from assent.db.locks import share
 from assent.db.pool import Conn, execute, fetch, fetch_one
 from assent.db.queries import load
 from assent.db.queue import enqueue_delivery
-from assent.decisions import document
 from assent.decisions import statement as statements
-from assent.decisions import views as audiences
+from assent.decisions import views
+from assent.decisions.document import SEVERE, Decision, decision_of, from_json, perceptions_document, to_json
+from assent.decisions.replay import circumstances
 from assent.decisions.statement import Statement
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import pid as pid_of
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.policy.decide import waits
-from assent.policy.replay import circumstances
 from assent.refusals import is_refused, refusals
 
 Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
@@ -114,7 +114,7 @@ def record(
     _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
     if any(one.suggested for one in confirmed):
         _send(conn, place.key, revision, "tag.suggested")
-    before = newest["document"] if newest else None
+    before = from_json(newest["document"]) if newest else None
     _decision(conn, keys, place, revision, outcome, policy, parts, statement, before)
 
 
@@ -146,11 +146,11 @@ def revise(
     keys: TenantKeys,
     media_id: str,
     kind: Kind,
-    document: Mapping[str, Any] | None = None,
+    decision: Decision | None = None,
     told: Mapping[str, Any] | None = None,
     said: Mapping[str, Any] | None = None,
 ) -> Revised | None:
-    """A picture's matches changed, or a moderator changed its decision to `document` and what its audiences are told:
+    """A picture's matches changed, or a moderator changed its decision to `decision` and what its audiences are told:
     the decision becomes the next revision in place, and is sent anew to every endpoint of the platform, as `kind` to
     those that may have had it; a change of matches goes as `media.tagged` to the others. One leaf, which commits to
     `said` too.
@@ -159,7 +159,7 @@ def revise(
     """
     place = {"tenant": keys.tenant, "media": media_id}
     execute(conn, _Q["lock_media"], **place)
-    changed = {"document": document and Json(document), "action": document and document["action"]}
+    changed = {"document": decision and Json(to_json(decision)), "action": decision and decision.action}
     row = fetch_one(conn, _Q["revise"], **place, **changed, audiences=told and Jsonb(told))
     if row is None:
         return None
@@ -263,26 +263,27 @@ def _decision(
     policy: PolicyRef,
     parts: Sequence[Part],
     statement: Statement | None,
-    before: Mapping[str, Any] | None,
+    before: Decision | None,
 ) -> None:
     at = datetime.now(UTC)
-    said = document.document_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
+    decision = decision_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
     perceptions, models, told, given = {}, [], None, None
     if isinstance(outcome, Looked):
-        perceptions, models = document.perceptions_document(outcome), list(outcome.seen.models)
-        told, given = audiences.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
-    said["statement"] = _state(conn, keys, place, revision, statement, at)
-    _ask(conn, place, revision, outcome, said, before)
+        perceptions, models = perceptions_document(outcome), list(outcome.seen.models)
+        told, given = views.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
+    decision = replace(decision, statement=_state(conn, keys, place, revision, statement, at))
+    _ask(conn, place, revision, outcome, decision, before)
+    document = to_json(decision)
     payload = {
         "event": str(place.event_id),
         "media": place.media.id,
-        "sha256": outcome.sha256 if isinstance(outcome, Quarantined) else said["media"]["sha256"],
+        "sha256": outcome.sha256 if isinstance(outcome, Quarantined) else decision.media.sha256,
         "revision": revision,
-        "action": said["action"],
-        "tags": sorted({tag["name"] for tag in said["tags"]}),
-        "faces": len(said["faces"]),
-        "rules": [rule["id"] for rule in said["rules"]],
-        **({"heeded": said["heeded"]} if "heeded" in said else {}),
+        "action": decision.action,
+        "tags": sorted({tag.name for tag in decision.tags}),
+        "faces": len(decision.faces),
+        "rules": [rule.id for rule in decision.rules],
+        **({"heeded": document["heeded"]} if decision.heeded else {}),
     }
     body = {"policy": policy.sha256, "models": models}
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
@@ -295,8 +296,8 @@ def _decision(
         event=place.event_id,
         n=place.n,
         event_revision=place.event.revision,
-        action=said["action"],
-        document=Json(said),
+        action=decision.action,
+        document=Json(document),
         perceptions=Jsonb(perceptions),
         given=Jsonb(given) if given else None,
         audiences=Jsonb(told) if told else None,
@@ -310,35 +311,32 @@ def _ask(
     place: Place,
     revision: int,
     outcome: Looked | Quarantined | Failed,
-    said: Mapping[str, Any],
-    before: Mapping[str, Any] | None,
+    decision: Decision,
+    before: Decision | None,
 ) -> None:
     """Closes the picture's case and opens one where a rule asks for a person, the action does, or nothing could be
     looked at. One that waits already keeps its place where the newest decision said the same of the same file."""
     asked, reason = _asked(outcome)
-    stays = asked is not None and before is not None and _said_the_same(before, said)
+    known = decision.media.sha256 is not None
+    stays = asked is not None and before is not None and known and _shown(before) == _shown(decision)
     if stays and execute(conn, _Q["revise_cases"], **place.key, revision=revision):
         return
     execute(conn, _Q["close_cases"], **place.key)
     if asked is not None:
-        case = {**place.key, "revision": revision, "reason": reason or said["rules"][0]["id"]}
+        case = {**place.key, "revision": revision, "reason": reason or decision.rules[0].id}
         execute(conn, _Q["open_case"], **case, **asdict(asked))
 
 
-def _said_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two decisions tell whoever reviews them the same: file, action, queue, rules and labels."""
-    return one["media"]["sha256"] is not None and _shown(one) == _shown(other)
-
-
-def _shown(said: Mapping[str, Any]) -> tuple[Any, ...]:
-    rules, labels = ({part["id"] for part in said["rules"]}, {part["name"] for part in said["tags"]})
-    return said["media"]["sha256"], said["action"], said["review"], rules, labels
+def _shown(decision: Decision) -> tuple[object, ...]:
+    """What a moderator is shown of a decision: file, action, queue, rules and labels."""
+    rules, labels = {rule.id for rule in decision.rules}, {tag.name for tag in decision.tags}
+    return decision.media.sha256, decision.action, decision.review, rules, labels
 
 
 def _asked(outcome: Looked | Quarantined | Failed) -> tuple[ToReview | None, str]:
     """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
     if isinstance(outcome, Quarantined):
-        return document.SEVERE, HASH_SEVERE
+        return SEVERE, HASH_SEVERE
     if isinstance(outcome, Failed):
         return ToReview(), outcome.error.code
     return outcome.verdict.review, ""

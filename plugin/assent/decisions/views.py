@@ -7,13 +7,77 @@ person in it their own face; the public what everybody may know, which is the ac
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from assent.core.values import Audience, Perception, Said, Verdict
+from pydantic import TypeAdapter
+
+from assent.core.values import Audience, Box, Category, Perception, PolicyRef, Said, Verdict
+from assent.decisions.document import ActionName, Decision, NamedMatch
 from assent.policy.views import SHOWN
 
-_HEAD = ("schema", "event", "tenant", "revision")
-_TAG = {"platform": (), "author": ("category", "box", "frame"), "person": ("category",), "public": ("category",)}
+
+@dataclass(frozen=True, slots=True)
+class ViewedMedia:
+    id: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedTag:
+    name: str
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedTag(ViewedTag):
+    """A tag with its place: box `(x, y, width, height)` in pixels of the oriented image, None for the whole frame."""
+
+    box: Box | None
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedFace:
+    box: Box
+    frame: int
+    match: NamedMatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceView:
+    """What the person in it, or the public, may read of a decision, in the order of its JSON."""
+
+    schema: Literal["assent.decision/1"]
+    event: str | None
+    tenant: str
+    revision: int
+    audience: Audience
+    media: ViewedMedia
+    tags: Sequence[ViewedTag]
+    faces: tuple[ViewedFace, ...]
+    action: ActionName
+    policy: PolicyRef
+    decided_at: str  # RFC 3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorView(AudienceView):
+    """What the author may read of a decision: also where, by which rules, and the notice of the restriction."""
+
+    tags: Sequence[LocatedTag]
+    rules: tuple[RuleName, ...]
+    statement: str | None
+    notice: dict[str, str]  # by language
+
+
+_JSON = {kind: TypeAdapter[AudienceView](kind) for kind in (AudienceView, AuthorView)}
 
 
 def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
@@ -58,37 +122,48 @@ def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] |
     }
 
 
-def view(
-    document: dict[str, Any],
-    perceptions: Mapping[str, Any],
-    audience: Audience,
-    said: Said,
-    own: Sequence[int],
-    notice: Mapping[str, str],
-) -> dict[str, Any]:
-    """The document for an audience; `document` is the platform's with every face, `own` the places of the person's own
-    faces."""
-    faces = document["faces"] if said.faces else []
-    if audience == "platform":
-        return {**document, "faces": faces}
-    if audience == "person":
-        faces = [document["faces"][n] for n in own]
-    media = document["media"]
-    found: dict[str, Any] = {
-        **{name: document[name] for name in _HEAD},
+def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience, said: Said) -> AudienceView:
+    """A decision for the person in it or the public; its faces are those that they may know of."""
+    tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
+    viewed = tuple(ViewedTag(tag["name"], tag["category"]) for tag in tags)
+    return AudienceView(**_parts(decision, audience), tags=viewed)
+
+
+def author_view(
+    decision: Decision, perceptions: Mapping[str, Any], said: Said, notice: Mapping[str, str]
+) -> AuthorView:
+    """A decision for its author, with the notice of the restriction by language; its faces are those that they may know
+    of."""
+    tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
+    return AuthorView(
+        **_parts(decision, "author"),
+        tags=tuple(
+            LocatedTag(tag["name"], tag["category"], tuple(tag["box"]) if tag["box"] else None, tag["frame"])
+            for tag in tags
+        ),
+        rules=tuple(RuleName(rule.id) for rule in decision.rules),
+        statement=decision.statement,
+        notice=dict(notice),
+    )
+
+
+def to_json(view: AudienceView) -> dict[str, Any]:
+    """The view as JSON values."""
+    written: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
+    return written
+
+
+def _parts(decision: Decision, audience: Audience) -> dict[str, Any]:
+    media = decision.media
+    return {
+        "schema": decision.schema,
+        "event": decision.event,
+        "tenant": decision.tenant,
+        "revision": decision.revision,
         "audience": audience,
-        "media": {"id": media["id"], "width": media["width"], "height": media["height"]},
-        "tags": [_tag(perceptions["tags"][n], name, audience) for n, name in said.tags],
-        "faces": [{"box": face["box"], "frame": face["frame"], "match": face["match"]} for face in faces],
-        "action": document["action"],
-        "policy": document["policy"],
-        "decided_at": document["decided_at"],
+        "media": ViewedMedia(media.id, media.width, media.height),
+        "faces": tuple(ViewedFace(face.box, face.frame, face.match) for face in decision.faces),
+        "action": decision.action,
+        "policy": decision.policy,
+        "decided_at": decision.decided_at,
     }
-    if audience == "author":
-        found["rules"] = [{"id": rule["id"]} for rule in document["rules"]]
-        found["statement"], found["notice"] = document.get("statement"), dict(notice)
-    return found
-
-
-def _tag(seen: Mapping[str, Any], name: str, audience: Audience) -> dict[str, Any]:
-    return {"name": name, **{part: seen[part] for part in _TAG[audience]}}

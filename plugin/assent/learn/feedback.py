@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assent.audit.log import append
+from assent.core.clock import rfc3339
 from assent.core.errors import ExportRefused
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import load
-from assent.decisions.document import timestamp
+from assent.decisions.document import from_json
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_kept
 from assent.keys.keystore import TenantKeys
@@ -58,7 +59,7 @@ def export(
         said = by_picture(rows)
         counts = {"corrections": len(rows), "below": below, "pictures": len(said) if pictures else 0}
         append(conn, keys, "corrections.exported", counts, [], datetime.now(UTC))
-    written = [[row["media_sha256"], row["label"], str(row["holds"]).lower(), timestamp(row["at"])] for row in rows]
+    written = [[row["media_sha256"], row["label"], str(row["holds"]).lower(), rfc3339(row["at"])] for row in rows]
     _write(folder / CORRECTIONS, ("sha256", "label", "holds", "at"), written)
     _write(folder / REFUSED, ("band", "times"), ([row["band"], row["times"]] for row in refused))
     copies = _write_pictures(pool, keys, folder, said, tell) if pictures else []
@@ -128,9 +129,10 @@ def _hidden(conn: Conn, keys: TenantKeys, media_id: str, sha256: str) -> bytes |
     """The kept copy with every face hidden, also of who consents to being named; None where that file has none."""
     execute(conn, _RECORD["share_media"], tenant=keys.tenant, media=media_id)
     row = fetch_one(conn, _RECORD["decision"], tenant=keys.tenant, media=media_id)
-    if row is None or row["document"]["media"]["sha256"] != sha256:
+    if row is None:
         return None
-    if any(tag["name"] == SEVERE_LABEL for tag in row["document"]["tags"]):
+    decision = from_json(row["document"])
+    if decision.media.sha256 != sha256 or any(tag.name == SEVERE_LABEL for tag in decision.tags):
         return None
     kept = open_kept(conn, keys, media_id)
-    return redact(kept, row["document"]) if kept is not None else None  # as stored, it names nobody
+    return redact(kept, decision) if kept is not None else None  # as stored, it names nobody

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from assent.core.values import Verdict
 
@@ -34,12 +33,6 @@ class Outcome:
     def of_verdict(cls, verdict: Verdict) -> Outcome:
         rules, tags = (rule.id for rule in verdict.rules), (tag.name for tag in verdict.tags)
         return cls(verdict.action.name, frozenset(rules), frozenset(tags))
-
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> Outcome:
-        """Of an `assent.decision/1` as it is stored."""
-        rules, tags = (rule["id"] for rule in document["rules"]), (tag["name"] for tag in document["tags"])
-        return cls(document["action"], frozenset(rules), frozenset(tags))
 
 
 def compare(old: Outcome, new: Outcome) -> Counter[Key]:

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from assent.core.clock import rfc3339
 from assent.core.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
 from assent.db.locks import share_soon
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import load
-from assent.decisions.document import Lock, assemble, timestamp
+from assent.decisions.assemble import Lock, assemble
+from assent.decisions.document import Decision, to_json
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_kept
 from assent.keys.keystore import TenantKeys
@@ -46,8 +48,8 @@ class Case:
             "reason": self.reason,
             "queue": self.queue,
             "priority": self.priority,
-            "opened_at": timestamp(self.opened_at),
-            "closed_at": self.closed_at and timestamp(self.closed_at),
+            "opened_at": rfc3339(self.opened_at),
+            "closed_at": self.closed_at and rfc3339(self.closed_at),
             "closed_by": self.closed_by,
             "outcome": self.outcome,
         }
@@ -74,7 +76,8 @@ def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
 def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> dict[str, Any]:
     """The case with its `decision`, as the platform may see it now; null where there is none. Raises NotFound."""
     case = read_case(conn, keys.tenant, case_id)
-    return {**case.document(), "decision": assemble(conn, keys, case.media_id, lock=lock)}
+    decision = assemble(conn, keys, case.media_id, lock=lock)
+    return {**case.document(), "decision": decision and to_json(decision)}
 
 
 def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> bytes:
@@ -97,10 +100,10 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_s
     return redact(kept, decision)
 
 
-def is_severe(case: Case, decision: dict[str, Any] | None) -> bool:
+def is_severe(case: Case, decision: Decision | None) -> bool:
     """Whether the picture is on a list marked severe."""
-    tags = decision["tags"] if decision else []
-    return case.reason == SEVERE_REASON or any(tag["name"] == SEVERE_LABEL for tag in tags)
+    tags = decision.tags if decision else ()
+    return case.reason == SEVERE_REASON or any(tag.name == SEVERE_LABEL for tag in tags)
 
 
 def closed(case: Case) -> CaseClosed:

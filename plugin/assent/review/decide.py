@@ -6,20 +6,21 @@ In one transaction: the case is closed, each label is noted as confirmed or deni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 from uuid import UUID
 
 from assent.audit.log import Part, append
+from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
 from assent.core.taxonomy import BY_NAME
-from assent.core.values import Tag
+from assent.core.values import Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import load
-from assent.decisions.document import tag_document, timestamp
+from assent.decisions.document import Automated, Decision, Reviewed, from_json
 from assent.decisions.store import revise
 from assent.decisions.views import without
 from assent.keys.keystore import TenantKeys
@@ -92,38 +93,35 @@ def correct(
     return _change(conn, keys, by, media_id, row, said, None)
 
 
-def reviewed(document: Mapping[str, Any], said: Said, at: datetime) -> dict[str, Any]:
-    """An `assent.decision/1` after a moderator's word; `reviewed` says what it changed, never who. A statement of
-    reasons holds for the action that it was made for. `alone`: what models and policy say without any moderator."""
-    before = document.get("reviewed") or {}
-    rules = [rule["id"] for rule in document["rules"]]
-    first = {"action": document["action"], "rules": rules}
-    kept = [tag for tag in document["tags"] if tag["name"] not in said.remove]
-    there = {tag["name"] for tag in kept}
-    added = [
-        tag_document(Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR))
+def reviewed(decision: Decision, said: Said, at: datetime) -> Decision:
+    """The decision after a moderator's; its `reviewed` says what changed, never who. A statement of reasons holds for
+    the action that it was made for."""
+    before = decision.reviewed or decision.heeded
+    kept = tuple(tag for tag in decision.tags if tag.name not in said.remove)
+    there = {tag.name for tag in kept}
+    added = tuple(
+        Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR)
         for name in dict.fromkeys(said.add)
         if name not in there
-    ]
-    decided = {
-        "action": said.action,
-        "rules": [{"id": MODERATOR, "because": "a moderator decided it"}],
-        "review": None,
-        "statement": document.get("statement") if said.action == document["action"] else None,
-    }
-    return {
-        **document,
-        "tags": kept + added,
-        **(decided if said.action else {}),
-        "reviewed": {
-            "at": timestamp(at),
-            "was": document["action"],
-            "action": said.action or before.get("action"),
-            "alone": (before or document.get("heeded") or {}).get("alone", first),
-            "added": [tag["name"] for tag in added],
-            "removed": sorted({tag["name"] for tag in document["tags"]} & set(said.remove)),
-        },
-    }
+    )
+    changed = Reviewed(
+        at=rfc3339(at),
+        was=decision.action,
+        action=said.action or (decision.reviewed.action if decision.reviewed else None),
+        alone=before.alone if before else Automated(decision.action, tuple(rule.id for rule in decision.rules)),
+        added=tuple(tag.name for tag in added),
+        removed=tuple(sorted({tag.name for tag in decision.tags} & set(said.remove))),
+    )
+    decision = replace(decision, tags=kept + added, reviewed=changed)
+    if said.action is None:
+        return decision
+    return replace(
+        decision,
+        action=said.action,
+        rules=(Rule(MODERATOR, "a moderator decided it"),),
+        review=None,
+        statement=decision.statement if said.action == decision.action else None,
+    )
 
 
 def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
@@ -134,21 +132,22 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
 def _change(
     conn: Conn, keys: TenantKeys, by: str, media_id: str, row: Row, said: Said, case_id: UUID | None
 ) -> dict[str, Any]:
-    check_labels((*said.add, *said.remove), {tag["name"] for tag in row["document"]["tags"]})
-    document = reviewed(row["document"], said, datetime.now(UTC))
-    sha256 = document["media"]["sha256"]
+    before = from_json(row["document"])
+    check_labels((*said.add, *said.remove), {tag.name for tag in before.tags})
+    decision = reviewed(before, said, datetime.now(UTC))
+    sha256 = decision.media.sha256
     for holds, labels in ((True, said.add), (False, said.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
             values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": by}
             execute(conn, _Q["correct"], tenant=keys.tenant, **values)
     told = without(row, said.remove)
-    revised = revise(conn, keys, media_id, "media.reviewed", document, told, _leaf(by, said, case_id))
+    revised = revise(conn, keys, media_id, "media.reviewed", decision, told, _leaf(by, said, case_id))
     if revised is None:
         raise NotFound("no decision on a picture of that id")
     return {
         "case": case_id and str(case_id),
         "media": media_id,
-        "action": document["action"],
+        "action": decision.action,
         "revision": revised.revision,
         "leaf": revised.leaf,
     }

@@ -17,6 +17,7 @@ import rfc8785
 from assent.audit import checkpoint, log
 from assent.audit import receipt as receipts
 from assent.audit.log import Part, append
+from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken
 from assent.db.locks import alone
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
@@ -84,7 +85,7 @@ def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
     size = checkpoint.verify(note, checkpoint.verifier(keys)).size
     for row in rows:
         said = _receipt(conn, keys, row, size, retired_epoch)
-        whole = receipts.sign(keys, {**said, "checkpoint": note, "completed_at": log.rfc3339(now)})
+        whole = receipts.sign(keys, {**said, "checkpoint": note, "completed_at": rfc3339(now)})
         values = {"tenant": keys.tenant, "id": row["id"], "completed_at": now}
         execute(conn, _Q["complete"], **values, receipt=rfc8785.dumps(whole).decode())
     return len(rows)
@@ -98,7 +99,7 @@ def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] |
     if row is None:
         return None
     if row["receipt"] is None:
-        return {"state": "pending", "rotation_by": log.rfc3339(row["requested_at"] + ROTATION)}
+        return {"state": "pending", "rotation_by": rfc3339(row["requested_at"] + ROTATION)}
     ready: dict[str, Any] = row["receipt"]
     return ready
 
@@ -124,7 +125,7 @@ def _receipt(conn: Conn, keys: TenantKeys, row: Row, size: int, retired_epoch: i
     return {
         "tenant": keys.tenant,
         "erasure": str(row["id"]),
-        "requested_at": log.rfc3339(row["requested_at"]),
+        "requested_at": rfc3339(row["requested_at"]),
         "destroyed_epochs": list(range(row["epoch"], retired_epoch + 1)),
         "leaf": {
             "index": proof["index"],

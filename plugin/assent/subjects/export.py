@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assent.audit import log
+from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken, NotFound, SealBroken
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import load
@@ -50,7 +51,7 @@ def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"]) if row else None
     return {
         "schema": SCHEMA,
-        "made_at": log.rfc3339(datetime.now(UTC)),
+        "made_at": rfc3339(datetime.now(UTC)),
         "tenant": keys.tenant,
         "pseudonym": pid.hex(),
         "subject": _subject(keys, pid, subject, row) if row and subject else None,
@@ -115,7 +116,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def _text(value: object) -> object:
     if isinstance(value, datetime):
-        return log.rfc3339(value)
+        return rfc3339(value)
     if isinstance(value, bytes):
         return value.hex()
     return value if value is None or isinstance(value, bool | int | float | tuple | list) else str(value)

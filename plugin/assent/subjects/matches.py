@@ -12,7 +12,7 @@ from assent.core.values import Band, Box
 from assent.db.locks import alone, share
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import load
-from assent.decisions.document import Person, person_of
+from assent.decisions.assemble import Person, person_of
 from assent.decisions.retract import rows_of
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys

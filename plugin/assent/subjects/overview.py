@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from assent.audit.log import rfc3339
+from assent.core.clock import rfc3339
 from assent.core.errors import NotFound
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import load

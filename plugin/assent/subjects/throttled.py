@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from assent.audit.log import Part, append
 from assent.db.pool import Pool, transaction
-from assent.decisions.document import person_of
+from assent.decisions.assemble import person_of
 from assent.keys.keystore import TenantKeys
 
 

@@ -25,7 +25,7 @@ from assent.core.values import Action, Failed, Looked, Quarantined
 from assent.db.locks import hold
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import load
-from assent.decisions import document
+from assent.decisions.assemble import body as body_of
 from assent.decisions.render.redact import keepable
 from assent.decisions.statement import Statement, state
 from assent.decisions.store import Kept, Place, announce, forget, is_recorded, note_unreadable, record
@@ -204,7 +204,7 @@ def deliver_message(bench: Bench, tenant: str, message: UUID) -> None:
     keys = bench.keystore.tenant(tenant)
 
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
-        return document.body(conn, keys, row, hold)
+        return body_of(conn, keys, row, hold)
 
     now = datetime.now(UTC)
     outcome = deliver.attempt(bench.pool, keys, tenant, message, body, bench.settings.allow_private, now)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from assent.core.values import Box, Frame
+from assent.decisions.document import Decision
 
 LONGEST_SIDE = 1600  # pixels of the drawing
 CELLS = 5  # a hidden face keeps this many blocks a side, then these are blurred
@@ -15,25 +13,25 @@ GROWTH = 1.6  # the hidden ellipse against the box: an ellipse through the box's
 MATCHED, TAGGED = "#0b7a68", "#b3541e"
 
 
-def annotate(frame: Frame, decision: Mapping[str, Any]) -> Image.Image:
-    """A frame (RGB) with the boxes and names of an `assent.decision/1` that belong to it, at most 1,600 pixels a side.
+def annotate(frame: Frame, decision: Decision) -> Image.Image:
+    """A frame (RGB) with the boxes and names of a decision that belong to it, at most 1,600 pixels a side.
 
     Tags without a box and those of other frames are left out.
     """
     image = Image.fromarray(frame.pixels)
-    faces = [face for face in decision["faces"] if face["frame"] == frame.index]
+    faces = [face for face in decision.faces if face.frame == frame.index]
     for face in faces:
-        if not face["match"]:
-            hide(image, scaled(face["box"], frame.scale))
+        if not face.match:
+            hide(image, scaled(face.box, frame.scale))
     shrink = min(1.0, LONGEST_SIDE / max(image.size))
     image = image.resize((max(1, round(image.width * shrink)), max(1, round(image.height * shrink))))
     scale = frame.scale * shrink
-    for tag in decision["tags"]:
-        if tag["box"] and tag["frame"] == frame.index:
-            _outline(image, scaled(tag["box"], scale), f"{tag['name']} {tag['score']:.2f}", TAGGED)
+    for tag in decision.tags:
+        if tag.box and tag.frame == frame.index:
+            _outline(image, scaled(tag.box, scale), f"{tag.name} {tag.score:.2f}", TAGGED)
     for face in faces:
-        if face["match"]:
-            _outline(image, scaled(face["box"], scale), face["match"]["subject"], MATCHED)
+        if face.match:
+            _outline(image, scaled(face.box, scale), face.match.subject, MATCHED)
     return image
 
 

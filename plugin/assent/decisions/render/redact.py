@@ -6,13 +6,12 @@ they missed stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
 from assent.core.values import Picture
+from assent.decisions.document import Decision
 from assent.decisions.render.annotate import hide, scaled
 
 KEPT_SIDE = 2048  # pixels of the longer side
@@ -26,15 +25,15 @@ def keepable(picture: Picture) -> bytes:
     return _jpeg(image)
 
 
-def redact(kept: bytes, decision: Mapping[str, Any]) -> bytes:
-    """A kept copy (JPEG) with every face hidden that has no match in this `assent.decision/1`, and with what
+def redact(kept: bytes, decision: Decision) -> bytes:
+    """A kept copy (JPEG) with every face hidden that has no match in this decision, and with what
     its policy hides. Returns JPEG."""
     image = Image.open(BytesIO(kept)).convert("RGB")
-    scale = image.width / decision["media"]["width"]
-    for face in decision["faces"]:
-        if face["frame"] == 0 and not face["match"]:
-            hide(image, scaled(face["box"], scale))
-    for box in decision.get("redact", ()):
+    scale = image.width / (decision.media.width or image.width)
+    for face in decision.faces:
+        if face.frame == 0 and not face.match:
+            hide(image, scaled(face.box, scale))
+    for box in decision.redact:
         hide(image, scaled(box, scale))
     return _jpeg(image)
 

@@ -30,9 +30,11 @@ from assent.db.locks import share_soon
 from assent.db.pool import fetch_one, transaction
 from assent.db.queries import load
 from assent.db.queue import Lane
-from assent.decisions.document import assemble
+from assent.decisions.assemble import assemble, document_for
+from assent.decisions.document import Decision
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_kept
+from assent.decisions.views import AudienceView, AuthorView
 from assent.http.forms import read_form
 from assent.http.state import MAX_PHOTO, AtHouse, By, House, problems, read_body, schema_ref, vouch
 from assent.intake.accept import accept_delivery, live_secrets, store_event
@@ -111,7 +113,9 @@ def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) 
 @router.post(
     "/images",
     tags=["pictures"],
+    response_model=None,
     responses={
+        200: {"model": Decision},
         202: {"description": "Not decided in time; ask under `media` later."},
         **problems(Unauthorized, Forbidden, BodyTooLarge, NotFound, PersonBusy),
     },
@@ -181,15 +185,21 @@ def read_redacted(media_id: Name, at: AtHouse, by: By) -> Response:
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
         # The document first: it keeps the picture from being decided anew before its copy is read.
-        document = assemble(conn, keys, media_id, lock=share_soon)
+        decision = assemble(conn, keys, media_id, lock=share_soon)
         kept = open_kept(conn, keys, media_id)
-    if kept is None or document is None:
+    if kept is None or decision is None:
         raise PictureNotKept("no copy of a picture of that id is kept")
-    return Response(redact(kept, document), media_type="image/jpeg")
+    return Response(redact(kept, decision), media_type="image/jpeg")
 
 
 @router.get(
-    "/media/{media_id:path}", tags=["pictures"], responses=problems(Unauthorized, Forbidden, NotFound, PersonBusy)
+    "/media/{media_id:path}",
+    tags=["pictures"],
+    response_model=None,
+    responses={
+        200: {"model": Decision | AuthorView | AudienceView},
+        **problems(Unauthorized, Forbidden, NotFound, PersonBusy),
+    },
 )
 def read_decision(
     media_id: Name,
@@ -208,10 +218,9 @@ def _decision(
 ) -> dict[str, Any]:
     if (audience == "person") != (subject is not None):
         raise BadRequest("subject: say it with audience=person, and with no other")
+    keys = at.keystore.tenant(tenant)
     with transaction(at.pool) as conn:
-        document = assemble(
-            conn, at.keystore.tenant(tenant), media_id, lock=share_soon, audience=audience, subject=subject
-        )
+        document = document_for(conn, keys, media_id, audience, lock=share_soon, subject=subject)
     if document is None:
         raise NotFound("no decision on a picture of that id")
     return document

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from assent.audit.log import rfc3339
+from assent.core.clock import rfc3339
 from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from assent.audit.log import rfc3339
+from assent.core.clock import rfc3339
 from assent.core.errors import (
     AnyoneUndeclared,
     AssentError,

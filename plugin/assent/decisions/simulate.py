@@ -15,10 +15,11 @@ from psycopg.rows import dict_row
 
 from assent.db.pool import Conn, Row, fetch_one
 from assent.db.queries import load
+from assent.decisions.document import Decision, from_json
+from assent.decisions.replay import recorded
 from assent.policy.compare import Key, Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.model import Policy
-from assent.policy.replay import recorded
 
 BATCH = 500  # rows held at once
 EXAMPLES = 5  # media ids kept of each change
@@ -63,6 +64,12 @@ def replay(
     return found
 
 
+def outcome_of(decision: Decision) -> Outcome:
+    """What counts of a stored decision."""
+    rules, tags = (rule.id for rule in decision.rules), (tag.name for tag in decision.tags)
+    return Outcome(decision.action, frozenset(rules), frozenset(tags))
+
+
 def _rows(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> Iterator[Row]:
     with conn.cursor(name="replay", row_factory=dict_row) as cursor:
         cursor.itersize = BATCH
@@ -77,7 +84,7 @@ def _again(policy: Policy, row: Row, found: Replay) -> None:
         found.not_looked_at += 1
         return
     verdict = decide(policy, was.event, was.picture, was.seen, was.matched)
-    old, new = Outcome.of_document(row["document"]), Outcome.of_verdict(verdict)
+    old, new = outcome_of(from_json(row["document"])), Outcome.of_verdict(verdict)
     found.decided += 1
     found.inexact += not was.exact
     found.broken += bool(verdict.broken)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from assent.core.values import Event, Face, Perception, Picture, Tag
+from assent.decisions.document import from_json
 
 
 class Recorded(NamedTuple):
@@ -37,7 +38,7 @@ def circumstances(event: Event, picture: Picture) -> dict[str, Any]:
 
 def recorded(row: Mapping[str, Any]) -> Recorded | None:
     """A row of `decision` with the faces that are recorded as recognised; None where the picture was not looked at."""
-    perceptions, media = row["perceptions"], row["document"]["media"]
+    perceptions, media = row["perceptions"], from_json(row["document"]).media
     if not perceptions:
         return None
     given = row["given"] or {"type": "media.created", "surface": "post", "visibility": "public", "frames": 1}
@@ -50,8 +51,8 @@ def recorded(row: Mapping[str, Any]) -> Recorded | None:
         lang=given.get("lang"),
         audience_age=given.get("audience_age"),
     )
-    size = (media["width"], media["height"])
-    picture = Picture(media["sha256"], media["format"], *size, given["frames"], ())
+    size = (media.width or 0, media.height or 0)
+    picture = Picture(media.sha256 or "", media.format or "", *size, given["frames"], ())
     tags = tuple(
         Tag(tag["name"], tag["category"], tag["score"], _box(tag["box"]), tag["frame"], tag["model"])
         for tag in perceptions["tags"]

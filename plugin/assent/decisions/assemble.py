@@ -1,0 +1,187 @@
+"""The newest decision on a media item as an audience may see it now: names are filled in while consents hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from assent.audit import checkpoint
+from assent.core.clock import rfc3339
+from assent.core.errors import SealBroken
+from assent.core.values import Audience, Band
+from assent.db.locks import share
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
+from assent.db.queries import load
+from assent.db.queue import retraction_waits
+from assent.decisions import views
+from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, to_json
+from assent.decisions.views import AudienceView
+from assent.keys.keystore import TenantKeys
+from assent.keys.seal import unseal
+from assent.keys.subject_keys import SubjectKey, match_pid, open_match
+
+Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
+_Q = load("record")
+
+
+class Person(NamedTuple):
+    """Their data key, what the platform calls them, and whether they consent to being recognised now."""
+
+    subject: SubjectKey
+    ref: str
+    consents: bool
+
+
+def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
+    """What an outbox row says now, or None where nothing is left to say. Whoever it names is locked by `lock` first."""
+    media_id, audience = message["media_id"], message["audience"]
+    if message["type"] == "tag.suggested":
+        data = suggestions(conn, keys, media_id, lock)
+    elif audience == "person":
+        return None  # what was meant for the platform, from before the endpoint was another's
+    else:
+        data = document_for(conn, keys, media_id, audience, message["revision"], lock)
+    return data and {"type": message["type"], "timestamp": rfc3339(message["created_at"]), "data": data}
+
+
+def assemble(
+    conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = share
+) -> Decision | None:
+    """The newest decision on a media item as the platform may see it now, or None when there is none.
+
+    With `revision`, None also when a newer decision has replaced that one. A match is filled in only while the
+    subject's consent is active, and stays true while `lock` lasts; the newest signed checkpoint of the audit log is
+    attached.
+    """
+    row = _newest(conn, keys, media_id, revision)
+    if row is None:
+        return None
+    told = views.told(row, "platform")
+    decision = _decision(row)
+    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if told.matches else {}
+    audit = LeafRef(row["leaf"], checkpoint.current(conn, keys))
+    faces = _with_names(decision, named) if told.faces else ()
+    return replace(decision, faces=faces, audit=audit, decided_at=rfc3339(row["decided_at"]))
+
+
+def assemble_view(
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    audience: Audience,
+    revision: int | None = None,
+    lock: Lock = share,
+    subject: str | None = None,
+) -> AudienceView | None:
+    """The same for another audience than the platform; for `person`, as `subject` may see it, and None when they are
+    not tagged in it."""
+    row = _newest(conn, keys, media_id, revision)
+    if row is None:
+        return None
+    told = views.told(row, audience)
+    decision = _decision(row)
+    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if told.matches else {}
+    faces = _with_names(decision, named)
+    if audience == "person":
+        faces = tuple(face for face in faces if face.match and face.match.subject == subject)
+        if not faces:
+            return None
+    elif not told.faces:
+        faces = ()
+    decision = replace(decision, faces=faces, decided_at=rfc3339(row["decided_at"]))
+    if audience == "author":
+        return views.author_view(decision, row["perceptions"], told, _notice(conn, keys, decision))
+    return views.view(decision, row["perceptions"], audience, told)
+
+
+def document_for(
+    conn: Conn,
+    keys: TenantKeys,
+    media_id: str,
+    audience: Audience,
+    revision: int | None = None,
+    lock: Lock = share,
+    subject: str | None = None,
+) -> dict[str, Any] | None:
+    """What `assemble` or `assemble_view` makes for that audience, as JSON values."""
+    if audience == "platform":
+        decision = assemble(conn, keys, media_id, revision, lock)
+        return to_json(decision) if decision else None
+    view = assemble_view(conn, keys, media_id, audience, revision, lock, subject)
+    return views.to_json(view) if view else None
+
+
+def _decision(row: Row) -> Decision:
+    # A revision in place leaves the stored text alone.
+    return replace(from_json(row["document"]), revision=row["revision"])
+
+
+def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[DecidedFace, ...]:
+    return tuple(replace(face, match=named.get(n)) for n, face in enumerate(decision.faces))
+
+
+def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
+    """What the author is told of a restriction, by language; empty where no statement was made."""
+    row = fetch_one(conn, load("policy")["notice"], tenant=keys.tenant, puid=decision.statement)
+    return dict(row["notice"]) if row else {}
+
+
+def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = share) -> dict[str, Any] | None:
+    """What the people recognised in a picture are to be asked, or None when nobody is. Never for the platform."""
+    row = _newest(conn, keys, media_id)
+    if row is None:
+        return None
+    faces = row["document"]["faces"]
+    said = [
+        {"subject": match.subject, "face": face, "box": faces[face]["box"], "band": match.band}
+        for face, match in _named(conn, keys, media_id, row["revision"], lock, "suggested")
+    ]
+    return {"media": row["document"]["media"], "suggestions": said} if said else None
+
+
+def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None) -> Row | None:
+    """The newest decision, of that revision where one is given. Until the transaction ends neither it nor its matches
+    change."""
+    execute(conn, _Q["share_media"], tenant=keys.tenant, media=media_id)
+    row = fetch_one(conn, _Q["decision"], tenant=keys.tenant, media=media_id)
+    return row if row is not None and revision in (None, row["revision"]) else None
+
+
+def _named(
+    conn: Conn, keys: TenantKeys, media_id: str, revision: int, lock: Lock, state: str = "published"
+) -> Iterator[tuple[int, NamedMatch]]:
+    """The matches in that state whose subjects consent, each with its face's number.
+
+    Raises SealBroken where a match, its person or their key was altered."""
+    values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
+    rows = fetch(conn, _Q["matches"], **values)
+    pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
+    lock(conn, keys.tenant, pids)
+    for row, pid in zip(rows, pids, strict=True):
+        person = person_of(conn, keys, pid)
+        if person is None or not person.consents:
+            continue
+        try:
+            found = open_match(person.subject, media_id, row["face"], row["sealed"])
+        except SealBroken:
+            if retraction_waits(conn, keys.tenant, pid):
+                continue  # they left and came back; the match lies under the key that went, and is taken back soon
+            raise
+        yield row["face"], NamedMatch(person.ref, found["band"], row["state"])
+
+
+def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> NamedMatch | None:
+    """A match that was not recorded, as a decision says it; None when the subject's consent is no longer active."""
+    person = person_of(conn, keys, pid)
+    return NamedMatch(person.ref, band, "published") if person and person.consents else None
+
+
+def person_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Person | None:
+    """The person, or None for somebody unknown or erased. To rely on their consent, share their lock first."""
+    row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pid)
+    if row is None:
+        return None
+    subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
+    ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pid).decode()
+    return Person(subject, ref, row["consenting"])
