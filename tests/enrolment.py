@@ -11,26 +11,26 @@ from uuid import UUID, uuid4
 from assent.db.pool import transaction
 from assent.http.decision_waiter import CHANNEL
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.subjects.enrol import enrol, request_enrolment
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from tests.events import rows
 
 
-def request(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> UUID:
+def request(bench: WorkerContext, keys: TenantKeys, ref: str, *photos: bytes) -> UUID:
     """Queues an enrolment; returns the job's id."""
     job = uuid4()
     with transaction(bench.pool) as conn:
-        request_enrolment(conn, keys, job, pid_of(keys, ref), photos)
+        request_enrolment(conn, keys, job, pseudonym(keys, ref), photos)
     return job
 
 
-def work_one(bench: Bench, keys: TenantKeys, job: UUID) -> None:
+def work_one(bench: WorkerContext, keys: TenantKeys, job: UUID) -> None:
     enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
 
 
 @contextmanager
-def announced(bench: Bench, count: int) -> Iterator[list[dict[str, Any]]]:
+def announced(bench: WorkerContext, count: int) -> Iterator[list[dict[str, Any]]]:
     """Listens while the block runs; that many announcements are in the list after it."""
     heard: list[dict[str, Any]] = []
     with bench.pool.connection() as listener:
@@ -43,7 +43,7 @@ def announced(bench: Bench, count: int) -> Iterator[list[dict[str, Any]]]:
         listener.autocommit = False
 
 
-def work(bench: Bench, keys: TenantKeys, *jobs: UUID) -> list[dict[str, Any]]:
+def work(bench: WorkerContext, keys: TenantKeys, *jobs: UUID) -> list[dict[str, Any]]:
     """Runs the jobs, one after the other; returns what they announce."""
     with announced(bench, len(jobs)) as heard:
         for job in jobs:
@@ -51,12 +51,12 @@ def work(bench: Bench, keys: TenantKeys, *jobs: UUID) -> list[dict[str, Any]]:
     return heard
 
 
-def outcome(bench: Bench, keys: TenantKeys, ref: str, *photos: bytes) -> dict[str, Any]:
+def outcome(bench: WorkerContext, keys: TenantKeys, ref: str, *photos: bytes) -> dict[str, Any]:
     """Enrols photos of somebody; returns what is announced of it."""
     [said] = work(bench, keys, request(bench, keys, ref, *photos))
     return said
 
 
-def stored(bench: Bench) -> list[Any]:
+def stored(bench: WorkerContext) -> list[Any]:
     """Lists the templates that the database holds."""
     return rows(bench, "SELECT id, quality FROM template ORDER BY enrolled_at, id")

@@ -12,10 +12,10 @@ from assent.decisions.assemble import assemble
 from assent.decisions.document import to_json
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 
 
-def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:
+def store(bench: WorkerContext, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:
     """Stores an event about one media item, as the intake does; returns the event's id."""
     event_id = uuid4()
     event = Event(said.pop("type", "media.created"), (media,), "public", "post", **said)
@@ -24,13 +24,13 @@ def store(bench: Bench, keys: TenantKeys, media: MediaRef, upload: bytes | None 
     return event_id
 
 
-def rows(where: Bench | Pool, query: str, *values: Any) -> list[Any]:
+def rows(where: WorkerContext | Pool, query: str, *values: Any) -> list[Any]:
     """Runs a query in a transaction of its own; returns its rows."""
-    with transaction(where.pool if isinstance(where, Bench) else where) as conn:
+    with transaction(where.pool if isinstance(where, WorkerContext) else where) as conn:
         return conn.execute(query, values or None).fetchall()
 
 
-def decision(bench: Bench, keys: TenantKeys, media_id: str) -> dict[str, Any]:
+def decision(bench: WorkerContext, keys: TenantKeys, media_id: str) -> dict[str, Any]:
     """Assembles the document that the platform gets of a media item; fails where there is none."""
     with transaction(bench.pool) as conn:
         found = assemble(conn, keys, media_id)
@@ -43,24 +43,24 @@ def names(document: dict[str, Any]) -> list[str]:
     return sorted(tag["name"] for tag in document["tags"])
 
 
-def leaves(where: Bench | Pool, action: str, tenant: str = "default") -> list[dict[str, Any]]:
+def leaves(where: WorkerContext | Pool, action: str, tenant: str = "default") -> list[dict[str, Any]]:
     """Lists the audit log's leaves of one action, oldest first."""
     stored = rows(where, "SELECT leaf FROM audit_leaf WHERE tenant = %s ORDER BY seq", tenant)
     return [leaf for leaf in (json.loads(bytes(row[0])) for row in stored) if leaf["action"] == action]
 
 
-def everything(bench: Bench) -> str:
+def everything(bench: WorkerContext) -> str:
     """Prints all rows of all tables as text."""
     return "\n".join(str(table) for table in _tables(bench))
 
 
-def everything_bytes(bench: Bench) -> bytes:
+def everything_bytes(bench: WorkerContext) -> bytes:
     """Joins all values of all tables, as they lie there."""
     values = (value for table in _tables(bench) for row in table for value in row)
     return b"\n".join(bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in values)
 
 
-def _tables(bench: Bench) -> list[list[Any]]:
+def _tables(bench: WorkerContext) -> list[list[Any]]:
     names = rows(bench, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
     return [rows(bench, f'SELECT * FROM "{name}"') for (name,) in names]  # noqa: S608 - our own tables
 

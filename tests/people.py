@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from assent.audit.log import open_part, part_pid
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_template
 from assent.subjects import consent
 from assent.subjects.consent import Given, Scope, active_consent, open_subject
 from assent.subjects.enrol import enrol as work_enrolment
 from assent.subjects.enrol import request_enrolment
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 
 MODEL = "test-128@000000000000"
 DIMENSION = 128
@@ -77,7 +77,7 @@ def opt_in_all(pool: Pool, keys: TenantKeys, *names: str) -> list[SubjectKey]:
 
 def add_subject(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
     """Writes a subject and its key."""
-    subject = SubjectKey.new(keys, pid_of(keys, name))
+    subject = SubjectKey.new(keys, pseudonym(keys, name))
     ref = seal(subject.key, name.encode(), "ref", keys.tenant, subject.pid)
     conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, subject.pid, ref])
     wrapped = [keys.tenant, subject.pid, keys.epoch, subject.wrap(keys)]
@@ -122,19 +122,19 @@ def give(pool: Pool, keys: TenantKeys, subject: str, declared: str | None = None
 
 def enrol(conn: Conn, keys: TenantKeys, subject: str, seed: int = 0) -> UUID:
     """Adds a template under the consent in force. Raises ConsentMissing as the job does."""
-    pid = pid_of(keys, subject)
+    pid = pseudonym(keys, subject)
     stands_on = active_consent(conn, keys, pid)
     face = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
     return add_template(conn, keys, open_subject(conn, keys, pid), stands_on, face / np.linalg.norm(face))
 
 
-def enrol_photo(bench: Bench, keys: TenantKeys, subject: str, photo: bytes, scope: Scope) -> UUID:
+def enrol_photo(bench: WorkerContext, keys: TenantKeys, subject: str, photo: bytes, scope: Scope) -> UUID:
     """Gives a consent and enrols one photo; returns the consent's id once the gallery has the template."""
     job = uuid4()
     with transaction(bench.pool) as conn:
         declared = "Searching all uploads is lawful here."
         consent_id = consent.give(conn, keys, given(subject, scope=scope), declared)
-        request_enrolment(conn, keys, job, pid_of(keys, subject), [photo])
+        request_enrolment(conn, keys, job, pseudonym(keys, subject), [photo])
     work_enrolment(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
     return consent_id
 

@@ -25,7 +25,7 @@ from assent.http.routes.intake import router as intake
 from assent.http.routes.review import router as review
 from assent.http.routes.rights import router as rights
 from assent.http.routes.subjects import router as subjects
-from assent.http.state import AtHouse, House, assent_problem, http_problem, problems, validation_problem
+from assent.http.state import App, AppState, assent_problem, error_responses, http_problem, validation_problem
 from assent.intake.rejects import Rejects
 from assent.keys.installation import open_keys
 from assent.me.routes import router as me
@@ -42,7 +42,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         keystore = await asyncio.to_thread(open_keys, settings, pool)
         announcements = Announcements(url)
         app.state.rejects = rejects = Rejects()
-        app.state.house = House(settings, pool, keystore, announcements)
+        app.state.house = AppState(settings, pool, keystore, announcements)
         tasks = [
             asyncio.create_task(announcements.listen()),
             asyncio.create_task(rejects.keep_writing(pool, keystore)),
@@ -65,19 +65,19 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     for router in (intake, subjects, rights, review, audit, me):
         app.include_router(router)
 
-    @app.get("/healthz", tags=["operation"], responses=problems())
+    @app.get("/healthz", tags=["operation"], responses=error_responses())
     async def healthz() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["operation"], responses=problems())
-    def readyz(at: AtHouse) -> dict[str, str]:
+    @app.get("/readyz", tags=["operation"], responses=error_responses())
+    def readyz(at: App) -> dict[str, str]:
         """The database answers too; 503 otherwise."""
         with transaction(at.pool) as conn:
             conn.execute("SELECT 1")
         return {"status": "ready"}
 
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=problems())
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=error_responses())
     async def metrics() -> Response:
         """Prometheus metrics of this process."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -2,8 +2,8 @@
 
     1 fetch → 2 decode → 3 fingerprint → 4 perceive → 5 match → 6 decide → 7 record
 
-Stages 1 to 6 turn values into values; `look` runs them and stores nothing. Stage 7 is `outbox.record.record`, which the
-worker runs in one transaction and `assent tag` leaves out.
+Stages 1 to 6 turn values into values; `analyse` runs them and stores nothing. Stage 7 is `decisions.store.record`, which
+the worker runs in one transaction and `assent tag` leaves out.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from assent.core.errors import NotFound
 from assent.core.settings import AllowedHost
 from assent.core.values import (
     HASH_SEVERE,
+    Analysis,
     Event,
     Face,
-    Looked,
     Match,
     MediaRef,
     Perception,
@@ -55,7 +55,7 @@ def shipped(_tenant: str, seen: Perception) -> Perception:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Stages:
     """What the stages need from outside."""
 
     decoder: Decoder
@@ -71,7 +71,9 @@ class Tools:
     live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
 
 
-def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None) -> Looked | Quarantined:
+def analyse(
+    tools: Stages, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None
+) -> Analysis | Quarantined:
     """Stages 1 to 6 for one picture of a tenant's event; `upload` is its file where the bytes came with the request.
 
     Raises the errors of its stages; those that are `retryable` may go away by themselves.
@@ -87,7 +89,7 @@ def look(tools: Tools, tenant: str, event: Event, media: MediaRef, upload: bytes
     seen = replace(seen, tags=listed + seen.tags + read.tags, models=seen.models + read.models)
     matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
     verdict = decide(tools.policy, event, picture, seen, {match.face for match in matches})  # 6 decide
-    return Looked(picture, seen, matches, verdict)
+    return Analysis(picture, seen, matches, verdict)
 
 
 def quarantine(picture: Picture, hits: Sequence[Hit]) -> Quarantined:
@@ -107,7 +109,7 @@ def no_match(_tenant: str, _event: Event, _seen: Perception) -> tuple[Match, ...
     return ()
 
 
-def _fetch(tools: Tools, media: MediaRef) -> bytes:
+def _fetch(tools: Stages, media: MediaRef) -> bytes:
     if media.url is None:
         raise NotFound("the picture that came with this request is no longer stored")
     return fetch(media.url, tools.allow)

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from assent.core.values import Box
 from assent.db.pool import Conn, execute, fetch
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
 
 SAME_FACE = 0.5  # of the union of two boxes that both cover: the same face found once more, not its neighbour
-_Q = load("refusals")
+_Q = named_queries("refusals")
 
 
 @dataclass(frozen=True, slots=True)

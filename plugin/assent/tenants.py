@@ -15,19 +15,19 @@ from assent.audit.checkpoint import verifier
 from assent.core.errors import AlreadyInitialised, BadRequest, NotFound
 from assent.core.values import Audience
 from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.http.api_keys import create_key
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal
 from assent.outbox import deliver
 from assent.platforms.standard_webhooks import new_secret
 
-_Q = load("instance")
+_Q = named_queries("instance")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedTenant:
     """Shown once; the secrets are stored sealed or hashed only."""
 
     tenant: str
@@ -40,7 +40,7 @@ class Made:
     audit_key: str
 
 
-def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, deliver_to: str | None) -> Made:
+def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, deliver_to: str | None) -> CreatedTenant:
     """A tenant with one API key, one source and, with `deliver_to`, one endpoint, all in one transaction.
 
     Raises AlreadyInitialised when the tenant or the source's name is taken, BadRequest for a name that is none.
@@ -60,14 +60,14 @@ def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, delive
         raise AlreadyInitialised(f"a source named {source} exists already; choose another name") from error
 
 
-def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> Made:
+def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> CreatedTenant:
     tenant = keys.tenant
     execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard")
     endpoint_secret = None
     if deliver_to is not None:
         execute(conn, _Q["insert_endpoint"], tenant=tenant, name=source, url=deliver_to)
         endpoint_secret = add_secret(conn, keys, "endpoint", source)
-    made = Made(
+    made = CreatedTenant(
         tenant=tenant,
         api_key=create_key(conn, tenant),
         source=source,

@@ -17,9 +17,9 @@ from assent.core.errors import RateLimited
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import create_key
-from assent.http.limits import _MOST, RATES, Limits, Rate, neighbourhood
+from assent.http.limits import _MOST, RATES, Limits, Rate, rate_limit_prefix
 from assent.platforms.standard_webhooks import sign
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.fixtures.figures import Figure
 
 
@@ -96,11 +96,11 @@ def test_threads_take_no_more_than_there_is() -> None:
     ],
 )
 def test_one_subscriber_is_one_address(host: str, bucket: str) -> None:
-    assert neighbourhood(host) == bucket
+    assert rate_limit_prefix(host) == bucket
 
 
 @pytest.fixture
-def app(settings: Settings, database_url: str, made: Made) -> FastAPI:
+def app(settings: Settings, database_url: str, made: CreatedTenant) -> FastAPI:
     return create_app(settings, database_url)
 
 
@@ -112,7 +112,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 def test_a_stranger_is_slowed_down_and_others_are_not(
-    client: TestClient, app: FastAPI, made: Made, figure: Figure
+    client: TestClient, app: FastAPI, made: CreatedTenant, figure: Figure
 ) -> None:
     burst = RATES["address"].burst
     bad = {"authorization": "Bearer assent_default_0123456789ab_" + "k" * 43}
@@ -129,7 +129,9 @@ def test_a_stranger_is_slowed_down_and_others_are_not(
     figure(f"{len(answers)} requests of a stranger: {burst} looked at, {burst // 2} refused")
 
 
-def test_a_key_is_bounded_and_its_requests_cost_its_address_nothing(client: TestClient, made: Made, pool: Pool) -> None:
+def test_a_key_is_bounded_and_its_requests_cost_its_address_nothing(
+    client: TestClient, made: CreatedTenant, pool: Pool
+) -> None:
     burst = RATES["key"].burst
     key = {"authorization": f"Bearer {made.api_key}"}
     statuses = Counter(client.get("/v1/media/x", headers=key).status_code for _ in range(burst + 10))
@@ -142,7 +144,7 @@ def test_a_key_is_bounded_and_its_requests_cost_its_address_nothing(client: Test
     assert spent == {404: RATES["address"].burst, 429: 1}
 
 
-def test_signed_webhooks_cost_their_address_nothing(client: TestClient, made: Made) -> None:
+def test_signed_webhooks_cost_their_address_nothing(client: TestClient, made: CreatedTenant) -> None:
     statuses = Counter[int]()
     for n in range(RATES["address"].burst + 50):
         body = json.dumps({"type": "media.deleted", "media": [{"id": f"{n}", "url": "http://a.example/"}]}).encode()

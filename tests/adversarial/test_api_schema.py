@@ -35,7 +35,7 @@ from assent.http import server as wire
 from assent.http.limits import RATES, Limits, Rate
 from assent.http.state import PROBLEM_JSON
 from assent.keys.keystore import Keystore
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.adversarial.test_api_tenants import Things, fill
 from tests.fixtures.figures import Figure
 from tests.waiting import until
@@ -48,7 +48,7 @@ EXCLUDED = [positive_data_acceptance]
 class Signed(AuthBase):
     """Signs whatever body goes out, and brings the API key."""
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, made: CreatedTenant) -> None:
         self._made = made
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -65,7 +65,7 @@ class Signed(AuthBase):
 
 
 @pytest.fixture
-def url(settings: Settings, database_url: str, made: Made) -> Iterator[str]:
+def url(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[str]:
     """The real server, without a worker, with room for a flood."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -82,7 +82,7 @@ def url(settings: Settings, database_url: str, made: Made) -> Iterator[str]:
         thread.join(20)
 
 
-def attack(url: str, made: Made, things: Things, examples: int, mode: GenerationMode) -> Counter[str]:
+def attack(url: str, made: CreatedTenant, things: Things, examples: int, mode: GenerationMode) -> Counter[str]:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     counts: Counter[str] = Counter()
     for found in schema.get_all_operations():
@@ -137,7 +137,7 @@ def at_once(query: Any) -> Any:
 @pytest.mark.parametrize("examples", [4, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.timeout(1800)
 def test_every_answer_is_documented_and_none_is_a_server_error(
-    url: str, made: Made, pool: Pool, keystore: Keystore, examples: int, figure: Figure
+    url: str, made: CreatedTenant, pool: Pool, keystore: Keystore, examples: int, figure: Figure
 ) -> None:
     """Schemathesis checks: no 5xx, documented statuses, media types and bodies, nothing invalid accepted, nothing open
     without its key, 405 with Allow. It repeats each request without a key and with a bad one."""
@@ -187,7 +187,7 @@ def test_what_the_router_refuses_is_a_problem_too(url: str, method: str, path: s
     assert answer.json()["code"] == code
 
 
-def test_an_error_of_our_own_says_nothing_of_itself(url: str, made: Made, database_url: str) -> None:
+def test_an_error_of_our_own_says_nothing_of_itself(url: str, made: CreatedTenant, database_url: str) -> None:
     with psycopg.connect(database_url) as conn:
         conn.execute("ALTER TABLE consent DROP COLUMN method")
     body = {"subject": "alice", "purpose": "face-match", "notice": "n", "notice_version": "1", "age": "adult"}

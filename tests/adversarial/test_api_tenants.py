@@ -20,9 +20,9 @@ from fastapi.testclient import TestClient
 from assent.app import create_app
 from assent.core.errors import Undecodable
 from assent.core.settings import Settings
-from assent.core.values import Event, Failed, MediaRef
+from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.http.api_keys import SCOPES, create_key
 from assent.http.limits import RATES, Limits, Rate
 from assent.intake.accept import store_event
@@ -30,9 +30,9 @@ from assent.keys.keystore import Keystore
 from assent.platforms.standard_webhooks import sign
 from assent.policy.load import load_policy
 from assent.review.cases import open_cases
-from assent.review.decide import Said, decide
+from assent.review.decide import ReviewInput, decide
 from assent.subjects.consent import Given, give
-from assent.tenants import Made, init_tenant
+from assent.tenants import CreatedTenant, init_tenant
 from tests.fixtures.figures import Figure
 
 # An erasure's token, which nobody can guess, is all that its receipt asks for.
@@ -134,7 +134,7 @@ ROUTES: dict[tuple[str, str], Route] = {
 }
 
 
-def fill(pool: Pool, keystore: Keystore, made: Made, media: str, subject: str, leaves: int) -> Things:
+def fill(pool: Pool, keystore: Keystore, made: CreatedTenant, media: str, subject: str, leaves: int) -> Things:
     """A tenant with a decided picture, a withdrawn consent and a log of at least so many leaves."""
     keys = keystore.tenant(made.tenant)
     picture, event_id = MediaRef(media, None), uuid4()
@@ -143,19 +143,19 @@ def fill(pool: Pool, keystore: Keystore, made: Made, media: str, subject: str, l
         given = give(conn, keys, Given(subject, "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
         store_event(conn, keys, event_id, "platform", event, "live")
     with transaction(pool) as conn:
-        place = Place(made.tenant, event_id, 0, event, picture)
-        record(conn, keys, place, Failed(Undecodable()), load_policy(None).ref)
+        place = MediaKey(made.tenant, event_id, 0, event, picture)
+        record(conn, keys, place, Unprocessable(Undecodable()), load_policy(None).ref)
     for n in range(leaves):
         with transaction(pool) as conn:
             give(conn, keys, Given(f"{subject} {n}", "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
     with transaction(pool) as conn:
         (case,) = open_cases(conn, made.tenant, 2)
-        decide(conn, keys, "a moderator", case.id, Said("label"))
+        decide(conn, keys, "a moderator", case.id, ReviewInput("label"))
     return Things(media, given, subject, leaves, case.id)
 
 
 @pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
+def client(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[TestClient]:
     app = create_app(settings, database_url)
     app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
     with TestClient(app) as client:
@@ -175,7 +175,7 @@ ENDS = (0, 1, len(SCOPES) - 1, len(SCOPES))
 
 @pytest.mark.parametrize("sizes", [ENDS, pytest.param(range(2, len(SCOPES) - 1), marks=pytest.mark.slow)])
 def test_scopes_and_tenants(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made, sizes: Sequence[int], figure: Figure
+    client: TestClient, pool: Pool, keystore: Keystore, made: CreatedTenant, sizes: Sequence[int], figure: Figure
 ) -> None:
     assert keyed(client) == set(ROUTES)
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
@@ -226,7 +226,7 @@ def state(pool: Pool, tenant: str) -> list[Any]:
 
 
 def test_no_key_or_a_bad_one_opens_nothing(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made, figure: Figure
+    client: TestClient, pool: Pool, keystore: Keystore, made: CreatedTenant, figure: Figure
 ) -> None:
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     with transaction(pool) as conn:
@@ -266,7 +266,7 @@ def test_no_key_or_a_bad_one_opens_nothing(
 
 
 def test_a_sources_secret_signs_for_no_other_source(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made
+    client: TestClient, pool: Pool, keystore: Keystore, made: CreatedTenant
 ) -> None:
     other = init_tenant(pool, keystore, "other", "elsewhere", "http://127.0.0.1:9/")
     body = json.dumps({"type": "media.deleted", "media": [{"id": "a", "url": "http://a.example/"}]}).encode()

@@ -20,7 +20,7 @@ from assent.db.pool import transaction
 from assent.embedded.clusters import embedded
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from assent.worker.loop import _work
 from assent.worker.maintenance import rescue_jobs
 from tests.adversarial import faults
@@ -30,7 +30,7 @@ from tests.fixtures.figures import Figure
 from tests.waiting import until
 
 
-def begun_job(bench: Bench, keys: TenantKeys, heartbeat: str = "0") -> int:
+def begun_job(bench: WorkerContext, keys: TenantKeys, heartbeat: str = "0") -> int:
     """The worker that took the job of a new event and was gone before it could send a heartbeat, which its row says
     was so long from now."""
     event = Event("media.created", (MediaRef("photo", "http://127.0.0.1:9/"),), "public", "post")
@@ -43,31 +43,31 @@ def begun_job(bench: Bench, keys: TenantKeys, heartbeat: str = "0") -> int:
     return int(worker)
 
 
-def jobs(bench: Bench) -> list[tuple[str, int]]:
+def jobs(bench: WorkerContext) -> list[tuple[str, int]]:
     with transaction(bench.pool) as conn:
         return conn.execute("SELECT status::text, attempts FROM procrastinate_jobs").fetchall()
 
 
-def rescued(bench: Bench) -> bool:
+def rescued(bench: WorkerContext) -> bool:
     rescue_jobs(bench.settings, bench.pool, bench.keystore)
     return jobs(bench) == [("todo", 1)]
 
 
-def test_gone_before_its_first_heartbeat(bench: Bench, keys: TenantKeys) -> None:
+def test_gone_before_its_first_heartbeat(bench: WorkerContext, keys: TenantKeys) -> None:
     begun_job(bench, keys)
     rescue_jobs(bench.settings, bench.pool, bench.keystore)
     assert jobs(bench) == [("doing", 0)]  # it may still live
     until(lambda: rescued(bench), "the lease ends", 10)
 
 
-def test_gone_with_a_heartbeat_in_the_future(bench: Bench, keys: TenantKeys) -> None:
+def test_gone_with_a_heartbeat_in_the_future(bench: WorkerContext, keys: TenantKeys) -> None:
     begun_job(bench, keys, "1 day")
     rescue_jobs(bench.settings, bench.pool, bench.keystore)
     assert jobs(bench) == [("doing", 0)]
     until(lambda: rescued(bench), "the lease ends", 10)
 
 
-def test_gone_and_its_row_with_it(bench: Bench, keys: TenantKeys) -> None:
+def test_gone_and_its_row_with_it(bench: WorkerContext, keys: TenantKeys) -> None:
     begun_job(bench, keys)
     with transaction(bench.pool) as conn:
         conn.execute("DELETE FROM procrastinate_workers")
@@ -75,7 +75,7 @@ def test_gone_and_its_row_with_it(bench: Bench, keys: TenantKeys) -> None:
     assert jobs(bench) == [("todo", 1)]
 
 
-def test_who_lives_keeps_its_job(bench: Bench, keys: TenantKeys) -> None:
+def test_who_lives_keeps_its_job(bench: WorkerContext, keys: TenantKeys) -> None:
     worker = begun_job(bench, keys, "-1 hour")
     with transaction(bench.pool) as conn:
         conn.execute("SELECT procrastinate_update_heartbeat_v1(%s)", [worker])
@@ -83,7 +83,7 @@ def test_who_lives_keeps_its_job(bench: Bench, keys: TenantKeys) -> None:
     assert jobs(bench) == [("doing", 0)]
 
 
-def test_of_many_that_look_at_once_one_rescues(bench: Bench, keys: TenantKeys) -> None:
+def test_of_many_that_look_at_once_one_rescues(bench: WorkerContext, keys: TenantKeys) -> None:
     begun_job(bench, keys, "-1 hour")
     with ThreadPoolExecutor(8) as threads:
         for ended in [threads.submit(rescue_jobs, bench.settings, bench.pool, bench.keystore) for _ in range(8)]:
@@ -92,7 +92,7 @@ def test_of_many_that_look_at_once_one_rescues(bench: Bench, keys: TenantKeys) -
 
 
 def test_a_part_that_fails_ends_workers_that_miss_their_cancellation(
-    bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
+    bench: WorkerContext, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register, registering = JobManager.register_worker, threading.Event()
 
@@ -107,7 +107,7 @@ def test_a_part_that_fails_ends_workers_that_miss_their_cancellation(
         raise DatabaseUnavailable
 
     monkeypatch.setattr(JobManager, "register_worker", deaf)
-    monkeypatch.setattr("assent.worker.loop.chores", lambda _settings: ((1.0, fail),))
+    monkeypatch.setattr("assent.worker.loop.maintenance_tasks", lambda _settings: ((1.0, fail),))
     with pytest.raises(DatabaseUnavailable):
         asyncio.run(asyncio.wait_for(_work(database_url, bench, asyncio.Event()), 30))
 

@@ -19,7 +19,7 @@ from assent.db.pool import transaction
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
 from assent.outbox import deliver
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.queue import queue_app
 from tests.waiting import until
 from tests.web import Web
@@ -28,7 +28,7 @@ from tests.web import Web
 class _Paused:
     """A worker's bench whose perception waits until it is let go: as a stopped worker holds what it saw long ago."""
 
-    def __init__(self, bench: Bench, event_id: UUID) -> None:
+    def __init__(self, bench: WorkerContext, event_id: UUID) -> None:
         self._reached, self._go = threading.Event(), threading.Event()
         self._perceive = bench.tools.perceive
         stopped = replace(bench, tools=replace(bench.tools, perceive=self._see))
@@ -46,7 +46,7 @@ class _Paused:
         self._thread.join(60)
 
 
-def _event(bench: Bench, keys: TenantKeys, kind: EventType, web: Web, revision: int = 1) -> UUID:
+def _event(bench: WorkerContext, keys: TenantKeys, kind: EventType, web: Web, revision: int = 1) -> UUID:
     event_id = uuid4()
     event = Event(kind, (MediaRef("cat", f"{web.url}/cat.png"),), "public", "post", revision=revision)
     with transaction(bench.pool) as conn:
@@ -54,7 +54,7 @@ def _event(bench: Bench, keys: TenantKeys, kind: EventType, web: Web, revision: 
     return event_id
 
 
-def _state(bench: Bench) -> dict[str, list[Any]]:
+def _state(bench: WorkerContext) -> dict[str, list[Any]]:
     questions = {
         "decisions": "SELECT media_id, revision, event_id FROM decision ORDER BY 1, 2",
         "messages": "SELECT media_id, revision, state FROM outbox ORDER BY 1, 2",
@@ -65,7 +65,9 @@ def _state(bench: Bench) -> dict[str, list[Any]]:
         return {name: conn.execute(question.encode()).fetchall() for name, question in questions.items()}
 
 
-def test_what_another_worker_decided_is_not_decided_again(bench: Bench, keys: TenantKeys, web: Web, cat: bytes) -> None:
+def test_what_another_worker_decided_is_not_decided_again(
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
+) -> None:
     web.files["/cat.png"] = cat
     event_id = _event(bench, keys, "media.created", web)
     stale = _Paused(bench, event_id)
@@ -76,7 +78,9 @@ def test_what_another_worker_decided_is_not_decided_again(bench: Bench, keys: Te
     assert before["decisions"] == [("cat", 1, event_id)]
 
 
-def test_what_was_deleted_meanwhile_does_not_come_back(bench: Bench, keys: TenantKeys, web: Web, cat: bytes) -> None:
+def test_what_was_deleted_meanwhile_does_not_come_back(
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
+) -> None:
     web.files["/cat.png"] = cat
     event_id = _event(bench, keys, "media.created", web)
     stale = _Paused(bench, event_id)
@@ -88,7 +92,9 @@ def test_what_was_deleted_meanwhile_does_not_come_back(bench: Bench, keys: Tenan
     assert before["decisions"] == []
 
 
-def test_an_event_overtaken_by_a_newer_one_is_noted_once(bench: Bench, keys: TenantKeys, web: Web, cat: bytes) -> None:
+def test_an_event_overtaken_by_a_newer_one_is_noted_once(
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
+) -> None:
     web.files["/cat.png"] = cat
     old = _event(bench, keys, "media.created", web)
     new = _event(bench, keys, "media.updated", web, 2)
@@ -102,7 +108,7 @@ def test_an_event_overtaken_by_a_newer_one_is_noted_once(bench: Bench, keys: Ten
 
 
 def test_a_message_claimed_long_ago_is_not_sent(
-    bench: Bench, keys: TenantKeys, web: Web, cat: bytes, monkeypatch: pytest.MonkeyPatch
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.files["/cat.png"] = cat
     decide_event(bench, "default", _event(bench, keys, "media.created", web))
@@ -117,7 +123,7 @@ def test_a_message_claimed_long_ago_is_not_sent(
 
 
 def test_who_is_stopped_in_a_transaction_does_not_hold_up_the_others(
-    bench: Bench, keys: TenantKeys, web: Web, cat: bytes
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
 ) -> None:
     web.files["/cat.png"] = cat
     event_id = _event(bench, keys, "media.created", web)
@@ -134,7 +140,7 @@ def test_who_is_stopped_in_a_transaction_does_not_hold_up_the_others(
     assert _state(bench)["decisions"] == [("cat", 1, event_id)]
 
 
-def test_every_connection_ends_idle_transactions(bench: Bench) -> None:
+def test_every_connection_ends_idle_transactions(bench: WorkerContext) -> None:
     show = "SHOW idle_in_transaction_session_timeout"
 
     async def of_the_queue() -> dict[str, Any]:
@@ -147,13 +153,13 @@ def test_every_connection_ends_idle_transactions(bench: Bench) -> None:
     assert list(asyncio.run(of_the_queue()).values()) == ["10s"]
 
 
-def _claims(bench: Bench) -> list[tuple[UUID, int]]:
+def _claims(bench: WorkerContext) -> list[tuple[UUID, int]]:
     """The messages with how often each was claimed, as anybody sees it who is not in a transaction."""
     with psycopg.connect(bench.pool.conninfo) as conn:  # type: ignore[arg-type]  # a pool may make it up; ours has it
         return conn.execute("SELECT id, attempts FROM outbox").fetchall()
 
 
-def _attempt(bench: Bench, keys: TenantKeys, message: UUID) -> deliver.Next:
+def _attempt(bench: WorkerContext, keys: TenantKeys, message: UUID) -> deliver.Outcome:
     return deliver.attempt(
         bench.pool,
         keys,
@@ -165,7 +171,7 @@ def _attempt(bench: Bench, keys: TenantKeys, message: UUID) -> deliver.Next:
     )
 
 
-def _now(bench: Bench) -> datetime:
+def _now(bench: WorkerContext) -> datetime:
     with transaction(bench.pool) as conn:
         (now,) = conn.execute("SELECT now()").fetchone()  # type: ignore[misc]  # one row
         return now  # type: ignore[no-any-return]  # a timestamptz

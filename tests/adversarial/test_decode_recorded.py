@@ -14,7 +14,7 @@ from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
 from tests.adversarial.test_decode_disagree import two_faced
 from tests.fixtures.figures import Figure
@@ -22,7 +22,7 @@ from tests.fixtures.figures import Figure
 FEW, MANY, SEED = 60, 3_000, 20261123
 
 
-def upload(at: Bench, keys: TenantKeys, number: int, data: bytes) -> UUID:
+def upload(at: WorkerContext, keys: TenantKeys, number: int, data: bytes) -> UUID:
     """Stores an event whose picture came with the request."""
     event_id = uuid4()
     event = Event("media.created", (MediaRef(f"file-{number}", None),), "public", "post", author="somebody")
@@ -31,12 +31,12 @@ def upload(at: Bench, keys: TenantKeys, number: int, data: bytes) -> UUID:
     return event_id
 
 
-def rows(at: Bench, statement: str) -> list[tuple[Any, ...]]:
+def rows(at: WorkerContext, statement: str) -> list[tuple[Any, ...]]:
     with transaction(at.pool) as conn:
         return conn.execute(statement).fetchall()
 
 
-def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], figure: Figure) -> None:
+def judge(at: WorkerContext, keys: TenantKeys, files: Iterable[tuple[str, bytes]], figure: Figure) -> None:
     count = 0
     for count, (_, data) in enumerate(files, 1):
         decide_event(at, "default", upload(at, keys, count, data))
@@ -53,7 +53,7 @@ def judge(at: Bench, keys: TenantKeys, files: Iterable[tuple[str, bytes]], figur
 
 
 def test_malformed_uploads_end_in_a_decision_and_a_leaf(
-    bench: Bench,
+    bench: WorkerContext,
     keys: TenantKeys,
     figure: Figure,
 ) -> None:
@@ -65,7 +65,7 @@ def test_malformed_uploads_end_in_a_decision_and_a_leaf(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_malformed_upload_ends_in_a_decision_and_a_leaf(
-    bench: Bench,
+    bench: WorkerContext,
     keys: TenantKeys,
     figure: Figure,
 ) -> None:
@@ -73,7 +73,7 @@ def test_every_malformed_upload_ends_in_a_decision_and_a_leaf(
 
 
 def test_the_sound_files_they_are_made_from_do_not_fail(
-    bench: Bench,
+    bench: WorkerContext,
     keys: TenantKeys,
 ) -> None:
     for number, data in enumerate(valid().values()):

@@ -20,7 +20,7 @@ from assent.db.pool import Conn
 from assent.gallery.matching import Gallery
 from assent.gallery.memory import prepare, reconcile
 from assent.gallery.search import Candidate, Candidates
-from assent.gallery.throttle import MOST_NEAR, MOST_PICTURES, count, near
+from assent.gallery.throttle import MOST_NEAR, MOST_PICTURES, charge_probe_budget, probe_hits
 from assent.keys.keystore import TenantKeys
 from assent.perceive import Models
 from assent.perceive.faces.calibration import read_calibration
@@ -152,7 +152,7 @@ def test_of_two_who_count_at_once_one_answers(climb: Climb, gallery_url: str) ->
         psycopg.connect(gallery_url, autocommit=True) as first,
         psycopg.connect(gallery_url, autocommit=True) as second,
     ):
-        answers = [count(conn, "club", b"author", found) for conn in (first, second)]
+        answers = [charge_probe_budget(conn, "club", b"author", found) for conn in (first, second)]
     assert answers == [[bytes(32)], []]
 
 
@@ -162,6 +162,6 @@ def test_what_counts_as_near() -> None:
 
     faces = ((one(b"a", 0.6), one(b"a", 0.5), one(b"b", 0.45)), (one(b"a", 0.55), one(b"b", 0.3)))
     matches = [Match(0, b"a", cast(Any, None), 1, "strong")]
-    assert near(Candidates(3, faces), matches, 0.5) == {b"a": 1, b"b": 1}
-    assert near(Candidates(3, faces), [], 0.5) == {b"a": 2, b"b": 1}
-    assert near(Candidates(0, ((),)), [], 0.5) == {}
+    assert probe_hits(Candidates(3, faces), matches, 0.5) == {b"a": 1, b"b": 1}
+    assert probe_hits(Candidates(3, faces), [], 0.5) == {b"a": 2, b"b": 1}
+    assert probe_hits(Candidates(0, ((),)), [], 0.5) == {}

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.fixtures.figures import Figure
 
 PLAIN = "multipart/form-data; boundary=b"
@@ -66,7 +66,7 @@ LARGE = {
 
 
 @pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
+def client(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[TestClient]:
     with TestClient(create_app(settings, database_url), headers={"authorization": f"Bearer {made.api_key}"}) as client:
         yield client
 

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.fixtures.figures import Figure
 
 MEDIA = {"id": "photo-1", "url": "https://media.example/1.jpg", "alt": "a bay"}
@@ -139,7 +139,7 @@ def signed(secret: str, body: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def client(settings: Settings, database_url: str, made: Made) -> Iterator[TestClient]:
+def client(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[TestClient]:
     with TestClient(create_app(settings, database_url)) as client:
         yield client
 
@@ -152,7 +152,7 @@ def count(pool: Pool, table: str) -> int:
 
 
 def test_hostile_json_gets_one_answer_each_and_leaves_nothing(
-    client: TestClient, made: Made, pool: Pool, figure: Figure
+    client: TestClient, made: CreatedTenant, pool: Pool, figure: Figure
 ) -> None:
     leaves = count(pool, "audit_leaf")
     key = {"authorization": f"Bearer {made.api_key}"}
@@ -197,7 +197,7 @@ def is_text(body: bytes) -> bool:
     return True
 
 
-def test_the_good_bodies_are_accepted(client: TestClient, made: Made) -> None:
+def test_the_good_bodies_are_accepted(client: TestClient, made: CreatedTenant) -> None:
     for path, good in WAYS.items():
         body = good.body
         headers = {"authorization": f"Bearer {made.api_key}"} | signed(made.source_secret, body)
@@ -205,7 +205,7 @@ def test_the_good_bodies_are_accepted(client: TestClient, made: Made) -> None:
 
 
 def test_made_up_names_cannot_hide_what_a_source_was_sent(
-    settings: Settings, database_url: str, made: Made, pool: Pool
+    settings: Settings, database_url: str, made: CreatedTenant, pool: Pool
 ) -> None:
     app = create_app(settings, database_url)
     with TestClient(app) as client:

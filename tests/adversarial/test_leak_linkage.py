@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.keys.keystore import Keystore
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from tests.fixtures.figures import Figure
@@ -25,7 +25,7 @@ def _rows(keystore: Keystore, tenant: str, refs: list[str], faces: NDArray[np.fl
     keys = keystore.tenant(tenant)
     rows = []
     for ref, face in zip(refs, faces, strict=True):
-        subject = SubjectKey.new(keys, pid_of(keys, ref))
+        subject = SubjectKey.new(keys, pseudonym(keys, ref))
         name = seal(subject.key, ref.encode(), "ref", tenant, subject.pid)
         match = seal_match(keys, subject, "picture", 0, {"band": "strong"})
         template = seal_template(subject, uuid4(), MODEL, face)

@@ -30,16 +30,16 @@ from assent.outbox.deliver import (
     REST,
     STRIKES,
     Health,
-    Next,
+    Outcome,
     attempt,
     enable,
     postpone,
     queue_due,
+    record_failure,
     redrive,
-    worsen,
 )
 from assent.outbox.endpoint_concurrency import PATIENCE, PLACES, Lanes
-from assent.tenants import Made, init_tenant
+from assent.tenants import CreatedTenant, init_tenant
 from tests.web import Posted, Web, serving
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -53,7 +53,7 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture
-def made(pool: Pool, keystore: Any, web: Web) -> Made:
+def made(pool: Pool, keystore: Any, web: Web) -> CreatedTenant:
     return init_tenant(pool, keystore, "default", "app", f"{web.url}/hooks")
 
 
@@ -68,7 +68,7 @@ def add(pool: Pool, now: datetime, media: str | None = None) -> UUID:
     return message
 
 
-def send(pool: Pool, keys: TenantKeys, allowed: AllowedHost, message: UUID, now: datetime) -> Next:
+def send(pool: Pool, keys: TenantKeys, allowed: AllowedHost, message: UUID, now: datetime) -> Outcome:
     return attempt(pool, keys, "default", message, lambda _conn, row: {"media": row["media_id"]}, (allowed,), now)
 
 
@@ -82,27 +82,27 @@ def endpoint(pool: Pool) -> tuple[Any, ...]:
 def test_an_endpoint_rests_after_strikes_in_a_row_longer_the_longer_it_fails(answer: Any) -> None:
     health = Health()
     for n in range(1, STRIKES):
-        health = worsen(health, answer, NOW)
+        health = record_failure(health, answer, NOW)
         assert (health.failing_since, health.failures, health.rests_until) == (NOW, n, None)
-    assert worsen(health, answer, NOW).rests_until == NOW + REST[0]
-    assert worsen(health, answer, NOW + timedelta(minutes=10)).rests_until == NOW + timedelta(minutes=11)
-    assert worsen(health, answer, NOW + timedelta(days=1)).rests_until == NOW + timedelta(days=1) + REST[1]
+    assert record_failure(health, answer, NOW).rests_until == NOW + REST[0]
+    assert record_failure(health, answer, NOW + timedelta(minutes=10)).rests_until == NOW + timedelta(minutes=11)
+    assert record_failure(health, answer, NOW + timedelta(days=1)).rests_until == NOW + timedelta(days=1) + REST[1]
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500, 302])
 def test_an_answer_about_the_message_rests_nobody(status: int) -> None:
-    health = worsen(Health(NOW, STRIKES, NOW), Response(status, {}, b""), NOW + REST[0])
+    health = record_failure(Health(NOW, STRIKES, NOW), Response(status, {}, b""), NOW + REST[0])
     assert health == Health(NOW, 0, None, None)
 
 
 def test_retry_after_holds_for_the_whole_endpoint_from_the_first_time() -> None:
-    health = worsen(Health(), Response(429, {"retry-after": "600"}, b""), NOW)
+    health = record_failure(Health(), Response(429, {"retry-after": "600"}, b""), NOW)
     assert health.rests_until == NOW + timedelta(minutes=10)
 
 
 def test_five_days_without_a_success_disable() -> None:
-    assert worsen(Health(NOW), SILENCE, NOW + MAX_FAILING - timedelta(seconds=1)).disabled_because is None
-    because = worsen(Health(NOW), Response(500, {}, b""), NOW + MAX_FAILING).disabled_because
+    assert record_failure(Health(NOW), SILENCE, NOW + MAX_FAILING - timedelta(seconds=1)).disabled_because is None
+    because = record_failure(Health(NOW), Response(500, {}, b""), NOW + MAX_FAILING).disabled_because
     assert because == "no attempt has succeeded since 2026-01-31 12:00 UTC"
 
 
@@ -147,7 +147,7 @@ def test_five_failing_days_disable_the_endpoint_and_enabling_brings_all_back(
         now += timedelta(hours=6)
     assert now - began >= MAX_FAILING
     outcomes = [send(pool, keys, web.allowed, message, now + timedelta(days=2)) for message in sent]
-    dead = sum(outcome == Next("dead", "the endpoint is disabled") for outcome in outcomes)
+    dead = sum(outcome == Outcome("dead", "the endpoint is disabled") for outcome in outcomes)
     assert dead == len(sent)
     web.status = 204
     with transaction(pool) as conn:
@@ -291,7 +291,7 @@ def verified(secret: str, posted: Posted) -> Any:
 
 
 def test_rotated_secrets_overlap_and_then_the_old_one_ends(
-    commands: CliRunner, made: Made, pool: Pool, keys: TenantKeys, web: Web
+    commands: CliRunner, made: CreatedTenant, pool: Pool, keys: TenantKeys, web: Web
 ) -> None:
     old = made.endpoint_secret
     assert old
@@ -312,7 +312,9 @@ def test_rotated_secrets_overlap_and_then_the_old_one_ends(
     assert verified(newest, posted)
 
 
-def test_never_more_than_two_secrets_live(commands: CliRunner, made: Made, pool: Pool, keys: TenantKeys) -> None:
+def test_never_more_than_two_secrets_live(
+    commands: CliRunner, made: CreatedTenant, pool: Pool, keys: TenantKeys
+) -> None:
     made_since = [commands.invoke(secret_command, ["source", "app"]).output.strip() for _ in range(4)]
     with transaction(pool) as conn:
         assert live_secrets(conn, keys, "source", "app") == made_since[:-3:-1]
@@ -321,7 +323,7 @@ def test_never_more_than_two_secrets_live(commands: CliRunner, made: Made, pool:
     assert commands.invoke(secret_command, ["source", "nobody"]).exit_code == 1
 
 
-def test_the_commands_show_and_enable(commands: CliRunner, made: Made, pool: Pool) -> None:
+def test_the_commands_show_and_enable(commands: CliRunner, made: CreatedTenant, pool: Pool) -> None:
     with transaction(pool) as conn:
         conn.execute("UPDATE endpoint SET disabled_at = now(), disabled_because = 'HTTP 410'")
     assert "HTTP 410" in commands.invoke(endpoint_command, ["list"]).output

@@ -16,9 +16,9 @@ import pytest
 
 from assent.core.errors import Undecodable
 from assent.core.settings import Settings
-from assent.core.values import Event, Failed, MediaRef
+from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.keys.keystore import TenantKeys
 from assent.outbox.deliver import STRIKES
 from assent.policy.load import load_policy
@@ -84,7 +84,11 @@ def decide(pool: Pool, keys: TenantKeys, media: str) -> float:
             [keys.tenant, event_id],
         )
         record(
-            conn, keys, Place(keys.tenant, event_id, 0, event, picture), Failed(Undecodable()), load_policy(None).ref
+            conn,
+            keys,
+            MediaKey(keys.tenant, event_id, 0, event, picture),
+            Unprocessable(Undecodable()),
+            load_policy(None).ref,
         )
     return time.monotonic()
 

@@ -193,7 +193,7 @@ def test_stopped_after_the_claim(album: Album, deaf: Deaf) -> None:
     nobody_is_named(album)
 
 
-def send(album: Album, allow: AllowedHost) -> deliver.Next:
+def send(album: Album, allow: AllowedHost) -> deliver.Outcome:
     """One attempt as the worker makes it."""
     ((message,),) = rows(album.bench, "SELECT id FROM outbox")
     return deliver.attempt(
@@ -201,7 +201,7 @@ def send(album: Album, allow: AllowedHost) -> deliver.Next:
         album.keys,
         "default",
         message,
-        lambda conn, row: body(conn, album.keys, row, locks.hold),
+        lambda conn, row: body(conn, album.keys, row, locks.lock_shared_session),
         (allow,),
         datetime.now(UTC),
     )
@@ -287,7 +287,7 @@ def test_the_time_limit_of_the_lock_ends_with_it(album: Album) -> None:
     pid = bytes(32)
     with transaction(album.bench.pool) as conn:
         conn.execute("SET LOCAL lock_timeout = '7s'")
-        assert locks.alone(conn, "default", pid)
+        assert locks.try_lock_exclusive(conn, "default", pid)
         assert conn.execute("SHOW lock_timeout").fetchone() == ("7s",)
     with transaction(album.bench.pool) as conn:
         assert conn.execute("SHOW lock_timeout").fetchone() == ("0",)
@@ -297,22 +297,22 @@ def test_alone_says_when_it_waited_in_vain(album: Album, monkeypatch: pytest.Mon
     monkeypatch.setattr(locks, "WAIT_SECONDS", 1)
     pid = bytes(32)
     with transaction(album.bench.pool) as sharing, transaction(album.bench.pool) as conn:
-        locks.hold(sharing, "default", [pid])
-        assert not locks.alone(conn, "default", pid)
+        locks.lock_shared_session(sharing, "default", [pid])
+        assert not locks.try_lock_exclusive(conn, "default", pid)
         assert conn.execute("SHOW lock_timeout").fetchone() == ("0",)
-        locks.release(sharing)
-        assert locks.alone(conn, "default", pid)
+        locks.unlock_session(sharing)
+        assert locks.try_lock_exclusive(conn, "default", pid)
 
 
 def test_who_reads_a_decision_is_not_held_up_by_a_withdrawal_that_waits(album: Album) -> None:
     album.opt_in("alice", "second")
     album.post(author="alice")
     with transaction(album.bench.pool) as changing, transaction(album.bench.pool) as reading:
-        assert locks.alone(changing, "default", album.pid("alice"))
+        assert locks.try_lock_exclusive(changing, "default", album.pid("alice"))
         with pytest.raises(PersonBusy):
-            assemble(reading, album.keys, "group", lock=locks.share_soon)
+            assemble(reading, album.keys, "group", lock=locks.lock_shared_or_busy)
         assert reading.execute("SHOW lock_timeout").fetchone() == ("0",)
         changing.rollback()
-        said = assemble(reading, album.keys, "group", lock=locks.share_soon)
+        said = assemble(reading, album.keys, "group", lock=locks.lock_shared_or_busy)
     assert said is not None
     assert [face.match.subject for face in said.faces if face.match] == ["alice"]

@@ -25,11 +25,11 @@ from assent.perceive import DEFAULT_PACK, Models, load, perceive
 from assent.perceive.faces import embed
 from assent.perceive.faces import quality as faces
 from assent.perceive.frames.batch import MAX_PICTURES, Batcher
-from assent.perceive.labels.heads import say
+from assent.perceive.labels.heads import predict_tags
 from assent.perceive.networks.runtime import Net, open_net, run_all
 from assent.perceive.packs.manifest import locate, read_pack, read_verified
 from assent.perceive.safety import nudenet as safety
-from assent.pipeline import Tools, look, no_match
+from assent.pipeline import Stages, analyse, no_match
 from assent.policy.load import load_policy
 from assent.worker.loop import PICTURE_JOBS
 from tests.bench.photos import Photo
@@ -143,7 +143,7 @@ def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, C
         "network with features": lambda: [run_all(models.safety, one) for one in inputs],
     }
     for head in models.heads:
-        cases[f"head {head.file.name}"] = lambda head=head: [say([head], one, [0]) for one in features]  # type: ignore[misc]  # lambda's default
+        cases[f"head {head.file.name}"] = lambda head=head: [predict_tags([head], one, [0]) for one in features]  # type: ignore[misc]  # lambda's default
     return cases
 
 
@@ -156,10 +156,10 @@ def _pipeline(models: Models, photos: Sequence[Photo]) -> Iterator[Case]:
 
     def one(photo: Photo) -> None:
         media = MediaRef(photo.name, None)
-        look(tools, "bench", Event("media.created", (media,), "public", "post", "somebody"), media, photo.data)
+        analyse(tools, "bench", Event("media.created", (media,), "public", "post", "somebody"), media, photo.data)
 
     with Decoder() as decoder, ThreadPoolExecutor(PICTURE_JOBS) as pool:
-        tools = Tools(decoder, Batcher(models), everybody, no_match, load_policy(None))
+        tools = Stages(decoder, Batcher(models), everybody, no_match, load_policy(None))
         yield lambda: list(pool.map(one, photos))
 
 

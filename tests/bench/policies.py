@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Json, Jsonb
 
-from assent.core.values import Event, Face, Looked, MediaRef, Perception, Picture, Tag
+from assent.core.values import Analysis, Event, Face, MediaRef, Perception, Picture, Tag
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
 from assent.decisions import views as audiences
@@ -83,7 +83,7 @@ def measure(folder: Path, seen: Perception, simulated: int, tick: Tick) -> Decid
 def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
     """Rows of `decision` as `record` writes them."""
     policy = load_policy()
-    looked = Looked(_PICTURE, seen, (), decide(policy, _EVENT, _PICTURE, seen))
+    looked = Analysis(_PICTURE, seen, (), decide(policy, _EVENT, _PICTURE, seen))
     document = to_json(decision_of(TENANT, uuid4(), MediaRef("m", None), 1, looked, policy.ref))
     values = {
         "tenant": TENANT,

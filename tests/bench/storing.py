@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from assent.audit.log import Part, append
 from assent.core.settings import Settings
-from assent.core.values import Event, Looked, MediaRef, Perception, Picture
+from assent.core.values import Analysis, Event, MediaRef, Perception, Picture
 from assent.db.migrate import migrate
 from assent.db.pool import open_pool, transaction
 from assent.db.queue import PICTURES
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.embedded.clusters import embedded
 from assent.gallery.matching import host_gallery
 from assent.intake.accept import store_event
@@ -28,7 +28,7 @@ from assent.media.sandbox import Decoder
 from assent.perceive import load as load_models
 from assent.policy.decide import decide
 from assent.tenants import init_tenant
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.loop import PICTURE_JOBS, open_bench
 from assent.worker.queue import queue_app
 from tests.bench.photos import Photo
@@ -86,7 +86,7 @@ def measure(folder: Path, photos: Sequence[Photo], seen: Sequence[Perception], s
 
 
 @contextmanager
-def _bench(folder: Path) -> Iterator[Bench]:
+def _bench(folder: Path) -> Iterator[WorkerContext]:
     with embedded(folder) as url:
         migrate(url)
         settings = Settings(data_dir=folder, database_url=url, policy=None)
@@ -98,7 +98,7 @@ def _bench(folder: Path) -> Iterator[Bench]:
             yield bench
 
 
-def _audit(bench: Bench, count: int) -> float:
+def _audit(bench: WorkerContext, count: int) -> float:
     """Leaves a second, each in a transaction of its own."""
     keys = bench.keystore.tenant(TENANT)
     began = time.perf_counter()
@@ -109,13 +109,13 @@ def _audit(bench: Bench, count: int) -> float:
 
 
 def _grow(
-    bench: Bench, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick
+    bench: WorkerContext, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick
 ) -> tuple[list[float], tuple[Window, ...]]:
     """Records decisions one after the other, photos in turn; their events are stored before, a few at a time."""
     keys, policy = bench.keystore.tenant(TENANT), bench.tools.policy
     nobody = Event("media.created", (), "public", "post", "somebody")
     looked = [
-        Looked(photo.picture, one, (), decide(policy, nobody, photo.picture, one))
+        Analysis(photo.picture, one, (), decide(policy, nobody, photo.picture, one))
         for photo, one in zip(photos, seen, strict=True)
     ]
     latency: list[float] = []
@@ -138,14 +138,14 @@ def _grow(
     return latency, tuple(windows)
 
 
-def _bytes(bench: Bench) -> int:
+def _bytes(bench: WorkerContext) -> int:
     with transaction(bench.pool) as conn:
         row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _replay(bench: Bench, photo: Photo, count: int, tick: Tick) -> tuple[list[float], list[float]]:
+def _replay(bench: WorkerContext, photo: Photo, count: int, tick: Tick) -> tuple[list[float], list[float]]:
     """The same job for the same number of events, taken from the queue, and called directly by as many threads."""
     url = bench.settings.database_url
     assert url is not None
@@ -177,7 +177,7 @@ def _replay(bench: Bench, photo: Photo, count: int, tick: Tick) -> tuple[list[fl
     return queued, called
 
 
-def _store(bench: Bench, kind: str, count: int, *uploads: bytes) -> list[Place]:
+def _store(bench: WorkerContext, kind: str, count: int, *uploads: bytes) -> list[MediaKey]:
     """Events of one picture each, with that upload, and their jobs."""
     keys, places = bench.keystore.tenant(TENANT), []
     with transaction(bench.pool) as conn:
@@ -185,16 +185,16 @@ def _store(bench: Bench, kind: str, count: int, *uploads: bytes) -> list[Place]:
             event_id = uuid4()
             event = Event("media.created", (MediaRef(f"{kind}-{event_id}", None),), "public", "post", "somebody")
             store_event(conn, keys, event_id, "platform", event, "live", uploads)
-            places.append(Place(TENANT, event_id, 0, event, event.media[0]))
+            places.append(MediaKey(TENANT, event_id, 0, event, event.media[0]))
     return places
 
 
-def _drop_jobs(bench: Bench) -> None:
+def _drop_jobs(bench: WorkerContext) -> None:
     with transaction(bench.pool) as conn:
         conn.execute("DELETE FROM procrastinate_jobs WHERE queue_name = %s", [PICTURES])
 
 
-def _check_decided(bench: Bench, kind: str, count: int) -> None:
+def _check_decided(bench: WorkerContext, kind: str, count: int) -> None:
     """What was measured is what was meant: every event was decided, and none ended as an error."""
     statement = "SELECT count(*), count(document->'error') FROM decision WHERE media_id LIKE %s"
     with transaction(bench.pool) as conn:

@@ -12,14 +12,14 @@ from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
 from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import quality as faces
 from assent.refusals import overlap
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import Seen, matches_of
-from assent.worker.jobs import Bench, decide_event, deliver_message
+from assent.worker.jobs import WorkerContext, decide_event, deliver_message
 from assent.worker.queue import queue_app
 from tests.events import decision, leaves, rows, store
 from tests.people import enrol_photo
@@ -35,7 +35,7 @@ def at(box: Box) -> str:
 
 @dataclass(frozen=True)
 class Album:
-    bench: Bench
+    bench: WorkerContext
     keys: TenantKeys
     photo: bytes
     web: Web
@@ -54,7 +54,7 @@ class Album:
             consent.withdraw(conn, self.keys, consent_id)
 
     def pid(self, subject: str) -> bytes:
-        return pid_of(self.keys, subject)
+        return pseudonym(self.keys, subject)
 
     def post(self, media_id: str = "group", photo: bytes | None = None, **said: Any) -> dict[str, str]:
         """Posts the group photo, or another; who the platform then hears of, and at which face."""

@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from assent.audit.log import part_pid
-from assent.core.values import Action, Event, Face, Looked, Match, MediaRef, Perception, Picture, Verdict
+from assent.core.values import Action, Analysis, Event, Face, Match, MediaRef, Perception, Picture, Verdict
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import match_pid
 from assent.policy.load import load_policy
@@ -42,11 +42,11 @@ def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()
         connections.state(conn, keys, ref, friends, datetime.now(UTC))
     recognise(pool, keys, ref, template, f"photo with {ref}")
     with transaction(pool) as conn:
-        subject = open_subject(conn, keys, pid_of(keys, ref))
+        subject = open_subject(conn, keys, pseudonym(keys, ref))
         remember(conn, subject, Refusal(f"photo without {ref}", "ab" * 32, (1, 2, 3, 4)))
     with transaction(pool) as conn:
         links.spend(conn, links.mint(conn, keys, ref))
-        request_enrolment(conn, keys, uuid4(), pid_of(keys, ref), [PHOTO, PHOTO])
+        request_enrolment(conn, keys, uuid4(), pseudonym(keys, ref), [PHOTO, PHOTO])
 
 
 def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: str) -> None:
@@ -54,17 +54,17 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
     media, event_id = MediaRef(media_id, None), uuid4()
     event = Event("media.created", (media,), "public", "post", ref)
     seen = Perception((), (Face((10, 20, 30, 40), 0, 0.9, 0.8),), ("test@0",), people.MODEL)
-    match = Match(0, pid_of(keys, ref), template, 1, "strong")
-    looked = Looked(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
+    match = Match(0, pseudonym(keys, ref), template, 1, "strong")
+    looked = Analysis(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
     with transaction(pool) as conn:
         store_event(conn, keys, event_id, "platform", event, "live")
     with transaction(pool) as conn:
-        record(conn, keys, Place(keys.tenant, event_id, 0, event, media), looked, load_policy(None).ref)
+        record(conn, keys, MediaKey(keys.tenant, event_id, 0, event, media), looked, load_policy(None).ref)
 
 
 def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:
     """How many rows of each table are this person's."""
-    pid, found = pid_of(keys, ref), Counter[str]()
+    pid, found = pseudonym(keys, ref), Counter[str]()
     for table in tables_with(pool, "pid"):
         [(count,)] = rows(pool, f'SELECT count(*) FROM "{table}" WHERE pid = %s', pid)  # noqa: S608 - our own
         found[table] = count

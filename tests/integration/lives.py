@@ -8,7 +8,7 @@ from assent.audit.log import Part, append, part_pid
 from assent.core.errors import SealBroken
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pid, open_match, open_template, seal_match
 
@@ -28,7 +28,7 @@ def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, 
 def erase(pool: Pool, keys: TenantKeys, name: str) -> None:
     """The rows go; whose they were stays in old copies only."""
     with transaction(pool) as conn:
-        conn.execute("DELETE FROM subject WHERE tenant = %s AND pid = %s", [keys.tenant, pid(keys, name)])
+        conn.execute("DELETE FROM subject WHERE tenant = %s AND pid = %s", [keys.tenant, pseudonym(keys, name)])
 
 
 def templates(pool: Pool, keys: TenantKeys) -> set[str]:

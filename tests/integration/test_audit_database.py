@@ -16,7 +16,7 @@ from assent.audit.log import Part
 from assent.audit.verify import export, verify, verify_database
 from assent.core.errors import AuditBroken
 from assent.db.pool import Conn
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys, create
 from tests.fixtures.database import Drop, fresh_database
 
@@ -108,7 +108,7 @@ def test_an_export_of_a_log_with_a_hole_is_refused(conn: Conn, keys: TenantKeys)
 
 
 def test_the_head_is_read_by_its_few_nodes_however_long_the_log(conn: Conn, keys: TenantKeys) -> None:
-    rows = conn.execute(sql.SQL("EXPLAIN ") + load("audit")["peaks"], {"tenant": keys.tenant}).fetchall()
+    rows = conn.execute(sql.SQL("EXPLAIN ") + named_queries("audit")["peaks"], {"tenant": keys.tenant}).fetchall()
     scans = [row[0].strip() for row in rows if "audit_node" in row[0]]
     assert len(scans) == 1
     assert "Index Scan using audit_node_pkey" in scans[0]

@@ -24,7 +24,7 @@ from assent.keys.installation import database, instance, open_keys, open_or_crea
 from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
 from assent.keys.subject_keys import SubjectKey
-from assent.subjects.recover import take_in
+from assent.subjects.recover import import_keys
 from assent.subjects.rotate import rotate_epoch
 from assent.tenants import init_tenant
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
@@ -220,7 +220,7 @@ def test_an_import_changes_nothing_where_all_is_well(
     recognise(pool, keys, people[0], "hers")
     write_export(pool, keystore, tmp_path / "export", ["default"])
     opt_in_all(pool, keys, "cem")
-    done = take_in(pool, keystore, read_export(keystore, tmp_path / "export"))
+    done = import_keys(pool, keystore, read_export(keystore, tmp_path / "export"))
     assert (done.people, done.erased, done.pictures) == (0, 0, 0)
     assert templates(pool, keys) == {"ana", "bea", "cem"}
     assert matches(pool, keys, people) == {"hers": "strong"}
@@ -233,7 +233,7 @@ def test_an_export_of_a_destroyed_epoch_is_refused(
     write_export(pool, keystore, tmp_path / "export", ["default"])
     rotate_epoch(pool, keystore, "default")
     with pytest.raises(KeysOutdated, match="in epoch 1, the keystore in 2"):
-        take_in(pool, keystore, read_export(keystore, tmp_path / "export"))
+        import_keys(pool, keystore, read_export(keystore, tmp_path / "export"))
     assert templates(pool, keys) == {"ana"}
 
 
@@ -247,7 +247,7 @@ def test_an_export_older_than_the_database_is_refused(
     (settings.keys_dir / "keystore.json").write_bytes(old)  # a keystore from before came back
     again = open_keystore(settings.keys_dir, instance(pool))
     with pytest.raises(KeysOutdated, match="in epoch 1, the database in 2"):
-        take_in(pool, again, read_export(again, tmp_path / "export"))
+        import_keys(pool, again, read_export(again, tmp_path / "export"))
     with transaction(pool) as conn:
         assert conn.execute("SELECT count(*) FROM subject").fetchone() == (1,)
 

@@ -7,28 +7,28 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.core.values import Event, Looked, MediaRef
+from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import transaction
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
-from assent.pipeline import look
+from assent.keys.pseudonym import pseudonym
+from assent.pipeline import analyse
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from tests.events import decision, rows, store
 from tests.integration.album import Album
 from tests.people import give
 from tests.waiting import until
 
 
-def state(bench: Bench, keys: TenantKeys, who: str, *authors: str, ago: timedelta = timedelta()) -> None:
+def state(bench: WorkerContext, keys: TenantKeys, who: str, *authors: str, ago: timedelta = timedelta()) -> None:
     with transaction(bench.pool) as conn:
         connections.state(conn, keys, who, authors, datetime.now(UTC) - ago)
 
 
 def test_a_list_reaches_as_far_as_the_events_own_words(
-    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     album.opt_in("alice", "second")
     album.opt_in("bob", "fifth")
@@ -42,7 +42,7 @@ def test_a_list_reaches_as_far_as_the_events_own_words(
 
 
 def test_a_stale_list_means_own_posts_only(
-    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     album.opt_in("alice", "second")
     state(bench, keys, "alice", "carol", ago=FRESH + timedelta(seconds=1))
@@ -51,7 +51,7 @@ def test_a_stale_list_means_own_posts_only(
 
 
 def test_scope_own_is_not_widened_by_a_list(
-    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     album.opt_in("alice", "second", "own")
     state(bench, keys, "alice", "carol")
@@ -60,7 +60,7 @@ def test_scope_own_is_not_widened_by_a_list(
 
 @pytest.mark.parametrize(("scope", "reached"), [("own", 0), ("connections", 1)])
 def test_a_new_consent_changes_the_reach_and_keeps_the_faces(
-    album: Album, bench: Bench, keys: TenantKeys, scope: str, reached: int
+    album: Album, bench: WorkerContext, keys: TenantKeys, scope: str, reached: int
 ) -> None:
     album.opt_in("alice", "second", "connections" if scope == "own" else "own")
     state(bench, keys, "alice", "carol")
@@ -73,18 +73,18 @@ def test_a_new_consent_changes_the_reach_and_keeps_the_faces(
 
 
 def test_a_narrower_consent_between_match_and_record_wins(
-    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes
+    album: Album, bench: WorkerContext, keys: TenantKeys, six_people: bytes
 ) -> None:
     album.opt_in("alice", "second")
     state(bench, keys, "alice", "carol")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "carol")
-    looked = look(bench.tools, "default", event, media, six_people)
-    assert isinstance(looked, Looked)
-    assert [match.pid for match in looked.matches] == [pid_of(keys, "alice")]
+    looked = analyse(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Analysis)
+    assert [match.pid for match in looked.matches] == [pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="carol")
     give(bench.pool, keys, "alice", scope="own")
     with transaction(bench.pool) as conn:
-        record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
     assert rows(bench.pool, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6

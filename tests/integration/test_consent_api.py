@@ -13,7 +13,7 @@ from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool
 from assent.keys.keystore import Keystore
-from assent.tenants import Made, init_tenant
+from assent.tenants import CreatedTenant, init_tenant
 from tests.events import rows
 
 CONSENT = {
@@ -95,7 +95,9 @@ def test_a_guardian_may_agree_for_a_minor(client: TestClient) -> None:
     assert give(client, age="minor", guardian="signed on paper by her mother").status_code == 201
 
 
-def test_anyone_where_the_deployer_declared_it(settings: Settings, database_url: str, made: Made, pool: Pool) -> None:
+def test_anyone_where_the_deployer_declared_it(
+    settings: Settings, database_url: str, made: CreatedTenant, pool: Pool
+) -> None:
     declared = settings.model_copy(update={"anyone_declaration": "It is lawful here."})
     app = create_app(declared, database_url)
     with TestClient(app, headers={"Authorization": f"Bearer {made.api_key}"}) as client:
@@ -166,7 +168,7 @@ def test_a_list_that_is_none_changes_nothing(
 
 
 def test_another_tenants_key_sees_and_ends_nothing(
-    client: TestClient, pool: Pool, keystore: Keystore, made: Made
+    client: TestClient, pool: Pool, keystore: Keystore, made: CreatedTenant
 ) -> None:
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     theirs = {"Authorization": f"Bearer {other.api_key}"}

@@ -29,7 +29,7 @@ from assent.subjects.enrol import (
     check_same,
 )
 from assent.subjects.erase import erase
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from tests import people
 from tests.enrolment import announced, outcome, request, stored, work, work_one
 from tests.events import rows
@@ -52,7 +52,7 @@ def face(six_people: bytes) -> Callable[..., bytes]:
     return photo
 
 
-def test_the_quality_is_said_and_stored(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+def test_the_quality_is_said_and_stored(bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", face("second"), face("second", 0.9))["templates"]
     assert {one["id"]: one["quality"] for one in said} == {str(row): round(kept, 2) for row, kept in stored(bench)}
@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_one_bad_photo_stores_none_and_the_refusal_names_it(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], kind: str
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes], kind: str
 ) -> None:
     change, code = REFUSED[kind]
     people.give(bench.pool, keys, "alice")
@@ -84,7 +84,7 @@ def test_one_bad_photo_stores_none_and_the_refusal_names_it(
 
 
 def test_a_photo_of_six_among_good_ones_is_named(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], six_people: bytes
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes], six_people: bytes
 ) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", face("third"), face("third", 0.9), six_people)
@@ -92,7 +92,7 @@ def test_a_photo_of_six_among_good_ones_is_named(
     assert stored(bench) == []
 
 
-def test_photos_of_two_people_are_refused(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+def test_photos_of_two_people_are_refused(bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", face("third"), face("fourth"))
     assert said["error"] == "face_other"
@@ -101,7 +101,7 @@ def test_photos_of_two_people_are_refused(bench: Bench, keys: TenantKeys, face: 
 
 
 def test_a_photo_of_somebody_else_than_is_stored_is_refused(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
 ) -> None:
     people.give(bench.pool, keys, "alice")
     assert "templates" in outcome(bench, keys, "alice", face("third"))
@@ -111,7 +111,7 @@ def test_a_photo_of_somebody_else_than_is_stored_is_refused(
 
 
 def test_of_two_enrolments_at_once_both_or_clearly_one_are_stored(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
 ) -> None:
     people.give(bench.pool, keys, "alice")
     lights = np.linspace(0.8, 1.2, 6)
@@ -131,7 +131,7 @@ def test_of_two_enrolments_at_once_both_or_clearly_one_are_stored(
     assert len(stored(bench)) == MOST_TEMPLATES
 
 
-def meanwhile(bench: Bench, happens: Callable[[], None]) -> Bench:
+def meanwhile(bench: WorkerContext, happens: Callable[[], None]) -> WorkerContext:
     """A bench on which something happens while the photos are looked at."""
 
     def look(picture: Picture, compare: bool) -> Perception:
@@ -144,7 +144,7 @@ def meanwhile(bench: Bench, happens: Callable[[], None]) -> Bench:
 
 @pytest.mark.parametrize("how", ["withdrawn", "erased", "erased and back"])
 def test_who_takes_it_back_while_the_photos_are_looked_at_is_not_enrolled(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], how: str
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes], how: str
 ) -> None:
     given = people.give(bench.pool, keys, "alice")
 
@@ -167,7 +167,9 @@ def test_who_takes_it_back_while_the_photos_are_looked_at_is_not_enrolled(
     assert rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
 
 
-def test_a_job_of_somebody_erased_does_nothing(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+def test_a_job_of_somebody_erased_does_nothing(
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
+) -> None:
     people.give(bench.pool, keys, "alice")
     job = request(bench, keys, "alice", face("third"))
     with transaction(bench.pool) as conn:
@@ -176,7 +178,7 @@ def test_a_job_of_somebody_erased_does_nothing(bench: Bench, keys: TenantKeys, f
     assert stored(bench) == []
 
 
-def test_a_job_that_runs_twice_stores_once(bench: Bench, keys: TenantKeys, face: Callable[..., bytes]) -> None:
+def test_a_job_that_runs_twice_stores_once(bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]) -> None:
     people.give(bench.pool, keys, "alice")
     job = request(bench, keys, "alice", face("third"))
     done: list[UUID] = []
@@ -192,7 +194,7 @@ def test_a_job_that_runs_twice_stores_once(bench: Bench, keys: TenantKeys, face:
 
 @pytest.mark.parametrize("table", ["event", "upload"])
 def test_an_altered_row_ends_the_enrolment(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes], table: str
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes], table: str
 ) -> None:
     people.give(bench.pool, keys, "alice")
     job = request(bench, keys, "alice", face("third"))
@@ -205,7 +207,7 @@ def test_an_altered_row_ends_the_enrolment(
 
 
 def test_the_photos_that_wait_open_with_the_persons_key_alone(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
 ) -> None:
     people.give(bench.pool, keys, "alice")
     photo = face("third")
@@ -284,7 +286,7 @@ def test_sets_of_one_person_pass_and_a_stranger_among_them_seldom(
 
 
 def test_as_many_photos_as_are_kept_are_enrolled_at_once(
-    bench: Bench, keys: TenantKeys, face: Callable[..., bytes]
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
 ) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", *(face("third", light) for light in np.linspace(0.8, 1.25, MOST_TEMPLATES)))

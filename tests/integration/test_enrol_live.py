@@ -15,7 +15,7 @@ from assent.perceive.faces.liveness import is_live
 from assent.perceive.packs.active import Choice, write_choice
 from assent.perceive.packs.manifest import read_pack
 from assent.perceive.packs.pull import from_folder
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from tests import people
 from tests.enrolment import outcome, stored
 from tests.events import rows
@@ -50,13 +50,13 @@ def still() -> bytes:
     return next(iter(known_people().values()))[0].read_bytes()
 
 
-def test_a_photo_from_a_camera_enrols(bench: Bench, keys: TenantKeys, camera: bytes) -> None:
+def test_a_photo_from_a_camera_enrols(bench: WorkerContext, keys: TenantKeys, camera: bytes) -> None:
     people.give(bench.pool, keys, "alice")
     assert len(outcome(bench, keys, "alice", camera)["templates"]) == 1
 
 
 def test_one_that_looks_like_a_screen_is_refused_and_nothing_is_kept(
-    bench: Bench, keys: TenantKeys, camera: bytes, still: bytes
+    bench: WorkerContext, keys: TenantKeys, camera: bytes, still: bytes
 ) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", camera, still)
@@ -67,7 +67,9 @@ def test_one_that_looks_like_a_screen_is_refused_and_nothing_is_kept(
         assert rows(bench.pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
 
 
-def test_without_a_liveness_pack_nobody_asks(bench: Bench, keys: TenantKeys, models_dir: Path, still: bytes) -> None:
+def test_without_a_liveness_pack_nobody_asks(
+    bench: WorkerContext, keys: TenantKeys, models_dir: Path, still: bytes
+) -> None:
     alone = replace(bench, tools=replace(bench.tools, live=lambda seen, face: is_live((), seen, face)))
     people.give(bench.pool, keys, "alice")
     assert "templates" in outcome(alone, keys, "alice", still)

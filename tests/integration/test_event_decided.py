@@ -16,12 +16,12 @@ from assent.db.pool import transaction
 from assent.decisions.assemble import assemble
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.worker.jobs import MAX_TRIES, Bench, decide_event, deliver_message
+from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
 from tests.events import decision, everything, rows, store
 from tests.web import Web
 
 
-def test_a_picture_behind_a_url(bench: Bench, keys: TenantKeys, web: Web, six_people: bytes) -> None:
+def test_a_picture_behind_a_url(bench: WorkerContext, keys: TenantKeys, web: Web, six_people: bytes) -> None:
     web.files["/t1.jpg"] = six_people
     event_id = store(bench, keys, MediaRef("photo-1", f"{web.url}/t1.jpg"), author="somebody")
     decide_event(bench, "default", event_id)
@@ -35,7 +35,7 @@ def test_a_picture_behind_a_url(bench: Bench, keys: TenantKeys, web: Web, six_pe
 
 
 def test_a_server_that_fails_holds_up_only_its_own_picture(
-    bench: Bench, keys: TenantKeys, web: Web, cat: bytes
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
 ) -> None:
     web.files["/cat.png"] = cat
     nobody = "http://127.0.0.1:1/cat.png"
@@ -54,7 +54,9 @@ def test_a_server_that_fails_holds_up_only_its_own_picture(
     assert decision(bench, keys, "away")["error"]["code"] == "fetch_failed"
 
 
-def test_running_the_job_twice_leaves_one_decision_and_one_message(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_running_the_job_twice_leaves_one_decision_and_one_message(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
     event_id = store(bench, keys, MediaRef("cat", None), cat)
     decide_event(bench, "default", event_id)
     with transaction(bench.pool) as conn:  # as if the worker had died before it could say so
@@ -66,7 +68,7 @@ def test_running_the_job_twice_leaves_one_decision_and_one_message(bench: Bench,
     assert decision(bench, keys, "cat")["faces"] == []
 
 
-def test_the_upload_is_gone_once_it_is_decided(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_the_upload_is_gone_once_it_is_decided(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     event_id = store(bench, keys, MediaRef("cat", None), cat)
     assert rows(bench, "SELECT count(*) FROM upload") == [(1,)]
     decide_event(bench, "default", event_id)
@@ -82,7 +84,7 @@ def test_the_upload_is_gone_once_it_is_decided(bench: Bench, keys: TenantKeys, c
     ],
 )
 def test_what_cannot_be_looked_at_goes_to_review(
-    bench: Bench, keys: TenantKeys, web: Web, path: str, content: bytes | None, code: str
+    bench: WorkerContext, keys: TenantKeys, web: Web, path: str, content: bytes | None, code: str
 ) -> None:
     if content is not None:
         web.files[path] = content
@@ -93,19 +95,21 @@ def test_what_cannot_be_looked_at_goes_to_review(
     assert rows(bench, "SELECT media_id, reason FROM review_case") == [("bad", code)]
 
 
-def test_a_truncated_picture_goes_to_review(bench: Bench, keys: TenantKeys, six_people: bytes) -> None:
+def test_a_truncated_picture_goes_to_review(bench: WorkerContext, keys: TenantKeys, six_people: bytes) -> None:
     decide_event(bench, "default", store(bench, keys, MediaRef("half", None), six_people[:60_000]))
     assert decision(bench, keys, "half")["error"]["code"] == "undecodable"
 
 
-def test_a_private_address_is_refused_without_being_asked(bench: Bench, keys: TenantKeys, web: Web) -> None:
+def test_a_private_address_is_refused_without_being_asked(bench: WorkerContext, keys: TenantKeys, web: Web) -> None:
     other = f"http://localhost:{web.port}/t1.jpg"  # the allow-list names 127.0.0.1, not this host
     decide_event(bench, "default", store(bench, keys, MediaRef("inside", other)))
     assert decision(bench, keys, "inside")["error"]["code"] == "fetch_refused"
     assert web.asked == []
 
 
-def test_an_event_that_keeps_taking_the_worker_down_goes_to_review(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_an_event_that_keeps_taking_the_worker_down_goes_to_review(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
     event_id = store(bench, keys, MediaRef("poison", None), cat)
     with transaction(bench.pool) as conn:
         conn.execute("UPDATE event SET tries = %s", [MAX_TRIES])
@@ -113,7 +117,9 @@ def test_an_event_that_keeps_taking_the_worker_down_goes_to_review(bench: Bench,
     assert decision(bench, keys, "poison")["error"]["code"] == "worker_lost"
 
 
-def test_a_newer_revision_replaces_and_an_older_event_does_not(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_a_newer_revision_replaces_and_an_older_event_does_not(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
     for revision in (2, 3, 1):
         decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat, revision=revision))
     assert decision(bench, keys, "cat")["revision"] == 2
@@ -126,7 +132,7 @@ def test_a_newer_revision_replaces_and_an_older_event_does_not(bench: Bench, key
     ]
 
 
-def test_a_deleted_picture_leaves_no_decision(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_a_deleted_picture_leaves_no_decision(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat))
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), type="media.deleted"))
     with transaction(bench.pool) as conn:
@@ -134,7 +140,7 @@ def test_a_deleted_picture_leaves_no_decision(bench: Bench, keys: TenantKeys, ca
     assert rows(bench, "SELECT state FROM outbox") == [("superseded",)]
 
 
-def test_an_altered_event_is_noted_and_not_decided(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_an_altered_event_is_noted_and_not_decided(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     event_id = store(bench, keys, MediaRef("cat", None), cat)
     with transaction(bench.pool) as conn:
         conn.execute("UPDATE event SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")
@@ -146,7 +152,7 @@ def test_an_altered_event_is_noted_and_not_decided(bench: Bench, keys: TenantKey
 
 
 def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(
-    bench: Bench, keys: TenantKeys, web: Web, cat: bytes
+    bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes
 ) -> None:
     from standardwebhooks import Webhook
 
@@ -171,7 +177,7 @@ def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(
 
 
 def test_nothing_of_the_event_lies_in_the_clear(
-    bench: Bench, keys: TenantKeys, web: Web, six_people: bytes, settings: Settings
+    bench: WorkerContext, keys: TenantKeys, web: Web, six_people: bytes, settings: Settings
 ) -> None:
     web.files["/hidden-path.jpg"] = six_people
     media = MediaRef("photo-1", f"{web.url}/hidden-path.jpg?token=hidden-token", "hidden-alt")

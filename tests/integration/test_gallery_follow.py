@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from assent.db.pool import IDLE_LIMIT, Conn
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
 from tests.integration.world import World
@@ -83,7 +83,7 @@ def test_a_process_stopped_while_it_writes_does_not_keep_others_from_writing(
     monkeypatch.setattr("assent.gallery.memory.IDLE_LIMIT", sql.SQL(IDLE_LIMIT.as_string().replace("10s", "1s")))
     with connect_gallery(gallery_url) as stopped:
         stopped.execute("BEGIN")
-        stopped.execute(load("gallery_memory")["one_writer"])
+        stopped.execute(named_queries("gallery_memory")["one_writer"])
         with following(world, lambda: nullcontext(gallery_url)):
             until(lambda: is_ready(gallery, world.keystore.database), "the gallery is ready")
         with pytest.raises(psycopg.Error):

@@ -11,7 +11,7 @@ import pytest
 from assent.core.errors import GalleryUnavailable
 from assent.db.pool import Conn
 from assent.gallery.memory import connect_gallery, reconcile
-from assent.gallery.search import Candidates, circle_size
+from assent.gallery.search import Candidates, candidate_count
 from tests.integration.world import World, ask
 from tests.people import MODEL, strangers, unit
 
@@ -88,7 +88,7 @@ def test_nobody_is_searched_before_the_gallery_is_filled(world: World, gallery: 
     with pytest.raises(GalleryUnavailable, match="filled"):
         ask(gallery, FACES[:1], author=ana.pid)
     with pytest.raises(GalleryUnavailable, match="filled"):
-        circle_size(gallery, tenant="club", model=MODEL, author=ana.pid, connections=(), anyone=False)
+        candidate_count(gallery, tenant="club", model=MODEL, author=ana.pid, connections=(), anyone=False)
 
 
 def test_a_lost_gallery_is_said(world: World, gallery_url: str) -> None:
@@ -111,7 +111,7 @@ def test_size_of_the_circle_is_what_is_searched(world: World, gallery: Conn) -> 
     reconcile(world.truth, gallery, world.keystore)
     for connections, anyone, expected in ((), False, 2), ((bea,), False, 3), ((bea,), True, 4):
         pids = [person.pid for person in connections]
-        size = circle_size(
+        size = candidate_count(
             gallery, tenant="club", model=MODEL, author=ana.pid, connections=[*pids, uuid4().bytes], anyone=anyone
         )
         assert size == expected

@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.intake.accept import open_event
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.platforms.standard_webhooks import new_secret, sign
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 
 BODY = json.dumps(
     {
@@ -47,13 +47,13 @@ def count(pool: Pool, table: str) -> int:
 
 
 def test_an_accepted_event_is_stored_sealed_and_queued(
-    client: TestClient, made: Made, pool: Pool, keys: TenantKeys
+    client: TestClient, made: CreatedTenant, pool: Pool, keys: TenantKeys
 ) -> None:
     answer = post(client, made.source_secret)
     assert answer.status_code == 202
     event_id = answer.json()["event"]
     with transaction(pool) as conn:
-        row = fetch_one(conn, load("intake")["event"], tenant="default", event=event_id)
+        row = fetch_one(conn, named_queries("intake")["event"], tenant="default", event=event_id)
         jobs = conn.execute("SELECT task_name, args, priority FROM procrastinate_jobs").fetchall()
     assert row is not None
     assert jobs == [("decide", {"tenant": "default", "event": event_id}, 50)]
@@ -62,14 +62,14 @@ def test_an_accepted_event_is_stored_sealed_and_queued(
     assert open_event(keys, event_id, row).author == "alice.the.author"
 
 
-def test_a_repetition_is_answered_again_and_done_once(client: TestClient, made: Made, pool: Pool) -> None:
+def test_a_repetition_is_answered_again_and_done_once(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
     answers = [post(client, made.source_secret) for _ in range(3)]
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["event"] for answer in answers}) == 1
     assert (count(pool, "event"), count(pool, "procrastinate_jobs"), count(pool, "intake_seen")) == (1, 1, 1)
 
 
-def test_repetitions_at_the_same_moment_are_done_once(client: TestClient, made: Made, pool: Pool) -> None:
+def test_repetitions_at_the_same_moment_are_done_once(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(post(client, made.source_secret))) for _ in range(8)]
     for thread in threads:
@@ -80,7 +80,7 @@ def test_repetitions_at_the_same_moment_are_done_once(client: TestClient, made: 
     assert (count(pool, "event"), count(pool, "procrastinate_jobs")) == (1, 1)
 
 
-def test_the_same_id_with_another_body_conflicts(client: TestClient, made: Made, pool: Pool) -> None:
+def test_the_same_id_with_another_body_conflicts(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
     assert post(client, made.source_secret).status_code == 202
     other = post(client, made.source_secret, body=BODY.replace(b"photo-1", b"photo-2"))
     assert other.status_code == 409
@@ -89,16 +89,16 @@ def test_the_same_id_with_another_body_conflicts(client: TestClient, made: Made,
     assert count(pool, "event") == 1
 
 
-def test_an_id_is_free_again_after_seven_days(client: TestClient, made: Made, pool: Pool) -> None:
+def test_an_id_is_free_again_after_seven_days(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
     first = post(client, made.source_secret).json()["event"]
     with transaction(pool) as conn:
         conn.execute("UPDATE intake_seen SET received_at = now() - interval '7 days 1 minute'")
-        conn.execute(load("intake")["purge_seen"])
+        conn.execute(named_queries("intake")["purge_seen"])
     assert post(client, made.source_secret).json()["event"] != first
 
 
 def test_the_same_id_from_another_tenants_source_is_another_delivery(
-    client: TestClient, made: Made, pool: Pool, keystore: Keystore
+    client: TestClient, made: CreatedTenant, pool: Pool, keystore: Keystore
 ) -> None:
     from assent.tenants import init_tenant
 
@@ -110,7 +110,9 @@ def test_the_same_id_from_another_tenants_source_is_another_delivery(
 
 
 @pytest.mark.parametrize("kind", ["unsigned", "wrong secret", "unknown source", "no utf-8"])
-def test_what_does_not_verify_leaves_nothing_behind(client: TestClient, made: Made, pool: Pool, kind: str) -> None:
+def test_what_does_not_verify_leaves_nothing_behind(
+    client: TestClient, made: CreatedTenant, pool: Pool, kind: str
+) -> None:
     before = count(pool, "audit_leaf")
     requests: dict[str, Callable[[], Any]] = {
         "unsigned": lambda: client.post("/v1/webhooks/platform", content=BODY),
@@ -124,7 +126,9 @@ def test_what_does_not_verify_leaves_nothing_behind(client: TestClient, made: Ma
     assert (count(pool, "event"), count(pool, "intake_seen"), count(pool, "audit_leaf")) == (0, 0, before)
 
 
-def test_rejects_make_one_leaf_not_one_each(settings: Settings, database_url: str, made: Made, pool: Pool) -> None:
+def test_rejects_make_one_leaf_not_one_each(
+    settings: Settings, database_url: str, made: CreatedTenant, pool: Pool
+) -> None:
     before = count(pool, "audit_leaf")
     with TestClient(create_app(settings, database_url)) as client:
         for _ in range(50):
@@ -137,7 +141,7 @@ def test_rejects_make_one_leaf_not_one_each(settings: Settings, database_url: st
 
 
 def test_a_signed_body_that_is_no_event_is_refused_and_not_remembered(
-    client: TestClient, made: Made, pool: Pool
+    client: TestClient, made: CreatedTenant, pool: Pool
 ) -> None:
     answer = post(client, made.source_secret, body=b'{"schema": "assent.event/1"}')
     assert answer.status_code == 400
@@ -145,11 +149,13 @@ def test_a_signed_body_that_is_no_event_is_refused_and_not_remembered(
     assert (count(pool, "event"), count(pool, "intake_seen")) == (0, 0)
 
 
-def test_a_body_beyond_a_megabyte_is_refused(client: TestClient, made: Made) -> None:
+def test_a_body_beyond_a_megabyte_is_refused(client: TestClient, made: CreatedTenant) -> None:
     assert post(client, made.source_secret, body=b" " * (1 << 20) + BODY).status_code == 413
 
 
-def test_a_second_live_secret_is_accepted(client: TestClient, made: Made, pool: Pool, keys: TenantKeys) -> None:
+def test_a_second_live_secret_is_accepted(
+    client: TestClient, made: CreatedTenant, pool: Pool, keys: TenantKeys
+) -> None:
     from assent.tenants import add_secret
 
     with transaction(pool) as conn:
@@ -158,7 +164,7 @@ def test_a_second_live_secret_is_accepted(client: TestClient, made: Made, pool: 
     assert post(client, made.source_secret, delivery="msg_2").status_code == 202
 
 
-def test_backfill_waits_behind_live(client: TestClient, made: Made, pool: Pool) -> None:
+def test_backfill_waits_behind_live(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
     headers = sign("msg_9", datetime.now(UTC), BODY, [made.source_secret])
     assert client.post("/v1/webhooks/platform?lane=backfill", content=BODY, headers=headers).status_code == 202
     assert post(client, made.source_secret).status_code == 202
@@ -168,7 +174,7 @@ def test_backfill_waits_behind_live(client: TestClient, made: Made, pool: Pool) 
 
 
 def test_without_the_database_nothing_is_acknowledged(
-    client: TestClient, made: Made, database_url: str, server_url: str
+    client: TestClient, made: CreatedTenant, database_url: str, server_url: str
 ) -> None:
     name = urlsplit(database_url).path[1:]
     with psycopg.connect(server_url, autocommit=True) as conn:

@@ -17,7 +17,7 @@ from assent.keys import keystore as keystores
 from assent.keys.installation import open_keys, open_or_create_keys
 from assent.keys.keystore import TenantKeys
 from assent.keys.root import read_root
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 
 
 def removed(folder: Path, _tmp: Path) -> None:
@@ -49,7 +49,7 @@ def under_another_root(folder: Path, tmp: Path) -> None:
     ],
 )
 def test_a_running_worker_matches_nobody(
-    bench: Bench, keys: TenantKeys, tmp_path: Path, harm: Callable[[Path, Path], None], says: str
+    bench: WorkerContext, keys: TenantKeys, tmp_path: Path, harm: Callable[[Path, Path], None], says: str
 ) -> None:
     event = Event("media.created", (), "public", "post", "ana")
     assert bench.gallery.circle("default", event) == 0

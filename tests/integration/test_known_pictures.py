@@ -18,9 +18,9 @@ from assent.app import create_app
 from assent.audit.log import leaves, open_part
 from assent.core.errors import DatabaseUnavailable, NotFound, PhotoRefused
 from assent.core.values import MediaRef, Perception, Picture
-from assent.db.locks import share
+from assent.db.locks import lock_shared
 from assent.db.pool import fetch, open_pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.assemble import body
 from assent.hashlists import follow, lists
 from assent.hashlists.entries import Entries
@@ -28,8 +28,8 @@ from assent.hashlists.follow import Known
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.media.fingerprint import pdqs
 from assent.subjects.enrol import _look
-from assent.tenants import Made, init_tenant
-from assent.worker.jobs import Bench, decide_event
+from assent.tenants import CreatedTenant, init_tenant
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing, invoke
 from tests.events import decision, everything, rows, store
 
@@ -56,17 +56,17 @@ def entries(*photos: bytes, by: str = "pdq") -> Entries:
     return Entries(pdq=bytearray().join(found))
 
 
-def put(bench: Bench, keys: TenantKeys, name: str, found: Entries, **said: Any) -> lists.Imported:
+def put(bench: WorkerContext, keys: TenantKeys, name: str, found: Entries, **said: Any) -> lists.Imported:
     with transaction(bench.pool) as conn:
         return lists.put(conn, keys, name, found, **said)
 
 
-def remove(bench: Bench, keys: TenantKeys, name: str) -> None:
+def remove(bench: WorkerContext, keys: TenantKeys, name: str) -> None:
     with transaction(bench.pool) as conn:
         lists.remove(conn, keys, name)
 
 
-def post(bench: Bench, keys: TenantKeys, photo: bytes, media_id: str = "photo", **said: Any) -> dict[str, Any]:
+def post(bench: WorkerContext, keys: TenantKeys, photo: bytes, media_id: str = "photo", **said: Any) -> dict[str, Any]:
     decide_event(bench, keys.tenant, store(bench, keys, MediaRef(media_id, None), photo, **said))
     return decision(bench, keys, media_id)
 
@@ -75,7 +75,9 @@ def never(_picture: Picture, _compare: bool) -> Perception:
     raise AssertionError("a model looked at a picture of a severe list")
 
 
-def test_a_copy_of_a_listed_photo_goes_to_review_and_names_the_list(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_a_copy_of_a_listed_photo_goes_to_review_and_names_the_list(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
     said = post(bench, keys, cat)
     assert (said["action"], said["tags"]) == ("allow", [])
     put(bench, keys, "swap-shop", entries(cat))
@@ -88,11 +90,11 @@ def test_a_copy_of_a_listed_photo_goes_to_review_and_names_the_list(bench: Bench
     assert rows(bench, "SELECT media_id, reason FROM review_case") == [("copy", "known-picture")]
 
 
-def test_the_decision_holds_the_pdq_of_the_picture(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_the_decision_holds_the_pdq_of_the_picture(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     assert post(bench, keys, cat)["media"]["pdq"] == bytes(entries(cat).pdq).hex()
 
 
-def test_a_list_is_no_list_any_more_once_it_is_removed(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_a_list_is_no_list_any_more_once_it_is_removed(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     put(bench, keys, "one", entries(cat, by="sha256"))
     assert post(bench, keys, cat, "a")["action"] == "review"
     remove(bench, keys, "one")
@@ -103,7 +105,7 @@ def test_a_list_is_no_list_any_more_once_it_is_removed(bench: Bench, keys: Tenan
 
 @pytest.mark.parametrize("by", ["pdq", "sha256"])
 def test_no_model_sees_a_severe_picture_and_nothing_of_it_is_kept_or_said(
-    bench: Bench, keys: TenantKeys, made: Made, database_url: str, cat: bytes, by: str
+    bench: WorkerContext, keys: TenantKeys, made: CreatedTenant, database_url: str, cat: bytes, by: str
 ) -> None:
     settings = bench.settings.model_copy(update={"keep_for_redaction": True})
     bench = replace(bench, settings=settings)
@@ -126,7 +128,7 @@ def test_no_model_sees_a_severe_picture_and_nothing_of_it_is_kept_or_said(
         assert client.get("/v1/media/photo/redacted").status_code == 404
 
 
-def test_no_hash_of_a_severe_picture_is_stored_with_it(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_no_hash_of_a_severe_picture_is_stored_with_it(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     put(bench, keys, "hotline", entries(cat), severe=True)
     post(bench, keys, copy_of(cat))
     text = everything(bench)
@@ -134,20 +136,20 @@ def test_no_hash_of_a_severe_picture_is_stored_with_it(bench: Bench, keys: Tenan
     assert bytes(entries(copy_of(cat)).pdq).hex() not in text
 
 
-def test_what_leaves_says_the_action_and_the_tag(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_what_leaves_says_the_action_and_the_tag(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     put(bench, keys, "hotline", entries(cat), severe=True)
     post(bench, keys, cat)
     ((waiting,),) = rows(bench, "SELECT id FROM outbox WHERE state = 'waiting'")
     with transaction(bench.pool) as conn:
-        (message,) = fetch(conn, load("outbox")["message"], tenant="default", id=waiting)
-        sent = body(conn, keys, message, share)
+        (message,) = fetch(conn, named_queries("outbox")["message"], tenant="default", id=waiting)
+        sent = body(conn, keys, message, lock_shared)
     assert sent is not None
     assert sent["type"] == "media.tagged"
     assert sent["data"]["action"] == "block"
     assert sent["data"]["media"]["sha256"] is None
 
 
-def test_the_log_knows_the_file_under_seal(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_the_log_knows_the_file_under_seal(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     put(bench, keys, "hotline", entries(cat), severe=True)
     post(bench, keys, cat)
     payloads = opened(bench, keys)
@@ -155,7 +157,9 @@ def test_the_log_knows_the_file_under_seal(bench: Bench, keys: TenantKeys, cat: 
     assert (payloads[-1]["action"], payloads[-1]["rules"]) == ("block", ["hash-severe"])
 
 
-def test_every_change_of_a_list_is_a_leaf(bench: Bench, keys: TenantKeys, cat: bytes, six_people: bytes) -> None:
+def test_every_change_of_a_list_is_a_leaf(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, six_people: bytes
+) -> None:
     put(bench, keys, "one", entries(cat), distance=20)
     put(bench, keys, "one", entries(cat, six_people), severe=True)
     remove(bench, keys, "one")
@@ -169,7 +173,7 @@ def test_every_change_of_a_list_is_a_leaf(bench: Bench, keys: TenantKeys, cat: b
 
 
 def test_a_severe_list_stays_severe_and_nothing_on_it_is_lost_by_an_update(
-    bench: Bench, keys: TenantKeys, cat: bytes, six_people: bytes
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, six_people: bytes
 ) -> None:
     put(bench, keys, "one", entries(cat), severe=True)
     done = put(bench, keys, "one", entries(six_people))
@@ -178,7 +182,7 @@ def test_a_severe_list_stays_severe_and_nothing_on_it_is_lost_by_an_update(
     assert (done.severe, done.pdq, done.sha256, done.distance) == (True, 0, 1, 0)
 
 
-def test_many_hashes_come_back_as_they_were(bench: Bench, keys: TenantKeys) -> None:
+def test_many_hashes_come_back_as_they_were(bench: WorkerContext, keys: TenantKeys) -> None:
     many = np.random.default_rng(3).bytes(32 * (2 * lists.BLOCK + 5))
     put(bench, keys, "many", Entries(pdq=bytearray(many + many[:640]), sha256=bytearray(many)))
     with transaction(bench.pool) as conn:
@@ -190,7 +194,7 @@ def test_many_hashes_come_back_as_they_were(bench: Bench, keys: TenantKeys) -> N
     assert (row["pdq"], row["sha256"]) == (len(wanted), len(wanted))
 
 
-def test_lists_belong_to_one_tenant(bench: Bench, keys: TenantKeys, keystore: Keystore, cat: bytes) -> None:
+def test_lists_belong_to_one_tenant(bench: WorkerContext, keys: TenantKeys, keystore: Keystore, cat: bytes) -> None:
     init_tenant(bench.pool, keystore, "other", "elsewhere", None)
     put(bench, keys, "mine", entries(cat))
     picture = bench.tools.decoder.decode(cat)
@@ -200,7 +204,7 @@ def test_lists_belong_to_one_tenant(bench: Bench, keys: TenantKeys, keystore: Ke
     assert bench.tools.known("other", picture) == ()
 
 
-def test_without_the_database_nothing_is_called_unlisted(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_without_the_database_nothing_is_called_unlisted(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     assert bench.settings.database_url is not None
     lost = open_pool(bench.settings.database_url.get_secret_value(), size=1)
     known = Known(lost)
@@ -211,7 +215,9 @@ def test_without_the_database_nothing_is_called_unlisted(bench: Bench, keys: Ten
         known("default", picture)
 
 
-def test_versions_are_asked_for_once_a_second(bench: Bench, keys: TenantKeys, cat: bytes, monkeypatch: Any) -> None:
+def test_versions_are_asked_for_once_a_second(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(follow, "FRESH_SECONDS", 3600.0)
     known, picture = Known(bench.pool), bench.tools.decoder.decode(cat)
     assert known("default", picture) == ()
@@ -221,13 +227,13 @@ def test_versions_are_asked_for_once_a_second(bench: Bench, keys: TenantKeys, ca
     assert len(known("default", picture)) == 1
 
 
-def test_nobody_is_enrolled_with_a_listed_photo(bench: Bench, keys: TenantKeys, six_people: bytes) -> None:
+def test_nobody_is_enrolled_with_a_listed_photo(bench: WorkerContext, keys: TenantKeys, six_people: bytes) -> None:
     put(bench, keys, "one", entries(six_people), severe=True)
     with pytest.raises(PhotoRefused):
         _look(replace(bench.tools, perceive=never), "default", [six_people])
 
 
-def opened(bench: Bench, keys: TenantKeys) -> list[dict[str, Any]]:
+def opened(bench: WorkerContext, keys: TenantKeys) -> list[dict[str, Any]]:
     """The tenant's part of every leaf, in order."""
     found = rows(bench, "SELECT seq, sealed FROM audit_payload WHERE part = 0 ORDER BY seq")
     with transaction(bench.pool) as conn:
@@ -236,7 +242,9 @@ def opened(bench: Bench, keys: TenantKeys) -> list[dict[str, Any]]:
     return [json.loads(open_part(keys.seal_key, "default", n, 0, sealed, stated)) for n, sealed, stated in said]
 
 
-def test_the_commands(bench: Bench, keys: TenantKeys, environment: dict[str, str], tmp_path: Path, cat: bytes) -> None:
+def test_the_commands(
+    bench: WorkerContext, keys: TenantKeys, environment: dict[str, str], tmp_path: Path, cat: bytes
+) -> None:
     file = tmp_path / "list.csv"
     file.write_text(f"hash,type\n{bytes(entries(cat).pdq).hex()},pdq\nnot a hash,pdq\n{'0' * 64},md5\n")
     done = invoke(environment, "hashes", "import", file, "--name", "hotline", "--severe")
@@ -251,7 +259,9 @@ def test_the_commands(bench: Bench, keys: TenantKeys, environment: dict[str, str
     assert post(bench, keys, copy_of(cat), "again")["action"] == "allow"
 
 
-def test_a_file_without_hashes_changes_nothing(environment: dict[str, str], tmp_path: Path, bench: Bench) -> None:
+def test_a_file_without_hashes_changes_nothing(
+    environment: dict[str, str], tmp_path: Path, bench: WorkerContext
+) -> None:
     file = tmp_path / "list.csv"
     file.write_text("prose\n")
     assert "hash_list_invalid" in failing(environment, "hashes", "import", file, "--name", "one")

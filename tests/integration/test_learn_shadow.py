@@ -15,14 +15,14 @@ from assent.audit import verify
 from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
 from assent.core.values import Event, MediaRef, Trial
 from assent.db.pool import transaction
-from assent.decisions.store import Place
+from assent.decisions.store import MediaKey
 from assent.perceive.labels.backbone import Backbone
 from assent.shadow import heads as trial
 from assent.shadow import traffic
 from assent.shadow.live import TenantHeads, note_trials
 from assent.tenants import init_tenant
 from assent.worker.jobs import decide_event
-from assent.worker.maintenance import tidy
+from assent.worker.maintenance import purge_expired
 from tests.events import decision, leaves, rows, store
 from tests.integration.album import Album
 from tests.integration.head_files import default_backbone, write_head
@@ -208,7 +208,7 @@ def test_counts_go_with_the_picture_and_are_bounded(trials: Trials, monkeypatch:
     decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("photo-3", None), type="media.deleted"))
     assert trials.compared(head).pictures == 3
     monkeypatch.setattr("assent.worker.maintenance.MOST_PICTURES", 2)
-    tidy(desk.bench.settings, desk.bench.pool, desk.bench.keystore)
+    purge_expired(desk.bench.settings, desk.bench.pool, desk.bench.keystore)
     assert rows(desk.bench, "SELECT media_id FROM shadow ORDER BY media_id") == [("photo-1",), ("photo-2",)]
 
 
@@ -237,7 +237,7 @@ def test_a_picture_deleted_before_it_was_counted_is_not(trials: Trials) -> None:
     ((event_id,),) = rows(bench, "SELECT event_id FROM decision")
     decide_event(bench, "default", store(bench, keys, MediaRef("gone", None), type="media.deleted"))
     media = MediaRef("gone", None)
-    place = Place("default", event_id, 0, Event("media.created", (media,), "public", "post"), media)
+    place = MediaKey("default", event_id, 0, Event("media.created", (media,), "public", "post"), media)
     with transaction(bench.pool) as conn:
         note_trials(conn, place, [Trial(head, (), (HAT,))])
     assert trials.compared(head).pictures == 0

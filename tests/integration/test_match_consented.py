@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from assent.core.errors import ConsentMissing
-from assent.core.values import Event, Looked, MediaRef
+from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import Conn, transaction
-from assent.decisions.store import Place, record
+from assent.decisions.store import MediaKey, record
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
-from assent.pipeline import look
+from assent.keys.pseudonym import pseudonym
+from assent.pipeline import analyse
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.enrol import request_enrolment
 from assent.tenants import init_tenant
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from tests import people
 from tests.enrolment import outcome
 from tests.events import decision, everything, everything_bytes, rows, store
@@ -28,7 +28,7 @@ from tests.integration.album import Album
 
 
 def test_two_of_six_are_recognised_and_four_left_alone(
-    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     album.opt_in("alice", "second")
     album.opt_in("bob", "fifth")
@@ -62,7 +62,7 @@ def test_a_consents_scope_says_where_it_reaches(
 
 
 def test_after_withdrawal_nobody_is_named_any_more(
-    album: Album, matched: Callable[..., dict[str, str]], bench: Bench, keys: TenantKeys
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     consent_id = album.opt_in("alice", "second")
     assert matched(author="alice") == {"alice": "second"}
@@ -84,14 +84,14 @@ def expire(conn: Conn) -> None:
 
 @pytest.mark.parametrize("end", ["withdrawn", "expired"])
 def test_a_consents_end_between_match_and_record_wins(
-    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes, end: str
+    album: Album, bench: WorkerContext, keys: TenantKeys, six_people: bytes, end: str
 ) -> None:
     consent_id = album.opt_in("alice", "second")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "alice")
-    looked = look(bench.tools, "default", event, media, six_people)
-    assert isinstance(looked, Looked)
-    assert [match.pid for match in looked.matches] == [pid_of(keys, "alice")]
+    looked = analyse(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Analysis)
+    assert [match.pid for match in looked.matches] == [pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="alice")
     with transaction(bench.pool) as conn:
         if end == "withdrawn":
@@ -99,42 +99,46 @@ def test_a_consents_end_between_match_and_record_wins(
         else:
             expire(conn)
     with transaction(bench.pool) as conn:
-        record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
     assert rows(bench, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6
 
 
-def test_an_expired_consent_names_nobody(album: Album, matched: Callable[..., dict[str, str]], bench: Bench) -> None:
+def test_an_expired_consent_names_nobody(
+    album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext
+) -> None:
     album.opt_in("alice", "second")
     with transaction(bench.pool) as conn:
         expire(conn)
     assert matched(author="alice") == {}
 
 
-def test_nobody_is_compared_where_nobody_may_be_found(bench: Bench, six_people: bytes) -> None:
+def test_nobody_is_compared_where_nobody_may_be_found(bench: WorkerContext, six_people: bytes) -> None:
     media = MediaRef("group", None)
-    looked = look(bench.tools, "default", Event("media.created", (media,), "public", "post", "zoe"), media, six_people)
-    assert isinstance(looked, Looked)
+    looked = analyse(
+        bench.tools, "default", Event("media.created", (media,), "public", "post", "zoe"), media, six_people
+    )
+    assert isinstance(looked, Analysis)
     assert [face.embedding for face in looked.seen.faces] == [None] * 6
 
 
 def test_neither_template_nor_link_lies_in_the_clear(
-    album: Album, bench: Bench, keys: TenantKeys, six_people: bytes
+    album: Album, bench: WorkerContext, keys: TenantKeys, six_people: bytes
 ) -> None:
     album.opt_in("subject-alice", "second")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "subject-alice")
-    looked = look(bench.tools, "default", event, media, six_people)
-    assert isinstance(looked, Looked)
+    looked = analyse(bench.tools, "default", event, media, six_people)
+    assert isinstance(looked, Analysis)
     event_id = store(bench, keys, media, six_people, author="subject-alice")
     with transaction(bench.pool) as conn:
-        record(conn, keys, Place("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
     stored = everything_bytes(bench)
     assert looked.matches
     text = everything(bench)
     assert "subject-alice" not in text
     assert "group" in text
-    pid = pid_of(keys, "subject-alice")
+    pid = pseudonym(keys, "subject-alice")
     links = rows(bench, "SELECT locator, sealed FROM match")
     assert links
     assert all(pid not in bytes(part) for link in links for part in link)
@@ -146,7 +150,9 @@ def test_neither_template_nor_link_lies_in_the_clear(
             assert raw[:16].hex().encode() not in stored
 
 
-def test_another_tenants_people_are_not_found(album: Album, bench: Bench, keys: TenantKeys, six_people: bytes) -> None:
+def test_another_tenants_people_are_not_found(
+    album: Album, bench: WorkerContext, keys: TenantKeys, six_people: bytes
+) -> None:
     album.opt_in("alice", "second", "anyone")
     init_tenant(bench.pool, bench.keystore, "other", "elsewhere", None)
     event = Event("media.created", (), "public", "post", "alice", ("alice",))
@@ -156,7 +162,7 @@ def test_another_tenants_people_are_not_found(album: Album, bench: Bench, keys: 
 
 @pytest.mark.parametrize(("photo", "code"), [("cat", "face_none"), ("six", "face_many"), ("text", "media_unsupported")])
 def test_a_photo_that_does_not_show_one_face_enrols_nobody(
-    bench: Bench, keys: TenantKeys, six_people: bytes, cat: bytes, photo: str, code: str
+    bench: WorkerContext, keys: TenantKeys, six_people: bytes, cat: bytes, photo: str, code: str
 ) -> None:
     people.give(bench.pool, keys, "alice", scope="own")
     said = outcome(bench, keys, "alice", {"cat": cat, "six": six_people, "text": b"x"}[photo])
@@ -165,7 +171,7 @@ def test_a_photo_that_does_not_show_one_face_enrols_nobody(
     assert rows(bench, "SELECT count(*) FROM upload") == [(0,)]
 
 
-def test_without_consent_no_photo_is_even_stored(bench: Bench, keys: TenantKeys, six_people: bytes) -> None:
+def test_without_consent_no_photo_is_even_stored(bench: WorkerContext, keys: TenantKeys, six_people: bytes) -> None:
     with pytest.raises(ConsentMissing), transaction(bench.pool) as conn:
-        request_enrolment(conn, keys, uuid4(), pid_of(keys, "alice"), [six_people])
+        request_enrolment(conn, keys, uuid4(), pseudonym(keys, "alice"), [six_people])
     assert rows(bench, "SELECT count(*) FROM upload") == [(0,)]

@@ -34,7 +34,7 @@ from assent.me.notice import parse
 from assent.me.pages import page
 from assent.subjects import links
 from assent.subjects.consent import withdraw_all
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.integration.me_page import AGREED, FORMS, SITE, count, field, is_page, photos, submit
 
 # What the page refuses beside photos.
@@ -101,7 +101,7 @@ def test_a_guardian_may_agree(alice: TestClient, pool: Pool) -> None:
 
 
 def test_anyone_is_offered_only_where_the_deployer_has_declared_it(
-    settings: Settings, database_url: str, made: Made, link: Callable[..., str], pool: Pool
+    settings: Settings, database_url: str, made: CreatedTenant, link: Callable[..., str], pool: Pool
 ) -> None:
     settings = settings.model_copy(update={"anyone_declaration": "Lawful here."})
     with TestClient(create_app(settings, database_url), base_url=SITE, follow_redirects=False) as client:
@@ -112,7 +112,7 @@ def test_anyone_is_offered_only_where_the_deployer_has_declared_it(
 
 
 def test_the_deployers_own_notice_is_what_is_shown_and_recorded(
-    settings: Settings, database_url: str, made: Made, link: Callable[..., str], pool: Pool, tmp_path: Path
+    settings: Settings, database_url: str, made: CreatedTenant, link: Callable[..., str], pool: Pool, tmp_path: Path
 ) -> None:
     file = tmp_path / "notice.txt"
     file.write_text("Version: 2026-11\n# Ours\nWe <b>look</b>.\n\n- once\n- twice\n")

@@ -23,7 +23,7 @@ from assent.core.settings import AllowedHost
 from assent.db.pool import Conn, Pool, Row, open_pool
 from assent.keys.keystore import TenantKeys, create
 from assent.keys.seal import seal
-from assent.outbox.deliver import LEASE, REST, SCHEDULE, Next, attempt, dead_letters, redrive
+from assent.outbox.deliver import LEASE, REST, SCHEDULE, Outcome, attempt, dead_letters, redrive
 from assent.platforms.standard_webhooks import new_secret
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
@@ -48,7 +48,7 @@ class Office:
         """The receiver, and a port on which nothing listens."""
         return self.web.allowed, AllowedHost("127.0.0.1", 1, ip_network("127.0.0.0/8"))
 
-    def send(self, now: datetime, assemble: Callable[[Conn, Row], Mapping[str, Any] | None] | None = None) -> Next:
+    def send(self, now: datetime, assemble: Callable[[Conn, Row], Mapping[str, Any] | None] | None = None) -> Outcome:
         make = assemble or (lambda _conn, _row: BODY)
         return attempt(self.pool, self.keys, self.keys.tenant, self.message, make, self.allow, now)
 
@@ -120,7 +120,7 @@ def test_a_message_arrives_signed_and_is_sent_once(office: Office) -> None:
         seen.append(row)
         return BODY
 
-    assert office.send(now(), assemble) == Next("delivered")
+    assert office.send(now(), assemble) == Outcome("delivered")
     posted = office.web.received[0]
     assert office.verified(office.secret) == json.loads(posted.body) == BODY
     assert posted.path.startswith(SECRET_PATH)
@@ -289,10 +289,10 @@ def test_what_cannot_be_sent_is_dead_with_the_reason(office: Office, change: byt
 
 
 @contextmanager
-def under_way(office: Office, status: int = 204) -> Iterator[list[Next]]:
+def under_way(office: Office, status: int = 204) -> Iterator[list[Outcome]]:
     """A worker whose request has arrived and is answered when the block ends; then its outcome is in the list. Others
     are answered at once with that status."""
-    release, outcomes = Event(), list[Next]()
+    release, outcomes = Event(), list[Outcome]()
     office.web.status = status
     office.web.answers = iter([Answer(status, before=release.wait)])
     worker = Thread(target=lambda: outcomes.append(office.send(now())))
@@ -309,12 +309,12 @@ def test_while_one_worker_sends_another_does_not(office: Office) -> None:
     with under_way(office) as outcomes:
         second = office.send(now())
         assert (second.state, second.retry_at) == ("waiting", office.row()["next_at"])
-    assert outcomes == [Next("delivered")]
+    assert outcomes == [Outcome("delivered")]
     assert len(office.web.received) == 1
 
 
 def test_of_two_workers_at_the_same_moment_one_sends(office: Office) -> None:
-    both, outcomes = Barrier(2), list[Next]()
+    both, outcomes = Barrier(2), list[Outcome]()
 
     def assemble(_conn: Conn, _row: Row) -> dict[str, Any]:
         both.wait(20)
@@ -342,5 +342,5 @@ def test_a_lost_workers_message_is_free_after_its_lease_and_its_late_failure_cha
 def test_a_delivery_counts_even_where_the_row_was_superseded_meanwhile(office: Office) -> None:
     with under_way(office) as outcomes:
         office.do(b"UPDATE outbox SET state = 'superseded' WHERE tenant = %(tenant)s")
-    assert outcomes == [Next("delivered")]
+    assert outcomes == [Outcome("delivered")]
     assert office.row()["state"] == "delivered"

@@ -14,7 +14,7 @@ from psycopg.types.json import Json, Jsonb
 from assent.cli import comparison
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS
-from assent.core.values import Event, Face, Looked, MediaRef, Perception, Picture, Tag
+from assent.core.values import Analysis, Event, Face, MediaRef, Perception, Picture, Tag
 from assent.db.pool import Pool, transaction
 from assent.decisions import views as audiences
 from assent.decisions.document import decision_of, perceptions_document, to_json
@@ -26,7 +26,7 @@ from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
 from assent.policy.versions import store as keep
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent
 from tests.events import store
 from tests.unit.policy_files import policy, rule
@@ -63,7 +63,7 @@ def test_a_replay_decides_what_was_decided(
     matched = frozenset(data.draw(st.sets(st.integers(0, len(faces) - 1)))) if faces else frozenset[int]()
     picture, seen = Picture("ab", "gif", 1000, 800, 7, ()), Perception(tuple(tags), tuple(faces), ("m",))
     verdict = decide(made, event, picture, seen, matched)
-    looked = Looked(picture, seen, (), verdict)
+    looked = Analysis(picture, seen, (), verdict)
     stored = {
         "perceptions": perceptions_document(looked),
         "document": to_json(decision_of("t", None, MediaRef("m", None), 1, looked, made.ref)),
@@ -82,7 +82,7 @@ def remember(pool: Pool, keys: TenantKeys, made: Policy, count: int, score: floa
     event, picture = Event("media.created", (), "public", "post", "hidden-author"), Picture("ab", "jpeg", 99, 99, 1, ())
     tag = Tag("nudity.explicit.breast", "safety", score, (1, 1, 9, 9), 0, "m")
     seen = Perception((tag,), (Face((1, 1, 9, 9), 0, 0.9, 0.9),), ("m",))
-    looked = Looked(picture, seen, (), decide(made, event, picture, seen))
+    looked = Analysis(picture, seen, (), decide(made, event, picture, seen))
     with transaction(pool) as conn:
         for n in range(count):
             media, event_id = MediaRef(f"{score}-{n}", None), uuid4()
@@ -129,7 +129,7 @@ def test_counts_of_what_would_change(pool: Pool, keys: TenantKeys, tmp_path: Pat
 
 
 def test_what_the_worker_recorded_is_replayed(
-    bench: Bench, keys: TenantKeys, six_people: bytes, tmp_path: Path
+    bench: WorkerContext, keys: TenantKeys, six_people: bytes, tmp_path: Path
 ) -> None:
     decide_event(bench, "default", store(bench, keys, MediaRef("t1", None), six_people, region="DE"))
     decide_event(bench, "default", store(bench, keys, MediaRef("bad", None), b"no picture"))

@@ -18,7 +18,7 @@ from assent.policy import versions
 from assent.policy.compare import Key
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.events import decision, rows, store
 from tests.unit.policy_files import policy, rule
 
@@ -32,23 +32,23 @@ def named(folder: Path, name: str, when: str = "faces.count == 0", action: str =
     return policy(folder, name=name, rules=[rule("on-cats", when, action=action)])
 
 
-def post(bench: Bench, keys: TenantKeys, cat: bytes, media: str) -> dict[str, object]:
+def post(bench: WorkerContext, keys: TenantKeys, cat: bytes, media: str) -> dict[str, object]:
     decide_event(bench, "default", store(bench, keys, MediaRef(media, None), cat))
     return decision(bench, keys, media)
 
 
-def activate(bench: Bench, keys: TenantKeys, made: Policy) -> None:
+def activate(bench: WorkerContext, keys: TenantKeys, made: Policy) -> None:
     with transaction(bench.pool) as conn:
         versions.activate(conn, keys, made, now())
 
 
-def roll_back(bench: Bench, keys: TenantKeys) -> str | None:
+def roll_back(bench: WorkerContext, keys: TenantKeys) -> str | None:
     with transaction(bench.pool) as conn:
         return versions.roll_back(conn, keys, now())
 
 
 def test_a_running_worker_follows_with_the_next_picture(
-    bench: Bench, keys: TenantKeys, cat: bytes, tmp_path: Path
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path
 ) -> None:
     assert post(bench, keys, cat, "before")["action"] == "allow"
     made = named(tmp_path, "strict")
@@ -60,7 +60,7 @@ def test_a_running_worker_follows_with_the_next_picture(
     assert post(bench, keys, cat, "again")["action"] == "allow"
 
 
-def test_roll_back_goes_back_one_further_each_time(bench: Bench, keys: TenantKeys, tmp_path: Path) -> None:
+def test_roll_back_goes_back_one_further_each_time(bench: WorkerContext, keys: TenantKeys, tmp_path: Path) -> None:
     a, b, c = (named(tmp_path, name) for name in "abc")
     for made in (a, b, c):
         activate(bench, keys, made)
@@ -83,7 +83,7 @@ def test_roll_back_goes_back_one_further_each_time(bench: Bench, keys: TenantKey
     ]
 
 
-def test_every_change_is_a_leaf_with_the_hash(bench: Bench, keys: TenantKeys, tmp_path: Path) -> None:
+def test_every_change_is_a_leaf_with_the_hash(bench: WorkerContext, keys: TenantKeys, tmp_path: Path) -> None:
     made = named(tmp_path, "strict")
     activate(bench, keys, made)
     roll_back(bench, keys)
@@ -100,13 +100,13 @@ def test_every_change_is_a_leaf_with_the_hash(bench: Bench, keys: TenantKeys, tm
     assert rows(bench, "SELECT leaf FROM policy_activation ORDER BY n") == [(1,), (2,)]
 
 
-def test_the_active_policy_is_not_activated_twice(bench: Bench, keys: TenantKeys, tmp_path: Path) -> None:
+def test_the_active_policy_is_not_activated_twice(bench: WorkerContext, keys: TenantKeys, tmp_path: Path) -> None:
     activate(bench, keys, named(tmp_path, "strict"))
     with pytest.raises(NotFound, match="active already"):
         activate(bench, keys, named(tmp_path, "strict"))
 
 
-def test_one_tenants_policy_is_not_anothers(bench: Bench, keys: TenantKeys, tmp_path: Path) -> None:
+def test_one_tenants_policy_is_not_anothers(bench: WorkerContext, keys: TenantKeys, tmp_path: Path) -> None:
     activate(bench, keys, named(tmp_path, "strict"))
     with transaction(bench.pool) as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES ('other')")
@@ -118,7 +118,7 @@ def test_one_tenants_policy_is_not_anothers(bench: Bench, keys: TenantKeys, tmp_
     "harm", ["UPDATE policy SET canonical = replace(canonical, 'limit', 'allow')", "UPDATE policy SET canonical = '{}'"]
 )
 def test_a_policy_that_was_altered_decides_nothing(
-    bench: Bench, keys: TenantKeys, cat: bytes, tmp_path: Path, harm: str
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path, harm: str
 ) -> None:
     activate(bench, keys, named(tmp_path, "strict"))
     rows(bench, harm + " RETURNING 1")
@@ -130,7 +130,7 @@ def test_a_policy_that_was_altered_decides_nothing(
     assert rows(bench, "SELECT media_id, reason FROM review_case") == [("kept", "policy_invalid")]
 
 
-def test_the_policy_that_decided_can_be_read_again(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_the_policy_that_decided_can_be_read_again(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     post(bench, keys, cat, "cat")
     with transaction(bench.pool) as conn:
         kept = versions.read(conn, "default", load_policy().ref.sha256)
@@ -138,7 +138,7 @@ def test_the_policy_that_decided_can_be_read_again(bench: Bench, keys: TenantKey
 
 
 def test_a_shadow_counts_what_would_change_and_keeps_no_picture(
-    bench: Bench, keys: TenantKeys, cat: bytes, tmp_path: Path
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path
 ) -> None:
     shadow = named(tmp_path, "strict")
     with transaction(bench.pool) as conn:
@@ -158,7 +158,7 @@ def test_a_shadow_counts_what_would_change_and_keeps_no_picture(
 
 
 def test_a_condition_that_fails_on_live_traffic_is_counted_and_goes_to_review(
-    bench: Bench, keys: TenantKeys, cat: bytes, tmp_path: Path
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path
 ) -> None:
     made = named(tmp_path, "divides", "10 / (media.width - 451) > 100", "label")  # the cat is 451 wide
     activate(bench, keys, made)
@@ -172,7 +172,7 @@ def test_a_condition_that_fails_on_live_traffic_is_counted_and_goes_to_review(
     assert rows(bench, "SELECT reason, queue FROM review_case") == [("on-cats", "default")]
 
 
-def test_queue_and_priority_reach_the_case(bench: Bench, keys: TenantKeys, cat: bytes, tmp_path: Path) -> None:
+def test_queue_and_priority_reach_the_case(bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path) -> None:
     rules = [rule("look", "faces.count == 0", action="label", review={"queue": "cats", "priority": 7})]
     bench = replace(bench, tools=replace(bench.tools, policy=policy(tmp_path, rules=rules)))
     assert post(bench, keys, cat, "cat")["action"] == "label"

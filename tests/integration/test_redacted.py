@@ -17,7 +17,7 @@ from assent.decisions.render.redact import KEPT_SIDE, redact
 from assent.subjects.matches import refuse
 from assent.tenants import init_tenant
 from assent.worker.jobs import decide_event
-from assent.worker.maintenance import tidy
+from assent.worker.maintenance import purge_expired
 from tests.events import everything, rows, store
 from tests.fixtures.figures import Figure
 from tests.integration.album import Album, embedding
@@ -109,7 +109,7 @@ def test_the_copy_lies_sealed_for_its_term_and_goes_with_the_picture(keeping: Al
     assert rows(keeping.bench, "SELECT media_id FROM kept_picture") == [("two",)]
     with transaction(keeping.bench.pool) as conn:
         conn.execute("UPDATE kept_picture SET kept_until = now()")
-    tidy(keeping.bench.settings, keeping.bench.pool, keeping.bench.keystore)
+    purge_expired(keeping.bench.settings, keeping.bench.pool, keeping.bench.keystore)
     assert rows(keeping.bench, "SELECT count(*) FROM kept_picture") == [(0,)]
 
 

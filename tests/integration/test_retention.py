@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.subjects import connections, consent
 from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due
-from assent.worker.jobs import Bench
+from assent.worker.jobs import WorkerContext
 from assent.worker.maintenance import end_due_by
 from tests.events import rows
 from tests.people import enrol, give, said
@@ -31,7 +31,7 @@ def test_each_is_erased_when_their_own_term_is_over(pool: Pool, keys: TenantKeys
             enrol(conn, keys, name)
     assert erase_due(pool, keys, NOW + YEAR - DAY) == 0
     assert erase_due(pool, keys, NOW + YEAR + DAY) == 1
-    assert left(pool) == {pid_of(keys, "ill"), pid_of(keys, "deu")}
+    assert left(pool) == {pseudonym(keys, "ill"), pseudonym(keys, "deu")}
     assert erase_due(pool, keys, NOW + 3 * YEAR - DAY) == 0
     assert erase_due(pool, keys, NOW + 3 * YEAR + DAY) == 2
     for table in ("subject", "subject_key", "consent", "template"):
@@ -43,8 +43,8 @@ def test_each_is_erased_when_their_own_term_is_over(pool: Pool, keys: TenantKeys
 def test_what_the_person_does_begins_the_term_anew(pool: Pool, keys: TenantKeys) -> None:
     given_id = give(pool, keys, "tex", jurisdiction="US-TX")
     with transaction(pool) as conn:
-        acted(conn, keys.tenant, pid_of(keys, "tex"), NOW + YEAR)
-        acted(conn, keys.tenant, pid_of(keys, "tex"), NOW)  # an older word changes nothing
+        acted(conn, keys.tenant, pseudonym(keys, "tex"), NOW + YEAR)
+        acted(conn, keys.tenant, pseudonym(keys, "tex"), NOW)  # an older word changes nothing
     assert erase_due(pool, keys, NOW + YEAR + DAY) == 0
     assert erase_due(pool, keys, NOW + 2 * YEAR + DAY) == 1
     assert left(pool) == set()
@@ -52,7 +52,7 @@ def test_what_the_person_does_begins_the_term_anew(pool: Pool, keys: TenantKeys)
 
 
 def test_consenting_and_withdrawing_are_what_a_person_does_and_a_list_is_not(pool: Pool, keys: TenantKeys) -> None:
-    pid = pid_of(keys, "alice")
+    pid = pseudonym(keys, "alice")
 
     def silent_since_long() -> bool:
         with transaction(pool) as conn:
@@ -76,7 +76,7 @@ def test_one_whose_key_was_tampered_with_keeps_nobody_else(pool: Pool, keys: Ten
     for name in ("alice", "bob"):
         give(pool, keys, name, jurisdiction="US-TX")
     with transaction(pool) as conn:
-        broken = pid_of(keys, "alice")
+        broken = pseudonym(keys, "alice")
         conn.execute("UPDATE subject_key SET wrapped = decode(repeat('00', 60), 'hex') WHERE pid = %s", [broken])
     assert erase_due(pool, keys, NOW + 2 * YEAR) == 1
     assert left(pool) == {broken}
@@ -90,7 +90,7 @@ def test_the_hourly_round_ends_consents_and_erases(pool: Pool, keys: TenantKeys)
     assert left(pool) == set()
 
 
-def test_the_worker_goes_round_and_logs_the_declaration(bench: Bench, keys: TenantKeys) -> None:
+def test_the_worker_goes_round_and_logs_the_declaration(bench: WorkerContext, keys: TenantKeys) -> None:
     words = "Searching all uploads is lawful here."
     give(bench.pool, keys, "alice", valid_for=DAY)
     declared = replace(bench, settings=bench.settings.model_copy(update={"anyone_declaration": words}))

@@ -9,12 +9,12 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from assent.audit.log import open_salted
-from assent.core.values import MediaRef, Perception, Picture, Tag, Word
+from assent.core.values import MediaRef, ModerationHistory, Perception, Picture, Tag
 from assent.db.pool import transaction
 from assent.decisions.assemble import assemble_view
 from assent.decisions.views import to_json
 from assent.hashlists.search import Hit
-from assent.review.history import read_word
+from assent.review.history import read_history
 from assent.worker.jobs import decide_event
 from tests.events import decision, names, rows, store
 from tests.integration.album import Album
@@ -182,7 +182,7 @@ def test_other_tenants_and_other_files_hear_nothing_of_it(desk: Album, moderator
     moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
     sha256 = decision(desk.bench, desk.keys, "group")["media"]["sha256"]
     with transaction(desk.bench.pool) as conn:
-        assert read_word(conn, "default", sha256).judged is not None
-        assert read_word(conn, "other", sha256) == read_word(conn, "default", "00" * 32) == Word({})
+        assert read_history(conn, "default", sha256).judged is not None
+        assert read_history(conn, "other", sha256) == read_history(conn, "default", "00" * 32) == ModerationHistory({})
     desk.post("another", desk.photo + b"\0")  # the same pixels in another file
     assert heeded(desk, "another")[2] is None

@@ -14,10 +14,10 @@ from assent.decisions.retract import retract
 from assent.http.api_keys import create_key
 from assent.http.limits import RATES
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.subjects import links
 from assent.subjects.erase import complete
-from assent.tenants import Made
+from assent.tenants import CreatedTenant
 from tests.events import rows
 from tests.integration.held import settle
 
@@ -40,7 +40,7 @@ def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: T
         {"state": "pending", "rotation_by": asked.json()["rotation_by"]},
     )
     [(erasure,)] = rows(pool, "SELECT id FROM erasure")
-    retract(pool, keys, pid_of(keys, "alice"), erasure)
+    retract(pool, keys, pseudonym(keys, "alice"), erasure)
     with transaction(pool) as conn:
         complete(conn, keys, 1)
     first, second = (client.get(place, headers={"Authorization": ""}) for _ in range(2))
@@ -70,7 +70,7 @@ def test_whoever_tries_tokens_is_slowed_down(client: TestClient) -> None:
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-def test_each_right_has_its_scope(client: TestClient, pool: Pool, made: Made) -> None:
+def test_each_right_has_its_scope(client: TestClient, pool: Pool, made: CreatedTenant) -> None:
     with transaction(pool) as conn:
         deletes = create_key(conn, made.tenant, ("subjects:delete",))
         writes = create_key(conn, made.tenant, ("subjects:write",))

@@ -20,7 +20,7 @@ from assent.keys.subject_keys import SubjectKey
 from assent.subjects import rotate, rotation
 from assent.subjects.erase import erase as forget
 from assent.subjects.erase import receipt
-from assent.subjects.rotate import alone, rotate_epoch
+from assent.subjects.rotate import rotate_epoch, rotation_lock
 from assent.tenants import init_tenant
 from tests.events import leaves, rows
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
@@ -139,7 +139,7 @@ def test_a_rotation_cut_short_loses_nothing_and_the_next_one_ends_it(
 
 
 def test_two_at_once_are_one(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
-    with alone(pool, "default"), pytest.raises(RotationUnderWay):
+    with rotation_lock(pool, "default"), pytest.raises(RotationUnderWay):
         rotate_epoch(pool, keystore, "default")
     assert keystore.tenant("default").epoch == 1
     assert rotate_epoch(pool, keystore, "default").new == 2

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from assent.db.pool import Conn, Pool, transaction
 from assent.gallery.memory import Reconciled, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pid
+from assent.keys.pseudonym import pseudonym
 from assent.keys.subject_keys import SubjectKey, match_pid, open_match, seal_match
 from assent.subjects.rotate import rotate_epoch
 from tests.integration.lives import recognise, templates
@@ -101,7 +101,7 @@ def test_a_gallery_that_fills_meanwhile_leaves_nobody_out(
 
 def crowd(pool: Pool, keys: TenantKeys, size: int) -> None:
     """That many people, each with a key and a match."""
-    people = [SubjectKey.new(keys, pid(keys, f"one of {n}")) for n in range(size)]
+    people = [SubjectKey.new(keys, pseudonym(keys, f"one of {n}")) for n in range(size)]
     with transaction(pool) as conn, conn.cursor() as cursor:
         with cursor.copy("COPY subject (tenant, pid, sealed) FROM STDIN") as copy:
             for who in people:

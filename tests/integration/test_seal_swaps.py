@@ -17,18 +17,18 @@ from psycopg.types.json import Json
 from assent.audit.broken import note_broken
 from assent.audit.log import part_pid
 from assent.core.errors import SealBroken
-from assent.db.locks import hold
+from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import assemble
 from assent.decisions.assemble import body as body_of
 from assent.gallery.memory import Stop, follow, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pid
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
 from assent.tenants import init_tenant
-from assent.worker.jobs import Bench, deliver_message
+from assent.worker.jobs import WorkerContext, deliver_message
 from tests.events import leaves
 from tests.integration.lives import recognise
 from tests.people import opt_in_all
@@ -72,8 +72,8 @@ def place(pool: Pool, keystore: Keystore, table: str, who: int) -> dict[str, Any
             rows = conn.execute(
                 "SELECT seq, part, epoch, locator FROM audit_payload WHERE tenant = %s AND epoch IS NOT NULL", [tenant]
             ).fetchall()
-        return next({"tenant": tenant, "seq": row[0]} for row in rows if part_pid(keys, *row) == pid(keys, name))
-    return {"tenant": tenant, "pid": pid(keys, name)}
+        return next({"tenant": tenant, "seq": row[0]} for row in rows if part_pid(keys, *row) == pseudonym(keys, name))
+    return {"tenant": tenant, "pid": pseudonym(keys, name)}
 
 
 def swap(pool: Pool, table: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
@@ -221,7 +221,7 @@ def test_once_a_minute_and_kind(pool: Pool, keys: TenantKeys) -> None:
 
 
 @pytest.fixture
-def message(bench: Bench, keystore: Keystore, keys: TenantKeys, web: Web) -> UUID:
+def message(bench: WorkerContext, keystore: Keystore, keys: TenantKeys, web: Web) -> UUID:
     """Of a picture whose match is somebody else's; its endpoint listens."""
     ana, bea = opt_in_all(bench.pool, keys, "ana", "bea")
     for name, subject in (("ana", ana), ("bea", bea)):
@@ -239,22 +239,22 @@ def message(bench: Bench, keystore: Keystore, keys: TenantKeys, web: Web) -> UUI
     return message
 
 
-def exchange(bench: Bench, keystore: Keystore) -> None:
+def exchange(bench: WorkerContext, keystore: Keystore) -> None:
     rows = [place(bench.pool, keystore, "match", who) for who in (0, 1)]
     swap(bench.pool, "match", ["locator", "sealed"], rows)
 
 
-def outbox(bench: Bench) -> tuple[Any, ...]:
+def outbox(bench: WorkerContext) -> tuple[Any, ...]:
     with transaction(bench.pool) as conn:
         (row,) = conn.execute("SELECT state, attempts, unmade, queued, last_error FROM outbox").fetchall()
     return tuple(row)
 
 
 def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
-    bench: Bench, keys: TenantKeys, message: UUID, web: Web, capsys: pytest.CaptureFixture[str]
+    bench: WorkerContext, keys: TenantKeys, message: UUID, web: Web, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
-        return body_of(conn, keys, row, hold)
+        return body_of(conn, keys, row, lock_shared_session)
 
     now = datetime.now(UTC)
     waited: list[timedelta] = []
@@ -282,7 +282,7 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
 
 
 def test_a_delivery_whose_row_is_put_right_again_goes_out(
-    bench: Bench, keystore: Keystore, message: UUID, web: Web
+    bench: WorkerContext, keystore: Keystore, message: UUID, web: Web
 ) -> None:
     deliver_message(bench, "default", message)
     assert outbox(bench)[:3] == ("waiting", 1, 1)

@@ -19,7 +19,7 @@ from assent.decisions.statement import puid
 from assent.decisions.views import AuthorView, to_json
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing
 from tests.events import rows, store
 
@@ -33,18 +33,18 @@ def seen(*_: object) -> Perception:
 
 
 @pytest.fixture
-def eu(bench: Bench) -> Bench:
+def eu(bench: WorkerContext) -> WorkerContext:
     policy = load_policy(resource("policies") / "eu.yaml")
     return replace(bench, tools=replace(bench.tools, policy=policy, perceive=seen))
 
 
-def post(bench: Bench, keys: TenantKeys, cat: bytes, media: str, revision: int = 1) -> None:
+def post(bench: WorkerContext, keys: TenantKeys, cat: bytes, media: str, revision: int = 1) -> None:
     ref = MediaRef(media, None, "alt words of https://hidden.example/")
     event = store(bench, keys, ref, cat, author=HIDDEN[0], connections=(HIDDEN[1],), revision=revision, region="DE")
     decide_event(bench, "default", event)
 
 
-def test_a_restriction_is_stated_once_and_the_author_told(eu: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_a_restriction_is_stated_once_and_the_author_told(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     post(eu, keys, cat, HIDDEN[2])
     post(eu, keys, cat, "another", revision=2)
     stored = rows(eu, "SELECT puid, body, notice FROM statement ORDER BY at")
@@ -60,7 +60,7 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: Bench, keys: Tenan
     assert "notice" not in to_json(public)
 
 
-def test_no_personal_data_is_in_a_statement(eu: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_no_personal_data_is_in_a_statement(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     post(eu, keys, cat, HIDDEN[2])
     text = json.dumps(rows(eu, "SELECT puid, body, notice FROM statement"), default=str)
     event, sha256 = rows(eu, "SELECT event_id::text, document -> 'media' ->> 'sha256' FROM decision")[0]
@@ -69,7 +69,7 @@ def test_no_personal_data_is_in_a_statement(eu: Bench, keys: TenantKeys, cat: by
 
 
 def test_a_decision_anew_is_another_statement_and_they_outlive_the_picture(
-    eu: Bench, keys: TenantKeys, cat: bytes
+    eu: WorkerContext, keys: TenantKeys, cat: bytes
 ) -> None:
     post(eu, keys, cat, "cat")
     post(eu, keys, cat, "cat", revision=2)
@@ -79,7 +79,7 @@ def test_a_decision_anew_is_another_statement_and_they_outlive_the_picture(
     assert len(rows(eu, "SELECT puid FROM statement")) == 2
 
 
-def test_nothing_is_stated_under_a_policy_that_makes_none(bench: Bench, keys: TenantKeys, cat: bytes) -> None:
+def test_nothing_is_stated_under_a_policy_that_makes_none(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     bench = replace(bench, tools=replace(bench.tools, perceive=seen))
     post(bench, keys, cat, "cat")
     assert rows(bench, "SELECT count(*) FROM statement") == [(0,)]

@@ -16,7 +16,7 @@ from assent.keys.keystore import TenantKeys
 from assent.perceive.text import ocr
 from assent.perceive.text.tags import Reader
 from assent.perceive.text.words import parse
-from assent.worker.jobs import Bench, decide_event
+from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent
 from tests.events import decision, everything, rows, store
 from tests.installed import package_file
@@ -28,7 +28,7 @@ def reader() -> Reader:
 
 
 @pytest.fixture
-def reading(bench: Bench, reader: Reader) -> Bench:
+def reading(bench: WorkerContext, reader: Reader) -> WorkerContext:
     return replace(bench, tools=replace(bench.tools, read=reader))
 
 
@@ -44,7 +44,7 @@ def photo() -> bytes:
 
 
 def test_the_decision_says_kinds_and_the_database_no_words(
-    reading: Bench, keys: TenantKeys, photo: bytes, capfd: pytest.CaptureFixture[str]
+    reading: WorkerContext, keys: TenantKeys, photo: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     decide_event(reading, "default", store(reading, keys, MediaRef("flyer", None), photo, region="DE"))
     said = decision(reading, keys, "flyer")
@@ -59,12 +59,12 @@ def test_the_decision_says_kinds_and_the_database_no_words(
         assert word not in stored
 
 
-def test_the_region_of_the_event_counts(reading: Bench, keys: TenantKeys, photo: bytes) -> None:
+def test_the_region_of_the_event_counts(reading: WorkerContext, keys: TenantKeys, photo: bytes) -> None:
     decide_event(reading, "default", store(reading, keys, MediaRef("flyer", None), photo))
     assert "text.contact.phone" not in {tag["name"] for tag in decision(reading, keys, "flyer")["tags"]}
 
 
-def test_nothing_is_read_unless_it_is_asked_for(bench: Bench, keys: TenantKeys, photo: bytes) -> None:
+def test_nothing_is_read_unless_it_is_asked_for(bench: WorkerContext, keys: TenantKeys, photo: bytes) -> None:
     decide_event(bench, "default", store(bench, keys, MediaRef("flyer", None), photo))
     assert [tag for tag in decision(bench, keys, "flyer")["tags"] if tag["category"] == "text"] == []
 

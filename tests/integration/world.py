@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assent.db.pool import Conn, execute
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.gallery.search import Candidates, search
 from assent.keys.keystore import Keystore, TenantKeys
 from tests import people
@@ -34,7 +34,7 @@ class World:
         with self.truth.transaction():
             self.withdraw(person)
             new = people.add_consent(self.truth, self.keys, person.pid, scope, lasts)
-            execute(self.truth, load("subjects")["move_templates"], tenant="club", old=person.consent, new=new)
+            execute(self.truth, named_queries("subjects")["move_templates"], tenant="club", old=person.consent, new=new)
 
     def withdraw(self, person: Person) -> None:
         self.truth.execute("UPDATE consent SET withdrawn_at = now() WHERE id = %s", [person.consent])

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from assent.core.values import Pixels
 from assent.perceive import Models
-from assent.perceive.labels.heads import say
+from assent.perceive.labels.heads import predict_tags
 from assent.perceive.networks.runtime import run_all
 from assent.perceive.safety.nudenet import prepare
 from tests.installed import package_file
@@ -43,4 +43,4 @@ def test_nothing_is_worn_or_sold_where_only_letters_are(models: Models, package:
         for font in ("DejaVuSans", "DejaVuSerif-Bold")
     ]
     features = run_all(models.safety, prepare([np.asarray(image), *ways]))[1]
-    assert say(models.heads, features, list(range(len(features)))) == ()
+    assert predict_tags(models.heads, features, list(range(len(features)))) == ()

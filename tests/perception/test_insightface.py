@@ -148,7 +148,9 @@ def test_insightfaces_recogniser_runs_with_the_real_mobilefacenet(tmp_path: Path
         chips.append(chip.pixels)
     theirs = run(opened, np.stack(chips))
     assert theirs.shape == (6, 128)
-    generic = backend.vectors(backend.Opened(file, backend.open_verified(file, path.read_bytes(), 2), spec, ()), chips)
+    generic = backend.vectors(
+        backend.LoadedModel(file, backend.open_verified(file, path.read_bytes(), 2), spec, ()), chips
+    )
     assert np.allclose(theirs, generic, atol=1e-3)
 
 

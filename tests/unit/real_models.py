@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assent.core.resources import resource
-from assent.perceive.networks.backend import Opened, open_file
+from assent.perceive.networks.backend import LoadedModel, open_file
 from assent.perceive.packs.manifest import DecoderName, Input, ModelFile, Pack, Role
 from tests.installed import need
 
@@ -91,7 +91,7 @@ def described(path: Path, file: ModelFile) -> ModelFile:
     return replace(file, path=path.name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def opened_from(path: Path, file: ModelFile, scratch: Path, folder: Path | None = None) -> Opened:
+def opened_from(path: Path, file: ModelFile, scratch: Path, folder: Path | None = None) -> LoadedModel:
     """Opens any ONNX file by an entry, as if it had been pulled into `scratch`; `folder` is where its tables lie."""
     file = described(path, file)
     place = scratch / "files" / file.stored
@@ -102,6 +102,6 @@ def opened_from(path: Path, file: ModelFile, scratch: Path, folder: Path | None 
 
 
 @cache
-def real(name: str, scratch: Path) -> Opened:
+def real(name: str, scratch: Path) -> LoadedModel:
     """One of the real files, opened by the generic backend."""
     return opened_from(models_folder() / name, ENTRIES[name], scratch)

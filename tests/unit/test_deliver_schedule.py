@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assent.core.errors import FetchFailed, FetchRefused
 from assent.net.client import Response
-from assent.outbox.deliver import JITTER, MAX_RETRY_AFTER, SCHEDULE, judge, next_attempt, retry_after
+from assent.outbox.deliver import JITTER, MAX_RETRY_AFTER, SCHEDULE, classify_response, next_attempt, retry_after
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -92,37 +92,37 @@ def test_no_retry_after_breaks_us_or_leaves_its_bounds(text: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_only_2xx_is_success(status: int) -> None:
-    assert judge(answer(status), 1, NOW, NONE).state == "delivered"
+    assert classify_response(answer(status), 1, NOW, NONE).state == "delivered"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 409, 422, 500, 503])
 def test_everything_else_is_tried_again(status: int) -> None:
-    outcome = judge(answer(status), 1, NOW, NONE)
+    outcome = classify_response(answer(status), 1, NOW, NONE)
     assert (outcome.state, outcome.retry_at) == ("waiting", NOW + timedelta(seconds=5))
     assert str(status) in outcome.because
 
 
 def test_gone_ends_it_at_once() -> None:
-    outcome = judge(answer(410), 1, NOW, NONE)
+    outcome = classify_response(answer(410), 1, NOW, NONE)
     assert (outcome.state, outcome.retry_at) == ("dead", None)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_throttling_is_obeyed(status: int) -> None:
-    assert judge(answer(status, retry_after="600"), 1, NOW, NONE).retry_at == NOW + timedelta(minutes=10)
+    assert classify_response(answer(status, retry_after="600"), 1, NOW, NONE).retry_at == NOW + timedelta(minutes=10)
 
 
 def test_other_failures_cannot_delay_us() -> None:
-    assert judge(answer(400, retry_after="600"), 1, NOW, NONE).retry_at == NOW + timedelta(seconds=5)
+    assert classify_response(answer(400, retry_after="600"), 1, NOW, NONE).retry_at == NOW + timedelta(seconds=5)
 
 
 @pytest.mark.parametrize("error", [FetchFailed("a.example did not answer"), FetchRefused("a.example is not public")])
 def test_no_answer_is_a_failure_that_names_its_code(error: FetchFailed | FetchRefused) -> None:
-    outcome = judge(error, 2, NOW, NONE)
+    outcome = classify_response(error, 2, NOW, NONE)
     assert (outcome.state, outcome.retry_at) == ("waiting", NOW + timedelta(minutes=5))
     assert outcome.because == f"{error.code}: {error.detail}"
 
 
 def test_after_the_last_attempt_the_message_is_dead() -> None:
-    assert judge(answer(500), len(SCHEDULE), NOW, NONE).state == "dead"
-    assert judge(answer(500), len(SCHEDULE) - 1, NOW, NONE).state == "waiting"
+    assert classify_response(answer(500), len(SCHEDULE), NOW, NONE).state == "dead"
+    assert classify_response(answer(500), len(SCHEDULE) - 1, NOW, NONE).state == "waiting"

@@ -11,8 +11,17 @@ import pytest
 
 from assent.core.errors import ModelMissing, ModelUnknown
 from assent.learn.head import described, to_onnx, to_toml, write_head
-from assent.learn.train import Familiar, Linear
-from assent.perceive.labels.heads import Head, HeadFile, HeadLabel, category, load_heads, open_head, read_head, say
+from assent.learn.train import Linear, NoveltyGate
+from assent.perceive.labels.heads import (
+    Head,
+    HeadFile,
+    HeadLabel,
+    category,
+    load_heads,
+    open_head,
+    predict_tags,
+    read_head,
+)
 
 WIDTH = 4
 ROWS = (
@@ -24,7 +33,9 @@ ROWS = (
 # Each class looks at one of the four features.
 MODEL = to_onnx(
     Linear(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32)),
-    Familiar(np.zeros(WIDTH, np.float32), np.ones(WIDTH, np.float32), limit=30.0),  # features up to 10.9 are familiar
+    NoveltyGate(
+        np.zeros(WIDTH, np.float32), np.ones(WIDTH, np.float32), limit=30.0
+    ),  # features up to 10.9 are familiar
 )
 
 
@@ -58,7 +69,7 @@ def features(*hot: tuple[int, float]) -> np.ndarray[tuple[int, ...], np.dtype[np
 
 def test_a_label_is_said_from_its_own_threshold_up(tmp_path: Path) -> None:
     heads = [opened(tmp_path)]
-    (tag,) = say(heads, features((0, 3.0)), [0])
+    (tag,) = predict_tags(heads, features((0, 3.0)), [0])
     assert (tag.name, tag.category, tag.box, tag.frame, tag.model) == (
         "product.clothing.hat",
         "product",
@@ -67,22 +78,22 @@ def test_a_label_is_said_from_its_own_threshold_up(tmp_path: Path) -> None:
         heads[0].file.id,
     )
     assert tag.score == pytest.approx(0.870, abs=1e-3)
-    assert say(heads, features((0, 1.4)), [0]) == ()  # 0.575
-    assert say(heads, features((1, 2.0)), [0]) == ()  # 0.71 of a label that begins at 0.8
+    assert predict_tags(heads, features((0, 1.4)), [0]) == ()  # 0.575
+    assert predict_tags(heads, features((1, 2.0)), [0]) == ()  # 0.71 of a label that begins at 0.8
 
 
 def test_what_is_unlike_everything_known_is_not_said(tmp_path: Path) -> None:
     heads = [opened(tmp_path)]
-    assert len(say(heads, features((0, 10.0)), [0])) == 1
-    assert say(heads, features((0, 20.0)), [0]) == ()  # as sure, but strange: mean square 100 against 30
+    assert len(predict_tags(heads, features((0, 10.0)), [0])) == 1
+    assert predict_tags(heads, features((0, 20.0)), [0]) == ()  # as sure, but strange: mean square 100 against 30
 
 
 def test_labels_without_threshold_and_none_are_never_said(tmp_path: Path) -> None:
-    assert say([opened(tmp_path)], features((2, 9.0), (3, 9.0)), [0, 1]) == ()
+    assert predict_tags([opened(tmp_path)], features((2, 9.0), (3, 9.0)), [0, 1]) == ()
 
 
 def test_of_several_frames_the_strongest_speaks(tmp_path: Path) -> None:
-    tags = say([opened(tmp_path)], features((0, 2.0), (0, 3.0), (1, 4.0)), [0, 4, 8])
+    tags = predict_tags([opened(tmp_path)], features((0, 2.0), (0, 3.0), (1, 4.0)), [0, 4, 8])
     assert [(tag.name, tag.frame) for tag in tags] == [("product.clothing.hat", 4), ("product.tools.hammer", 8)]
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from assent.core.errors import KeyMissing, SealBroken
 from assent.keys.keystore import Keystore, open_keystore
-from assent.keys.pseudonym import pid
+from assent.keys.pseudonym import pseudonym
 from assent.keys.subject_keys import SubjectKey, open_locator, seal_locator
 
 
 def test_the_old_epoch_opens_until_it_is_ended(local_keystore: Keystore) -> None:
     keys = local_keystore.tenant("club")
-    ana = SubjectKey.new(keys, pid(keys, "ana"))
+    ana = SubjectKey.new(keys, pseudonym(keys, "ana"))
     wrapped, locator = ana.wrap(keys), seal_locator(keys, ana.pid, "place")
     fresh = local_keystore.begin_epoch("club")
     assert (fresh.epoch, set(fresh.retiring)) == (2, {1})

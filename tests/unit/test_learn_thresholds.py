@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from assent.learn.dataset import fingerprint
-from assent.learn.thresholds import NEVER, Answers, choose, figures, halves, judge
-from assent.learn.train import Proof, fit
+from assent.learn.thresholds import NEVER, Answers, choose, figures, halves, judge_validation
+from assent.learn.train import ValidationSet, fit
 
 ORDER = ("product.a", "product.b", "product.c", "none")
 
@@ -36,7 +36,7 @@ def test_with_few_pictures_a_label_needs_the_floor_of_all_and_its_own_precision(
     assert 0.7 < limits[0] <= 0.9
     assert 0.7 < limits[1] <= 0.8
     assert limits[2:] == (NEVER, NEVER)
-    rows = judge(found, limits, [30] * 4)
+    rows = judge_validation(found, limits, [30] * 4)
     assert [(row.said, row.precision) for row in rows] == [(12, 1.0), (3, 1.0), (None, None), (None, None)]
     # By cross-validation three pictures are no evidence, whatever they say.
     assert choose(found, 0.9, validation=False)[1] == NEVER
@@ -75,11 +75,11 @@ def test_in_halves_luck_does_not_count() -> None:
     truth = np.repeat(np.arange(3), 40)
     points = (centres[truth] + random.normal(size=(120, 12))).astype(np.float32)
     made = fit(points, truth.tolist(), lambda: None)
-    there = halves(made, ("product.a", "product.b", "product.c"), Proof(points, truth), 0.9)
+    there = halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, truth), 0.9)
     assert there["precision of what is said"] > 0.9
     assert there["labelled photos said rightly"] > 0.8
     lot = random.permutation(truth)
-    luck = halves(made, ("product.a", "product.b", "product.c"), Proof(points, lot), 0.9)
+    luck = halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, lot), 0.9)
     assert luck["labelled photos said rightly"] == 0
 
 

@@ -15,8 +15,18 @@ from assent.learn.dataset import Example
 from assent.learn.features import Featured
 from assent.learn.head import to_onnx
 from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
-from assent.learn.thresholds import NEVER, answers, choose, judge
-from assent.learn.train import FAMILIAR, FOLDS, STRENGTHS, Copies, Fitted, Proof, calibrated, fit, probabilities
+from assent.learn.thresholds import NEVER, answers, choose, judge_validation
+from assent.learn.train import (
+    FAMILIAR,
+    FOLDS,
+    STRENGTHS,
+    Augmented,
+    Fitted,
+    ValidationSet,
+    calibrated,
+    fit,
+    probabilities,
+)
 from assent.perceive.networks.runtime import open_net, run
 
 ORDER = ("product.a", "product.b", "none")
@@ -61,13 +71,13 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
     found = answers(made, ORDER, truth)
     limits = choose(found, 0.9, validation=False)
     assert limits == (NEVER,) * 3
-    assert [label.threshold for label in judge(found, limits, [60] * 3)] == [None] * 3
+    assert [label.threshold for label in judge_validation(found, limits, [60] * 3)] == [None] * 3
 
 
 def test_thresholds_keep_the_precision_and_none_has_no_threshold() -> None:
     made, _, truth = fitted(2.0)
     found = answers(made, ORDER, truth)
-    rows = judge(found, choose(found, 0.9, validation=False), [60] * 3)
+    rows = judge_validation(found, choose(found, 0.9, validation=False), [60] * 3)
     for column, label in enumerate(rows[:2]):
         assert label.threshold is not None
         said = np.round(made.held_out[:, column], 4) >= label.threshold
@@ -87,7 +97,7 @@ def test_copies_are_learned_from_and_never_judged() -> None:
     shift[10:] = 4
     turned = np.roll(points[of], 5, axis=1) + shift
     kinds = np.array(truth)
-    without, made = fitted(3.0)[0], fit(points, truth, lambda: None, copies=Copies(turned, of))
+    without, made = fitted(3.0)[0], fit(points, truth, lambda: None, copies=Augmented(turned, of))
     assert made.held_out.shape == without.held_out.shape == (len(truth), 3)
     right = [
         (np.argmax(turned @ one.model.weight + one.model.bias, axis=1) == kinds[of]).mean() for one in (without, made)
@@ -99,7 +109,7 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     made, points, truth = fitted(3.0)
     random = np.random.default_rng(3)
     other = (points + random.normal(0, 1, points.shape)).astype(np.float32)  # harder than what was trained on
-    tuned = calibrated(made, Proof(other, np.array(truth)))
+    tuned = calibrated(made, ValidationSet(other, np.array(truth)))
     assert tuned.temperature > made.temperature
     assert np.allclose(tuned.held_out, probabilities(tuned, other))
     net = open_net("test", to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
@@ -108,7 +118,9 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
 
 def test_regularisation_follows_the_pictures_for_validation() -> None:
     alone, points, truth = fitted(2.0)
-    proven = fit(points, truth, lambda: None, proof=Proof(points, np.array(truth)))  # the same pictures once more
+    proven = fit(
+        points, truth, lambda: None, proof=ValidationSet(points, np.array(truth))
+    )  # the same pictures once more
     assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
     assert proven.held_out.shape == alone.held_out.shape
 

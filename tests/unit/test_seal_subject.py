@@ -10,7 +10,7 @@ import pytest
 
 from assent.core.errors import SealBroken
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pid
+from assent.keys.pseudonym import pseudonym
 from assent.keys.subject_keys import (
     SubjectKey,
     match_pid,
@@ -25,12 +25,12 @@ from assent.keys.subject_keys import (
 
 @pytest.fixture
 def ana(tenant_keys: TenantKeys) -> SubjectKey:
-    return SubjectKey.new(tenant_keys, pid(tenant_keys, "ana"))
+    return SubjectKey.new(tenant_keys, pseudonym(tenant_keys, "ana"))
 
 
 @pytest.fixture
 def bea(tenant_keys: TenantKeys) -> SubjectKey:
-    return SubjectKey.new(tenant_keys, pid(tenant_keys, "bea"))
+    return SubjectKey.new(tenant_keys, pseudonym(tenant_keys, "bea"))
 
 
 def face() -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from assent.audit.log import append
 from assent.db.pool import Conn, execute
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 
-_Q = load("rotate")
+_Q = named_queries("rotate")
 
 
 def note_broken(conn: Conn, keys: TenantKeys, kind: str, at: datetime) -> bool:

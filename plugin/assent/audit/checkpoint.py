@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from assent.audit import log, tree
 from assent.core.errors import AuditBroken, NotFound
 from assent.db.pool import Conn, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 
-_Q = load("audit")
+_Q = named_queries("audit")
 _ED25519 = b"\x01"  # the signature type of signed-note
 _KEY_BYTES, _ID_BYTES, _HASH_BYTES = 32, 4, 32
 _MAX_NOTE = 16_384  # characters: room for far more than the 16 signatures that signed-note asks for

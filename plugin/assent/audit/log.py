@@ -23,12 +23,12 @@ from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken, NotInitialised, SealBroken
 from assent.core.values import Leaf
 from assent.db.pool import Conn, execute, fetch
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import open_locator, seal_locator
 
-_Q = load("audit")
+_Q = named_queries("audit")
 _SALT_BYTES = 32
 _OWN_FIELDS = frozenset({"v", "at", "action", "commitments"})
 _PAGE = 4096

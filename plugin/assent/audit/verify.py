@@ -16,11 +16,11 @@ from assent.audit import checkpoint, log, tree
 from assent.audit.checkpoint import Checkpoint, Verifier
 from assent.core.errors import AuditBroken
 from assent.db.pool import Conn, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 
 FORMAT = "assent.audit/1"
-_Q = load("audit")
+_Q = named_queries("audit")
 _EVERY = 4096  # leaves between two calls of a progress callback, and in a page of verify_database
 _MAX_LINE = 2**22  # characters of one line of an export
 

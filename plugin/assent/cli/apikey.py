@@ -13,13 +13,13 @@ from assent.audit.log import append
 from assent.core.errors import BadRequest, NotFound
 from assent.core.settings import Settings
 from assent.db.pool import execute, fetch, open_pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.http.api_keys import SCOPES, create_key
 from assent.keys.installation import database, open_keys
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the API: add, list, revoke.")
 Tenant = Annotated[str, typer.Option(help="Whose API.")]
-_Q = load("instance")
+_Q = named_queries("instance")
 
 
 @app.command()

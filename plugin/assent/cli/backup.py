@@ -18,8 +18,8 @@ from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys
 from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore
 from assent.keys.root import read_root, root_key
-from assent.subjects.recover import take_in
-from assent.subjects.rotate import alone
+from assent.subjects.recover import import_keys
+from assent.subjects.rotate import rotation_lock
 
 KEYS = "keys.json"
 EXTERNAL = (
@@ -45,7 +45,7 @@ def backup(
         files.back_up(url, settings.data_dir, instance(pool), folder)
         if with_keys or with_root_key:
             keystore = open_keys(settings, pool)
-            with alone(pool, *keystore.tenants()):
+            with rotation_lock(pool, *keystore.tenants()):
                 keyfile.write_export(pool, keystore, folder / KEYS, keystore.tenants())
     if with_root_key:
         _copy_root(settings, folder)
@@ -95,7 +95,7 @@ def restore(
         migrate(url)
         with open_pool(url, size=4) as pool:
             for export in opened:
-                done = take_in(pool, keystore, export)
+                done = import_keys(pool, keystore, export)
                 print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")

@@ -12,7 +12,7 @@ from rich.table import Table
 from assent.core.errors import NotFound, PolicyInvalid
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Row, fetch_one, open_pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions import views as audiences
 from assent.decisions.assemble import assemble_view
 from assent.decisions.document import Moderation, from_json
@@ -22,7 +22,7 @@ from assent.policy.model import NEVER, Policy
 from assent.policy.views import AUDIENCES
 
 app = typer.Typer(no_args_is_help=True, help="Decisions: explain.")
-_Q = load("policy")
+_Q = named_queries("policy")
 
 
 @app.command()

@@ -12,10 +12,10 @@ from assent.audit import checkpoint, log
 from assent.core.errors import NotFound
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Row, fetch, fetch_one, open_pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.installation import database
 
-_RECORD = load("record")
+_RECORD = named_queries("record")
 
 
 def event(
@@ -28,14 +28,14 @@ def event(
 
 
 def _trace(conn: Conn, tenant: str, event_id: UUID) -> dict[str, Any]:
-    row = fetch_one(conn, load("intake")["event"], tenant=tenant, event=event_id)
+    row = fetch_one(conn, named_queries("intake")["event"], tenant=tenant, event=event_id)
     if row is None:
         raise NotFound(f"no event {event_id} of tenant {tenant}: never accepted, or past its retention")
     sealed = f"{len(row.pop('sealed'))} bytes, sealed"
     decisions = fetch(conn, _RECORD["decision_of_event"], tenant=tenant, event=event_id)
     return {
         "event": {"id": event_id, **row, "body": sealed},
-        "jobs": fetch(conn, load("queue")["jobs_of_event"], tenant=tenant, event=str(event_id)),
+        "jobs": fetch(conn, named_queries("queue")["jobs_of_event"], tenant=tenant, event=str(event_id)),
         "pictures": [_picture(conn, tenant, decision) for decision in decisions],
     }
 

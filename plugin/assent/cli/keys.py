@@ -18,8 +18,8 @@ from assent.db.pool import Pool, open_pool
 from assent.keys.installation import database, open_keys
 from assent.keys.keyfile import export_epoch, read_export, write_export
 from assent.keys.keystore import Keystore
-from assent.subjects.recover import take_in
-from assent.subjects.rotate import Rotated, alone
+from assent.subjects.recover import import_keys
+from assent.subjects.rotate import Rotated, rotation_lock
 from assent.subjects.rotation import rotate
 
 app = typer.Typer(no_args_is_help=True, help="The keys: rotate, export, bring back. All of it while Assent runs.")
@@ -52,7 +52,7 @@ def _rotate(pool: Pool, keystore: Keystore, tenant: str) -> Rotated:
 def rotate_root() -> None:
     """Seal the keystore under a new root key."""
     settings = Settings()
-    with _opened(settings) as (pool, keystore), alone(pool, *keystore.tenants()):
+    with _opened(settings) as (pool, keystore), rotation_lock(pool, *keystore.tenants()):
         fresh = os.urandom(32)
         if not keystore.own_root:  # shown before it counts: a lost root key is the loss of everything
             name = "ASSENT_ROOT_KEY" if settings.root_key else f"the file {settings.root_key_file}"
@@ -76,7 +76,7 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
     """
     with _opened(Settings()) as (pool, keystore):
         tenants = [tenant] if tenant else list(keystore.tenants())
-        with alone(pool, *tenants):
+        with rotation_lock(pool, *tenants):
             write_export(pool, keystore, file, tenants)
     print(f"{len(tenants)} tenants written to {file}")
 
@@ -85,7 +85,7 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
 def bring_in(file: Path) -> None:
     """After a restore: living people's keys come back from an export; who was erased since the backup goes again."""
     with _opened(Settings()) as (pool, keystore):
-        done = take_in(pool, keystore, read_export(keystore, file))
+        done = import_keys(pool, keystore, read_export(keystore, file))
     print(f"{done.people} people's keys brought back, {done.erased} people removed that were erased since")
     if done.pictures:
         print(f"{done.pictures} pictures' tags taken back: whose they were died with the old epoch")

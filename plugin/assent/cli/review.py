@@ -21,7 +21,7 @@ from assent.db.pool import Conn, open_pool, transaction
 from assent.keys.installation import database, open_keys
 from assent.keys.keystore import TenantKeys
 from assent.review import cases
-from assent.review.decide import Final, Said
+from assent.review.decide import Final, ReviewInput
 from assent.review.decide import correct as correct_media
 from assent.review.decide import decide as decide_case
 
@@ -94,7 +94,7 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Close a case: the platform gets the decision's next revision as `media.reviewed`."""
-    said = Said(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with _opened(tenant) as (conn, keys):
         done = decide_case(conn, keys, BY, case, said)
     _print(done, as_json, _done_table)
@@ -111,7 +111,7 @@ def correct(
     as_json: AsJson = False,
 ) -> None:
     """Correct the labels of a picture without an open case."""
-    said = Said(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with _opened(tenant) as (conn, keys):
         done = correct_media(conn, keys, BY, media, said)
     _print(done, as_json, _done_table)

@@ -21,7 +21,7 @@ from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import open_pool
 from assent.keys.installation import database, open_or_create_keys
-from assent.tenants import Made, init_tenant
+from assent.tenants import CreatedTenant, init_tenant
 
 RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before the first, second … restart of a worker that keeps dying
 STEADY_SECONDS = 60.0  # a worker that lived this long starts again at once
@@ -47,7 +47,7 @@ def init(
         _show(settings, made)
 
 
-def _as_json(made: Made) -> dict[str, object]:
+def _as_json(made: CreatedTenant) -> dict[str, object]:
     said = asdict(made)
     endpoint = (
         {"name": made.endpoint, "url": made.deliver_to, "secret": made.endpoint_secret} if made.endpoint else None
@@ -61,7 +61,7 @@ def _as_json(made: Made) -> dict[str, object]:
     }
 
 
-def _show(settings: Settings, made: Made) -> None:
+def _show(settings: Settings, made: CreatedTenant) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Tenant [bold]{made.tenant}[/] is ready. These secrets are shown only now:\n")
     rows = [

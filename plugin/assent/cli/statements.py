@@ -13,12 +13,12 @@ import typer
 from assent.core.errors import BadRequest
 from assent.core.settings import Settings
 from assent.db.pool import Conn, fetch, open_pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.statement import MAX_BATCH
 from assent.keys.installation import database
 
 app = typer.Typer(no_args_is_help=True, help="Statements of reasons (Digital Services Act): export.")
-_Q = load("policy")
+_Q = named_queries("policy")
 _BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 
 

@@ -19,14 +19,14 @@ from rich.table import Table
 from assent.core import telemetry
 from assent.core.errors import AssentError, NotFound
 from assent.core.settings import Settings
-from assent.core.values import Event, Failed, Looked, MediaRef, PolicyRef, Quarantined
+from assent.core.values import Analysis, Event, MediaRef, PolicyRef, Quarantined, Unprocessable
 from assent.db.pool import transaction
 from assent.decisions.assemble import name_match
 from assent.decisions.document import Decision, decision_of, to_json
 from assent.decisions.render.annotate import annotate
 from assent.media.files import pictures_below, read_file
 from assent.media.sandbox import Decoder
-from assent.pipeline import Tools, look, no_match, nobody, nothing_read
+from assent.pipeline import Stages, analyse, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
 
 THREADS = 4  # pictures under way at once: one is decoded while others go through the models
@@ -52,8 +52,8 @@ def tag(
     failed = 0
     with _bench(settings, author, tenant) as (tools, name):
         for place, decision, outcome in _look_at_all(tools, places, author, tenant, name):
-            failed += isinstance(outcome, Failed)
-            if isinstance(outcome, Looked) and annotated is not None:
+            failed += isinstance(outcome, Unprocessable)
+            if isinstance(outcome, Analysis) and annotated is not None:
                 _write_annotated(annotated, place, outcome, decision)
             if lines:
                 print(json.dumps(to_json(decision), ensure_ascii=False), flush=True)
@@ -62,11 +62,11 @@ def tag(
     raise typer.Exit(1 if failed else 0)
 
 
-Name = Callable[[Looked, Decision], Decision]  # fills in who was matched
+Name = Callable[[Analysis, Decision], Decision]  # fills in who was matched
 
 
 @contextmanager
-def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Tools, Name | None]]:
+def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Stages, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load as load_models
     from assent.perceive.frames.batch import Batcher
@@ -77,11 +77,11 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         with Decoder() as decoder:
             policy = load_policy(settings.policy)
             read = open_reader(settings) or nothing_read
-            yield Tools(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
+            yield Stages(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
         return
     from assent.gallery.matching import host_gallery
     from assent.keys.installation import database
-    from assent.keys.pseudonym import pid as pid_of
+    from assent.keys.pseudonym import pseudonym
     from assent.policy.decide import waits
     from assent.worker.loop import open_bench
 
@@ -94,11 +94,11 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         with transaction(bench.pool) as conn:
             tools = replace(bench.tools, policy=bench.policies.of(conn, tenant).active)
 
-        def name(looked: Looked, decision: Decision) -> Decision:
+        def name(looked: Analysis, decision: Decision) -> Decision:
             faces = list(decision.faces)
             with transaction(bench.pool) as conn:
                 for match in looked.matches:
-                    if waits(looked.verdict.approval, match.pid == pid_of(keys, author)):
+                    if waits(looked.verdict.approval, match.pid == pseudonym(keys, author)):
                         continue
                     named = name_match(conn, keys, match.pid, match.band)
                     faces[match.face] = replace(faces[match.face], match=named)
@@ -122,8 +122,8 @@ def _places(pictures: list[str]) -> Iterator[str]:
 
 
 def _look_at_all(
-    tools: Tools, places: list[str], author: str | None, tenant: str, name: Name | None
-) -> Iterator[tuple[str, Decision, Looked | Quarantined | Failed]]:
+    tools: Stages, places: list[str], author: str | None, tenant: str, name: Name | None
+) -> Iterator[tuple[str, Decision, Analysis | Quarantined | Unprocessable]]:
     progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
     with progress, ThreadPoolExecutor(THREADS) as threads:
         bar = progress.add_task("looking", total=len(places))
@@ -135,24 +135,24 @@ def _look_at_all(
                 progress.advance(bar)
 
 
-def _look(tools: Tools, tenant: str, place: str, author: str | None) -> Looked | Quarantined | Failed:
+def _look(tools: Stages, tenant: str, place: str, author: str | None) -> Analysis | Quarantined | Unprocessable:
     is_url = place.startswith(("http://", "https://"))
     media = MediaRef(place, place if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
     try:
-        return look(tools, tenant, event, media, None if is_url else read_file(Path(place)))
+        return analyse(tools, tenant, event, media, None if is_url else read_file(Path(place)))
     except AssentError as error:
-        return Failed(error)
+        return Unprocessable(error)
 
 
 def _say(
-    place: str, outcome: Looked | Quarantined | Failed, policy: PolicyRef, tenant: str, name: Name | None
+    place: str, outcome: Analysis | Quarantined | Unprocessable, policy: PolicyRef, tenant: str, name: Name | None
 ) -> Decision:
     decision = decision_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
-    return name(outcome, decision) if name is not None and isinstance(outcome, Looked) else decision
+    return name(outcome, decision) if name is not None and isinstance(outcome, Analysis) else decision
 
 
-def _write_annotated(folder: Path, place: str, looked: Looked, decision: Decision) -> None:
+def _write_annotated(folder: Path, place: str, looked: Analysis, decision: Decision) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(place.split("?")[0]).stem or "picture"
     annotate(looked.picture.frames[0], decision).save(folder / f"{stem}-{looked.picture.sha256[:8]}.jpg", quality=88)

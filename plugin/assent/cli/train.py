@@ -19,7 +19,7 @@ from assent.core.settings import Settings
 
 if TYPE_CHECKING:
     from assent.learn.dataset import Example, Skipped
-    from assent.learn.train import Copies, Proof
+    from assent.learn.train import Augmented, ValidationSet
     from assent.perceive.labels.heads import HeadFile
 
 PRECISION = 0.9
@@ -57,7 +57,7 @@ def train(
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.head import card, described, to_onnx, write_head
     from assent.learn.labelled import class_labels, doubtful, large_enough
-    from assent.learn.thresholds import figures, judge, settled
+    from assent.learn.thresholds import figures, judge_validation, settled
     from assent.learn.train import FOLDS, STRENGTHS, fit
     from assent.perceive.labels.heads import NONE
 
@@ -86,7 +86,7 @@ def train(
     file = described(
         model, name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),
         features=seen.features.shape[1],
-        label=judge(fixed.judged, fixed.limits, [classes.count(at) for at in range(len(order))]),
+        label=judge_validation(fixed.judged, fixed.limits, [classes.count(at) for at in range(len(order))]),
         figures=figures(fixed.judged, fixed.limits) | more,
         data_sha256=fingerprint(zip(hashes, (order[at] for at in classes), strict=True)), **fields,
     )  # fmt: skip
@@ -125,9 +125,9 @@ def _of_none(folders: Sequence[Path] | None) -> list[Example]:
     return [one for folder in folders or () for one in negatives(folder, NONE)]
 
 
-def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[str]) -> Copies:
+def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[str]) -> Augmented:
     """Altered copies of the pictures to learn from as well, with the place of each one's original."""
-    from assent.learn.train import Copies
+    from assent.learn.train import Augmented
     from assent.learn.views import VIEWS
     from assent.perceive.labels.heads import NONE
 
@@ -138,7 +138,7 @@ def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[st
         if among:
             looked.append(features_of(settings, among, view)[1])
     of = [place[digest] for made in looked for digest in made.sha256]
-    return Copies(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
+    return Augmented(np.concatenate([made.features for made in looked]), np.array(of, np.intp))
 
 
 def _proof(
@@ -148,11 +148,11 @@ def _proof(
     order: Sequence[str],
     columns: Mapping[str, str],
     trained: Sequence[str],
-) -> tuple[Proof, str, list[Skipped]]:
+) -> tuple[ValidationSet, str, list[Skipped]]:
     """The pictures for validation, their fingerprint, and what could not be used of them."""
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.labelled import for_validation
-    from assent.learn.train import Proof
+    from assent.learn.train import ValidationSet
     from assent.perceive.labels.heads import NONE
 
     dataset = read_dataset(source)
@@ -160,7 +160,7 @@ def _proof(
     kept, classes, others = for_validation(seen, order, columns, set(trained))
     labels = (NONE if column < 0 else order[column] for column in classes)
     name = fingerprint(zip((seen.sha256[at] for at in kept), labels, strict=True))
-    proof = Proof(seen.features[kept], np.array(classes, np.intp))
+    proof = ValidationSet(seen.features[kept], np.array(classes, np.intp))
     return proof, name, [*dataset.skipped, *seen.skipped, *others]
 
 

@@ -170,7 +170,7 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AudienceView:
     """What one audience is told: tags by their place in `Perception.tags`, each under the name it is told by."""
 
     tags: tuple[tuple[int, str], ...]
@@ -194,7 +194,7 @@ class Verdict:
     tags: tuple[Tag, ...]
     rules: tuple[Rule, ...]
     approval: Approval = "never"  # when a match waits for the person's own yes
-    said: Mapping[Audience, Said] = field(default_factory=dict)
+    said: Mapping[Audience, AudienceView] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
     review: ToReview | None = None  # None: nobody has to look
@@ -218,7 +218,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ModeratorDecision:
     """An action that a moderator decided on, and what they were shown: what models and policy alone asked for, by
     which rules, and the strongest score of each label that was seen."""
 
@@ -230,15 +230,15 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ModerationHistory:
     """All that moderators said of one file of a tenant: labels that hold or do not, and what to do."""
 
     labels: Mapping[str, bool]
-    judged: Judged | None = None
+    judged: ModeratorDecision | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heeded:
+class ModeratedVerdict:
     """A verdict with which a moderator's word was reckoned. `alone`: what models and policy say without it; `seen`:
     what the policy decided on, the perception's own tags first; `news`: what the moderator was not shown, empty where
     their action holds or they decided on none."""
@@ -248,7 +248,7 @@ class Heeded:
     seen: Perception
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    judged: Judged | None
+    judged: ModeratorDecision | None
     news: str
 
     @property
@@ -261,14 +261,14 @@ HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reaso
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class Analysis:
     """A picture that went through stages 1 to 6."""
 
     picture: Picture
     seen: Perception
     matches: tuple[Match, ...]
     verdict: Verdict
-    heeded: Heeded | None = None  # where a moderator's word on the same file went into the verdict
+    heeded: ModeratedVerdict | None = None  # where a moderator's word on the same file went into the verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Unprocessable:
     """A picture that could not be looked at: never "clean", always a matter for review."""
 
     error: AssentError

@@ -13,43 +13,43 @@ from psycopg.errors import LockNotAvailable
 
 from assent.core.errors import PersonBusy
 from assent.db.pool import Conn, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 
 # Longer than a transaction may idle and than a delivery takes from its claim to its end, so that whoever still has the
 # lock then, because it was stopped, can neither commit nor send any more.
 WAIT_SECONDS = 20
 SOON_SECONDS = 2
-_Q = load("locks")
+_Q = named_queries("locks")
 
 
-def share(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+def lock_shared(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
     """Until the transaction ends nobody's consent among these is taken back. Call before their consents are read."""
     _take(conn, "share_person", tenant, pids)
 
 
-def share_soon(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
     """The same for who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises PersonBusy."""
     wanted = set(pids)
     if not wanted:
         return
     try:
         with _waiting(conn, SOON_SECONDS):
-            share(conn, tenant, wanted)
+            lock_shared(conn, tenant, wanted)
     except LockNotAvailable:
         raise PersonBusy from None
 
 
-def hold(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
-    """The same until `release`, across transactions: for what goes on after the commit, as sending does."""
+def lock_shared_session(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+    """The same until `unlock_session`, across transactions: for what goes on after the commit, as sending does."""
     _take(conn, "hold_person", tenant, pids)
 
 
-def release(conn: Conn) -> None:
-    """Gives up all that this connection took by `hold`."""
+def unlock_session(conn: Conn) -> None:
+    """Gives up all that this connection took by `lock_shared_session`."""
     execute(conn, _Q["release_people"])
 
 
-def alone(conn: Conn, tenant: str, pid: bytes) -> bool:
+def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
     """Until the transaction ends nothing is said about this person. Waits up to WAIT_SECONDS for those who do; False
     where one of them had been stopped, who then comes too late to say it."""
     try:

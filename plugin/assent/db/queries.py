@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).with_name("queries")
 
 
 @cache
-def load(room: str) -> dict[str, sql.SQL]:
+def named_queries(room: str) -> dict[str, sql.SQL]:
     """The statements of `queries/<room>.sql` by name, with psycopg's `%(name)s` parameters."""
     parts = re.split(r"^-- name: (\w+)\n", (_FOLDER / f"{room}.sql").read_text(), flags=re.MULTILINE)
     # The text comes from this package, never from outside, which is what LiteralString asks for.

@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from assent.db.pool import Conn, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 
 Lane = Literal["interactive", "live", "backfill"]
 
@@ -41,15 +41,15 @@ def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None
 
 def retraction_waits(conn: Conn, tenant: str, pid: bytes) -> bool:
     """Whether matches of the person still have to be taken back."""
-    row = fetch_one(conn, load("queue")["retracting"], tenant=tenant, pid=pid.hex())
+    row = fetch_one(conn, named_queries("queue")["retracting"], tenant=tenant, pid=pid.hex())
     return row is not None and bool(row["retracting"])
 
 
 def retraction_done(conn: Conn, job: int) -> None:
     """Finished jobs are kept for a while; whom this one was about is not. Others about the same person, who came back
     and left again meanwhile, still have to be done."""
-    execute(conn, load("queue")["forget_pid"], job=job)
+    execute(conn, named_queries("queue")["forget_pid"], job=job)
 
 
 def _enqueue(conn: Conn, queue: str, task: str, priority: int, args: dict[str, str]) -> None:
-    execute(conn, load("queue")["enqueue"], queue=queue, task=task, priority=priority, args=Jsonb(args))
+    execute(conn, named_queries("queue")["enqueue"], queue=queue, task=task, priority=priority, args=Jsonb(args))

@@ -10,19 +10,19 @@ from assent.audit import checkpoint
 from assent.core.clock import rfc3339
 from assent.core.errors import SealBroken
 from assent.core.values import Audience, Band
-from assent.db.locks import share
+from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, to_json
-from assent.decisions.views import AudienceView
+from assent.decisions.views import PublicView
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pid, open_match
 
-Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.share` or `locks.hold`
-_Q = load("record")
+Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.lock_shared` or `locks.hold`
+_Q = named_queries("record")
 
 
 class Person(NamedTuple):
@@ -46,7 +46,7 @@ def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, An
 
 
 def assemble(
-    conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = share
+    conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = lock_shared
 ) -> Decision | None:
     """The newest decision on a media item as the platform may see it now, or None when there is none.
 
@@ -71,9 +71,9 @@ def assemble_view(
     media_id: str,
     audience: Audience,
     revision: int | None = None,
-    lock: Lock = share,
+    lock: Lock = lock_shared,
     subject: str | None = None,
-) -> AudienceView | None:
+) -> PublicView | None:
     """The same for another audience than the platform; for `person`, as `subject` may see it, and None when they are
     not tagged in it."""
     row = _newest(conn, keys, media_id, revision)
@@ -101,7 +101,7 @@ def document_for(
     media_id: str,
     audience: Audience,
     revision: int | None = None,
-    lock: Lock = share,
+    lock: Lock = lock_shared,
     subject: str | None = None,
 ) -> dict[str, Any] | None:
     """What `assemble` or `assemble_view` makes for that audience, as JSON values."""
@@ -123,11 +123,11 @@ def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[De
 
 def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
     """What the author is told of a restriction, by language; empty where no statement was made."""
-    row = fetch_one(conn, load("policy")["notice"], tenant=keys.tenant, puid=decision.statement)
+    row = fetch_one(conn, named_queries("policy")["notice"], tenant=keys.tenant, puid=decision.statement)
     return dict(row["notice"]) if row else {}
 
 
-def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = share) -> dict[str, Any] | None:
+def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = lock_shared) -> dict[str, Any] | None:
     """What the people recognised in a picture are to be asked, or None when nobody is. Never for the platform."""
     row = _newest(conn, keys, media_id)
     if row is None:

@@ -17,18 +17,18 @@ from pydantic import Field, TypeAdapter
 from assent.core.clock import rfc3339
 from assent.core.values import (
     Action,
+    Analysis,
     Audience,
     Band,
     Box,
-    Failed,
-    Heeded,
-    Looked,
     MediaRef,
+    ModeratedVerdict,
     PolicyRef,
     Quarantined,
     Rule,
     Tag,
     ToReview,
+    Unprocessable,
     Verdict,
 )
 
@@ -186,13 +186,13 @@ def decision_of(
     event: UUID | None,
     media: MediaRef,
     revision: int,
-    outcome: Looked | Quarantined | Failed,
+    outcome: Analysis | Quarantined | Unprocessable,
     policy: PolicyRef,
 ) -> Decision:
     """The decision on a media item, whatever came of it; nobody is named."""
     head: dict[str, Any] = {"event": str(event) if event else None, "tenant": tenant, "revision": revision}
     head |= {"policy": policy}
-    if isinstance(outcome, Looked):
+    if isinstance(outcome, Analysis):
         return _of_analysis(media, outcome, head)
     if isinstance(outcome, Quarantined):
         return Decision(
@@ -216,7 +216,7 @@ def decision_of(
     )
 
 
-def _of_analysis(media: MediaRef, looked: Looked, head: dict[str, Any]) -> Decision:
+def _of_analysis(media: MediaRef, looked: Analysis, head: dict[str, Any]) -> Decision:
     picture, verdict = looked.picture, looked.verdict
     return Decision(
         **head,
@@ -233,7 +233,7 @@ def _of_analysis(media: MediaRef, looked: Looked, head: dict[str, Any]) -> Decis
     )
 
 
-def _moderation(heeded: Heeded) -> Moderation:
+def _moderation(heeded: ModeratedVerdict) -> Moderation:
     judged = heeded.judged
     return Moderation(
         added=heeded.added,
@@ -260,7 +260,7 @@ def _rounded(tag: Tag) -> Tag:
     return replace(tag, score=round(tag.score, 4))
 
 
-def perceptions_document(looked: Looked) -> dict[str, Any]:
+def perceptions_document(looked: Analysis) -> dict[str, Any]:
     """What the models saw from score 0.05 up, so that another policy can be tried on it; no embedding. Nothing is
     rounded: a score next to a threshold has to fall on the same side again."""
     return {

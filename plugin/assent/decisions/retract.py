@@ -11,14 +11,14 @@ from uuid import UUID
 
 from assent.core.errors import SealBroken
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import enqueue_retraction, retraction_done
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pid
 
 BATCH = 1000  # rows of `match` read at a time
-_Q = load("record")
+_Q = named_queries("record")
 
 
 def queue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None = None) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from psycopg.rows import dict_row
 
 from assent.db.pool import Conn, Row, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.document import Decision, from_json
 from assent.decisions.replay import recorded
 from assent.policy.compare import Key, Outcome, compare
@@ -23,7 +23,7 @@ from assent.policy.model import Policy
 
 BATCH = 500  # rows held at once
 EXAMPLES = 5  # media ids kept of each change
-_Q = load("policy")
+_Q = named_queries("policy")
 
 
 @dataclass(slots=True)

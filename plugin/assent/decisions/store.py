@@ -14,19 +14,19 @@ from assent.audit.log import Part, append
 from assent.core.errors import AssentError
 from assent.core.values import (
     HASH_SEVERE,
+    Analysis,
     Audience,
     Event,
-    Failed,
-    Looked,
     Match,
     MediaRef,
     PolicyRef,
     Quarantined,
     ToReview,
+    Unprocessable,
 )
-from assent.db.locks import share
+from assent.db.locks import lock_shared
 from assent.db.pool import Conn, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.decisions import statement as statements
 from assent.decisions import views
@@ -34,18 +34,18 @@ from assent.decisions.document import SEVERE, Decision, decision_of, from_json, 
 from assent.decisions.replay import circumstances
 from assent.decisions.statement import Statement
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
 Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
-_Q = load("record")
+_Q = named_queries("record")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MediaKey:
     """Which picture of which event."""
 
     tenant: str
@@ -60,7 +60,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetainedCopy:
     """A copy of a picture (JPEG) that is kept, sealed, for so many days."""
 
     jpeg: bytes = field(repr=False)
@@ -74,7 +74,7 @@ class _Confirmed:
     suggested: bool  # the person is asked first
 
 
-def is_recorded(conn: Conn, place: Place) -> bool:
+def is_recorded(conn: Conn, place: MediaKey) -> bool:
     """Whether this picture of this event was decided already: a job may run twice."""
     return fetch_one(conn, _Q["decided"], tenant=place.tenant, event=place.event_id, n=place.n) is not None
 
@@ -82,10 +82,10 @@ def is_recorded(conn: Conn, place: Place) -> bool:
 def record(
     conn: Conn,
     keys: TenantKeys,
-    place: Place,
-    outcome: Looked | Quarantined | Failed,
+    place: MediaKey,
+    outcome: Analysis | Quarantined | Unprocessable,
     policy: PolicyRef,
-    kept: Kept | None = None,
+    kept: RetainedCopy | None = None,
     statement: Statement | None = None,
 ) -> None:
     """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
@@ -105,20 +105,20 @@ def record(
         _log_superseded(conn, keys, place)
         return
     revision = newest["revision"] + 1 if newest else 1
-    confirmed = _confirm(conn, keys, place, outcome) if isinstance(outcome, Looked) else ()
+    confirmed = _confirm(conn, keys, place, outcome) if isinstance(outcome, Analysis) else ()
     execute(conn, _Q["drop_matches"], **place.key)
     execute(conn, _Q["supersede"], **place.key)
     _keep(conn, keys, place, kept)
     parts = [_store_match(conn, keys, place, revision, one) for one in confirmed]
-    notify = outcome.verdict.notify if isinstance(outcome, Looked) else ()
-    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Failed) else "media.tagged", notify)
+    notify = outcome.verdict.notify if isinstance(outcome, Analysis) else ()
+    _send(conn, place.key, revision, "media.failed" if isinstance(outcome, Unprocessable) else "media.tagged", notify)
     if any(one.suggested for one in confirmed):
         _send(conn, place.key, revision, "tag.suggested")
     before = from_json(newest["document"]) if newest else None
     _decision(conn, keys, place, revision, outcome, policy, parts, statement, before)
 
 
-def forget(conn: Conn, keys: TenantKeys, place: Place) -> None:
+def forget(conn: Conn, keys: TenantKeys, place: MediaKey) -> None:
     """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
     copy, what moderators said of its labels."""
     if not _hold(conn, place):
@@ -174,7 +174,7 @@ def revise(
     return Revised(revision, leaf.seq)
 
 
-def open_kept(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
+def open_retained_copy(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
     """The kept copy of a picture (JPEG), or None where there is none any more."""
     row = fetch_one(conn, _Q["kept"], tenant=keys.tenant, media=media_id)
     return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, media_id) if row else None
@@ -192,7 +192,7 @@ def announce(conn: Conn, payload: str) -> None:
     execute(conn, _Q["announce"], payload=payload)
 
 
-def _hold(conn: Conn, place: Place) -> bool:
+def _hold(conn: Conn, place: MediaKey) -> bool:
     """Locks the event and its picture; False when the event is over.
 
     A worker that was stopped past its lease comes back here after another one ended the event. By then the picture may
@@ -204,14 +204,14 @@ def _hold(conn: Conn, place: Place) -> bool:
     return True
 
 
-def _confirm(conn: Conn, keys: TenantKeys, place: Place, looked: Looked) -> tuple[_Confirmed, ...]:
+def _confirm(conn: Conn, keys: TenantKeys, place: MediaKey, looked: Analysis) -> tuple[_Confirmed, ...]:
     matches = looked.matches
     if not matches:
         return ()
-    share(conn, keys.tenant, [match.pid for match in matches])
+    lock_shared(conn, keys.tenant, [match.pid for match in matches])
     rows = fetch(conn, _Q["confirm"], tenant=keys.tenant, templates=[match.template for match in matches])
     active = {(row["template"], row["version"], row["pid"]): row for row in rows}
-    author = pid_of(keys, place.event.author or "")
+    author = pseudonym(keys, place.event.author or "")
     confirmed = []
     for match in matches:
         row = active.get((match.template, match.version, match.pid))
@@ -225,7 +225,7 @@ def _confirm(conn: Conn, keys: TenantKeys, place: Place, looked: Looked) -> tupl
     return tuple(confirmed)
 
 
-def _store_match(conn: Conn, keys: TenantKeys, place: Place, revision: int, one: _Confirmed) -> Part:
+def _store_match(conn: Conn, keys: TenantKeys, place: MediaKey, revision: int, one: _Confirmed) -> Part:
     match, subject, said = one.match, one.subject, {"band": one.match.band}
     state = "suggested" if one.suggested else "published"
     row = seal_match(keys, subject, place.media.id, match.face, said)
@@ -234,7 +234,7 @@ def _store_match(conn: Conn, keys: TenantKeys, place: Place, revision: int, one:
     return Part(payload, subject.pid, subject.key)
 
 
-def _keep(conn: Conn, keys: TenantKeys, place: Place, kept: Kept | None) -> None:
+def _keep(conn: Conn, keys: TenantKeys, place: MediaKey, kept: RetainedCopy | None) -> None:
     if kept is None:
         execute(conn, _Q["drop_kept"], **place.key)
         return
@@ -257,9 +257,9 @@ def _send(conn: Conn, place: Mapping[str, Any], revision: int, kind: str, notify
 def _decision(
     conn: Conn,
     keys: TenantKeys,
-    place: Place,
+    place: MediaKey,
     revision: int,
-    outcome: Looked | Quarantined | Failed,
+    outcome: Analysis | Quarantined | Unprocessable,
     policy: PolicyRef,
     parts: Sequence[Part],
     statement: Statement | None,
@@ -268,7 +268,7 @@ def _decision(
     at = datetime.now(UTC)
     decision = decision_of(place.tenant, place.event_id, place.media, revision, outcome, policy)
     perceptions, models, told, given = {}, [], None, None
-    if isinstance(outcome, Looked):
+    if isinstance(outcome, Analysis):
         perceptions, models = perceptions_document(outcome), list(outcome.seen.models)
         told, given = views.stored(outcome.verdict, outcome.seen), circumstances(place.event, outcome.picture)
     decision = replace(decision, statement=_state(conn, keys, place, revision, statement, at))
@@ -308,9 +308,9 @@ def _decision(
 
 def _ask(
     conn: Conn,
-    place: Place,
+    place: MediaKey,
     revision: int,
-    outcome: Looked | Quarantined | Failed,
+    outcome: Analysis | Quarantined | Unprocessable,
     decision: Decision,
     before: Decision | None,
 ) -> None:
@@ -333,17 +333,17 @@ def _shown(decision: Decision) -> tuple[object, ...]:
     return decision.media.sha256, decision.action, decision.review, rules, labels
 
 
-def _asked(outcome: Looked | Quarantined | Failed) -> tuple[ToReview | None, str]:
+def _asked(outcome: Analysis | Quarantined | Unprocessable) -> tuple[ToReview | None, str]:
     """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
     if isinstance(outcome, Quarantined):
         return SEVERE, HASH_SEVERE
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Unprocessable):
         return ToReview(), outcome.error.code
     return outcome.verdict.review, ""
 
 
 def _state(
-    conn: Conn, keys: TenantKeys, place: Place, revision: int, statement: Statement | None, at: datetime
+    conn: Conn, keys: TenantKeys, place: MediaKey, revision: int, statement: Statement | None, at: datetime
 ) -> str | None:
     """Stores the statement of reasons; its puid."""
     if statement is None:
@@ -351,10 +351,10 @@ def _state(
     puid = statements.puid(keys, place.media.id, revision)
     body = Jsonb(statements.body(statement, puid, at))
     values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": at}
-    execute(conn, load("policy")["insert_statement"], **values)
+    execute(conn, named_queries("policy")["insert_statement"], **values)
     return puid
 
 
-def _log_superseded(conn: Conn, keys: TenantKeys, place: Place) -> None:
+def _log_superseded(conn: Conn, keys: TenantKeys, place: MediaKey) -> None:
     payload = {"event": str(place.event_id), "media": place.media.id, "event_revision": place.event.revision}
     append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from assent.core.values import Audience, Box, Category, Perception, PolicyRef, Said, Verdict
+from assent.core.values import Audience, AudienceView, Box, Category, Perception, PolicyRef, Verdict
 from assent.decisions.document import ActionName, Decision, NamedMatch
 from assent.policy.views import SHOWN
 
@@ -25,13 +25,13 @@ class ViewedMedia:
 
 
 @dataclass(frozen=True, slots=True)
-class ViewedTag:
+class PublicTag:
     name: str
     category: Category
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedTag(ViewedTag):
+class LocatedTag(PublicTag):
     """A tag with its place: box `(x, y, width, height)` in pixels of the oriented image, None for the whole frame."""
 
     box: Box | None
@@ -51,7 +51,7 @@ class RuleName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudienceView:
+class PublicView:
     """What the person in it, or the public, may read of a decision, in the order of its JSON."""
 
     schema: Literal["assent.decision/1"]
@@ -60,7 +60,7 @@ class AudienceView:
     revision: int
     audience: Audience
     media: ViewedMedia
-    tags: Sequence[ViewedTag]
+    tags: Sequence[PublicTag]
     faces: tuple[ViewedFace, ...]
     action: ActionName
     policy: PolicyRef
@@ -68,7 +68,7 @@ class AudienceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorView(AudienceView):
+class AuthorView(PublicView):
     """What the author may read of a decision: also where, by which rules, and the notice of the restriction."""
 
     tags: Sequence[LocatedTag]
@@ -77,7 +77,7 @@ class AuthorView(AudienceView):
     notice: dict[str, str]  # by language
 
 
-_JSON = {kind: TypeAdapter[AudienceView](kind) for kind in (AudienceView, AuthorView)}
+_JSON = {kind: TypeAdapter[PublicView](kind) for kind in (PublicView, AuthorView)}
 
 
 def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
@@ -93,16 +93,16 @@ def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
     }
 
 
-def told(row: Mapping[str, Any], audience: Audience) -> Said:
+def told(row: Mapping[str, Any], audience: Audience) -> AudienceView:
     """What the policy tells that audience, from a row of `decision`. Nothing is told to others than the platform of a
     picture that was not looked at, or was decided before this was kept."""
     said = (row["audiences"] or {}).get(audience)
     if said is None:
         faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
-        return Said((), faces, matches)
+        return AudienceView((), faces, matches)
     seen = row["perceptions"]["tags"]
     tags = ((one, seen[one]["name"]) if isinstance(one, int) else (one[0], one[1]) for one in said["tags"])
-    return Said(tuple(tags), said["faces"], said["matches"])
+    return AudienceView(tuple(tags), said["faces"], said["matches"])
 
 
 def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
@@ -122,15 +122,15 @@ def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] |
     }
 
 
-def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience, said: Said) -> AudienceView:
+def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience, said: AudienceView) -> PublicView:
     """A decision for the person in it or the public; its faces are those that they may know of."""
     tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
-    viewed = tuple(ViewedTag(tag["name"], tag["category"]) for tag in tags)
-    return AudienceView(**_parts(decision, audience), tags=viewed)
+    viewed = tuple(PublicTag(tag["name"], tag["category"]) for tag in tags)
+    return PublicView(**_parts(decision, audience), tags=viewed)
 
 
 def author_view(
-    decision: Decision, perceptions: Mapping[str, Any], said: Said, notice: Mapping[str, str]
+    decision: Decision, perceptions: Mapping[str, Any], said: AudienceView, notice: Mapping[str, str]
 ) -> AuthorView:
     """A decision for its author, with the notice of the restriction by language; its faces are those that they may know
     of."""
@@ -147,7 +147,7 @@ def author_view(
     )
 
 
-def to_json(view: AudienceView) -> dict[str, Any]:
+def to_json(view: PublicView) -> dict[str, Any]:
     """The view as JSON values."""
     written: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
     return written

@@ -24,10 +24,10 @@ from assent.core.values import Event, Match, Perception
 from assent.db.pool import Conn, Pool
 from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, follow, prepare
-from assent.gallery.search import Candidates, circle_size, decide, search
-from assent.gallery.throttle import count, near
+from assent.gallery.search import Candidates, candidate_count, decide, search
+from assent.gallery.throttle import charge_probe_budget, probe_hits
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.perceive import Models
 
 Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person
@@ -54,7 +54,7 @@ class Gallery:
         if event.author is None or not self.models.calibration.templates_supported():
             return 0
         with self._connection() as conn:
-            return circle_size(conn, **self._circle(tenant, event))
+            return candidate_count(conn, **self._circle(tenant, event))
 
     def match(self, tenant: str, event: Event, seen: Perception) -> tuple[Match, ...]:
         """Who was recognised, each at most once. Raises GalleryUnavailable.
@@ -81,9 +81,9 @@ class Gallery:
     ) -> None:
         if candidates.searched == 0:
             return
-        found = near(candidates, matches, self.models.calibration.threshold(candidates.searched))
+        found = probe_hits(candidates, matches, self.models.calibration.threshold(candidates.searched))
         with self._connection() as conn:
-            throttled = count(conn, tenant, author_pid, found)
+            throttled = charge_probe_budget(conn, tenant, author_pid, found)
         for pid in throttled:
             self.throttled(self.keystore.tenant(tenant), author, pid)
 
@@ -92,7 +92,7 @@ class Gallery:
         deadline = time.monotonic() + seconds
         circle: dict[str, Any] = {"model": self.models.embedder_id, "author": pid, "connections": [], "anyone": False}
         with self._connection() as conn:
-            while circle_size(conn, tenant=tenant, **circle) < templates and time.monotonic() < deadline:
+            while candidate_count(conn, tenant=tenant, **circle) < templates and time.monotonic() < deadline:
                 time.sleep(0.02)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
@@ -101,7 +101,7 @@ class Gallery:
         while True:
             try:
                 with self._connection() as conn:
-                    circle_size(conn, tenant="", model="", author=b"", connections=[], anyone=False)
+                    candidate_count(conn, tenant="", model="", author=b"", connections=[], anyone=False)
             except GalleryUnavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -111,11 +111,11 @@ class Gallery:
 
     def _circle(self, tenant: str, event: Event) -> dict[str, Any]:
         keys, author = self.keystore.tenant(tenant), event.author or ""
-        chose = {*self.chose(keys, author), *(pid_of(keys, ref) for ref in event.connections)}
+        chose = {*self.chose(keys, author), *(pseudonym(keys, ref) for ref in event.connections)}
         return {
             "tenant": tenant,
             "model": self.models.embedder_id,
-            "author": pid_of(keys, author),
+            "author": pseudonym(keys, author),
             "connections": list(chose),
             "anyone": self.anyone,
         }

@@ -27,7 +27,7 @@ from psycopg import sql
 from assent.audit.broken import note_broken
 from assent.core.errors import AssentError, KeyMissing, NotInitialised, SealBroken
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
@@ -71,7 +71,7 @@ def connect_gallery(url: str) -> Conn:
 def prepare(conn: Conn) -> None:
     """Makes the gallery's tables where they are missing, and teaches a connection in autocommit mode its types."""
     conn.execute(IDLE_LIMIT)  # a process stopped while it writes would keep all others of this host from writing
-    statements = load("gallery_memory")
+    statements = named_queries("gallery_memory")
     made = fetch_one(conn, statements["schema_made"])
     if made is None or not made["made"]:  # else there is no need to wait for who writes
         with conn.transaction():
@@ -92,14 +92,14 @@ def reconcile(
     """
     keystore.tenants()  # without a keystore nothing opens: that is no reason to call the gallery ready
     only = {"tenant": tenant, "pid": pid}
-    statements = load("gallery_memory")
+    statements = named_queries("gallery_memory")
     with gallery.transaction():
         gallery.execute(statements["one_writer"])
         with truth.transaction():
             truth.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             instance = _instance(truth, keystore)
             if pid is None:
-                truth.execute(load("gallery")["join_all"])
+                truth.execute(named_queries("gallery")["join_all"])
             held = fetch_one(gallery, statements["holds_any"])
             step = _compare if held is None or held["holds"] else _fill
             done = step(truth, gallery, keystore, only)
@@ -114,12 +114,12 @@ def reconcile(
 
 def is_ready(gallery: Conn, instance: UUID) -> bool:
     """Whether the gallery was filled from the truth with that id (table `instance`)."""
-    row = fetch_one(gallery, load("gallery_memory")["is_ready"], instance=instance)
+    row = fetch_one(gallery, named_queries("gallery_memory")["is_ready"], instance=instance)
     return row is not None and bool(row["ready"])
 
 
 def _instance(truth: Conn, keystore: Keystore) -> UUID:
-    row = fetch_one(truth, load("gallery")["instance"])
+    row = fetch_one(truth, named_queries("gallery")["instance"])
     if row is None:
         raise NotInitialised
     instance: UUID = row["id"]
@@ -130,7 +130,7 @@ def _instance(truth: Conn, keystore: Keystore) -> UUID:
 
 def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
     """Takes everything into an empty gallery. One server sends and the other stores while this process opens."""
-    statements = load("gallery")
+    statements = named_queries("gallery")
     active = statements["active_templates"].format(sealed=statements["and_sealed"])
     with truth.cursor() as reader:
         stream = reader.stream(active, only | _STRICTNESS, binary=True, size=READ_AHEAD)
@@ -141,7 +141,7 @@ def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) 
 
 def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
     """Takes out of a gallery what should not be there, puts the rest right, and inserts what is missing."""
-    memory = load("gallery_memory")
+    memory = named_queries("gallery_memory")
     gallery.execute(memory["wanted"])
     _copy_wanted(truth, gallery, only)
     deleted = execute(gallery, memory["delete_extra"], **only)
@@ -157,13 +157,13 @@ def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any
 
 def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
     """Takes what should be there, without embeddings, from one server to the other as it comes."""
-    active = load("gallery")["active_templates"].format(sealed=sql.SQL(""))
+    active = named_queries("gallery")["active_templates"].format(sealed=sql.SQL(""))
     wanted = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(active)
     with (
         truth.cursor() as reader,
         reader.copy(wanted, only | _STRICTNESS) as rows,
         gallery.cursor() as writer,
-        writer.copy(load("gallery_memory")["copy_wanted"]) as copy,
+        writer.copy(named_queries("gallery_memory")["copy_wanted"]) as copy,
     ):
         for row in rows:
             copy.write(row)
@@ -173,7 +173,7 @@ def _with_sealed(truth: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[An
     """Rows of `missing` with what is sealed, all of it there: the truth is still read as it was for `wanted`."""
     with truth.cursor(binary=True) as reader:
         named = {"tenants": [row[0] for row in chunk], "ids": [row[3] for row in chunk]}
-        sealed = reader.execute(load("gallery")["sealed_templates"], named).fetchall()
+        sealed = reader.execute(named_queries("gallery")["sealed_templates"], named).fetchall()
     return ((*row, *rest) for row, rest in zip(chunk, sealed, strict=True))
 
 
@@ -181,7 +181,7 @@ def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) 
     """Opens and inserts rows of `active_templates` with what is sealed; returns how many, and by tenant how many did
     not open."""
     inserted, broken = 0, Counter[str]()
-    with gallery.cursor() as cursor, cursor.copy(load("gallery_memory")["copy_opened"]) as copy:
+    with gallery.cursor() as cursor, cursor.copy(named_queries("gallery_memory")["copy_opened"]) as copy:
         copy.write(_COPY_BEGINS)
         while some := list(islice(rows, READ_AHEAD)):
             opened = list(_open_all(some, keystore, broken))

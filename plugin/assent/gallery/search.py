@@ -16,10 +16,10 @@ from psycopg.rows import dict_row
 from assent.core.errors import GalleryUnavailable
 from assent.core.values import Match
 from assent.db.pool import Conn, Row
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.perceive.faces.calibration import Calibration
 
-_Q = load("gallery_memory")
+_Q = named_queries("gallery_memory")
 NEAREST = 5  # templates proposed for each face
 # Each refusal ("not me") raises that person's threshold by the first, all of theirs together by at most the second. It
 # is a choice. In the 80 genuine pairs of models/calibration/dlib.json five refusals raise the share that is
@@ -88,7 +88,7 @@ def search(
     return Candidates(rows[0]["searched"], tuple(tuple(near) for near in faces))
 
 
-def circle_size(
+def candidate_count(
     gallery: Conn, *, tenant: str, model: str, author: bytes, connections: Sequence[bytes], anyone: bool
 ) -> int:
     """How many templates `search` would compare each face with. Raises GalleryUnavailable as it does."""

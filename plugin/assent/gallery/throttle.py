@@ -15,7 +15,7 @@ import psycopg
 from assent.core.errors import GalleryUnavailable
 from assent.core.values import Match
 from assent.db.pool import Conn, execute, fetch
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.gallery.search import Candidates
 
 # A face comes near a person from this much below the threshold. Strangers do so by chance: by the calibration's
@@ -28,10 +28,10 @@ MOST_NEAR = 50
 # Pictures a day in which the person was among the nearest of a face, near or not: for who tries from afar. Attacks that
 # see only yes or no need thousands of tries (Brendel et al., ICLR 2018: 10,000 and more).
 MOST_PICTURES = 500
-_Q = load("gallery_memory")
+_Q = named_queries("gallery_memory")
 
 
-def near(candidates: Candidates, matches: Sequence[Match], threshold: float) -> Mapping[bytes, int]:
+def probe_hits(candidates: Candidates, matches: Sequence[Match], threshold: float) -> Mapping[bytes, int]:
     """The people who were among the nearest of any face, each with how many faces came near and were not matched."""
     matched = {(match.face, match.pid) for match in matches}
     counts: dict[bytes, int] = {}
@@ -42,7 +42,7 @@ def near(candidates: Candidates, matches: Sequence[Match], threshold: float) -> 
     return counts
 
 
-def count(gallery: Conn, tenant: str, author: bytes, found: Mapping[bytes, int]) -> list[bytes]:
+def charge_probe_budget(gallery: Conn, tenant: str, author: bytes, found: Mapping[bytes, int]) -> list[bytes]:
     """Notes one more picture of the author (pid) and returns the people who now leave the author's circles for a day.
 
     Raises GalleryUnavailable when the gallery is gone.

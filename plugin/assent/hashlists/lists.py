@@ -13,13 +13,13 @@ import numpy as np
 from assent.audit.log import Part, append
 from assent.core.errors import HashListInvalid, NotFound
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.hashlists.entries import HASH_BYTES, Entries, Kind
 from assent.hashlists.search import DISTANCE, HashList, pdq_columns, sha256_sorted
 from assent.keys.keystore import TenantKeys
 
 BLOCK = 4096  # hashes a row
-_Q = load("known")
+_Q = named_queries("known")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KINDS: tuple[Kind, ...] = ("pdq", "sha256")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from assent.core.errors import Forbidden, Unauthorized
 from assent.db.pool import Conn, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 
 SCOPES = (
     "images:tag",  # send pictures, read decisions
@@ -21,7 +21,7 @@ SCOPES = (
     "review",  # see and decide what waits for a moderator, correct tags
 )
 _FORM = re.compile(r"assent_([a-z0-9][a-z0-9-]{0,62})_([0-9a-f]{12})_([A-Za-z0-9-]{43})")
-_Q = load("instance")
+_Q = named_queries("instance")
 
 
 @dataclass(frozen=True, slots=True)

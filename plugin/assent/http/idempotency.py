@@ -10,11 +10,11 @@ from typing import Any
 
 from assent.core.errors import IdempotencyConflict
 from assent.db.pool import Conn, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 
-_Q = load("idempotency")
+_Q = named_queries("idempotency")
 
 
 def once(

@@ -68,7 +68,7 @@ class Limits:
             buckets.popitem(last=False)
 
 
-def neighbourhood(host: str) -> str:
+def rate_limit_prefix(host: str) -> str:
     """What counts as one address: an IPv4 address, an IPv6 /64 (one subscriber has them all), or no address at all."""
     try:
         address = ip_address(host.partition("%")[0])

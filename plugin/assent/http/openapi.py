@@ -11,11 +11,11 @@ from assent.http.routes.intake import ImageRequest
 from assent.http.routes.review import CorrectionRequest, ReviewRequest
 from assent.http.routes.rights import LinkRequest
 from assent.http.routes.subjects import ConnectionsRequest, ConsentRequest
-from assent.http.state import Problem
+from assent.http.state import ProblemDocument
 from assent.platforms.event import EventModel
 
 _MODELS = (
-    Problem,
+    ProblemDocument,
     EventModel,
     ImageRequest,
     ConsentRequest,

@@ -44,7 +44,7 @@ ADDRESS = "assent.address"  # where the scope keeps whose bucket the request's t
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class House:
+class AppState:
     """What the routes work with."""
 
     settings: Settings
@@ -53,7 +53,7 @@ class House:
     announcements: Announcements
 
 
-class Problem(BaseModel):
+class ProblemDocument(BaseModel):
     """Every answer from 400 up (RFC 9457)."""
 
     type: str
@@ -63,8 +63,8 @@ class Problem(BaseModel):
     detail: str
 
 
-def house(request: Request) -> House:
-    found: House = request.app.state.house
+def app_state(request: Request) -> AppState:
+    found: AppState = request.app.state.house
     return found
 
 
@@ -73,7 +73,7 @@ _BEARER = HTTPBearer(auto_error=False, scheme_name="API key", description="From 
 
 def caller(
     request: Request,
-    at: Annotated[House, Depends(house)],
+    at: Annotated[AppState, Depends(app_state)],
     sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
     """Who calls. Raises Unauthorized, or RateLimited when this key asks too often."""
@@ -81,17 +81,17 @@ def caller(
         raise Unauthorized
     with transaction(at.pool) as conn:
         by = authenticate(conn, sent.credentials)
-    vouch(request)
+    refund_address_token(request)
     limits: Limits = request.app.state.limits
     limits.take("key", f"{by.tenant}/{by.key_id}")
     return by
 
 
-AtHouse = Annotated[House, Depends(house)]
+App = Annotated[AppState, Depends(app_state)]
 By = Annotated[Caller, Depends(caller)]
 
 
-def vouch(request: Request) -> None:
+def refund_address_token(request: Request) -> None:
     """The request is authentic, so it costs its address nothing."""
     limits: Limits = request.app.state.limits
     limits.give_back("address", request.scope[ADDRESS])
@@ -130,7 +130,9 @@ async def within(seconds: float) -> AsyncIterator[None]:
         raise RequestTooSlow(f"the body did not come within {seconds:.0f} s") from None
 
 
-def problem(code: str, status: int, detail: str, do: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_response(
+    code: str, status: int, detail: str, do: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
     """RFC 9457, with the error tree's code as its type."""
     body = {"type": f"urn:assent:error:{code}", "title": do, "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
@@ -145,7 +147,7 @@ def assent_problem_response(error: AssentError) -> JSONResponse:
         headers = {"Retry-After": "5"}
     elif isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
-    return problem(error.code, error.status, error.detail, error.do, headers)
+    return problem_response(error.code, error.status, error.detail, error.do, headers)
 
 
 async def assent_problem(_request: Request, error: Exception) -> JSONResponse:
@@ -159,7 +161,7 @@ async def http_problem(_request: Request, error: Exception) -> JSONResponse:
         raise error
     known = {kind.status: kind for kind in (BadRequest, NotFound, MethodUnknown)}
     kind = known.get(error.status_code, AssentError)
-    return problem(kind.code, error.status_code, str(error.detail), kind.do, dict(error.headers or {}))
+    return problem_response(kind.code, error.status_code, str(error.detail), kind.do, dict(error.headers or {}))
 
 
 async def validation_problem(_request: Request, error: Exception) -> JSONResponse:
@@ -173,13 +175,13 @@ async def validation_problem(_request: Request, error: Exception) -> JSONRespons
 ANYWHERE = (BadRequest, HeadTooLarge, RequestTooSlow, RateLimited, DatabaseUnavailable)
 
 
-def problems(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]]:
+def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a route that may raise these, beside those that any may raise."""
     found: dict[int | str, dict[str, Any]] = {}
     every: set[type[AssentError]] = {*ANYWHERE, *kinds}
     for kind in sorted(every, key=lambda kind: (kind.status, kind.code)):
         said = f"`{kind.code}`: {kind.do}"
-        content = {PROBLEM_JSON: {"schema": schema_ref(Problem)}}
+        content = {PROBLEM_JSON: {"schema": schema_ref(ProblemDocument)}}
         answer = found.setdefault(kind.status, {"content": content, "description": ""})
         answer["description"] = f"{answer['description']} {said}".strip()
     found[429]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}

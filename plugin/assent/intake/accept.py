@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 from assent.core.errors import DeliveryConflict
 from assent.core.values import Event
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import Lane, enqueue_event
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.platforms import event as events
 
-_Q = load("intake")
+_Q = named_queries("intake")
 
 
 def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[str]:

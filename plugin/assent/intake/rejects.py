@@ -10,7 +10,7 @@ from assent.audit.log import append
 from assent.core.errors import DatabaseUnavailable
 from assent.core.telemetry import REJECTED, log
 from assent.db.pool import Pool, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 
 SECONDS = 60
@@ -35,7 +35,7 @@ class Rejects:
         for source in sorted({source for source, _ in counts}):
             said = {code: n for (name, code), n in counts.items() if name == source}
             with transaction(pool) as conn:
-                row = fetch_one(conn, load("intake")["source"], source=source)
+                row = fetch_one(conn, named_queries("intake")["source"], source=source)
                 if row is not None:
                     keys = keystore.tenant(row["tenant"])
                     body = {"source": source, "rejected": said}

@@ -11,12 +11,12 @@ import psycopg
 from assent.core.errors import NotInitialised
 from assent.core.settings import Settings
 from assent.db.pool import Pool, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.embedded.clusters import embedded
 from assent.keys.keystore import Keystore, create, open_keystore
 from assent.keys.root import root_key
 
-_Q = load("instance")
+_Q = named_queries("instance")
 
 
 @contextmanager

@@ -20,13 +20,13 @@ from uuid import UUID
 from assent.core.errors import KeyMissing, SealBroken
 from assent.core.files import read_private, write_private
 from assent.db.pool import Conn, Pool, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 
 FORMAT = "assent.keys/1"
 FOLDER = "exports"  # in the keys folder
-_Q = load("rotate")
+_Q = named_queries("rotate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,16 +17,16 @@ from assent.audit.log import append
 from assent.core.clock import rfc3339
 from assent.core.errors import ExportRefused
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.document import from_json
 from assent.decisions.render.redact import redact
-from assent.decisions.store import open_kept
+from assent.decisions.store import open_retained_copy
 from assent.keys.keystore import TenantKeys
 from assent.perceive.labels.heads import NONE
 from assent.review.cases import SEVERE_LABEL
 
 CORRECTIONS, REFUSED, LABELS, PICTURES = "corrections.csv", "not-me.csv", "labels.csv", "pictures"
-_Q, _RECORD = load("feedback"), load("record")
+_Q, _RECORD = named_queries("feedback"), named_queries("record")
 
 
 class Exported(NamedTuple):
@@ -69,20 +69,20 @@ def export(
     return Exported(len(rows), len(said), len(copies))
 
 
-class Said(NamedTuple):
+class CorrectedImage(NamedTuple):
     """A picture's classes, and the ids under which it was judged."""
 
     labels: tuple[str, ...]
     media_ids: tuple[str, ...]
 
 
-def by_picture(rows: Sequence[Row]) -> dict[str, Said]:
+def by_picture(rows: Sequence[Row]) -> dict[str, CorrectedImage]:
     """By sha256, in whose order the rows stand: the labels that hold; `none` where all were denied."""
-    found: dict[str, Said] = {}
+    found: dict[str, CorrectedImage] = {}
     for sha256, group in groupby(rows, key=itemgetter("media_sha256")):
         here = list(group)
         labels = tuple(row["label"] for row in here if row["holds"])
-        found[sha256] = Said(labels or (NONE,), tuple(dict.fromkeys(row["media_id"] for row in here)))
+        found[sha256] = CorrectedImage(labels or (NONE,), tuple(dict.fromkeys(row["media_id"] for row in here)))
     return found
 
 
@@ -109,7 +109,7 @@ def _write(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
 
 
 def _write_pictures(
-    pool: Pool, keys: TenantKeys, folder: Path, said: Mapping[str, Said], tell: Callable[[int, int], None]
+    pool: Pool, keys: TenantKeys, folder: Path, said: Mapping[str, CorrectedImage], tell: Callable[[int, int], None]
 ) -> list[str]:
     """The sha256 of those that still had a copy."""
     (folder / PICTURES).mkdir(mode=0o700)
@@ -134,5 +134,5 @@ def _hidden(conn: Conn, keys: TenantKeys, media_id: str, sha256: str) -> bytes |
     decision = from_json(row["document"])
     if decision.media.sha256 != sha256 or any(tag.name == SEVERE_LABEL for tag in decision.tags):
         return None
-    kept = open_kept(conn, keys, media_id)
+    kept = open_retained_copy(conn, keys, media_id)
     return redact(kept, decision) if kept is not None else None  # as stored, it names nobody

@@ -12,14 +12,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assent.learn.report import show
-from assent.learn.train import STEEP, Familiar, Linear
+from assent.learn.train import STEEP, Linear, NoveltyGate
 from assent.perceive.labels.heads import NONE, HeadFile
 
 _OPSET = 17
 _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
 
 
-def to_onnx(model: Linear, familiar: Familiar) -> bytes:
+def to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
     """Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,
     times how familiar the picture is."""
     width, classes = model.weight.shape

@@ -23,7 +23,7 @@ from assent.learn.measure import (
     reliability,
     share,
 )
-from assent.learn.train import Fitted, Proof, calibrated, probabilities
+from assent.learn.train import Fitted, ValidationSet, calibrated, probabilities
 from assent.perceive.labels.heads import NONE, HeadLabel
 
 # A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
@@ -78,7 +78,7 @@ def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float
     return tuple(limits)
 
 
-def judge(found: Answers, limits: Sequence[float], photos: Sequence[int]) -> tuple[HeadLabel, ...]:
+def judge_validation(found: Answers, limits: Sequence[float], photos: Sequence[int]) -> tuple[HeadLabel, ...]:
     """What those thresholds give, label by label; `photos`: how many of each column were trained on."""
     rows = []
     for column, (name, limit) in enumerate(zip(found.order, limits, strict=True)):
@@ -117,7 +117,7 @@ class Settled(NamedTuple):
 
 
 def settled(
-    fitted: Fitted, order: Sequence[str], classes: Sequence[int], proof: Proof | None, precision: float
+    fitted: Fitted, order: Sequence[str], classes: Sequence[int], proof: ValidationSet | None, precision: float
 ) -> Settled:
     """Temperature and thresholds by the pictures for validation where there are some, else by the held-out scores of
     the pictures learned from. classes: the column (n,) of each of these; precision: 0–1, of what is said."""
@@ -131,7 +131,7 @@ def settled(
     return Settled(tuned, judged, choose(judged, precision, validation=True), elsewhere)
 
 
-def halves(fitted: Fitted, order: Sequence[str], proof: Proof, precision: float) -> dict[str, float]:
+def halves(fitted: Fitted, order: Sequence[str], proof: ValidationSet, precision: float) -> dict[str, float]:
     """Figures that are not flattered: temperature and thresholds from one half of the pictures for validation, measured
     on the other, both ways, all answers together. Each label is halved in its order: neighbours stay in one half."""
     features, truth = proof
@@ -141,7 +141,7 @@ def halves(fitted: Fitted, order: Sequence[str], proof: Proof, precision: float)
         second[those[(len(those) + 1) // 2 :]] = True
     said, there, labelled = [], [], []
     for here in (second, ~second):
-        tuned = calibrated(fitted, Proof(features[here], truth[here]))
+        tuned = calibrated(fitted, ValidationSet(features[here], truth[here]))
         limits = choose(answers(tuned, order, truth[here]), precision, validation=True)
         other = Answers(order, np.round(probabilities(tuned, features[~here]), 4), truth[~here])
         said.append(other.scores[:, other.labels] >= np.array(limits)[other.labels])

@@ -47,7 +47,7 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Familiar:
+class NoveltyGate:
     """How much a picture is like those that had a label: m is the mean of ((features − mean) / spread)², and what is
     said of it is multiplied by min(1, limit / m)^STEEP. A softmax has to choose, also where nothing it knows is there:
     without this half of 40 photos of people indoors were groceries. mean, spread (width,)."""
@@ -67,14 +67,14 @@ class Fitted:
     """A calibrated classifier, and what it said of each picture when it had not seen it."""
 
     model: Linear
-    familiar: Familiar
+    familiar: NoveltyGate
     held_out: Floats  # probabilities (n, classes), times how familiar the picture is
     strength: float
     temperature: float
     log_loss: float  # of held_out
 
 
-class Proof(NamedTuple):
+class ValidationSet(NamedTuple):
     """Pictures for validation, none of which is learned from: features (n, width) and classes (n,), −1 for pictures of
     none where the classifier has no such class."""
 
@@ -82,7 +82,7 @@ class Proof(NamedTuple):
     classes: NDArray[np.intp]
 
 
-class Copies(NamedTuple):
+class Augmented(NamedTuple):
     """Altered copies to learn from as well: features (m, width), and the place (m,) of each one's original among the
     pictures. A copy is learned from where its original is, and never judged."""
 
@@ -95,8 +95,8 @@ def fit(
     classes: Sequence[int],
     tick: Callable[[], object],
     none: int | None = None,
-    copies: Copies | None = None,
-    proof: Proof | None = None,
+    copies: Augmented | None = None,
+    proof: ValidationSet | None = None,
 ) -> Fitted:
     """A classifier of pooled features (n, width) into classes 0 … k−1, each with at least FOLDS pictures (ValueError
     otherwise); `none` is the class of pictures without a label, where there is one; `copies` of pictures are learned
@@ -133,14 +133,14 @@ def fit(
     return Fitted(whole, familiar, unseen_scores, STRENGTHS[best], heat, losses[best])
 
 
-def _least_loss(model: Linear, basis: _Basis, proof: Proof) -> float:
+def _least_loss(model: Linear, basis: _Basis, proof: ValidationSet) -> float:
     """The log loss on those pictures at the temperature that suits them best."""
     known = proof.classes >= 0
     scores, truth = _scores(model, basis.points(proof.features[known])), proof.classes[known]
     return _log_loss(scores / _temperature(scores, truth), truth)
 
 
-def calibrated(fitted: Fitted, proof: Proof) -> Fitted:
+def calibrated(fitted: Fitted, proof: ValidationSet) -> Fitted:
     """The same classifier with the temperature that those pictures ask for; `held_out` is what it says of them."""
     truth, known = proof.classes, proof.classes >= 0
     scores = _scores(fitted.model, proof.features[known])
@@ -163,10 +163,10 @@ def _scores(model: Linear, features: NDArray[np.float32]) -> Floats:
     return np.asarray(features @ model.weight + model.bias, np.float64)
 
 
-def _familiar(labelled: NDArray[np.float32]) -> Familiar:
+def _familiar(labelled: NDArray[np.float32]) -> NoveltyGate:
     mean, spread = labelled.mean(axis=0), labelled.std(axis=0) + LEAST_SPREAD
     strange = np.square((labelled - mean) / spread).mean(axis=1, dtype=np.float64)
-    return Familiar(mean, spread, float(np.quantile(strange, FAMILIAR)))
+    return NoveltyGate(mean, spread, float(np.quantile(strange, FAMILIAR)))
 
 
 class _Basis(NamedTuple):

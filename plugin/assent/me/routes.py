@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assent.core.errors import AssentError, BadRequest, NotFound, NoticeChanged
 from assent.db.pool import fetch, fetch_one, transaction
-from assent.db.queries import load
-from assent.http.state import AtHouse, House, vouch
+from assent.db.queries import named_queries
+from assent.http.state import App, AppState, refund_address_token
 from assent.me import words
 from assent.me.pages import asset, download, go, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
@@ -33,7 +33,7 @@ MAX_PHOTOS = 10
 ENROLMENT_SECONDS = 30.0  # how long the answer to photos waits for the worker
 VALID_FOR = timedelta(days=365)
 ON_A_PAGE = 50  # pictures
-_Q = load("me")
+_Q = named_queries("me")
 
 
 class Choice(BaseModel):
@@ -66,7 +66,7 @@ async def closed() -> Response:
 
 
 @router.get("/receipt/{token}")
-def show_receipt(token: str, at: AtHouse) -> Response:
+def show_receipt(token: str, at: App) -> Response:
     """Open to whoever has the receipt's token, for good: the person is forgotten and has no session."""
     found = _receipt(at, token)
     pending = found.get("state") == "pending"
@@ -76,14 +76,14 @@ def show_receipt(token: str, at: AtHouse) -> Response:
 
 
 @router.get("/receipt/{token}/file")
-def download_receipt(token: str, at: AtHouse) -> Response:
+def download_receipt(token: str, at: App) -> Response:
     found = _receipt(at, token)
     if found.get("state") == "pending":
         raise NotFound("the receipt is not ready")
     return download(found, "assent-receipt.json")
 
 
-def _receipt(at: House, token: str) -> dict[str, Any]:
+def _receipt(at: AppState, token: str) -> dict[str, Any]:
     if not TOKEN.fullmatch(token):
         raise NotFound
     with transaction(at.pool) as conn:
@@ -330,12 +330,12 @@ async def show_link(token: str) -> Response:
 
 
 @router.post("/{token}")
-def open_link(token: str, request: Request, at: AtHouse) -> Response:
+def open_link(token: str, request: Request, at: App) -> Response:
     """Spends the link and opens the page in this browser."""
     must_be_ours(request)
     with transaction(at.pool) as conn:
         cookie = links.spend(conn, token)
         opened = links.session(conn, at.keystore, cookie)
         consent.acted(conn, opened.tenant, opened.pid, datetime.now(UTC))
-    vouch(request)
+    refund_address_token(request)
     return with_cookie(request, go("/me"), cookie)

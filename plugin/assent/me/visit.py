@@ -18,7 +18,7 @@ from assent.core.errors import AssentError, BadRequest, FormStale, SessionOver
 from assent.db.pool import transaction
 from assent.http.forms import read_form
 from assent.http.limits import Limits
-from assent.http.state import MAX_PHOTO, AtHouse, House, vouch
+from assent.http.state import MAX_PHOTO, App, AppState, refund_address_token
 from assent.keys.keystore import TenantKeys
 from assent.me.notice import Notice, read_notice
 from assent.me.pages import error_page
@@ -34,7 +34,7 @@ _FORM = b"assent.form/1"
 class Visitor:
     """Whoever has opened their page."""
 
-    at: House
+    at: AppState
     keys: TenantKeys
     session: links.Session
     cookie: str = field(repr=False)
@@ -66,14 +66,14 @@ class Visitor:
         return bool(self.at.settings.anyone_declaration)
 
 
-def visitor(request: Request, at: AtHouse) -> Visitor:
+def visitor(request: Request, at: App) -> Visitor:
     """Raises SessionOver, or RateLimited when this person asks too often."""
     cookie = request.cookies.get(COOKIE, "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
     with transaction(at.pool) as conn:
         found = links.session(conn, at.keystore, cookie)
-    vouch(request)
+    refund_address_token(request)
     limits: Limits = request.app.state.limits
     limits.take("person", f"{found.tenant}/{found.pid.hex()}")
     return Visitor(at, at.keystore.tenant(found.tenant), found, cookie)

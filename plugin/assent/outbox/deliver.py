@@ -42,9 +42,9 @@ from assent.core.errors import AlreadyInitialised, FetchFailed, FetchRefused, No
 from assent.core.settings import AllowedHost
 from assent.core.telemetry import log
 from assent.core.values import Audience
-from assent.db.locks import release
+from assent.db.locks import unlock_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.intake.accept import live_secrets
 from assent.keys.keystore import TenantKeys
@@ -81,12 +81,12 @@ MOST_DUE = 50  # messages of one endpoint that are brought back at once
 MAX_FAILING = timedelta(days=5)  # without a single success; then the endpoint is disabled
 RESTS = "the endpoint rests: nobody answers there"
 MAX_ERROR = 200  # characters of last_error
-_Q = load("outbox")
+_Q = named_queries("outbox")
 _SPREAD = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class Outcome:
     """What became of a message. `waiting` and only it has a `retry_at`: when `queue_due` may bring it back."""
 
     state: Literal["delivered", "waiting", "dead", "superseded"]
@@ -106,7 +106,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _Delivery:
     """A claimed message, ready to be sent."""
 
     row: Row
@@ -123,7 +123,7 @@ def attempt(
     assemble: Assemble,
     allow: Sequence[AllowedHost],
     now: datetime,
-) -> Next:
+) -> Outcome:
     """Tries once to deliver a message. `assemble` makes its body in a transaction, from a row with at least `endpoint`,
     `type`, `media_id` and `revision`; None from it means that the message is no longer to be sent.
 
@@ -140,16 +140,16 @@ def attempt(
     with _people_held(pool) as conn:
         with conn.transaction():
             letter = _prepare(conn, keys, tenant, id, assemble, clock)  # 1
-            if isinstance(letter, Next) and letter.state == "waiting":
+            if isinstance(letter, Outcome) and letter.state == "waiting":
                 execute(conn, _Q["unqueue"], tenant=tenant, id=id)
-        if isinstance(letter, Next):
+        if isinstance(letter, Outcome):
             return letter
         if _too_old(letter, clock()):
             # Whoever was stopped since the claim must not send what may have been withdrawn or sent by another since.
-            return Next("waiting", "the claim is too old to send", letter.lease)
+            return Outcome("waiting", "the claim is too old to send", letter.lease)
         answer = _send(conn, letter, allow, clock)  # 2
     finished = clock()
-    outcome = judge(answer, letter.row["attempts"] + 1, finished, _SPREAD)
+    outcome = classify_response(answer, letter.row["attempts"] + 1, finished, _SPREAD)
     with transaction(pool) as conn:
         _record(conn, letter, outcome, answer, finished)  # 3
     return outcome
@@ -182,22 +182,22 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), MAX_RETRY_AFTER)
 
 
-def judge(answer: Response | Unsent, attempts: int, now: datetime, rng: random.Random) -> Next:
+def classify_response(answer: Response | Unsent, attempts: int, now: datetime, rng: random.Random) -> Outcome:
     """What an answer, or the lack of one, means after `attempts` attempts: only 2xx is success, 410 ends it, everything
     else (redirects included) is a failure that is tried again by the schedule."""
     wait = None
     if isinstance(answer, Response):
         if 200 <= answer.status < 300:
-            return Next("delivered")
+            return Outcome("delivered")
         if answer.status == 410:
-            return Next("dead", "HTTP 410: the receiver wants no more")
+            return Outcome("dead", "HTTP 410: the receiver wants no more")
         because = f"HTTP {answer.status}" + (": redirects are not followed" if 300 <= answer.status < 400 else "")
         if answer.status in (429, 502, 503, 504):
             wait = retry_after(answer.headers, now)
     else:
         because = f"{answer.code}: {answer.detail}"[:MAX_ERROR]
     at = next_attempt(attempts, now, wait, rng)
-    return Next("dead", because) if at is None else Next("waiting", because, at)
+    return Outcome("dead", because) if at is None else Outcome("waiting", because, at)
 
 
 def postpone(conn: Conn, tenant: str, id: UUID, now: datetime) -> None:
@@ -213,7 +213,7 @@ def queue_due(conn: Conn) -> int:
     return len(rows)
 
 
-def worsen(health: Health, answer: Response | Unsent, now: datetime) -> Health:
+def record_failure(health: Health, answer: Response | Unsent, now: datetime) -> Health:
     """An endpoint's health after a failed attempt. A receiver's Retry-After holds for all that is sent there."""
     since = health.failing_since or now
     status = answer.status if isinstance(answer, Response) else None
@@ -264,32 +264,32 @@ def enable(conn: Conn, tenant: str, endpoint: str) -> None:
 
 def _prepare(
     conn: Conn, keys: TenantKeys, tenant: str, id_: UUID, assemble: Assemble, clock: Callable[[], datetime]
-) -> _Letter | Next:
+) -> _Delivery | Outcome:
     row = fetch_one(conn, _Q["message"], tenant=tenant, id=id_)
     if row is None:
         raise NotFound(f"there is no message {id_}")
     if row["state"] != "waiting":
-        return Next(row["state"], row["last_error"] or "")
+        return Outcome(row["state"], row["last_error"] or "")
     if row["next_at"] > clock():
-        return Next("waiting", "not due yet, or under way elsewhere", row["next_at"])
+        return Outcome("waiting", "not due yet, or under way elsewhere", row["next_at"])
     reason = _hopeless(row)
     if reason:
-        return _settle(conn, row, row["next_at"], Next("dead", reason))
+        return _settle(conn, row, row["next_at"], Outcome("dead", reason))
     if row["rests_until"] and row["rests_until"] > clock():
-        return Next("waiting", RESTS, row["rests_until"])
+        return Outcome("waiting", RESTS, row["rests_until"])
     try:
         with conn.transaction():
             body = assemble(conn, row)
     except SealBroken as error:
-        return _unmade(conn, keys, row, error, clock())
+        return mark_unbuildable(conn, keys, row, error, clock())
     if body is None:
-        return _settle(conn, row, row["next_at"], Next("superseded", "nothing is left to say"))
+        return _settle(conn, row, row["next_at"], Outcome("superseded", "nothing is left to say"))
     try:
         secrets = live_secrets(conn, keys, "endpoint", row["endpoint"])
     except SealBroken:
-        return _settle(conn, row, row["next_at"], Next("dead", "a signing secret does not open with this keystore"))
+        return _settle(conn, row, row["next_at"], Outcome("dead", "a signing secret does not open with this keystore"))
     if not secrets:
-        return _settle(conn, row, row["next_at"], Next("dead", "the endpoint has no live signing secret"))
+        return _settle(conn, row, row["next_at"], Outcome("dead", "the endpoint has no live signing secret"))
     return _claim(conn, row, body, secrets, clock())
 
 
@@ -304,11 +304,11 @@ def _hopeless(row: Row) -> str:
     return ""
 
 
-def _unmade(conn: Conn, keys: TenantKeys, row: Row, error: SealBroken, now: datetime) -> Next:
+def mark_unbuildable(conn: Conn, keys: TenantKeys, row: Row, error: SealBroken, now: datetime) -> Outcome:
     """Records an attempt for which there was no body, and notes the first in the log. The tree's lock comes last."""
     because = f"{error.code}: {error.detail}"[:MAX_ERROR]
     at = next_attempt(row["attempts"] + 1, now, None, _SPREAD)
-    outcome = Next("dead", because) if at is None else Next("waiting", because, at)
+    outcome = Outcome("dead", because) if at is None else Outcome("waiting", because, at)
     place = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
     said = {"state": outcome.state, "because": because, "retry_at": at}
     if execute(conn, _Q["unmade"], **place, **said) and not row["unmade"]:
@@ -317,18 +317,18 @@ def _unmade(conn: Conn, keys: TenantKeys, row: Row, error: SealBroken, now: date
     return outcome
 
 
-def _claim(conn: Conn, row: Row, body: Body, secrets: Sequence[str], at: datetime) -> _Letter | Next:
+def _claim(conn: Conn, row: Row, body: Body, secrets: Sequence[str], at: datetime) -> _Delivery | Outcome:
     lease = at + LEASE
     if row["rests_until"]:
         values = {"tenant": row["tenant"], "endpoint": row["endpoint"], "read": row["rests_until"]}
         if not execute(conn, _Q["probe"], **values, lease=lease):
-            return Next("waiting", RESTS, lease)
+            return Outcome("waiting", RESTS, lease)
     # Waits for whoever changes the row now, and then finds it as they left it: claimed elsewhere, or superseded.
     if not execute(conn, _Q["claim"], tenant=row["tenant"], id=row["id"], lease=lease, read=row["next_at"]):
-        return Next("waiting", "under way elsewhere, or replaced", lease)
+        return Outcome("waiting", "under way elsewhere, or replaced", lease)
     raw = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     headers = {"content-type": "application/json", "user-agent": f"Assent/{__version__}"}
-    return _Letter(row, lease, raw, headers | sign(f"msg_{row['id'].hex}", at, raw, secrets))
+    return _Delivery(row, lease, raw, headers | sign(f"msg_{row['id'].hex}", at, raw, secrets))
 
 
 @contextmanager
@@ -340,16 +340,16 @@ def _people_held(pool: Pool) -> Iterator[Conn]:
             yield conn
         finally:
             with suppress(psycopg.OperationalError):  # who lost the connection holds nobody
-                release(conn)
+                unlock_session(conn)
                 conn.autocommit = False
 
 
-def _too_old(letter: _Letter, now: datetime) -> bool:
+def _too_old(letter: _Delivery, now: datetime) -> bool:
     return now > letter.lease - LEASE + BODY_WITHIN
 
 
 def _send(
-    conn: Conn, letter: _Letter, allow: Sequence[AllowedHost], clock: Callable[[], datetime]
+    conn: Conn, letter: _Delivery, allow: Sequence[AllowedHost], clock: Callable[[], datetime]
 ) -> Response | Unsent:
     url, headers, body = letter.row["url"], letter.headers, letter.body
 
@@ -364,7 +364,7 @@ def _send(
         return error
 
 
-def _record(conn: Conn, letter: _Letter, outcome: Next, answer: Response | Unsent, at: datetime) -> None:
+def _record(conn: Conn, letter: _Delivery, outcome: Outcome, answer: Response | Unsent, at: datetime) -> None:
     row = letter.row
     if outcome.state == "delivered":
         place = {"tenant": row["tenant"], "endpoint": row["endpoint"], "url": row["url"]}
@@ -380,14 +380,14 @@ def _note_failure(conn: Conn, row: Row, answer: Response | Unsent, at: datetime)
     found = fetch_one(conn, _Q["health"], **place, url=row["url"])
     if found is None:
         return
-    health = worsen(Health(found["failing_since"], found["failures"]), answer, at)
+    health = record_failure(Health(found["failing_since"], found["failures"]), answer, at)
     disabled_at = at if health.disabled_because else None
     execute(conn, _Q["set_health"], **place, **asdict(health), disabled_at=disabled_at)
     if disabled_at:
         log.warning("endpoint disabled", **place, because=health.disabled_because)
 
 
-def _settle(conn: Conn, row: Row, next_at: datetime, outcome: Next) -> Next:
+def _settle(conn: Conn, row: Row, next_at: datetime, outcome: Outcome) -> Outcome:
     """Records a failure, where `next_at` still stands as we left or found it."""
     values = {"tenant": row["tenant"], "id": row["id"], "next_at": next_at}
     said = {"state": outcome.state, "because": outcome.because, "retry_at": outcome.retry_at}

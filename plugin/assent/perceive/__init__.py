@@ -16,10 +16,10 @@ from assent.core.taxonomy import BY_NAME
 from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import quality as faces
-from assent.perceive.faces.detect import Spot, chip_of, merged, spotted, watched
+from assent.perceive.faces.detect import DetectedFace, chip_of, detect_faces, detect_objects, merged
 from assent.perceive.frames.noise import cleaned
 from assent.perceive.frames.tiles import tiles, together
-from assent.perceive.labels.heads import say
+from assent.perceive.labels.heads import predict_tags
 from assent.perceive.packs.active import DEFAULT_PACK as DEFAULT_PACK
 from assent.perceive.packs.active import read_choice
 from assent.perceive.packs.model_set import Models as Models
@@ -56,8 +56,8 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     ]
     pixels = [frame.pixels for _, frame in frames]
     seen = _seen(models, [frame for _, frame in frames])
-    spots = spotted(models, pixels, [one.detections for one in seen])
-    noted = watched(models, [(pictures[number], frame) for number, frame in frames])
+    spots = detect_faces(models, pixels, [one.detections for one in seen])
+    noted = detect_objects(models, [(pictures[number], frame) for number, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
     found: list[list[Face]] = [[] for _ in pictures]
     features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
@@ -71,7 +71,7 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
                 chips.append((number, len(found[number]), chip))
             found[number].append(face)
     for number, rows in enumerate(features):
-        tags[number] += say(models.heads, np.stack(list(rows.values())), list(rows)) if rows else ()
+        tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows)) if rows else ()
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])
     for (number, place, _), vector in zip(chips, vectors, strict=True):
         found[number][place] = replace(found[number][place], embedding=vector)
@@ -90,7 +90,9 @@ def _ran(models: Models) -> tuple[str, ...]:
 def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.Seen]:
     """What the safety network sees in each frame and in its tiles; the features are the frame's."""
     parts = tiles(frames)
-    found = safety.look(models.safety, models.labels, [*(one.pixels for one in frames), *(one.pixels for one in parts)])
+    found = safety.detect_body_parts(
+        models.safety, models.labels, [*(one.pixels for one in frames), *(one.pixels for one in parts)]
+    )
     pairs = list(zip(parts, (one.detections for one in found[len(frames) :]), strict=True))
     return [
         one._replace(detections=together(one.detections, mine))
@@ -116,7 +118,7 @@ def _tags(models: Models, picture: Picture, frame: Frame, detections: Sequence[s
 
 
 def _faces(
-    models: Models, picture: Picture, frame: Frame, spots: Sequence[Spot], embed: bool
+    models: Models, picture: Picture, frame: Frame, spots: Sequence[DetectedFace], embed: bool
 ) -> list[tuple[Face, Pixels | None]]:
     """The frame's faces, still without embedding, each with the chip to embed."""
     out: list[tuple[Face, Pixels | None]] = []

@@ -38,7 +38,7 @@ _TOKEN = re.compile(
 )
 
 
-class Problem(NamedTuple):
+class ExpressionDiagnostic(NamedTuple):
     """What is wrong, and the word at which it stands (empty: the whole condition)."""
 
     said: str
@@ -65,7 +65,7 @@ class _Bracket:
 class Reading:
     """A condition that was read: its problems, and what it names."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ExpressionDiagnostic] = field(default_factory=list)
     roots: set[str] = field(default_factory=set)
     by_label: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in BY_LABEL})
     lists: set[str] = field(default_factory=set)
@@ -82,7 +82,7 @@ def read_expression(when: str) -> Reading:
     """What a condition names and what is wrong with it."""
     reading = Reading()
     if len(when) > MAX_EXPRESSION:
-        reading.problems.append(Problem(f"longer than {MAX_EXPRESSION} characters"))
+        reading.problems.append(ExpressionDiagnostic(f"longer than {MAX_EXPRESSION} characters"))
         return reading
     tokens = [_Token(m.lastgroup, m[0]) for m in _TOKEN.finditer(when) if m.lastgroup]
     reading.problems += _too_much(tokens)
@@ -108,22 +108,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _too_much(tokens: list[_Token]) -> Iterator[Problem]:
+def _too_much(tokens: list[_Token]) -> Iterator[ExpressionDiagnostic]:
     if len(tokens) > MAX_TOKENS:
-        yield Problem(f"more than {MAX_TOKENS} words and signs")
+        yield ExpressionDiagnostic(f"more than {MAX_TOKENS} words and signs")
         return
     depth = signs = 0
     for token in tokens:
         if token.kind == "other":
-            yield Problem(f"the character {token.text!r} means nothing here", token.text)
+            yield ExpressionDiagnostic(f"the character {token.text!r} means nothing here", token.text)
             return
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         signs = signs + 1 if token.text in ("!", "-") else 0
         if depth > MAX_BRACKETS or signs > MAX_SIGNS:
-            yield Problem(f"nested deeper than {MAX_BRACKETS} brackets or {MAX_SIGNS} signs in a row")
+            yield ExpressionDiagnostic(f"nested deeper than {MAX_BRACKETS} brackets or {MAX_SIGNS} signs in a row")
             return
     if sum(token.text == "?" for token in tokens) > MAX_TERNARY:
-        yield Problem(f"more than {MAX_TERNARY} times ? :")
+        yield ExpressionDiagnostic(f"more than {MAX_TERNARY} times ? :")
 
 
 class _Reader:
@@ -232,7 +232,7 @@ class _Reader:
         return False
 
     def _wrong(self, said: str, word: str) -> None:
-        self.out.problems.append(Problem(said, word))
+        self.out.problems.append(ExpressionDiagnostic(said, word))
 
 
 def _fields(path: str) -> frozenset[str] | None:

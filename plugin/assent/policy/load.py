@@ -18,7 +18,7 @@ from assent.policy.assemble import Assembled, assemble
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
 from assent.policy.model import Filter, LoadedRule, Policy, canonical_json
-from assent.policy.problems import problems
+from assent.policy.problems import policy_diagnostics
 from assent.policy.schema import EmitModel, PolicyModel, RuleModel
 
 # What the evaluator is known to raise; it has no error class of its own.
@@ -51,7 +51,7 @@ def _build(assembled: Assembled) -> Policy:
     model = assembled.model
     readings = {rule.id: read_expression(rule.when) for rule in model.rules}
     needs = needs_of(readings)
-    wrong = [*problems(assembled, readings)]
+    wrong = [*policy_diagnostics(assembled, readings)]
     programs: dict[str, cel.Program] = {}
     if not wrong:
         for rule in model.rules:

@@ -13,16 +13,16 @@ from dataclasses import replace
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import (
     Audience,
+    AudienceView,
     Event,
-    Heeded,
-    Judged,
+    ModeratedVerdict,
+    ModerationHistory,
+    ModeratorDecision,
     Perception,
     Picture,
     Rule,
-    Said,
     Tag,
     Verdict,
-    Word,
 )
 from assent.policy.decide import decide
 from assent.policy.model import Policy
@@ -30,15 +30,15 @@ from assent.policy.model import Policy
 MODERATOR = "moderator"  # what tags and rules of a person's say name as their origin
 
 
-def heed(
+def apply_moderation(
     policy: Policy,
     event: Event,
     picture: Picture,
     seen: Perception,
     matched: Collection[int],
     alone: Verdict,
-    word: Word,
-) -> Heeded | None:
+    word: ModerationHistory,
+) -> ModeratedVerdict | None:
     """The verdict with that word, or None where it changes nothing. `alone` is what `decide` makes of the same without
     it. Entries of lists of known pictures cannot be denied here: those are corrected in the list."""
     counted = _counted(policy, {tag.name: tag.score for tag in sorted(seen.tags, key=lambda tag: tag.score)})
@@ -55,10 +55,10 @@ def heed(
     verdict = decide(policy, event, picture, corrected, matched)
     unlisted = tuple(tag for tag in said.values() if policy.threshold(tag.name) > tag.score)
     verdict = replace(verdict, tags=verdict.tags + unlisted, said=_perceived(verdict.said, len(seen.tags)))
-    news = _news(policy, alone, counted - set(word.labels), word.judged) if word.judged else ""
+    news = _new_evidence(policy, alone, counted - set(word.labels), word.judged) if word.judged else ""
     if word.judged:
         verdict = _with_action(verdict, word.judged, news)
-    return Heeded(verdict, alone, corrected, added, removed, word.judged, news)
+    return ModeratedVerdict(verdict, alone, corrected, added, removed, word.judged, news)
 
 
 def _counted(policy: Policy, scores: Mapping[str, float]) -> set[str]:
@@ -69,7 +69,7 @@ def _is_listed(label: str) -> bool:
     return label in BY_NAME and BY_NAME[label].category == "hash"
 
 
-def _news(policy: Policy, alone: Verdict, counted: Collection[str], judged: Judged) -> str:
+def _new_evidence(policy: Policy, alone: Verdict, counted: Collection[str], judged: ModeratorDecision) -> str:
     """What the moderator was not shown; empty where they were shown all of it. `counted`: labels that count now and of
     which no moderator spoke."""
     if alone.action > judged.was:
@@ -81,7 +81,7 @@ def _news(policy: Policy, alone: Verdict, counted: Collection[str], judged: Judg
     return ""
 
 
-def _with_action(verdict: Verdict, judged: Judged, news: str) -> Verdict:
+def _with_action(verdict: Verdict, judged: ModeratorDecision, news: str) -> Verdict:
     said = Rule(MODERATOR, f"a moderator decided it of the same file on {judged.at:%Y-%m-%d}")
     if news:
         stronger = judged.action > verdict.action
@@ -91,7 +91,7 @@ def _with_action(verdict: Verdict, judged: Judged, news: str) -> Verdict:
     return replace(verdict, action=judged.action, rules=rules, review=None)
 
 
-def _perceived(said: Mapping[Audience, Said], most: int) -> dict[Audience, Said]:
+def _perceived(said: Mapping[Audience, AudienceView], most: int) -> dict[Audience, AudienceView]:
     """What audiences are told of the perception's own tags: what a moderator added is told to the platform alone."""
     return {
         audience: replace(one, tags=tuple(tag for tag in one.tags if tag[0] < most)) for audience, one in said.items()

@@ -15,7 +15,7 @@ from assent.policy.input import above, groups
 from assent.policy.schema import PolicyModel, RuleModel
 
 
-def problems(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:
+def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:
     """One line each; `readings`: the conditions by rule."""
     model = assembled.model
     for part, found in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):

@@ -17,13 +17,13 @@ from assent.core.errors import NotFound, PolicyInvalid
 from assent.core.telemetry import log
 from assent.core.values import PolicyRef
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.policy.compare import Key, Kind
 from assent.policy.load import stored_policy
 from assent.policy.model import Policy
 
-_Q = load("policy")
+_Q = named_queries("policy")
 _MOST_COMPILED = 64
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from assent.core.values import Audience, Event, Said, Tag, Withheld
+from assent.core.values import Audience, AudienceView, Event, Tag, Withheld
 from assent.policy.input import above
 from assent.policy.model import Filter, LoadedRule, Policy
 
@@ -26,14 +26,14 @@ SHOWN: dict[Audience, tuple[bool, bool]] = {
 
 def tell(
     policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
-) -> tuple[dict[Audience, Said], tuple[Withheld, ...]]:
+) -> tuple[dict[Audience, AudienceView], tuple[Withheld, ...]]:
     """What each audience is told of the tags that count (by their place), and what is kept from it."""
     suppressing = [rule for rule in held if rule.suppress]
     renaming = [rule for rule in held if rule.rename]
     keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
     kept = {n: keeper for n, keeper in keepers.items() if keeper}
     sayable = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
-    told: dict[Audience, Said] = {}
+    told: dict[Audience, AudienceView] = {}
     withheld: list[Withheld] = []
     for audience in AUDIENCES:
         filters = [one for one in policy.filters if one.fits(audience, event)]
@@ -44,7 +44,7 @@ def tell(
             faces = faces if one.faces is None else one.faces
             matches = matches if one.matches is None else one.matches
         tags = tuple(one for one in sayable if one[0] not in by) if filters else sayable
-        told[audience] = Said(tags, faces, faces and matches and policy.recognises)
+        told[audience] = AudienceView(tags, faces, faces and matches and policy.recognises)
     return told, tuple(dict.fromkeys(withheld))
 
 

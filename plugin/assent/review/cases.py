@@ -9,18 +9,18 @@ from uuid import UUID
 
 from assent.core.clock import rfc3339
 from assent.core.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
-from assent.db.locks import share_soon
+from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.assemble import Lock, assemble
 from assent.decisions.document import Decision, to_json
 from assent.decisions.render.redact import redact
-from assent.decisions.store import open_kept
+from assent.decisions.store import open_retained_copy
 from assent.keys.keystore import TenantKeys
 
 SEVERE_REASON = "hash-severe"  # the reason of a case whose picture stands on a list marked severe
 SEVERE_LABEL = "hash.known.severe"
-_Q = load("review")
+_Q = named_queries("review")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
     return Case(**row)
 
 
-def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> dict[str, Any]:
+def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> dict[str, Any]:
     """The case with its `decision`, as the platform may see it now; null where there is none. Raises NotFound."""
     case = read_case(conn, keys.tenant, case_id)
     decision = assemble(conn, keys, case.media_id, lock=lock)
     return {**case.document(), "decision": decision and to_json(decision)}
 
 
-def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_soon) -> bytes:
+def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> bytes:
     """An open case's picture (JPEG), every face hidden whose person did not agree to be named: whoever reviews sees no
     more of bystanders than the platform may.
 
@@ -94,7 +94,7 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = share_s
         raise closed(case)
     if is_severe(case, decision):
         raise PictureWithheld
-    kept = open_kept(conn, keys, case.media_id)
+    kept = open_retained_copy(conn, keys, case.media_id)
     if kept is None or decision is None:
         raise PictureNotKept("no copy of this picture is kept")
     return redact(kept, decision)

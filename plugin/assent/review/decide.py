@@ -19,7 +19,7 @@ from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnkno
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.document import Automated, Decision, Reviewed, from_json
 from assent.decisions.store import revise
 from assent.decisions.views import without
@@ -28,11 +28,11 @@ from assent.policy.moderated import MODERATOR
 from assent.review.cases import Case, closed, read_case
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
-_Q, _RECORD = load("review"), load("record")
+_Q, _RECORD = named_queries("review"), named_queries("record")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReviewInput:
     """A moderator's word: labels that hold, labels that do not, the action (None leaves it), and a note for the log."""
 
     action: Final | None
@@ -55,7 +55,7 @@ def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: Said) -> dict[str, Any]:
+def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInput) -> dict[str, Any]:
     """Closes an open case. `by` is who did it: an API key's id, or `cli`. Of two at once the second comes too late.
 
     Raises NotFound, CaseClosed, BadRequest for labels where no picture could be read.
@@ -74,7 +74,7 @@ def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: Said) -> 
 
 
 def correct(
-    conn: Conn, keys: TenantKeys, by: str, media_id: str, said: Said, revision: int | None = None
+    conn: Conn, keys: TenantKeys, by: str, media_id: str, said: ReviewInput, revision: int | None = None
 ) -> dict[str, Any]:
     """The same for a picture without an open case. `revision`: the decision that was looked at.
 
@@ -93,7 +93,7 @@ def correct(
     return _change(conn, keys, by, media_id, row, said, None)
 
 
-def reviewed(decision: Decision, said: Said, at: datetime) -> Decision:
+def reviewed(decision: Decision, said: ReviewInput, at: datetime) -> Decision:
     """The decision after a moderator's; its `reviewed` says what changed, never who. A statement of reasons holds for
     the action that it was made for."""
     before = decision.reviewed or decision.heeded
@@ -130,7 +130,7 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
 
 
 def _change(
-    conn: Conn, keys: TenantKeys, by: str, media_id: str, row: Row, said: Said, case_id: UUID | None
+    conn: Conn, keys: TenantKeys, by: str, media_id: str, row: Row, said: ReviewInput, case_id: UUID | None
 ) -> dict[str, Any]:
     before = from_json(row["document"])
     check_labels((*said.add, *said.remove), {tag.name for tag in before.tags})
@@ -153,13 +153,13 @@ def _change(
     }
 
 
-def _close_only(conn: Conn, keys: TenantKeys, by: str, case: Case, said: Said) -> dict[str, Any]:
+def _close_only(conn: Conn, keys: TenantKeys, by: str, case: Case, said: ReviewInput) -> dict[str, Any]:
     payload = {"media": case.media_id, **_leaf(by, said, case.id)}
     leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
     return {"case": str(case.id), "media": case.media_id, "action": said.action, "revision": None, "leaf": leaf.seq}
 
 
-def _leaf(by: str, said: Said, case_id: UUID | None) -> dict[str, Any]:
+def _leaf(by: str, said: ReviewInput, case_id: UUID | None) -> dict[str, Any]:
     return {
         "by": by,
         "case": case_id and str(case_id),

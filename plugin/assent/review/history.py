@@ -7,39 +7,39 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from assent.core.values import Action, Judged, Looked, Word
+from assent.core.values import Action, Analysis, ModerationHistory, ModeratorDecision
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
-from assent.decisions.store import Place
+from assent.db.queries import named_queries
+from assent.decisions.store import MediaKey
 from assent.policy.model import Policy
-from assent.policy.moderated import heed
+from assent.policy.moderated import apply_moderation
 
-_Q, _RECORD = load("review"), load("record")
+_Q, _RECORD = named_queries("review"), named_queries("record")
 
 
-def with_word(conn: Conn, place: Place, policy: Policy, looked: Looked) -> Looked:
+def with_history(conn: Conn, place: MediaKey, policy: Policy, looked: Analysis) -> Analysis:
     """What was looked at, decided with what moderators said of the same file; the same where they said nothing.
 
     Takes the picture's lock, so that nobody says more of it before the transaction ends.
     """
     execute(conn, _RECORD["lock_media"], **place.key)
-    word = read_word(conn, place.tenant, looked.picture.sha256)
+    word = read_history(conn, place.tenant, looked.picture.sha256)
     matched = {match.face for match in looked.matches}
-    heeded = heed(policy, place.event, looked.picture, looked.seen, matched, looked.verdict, word)
+    heeded = apply_moderation(policy, place.event, looked.picture, looked.seen, matched, looked.verdict, word)
     return replace(looked, verdict=heeded.verdict, heeded=heeded) if heeded else looked
 
 
-def read_word(conn: Conn, tenant: str, sha256: str) -> Word:
+def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
     """What moderators said of that file, the newest word on each label and the newest action. What they said of a
     picture that the platform deleted is gone with it."""
     labels = {row["label"]: row["holds"] for row in fetch(conn, _Q["labels_of_file"], tenant=tenant, sha256=sha256)}
     row = fetch_one(conn, _Q["judged"], tenant=tenant, sha256=sha256)
-    return Word(labels, _judged(row) if row else None)
+    return ModerationHistory(labels, _judged(row) if row else None)
 
 
-def _judged(row: Row) -> Judged:
+def _judged(row: Row) -> ModeratorDecision:
     said, alone = row["reviewed"], row["reviewed"]["alone"]
-    return Judged(
+    return ModeratorDecision(
         Action[said["action"]],
         datetime.fromisoformat(said["at"]),
         Action[alone["action"]],

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from assent.audit.log import Part, append
 from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.perceive import DEFAULT_PACK
@@ -28,7 +28,7 @@ from assent.shadow.traffic import Comparison, compare
 
 State = Literal["shadow", "live", "replaced", "withdrawn"]
 MIN_PICTURES = 200  # that a head on trial has seen before it may be promoted: 3/n, 1.5 %, bounds what was never seen
-_Q = load("feedback")
+_Q = named_queries("feedback")
 
 
 @dataclass(frozen=True, slots=True)

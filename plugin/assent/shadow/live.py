@@ -13,15 +13,15 @@ from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.core.values import Perception, Trial
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
-from assent.decisions.store import Place
+from assent.db.queries import named_queries
+from assent.decisions.store import MediaKey
 from assent.keys.keystore import Keystore
 from assent.perceive import Models
-from assent.perceive.labels.heads import Head, say
+from assent.perceive.labels.heads import Head, predict_tags
 from assent.shadow.heads import open_stored
 
 REFRESH_SECONDS = 2.0
-_Q = load("feedback")
+_Q = named_queries("feedback")
 
 
 class _Running(NamedTuple):
@@ -64,14 +64,16 @@ class TenantHeads:
             return seen
         features, frames = np.stack(list(seen.features.values())), list(seen.features)
         own = {head.file.name for head in running.live}
-        tags = tuple(tag for tag in seen.tags if _name(tag.model) not in own) + say(running.live, features, frames)
+        tags = tuple(tag for tag in seen.tags if _name(tag.model) not in own) + predict_tags(
+            running.live, features, frames
+        )
         models = tuple(model for model in seen.models if _name(model) not in own)
         models += tuple(head.file.id for head in running.live)
         said = {tag.name for tag in tags if _name(tag.model) in own | self._shipped}
         trials = []
         for sha256, head in running.trials.items():
             labels = {label.name for label in head.file.label}
-            candidate = {tag.name for tag in say((head,), features, frames)}
+            candidate = {tag.name for tag in predict_tags((head,), features, frames)}
             trials.append(Trial(sha256, tuple(sorted(said & labels)), tuple(sorted(candidate))))
         return replace(seen, tags=tags, models=models, trials=tuple(trials))
 
@@ -91,10 +93,10 @@ class TenantHeads:
         return head
 
 
-def note_trials(conn: Conn, place: Place, trials: Sequence[Trial]) -> None:
+def note_trials(conn: Conn, place: MediaKey, trials: Sequence[Trial]) -> None:
     """Counts what the heads on trial said of a picture. In a transaction of its own, after the decision's: there the
     audit tree's lock is held, and whoever promotes holds these rows while waiting for it."""
-    execute(conn, load("record")["lock_media"], **place.key)  # else what is being deleted might be noted
+    execute(conn, named_queries("record")["lock_media"], **place.key)  # else what is being deleted might be noted
     for trial in trials:
         said = {"head": trial.head, "live": list(trial.live), "candidate": list(trial.candidate)}
         execute(conn, _Q["note_trial"], tenant=place.tenant, event=place.event_id, n=place.n, **said)

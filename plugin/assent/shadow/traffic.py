@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from assent.db.pool import Conn, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 
 MOST_PICTURES = 100_000  # the newest of a trial that are kept
-_Q = load("feedback")
+_Q = named_queries("feedback")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 
 from assent.core.errors import ConnectionsTooMany
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.subjects.consent import active_consent
 
 MOST = 5_000
 FRESH = timedelta(hours=24)
-_Q = load("connections")
+_Q = named_queries("connections")
 
 
 def author_mac(keys: TenantKeys, author: str) -> bytes:
@@ -35,7 +35,7 @@ def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: 
     """
     if len(authors) > MOST:
         raise ConnectionsTooMany(f"{len(authors)} connections")
-    pid = pid_of(keys, ref)
+    pid = pseudonym(keys, ref)
     active_consent(conn, keys, pid)
     macs = sorted({author_mac(keys, author) for author in authors})
     person = {"tenant": keys.tenant, "pid": pid}
@@ -51,7 +51,7 @@ def who_chose(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[
     return [row["pid"] for row in fetch(conn, _Q["who_chose"], **values)]
 
 
-def ask_who_chose(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
+def connected_subjects(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
     """`who_chose` at this moment. Raises DatabaseUnavailable."""
     with transaction(pool) as conn:
         return who_chose(conn, keys, author, datetime.now(UTC))

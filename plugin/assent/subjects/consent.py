@@ -19,10 +19,10 @@ from assent.audit.log import Part, append
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
 from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
 
@@ -30,7 +30,7 @@ Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]
 EVIDENCE_BYTES = 4096
 EXPIRE_AT_ONCE = 100  # people whose consents are ended in one transaction: all of them are locked meanwhile
-_Q = load("subjects")
+_Q = named_queries("subjects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     logged when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
     """
     _check(given, declared)
-    pid, now = pid_of(keys, given.subject), datetime.now(UTC)
-    locks.alone(conn, keys.tenant, pid)
+    pid, now = pseudonym(keys, given.subject), datetime.now(UTC)
+    locks.try_lock_exclusive(conn, keys.tenant, pid)
     subject = _open_or_create(conn, keys, pid, given.subject)
     lapsed = _end_lapsed(conn, keys, [pid], now)
     replaced = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=None, at=now)
@@ -99,7 +99,7 @@ def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
     values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
     people = [row["pid"] for row in fetch(conn, _Q["lapsed"], **values)]
     for pid in people:
-        locks.alone(conn, keys.tenant, pid)
+        locks.try_lock_exclusive(conn, keys.tenant, pid)
     ended = _end_lapsed(conn, keys, people, now)
     _log_ended(conn, keys, "consent.expired", ended, now)
     return len(ended)
@@ -120,7 +120,7 @@ def acted(conn: Conn, tenant: str, pid: bytes, at: datetime) -> None:
 
 def active_consent(conn: Conn, keys: TenantKeys, pid: bytes) -> UUID:
     """The consent in force, which nobody takes back before the transaction ends. Raises ConsentMissing."""
-    locks.share(conn, keys.tenant, [pid])
+    locks.lock_shared(conn, keys.tenant, [pid])
     row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pid)
     if row is None:
         raise ConsentMissing
@@ -184,7 +184,7 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
 
 
 def _take_back(conn: Conn, keys: TenantKeys, pid: bytes, only: UUID | None) -> None:
-    locks.alone(conn, keys.tenant, pid)
+    locks.try_lock_exclusive(conn, keys.tenant, pid)
     now = datetime.now(UTC)
     row = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=only, at=now)
     if row is None:

@@ -34,14 +34,14 @@ from assent.core.errors import (
 )
 from assent.core.values import Face, Vector
 from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.store import announce
 from assent.intake.accept import open_upload, store_sealed
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, open_template, seal_template
 from assent.media.fingerprint import fingerprinted
-from assent.pipeline import Tools
+from assent.pipeline import Stages
 from assent.subjects.consent import acted, active_consent, open_subject
 
 MOST_TEMPLATES = 10  # of one person and model
@@ -58,9 +58,9 @@ LEAST_POSE = 0.3
 # of two to five stills of one person is refused; one of a stranger among them passes in 4.9 % of sets of two, 1.4 % of
 # five. At 1 % 4 to 12 % of the honest sets are refused, for one blurred still.
 SAME_PERSON_FMR = 0.025
-_INTAKE = load("intake")
-_ENROL = load("enrol")
-_Q = load("subjects")
+_INTAKE = named_queries("intake")
+_ENROL = named_queries("enrol")
+_Q = named_queries("subjects")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,9 @@ def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
     return execute(conn, _ENROL["drop_jobs"], tenant=tenant, jobs=list(jobs))
 
 
-def enrol(pool: Pool, keys: TenantKeys, tools: Tools, in_gallery: Callable[[str, bytes, int], None], job: UUID) -> None:
+def enrol(
+    pool: Pool, keys: TenantKeys, tools: Stages, in_gallery: Callable[[str, bytes, int], None], job: UUID
+) -> None:
     """The job: one template for each photo, all or none, announced with its outcome. Safe to run twice.
 
     What is announced can be matched: `in_gallery` waits until the gallery holds that many templates of the person.
@@ -137,7 +139,7 @@ def enrol(pool: Pool, keys: TenantKeys, tools: Tools, in_gallery: Callable[[str,
 def _enrol(
     pool: Pool,
     keys: TenantKeys,
-    tools: Tools,
+    tools: Stages,
     in_gallery: Callable[[str, bytes, int], None],
     job: UUID,
     sealed: bytes,
@@ -176,13 +178,13 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, count: int
     return [unseal(subject.key, photo, *_photo(keys, pid, job, n)) for n, photo in enumerate(found)]
 
 
-def _look(tools: Tools, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
+def _look(tools: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
     """The one face of each photo, looked at together. Raises the first photo's error that has one."""
     with ThreadPoolExecutor(min(AT_ONCE, len(photos)), "enrol") as threads:
         return list(threads.map(lambda n: _one_face(tools, tenant, n + 1, photos[n]), range(len(photos))))
 
 
-def _one_face(tools: Tools, tenant: str, n: int, photo: bytes) -> Enrolled:
+def _one_face(tools: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
     picture = fingerprinted(tools.decoder.decode(photo))
     if tools.known(tenant, picture):
         raise PhotoRefused(f"photo {n} cannot be used")

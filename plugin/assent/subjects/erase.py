@@ -19,17 +19,17 @@ from assent.audit import receipt as receipts
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken
-from assent.db.locks import alone
+from assent.db.locks import try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.subjects.connections import author_mac
 from assent.subjects.enrol import drop_jobs, waiting_jobs
 
 ROTATION = timedelta(hours=1)  # after the request the epoch that was live then is destroyed
-_Q = load("erase")
+_Q = named_queries("erase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
     From the commit on nobody is matched with them. Takes the same steps for an unknown person; asking again gives
     another receipt.
     """
-    pid = pid_of(keys, ref)
-    alone(conn, keys.tenant, pid)
+    pid = pseudonym(keys, ref)
+    try_lock_exclusive(conn, keys.tenant, pid)
     keys = keys.now()  # the epoch that is live when nobody says anything about the person any more
     epoch = _drop_rows(conn, keys, pid, ref)
     erasure = Erasure(uuid4(), secrets.token_urlsafe(32), datetime.now(UTC))

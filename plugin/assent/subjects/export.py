@@ -13,9 +13,9 @@ from assent.audit import log
 from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken, NotFound, SealBroken
 from assent.db.pool import Conn, Row, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, open_template
 from assent.refusals import refusals
@@ -26,8 +26,8 @@ from assent.subjects.matches import matches_of
 
 SCHEMA = "assent.export/1"
 _PAGE = 2000  # audit payloads read at a time
-_Q = load("export")
-_AUDIT = load("audit")
+_Q = named_queries("export")
+_AUDIT = named_queries("audit")
 NOTES = (
     "Connections are kept as keyed hashes of account names, which cannot be opened: only their number is known.",
     "A link's or session's token is not kept, only its hash: what is known is its kind and times.",
@@ -41,7 +41,7 @@ def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
 
     Raises NotFound for somebody of whom nothing is held, SealBroken or AuditBroken where a row of theirs was altered.
     """
-    pid = pid_of(keys, ref)
+    pid = pseudonym(keys, ref)
     who = {"tenant": keys.tenant, "pid": pid}
     row = fetch_one(conn, _Q["subject"], **who)
     links = fetch(conn, _Q["links"], **who)

@@ -13,16 +13,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from assent.core.errors import LinkGone, SessionOver
-from assent.db.locks import share
+from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal, unseal
 
 LINK_DAYS, MOST_LINK_DAYS = 7, 30
 SESSION = timedelta(minutes=30)
-_Q = load("links")
+_Q = named_queries("links")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Session:
 
 def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelta(days=LINK_DAYS)) -> str:
     """The token (256 bits, base64url) of a new link for the person with that id, known or not. It is kept nowhere."""
-    return _insert(conn, keys.tenant, pid_of(keys, ref), ref, "link", valid_for)
+    return _insert(conn, keys.tenant, pseudonym(keys, ref), ref, "link", valid_for)
 
 
 def spend(conn: Conn, token: str) -> str:
@@ -45,7 +45,7 @@ def spend(conn: Conn, token: str) -> str:
     row = _live(conn, token, "link")
     if row is None:
         raise LinkGone
-    share(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
+    lock_shared(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
     if not execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token)):
         raise LinkGone
     return _insert(conn, row["tenant"], row["pid"], _open(token, "link", row), "session", SESSION)
@@ -57,7 +57,7 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
     if row is None:
         raise SessionOver
     ref = _open(token, "session", row)
-    if pid_of(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
+    if pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
         raise SessionOver
     return Session(row["tenant"], row["pid"], ref, row["expires_at"])
 
@@ -76,7 +76,7 @@ def purge(conn: Conn) -> None:
 
 def _insert(conn: Conn, tenant: str, pid: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
     token = secrets.token_urlsafe(32)
-    share(conn, tenant, [pid])
+    lock_shared(conn, tenant, [pid])
     execute(
         conn,
         _Q["insert"],

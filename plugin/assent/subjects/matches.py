@@ -9,9 +9,9 @@ from typing import Literal
 from assent.audit.log import Part, append
 from assent.core.errors import ConsentMissing, NotFound
 from assent.core.values import Band, Box
-from assent.db.locks import alone, share
+from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.assemble import Person, person_of
 from assent.decisions.retract import rows_of
 from assent.decisions.store import revise
@@ -19,7 +19,7 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pid, open_match
 from assent.refusals import Refusal, remember
 
-_Q, _FEEDBACK = load("record"), load("feedback")
+_Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) 
     with transaction(pool) as conn:
         execute(conn, _Q["lock_media"], tenant=keys.tenant, media=media_id)
         _theirs(conn, keys, pid, media_id, face)
-        share(conn, keys.tenant, [pid])
+        lock_shared(conn, keys.tenant, [pid])
         person = person_of(conn, keys, pid)
         if person is None or not person.consents:
             raise ConsentMissing
@@ -77,7 +77,7 @@ def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -
     with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
         place = {"tenant": keys.tenant, "media": media_id}
         execute(conn, _Q["lock_media"], **place)
-        alone(conn, keys.tenant, pid)
+        try_lock_exclusive(conn, keys.tenant, pid)
         row = _theirs(conn, keys, pid, media_id, face)
         _count_refused(conn, keys, pid, media_id, face, row)
         execute(conn, _Q["drop_match"], **place, face=face)
@@ -94,7 +94,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face
 
 
 def _remember(conn: Conn, keys: TenantKeys, pid: bytes, face: int, refusal: Refusal) -> None:
-    alone(conn, keys.tenant, pid)
+    try_lock_exclusive(conn, keys.tenant, pid)
     person = person_of(conn, keys, pid)
     if person is None:
         raise NotFound("the person is not known")

@@ -9,12 +9,12 @@ from uuid import UUID
 from assent.core.clock import rfc3339
 from assent.core.errors import NotFound
 from assent.db.pool import Conn, Row, fetch, fetch_one
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pid as pid_of
+from assent.keys.pseudonym import pseudonym
 
-_Q = load("subjects")
-_CONNECTIONS = load("connections")
+_Q = named_queries("subjects")
+_CONNECTIONS = named_queries("connections")
 
 
 def consent_record(conn: Conn, keys: TenantKeys, consent: UUID) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def subject_record(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
 
     Raises NotFound for whoever never opted in, and who was erased.
     """
-    who = {"tenant": keys.tenant, "pid": pid_of(keys, ref)}
+    who = {"tenant": keys.tenant, "pid": pseudonym(keys, ref)}
     consents = fetch(conn, _Q["records"], **who, id=None)
     if not consents:
         raise NotFound("no such subject")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from assent.core.errors import KeysOutdated
 from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.store import revise
 from assent.keys.keyfile import Export, Wrapped
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.subjects.rotate import BATCH, alone
+from assent.subjects.rotate import BATCH, rotation_lock
 
-_Q = load("rotate")
+_Q = named_queries("rotate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Recovered:
     pictures: int
 
 
-def take_in(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
+def import_keys(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
     """Brings the database and the keystore to what an export says, tenant by tenant.
 
     Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
@@ -53,18 +53,18 @@ def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> Non
 
 
 def _take_in(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[Wrapped]) -> Recovered:
-    with alone(pool, keys.tenant):
+    with rotation_lock(pool, keys.tenant):
         held = keystore.tenants()
         if keys.tenant not in held or keystore.tenant(keys.tenant).epoch < keys.epoch:
             keystore.take_in(keys)
         now = keystore.tenant(keys.tenant)
         alive = [now.epoch, *now.retiring]
-        brought = _bring_back(pool, keys.tenant, people, alive)
+        brought = _restore_keys(pool, keys.tenant, people, alive)
         erased = _drop_dead(pool, keys.tenant, alive)
-        return Recovered(brought, erased, _take_back(pool, now, alive))
+        return Recovered(brought, erased, _retract_orphaned_matches(pool, now, alive))
 
 
-def _bring_back(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: list[int]) -> int:
+def _restore_keys(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: list[int]) -> int:
     brought = 0
     for start in range(0, len(people), BATCH):
         page = people[start : start + BATCH]
@@ -91,7 +91,7 @@ def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
             after = pids[-1]
 
 
-def _take_back(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:
+def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:
     """Whose these matches were died with their epoch, so that a withdrawal could not find them: they end now."""
     pictures = 0
     while True:
@@ -101,7 +101,7 @@ def _take_back(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:
             return pictures
         for row in rows:
             with transaction(pool) as conn:
-                execute(conn, load("record")["lock_media"], tenant=keys.tenant, media=row["media_id"])
+                execute(conn, named_queries("record")["lock_media"], tenant=keys.tenant, media=row["media_id"])
                 execute(conn, _Q["drop_dead_matches"], tenant=keys.tenant, media=row["media_id"], alive=alive)
                 revise(conn, keys, row["media_id"], "tag.retracted")
         pictures += len(rows)

@@ -9,7 +9,7 @@ from assent.core.errors import SealBroken
 from assent.core.telemetry import log
 from assent.db import locks
 from assent.db.pool import Conn, Pool, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.subjects.consent import expire_due, open_subject
@@ -22,7 +22,7 @@ TERMS: dict[str, timedelta] = {
     "US-IL": 3 * _YEAR,  # BIPA, 740 ILCS 14/15(a): three years after the last interaction at the latest
     "US-TX": 1 * _YEAR,  # Bus. & Com. Code § 503.001(c)(3): one year after the purpose ended at the latest
 }
-_Q = load("subjects")
+_Q = named_queries("subjects")
 
 
 def term(jurisdictions: Collection[str]) -> timedelta:
@@ -50,7 +50,7 @@ def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
 def _erase(pool: Pool, keys: TenantKeys, pid: bytes, now: datetime) -> bool:
     """False where the person came back meanwhile, is erased already, or was tampered with."""
     with transaction(pool) as conn:
-        locks.alone(conn, keys.tenant, pid)
+        locks.try_lock_exclusive(conn, keys.tenant, pid)
         row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pid)
         if row is None or row["interacted_at"] + term(row["jurisdictions"]) > now:
             return False

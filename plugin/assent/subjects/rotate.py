@@ -25,7 +25,7 @@ from assent.audit.broken import note_broken
 from assent.audit.log import append, part_locator, part_pid
 from assent.core.errors import DatabaseUnavailable, RotationUnderWay, SealBroken
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keyfile import export_epoch
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.subject_keys import SubjectKey, match_locator, match_pid
@@ -36,7 +36,7 @@ BATCH = 2000  # rows moved in one transaction
 WAIT_SECONDS = 60.0
 LOCKED_SECONDS = 120.0  # for rows that others keep locked
 POLL_SECONDS = 0.05
-_Q = load("rotate")
+_Q = named_queries("rotate")
 
 Progress = Callable[[str, int], None]  # table, rows of it moved so far
 
@@ -70,7 +70,7 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress
     Erasures that came too late for it are marked as waiting for the next one. Raises RotationUnderWay when another
     process is at it or rows stay locked, KeyMissing or DatabaseUnavailable.
     """
-    with alone(pool, tenant) as watcher:
+    with rotation_lock(pool, tenant) as watcher:
         with transaction(pool) as conn:
             covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["retracted"], tenant=tenant)]
         keys = keystore.begin_epoch(tenant)  # 1
@@ -89,7 +89,7 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress
 
 
 @contextmanager
-def alone(pool: Pool, *tenants: str) -> Iterator[Conn]:
+def rotation_lock(pool: Pool, *tenants: str) -> Iterator[Conn]:
     """No other process rotates or exports these tenants' keys meanwhile; yields the connection that keeps the locks, in
     autocommit mode. Raises RotationUnderWay at once when another one does."""
     try:

@@ -6,14 +6,14 @@ import structlog
 
 from assent.core.errors import AssentError, RotationUnderWay
 from assent.db.pool import Pool, fetch, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 from assent.subjects.erase import complete
 from assent.subjects.rotate import Progress, Rotated, rotate_epoch, silent
 
 # The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
 PAUSE_SECONDS = 20 * 60
-_Q = load("rotate")
+_Q = named_queries("rotate")
 _log = structlog.get_logger(__name__)
 
 

@@ -21,24 +21,24 @@ from assent.core.errors import (
 )
 from assent.core.settings import Settings
 from assent.core.telemetry import BROKEN, DECIDED, DELIVERED, FAILED, LOOK_SECONDS, log
-from assent.core.values import Action, Failed, Looked, Quarantined
-from assent.db.locks import hold
+from assent.core.values import Action, Analysis, Quarantined, Unprocessable
+from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.decisions.assemble import body as body_of
-from assent.decisions.render.redact import keepable
+from assent.decisions.render.redact import retained_jpeg
 from assent.decisions.statement import Statement, state
-from assent.decisions.store import Kept, Place, announce, forget, is_recorded, note_unreadable, record
+from assent.decisions.store import MediaKey, RetainedCopy, announce, forget, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
 from assent.intake.accept import open_event, open_upload
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
-from assent.pipeline import Tools, look
+from assent.pipeline import Stages, analyse
 from assent.policy.compare import Outcome, compare
 from assent.policy.decide import decide
 from assent.policy.model import Policy
 from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
-from assent.review.history import with_word
+from assent.review.history import with_history
 from assent.shadow.live import TenantHeads, note_trials
 from assent.subjects.enrol import enrol
 
@@ -48,23 +48,23 @@ MAX_TRIES = 5  # how often one event may take a worker down, or fail to be fetch
 OUTAGES = (DatabaseUnavailable, GalleryUnavailable, KeyMissing)
 
 
-_INTAKE = load("intake")
+_INTAKE = named_queries("intake")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bench:
+class WorkerContext:
     """What a worker's jobs work with."""
 
     settings: Settings
     pool: Pool
     keystore: Keystore
-    tools: Tools
+    tools: Stages
     gallery: Gallery
     policies: Policies
     heads: TenantHeads
 
 
-def decide_event(bench: Bench, tenant: str, event_id: UUID) -> None:
+def decide_event(bench: WorkerContext, tenant: str, event_id: UUID) -> None:
     """The job of one event: every picture that is not yet decided. Safe to run twice, also at the same time.
 
     Raises the errors after which another try may help; every other failure is recorded and goes to review.
@@ -79,7 +79,7 @@ def decide_event(bench: Bench, tenant: str, event_id: UUID) -> None:
     except SealBroken as error:
         _give_up(bench, keys, event_id, error)
         return
-    places = [Place(tenant, event_id, n, event, media) for n, media in enumerate(event.media)]
+    places = [MediaKey(tenant, event_id, n, event, media) for n, media in enumerate(event.media)]
     try:
         with _noting_broken(bench, tenant, "decide"):
             _decide_pictures(bench, keys, places, row)
@@ -93,14 +93,14 @@ def decide_event(bench: Bench, tenant: str, event_id: UUID) -> None:
         announce(conn, f"{tenant} {event_id}")
 
 
-def _give_up(bench: Bench, keys: TenantKeys, event_id: UUID, error: SealBroken) -> None:
+def _give_up(bench: WorkerContext, keys: TenantKeys, event_id: UUID, error: SealBroken) -> None:
     log.error("event unreadable", tenant=keys.tenant, event_id=str(event_id), code=error.code)
     with transaction(bench.pool) as conn:
         execute(conn, _INTAKE["finish_event"], tenant=keys.tenant, event=event_id)
         note_unreadable(conn, keys, event_id, error)
 
 
-def _decide_pictures(bench: Bench, keys: TenantKeys, places: Sequence[Place], row: Row) -> None:
+def _decide_pictures(bench: WorkerContext, keys: TenantKeys, places: Sequence[MediaKey], row: Row) -> None:
     """Each of them, also where one has to be tried again later. Raises what calls for that, the last one's."""
     again: FetchFailed | None = None
     for place in places:
@@ -112,7 +112,7 @@ def _decide_pictures(bench: Bench, keys: TenantKeys, places: Sequence[Place], ro
         raise again
 
 
-def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) -> None:
+def _decide_picture(bench: WorkerContext, keys: TenantKeys, place: MediaKey, tries: int) -> None:
     with transaction(bench.pool) as conn:
         if place.event.type == "media.deleted":
             forget(conn, keys, place)
@@ -123,21 +123,21 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
             chosen = bench.policies.of(conn, place.tenant, bench.tools.policy)
         except PolicyUnreadable as error:
             log.error("the active policy does not read", tenant=place.tenant, code=error.code)
-            record(conn, keys, place, Failed(error), error.ref)  # nothing is decided; a person looks
+            record(conn, keys, place, Unprocessable(error), error.ref)  # nothing is decided; a person looks
             FAILED.labels(error.code).inc()
             return
     policy = chosen.active
-    looked = _look(bench, keys, place, tries, policy)
+    looked = _analyse(bench, keys, place, tries, policy)
     kept = _to_keep(bench.settings, looked)
     with transaction(bench.pool) as conn:
-        outcome = with_word(conn, place, policy, looked) if isinstance(looked, Looked) else looked
+        outcome = with_history(conn, place, policy, looked) if isinstance(looked, Analysis) else looked
         if outcome is not looked:
             kept = _to_keep(bench.settings, outcome)
         record(conn, keys, place, outcome, policy.ref, kept, _state(policy, outcome))
-    if isinstance(outcome, Looked) and outcome.seen.trials:
+    if isinstance(outcome, Analysis) and outcome.seen.trials:
         with transaction(bench.pool) as conn:
             note_trials(conn, place, outcome.seen.trials)
-    if isinstance(outcome, Looked):
+    if isinstance(outcome, Analysis):
         DECIDED.labels(outcome.verdict.action.name).inc()
         for rule in outcome.verdict.broken:
             BROKEN.labels(policy.ref.name, rule).inc()
@@ -151,8 +151,8 @@ def _decide_picture(bench: Bench, keys: TenantKeys, place: Place, tries: int) ->
         )
 
 
-def _state(policy: Policy, outcome: Looked | Quarantined | Failed) -> Statement | None:
-    if not isinstance(outcome, Looked):
+def _state(policy: Policy, outcome: Analysis | Quarantined | Unprocessable) -> Statement | None:
+    if not isinstance(outcome, Analysis):
         return None
     heeded = outcome.heeded
     if heeded is None:
@@ -160,7 +160,7 @@ def _state(policy: Policy, outcome: Looked | Quarantined | Failed) -> Statement 
     return state(policy, heeded.seen, heeded.verdict, by_person=heeded.holds)
 
 
-def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | None) -> None:
+def _try_shadow(bench: WorkerContext, place: MediaKey, looked: Analysis, shadow: Policy | None) -> None:
     """What another policy would have decided is counted beside what was, and kept nowhere."""
     if shadow is None:
         return
@@ -172,52 +172,58 @@ def _try_shadow(bench: Bench, place: Place, looked: Looked, shadow: Policy | Non
         count_shadow(conn, place.tenant, shadow.ref, counts)
 
 
-def _to_keep(settings: Settings, outcome: Looked | Quarantined | Failed) -> Kept | None:
+def _to_keep(settings: Settings, outcome: Analysis | Quarantined | Unprocessable) -> RetainedCopy | None:
     """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
-    if not isinstance(outcome, Looked):
+    if not isinstance(outcome, Analysis):
         return None
     verdict = outcome.verdict
     wanted = verdict.action is Action.review or verdict.review is not None or verdict.redact
-    return Kept(keepable(outcome.picture), settings.keep_days) if wanted or settings.keep_for_redaction else None
+    return (
+        RetainedCopy(retained_jpeg(outcome.picture), settings.keep_days)
+        if wanted or settings.keep_for_redaction
+        else None
+    )
 
 
-def _look(bench: Bench, keys: TenantKeys, place: Place, tries: int, policy: Policy) -> Looked | Quarantined | Failed:
+def _analyse(
+    bench: WorkerContext, keys: TenantKeys, place: MediaKey, tries: int, policy: Policy
+) -> Analysis | Quarantined | Unprocessable:
     if tries > MAX_TRIES:
-        return Failed(WorkerLost())
+        return Unprocessable(WorkerLost())
     upload = None
     if place.media.url is None:
         with transaction(bench.pool) as conn:
             upload = open_upload(conn, keys, place.event_id, place.n)
     try:
         with LOOK_SECONDS.time():
-            return look(replace(bench.tools, policy=policy), place.tenant, place.event, place.media, upload)
+            return analyse(replace(bench.tools, policy=policy), place.tenant, place.event, place.media, upload)
     except OUTAGES:
         raise
     except AssentError as error:
         if error.retryable and tries < MAX_TRIES:
             raise
-        return Failed(error)
+        return Unprocessable(error)
 
 
-def deliver_message(bench: Bench, tenant: str, message: UUID) -> None:
+def deliver_message(bench: WorkerContext, tenant: str, message: UUID) -> None:
     """The job of one outbox row: one attempt."""
     keys = bench.keystore.tenant(tenant)
 
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
-        return body_of(conn, keys, row, hold)
+        return body_of(conn, keys, row, lock_shared_session)
 
     now = datetime.now(UTC)
     outcome = deliver.attempt(bench.pool, keys, tenant, message, body, bench.settings.allow_private, now)
     DELIVERED.labels(outcome.state).inc()
 
 
-def enrol_job(bench: Bench, tenant: str, job: UUID) -> None:
+def enrol_job(bench: WorkerContext, tenant: str, job: UUID) -> None:
     with _noting_broken(bench, tenant, "enrol"):
         enrol(bench.pool, bench.keystore.tenant(tenant), bench.tools, bench.gallery.wait_for, job)
 
 
 @contextmanager
-def _noting_broken(bench: Bench, tenant: str, work: str) -> Iterator[None]:
+def _noting_broken(bench: WorkerContext, tenant: str, work: str) -> Iterator[None]:
     """A sealed row that does not open ends the work, and is noted in the log."""
     try:
         yield
@@ -227,7 +233,7 @@ def _noting_broken(bench: Bench, tenant: str, work: str) -> Iterator[None]:
         raise
 
 
-def postpone_message(bench: Bench, tenant: str, message: UUID) -> None:
+def postpone_message(bench: WorkerContext, tenant: str, message: UUID) -> None:
     """The same where too many deliveries to that endpoint wait for its answer already."""
     with transaction(bench.pool) as conn:
         deliver.postpone(conn, tenant, message, datetime.now(UTC))

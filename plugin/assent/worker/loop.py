@@ -39,16 +39,16 @@ from assent.perceive.faces.calibration import Calibration
 from assent.perceive.faces.liveness import is_live
 from assent.perceive.frames.batch import Batcher
 from assent.perceive.text.tags import open_reader
-from assent.pipeline import Tools, nothing_read
+from assent.pipeline import Stages, nothing_read
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
 from assent.policy.versions import Policies
 from assent.shadow.live import REFRESH_SECONDS, TenantHeads
-from assent.subjects.connections import ask_who_chose
+from assent.subjects.connections import connected_subjects
 from assent.subjects.enrol import SAME_PERSON_FMR
 from assent.subjects.throttled import note_throttled
-from assent.worker.jobs import Bench
-from assent.worker.maintenance import Chore, chores
+from assent.worker.jobs import WorkerContext
+from assent.worker.maintenance import MaintenanceTask, maintenance_tasks
 from assent.worker.models_used import note_models
 from assent.worker.queue import DELIVERIES, queue_app
 
@@ -57,13 +57,13 @@ DELIVERY_JOBS = 64  # taken from the queue at once; those beyond wait for a plac
 INTERRUPTED_SECONDS = 1.0  # before a worker whose database went away looks again
 
 
-async def _again_and_again(bench: Bench, seconds: float, chore: Chore) -> None:
+async def _again_and_again(bench: WorkerContext, seconds: float, chore: MaintenanceTask) -> None:
     while True:
         await asyncio.to_thread(chore, bench.settings, bench.pool, bench.keystore)
         await asyncio.sleep(seconds)
 
 
-async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
+async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
     """Until `stopping` is set. Ends with an error as soon as a part of it ends: what is left would look alive and do
     nothing."""
     failed = asyncio.Event()
@@ -82,7 +82,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
         )
         works = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
         others = [
-            *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in chores(bench.settings)),
+            *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in maintenance_tasks(bench.settings)),
             asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
             asyncio.create_task(failed.wait()),
         ]
@@ -100,7 +100,7 @@ async def _work(url: str, bench: Bench, stopping: asyncio.Event) -> None:
         raise next(errors, DatabaseUnavailable("the queue's connection was lost"))
 
 
-async def _work_on(url: str, bench: Bench, stopping: asyncio.Event) -> None:
+async def _work_on(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
     """The same again and again, as another worker of the queue each time: the database may be gone for a while, or this
     worker was taken for lost. The jobs it had are freed by the lease."""
     while not stopping.is_set():
@@ -121,7 +121,7 @@ def run(settings: Settings) -> None:
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, settings.host)  # the API's own are at /metrics
 
-    async def until_stopped(url: str, bench: Bench) -> None:
+    async def until_stopped(url: str, bench: WorkerContext) -> None:
         stopping = asyncio.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
@@ -147,17 +147,21 @@ def alike(calibration: Calibration) -> float:
 @contextmanager
 def open_bench(
     settings: Settings, url: str, models: Models, decoder: Decoder, gallery_server: GalleryServer
-) -> Iterator[Bench]:
+) -> Iterator[WorkerContext]:
     """Everything a worker works with, for as long as the context lasts."""
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
         pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 2))
         keystore = open_keys(settings, pool)
-        asks = (settings.anyone_declaration is not None, partial(ask_who_chose, pool), partial(note_throttled, pool))
+        asks = (
+            settings.anyone_declaration is not None,
+            partial(connected_subjects, pool),
+            partial(note_throttled, pool),
+        )
         gallery = stack.enter_context(open_gallery(gallery_server, url, keystore, models, *asks))
         heads = TenantHeads(models, settings.threads)
         heads.refresh(settings, pool, keystore)
-        tools = Tools(
+        tools = Stages(
             decoder=decoder,
             perceive=Batcher(models),
             circle=gallery.circle,
@@ -170,4 +174,4 @@ def open_bench(
             read=open_reader(settings) or nothing_read,
             live=partial(is_live, models.liveness),
         )
-        yield Bench(settings, pool, keystore, tools, gallery, Policies(policy), heads)
+        yield WorkerContext(settings, pool, keystore, tools, gallery, Policies(policy), heads)

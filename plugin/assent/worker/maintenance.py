@@ -9,25 +9,25 @@ from assent.core.errors import KeyMissing
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.db.pool import Pool, execute, fetch, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
 from assent.shadow.traffic import MOST_PICTURES
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 
-Chore = Callable[[Settings, Pool, Keystore], None]
+MaintenanceTask = Callable[[Settings, Pool, Keystore], None]
 HOUR = 3600.0
 
 
-def chores(settings: Settings) -> Sequence[tuple[float, Chore]]:
+def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTask]]:
     """Every one with the seconds between its end and its next begin."""
     return (
         (1.0, queue_due),
         (settings.lease_seconds / 3, rescue_jobs),
         (10.0, rotate_due),
         (HOUR, end_due),
-        (HOUR, tidy),
+        (HOUR, purge_expired),
     )
 
 
@@ -40,7 +40,7 @@ def queue_due(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
 def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """The jobs of workers that have been silent for a lease wait again, for whoever is free: the queue itself leaves
     them where they are."""
-    queue = load("queue")
+    queue = named_queries("queue")
     with transaction(pool) as conn:
         execute(conn, queue["mend_heartbeats"])
         rescued = fetch(conn, queue["rescue"], lease=settings.lease_seconds)
@@ -70,13 +70,13 @@ def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime
         log.error("nothing that is due was ended", code=error.code)
 
 
-def tidy(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """What has passed its term goes."""
     with transaction(pool) as conn:
-        execute(conn, load("intake")["purge_seen"])
-        execute(conn, load("intake")["purge_events"], days=settings.event_retention_days)
-        execute(conn, load("queue")["purge_finished"])
-        execute(conn, load("record")["purge_kept"])
-        execute(conn, load("idempotency")["purge"])
-        execute(conn, load("feedback")["trim_trials"], most=MOST_PICTURES)
+        execute(conn, named_queries("intake")["purge_seen"])
+        execute(conn, named_queries("intake")["purge_events"], days=settings.event_retention_days)
+        execute(conn, named_queries("queue")["purge_finished"])
+        execute(conn, named_queries("record")["purge_kept"])
+        execute(conn, named_queries("idempotency")["purge"])
+        execute(conn, named_queries("feedback")["trim_trials"], most=MOST_PICTURES)
         links.purge(conn)

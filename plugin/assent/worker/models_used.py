@@ -15,12 +15,12 @@ import rfc8785
 
 from assent.audit.log import append
 from assent.db.pool import Pool, execute, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 from assent.perceive import Models
 from assent.perceive.packs.active import DEFAULT_PACK
 
-_Q = load("models")
+_Q = named_queries("models")
 
 
 def in_use(models: Models, accepted: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from assent.db.pool import IDLE_LIMIT, LOST
 from assent.db.queue import OUTBOX, PICTURES
 from assent.decisions.retract import retract
 from assent.outbox.endpoint_concurrency import Lanes
-from assent.worker.jobs import Bench, decide_event, deliver_message, enrol_job, postpone_message
+from assent.worker.jobs import WorkerContext, decide_event, deliver_message, enrol_job, postpone_message
 
 DELIVERIES = 16  # under way at once
 
@@ -68,7 +68,7 @@ class _Connector(procrastinate.PsycopgConnector):
             raise
 
 
-def queue_app(url: str, bench: Bench, failed: asyncio.Event | None = None) -> procrastinate.App:
+def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = None) -> procrastinate.App:
     """The queue's tasks, bound to this worker's bench. Job arguments are ids only. `failed` is set when the end of a
     job could not be written."""
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))

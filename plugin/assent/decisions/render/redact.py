@@ -18,7 +18,7 @@ KEPT_SIDE = 2048  # pixels of the longer side
 _QUALITY = 88
 
 
-def keepable(picture: Picture) -> bytes:
+def retained_jpeg(picture: Picture) -> bytes:
     """The first frame as JPEG, at most 2,048 pixels a side."""
     image = Image.fromarray(picture.frames[0].pixels)
     image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)

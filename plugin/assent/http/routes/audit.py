@@ -10,15 +10,15 @@ from fastapi.responses import PlainTextResponse
 from assent.audit import checkpoint, log
 from assent.core.errors import Forbidden, NotFound, Unauthorized
 from assent.db.pool import transaction
-from assent.http.state import AtHouse, By, problems
+from assent.http.state import App, By, error_responses
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 _Size = Query(ge=0, lt=2**63)
-_REFUSED = problems(Unauthorized, Forbidden, NotFound)
+_REFUSED = error_responses(Unauthorized, Forbidden, NotFound)
 
 
-@router.get("/checkpoint", response_class=PlainTextResponse, responses=problems(Unauthorized, Forbidden))
-def read_checkpoint(at: AtHouse, by: By) -> str:
+@router.get("/checkpoint", response_class=PlainTextResponse, responses=error_responses(Unauthorized, Forbidden))
+def read_checkpoint(at: App, by: By) -> str:
     """The newest signed checkpoint (C2SP signed note): keep one, and no later log can leave out what it covers."""
     by.must("audit:read")
     with transaction(at.pool) as conn:
@@ -27,7 +27,7 @@ def read_checkpoint(at: AtHouse, by: By) -> str:
 
 @router.get("/proof/{leaf}", responses=_REFUSED)
 def read_proof(
-    leaf: Annotated[int, Path(ge=0, lt=2**63)], at: AtHouse, by: By, size: Annotated[int | None, _Size] = None
+    leaf: Annotated[int, Path(ge=0, lt=2**63)], at: App, by: By, size: Annotated[int | None, _Size] = None
 ) -> dict[str, Any]:
     """That the leaf is in the tree of `size` leaves (default: now): RFC 6962 inclusion proof, hashes in base64."""
     by.must("audit:read")
@@ -36,7 +36,7 @@ def read_proof(
 
 
 @router.get("/consistency", responses=_REFUSED)
-def read_consistency(old: Annotated[int, _Size], new: Annotated[int, _Size], at: AtHouse, by: By) -> dict[str, Any]:
+def read_consistency(old: Annotated[int, _Size], new: Annotated[int, _Size], at: App, by: By) -> dict[str, Any]:
     """That the tree of `old` leaves is the beginning of the tree of `new` leaves: RFC 6962 consistency proof."""
     by.must("audit:read")
     with transaction(at.pool) as conn:

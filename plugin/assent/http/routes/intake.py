@@ -26,24 +26,24 @@ from assent.core.errors import (
 from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED
 from assent.core.values import Audience, Event, MediaRef
-from assent.db.locks import share_soon
+from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import fetch_one, transaction
-from assent.db.queries import load
+from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import assemble, document_for
 from assent.decisions.document import Decision
 from assent.decisions.render.redact import redact
-from assent.decisions.store import open_kept
-from assent.decisions.views import AudienceView, AuthorView
+from assent.decisions.store import open_retained_copy
+from assent.decisions.views import AuthorView, PublicView
 from assent.http.forms import read_form
-from assent.http.state import MAX_PHOTO, AtHouse, By, House, problems, read_body, schema_ref, vouch
+from assent.http.state import MAX_PHOTO, App, AppState, By, error_responses, read_body, refund_address_token, schema_ref
 from assent.intake.accept import accept_delivery, live_secrets, store_event
 from assent.intake.rejects import UNKNOWN, Rejects
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
 router = APIRouter(prefix="/v1")
-_Q = load("intake")
+_Q = named_queries("intake")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # as the database has it
 
 
@@ -73,14 +73,14 @@ _SIGNED = [
     "/webhooks/{source}",
     status_code=202,
     tags=["webhooks"],
-    responses=problems(SignatureInvalid, DeliveryConflict, BodyTooLarge),
+    responses=error_responses(SignatureInvalid, DeliveryConflict, BodyTooLarge),
     openapi_extra={
         "parameters": _SIGNED,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(EventModel)}}},
     },
 )
 async def receive_webhook(
-    source: str, request: Request, at: AtHouse, lane: Literal["live", "backfill"] = "live"
+    source: str, request: Request, at: App, lane: Literal["live", "backfill"] = "live"
 ) -> dict[str, str]:
     """A signed delivery of `assent.event/1` (Standard Webhooks). Answered once it is stored; a repetition of the same
     id and body gets the same answer and is not done again."""
@@ -96,7 +96,7 @@ async def receive_webhook(
     return {"event": str(event)}
 
 
-def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
+def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
     if not _NAME.fullmatch(source):
         raise _SourceUnknown
     with transaction(at.pool) as conn:
@@ -106,7 +106,7 @@ def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) 
         keys = at.keystore.tenant(row["tenant"])
         adapter = ADAPTERS[row["adapter"]]
         delivery = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
-        vouch(request)
+        refund_address_token(request)
         return accept_delivery(conn, keys, source, delivery, body, adapter.parse(body), lane)
 
 
@@ -117,7 +117,7 @@ def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) 
     responses={
         200: {"model": Decision},
         202: {"description": "Not decided in time; ask under `media` later."},
-        **problems(Unauthorized, Forbidden, BodyTooLarge, NotFound, PersonBusy),
+        **error_responses(Unauthorized, Forbidden, BodyTooLarge, NotFound, PersonBusy),
     },
     openapi_extra={
         "requestBody": {
@@ -139,7 +139,7 @@ def _receive(at: House, source: str, request: Request, body: bytes, lane: Lane) 
         }
     },
 )
-async def tag_image(request: Request, at: AtHouse, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
+async def tag_image(request: Request, at: App, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
     """One picture, ahead of all others: its decision, if it comes within `wait` seconds, else 202 and where to ask."""
     by.must("images:tag")
     said, uploads = await _image_request(request)
@@ -168,7 +168,7 @@ async def _image_request(request: Request) -> tuple[ImageRequest, list[bytes]]:
     return said, []
 
 
-def _store_image(at: House, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
+def _store_image(at: AppState, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
     with transaction(at.pool) as conn:
         store_event(conn, at.keystore.tenant(tenant), event_id, "api", event, "interactive", uploads)
 
@@ -177,16 +177,19 @@ def _store_image(at: House, tenant: str, event_id: UUID, event: Event, uploads: 
     "/media/{media_id:path}/redacted",
     tags=["pictures"],
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, **problems(Unauthorized, Forbidden, PersonBusy, PictureNotKept)},
+    responses={
+        200: {"content": {"image/jpeg": {}}},
+        **error_responses(Unauthorized, Forbidden, PersonBusy, PictureNotKept),
+    },
 )
-def read_redacted(media_id: Name, at: AtHouse, by: By) -> Response:
+def read_redacted(media_id: Name, at: App, by: By) -> Response:
     """The picture as JPEG, every face hidden whose person did not agree to be named. Only of pictures that are kept."""
     by.must("images:tag")
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
         # The document first: it keeps the picture from being decided anew before its copy is read.
-        decision = assemble(conn, keys, media_id, lock=share_soon)
-        kept = open_kept(conn, keys, media_id)
+        decision = assemble(conn, keys, media_id, lock=lock_shared_or_busy)
+        kept = open_retained_copy(conn, keys, media_id)
     if kept is None or decision is None:
         raise PictureNotKept("no copy of a picture of that id is kept")
     return Response(redact(kept, decision), media_type="image/jpeg")
@@ -197,13 +200,13 @@ def read_redacted(media_id: Name, at: AtHouse, by: By) -> Response:
     tags=["pictures"],
     response_model=None,
     responses={
-        200: {"model": Decision | AuthorView | AudienceView},
-        **problems(Unauthorized, Forbidden, NotFound, PersonBusy),
+        200: {"model": Decision | AuthorView | PublicView},
+        **error_responses(Unauthorized, Forbidden, NotFound, PersonBusy),
     },
 )
 def read_decision(
     media_id: Name,
-    at: AtHouse,
+    at: App,
     by: By,
     audience: Audience = "platform",
     subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
@@ -214,13 +217,13 @@ def read_decision(
 
 
 def _decision(
-    at: House, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
+    at: AppState, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
 ) -> dict[str, Any]:
     if (audience == "person") != (subject is not None):
         raise BadRequest("subject: say it with audience=person, and with no other")
     keys = at.keystore.tenant(tenant)
     with transaction(at.pool) as conn:
-        document = document_for(conn, keys, media_id, audience, lock=share_soon, subject=subject)
+        document = document_for(conn, keys, media_id, audience, lock=lock_shared_or_busy, subject=subject)
     if document is None:
         raise NotFound("no decision on a picture of that id")
     return document

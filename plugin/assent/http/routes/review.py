@@ -28,10 +28,10 @@ from assent.db.pool import transaction
 from assent.http.api_keys import Caller
 from assent.http.idempotency import once
 from assent.http.routes.subjects import Key
-from assent.http.state import AtHouse, By, House, problems, read_body, schema_ref
+from assent.http.state import App, AppState, By, error_responses, read_body, schema_ref
 from assent.platforms.event import TYPEABLE, Name
 from assent.review.cases import open_cases, picture_of, show_case
-from assent.review.decide import Final, Said, correct, decide
+from assent.review.decide import Final, ReviewInput, correct, decide
 
 router = APIRouter(prefix="/v1", tags=["review"])
 SCOPE = "review"
@@ -67,9 +67,9 @@ class ReviewRequest(BaseModel):
     note: Note | None = Field(None, description="For the audit log, sealed.")
 
 
-@router.get("/reviews", responses=problems(*_REFUSED))
+@router.get("/reviews", responses=error_responses(*_REFUSED))
 def list_reviews(
-    at: AtHouse,
+    at: App,
     by: By,
     queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None,
     after: UUID | None = None,
@@ -87,8 +87,8 @@ def list_reviews(
     }
 
 
-@router.get("/reviews/{case_id}", responses=problems(*_REFUSED, PersonBusy))
-def read_review(case_id: UUID, at: AtHouse, by: By) -> dict[str, Any]:
+@router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, PersonBusy))
+def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
     """The case with its reason and its decision; also one that is closed, with who closed it and how."""
     by.must(SCOPE)
     with transaction(at.pool) as conn:
@@ -100,10 +100,10 @@ def read_review(case_id: UUID, at: AtHouse, by: By) -> dict[str, Any]:
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        **problems(*_REFUSED, CaseClosed, PersonBusy, PictureNotKept, PictureWithheld),
+        **error_responses(*_REFUSED, CaseClosed, PersonBusy, PictureNotKept, PictureWithheld),
     },
 )
-def read_review_picture(case_id: UUID, at: AtHouse, by: By) -> Response:
+def read_review_picture(case_id: UUID, at: App, by: By) -> Response:
     """An open case's picture as JPEG, every face hidden whose person did not agree to be named."""
     by.must(SCOPE)
     with transaction(at.pool) as conn:
@@ -113,23 +113,23 @@ def read_review_picture(case_id: UUID, at: AtHouse, by: By) -> Response:
 
 @router.post(
     "/reviews/{case_id}",
-    responses=problems(*_CHANGED, CaseClosed),
+    responses=error_responses(*_CHANGED, CaseClosed),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ReviewRequest)}}}
     },
 )
 async def decide_review(
-    case_id: UUID, request: Request, at: AtHouse, by: By, idempotency_key: Key = None
+    case_id: UUID, request: Request, at: App, by: By, idempotency_key: Key = None
 ) -> dict[str, Any]:
     """Closes the case: its decision becomes the next revision and goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, ReviewRequest)
-    said = Said(sent.action, sent.add, sent.remove, sent.note)
+    said = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
     return await run_in_threadpool(_decide, at, by, case_id, said, idempotency_key, body)
 
 
-def _decide(at: House, by: Caller, case_id: UUID, said: Said, key: str | None, body: bytes) -> dict[str, Any]:
+def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str | None, body: bytes) -> dict[str, Any]:
     keys = at.keystore.tenant(by.tenant)
     request = f"POST /v1/reviews/{case_id}\n".encode() + body
     with transaction(at.pool) as conn:
@@ -138,24 +138,24 @@ def _decide(at: House, by: Caller, case_id: UUID, said: Said, key: str | None, b
 
 @router.post(
     "/media/{media_id:path}/corrections",
-    responses=problems(*_CHANGED, CaseOpen, DecisionChanged),
+    responses=error_responses(*_CHANGED, CaseOpen, DecisionChanged),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(CorrectionRequest)}}}
     },
 )
 async def correct_media(
-    media_id: Name, request: Request, at: AtHouse, by: By, idempotency_key: Key = None
+    media_id: Name, request: Request, at: App, by: By, idempotency_key: Key = None
 ) -> dict[str, Any]:
     """Corrects a picture without an open case; the next revision goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)
-    said = Said(sent.action, sent.add, sent.remove, sent.note)
+    said = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
     return await run_in_threadpool(_correct, at, by, media_id, said, sent.revision, idempotency_key, body)
 
 
 def _correct(
-    at: House, by: Caller, media_id: str, said: Said, revision: int | None, key: str | None, body: bytes
+    at: AppState, by: Caller, media_id: str, said: ReviewInput, revision: int | None, key: str | None, body: bytes
 ) -> dict[str, Any]:
     keys = at.keystore.tenant(by.tenant)
     request = f"POST /v1/media/{media_id}/corrections\n".encode() + body

@@ -14,7 +14,7 @@ from assent.core.clock import rfc3339
 from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction
-from assent.http.state import AtHouse, By, House, problems, read_body, schema_ref
+from assent.http.state import App, AppState, By, error_responses, read_body, schema_ref
 from assent.platforms.event import Name
 from assent.subjects import links
 from assent.subjects.erase import Erasure, erase, receipt
@@ -32,8 +32,8 @@ class LinkRequest(BaseModel):
     valid_days: Annotated[int, Field(ge=1, le=links.MOST_LINK_DAYS)] = links.LINK_DAYS
 
 
-@router.delete("/subjects/{ref}", status_code=202, responses=problems(Unauthorized, Forbidden))
-def erase_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
+@router.delete("/subjects/{ref}", status_code=202, responses=error_responses(Unauthorized, Forbidden))
+def erase_subject(ref: Name, at: App, by: By) -> JSONResponse:
     """Forgets whoever that is, known or not: from this answer on nobody is matched with them. `receipt` is the token
     for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by `rotation_by`."""
     by.must("subjects:delete")
@@ -48,10 +48,10 @@ def erase_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
     "/erasures/{token}",
     responses={
         202: {"description": "The tags are being retracted, or the keys not yet destroyed; `rotation_by` says when."},
-        **problems(NotFound),
+        **error_responses(NotFound),
     },
 )
-def read_receipt(token: Annotated[str, Path(max_length=256)], at: AtHouse) -> JSONResponse:
+def read_receipt(token: Annotated[str, Path(max_length=256)], at: App) -> JSONResponse:
     """The signed receipt of an erasure, for whoever has its token: no API key is needed. `assent audit verify-receipt`
     checks it offline."""
     with transaction(at.pool) as conn:
@@ -61,8 +61,8 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], at: AtHouse) -> JS
     return JSONResponse(said, 202 if said.get("state") == "pending" else 200, headers=_PRIVATE)
 
 
-@router.get("/subjects/{ref}/export", responses=problems(Unauthorized, Forbidden, NotFound, SealBroken))
-def export_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
+@router.get("/subjects/{ref}/export", responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken))
+def export_subject(ref: Name, at: App, by: By) -> JSONResponse:
     """All that is held about the person, opened: their own biometric data too, so it is for them only."""
     by.must("subjects:write")
     keys = at.keystore.tenant(by.tenant)
@@ -73,10 +73,10 @@ def export_subject(ref: Name, at: AtHouse, by: By) -> JSONResponse:
 @router.post(
     "/subjects/{ref}/links",
     status_code=201,
-    responses=problems(Unauthorized, Forbidden, BodyTooLarge),
+    responses=error_responses(Unauthorized, Forbidden, BodyTooLarge),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema_ref(LinkRequest)}}}},
 )
-async def mint_link(ref: Name, request: Request, response: Response, at: AtHouse, by: By) -> dict[str, str]:
+async def mint_link(ref: Name, request: Request, response: Response, at: App, by: By) -> dict[str, str]:
     """A link to the person's own page, for the platform to hand to them alone. One visit spends it."""
     by.must("subjects:write")
     response.headers.update(_PRIVATE)
@@ -84,7 +84,7 @@ async def mint_link(ref: Name, request: Request, response: Response, at: AtHouse
     return await run_in_threadpool(_mint, at, by.tenant, ref, timedelta(days=said.valid_days))
 
 
-def _mint(at: House, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
+def _mint(at: AppState, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
     with transaction(at.pool) as conn:
         token = links.mint(conn, at.keystore.tenant(tenant), ref, valid_for)
     return {"url": f"/me/{token}", "expires_at": rfc3339(datetime.now(UTC) + valid_for)}

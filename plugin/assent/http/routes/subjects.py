@@ -44,8 +44,8 @@ from assent.core.strict import read_model
 from assent.db.pool import transaction
 from assent.http.forms import read_form
 from assent.http.idempotency import once
-from assent.http.state import MAX_PHOTO, AtHouse, By, House, problem, problems, read_body, schema_ref
-from assent.keys.pseudonym import pid as pid_of
+from assent.http.state import MAX_PHOTO, App, AppState, By, error_responses, problem_response, read_body, schema_ref
+from assent.keys.pseudonym import pseudonym
 from assent.platforms.event import TYPEABLE, Name
 from assent.subjects import connections, consent
 from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope
@@ -121,12 +121,14 @@ class ConnectionsRequest(BaseModel):
 @router.post(
     "/consents",
     status_code=201,
-    responses=problems(Unauthorized, Forbidden, BodyTooLarge, GuardianMissing, AnyoneUndeclared, IdempotencyConflict),
+    responses=error_responses(
+        Unauthorized, Forbidden, BodyTooLarge, GuardianMissing, AnyoneUndeclared, IdempotencyConflict
+    ),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConsentRequest)}}}
     },
 )
-async def give_consent(request: Request, at: AtHouse, by: By, idempotency_key: Key = None) -> dict[str, Any]:
+async def give_consent(request: Request, at: App, by: By, idempotency_key: Key = None) -> dict[str, Any]:
     """Records a consent and puts it in force, in place of the one before; without one nobody is enrolled or matched."""
     by.must("consents:write")
     body = await read_body(request)
@@ -134,7 +136,7 @@ async def give_consent(request: Request, at: AtHouse, by: By, idempotency_key: K
     return await run_in_threadpool(_give, at, by.tenant, said, idempotency_key, b"POST /v1/consents\n" + body)
 
 
-def _give(at: House, tenant: str, said: ConsentRequest, key: str | None, request: bytes) -> dict[str, Any]:
+def _give(at: AppState, tenant: str, said: ConsentRequest, key: str | None, request: bytes) -> dict[str, Any]:
     keys = at.keystore.tenant(tenant)
     given = Given(
         said.subject,
@@ -156,16 +158,18 @@ def _give(at: House, tenant: str, said: ConsentRequest, key: str | None, request
         return once(conn, keys, key, request, act)
 
 
-@router.get("/consents/{consent_id}", responses=problems(Unauthorized, Forbidden, NotFound))
-def read_consent(consent_id: UUID, at: AtHouse, by: By) -> dict[str, Any]:
+@router.get("/consents/{consent_id}", responses=error_responses(Unauthorized, Forbidden, NotFound))
+def read_consent(consent_id: UUID, at: App, by: By) -> dict[str, Any]:
     """The record: what was agreed to, and whether it is `granted`, `replaced`, `withdrawn` or `expired`."""
     by.must("consents:write")
     with transaction(at.pool) as conn:
         return consent_record(conn, at.keystore.tenant(by.tenant), consent_id)
 
 
-@router.post("/consents/{consent_id}/withdraw", status_code=204, responses=problems(Unauthorized, Forbidden, NotFound))
-def withdraw_consent(consent_id: UUID, at: AtHouse, by: By) -> Response:
+@router.post(
+    "/consents/{consent_id}/withdraw", status_code=204, responses=error_responses(Unauthorized, Forbidden, NotFound)
+)
+def withdraw_consent(consent_id: UUID, at: App, by: By) -> Response:
     """Takes it back: from this answer on nobody is matched by it, and its templates are gone."""
     by.must("consents:write")
     with transaction(at.pool) as conn:
@@ -173,8 +177,8 @@ def withdraw_consent(consent_id: UUID, at: AtHouse, by: By) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/subjects/{ref}", responses=problems(Unauthorized, Forbidden, NotFound))
-def read_subject(ref: Name, at: AtHouse, by: By) -> dict[str, Any]:
+@router.get("/subjects/{ref}", responses=error_responses(Unauthorized, Forbidden, NotFound))
+def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
     """A person's consents, templates and number of connections."""
     by.must("subjects:write")
     with transaction(at.pool) as conn:
@@ -183,19 +187,19 @@ def read_subject(ref: Name, at: AtHouse, by: By) -> dict[str, Any]:
 
 @router.put(
     "/subjects/{ref}/connections",
-    responses=problems(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, ConnectionsTooMany),
+    responses=error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, ConnectionsTooMany),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConnectionsRequest)}}}
     },
 )
-async def state_connections(ref: Name, request: Request, at: AtHouse, by: By) -> dict[str, Any]:
+async def state_connections(ref: Name, request: Request, at: App, by: By) -> dict[str, Any]:
     """Replaces the list of accounts that the person chose. It counts for 24 hours: state it anew before that."""
     by.must("subjects:write")
     said = read_model(await read_body(request), ConnectionsRequest)
     return await run_in_threadpool(_state, at, by.tenant, ref, said.connections)
 
 
-def _state(at: House, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
+def _state(at: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
     now = datetime.now(UTC)
     with transaction(at.pool) as conn:
         count = connections.state(conn, at.keystore.tenant(tenant), ref, authors, now)
@@ -207,7 +211,7 @@ def _state(at: House, tenant: str, ref: str, authors: list[str]) -> dict[str, An
     status_code=201,
     responses={
         202: {"description": "Stored; the worker has not come to it yet."},
-        **problems(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, *REFUSALS),
+        **error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, *REFUSALS),
     },
     openapi_extra={
         "requestBody": {
@@ -232,7 +236,7 @@ def _state(at: House, tenant: str, ref: str, authors: list[str]) -> dict[str, An
         }
     },
 )
-async def enrol_photos(ref: Name, request: Request, at: AtHouse, by: By) -> Any:
+async def enrol_photos(ref: Name, request: Request, at: App, by: By) -> Any:
     """One template from each photo, which must show the person's face and no other; all or none."""
     by.must("subjects:write")
     _, photos = await read_form(request, MAX_PHOTO, files=("photos",), most=MAX_PHOTOS)
@@ -248,16 +252,16 @@ async def enrol_photos(ref: Name, request: Request, at: AtHouse, by: By) -> Any:
     return _refused(outcome) if "error" in outcome else outcome
 
 
-def _store(at: House, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
+def _store(at: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
     keys = at.keystore.tenant(tenant)
     with transaction(at.pool) as conn:
-        request_enrolment(conn, keys, job, pid_of(keys, ref), photos)
+        request_enrolment(conn, keys, job, pseudonym(keys, ref), photos)
 
 
 def _refused(outcome: dict[str, str]) -> JSONResponse:
     kinds = {kind.code: kind for kind in _all_errors(AssentError)}
     kind = kinds[outcome["error"]]
-    return problem(kind.code, kind.status, outcome["detail"], kind.do)
+    return problem_response(kind.code, kind.status, outcome["detail"], kind.do)
 
 
 def _all_errors(kind: type[AssentError]) -> list[type[AssentError]]:

@@ -18,17 +18,19 @@ from assent.perceive.packs.model_set import Models
 from assent.perceive.safety.nudenet import Detection
 
 
-class Spot(NamedTuple):
+class DetectedFace(NamedTuple):
     """A face: its box as the safety network would say it, and its five points where the detector finds such."""
 
     box: Detection
     points: NDArray[np.float32] | None
 
 
-def spotted(models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[Detection]]) -> list[tuple[Spot, ...]]:
+def detect_faces(
+    models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[Detection]]
+) -> list[tuple[DetectedFace, ...]]:
     """The faces in each frame, best first; `seen` is what the safety network saw there."""
     if models.finder is None:
-        return [tuple(Spot(one, None) for one in faces.listed(detections)) for detections in seen]
+        return [tuple(DetectedFace(one, None) for one in faces.listed(detections)) for detections in seen]
     if isinstance(models.finder, insight.Analysis):
         found, least = insight.detect(models.finder, frames), insight.LEAST_SCORE
     else:
@@ -36,13 +38,13 @@ def spotted(models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[De
     return [_listed(boxes, least) for boxes in found]
 
 
-def _listed(boxes: Sequence[backend.Box], least: float) -> tuple[Spot, ...]:
+def _listed(boxes: Sequence[backend.Box], least: float) -> tuple[DetectedFace, ...]:
     points = {box.corners: box.points for box in boxes}
     detections = [Detection("face", box.score, box.corners) for box in boxes]
-    return tuple(Spot(one, points[one.corners]) for one in faces.listed(detections, least))
+    return tuple(DetectedFace(one, points[one.corners]) for one in faces.listed(detections, least))
 
 
-def chip_of(models: Models, pixels: Pixels, spot: Spot) -> faces.Chip | None:
+def chip_of(models: Models, pixels: Pixels, spot: DetectedFace) -> faces.Chip | None:
     """The chip that the embedder takes, or None for a face that is too small."""
     if models.aligned is None:
         return faces.cut(models.landmarks, pixels, spot.box.corners)
@@ -51,7 +53,7 @@ def chip_of(models: Models, pixels: Pixels, spot: Spot) -> faces.Chip | None:
     return align.cut(models.aligned, pixels, spot.box.corners, spot.points)
 
 
-def watched(models: Models, places: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
+def detect_objects(models: Models, places: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
     """The tags that the watchers give each frame: objects with boxes, labels for the whole frame."""
     pixels = [frame.pixels for _, frame in places]
     tags: list[list[Tag]] = [[] for _ in places]
@@ -76,7 +78,7 @@ def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     return tuple(tag for tag in tags if tag.box is not None or best[tag.name, tag.model] is tag)
 
 
-def _objects(net: backend.Opened, picture: Picture, frame: Frame, boxes: Sequence[backend.Box]) -> list[Tag]:
+def _objects(net: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.Box]) -> list[Tag]:
     said = [(net.names[box.kind], box) for box in boxes]
     return [
         _tag(

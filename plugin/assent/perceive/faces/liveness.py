@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from assent.core.values import Face, Picture
-from assent.perceive.networks.backend import Opened, around_faces
+from assent.perceive.networks.backend import LoadedModel, around_faces
 
 
-def is_live(nets: Sequence[Opened], picture: Picture, face: Face) -> bool:
+def is_live(nets: Sequence[LoadedModel], picture: Picture, face: Face) -> bool:
     """True where the networks' mean probability of their class `live` reaches the manifest's threshold; without a
     network everything is taken for live. `face` is one of that picture."""
     if not nets:

@@ -158,7 +158,7 @@ def scores(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
     return run(head.net, features)
 
 
-def say(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[int]) -> tuple[Tag, ...]:
+def predict_tags(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[int]) -> tuple[Tag, ...]:
     """The tags of one picture: each label once, from the frame that shows it most, without a box.
 
     features: (frames, width), in the order of `frames`, the frames' indexes."""

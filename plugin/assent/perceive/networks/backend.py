@@ -29,7 +29,7 @@ _CHIP_BATCHES = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
+class LoadedModel:
     """A verified file, ready to run. `names`: our label of each class, None where nothing is said of it."""
 
     file: ModelFile
@@ -51,7 +51,7 @@ class Box(NamedTuple):
     points: NDArray[np.float32] | None
 
 
-def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> Opened:
+def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> LoadedModel:
     """Opens a file of a pack and lets it look at an empty input once.
 
     Raises ModelMissing, and ModelUnknown where the file is not the manifest's, is no ONNX network, or takes or gives
@@ -60,7 +60,7 @@ def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int
         raise ModelUnknown(f"the manifest of pack {pack.name} does not say what {file.name} takes")
     names = classes(pack, file) if file.labels or file.table else ()
     net = open_verified(file, read_verified(file, models_dir), threads)
-    opened = Opened(file, net, file.input, names)
+    opened = LoadedModel(file, net, file.input, names)
     _try_out(opened)
     return opened
 
@@ -96,7 +96,7 @@ def _mismatch(found: Any, spec: Input) -> str:
     return "" if fits else f"it takes {shape}, not {['n', *want]}"
 
 
-def _try_out(opened: Opened) -> None:
+def _try_out(opened: LoadedModel) -> None:
     empty = np.zeros((opened.spec.size[1], opened.spec.size[0], 3), np.uint8)
     try:
         if opened.file.decoder in DETECTORS:
@@ -111,7 +111,7 @@ def _try_out(opened: Opened) -> None:
         raise ModelUnknown(f"{opened.file.path} does not do what the manifest says: {type(error).__name__}") from error
 
 
-def detect(opened: Opened, frames: Sequence[Pixels]) -> list[list[Box]]:
+def detect(opened: LoadedModel, frames: Sequence[Pixels]) -> list[list[Box]]:
     """The boxes in each frame from score 0.05 up, best first, at most 100; of two that overlap the weaker goes."""
     decode = DETECTORS[opened.file.decoder]
     found: list[list[Box]] = []
@@ -123,14 +123,14 @@ def detect(opened: Opened, frames: Sequence[Pixels]) -> list[list[Box]]:
     return found
 
 
-def classify(opened: Opened, frames: Sequence[Pixels]) -> list[NDArray[np.float32]]:
+def classify(opened: LoadedModel, frames: Sequence[Pixels]) -> list[NDArray[np.float32]]:
     """The scores of all classes, for each frame as a whole; `around-face` networks take what `prepare.around` cuts."""
     decode = CLASSIFIERS[opened.file.decoder]
     ready = frames if opened.spec.fit == "around-face" else [placed(pixels, opened.spec).pixels for pixels in frames]
     return [decode(outputs, opened.spec.size) for outputs in _run(opened, ready)]
 
 
-def by_label(opened: Opened, scores: NDArray[np.float32]) -> dict[str, float]:
+def by_label(opened: LoadedModel, scores: NDArray[np.float32]) -> dict[str, float]:
     """Our labels from score 0.05 up, strongest first: classes that exclude one another add up to their label's."""
     sums: dict[str, float] = {}
     for name, score in zip(opened.names, scores.tolist(), strict=True):
@@ -140,13 +140,13 @@ def by_label(opened: Opened, scores: NDArray[np.float32]) -> dict[str, float]:
     return dict(sorted(kept, key=lambda one: -one[1]))
 
 
-def vectors(opened: Opened, chips: Sequence[Pixels]) -> NDArray[np.float32]:
+def vectors(opened: LoadedModel, chips: Sequence[Pixels]) -> NDArray[np.float32]:
     """What the network makes of each chip, one vector each, raw."""
     rows = [next(iter(outputs.values())).ravel() for outputs in _run(opened, chips)]
     return np.stack(rows)
 
 
-def around_faces(opened: Opened, pixels: Pixels, faces: Sequence[Corners]) -> list[NDArray[np.float32]]:
+def around_faces(opened: LoadedModel, pixels: Pixels, faces: Sequence[Corners]) -> list[NDArray[np.float32]]:
     """The classes' scores for each face of a frame, of a network that takes a face with what is around it."""
     return classify(opened, [around(pixels, corners, opened.spec) for corners in faces])
 
@@ -164,12 +164,12 @@ class Fed:
         return self._session.run(names, {name: self._feed(chips) for name, chips in feed.items()})
 
 
-def as_embedder(opened: Opened) -> Net:
+def as_embedder(opened: LoadedModel) -> Net:
     """The network in the form that `embed.embed` takes: chips in, raw vectors out."""
     return replace(opened.net, session=Fed(opened.net.session, lambda chips: tensor(chips, opened.spec)))
 
 
-def _run(opened: Opened, images: Sequence[Pixels]) -> Iterator[Outputs]:
+def _run(opened: LoadedModel, images: Sequence[Pixels]) -> Iterator[Outputs]:
     """The outputs of each image, images of one size; in batches of at most `net.batch`."""
     session, step = opened.net.session, opened.net.batch
     feed = session.get_inputs()[0].name

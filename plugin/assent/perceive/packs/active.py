@@ -37,7 +37,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class ResolvedRole:
     """A role's file, and the pack that it comes from."""
 
     pack: Pack
@@ -74,11 +74,11 @@ def folder_of(spec: str) -> Path | None:
     return Path(folder) if folder else None
 
 
-def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[Filled, ...]]:
+def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[ResolvedRole, ...]]:
     """The files of each role by that choice; several only for liveness, whose networks are asked together.
 
     Raises ModelUnknown for an unknown pack or role, and for a role that a pack fills twice; LicenceNotAccepted."""
-    filled: dict[Role, tuple[Filled, ...]] = {}
+    filled: dict[Role, tuple[ResolvedRole, ...]] = {}
     for spec in (*choice.packs, DEFAULT_PACK):
         parts = _parsed(spec)
         if parts["folder"]:
@@ -93,7 +93,7 @@ def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role
                 raise ModelUnknown(f"pack {pack.name} has {len(files)} files of role {role}")
             for file in files:
                 check_licence(file, accepted)
-            filled[role] = tuple(Filled(pack, file) for file in files)
+            filled[role] = tuple(ResolvedRole(pack, file) for file in files)
     return filled
 
 

@@ -16,9 +16,9 @@ from assent.perceive.faces.calibration import Calibration, read_calibration, unc
 from assent.perceive.faces.dlib_weights import converted
 from assent.perceive.labels.backbone import POOLED, Backbone, backbone, with_features
 from assent.perceive.labels.heads import Head, folders, load_heads
-from assent.perceive.networks.backend import Opened, as_embedder, open_file
+from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file
 from assent.perceive.networks.runtime import Net, open_net
-from assent.perceive.packs.active import DEFAULT_PACK, Choice, Filled, fill, folder_of
+from assent.perceive.packs.active import DEFAULT_PACK, Choice, ResolvedRole, fill, folder_of
 from assent.perceive.packs.manifest import Input, ModelFile, Role, classes, locate, read_pack, read_verified
 from assent.perceive.safety import nudenet as safety
 
@@ -39,14 +39,14 @@ class Models:
     embedder: Net
     embedder_id: str
     calibration: Calibration
-    finder: Opened | insight.Analysis | None = None
+    finder: LoadedModel | insight.Analysis | None = None
     aligned: Input | None = None
-    watchers: tuple[Opened, ...] = ()
+    watchers: tuple[LoadedModel, ...] = ()
     backbone: str = ""  # empty: the safety network gives no features
     heads: tuple[Head, ...] = ()
-    liveness: tuple[Opened, ...] = ()
+    liveness: tuple[LoadedModel, ...] = ()
     choice: Choice = field(default_factory=Choice)
-    files: tuple[Filled, ...] = ()
+    files: tuple[ResolvedRole, ...] = ()
 
     @property
     def finder_id(self) -> str:
@@ -64,7 +64,7 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
     if not all(labels):
         raise ModelUnknown(f"{eyes.file.name} has classes of which nothing would be said; safety leaves none out")
     base = backbone(eyes.file).id if eyes.file.name in POOLED else ""
-    net = _eyes(eyes.file, models_dir, threads)
+    net = _load_safety_net(eyes.file, models_dir, threads)
     face = _own_folder(choice, models_dir, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
     return Models(
         safety=net,
@@ -88,10 +88,10 @@ def open_backbone(threads: int) -> tuple[Backbone, Net]:
     """The network whose pooled features heads read, without the rest of the pack; its second output are the features.
     Raises as `assent.perceive.load` does."""
     eyes = read_pack(DEFAULT_PACK).one("safety")
-    return backbone(eyes), _eyes(eyes, None, threads)
+    return backbone(eyes), _load_safety_net(eyes, None, threads)
 
 
-def _eyes(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
+def _load_safety_net(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
     """The safety network; with its features as second output where heads may read them."""
     model = read_verified(file, models_dir)
     if file.name in POOLED:
@@ -99,7 +99,7 @@ def _eyes(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
     return open_net(file.name, model, threads, safety.BATCH)
 
 
-def _one(roles: dict[Role, tuple[Filled, ...]], role: Role) -> Filled:
+def _one(roles: dict[Role, tuple[ResolvedRole, ...]], role: Role) -> ResolvedRole:
     if role not in roles:
         raise ModelUnknown(f"no pack in use has a file of role {role}")
     return roles[role][0]
@@ -123,7 +123,7 @@ def _own_folder(
     }
 
 
-def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
+def _faces(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
     """Everything about faces: who finds them, how they are turned, what embeds them and how well that was measured."""
     finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
     chosen = _one(roles, "embedder")
@@ -148,14 +148,14 @@ def _faces(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int
     return made | {"calibration": _calibration(file.id, found_by, shipped, models_dir, size)}
 
 
-def _liveness(roles: dict[Role, tuple[Filled, ...]], models_dir: Path, threads: int) -> tuple[Opened, ...]:
+def _liveness(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, threads: int) -> tuple[LoadedModel, ...]:
     chosen = roles.get("liveness", ())
     if len({one.file.threshold for one in chosen}) > 1:
         raise ModelUnknown(f"the liveness networks of pack {chosen[0].pack.name} are asked together: one threshold")
     return tuple(open_file(one.pack, one.file, models_dir, threads) for one in chosen)
 
 
-def _dlib(chosen: Filled, models_dir: Path, threads: int) -> Net:
+def _dlib(chosen: ResolvedRole, models_dir: Path, threads: int) -> Net:
     file = chosen.file
     if file.onnx_sha256 is None:
         raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")

@@ -86,7 +86,7 @@ def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height
     )
 
 
-def look(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen, ...]:
+def detect_body_parts(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen, ...]:
     """What the network sees in each frame, from score 0.05 up; frames go through it in batches of `net.batch`."""
     seen: list[Seen] = []
     for at in range(0, len(frames), net.batch):
@@ -100,4 +100,4 @@ def look(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen
 
 def detect(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
     """The boxes alone."""
-    return tuple(seen.detections for seen in look(net, names, frames))
+    return tuple(seen.detections for seen in detect_body_parts(net, names, frames))
