@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile the same modules
 
-.PHONY: setup demo test test-fast test-slow check bench schema lock clean
+.PHONY: setup demo test test-fast test-slow check bench schema errors lock clean
 
 setup: $(VENV)/.ready
 
@@ -57,6 +57,10 @@ bench: $(VENV)/.ready-dev
 # Writes migrations/schema.sql anew after a migration was added.
 schema: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.integration.test_migrations
+
+# Writes docs/errors.md anew after an error was added.
+errors: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.unit.test_errors_document
 
 # Needs uv. The files hold hashes and no addresses.
 lock:

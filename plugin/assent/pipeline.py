@@ -2,8 +2,8 @@
 
     1 fetch → 2 decode → 3 fingerprint → 4 perceive → 5 match → 6 decide → 7 record
 
-Stages 1 to 6 turn values into values; `analyse` runs them and stores nothing. Stage 7 is `decisions.store.record`, which
-the worker runs in one transaction and `assent tag` leaves out.
+Stages 1 to 6 turn values into values; `analyse` runs them and stores nothing. Stage 7 is `record` of `decisions.store`,
+which the worker runs in one transaction and `assent tag` leaves out.
 """
 
 from __future__ import annotations

@@ -168,17 +168,17 @@ def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nothing", 404, "not_found"),
-        ("DELETE", "/healthz", 405, "method_unknown"),
-        ("GET", "/v1/webhooks/platform", 405, "method_unknown"),
+        ("DELETE", "/healthz", 405, "method_not_allowed"),
+        ("GET", "/v1/webhooks/platform", 405, "method_not_allowed"),
         ("GET", "/v1/media/", 401, "unauthorized"),
         ("GET", "/v1/audit/proof/x", 401, "unauthorized"),
         ("GET", "/v1/media/%00", 401, "unauthorized"),
         ("GET", "/v1/reviews", 401, "unauthorized"),
         ("GET", "/v1/reviews/x/picture", 401, "unauthorized"),
-        ("DELETE", "/v1/reviews", 405, "method_unknown"),
+        ("DELETE", "/v1/reviews", 405, "method_not_allowed"),
         ("POST", "/v1/media/%00/corrections", 401, "unauthorized"),
         ("GET", "/docs", 404, "not_found"),
-        ("TRACE", "/v1/images", 405, "method_unknown"),
+        ("TRACE", "/v1/images", 405, "method_not_allowed"),
     ],
 )
 def test_what_the_router_refuses_is_a_problem_too(url: str, method: str, path: str, status: int, code: str) -> None:

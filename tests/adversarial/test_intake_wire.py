@@ -81,7 +81,7 @@ CASES: dict[str, tuple[bytes, Answer]] = {
     "a target of 100 kB": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", LARGE),
     "NUL as the source": (b"POST /v1/webhooks/%00 HTTP/1.1\r\nHost: a\r\n\r\n", UNSIGNED),
     "a path that leaves": (b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
-    "a method of our own": (b"DESTROY /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_unknown")),
+    "a method of our own": (b"DESTROY /healthz HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
     "CONNECT": (b"CONNECT media.example:443 HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
     "an upgrade": (
         HOOK + b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from assent.core.errors import PersonBusy
+from assent.core.errors import SubjectLocked
 from assent.core.settings import AllowedHost
 from assent.core.values import Event, MediaRef
 from assent.db import locks
@@ -309,7 +309,7 @@ def test_who_reads_a_decision_is_not_held_up_by_a_withdrawal_that_waits(album: A
     album.post(author="alice")
     with transaction(album.bench.pool) as changing, transaction(album.bench.pool) as reading:
         assert locks.try_lock_exclusive(changing, "default", album.pid("alice"))
-        with pytest.raises(PersonBusy):
+        with pytest.raises(SubjectLocked):
             assemble(reading, album.keys, "group", lock=locks.lock_shared_or_busy)
         assert reading.execute("SHOW lock_timeout").fetchone() == ("0",)
         changing.rollback()

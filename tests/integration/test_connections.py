@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assent.core.errors import ConnectionsTooMany, ConsentMissing
+from assent.core.errors import ConsentMissing, TooManyConnections
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pseudonym
@@ -66,7 +66,7 @@ def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:
     give(pool, keys, "alice")
     names = [f"author {n}" for n in range(MOST + 1)]
     assert state(pool, keys, "alice", *names[1:]) == MOST
-    with pytest.raises(ConnectionsTooMany):
+    with pytest.raises(TooManyConnections):
         state(pool, keys, "alice", *names)
     assert chose(pool, keys, names[0]) == set()
     assert chose(pool, keys, names[MOST]) == {pseudonym(keys, "alice")}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from assent.core.errors import FaceOther
+from assent.core.errors import FaceMismatch
 from assent.core.values import Face, Perception, Picture, Vector
 from assent.db.pool import transaction
 from assent.intake.accept import open_upload
@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
     "blurred": (lambda image: image.filter(ImageFilter.GaussianBlur(2.6)), "face_blurred"),  # 2 % of the face
     "tilted": (lambda image: image.rotate(70, expand=True), "face_turned"),
     "small": (lambda image: image.resize((image.width // 4, image.height // 4)), "face_too_small"),
-    "empty": (lambda image: Image.new("RGB", image.size, "grey"), "face_none"),
+    "empty": (lambda image: Image.new("RGB", image.size, "grey"), "no_face"),
 }
 
 
@@ -88,14 +88,14 @@ def test_a_photo_of_six_among_good_ones_is_named(
 ) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", face("third"), face("third", 0.9), six_people)
-    assert (said["error"], said["detail"]) == ("face_many", "photo 3 shows 6 faces")
+    assert (said["error"], said["detail"]) == ("multiple_faces", "photo 3 shows 6 faces")
     assert stored(bench) == []
 
 
 def test_photos_of_two_people_are_refused(bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]) -> None:
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", face("third"), face("fourth"))
-    assert said["error"] == "face_other"
+    assert said["error"] == "face_mismatch"
     assert "photo 2" in said["detail"]
     assert stored(bench) == []
 
@@ -105,7 +105,7 @@ def test_a_photo_of_somebody_else_than_is_stored_is_refused(
 ) -> None:
     people.give(bench.pool, keys, "alice")
     assert "templates" in outcome(bench, keys, "alice", face("third"))
-    assert outcome(bench, keys, "alice", face("fourth"))["error"] == "face_other"
+    assert outcome(bench, keys, "alice", face("fourth"))["error"] == "face_mismatch"
     assert "templates" in outcome(bench, keys, "alice", face("third", 0.9))
     assert len(stored(bench)) == 2
 
@@ -124,7 +124,7 @@ def test_of_two_enrolments_at_once_both_or_clearly_one_are_stored(
             thread.join()
     assert sorted(next(iter(note)) for note in notes) == ["error", "templates"]
     refused = next(note for note in notes if "error" in note)
-    assert refused["error"] == "templates_full"
+    assert refused["error"] == "template_limit_reached"
     assert f"6 templates are stored; 6 more would be over {MOST_TEMPLATES}" == refused["detail"]
     assert len(stored(bench)) == 6
     assert "templates" in outcome(bench, keys, "alice", *(face("third", light) for light in lights[:4]))
@@ -240,7 +240,7 @@ def vectors(faces: list[Face]) -> list[Vector]:
 def other(faces: list[Vector], alike: float) -> bool:
     try:
         check_same([], faces, alike)
-    except FaceOther:
+    except FaceMismatch:
         return True
     return False
 

@@ -61,7 +61,7 @@ def test_one_that_looks_like_a_screen_is_refused_and_nothing_is_kept(
     people.give(bench.pool, keys, "alice")
     said = outcome(bench, keys, "alice", camera, still)
     assert said == {"error": "face_not_live", "detail": "the face in photo 2 looks like a print or a screen"}
-    assert "room around the head" in FaceNotLive.do
+    assert "room around the head" in FaceNotLive.remedy
     assert stored(bench) == []
     for table in ("upload", "event"):
         assert rows(bench.pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours

@@ -101,7 +101,7 @@ def test_a_photo_of_six_enrols_nobody_and_says_why(house: House, six_people: byt
     refused = enrol(house, "zoe", six_people)
     assert refused.status_code == 422
     assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.json()["code"] == "face_many"
+    assert refused.json()["code"] == "multiple_faces"
     assert "6 faces" in refused.json()["detail"]
 
 

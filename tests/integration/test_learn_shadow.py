@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.audit import verify
-from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
+from assent.core.errors import HeadAlreadyActive, InsufficientEvidence, ModelUnknown, NotFound
 from assent.core.values import Event, MediaRef, Trial
 from assent.db.pool import transaction
 from assent.decisions.store import MediaKey
@@ -149,13 +149,13 @@ def test_the_log_holds_the_figures_and_verifies(trials: Trials) -> None:
 
 def test_without_figures_or_pictures_nothing_is_promoted(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     trials.shadow({HAT: 0.9}, evaluated=False)
-    with pytest.raises(HeadUnjustified, match=r"precision and recall of product\.clothing\.hat"):
+    with pytest.raises(InsufficientEvidence, match=r"precision and recall of product\.clothing\.hat"):
         trials.promote()
     trials.shadow({HAT: 0.9}, data="not stated")
-    with pytest.raises(HeadUnjustified, match="the data it was measured on"):
+    with pytest.raises(InsufficientEvidence, match="the data it was measured on"):
         trials.promote()
     trials.shadow({HAT: 0.9})
-    with pytest.raises(HeadUnjustified, match="saw 0 pictures"):
+    with pytest.raises(InsufficientEvidence, match="saw 0 pictures"):
         trials.promote(anyway=None)
     assert rows(trials.desk.bench, "SELECT count(*) FROM head WHERE state = 'live'") == [(0,)]
     monkeypatch.setattr(trial, "MIN_PICTURES", 1)
@@ -173,7 +173,7 @@ def test_what_cannot_run_here_is_not_tried(trials: Trials) -> None:
         trial.try_out(conn, trials.desk.keys, "cli", path)
     trials.shadow({HAT: 0.9})
     trials.promote()
-    with pytest.raises(HeadRuns):
+    with pytest.raises(HeadAlreadyActive):
         trials.shadow({HAT: 0.9})
 
 

@@ -160,7 +160,9 @@ def test_another_tenants_people_are_not_found(
     assert bench.gallery.circle("default", event) == 1
 
 
-@pytest.mark.parametrize(("photo", "code"), [("cat", "face_none"), ("six", "face_many"), ("text", "media_unsupported")])
+@pytest.mark.parametrize(
+    ("photo", "code"), [("cat", "no_face"), ("six", "multiple_faces"), ("text", "media_unsupported")]
+)
 def test_a_photo_that_does_not_show_one_face_enrols_nobody(
     bench: WorkerContext, keys: TenantKeys, six_people: bytes, cat: bytes, photo: str, code: str
 ) -> None:

@@ -17,13 +17,13 @@ from assent.core.errors import (
     BadRequest,
     BodyTooLarge,
     ConsentMissing,
-    FormStale,
+    CsrfFailed,
     GuardianMissing,
     LinkGone,
     NotFound,
     NoticeChanged,
     SessionOver,
-    TemplatesFull,
+    TemplateLimitReached,
 )
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
@@ -43,13 +43,13 @@ OTHERS = (
     BadRequest,
     BodyTooLarge,
     ConsentMissing,
-    FormStale,
+    CsrfFailed,
     GuardianMissing,
     LinkGone,
     NotFound,
     NoticeChanged,
     SessionOver,
-    TemplatesFull,
+    TemplateLimitReached,
 )
 
 
@@ -232,7 +232,7 @@ def test_what_is_held_can_be_taken_along(alice: TestClient) -> None:
 def test_the_page_has_words_of_its_own_for_what_may_go_wrong(kind: type[AssentError]) -> None:
     title, text = words.wrong(kind.code, "photo 2 is not good")
     assert title != words.wrong("internal", "")[0] or text != words.wrong("internal", "")[1]
-    assert kind.do not in text
+    assert kind.remedy not in text
     if kind.code.startswith("face_"):
         assert text.startswith("Photo 2 is not good. Send ")
 

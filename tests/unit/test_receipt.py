@@ -92,7 +92,7 @@ def test_no_field_can_be_altered(tenant_keys: TenantKeys) -> None:
         assert case != said or json.dumps(case) != json.dumps(said)
         with pytest.raises(AuditBroken) as refused:
             check(case)
-        assert refused.value.detail != refused.value.do
+        assert refused.value.detail != refused.value.remedy
 
 
 def test_no_byte_of_the_file_can_be_altered(tenant_keys: TenantKeys) -> None:

@@ -95,8 +95,8 @@ def main() -> None:
         app()
     except AssentError as error:
         console.print(f"[bold red]{error.code}[/]  {escape(error.detail)}", highlight=False)
-        if error.detail != error.do:
-            console.print(error.do, highlight=False)
+        if error.detail != error.remedy:
+            console.print(error.remedy, highlight=False)
         sys.exit(1)
     except ValidationError as error:
         for problem in error.errors():

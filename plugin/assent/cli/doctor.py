@@ -49,7 +49,7 @@ def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> 
         yield from check(settings)
     except AssentError as error:
         name = check.__name__.removeprefix("_").replace("_", " ")
-        yield Finding(name, False, error.detail, error.do if error.detail != error.do else "")
+        yield Finding(name, False, error.detail, error.remedy if error.detail != error.remedy else "")
 
 
 def _runtime(_settings: Settings) -> Iterator[Finding]:

@@ -12,11 +12,11 @@ class AssentError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
-    do: ClassVar[str] = "Look at the server's log for this time and report it."
+    remedy: ClassVar[str] = "Look at the server's log for this time and report it."
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__(detail or self.do)
-        self.detail = detail or self.do
+        super().__init__(detail or self.remedy)
+        self.detail = detail or self.remedy
 
 
 # Requests
@@ -24,57 +24,57 @@ class AssentError(Exception):
 
 class BadRequest(AssentError):
     code, status = "bad_request", 400
-    do = "Correct the request; the detail names the field."
+    remedy = "Correct the request; the detail names the field."
 
 
 class Unauthorized(AssentError):
     code, status = "unauthorized", 401
-    do = "Send `Authorization: Bearer <API key>`; `assent init` prints one."
+    remedy = "Send `Authorization: Bearer <API key>`; `assent init` prints one."
 
 
 class Forbidden(AssentError):
     code, status = "forbidden", 403
-    do = "Use an API key that holds the scope named in the detail."
+    remedy = "Use an API key that holds the scope named in the detail."
 
 
 class NotFound(AssentError):
     code, status = "not_found", 404
-    do = "Check the name; nothing is stored under it for this tenant."
+    remedy = "Check the name; nothing is stored under it for this tenant."
 
 
-class MethodUnknown(AssentError):
-    code, status = "method_unknown", 405
-    do = "Use a method that the Allow header names."
+class MethodNotAllowed(AssentError):
+    code, status = "method_not_allowed", 405
+    remedy = "Use a method that the Allow header names."
 
 
 class SignatureInvalid(AssentError):
     code, status = "signature_invalid", 401
-    do = "Sign the raw body with the source's secret, and keep the sender's clock within 5 minutes."
+    remedy = "Sign the raw body with the source's secret, and keep the sender's clock within 5 minutes."
 
 
 class DeliveryConflict(AssentError):
     code, status = "delivery_conflict", 409
-    do = "Use a new webhook-id for a new body; this id was seen with another one."
+    remedy = "Use a new webhook-id for a new body; this id was seen with another one."
 
 
 class BodyTooLarge(AssentError):
     code, status = "body_too_large", 413
-    do = "Send a smaller body."
+    remedy = "Send a smaller body."
 
 
 class HeadTooLarge(AssentError):
     code, status = "head_too_large", 431
-    do = "Send at most 16 KiB of request line and headers, in at most 64 fields."
+    remedy = "Send at most 16 KiB of request line and headers, in at most 64 fields."
 
 
 class RequestTooSlow(AssentError):
     code, status = "request_too_slow", 408
-    do = "Send the whole request within the time that the detail names."
+    remedy = "Send the whole request within the time that the detail names."
 
 
 class RateLimited(AssentError):
     code, status = "rate_limited", 429
-    do = "Wait as long as Retry-After says, then send fewer requests a second."
+    remedy = "Wait as long as Retry-After says, then send fewer requests a second."
 
     def __init__(self, wait_seconds: int) -> None:
         super().__init__(f"too many requests; the next one is welcome in {wait_seconds} s")
@@ -83,7 +83,7 @@ class RateLimited(AssentError):
 
 class MediaUnsupported(AssentError):
     code, status = "media_unsupported", 415
-    do = "Send JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
+    remedy = "Send JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."
 
 
 # Fetching a picture
@@ -91,22 +91,24 @@ class MediaUnsupported(AssentError):
 
 class FetchRefused(AssentError):
     code, status = "fetch_refused", 422
-    do = "Serve the picture from a public address over http or https, or list the private host in ASSENT_ALLOW_PRIVATE."
+    remedy = (
+        "Serve the picture from a public address over http or https, or list the private host in ASSENT_ALLOW_PRIVATE."
+    )
 
 
 class FetchMissing(AssentError):
     code, status = "fetch_missing", 422
-    do = "Check that the URL still serves the picture to anybody who asks."
+    remedy = "Check that the URL still serves the picture to anybody who asks."
 
 
 class FetchTooLarge(AssentError):
     code, status = "fetch_too_large", 422
-    do = "Serve a rendition of at most 20 MB."
+    remedy = "Serve a rendition of at most 20 MB."
 
 
 class FetchFailed(AssentError):
     code, status, retryable = "fetch_failed", 422, True
-    do = "The picture's server did not answer in time or failed; it is tried again before it goes to review."
+    remedy = "The picture's server did not answer in time or failed; it is tried again before it goes to review."
 
 
 # Decoding
@@ -114,22 +116,22 @@ class FetchFailed(AssentError):
 
 class Undecodable(AssentError):
     code, status = "undecodable", 422
-    do = "The file is no readable picture; a moderator has to look at it."
+    remedy = "The file is no readable picture; a moderator has to look at it."
 
 
 class PictureTooLarge(AssentError):
     code, status = "picture_too_large", 422
-    do = "Send at most 50 megapixels, 12,000 pixels a side, 100 megapixels over all frames looked at."
+    remedy = "Send at most 50 megapixels, 12,000 pixels a side, 100 megapixels over all frames looked at."
 
 
 class DecodersDisagree(AssentError):
     code, status = "decoders_disagree", 422
-    do = "Programs show two pictures of this file; a moderator has to look at it, and the sender may save it anew."
+    remedy = "Programs show two pictures of this file; a moderator has to look at it, and the sender may save it anew."
 
 
 class DecoderDied(AssentError):
     code, status = "decoder_died", 422
-    do = "The picture took the decoder beyond its memory or time; a moderator has to look at it."
+    remedy = "The picture took the decoder beyond its memory or time; a moderator has to look at it."
 
 
 # Models, keys, stores
@@ -137,77 +139,81 @@ class DecoderDied(AssentError):
 
 class ModelMissing(AssentError):
     code, status = "model_missing", 503
-    do = "Run `assent doctor`: it names the missing file and the command that brings it."
+    remedy = "Run `assent doctor`: it names the missing file and the command that brings it."
 
 
 class ModelUnknown(AssentError):
     code, status = "model_unknown", 500
-    do = "Use a pack that `models/` describes."
+    remedy = "Use a pack that `models/` describes."
 
 
 class LicenceNotAccepted(AssentError):
     code, status = "licence_not_accepted", 403
-    do = "Use a pack whose licence allows what you do, or accept this one in ASSENT_ACCEPT_LICENCE, in its own words."
+    remedy = (
+        "Use a pack whose licence allows what you do, or accept this one in ASSENT_ACCEPT_LICENCE, in its own words."
+    )
 
 
 class ModelDownload(AssentError):
     code, status, retryable = "model_download", 502, True
-    do = "Run `assent models pull` again: what has arrived is kept, and only the rest is fetched."
+    remedy = "Run `assent models pull` again: what has arrived is kept, and only the rest is fetched."
 
 
 class KeyMissing(AssentError):
     code, status = "key_missing", 503
-    do = "Run `assent init` on an empty database, or bring back the keystore that belongs to this one."
+    remedy = "Run `assent init` on an empty database, or bring back the keystore that belongs to this one."
 
 
 class SealBroken(AssentError):
     code, status = "seal_broken", 500
-    do = "A sealed row does not open with its key: it was altered, moved or belongs to another database."
+    remedy = "A sealed row does not open with its key: it was altered, moved or belongs to another database."
 
 
 class RotationUnderWay(AssentError):
     code, status, retryable = "rotation_under_way", 409, True
-    do = "Another process is rotating or exporting this tenant's keys; try again when it is done."
+    remedy = "Another process is rotating or exporting this tenant's keys; try again when it is done."
 
 
 class KeysOutdated(AssentError):
     code, status = "keys_outdated", 409
-    do = "Bring the newest export of the keys: an older one holds keys that were destroyed since, or lacks newer ones."
+    remedy = (
+        "Bring the newest export of the keys: an older one holds keys that were destroyed since, or lacks newer ones."
+    )
 
 
 class BackupRefused(AssentError):
     code, status = "backup_refused", 409
-    do = "Do what the detail says, then try again."
+    remedy = "Do what the detail says, then try again."
 
 
 class GalleryUnavailable(AssentError):
     code, status, retryable = "gallery_unavailable", 503, True
-    do = "The in-memory gallery is not running; see `assent doctor`."
+    remedy = "The in-memory gallery is not running; see `assent doctor`."
 
 
 class GalleryTooLarge(AssentError):
     code, status = "gallery_too_large", 422
-    do = "More templates than the embedder's calibration supports; install a stronger pack or narrow the scope."
+    remedy = "More templates than the embedder's calibration supports; install a stronger pack or narrow the scope."
 
 
 class DatabaseUnavailable(AssentError):
     code, status, retryable = "database_unavailable", 503, True
-    do = "Check ASSENT_DATABASE_URL, or the embedded server's log in the data folder; nothing was acknowledged."
+    remedy = "Check ASSENT_DATABASE_URL, or the embedded server's log in the data folder; nothing was acknowledged."
 
 
 class StoreUnsafe(AssentError):
     code, status = "store_unsafe", 500
-    do = "Move the data folder as the detail says."
+    remedy = "Move the data folder as the detail says."
 
 
 class NotInitialised(AssentError):
     code, status = "not_initialised", 503
-    do = "Run `assent init` first."
+    remedy = "Run `assent init` first."
 
 
 class AlreadyInitialised(AssentError):
     code, status = "already_initialised", 409
-    do = "Choose another name; what exists was shown once, when it was made."
+    remedy = "Choose another name; what exists was shown once, when it was made."
 
 
 # Training and measuring
@@ -215,12 +221,14 @@ class AlreadyInitialised(AssentError):
 
 class DatasetUnusable(AssentError):
     code, status = "dataset_unusable", 422
-    do = "Give a folder with a folder for each class, or a CSV file with the columns path and label."
+    remedy = "Give a folder with a folder for each class, or a CSV file with the columns path and label."
 
 
 class LearnMissing(AssentError):
     code, status = "learn_missing", 503
-    do = "Install what training and measuring need: pip install --no-deps --require-hashes -r requirements-learn.txt"
+    remedy = (
+        "Install what training and measuring need: pip install --no-deps --require-hashes -r requirements-learn.txt"
+    )
 
 
 # Policy, consent, enrolment
@@ -228,92 +236,98 @@ class LearnMissing(AssentError):
 
 class PolicyInvalid(AssentError):
     code, status = "policy_invalid", 500
-    do = "Correct the policy file; without a valid policy nothing is decided."
+    remedy = "Correct the policy file; without a valid policy nothing is decided."
 
 
 class HashListInvalid(AssentError):
     code, status = "hash_list_invalid", 422
-    do = "Give a CSV or ThreatExchange-style JSON file with PDQ or SHA-256 hashes; docs/known-pictures.md shows both."
+    remedy = (
+        "Give a CSV or ThreatExchange-style JSON file with PDQ or SHA-256 hashes; docs/known-pictures.md shows both."
+    )
 
 
 class WordListInvalid(AssentError):
     code, status = "word_list_invalid", 500
-    do = "Correct the folder that ASSENT_BLOCKED_WORDS names: a file a language, a word or phrase a line, UTF-8."
+    remedy = "Correct the folder that ASSENT_BLOCKED_WORDS names: a file a language, a word or phrase a line, UTF-8."
 
 
 class ConsentMissing(AssentError):
     code, status = "consent_missing", 409
-    do = "Record an active consent for purpose `face-match` first."
+    remedy = "Record an active consent for purpose `face-match` first."
 
 
 class GuardianMissing(AssentError):
     code, status = "guardian_missing", 422
-    do = "Say in `guardian` how a parent or guardian agreed; without it only adults can consent."
+    remedy = "Say in `guardian` how a parent or guardian agreed; without it only adults can consent."
 
 
 class AnyoneUndeclared(AssentError):
     code, status = "anyone_undeclared", 422
-    do = "Use scope `own` or `connections`; `anyone` needs the deployer's words in ASSENT_ANYONE_DECLARATION."
+    remedy = "Use scope `own` or `connections`; `anyone` needs the deployer's words in ASSENT_ANYONE_DECLARATION."
 
 
-class ConnectionsTooMany(AssentError):
-    code, status = "connections_too_many", 422
-    do = "Send at most 5,000 connections."
+class TooManyConnections(AssentError):
+    code, status = "too_many_connections", 422
+    remedy = "Send at most 5,000 connections."
 
 
 class IdempotencyConflict(AssentError):
     code, status = "idempotency_conflict", 409
-    do = "Use a new Idempotency-Key for a new request; this one came with another within the last 24 hours."
+    remedy = "Use a new Idempotency-Key for a new request; this one came with another within the last 24 hours."
 
 
-class FaceNone(AssentError):
-    code, status = "face_none", 422
-    do = "Send a photo that shows the person's face."
+class NoFace(AssentError):
+    code, status = "no_face", 422
+    remedy = "Send a photo that shows the person's face."
 
 
-class FaceMany(AssentError):
-    code, status = "face_many", 422
-    do = "Send a photo with exactly one face."
+class MultipleFaces(AssentError):
+    code, status = "multiple_faces", 422
+    remedy = "Send a photo with exactly one face."
 
 
 class FaceTooSmall(AssentError):
     code, status = "face_too_small", 422
-    do = "Send a photo in which the face is at least 40 pixels wide."
+    remedy = "Send a photo in which the face is at least 40 pixels wide."
 
 
 class FaceBlurred(AssentError):
     code, status = "face_blurred", 422
-    do = "Send a sharp photo: hold still, and let more light fall on the face."
+    remedy = "Send a sharp photo: hold still, and let more light fall on the face."
 
 
 class FaceTurned(AssentError):
     code, status = "face_turned", 422
-    do = "Send a photo in which the person looks towards the camera, with the head upright."
+    remedy = "Send a photo in which the person looks towards the camera, with the head upright."
 
 
 class FaceNotLive(AssentError):
     code, status = "face_not_live", 422
-    do = "Send a photo of the person, not of a print or a screen, straight from a camera and with room around the head."
+    remedy = (
+        "Send a photo of the person, not of a print or a screen, straight from a camera and with room around the head."
+    )
 
 
-class FaceOther(AssentError):
-    code, status = "face_other", 422
-    do = "Send photos of the person themselves only; one of these resembles the others too little."
+class FaceMismatch(AssentError):
+    code, status = "face_mismatch", 422
+    remedy = "Send photos of the person themselves only; one of these resembles the others too little."
 
 
 class NotCalibrated(AssentError):
     code, status = "not_calibrated", 503
-    do = "Measure the embedder in use with `assent eval faces PEOPLE --calibrate`; before that nobody can be matched."
+    remedy = (
+        "Measure the embedder in use with `assent eval faces PEOPLE --calibrate`; before that nobody can be matched."
+    )
 
 
 class PhotoRefused(AssentError):
     code, status = "photo_refused", 422
-    do = "This photo cannot be used; send another one."
+    remedy = "This photo cannot be used; send another one."
 
 
-class TemplatesFull(AssentError):
-    code, status = "templates_full", 409
-    do = "At most 10 templates a person are kept; what is stored already is used."
+class TemplateLimitReached(AssentError):
+    code, status = "template_limit_reached", 409
+    remedy = "At most 10 templates a person are kept; what is stored already is used."
 
 
 # The person's own page
@@ -321,40 +335,40 @@ class TemplatesFull(AssentError):
 
 class LinkGone(AssentError):
     code, status = "link_gone", 410
-    do = "Ask the platform for a new link; this one was used, has expired or never was."
+    remedy = "Ask the platform for a new link; this one was used, has expired or never was."
 
 
 class SessionOver(AssentError):
     code, status = "session_over", 401
-    do = "Ask the platform for a new link; sessions last 30 minutes and end when everything is deleted."
+    remedy = "Ask the platform for a new link; sessions last 30 minutes and end when everything is deleted."
 
 
-class FormStale(AssentError):
-    code, status = "form_stale", 403
-    do = "Send the form from the page itself."
+class CsrfFailed(AssentError):
+    code, status = "csrf_failed", 403
+    remedy = "Send the form from the page itself."
 
 
 class NoticeChanged(AssentError):
     code, status = "notice_changed", 409
-    do = "Read the notice again: it changed after the page was opened."
+    remedy = "Read the notice again: it changed after the page was opened."
 
 
 class NoticeInvalid(AssentError):
     code, status = "notice_invalid", 500
-    do = "Correct the file that ASSENT_NOTICE names; without it nobody can be told what they agree to."
+    remedy = "Correct the file that ASSENT_NOTICE names; without it nobody can be told what they agree to."
 
 
 # Asking for a picture
 
 
-class PersonBusy(AssentError):
-    code, status, retryable = "person_busy", 503, True
-    do = "Somebody in this picture is changing their consent now; ask again in a few seconds."
+class SubjectLocked(AssentError):
+    code, status, retryable = "subject_locked", 503, True
+    remedy = "Somebody in this picture is changing their consent now; ask again in a few seconds."
 
 
 class PictureNotKept(NotFound):
     code = "picture_not_kept"
-    do = "Copies are kept of pictures that go to review, and of all with ASSENT_KEEP_FOR_REDACTION=true."
+    remedy = "Copies are kept of pictures that go to review, and of all with ASSENT_KEEP_FOR_REDACTION=true."
 
 
 # Manual review
@@ -362,27 +376,27 @@ class PictureNotKept(NotFound):
 
 class LabelUnknown(AssentError):
     code, status = "label_unknown", 422
-    do = "Use a label of the taxonomy, whole: not a group, and not `face`."
+    remedy = "Use a label of the taxonomy, whole: not a group, and not `face`."
 
 
 class CaseClosed(AssentError):
     code, status = "case_closed", 409
-    do = "Read the picture's newest decision; where it waits for a moderator again, it has a new case."
+    remedy = "Read the picture's newest decision; where it waits for a moderator again, it has a new case."
 
 
 class CaseOpen(AssentError):
     code, status = "case_open", 409
-    do = "Decide the open case that the detail names; its corrections go with it."
+    remedy = "Decide the open case that the detail names; its corrections go with it."
 
 
 class DecisionChanged(AssentError):
     code, status = "decision_changed", 409
-    do = "Look at the newest decision before you correct it."
+    remedy = "Look at the newest decision before you correct it."
 
 
 class PictureWithheld(NotFound):
     code = "picture_withheld"
-    do = "It is on a list marked severe, so nobody is shown it; follow your procedure for such a find."
+    remedy = "It is on a list marked severe, so nobody is shown it; follow your procedure for such a find."
 
 
 # Learning from corrections, heads on trial
@@ -390,17 +404,19 @@ class PictureWithheld(NotFound):
 
 class ExportRefused(AssentError):
     code, status = "export_refused", 409
-    do = "Name a new or empty folder that can be written."
+    remedy = "Name a new or empty folder that can be written."
 
 
-class HeadUnjustified(AssentError):
-    code, status = "head_unjustified", 409
-    do = "What is said of pictures changes only with figures: train it with `assent train`, and let it run in shadow."
+class InsufficientEvidence(AssentError):
+    code, status = "insufficient_evidence", 409
+    remedy = (
+        "What is said of pictures changes only with figures: train it with `assent train`, and let it run in shadow."
+    )
 
 
-class HeadRuns(AssentError):
-    code, status = "head_runs", 409
-    do = "Nothing has to be done, or roll it back first: `assent learn list` shows what runs."
+class HeadAlreadyActive(AssentError):
+    code, status = "head_already_active", 409
+    remedy = "Nothing has to be done, or roll it back first: `assent learn list` shows what runs."
 
 
 # Audit
@@ -408,9 +424,9 @@ class HeadRuns(AssentError):
 
 class AuditBroken(AssentError):
     code, status = "audit_broken", 500
-    do = "The log does not match its checkpoint: keep both, and find out who changed the database."
+    remedy = "The log does not match its checkpoint: keep both, and find out who changed the database."
 
 
 class WorkerLost(AssentError):
     code, status = "worker_lost", 500
-    do = "The worker was lost several times on this event; a moderator has to look at it."
+    remedy = "The worker was lost several times on this event; a moderator has to look at it."

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from psycopg.errors import LockNotAvailable
 
-from assent.core.errors import PersonBusy
+from assent.core.errors import SubjectLocked
 from assent.db.pool import Conn, execute, fetch_one
 from assent.db.queries import named_queries
 
@@ -28,7 +28,7 @@ def lock_shared(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
 
 
 def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
-    """The same for who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises PersonBusy."""
+    """The same for who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises SubjectLocked."""
     wanted = set(pids)
     if not wanted:
         return
@@ -36,7 +36,7 @@ def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
         with _waiting(conn, SOON_SECONDS):
             lock_shared(conn, tenant, wanted)
     except LockNotAvailable:
-        raise PersonBusy from None
+        raise SubjectLocked from None
 
 
 def lock_shared_session(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:

@@ -22,7 +22,7 @@ from assent.core.errors import (
     BodyTooLarge,
     DatabaseUnavailable,
     HeadTooLarge,
-    MethodUnknown,
+    MethodNotAllowed,
     NotFound,
     RateLimited,
     RequestTooSlow,
@@ -131,10 +131,10 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 
 def problem_response(
-    code: str, status: int, detail: str, do: str, headers: dict[str, str] | None = None
+    code: str, status: int, detail: str, remedy: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """RFC 9457, with the error tree's code as its type."""
-    body = {"type": f"urn:assent:error:{code}", "title": do, "status": status, "code": code, "detail": detail}
+    body = {"type": f"urn:assent:error:{code}", "title": remedy, "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
 
 
@@ -147,7 +147,7 @@ def assent_problem_response(error: AssentError) -> JSONResponse:
         headers = {"Retry-After": "5"}
     elif isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
-    return problem_response(error.code, error.status, error.detail, error.do, headers)
+    return problem_response(error.code, error.status, error.detail, error.remedy, headers)
 
 
 async def assent_problem(_request: Request, error: Exception) -> JSONResponse:
@@ -159,9 +159,9 @@ async def http_problem(_request: Request, error: Exception) -> JSONResponse:
     """What the router itself refuses: no such path, no such method."""
     if not isinstance(error, HTTPException):
         raise error
-    known = {kind.status: kind for kind in (BadRequest, NotFound, MethodUnknown)}
+    known = {kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed)}
     kind = known.get(error.status_code, AssentError)
-    return problem_response(kind.code, error.status_code, str(error.detail), kind.do, dict(error.headers or {}))
+    return problem_response(kind.code, error.status_code, str(error.detail), kind.remedy, dict(error.headers or {}))
 
 
 async def validation_problem(_request: Request, error: Exception) -> JSONResponse:
@@ -180,7 +180,7 @@ def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]
     found: dict[int | str, dict[str, Any]] = {}
     every: set[type[AssentError]] = {*ANYWHERE, *kinds}
     for kind in sorted(every, key=lambda kind: (kind.status, kind.code)):
-        said = f"`{kind.code}`: {kind.do}"
+        said = f"`{kind.code}`: {kind.remedy}"
         content = {PROBLEM_JSON: {"schema": schema_ref(ProblemDocument)}}
         answer = found.setdefault(kind.status, {"content": content, "description": ""})
         answer["description"] = f"{answer['description']} {said}".strip()

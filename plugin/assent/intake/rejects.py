@@ -30,16 +30,19 @@ class Rejects:
             self._counts[source, code] += 1
 
     def write(self, pool: Pool, keystore: Keystore) -> None:
-        """One leaf for each known source that was sent something unacceptable since the last time."""
+        """Append one leaf for each known source that was sent something unacceptable since the last time.
+
+        Raises DatabaseUnavailable; what was not written by then is kept for the next time.
+        """
         counts, self._counts = self._counts, Counter()
-        for source in sorted({source for source, _ in counts}):
-            said = {code: n for (name, code), n in counts.items() if name == source}
-            with transaction(pool) as conn:
-                row = fetch_one(conn, named_queries("intake")["source"], source=source)
-                if row is not None:
-                    keys = keystore.tenant(row["tenant"])
-                    body = {"source": source, "rejected": said}
-                    append(conn, keys, "intake.rejected", body, [], datetime.now(UTC))
+        try:
+            for source in sorted({source for source, _ in counts}):
+                rejected = {code: n for (name, code), n in counts.items() if name == source}
+                _append(pool, keystore, source, rejected)
+                for code in rejected:
+                    del counts[source, code]
+        finally:
+            self._counts.update(counts)
 
     async def keep_writing(self, pool: Pool, keystore: Keystore) -> None:
         """Runs until cancelled."""
@@ -49,3 +52,11 @@ class Rejects:
                 await asyncio.to_thread(self.write, pool, keystore)
             except DatabaseUnavailable:
                 log.warning("rejected webhooks could not be noted: the database is away")
+
+
+def _append(pool: Pool, keystore: Keystore, source: str, rejected: dict[str, int]) -> None:
+    with transaction(pool) as conn:
+        row = fetch_one(conn, named_queries("intake")["source"], source=source)
+        if row is not None:
+            keys = keystore.tenant(row["tenant"])
+            append(conn, keys, "intake.rejected", {"source": source, "rejected": rejected}, [], datetime.now(UTC))

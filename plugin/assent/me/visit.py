@@ -14,7 +14,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from assent.core.errors import AssentError, BadRequest, FormStale, SessionOver
+from assent.core.errors import AssentError, BadRequest, CsrfFailed, SessionOver
 from assent.db.pool import transaction
 from assent.http.forms import read_form
 from assent.http.limits import Limits
@@ -100,20 +100,20 @@ class PageRoute(APIRoute):
 
 
 async def read_own_form(request: Request, me: Visitor, photos: int = 0) -> tuple[dict[str, str], list[bytes]]:
-    """The fields and files of a form of this session. Raises FormStale for any other, and what `read_form` raises."""
+    """The fields and files of a form of this session. Raises CsrfFailed for any other, and what `read_form` raises."""
     must_be_ours(request)
     files = ("photos", "camera") if photos else ()
     # One file more than photos may come: a field in which nothing was chosen is sent, too, as an empty file.
     fields, sent = await read_form(request, MAX_PHOTO, files=files, most=photos and photos + 1)
     if not hmac.compare_digest(fields.pop("form", "").encode(), me.form.encode()):
-        raise FormStale
+        raise CsrfFailed
     return fields, [data for data in sent if data]
 
 
 def must_be_ours(request: Request) -> None:
-    """Browsers say where a form came from. Raises FormStale when that is another site."""
+    """Browsers say where a form came from. Raises CsrfFailed when that is another site."""
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        raise FormStale
+        raise CsrfFailed
 
 
 def with_cookie(request: Request, answer: Response, cookie: str) -> Response:

@@ -27,13 +27,13 @@ SAID: Mapping[str, str] = {
     "refused": "Thank you. You are not named in that picture.",
 }
 _PHOTO_ADVICE = {
-    "face_none": "Send a photo that shows your face.",
-    "face_many": "Send a photo that shows only you.",
+    "no_face": "Send a photo that shows your face.",
+    "multiple_faces": "Send a photo that shows only you.",
     "face_too_small": "Send one in which your face is larger.",
     "face_blurred": "Send a sharp one: hold still, with more light on your face.",
     "face_turned": "Send one in which you look at the camera, with your head upright.",
     "face_not_live": "Send one straight from a camera, with room around your head; no photo of a photo or a screen.",
-    "face_other": "Send photos of yourself only.",
+    "face_mismatch": "Send photos of yourself only.",
     "photo_refused": "Send another photo.",
 }
 # What went wrong, by the error's code: a title and what to do.
@@ -47,7 +47,7 @@ WRONG: Mapping[str, tuple[str, str]] = {
         "It closes 30 minutes after it was opened, and when everything was deleted. Ask for a new link where you got "
         "the last one.",
     ),
-    "form_stale": ("That did not work", "The form came from somewhere else. Go back to your page and try again."),
+    "csrf_failed": ("That did not work", "The form came from somewhere else. Go back to your page and try again."),
     "notice_changed": (
         "The text has changed",
         "What you would agree to has changed since you opened the page. Please read it again.",
@@ -59,7 +59,10 @@ WRONG: Mapping[str, tuple[str, str]] = {
     ),
     "anyone_undeclared": ("That cannot be chosen here", "Choose one of the other places where you may be recognised."),
     "consent_missing": ("You have not agreed", "That can be done only after you have agreed, under My choice."),
-    "templates_full": ("That is enough photos", "No more photos of you are needed; those that you sent are used."),
+    "template_limit_reached": (
+        "That is enough photos",
+        "No more photos of you are needed; those that you sent are used.",
+    ),
     "body_too_large": ("That is too large", "A photo may have 20 MB, and all of them together 64 MB."),
     "media_unsupported": ("No photo", "One of the files is no photo that can be read. Send JPEG, PNG, WebP or HEIC."),
     "undecodable": ("No photo", "One of the photos is damaged and cannot be read. Send another one."),

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from assent.audit.log import Part, append
-from assent.core.errors import HeadRuns, HeadUnjustified, ModelUnknown, NotFound
+from assent.core.errors import HeadAlreadyActive, InsufficientEvidence, ModelUnknown, NotFound
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
@@ -48,7 +48,7 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
     """Puts the head of that TOML file on trial, in place of the one of its name that is. From now on the tenant's
     pictures go through it too, and what it says is only counted.
 
-    Raises what `open_head` does, ModelUnknown for another backbone's head, HeadRuns where it is live already.
+    Raises what `open_head` does, ModelUnknown for another backbone's head, HeadAlreadyActive where it is live already.
     """
     head = open_head(manifest, threads=1)
     running = backbone(read_pack(DEFAULT_PACK).one("safety")).id
@@ -58,7 +58,7 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
     sha256 = hashlib.sha256(text).hexdigest()
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     if _in_state(conn, keys.tenant, head.file.name, "live") == sha256:
-        raise HeadRuns(f"{head.file.name} is live already")
+        raise HeadAlreadyActive(f"{head.file.name} is live already")
     if (before := _in_state(conn, keys.tenant, head.file.name, "shadow")) is not None:
         _end_trial(conn, keys.tenant, before)
     sealed = {"manifest": _seal(keys, text, "manifest", sha256), "network": _seal(keys, network, "network", sha256)}
@@ -79,7 +79,8 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     """Makes the head on trial the live one; workers take it up within seconds. `anyway`: why so few pictures are
     enough, for the log.
 
-    Raises NotFound, and HeadUnjustified where its manifest carries no evaluation or it saw fewer than MIN_PICTURES.
+    Raises NotFound, and InsufficientEvidence where its manifest carries no evaluation or it saw fewer than
+    MIN_PICTURES.
     """
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     sha256 = on_trial(conn, keys.tenant, name)
@@ -87,7 +88,7 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     evaluation = evaluation_of(file)
     compared = compare(conn, keys.tenant, sha256)
     if compared.pictures < MIN_PICTURES and anyway is None:
-        raise HeadUnjustified(f"{name} saw {compared.pictures} pictures in shadow; {MIN_PICTURES} are needed")
+        raise InsufficientEvidence(f"{name} saw {compared.pictures} pictures in shadow; {MIN_PICTURES} are needed")
     before = _in_state(conn, keys.tenant, name, "live")
     if before is not None:
         _set(conn, keys.tenant, before, "replaced")
@@ -124,7 +125,7 @@ def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
 
 def evaluation_of(file: HeadFile) -> dict[str, Any]:
     """What was measured of the head before it came here: the data, and precision and recall of every label that it
-    says. Raises HeadUnjustified where any of it is missing."""
+    says. Raises InsufficientEvidence where any of it is missing."""
     said = [label for label in file.label if label.name != NONE and label.threshold is not None]
     missing = [label.name for label in said if label.precision is None or label.recall is None]
     lacks = {
@@ -134,7 +135,7 @@ def evaluation_of(file: HeadFile) -> dict[str, Any]:
         "the data it was measured on": file.training_data.strip() in ("", "not stated"),
     }
     if absent := [what for what, lacking in lacks.items() if lacking]:
-        raise HeadUnjustified(f"the manifest of {file.name} carries no evaluation; missing: {'; '.join(absent)}")
+        raise InsufficientEvidence(f"the manifest of {file.name} carries no evaluation; missing: {'; '.join(absent)}")
     labels = {
         label.name: {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
         for label in said

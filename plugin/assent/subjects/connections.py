@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from assent.core.errors import ConnectionsTooMany
+from assent.core.errors import TooManyConnections
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
@@ -31,10 +31,10 @@ def author_mac(keys: TenantKeys, author: str) -> bytes:
 def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
     """These accounts and no others are the ones that the person chose, as of `at`; how many there are.
 
-    Raises ConnectionsTooMany beyond MOST, and ConsentMissing for whoever has no consent in force.
+    Raises TooManyConnections beyond MOST, and ConsentMissing for whoever has no consent in force.
     """
     if len(authors) > MOST:
-        raise ConnectionsTooMany(f"{len(authors)} connections")
+        raise TooManyConnections(f"{len(authors)} connections")
     pid = pseudonym(keys, ref)
     active_consent(conn, keys, pid)
     macs = sorted({author_mac(keys, author) for author in authors})

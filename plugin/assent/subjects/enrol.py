@@ -20,17 +20,17 @@ from assent.audit.log import Part, append
 from assent.core.errors import (
     AssentError,
     FaceBlurred,
-    FaceMany,
-    FaceNone,
+    FaceMismatch,
     FaceNotLive,
-    FaceOther,
     FaceTooSmall,
     FaceTurned,
+    MultipleFaces,
+    NoFace,
     NotCalibrated,
     NotFound,
     PhotoRefused,
     SealBroken,
-    TemplatesFull,
+    TemplateLimitReached,
 )
 from assent.core.values import Face, Vector
 from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
@@ -190,9 +190,9 @@ def _one_face(tools: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
         raise PhotoRefused(f"photo {n} cannot be used")
     seen = tools.perceive(picture, True)
     if not seen.faces:
-        raise FaceNone(f"photo {n} shows no face")
+        raise NoFace(f"photo {n} shows no face")
     if len(seen.faces) > 1:
-        raise FaceMany(f"photo {n} shows {len(seen.faces)} faces")
+        raise MultipleFaces(f"photo {n} shows {len(seen.faces)} faces")
     face = seen.faces[0]
     if face.embedding is None:
         raise FaceTooSmall(f"the face in photo {n} is too small")
@@ -216,7 +216,9 @@ def _store(conn: Conn, keys: TenantKeys, alike: float, job: UUID, pid: bytes, fa
     if not drop_jobs(conn, keys.tenant, [job]):
         return None
     if len(stored) + len(faces) > MOST_TEMPLATES:
-        raise TemplatesFull(f"{len(stored)} templates are stored; {len(faces)} more would be over {MOST_TEMPLATES}")
+        raise TemplateLimitReached(
+            f"{len(stored)} templates are stored; {len(faces)} more would be over {MOST_TEMPLATES}"
+        )
     check_same(stored, [found.vector for found in faces], alike)
     for found in faces:
         _insert(conn, keys, subject, consent, found)
@@ -231,11 +233,11 @@ def _stored(conn: Conn, subject: SubjectKey, model: str) -> list[Vector]:
 
 
 def check_same(stored: Sequence[Vector], fresh: Sequence[Vector], alike: float) -> None:
-    """Raises FaceOther for the first fresh one that resembles a stored one, or a fresh one before it, too little."""
+    """Raises FaceMismatch for the first fresh one that resembles a stored one, or a fresh one before it, too little."""
     known = list(stored)
     for n, vector in enumerate(fresh, 1):
         if known and float(min(np.stack(known) @ vector)) < alike:
-            raise FaceOther(f"photo {n} seems to show somebody else than the other photos")
+            raise FaceMismatch(f"photo {n} seems to show somebody else than the other photos")
         known.append(vector)
 
 

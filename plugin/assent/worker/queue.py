@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -31,15 +32,16 @@ DELIVERIES = 16  # under way at once
 RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 
 
-class _Again(BaseRetryStrategy):
-    """A failed fetch: after its own times. Everything else: soon, then every minute, for as long as an outage lasts;
-    an event that itself brings the job down is ended by `MAX_TRIES`."""
+class RetrySchedule(BaseRetryStrategy):
+    """Decides when a failed job runs again: a fetch by `RETRY_SECONDS`, everything else soon and then every minute, for
+    as long as an outage lasts, spread over a second. An event that itself brings the job down is ended by
+    `MAX_TRIES`."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         seconds = min(2 ** min(job.attempts, 6), 60) + random.random()  # noqa: S311 - spread, not a secret
         if isinstance(exception, FetchFailed):
             seconds = RETRY_SECONDS[min(job.attempts, len(RETRY_SECONDS) - 1)]
-        return RetryDecision(retry_in={"seconds": int(seconds)})
+        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 async def _limit_idle(conn: psycopg.AsyncConnection) -> None:
@@ -73,15 +75,15 @@ def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = Non
     job could not be written."""
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
 
-    @app.task(name="decide", queue=PICTURES, retry=_Again())
+    @app.task(name="decide", queue=PICTURES, retry=RetrySchedule())
     async def decide(tenant: str, event: str) -> None:
         await asyncio.to_thread(decide_event, bench, tenant, UUID(event))
 
-    @app.task(name="enrol", queue=PICTURES, retry=_Again())
+    @app.task(name="enrol", queue=PICTURES, retry=RetrySchedule())
     async def enrol_photos(tenant: str, event: str) -> None:
         await asyncio.to_thread(enrol_job, bench, tenant, UUID(event))
 
-    @app.task(name="retract", queue=PICTURES, retry=_Again(), pass_context=True)
+    @app.task(name="retract", queue=PICTURES, retry=RetrySchedule(), pass_context=True)
     async def take_back(context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
         if pid:  # else it was done
             asked, keys = UUID(erasure) if erasure else None, bench.keystore.tenant(tenant)
@@ -90,7 +92,7 @@ def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = Non
     # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
     lanes, threads = Lanes(), ThreadPoolExecutor(DELIVERIES, "deliver")
 
-    @app.task(name="deliver", queue=OUTBOX, retry=_Again())
+    @app.task(name="deliver", queue=OUTBOX, retry=RetrySchedule())
     async def send(tenant: str, endpoint: str, message: str) -> None:
         async with lanes.place(tenant, endpoint) as free:
             work = deliver_message if free else postpone_message

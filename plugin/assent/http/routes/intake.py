@@ -18,9 +18,9 @@ from assent.core.errors import (
     DeliveryConflict,
     Forbidden,
     NotFound,
-    PersonBusy,
     PictureNotKept,
     SignatureInvalid,
+    SubjectLocked,
     Unauthorized,
 )
 from assent.core.strict import read_model
@@ -117,7 +117,7 @@ def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lan
     responses={
         200: {"model": Decision},
         202: {"description": "Not decided in time; ask under `media` later."},
-        **error_responses(Unauthorized, Forbidden, BodyTooLarge, NotFound, PersonBusy),
+        **error_responses(Unauthorized, Forbidden, BodyTooLarge, NotFound, SubjectLocked),
     },
     openapi_extra={
         "requestBody": {
@@ -179,7 +179,7 @@ def _store_image(at: AppState, tenant: str, event_id: UUID, event: Event, upload
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        **error_responses(Unauthorized, Forbidden, PersonBusy, PictureNotKept),
+        **error_responses(Unauthorized, Forbidden, SubjectLocked, PictureNotKept),
     },
 )
 def read_redacted(media_id: Name, at: App, by: By) -> Response:
@@ -201,7 +201,7 @@ def read_redacted(media_id: Name, at: App, by: By) -> Response:
     response_model=None,
     responses={
         200: {"model": Decision | AuthorView | PublicView},
-        **error_responses(Unauthorized, Forbidden, NotFound, PersonBusy),
+        **error_responses(Unauthorized, Forbidden, NotFound, SubjectLocked),
     },
 )
 def read_decision(

@@ -18,9 +18,9 @@ from assent.core.errors import (
     IdempotencyConflict,
     LabelUnknown,
     NotFound,
-    PersonBusy,
     PictureNotKept,
     PictureWithheld,
+    SubjectLocked,
     Unauthorized,
 )
 from assent.core.strict import read_model
@@ -87,7 +87,7 @@ def list_reviews(
     }
 
 
-@router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, PersonBusy))
+@router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, SubjectLocked))
 def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
     """The case with its reason and its decision; also one that is closed, with who closed it and how."""
     by.must(SCOPE)
@@ -100,7 +100,7 @@ def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        **error_responses(*_REFUSED, CaseClosed, PersonBusy, PictureNotKept, PictureWithheld),
+        **error_responses(*_REFUSED, CaseClosed, SubjectLocked, PictureNotKept, PictureWithheld),
     },
 )
 def read_review_picture(case_id: UUID, at: App, by: By) -> Response:

@@ -18,25 +18,26 @@ from assent.core.errors import (
     AssentError,
     BadRequest,
     BodyTooLarge,
-    ConnectionsTooMany,
     ConsentMissing,
     DecoderDied,
+    DecodersDisagree,
     FaceBlurred,
-    FaceMany,
-    FaceNone,
+    FaceMismatch,
     FaceNotLive,
-    FaceOther,
     FaceTooSmall,
     FaceTurned,
     Forbidden,
     GuardianMissing,
     IdempotencyConflict,
     MediaUnsupported,
+    MultipleFaces,
+    NoFace,
     NotCalibrated,
     NotFound,
     PhotoRefused,
     PictureTooLarge,
-    TemplatesFull,
+    TemplateLimitReached,
+    TooManyConnections,
     Unauthorized,
     Undecodable,
 )
@@ -71,15 +72,16 @@ REFUSALS = (
     Undecodable,
     PictureTooLarge,
     DecoderDied,
-    FaceNone,
-    FaceMany,
+    DecodersDisagree,
+    NoFace,
+    MultipleFaces,
     FaceTooSmall,
     FaceBlurred,
     FaceTurned,
     FaceNotLive,
-    FaceOther,
+    FaceMismatch,
     PhotoRefused,
-    TemplatesFull,
+    TemplateLimitReached,
     NotCalibrated,
 )
 
@@ -187,7 +189,7 @@ def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
 
 @router.put(
     "/subjects/{ref}/connections",
-    responses=error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, ConnectionsTooMany),
+    responses=error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, TooManyConnections),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConnectionsRequest)}}}
     },
@@ -261,7 +263,7 @@ def _store(at: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) 
 def _refused(outcome: dict[str, str]) -> JSONResponse:
     kinds = {kind.code: kind for kind in _all_errors(AssentError)}
     kind = kinds[outcome["error"]]
-    return problem_response(kind.code, kind.status, outcome["detail"], kind.do)
+    return problem_response(kind.code, kind.status, outcome["detail"], kind.remedy)
 
 
 def _all_errors(kind: type[AssentError]) -> list[type[AssentError]]:
