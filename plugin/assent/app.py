@@ -1,4 +1,4 @@
-"""The HTTP application: routes, what is open while it runs, and how errors leave it."""
+"""Builds the HTTP application: its routes, the resources open while it runs, and its error handlers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POOL = 12
 
 
 def create_app(settings: Settings, url: str) -> FastAPI:
-    """The application on the database at `url`, which must be initialised."""
+    """Returns the application on the database at `url`, which must be initialised."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,19 +67,19 @@ def create_app(settings: Settings, url: str) -> FastAPI:
 
     @app.get("/healthz", tags=["operation"], responses=error_responses())
     async def healthz() -> dict[str, str]:
-        """The process answers."""
+        """Reports that the process answers."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operation"], responses=error_responses())
     def readyz(at: App) -> dict[str, str]:
-        """The database answers too; 503 otherwise."""
+        """Reports that the database answers too; 503 otherwise."""
         with transaction(at.pool) as conn:
             conn.execute("SELECT 1")
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=error_responses())
     async def metrics() -> Response:
-        """Prometheus metrics of this process."""
+        """Returns the Prometheus metrics of this process."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -1,4 +1,4 @@
-"""One picture's way through the house, stage by stage. Start reading here.
+"""Runs the stages of the pipeline on one image. Start reading here.
 
     1 fetch → 2 decode → 3 fingerprint → 4 perceive → 5 match → 6 decide → 7 record
 
@@ -35,28 +35,28 @@ from assent.policy.model import Policy
 
 
 def no_lists(_tenant: str, _picture: Picture) -> tuple[Hit, ...]:
-    """The lists of known pictures of an installation that has none."""
+    """Returns no hits, for an installation without hash lists."""
     return ()
 
 
 def nothing_read(_picture: Picture, _region: str | None) -> Perception:
-    """What is read in the pictures of an installation that reads none."""
+    """Returns an empty perception, for an installation that reads no text in images."""
     return Perception((), (), ())
 
 
 def all_live(_picture: Picture, _face: Face) -> bool:
-    """What is asked about enrolment photos where no pack says whether a face is live."""
+    """Returns True for every face of an enrolment photo, where no pack tells whether a face is live."""
     return True
 
 
 def shipped(_tenant: str, seen: Perception) -> Perception:
-    """What was seen, where no tenant has heads of its own."""
+    """Returns the perception unchanged, where no tenant has heads of its own."""
     return seen
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What the stages need from outside."""
+    """The functions, policy and settings that the stages get from outside."""
 
     decoder: Decoder
     perceive: Callable[[Picture, bool], Perception]  # the second argument: whether faces are to be compared
@@ -74,9 +74,10 @@ class Stages:
 def analyse(
     tools: Stages, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None
 ) -> Analysis | Quarantined:
-    """Stages 1 to 6 for one picture of a tenant's event; `upload` is its file where the bytes came with the request.
+    """Runs stages 1 to 6 for one image of a tenant's event.
 
-    Raises the errors of its stages; those that are `retryable` may go away by themselves.
+    `upload` is its file where the bytes came with the request. Raises the errors of its stages; those that are
+    `retryable` may go away by themselves.
     """
     data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
     picture = fingerprinted(tools.decoder.decode(data))  # 2 decode, 3 fingerprint
@@ -93,19 +94,19 @@ def analyse(
 
 
 def quarantine(picture: Picture, hits: Sequence[Hit]) -> Quarantined:
-    """What is left of a picture that a severe list holds."""
+    """Returns the outcome for an image on a severe list: its hash tags, the rule, and the file's sha256."""
     severe = [hit for hit in hits if hit.severe]
     because = f"on the list {', '.join(hit.list for hit in severe)}, which is marked severe"
     return Quarantined(tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
 
 
 def nobody(_tenant: str, _event: Event) -> int:
-    """The circle of an installation that compares no faces."""
+    """Returns 0, the number of candidates in an installation that compares no faces."""
     return 0
 
 
 def no_match(_tenant: str, _event: Event, _seen: Perception) -> tuple[Match, ...]:
-    """Stage 5 of an installation that compares no faces."""
+    """Returns no matches: stage 5 of an installation that compares no faces."""
     return ()
 
 

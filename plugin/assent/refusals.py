@@ -1,4 +1,4 @@
-"""What a person said they are not: picture and box lie sealed under their key, and are never matched to them again."""
+"""Stores refusals: media item and box are sealed under the subject's key, and never matched to them again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Q = named_queries("refusals")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One "not me": the picture by its id and by its file's sha256, and the face's box."""
+    """One refusal ("not me"): the media item by its id and by its file's sha256, and the face's box."""
 
     media_id: str
     sha256: str
@@ -27,15 +27,15 @@ class Refusal:
 
 
 def refusals(conn: Conn, subject: SubjectKey) -> list[Refusal]:
-    """All that the person refused. Raises SealBroken."""
+    """Returns all refusals of the subject. Raises SealBroken."""
     rows = fetch(conn, _Q["refusals"], tenant=subject.tenant, pid=subject.pid)
     return [_open(subject, row["id"].bytes, row["sealed"]) for row in rows]
 
 
 def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
-    """Stores a refusal, once, and raises what it takes to be taken for this person; False where it was stored before.
+    """Stores a refusal once and raises this subject's threshold. Returns False where it was stored before.
 
-    The caller has the person's lock alone, and touches no picture in this transaction.
+    The caller has the subject's lock exclusively, and touches no row of a media item in this transaction.
     """
     if is_refused(refusals(conn, subject), refusal.media_id, refusal.sha256, refusal.box):
         return False
@@ -47,14 +47,14 @@ def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
 
 
 def is_refused(known: Iterable[Refusal], media_id: str, sha256: str, box: Box) -> bool:
-    """Whether that face of that picture was refused, under the same id or as the same file under another."""
+    """Tells whether that face of that media item was refused, under the same id or as the same file under another."""
     return any(
         (one.media_id == media_id or one.sha256 == sha256) and overlap(one.box, box) >= SAME_FACE for one in known
     )
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0 to 1."""
+    """Returns the intersection over union of two boxes, 0 to 1."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(0, width) * max(0, height)

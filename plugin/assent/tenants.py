@@ -1,4 +1,4 @@
-"""What `assent init` makes: tenant, API key, root key, webhook source, endpoint."""
+"""Creates what `assent init` needs: tenant, API key, root key, webhook source, endpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class CreatedTenant:
-    """Shown once; the secrets are stored sealed or hashed only."""
+    """A new tenant with its secrets, shown once; the secrets are stored sealed or hashed only."""
 
     tenant: str
     api_key: str
@@ -41,9 +41,9 @@ class CreatedTenant:
 
 
 def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, deliver_to: str | None) -> CreatedTenant:
-    """A tenant with one API key, one source and, with `deliver_to`, one endpoint, all in one transaction.
+    """Creates a tenant with one API key, one source and, with `deliver_to`, one endpoint, all in one transaction.
 
-    Raises AlreadyInitialised when the tenant or the source's name is taken, BadRequest for a name that is none.
+    Raises AlreadyInitialised when the tenant or the source's name is taken, BadRequest for an invalid name.
     """
     for name in (tenant, source):
         if not _NAME.fullmatch(name):
@@ -82,7 +82,10 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
 
 
 def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Audience) -> str:
-    """One more endpoint; its signing secret. Raises AlreadyInitialised, BadRequest for a name or URL that is none."""
+    """Adds an endpoint and returns its signing secret.
+
+    Raises AlreadyInitialised when the name is taken, BadRequest for an invalid name or URL.
+    """
     if not _NAME.fullmatch(name) or not url.startswith(("http://", "https://")):
         raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")
     deliver.add(conn, keys.tenant, name, url, audience)
@@ -92,7 +95,7 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
 
 
 def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str) -> str:
-    """A new signing secret beside the ones there; the two newest are live."""
+    """Adds a signing secret beside the existing ones and returns it; the two newest are live."""
     secret, secret_id = new_secret(), uuid4()
     sealed = seal(keys.seal_key, secret.encode(), "secret", keys.tenant, owner, name, str(secret_id))
     execute(conn, _Q["insert_secret"], tenant=keys.tenant, owner=owner, name=name, id=secret_id, sealed=sealed)
@@ -102,7 +105,10 @@ def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"
 def rotate_secret(
     conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str, old_until: datetime
 ) -> str:
-    """A new signing secret; the newest of the old ones lives until then, the others end now. Raises NotFound."""
+    """Adds a signing secret and returns it.
+
+    The newest of the old secrets ends at `old_until`, the others end now. Raises NotFound.
+    """
     place = {"tenant": keys.tenant, "owner": owner, "name": name}
     found = fetch_one(conn, _Q["known_owner"], **place)
     if found is None or not found["known"]:

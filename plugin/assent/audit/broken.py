@@ -1,4 +1,4 @@
-"""That sealed rows do not open is noted in the log: somebody altered or moved them, or a file is damaged."""
+"""Records in the audit log that sealed rows do not open: they were altered or moved, or a file is damaged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ _Q = named_queries("rotate")
 
 
 def note_broken(conn: Conn, keys: TenantKeys, kind: str, at: datetime) -> bool:
-    """A leaf `seal.broken` naming the kind of row, and nobody; at most one a minute and kind, over all processes.
+    """Appends a leaf `seal.broken` that names the kind of row and no subject.
 
-    Takes the tree's lock, so it comes last in a transaction. True when the leaf was written.
+    At most one a minute and kind is written, over all processes.
+
+    Takes the tree's lock, so it comes last in a transaction. Returns True when the leaf was written.
     """
     minute = int(at.timestamp()) // 60
     mac = hmac.digest(keys.seal_key, f"seal.broken\0{kind}\0{minute}".encode(), "sha256")

@@ -1,4 +1,4 @@
-"""Signed tree heads, C2SP tlog-checkpoint in a C2SP signed-note with Ed25519, and proofs from the stored tree.
+"""Signs and verifies checkpoints (C2SP tlog-checkpoint, signed-note, Ed25519), and proves from the stored tree.
 
 The log's origin, which is also the name of its key, is `assent/<tenant>`.
 """
@@ -30,7 +30,7 @@ _LINE = re.compile(r"— ([^\s+]+) (\S+)")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint says: whose log, how many leaves, their 32-byte root."""
+    """One checkpoint: whose log, how many leaves, their 32-byte root."""
 
     origin: str
     size: int
@@ -45,21 +45,21 @@ class Verifier(NamedTuple):
 
     @property
     def id(self) -> bytes:
-        """The first 4 bytes of SHA-256(name || 0x0A || 0x01 || key)."""
+        """Returns the first 4 bytes of SHA-256(name || 0x0A || 0x01 || key)."""
         return sha256(self.name.encode() + b"\n" + _ED25519 + self.key).digest()[:_ID_BYTES]
 
     def __str__(self) -> str:
-        """The verifier key as text: `name+<hex of the id>+<base64 of 0x01 || key>`."""
+        """Returns the verifier key as text: `name+<hex of the id>+<base64 of 0x01 || key>`."""
         return f"{self.name}+{self.id.hex()}+{_encode(_ED25519 + self.key)}"
 
 
 def verifier(keys: TenantKeys) -> Verifier:
-    """The public half of a tenant's log key."""
+    """Returns the public half of a tenant's log key."""
     return Verifier(f"assent/{keys.tenant}", keys.log_key.public_key().public_bytes_raw())
 
 
 def parse_verifier(text: str) -> Verifier:
-    """From `name+hash+key`. Raises AuditBroken on anything else, another algorithm or a hash that does not fit."""
+    """Parses `name+hash+key`. Raises AuditBroken on anything else, another algorithm or a hash that does not fit."""
     name, _, rest = text.strip().partition("+")
     stated, _, encoded = rest.partition("+")
     raw = _decode(encoded, "the verifier key")
@@ -72,9 +72,9 @@ def parse_verifier(text: str) -> Verifier:
 
 
 def sign(keys: TenantKeys, size: int, root: bytes) -> str:
-    """The checkpoint of a tree of `size` leaves as a signed note.
+    """Signs the checkpoint of a tree of `size` leaves and returns it as a signed note.
 
-    What is signed must be what stays: never call this for an append that may still be rolled back.
+    Never call this for an append that may still be rolled back: a signed tree has to stay.
     """
     key = verifier(keys)
     text = f"{key.name}\n{size}\n{_encode(root)}\n"
@@ -82,7 +82,7 @@ def sign(keys: TenantKeys, size: int, root: bytes) -> str:
 
 
 def verify(note: str, key: Verifier) -> Checkpoint:
-    """What the checkpoint says, once its signature by `key` is checked; other keys' signatures are passed over.
+    """Checks the note's signature by `key` and returns its checkpoint; other keys' signatures are passed over.
 
     Raises AuditBroken when the note is malformed, not signed by this key, wrongly signed, or of another log.
     """
@@ -103,7 +103,7 @@ def verify(note: str, key: Verifier) -> Checkpoint:
 
 
 def current(conn: Conn, keys: TenantKeys) -> str:
-    """The signed checkpoint of the tenant's log now.
+    """Returns the signed checkpoint of the tenant's log now.
 
     Not for a transaction that appended a leaf: a rollback would leave a signature on a tree that never was.
     """
@@ -112,7 +112,7 @@ def current(conn: Conn, keys: TenantKeys) -> str:
 
 
 def proof(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
-    """That leaf `seq` is in the tree of `size` leaves: `leaf`, `hashes` (base64), `index`, `size`.
+    """Proves that leaf `seq` is in the tree of `size` leaves: `leaf`, `hashes` (base64), `index`, `size`.
 
     Raises NotFound unless 0 ≤ seq < size ≤ the log's size, AuditBroken when the leaf or a node is missing.
     """
@@ -126,7 +126,7 @@ def proof(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
 
 
 def consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
-    """That the log of `old` leaves is a prefix of that of `new`: `old`, `new`, `hashes` (base64).
+    """Proves that the log of `old` leaves is a prefix of that of `new`: `old`, `new`, `hashes` (base64).
 
     Raises NotFound unless 0 ≤ old ≤ new ≤ the log's size, AuditBroken when a node is missing.
     """
@@ -144,7 +144,7 @@ def _read(conn: Conn, tenant: str, spans: Sequence[tree.Span]) -> list[bytes]:
 
 
 def _split_note(note: str) -> tuple[str, list[str]]:
-    """The signed text with its last newline, and the signature lines."""
+    """Splits a note into the signed text with its last newline, and the signature lines."""
     text, blank, signatures = note.rpartition("\n\n")
     printable = all(char >= " " or char == "\n" for char in note)
     if not blank or not printable or len(note) > _MAX_NOTE or not signatures.endswith("\n"):
@@ -153,7 +153,7 @@ def _split_note(note: str) -> tuple[str, list[str]]:
 
 
 def _signature(line: str) -> tuple[str, bytes]:
-    """The key's name, and key id and signature together."""
+    """Parses a signature line into the key's name, and key id and signature together."""
     found = _LINE.fullmatch(line)
     if found is None:
         raise AuditBroken("a signature line of the checkpoint is malformed")

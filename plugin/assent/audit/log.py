@@ -1,9 +1,9 @@
-"""The audit log: one leaf an action, written in the action's own transaction.
+"""Writes and reads the audit log: one leaf an action, written in the action's own transaction.
 
 A leaf is canonical JSON (RFC 8785) and holds nothing personal: time, action, hashes of policy and models, counts, and
 one commitment a part, SHA-256(salt || canonical payload). Salt and payload lie together in `audit_payload`, sealed
-under the tenant's key or, where a part speaks of a person, under that person's. Once that key is gone the commitment
-says nothing, and the tree still verifies.
+under the tenant's key or, where a part is about a subject, under that subject's. Once that key is gone the commitment
+reveals nothing, and the tree still verifies.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _PAGE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a leaf commits to without saying it. With `pid` and `subject_key` it speaks of that person and is sealed
-    under their key; without them it is sealed under the tenant's."""
+    """One part of an action: the leaf holds a commitment to it, not its payload. With `pid` and `subject_key` it is
+    about that subject and sealed under their key; without them it is sealed under the tenant's."""
 
     payload: Mapping[str, Any] = field(repr=False)
     pid: bytes | None = None
@@ -49,7 +49,7 @@ class Part:
 
 
 class Head(NamedTuple):
-    """How far a tenant's log has come: number of leaves and the hashes of the complete subtrees, largest first."""
+    """The head of a tenant's log: number of leaves and the hashes of the complete subtrees, largest first."""
 
     size: int
     peaks: list[bytes]
@@ -62,14 +62,14 @@ class _Sealed(NamedTuple):
 
 
 def create(conn: Conn, tenant: str) -> None:
-    """An empty log for a new tenant."""
+    """Creates an empty log for a new tenant."""
     execute(conn, _Q["create_tree"], tenant=tenant)
 
 
 def append(
     conn: Conn, keys: TenantKeys, action: str, body: Mapping[str, Any], parts: Sequence[Part], at: datetime
 ) -> Leaf:
-    """Writes the next leaf inside the caller's transaction and returns where it stands.
+    """Writes the next leaf inside the caller's transaction and returns its number and time.
 
     `body` must hold nothing personal; `at` is an aware time. The tree stays locked until the transaction ends, so
     this has to be the last lock that the caller takes. Three round trips.
@@ -103,7 +103,7 @@ def append(
 
 
 def head(conn: Conn, tenant: str) -> Head:
-    """Size and peaks as one statement sees them.
+    """Returns size and peaks as one statement sees them.
 
     Raises NotInitialised when the tenant has no log, AuditBroken when a peak is missing.
     """
@@ -117,7 +117,7 @@ def head(conn: Conn, tenant: str) -> Head:
 
 
 def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes], at: datetime) -> bytes:
-    """The leaf: RFC 8785 JSON of `v`, `at` (RFC 3339 with microseconds, UTC), `action`, the body's fields and
+    """Encodes a leaf: RFC 8785 JSON of `v`, `at` (RFC 3339 with microseconds, UTC), `action`, the body's fields and
     `commitments` (hex). Raises ValueError on a body field of one of those names and on a time without a zone."""
     taken = _OWN_FIELDS & body.keys()
     if taken:
@@ -127,7 +127,7 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
 
 
 def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:
-    """The canonical payload of a part, opened with its key and checked against the leaf's commitment.
+    """Opens a part with its key, checks it against the leaf's commitment and returns its canonical payload.
 
     Raises SealBroken when it does not open, AuditBroken when it is not what the leaf committed to.
     """
@@ -135,12 +135,12 @@ def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commi
 
 
 def open_salted(key: bytes, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
-    """Salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
+    """Returns salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
     return unseal(key, sealed, *_place(seq, part), tenant)
 
 
 def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> bytes:
-    """The canonical payload in an opening, checked against the leaf's commitment.
+    """Checks an opening against the leaf's commitment and returns its canonical payload.
 
     Raises AuditBroken when it is not what the leaf committed to, SealBroken when it is too short.
     """
@@ -152,17 +152,17 @@ def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> byte
 
 
 def part_pid(keys: TenantKeys, seq: int, part: int, epoch: int, locator: bytes) -> bytes:
-    """Whose part it is (32 bytes), as long as that epoch lives. Raises SealBroken."""
+    """Returns the pid (32 bytes) of the subject of a part, as long as that epoch's key exists. Raises SealBroken."""
     return open_locator(keys, epoch, locator, *_place(seq, part))
 
 
 def part_locator(keys: TenantKeys, seq: int, part: int, pid: bytes) -> bytes:
-    """The locator of a part about that person, under the live epoch of `keys`."""
+    """Makes the locator of a part about that subject, under the live epoch of `keys`."""
     return seal_locator(keys, pid, *_place(seq, part))
 
 
 def leaves(conn: Conn, tenant: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """The leaves [start, stop) in order, read page by page: leaves never change, so no snapshot has to be held."""
+    """Yields the leaves [start, stop) in order, page by page. Leaves never change, so this needs no snapshot."""
     for first in range(start, stop, _PAGE):
         for row in fetch(conn, _Q["leaves"], tenant=tenant, start=first, stop=min(first + _PAGE, stop)):
             yield row["seq"], row["leaf"]

@@ -1,4 +1,4 @@
-"""The receipt of an erasure: what the house states, signed with the log's key, and what anybody can check offline.
+"""Signs and verifies the receipt of an erasure: signed with the log's key, and checked by anybody offline.
 
 The signature (Ed25519) is over the RFC 8785 form of the receipt without its field `signature`.
 """
@@ -29,7 +29,7 @@ MAX_BYTES = 1 << 20
 
 
 class LeafProof(BaseModel):
-    """The log's leaf of the erasure: its bytes, salt and payload of its only part, and the way to the root (base64)."""
+    """The erasure's leaf in the log: its bytes, salt and payload of its only part, and the way to the root (base64)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,7 +40,7 @@ class LeafProof(BaseModel):
 
 
 class ReceiptModel(BaseModel):
-    """What a receipt holds."""
+    """The fields of a receipt."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -58,7 +58,7 @@ class ReceiptModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A receipt that holds together. `pinned`: its key is the one that the reader knew before."""
+    """One receipt that verified. `pinned`: its key is the one that the reader knew before."""
 
     tenant: str
     erasure: str
@@ -72,7 +72,7 @@ class Verified:
 
 
 def sign(keys: TenantKeys, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The receipt with its schema, verifier key and signature; `said` has the other fields of `ReceiptModel`."""
+    """Returns the receipt with its schema, verifier key and signature; `said` has `ReceiptModel`'s other fields."""
     whole = {"schema": SCHEMA, **said, "key": str(checkpoint.verifier(keys))}
     return {**whole, "signature": encode(keys.log_key.sign(rfc8785.dumps(whole)))}
 
@@ -163,7 +163,7 @@ def _check_statement(receipt: ReceiptModel) -> None:
 
 
 def encode(data: bytes) -> str:
-    """Standard base64."""
+    """Encodes bytes as standard base64."""
     return base64.b64encode(data).decode()
 
 

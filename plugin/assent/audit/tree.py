@@ -1,8 +1,8 @@
-"""The Merkle tree of RFC 9162 §2.1 (RFC 6962's, SHA-256), without I/O.
+"""Implements the Merkle tree of RFC 9162 §2.1 (RFC 6962's, SHA-256), without I/O.
 
 A tree is stored as its complete subtrees: node (level, n) covers the leaves [n·2^level, (n+1)·2^level) and never
 changes once written. A *span* is a pair (start, end) of leaf numbers, end exclusive; each span that RFC 9162 hashes
-is a run of complete subtrees, so a proof says which nodes it needs before any is read.
+is a run of complete subtrees, so a proof names the nodes it needs before any is read.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Node(NamedTuple):
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """SHA-256(0x00 || leaf), 32 bytes."""
+    """Returns SHA-256(0x00 || leaf), 32 bytes."""
     return sha256(b"\x00" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256(0x01 || left || right), 32 bytes."""
+    """Returns SHA-256(0x01 || left || right), 32 bytes."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def subtrees(start: int, end: int) -> list[Place]:
-    """The complete subtrees that make up a span, left to right; `subtrees(0, size)` are a tree's peaks."""
+    """Returns the complete subtrees that make up a span, left to right; `subtrees(0, size)` are a tree's peaks."""
     found = []
     while start < end:
         level = (end - start).bit_length() - 1
@@ -49,7 +49,7 @@ def subtrees(start: int, end: int) -> list[Place]:
 
 
 def root(hashes: Sequence[bytes]) -> bytes:
-    """The root over complete subtrees given left to right; SHA-256 of nothing for the empty tree."""
+    """Returns the root over complete subtrees given left to right; SHA-256 of nothing for the empty tree."""
     if not hashes:
         return EMPTY_ROOT
     top = hashes[-1]
@@ -76,7 +76,9 @@ def grow(peaks: Sequence[bytes], seq: int, leaf: bytes) -> tuple[list[bytes], li
 
 
 def inclusion_spans(seq: int, size: int) -> list[Span]:
-    """The spans whose hashes prove that leaf `seq` is in the tree of `size` leaves, in the order of RFC 9162 §2.1.3.1.
+    """Returns the spans whose hashes prove that leaf `seq` is in the tree of `size` leaves.
+
+    They are in the order of RFC 9162 §2.1.3.1.
 
     Raises AuditBroken unless 0 ≤ seq < size.
     """
@@ -95,8 +97,9 @@ def inclusion_spans(seq: int, size: int) -> list[Span]:
 
 
 def consistency_spans(old: int, new: int) -> list[Span]:
-    """The spans whose hashes prove that the tree of `old` leaves is a prefix of that of `new`, in the order of
-    RFC 9162 §2.1.4.1; none where the trees are equal or the old one is empty.
+    """Returns the spans whose hashes prove that the tree of `old` leaves is a prefix of that of `new`.
+
+    They are in the order of RFC 9162 §2.1.4.1; none where the trees are equal or the old one is empty.
 
     Raises AuditBroken unless 0 ≤ old ≤ new.
     """
@@ -119,12 +122,12 @@ def consistency_spans(old: int, new: int) -> list[Span]:
 
 
 def places(spans: Iterable[Span]) -> list[Place]:
-    """Every node that the hashes of these spans are made from: what to read, in one query."""
+    """Returns every node that the hashes of these spans are made from, so that one query can read them all."""
     return [place for span in spans for place in subtrees(*span)]
 
 
 def hashes(spans: Iterable[Span], nodes: Mapping[Place, bytes]) -> list[bytes]:
-    """The hash of each span. Raises AuditBroken where a node is missing."""
+    """Returns the hash of each span. Raises AuditBroken where a node is missing."""
     try:
         return [root([nodes[place] for place in subtrees(*span)]) for span in spans]
     except KeyError as error:
@@ -168,7 +171,7 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
 
 
 def _split(start: int, end: int) -> int:
-    """Where RFC 9162 splits a span: at the largest power of two smaller than its length."""
+    """Returns where RFC 9162 splits a span: at the largest power of two smaller than its length."""
     return start + (1 << ((end - start - 1).bit_length() - 1))
 
 

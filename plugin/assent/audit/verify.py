@@ -1,4 +1,4 @@
-"""Checking a log: offline from an export and an older checkpoint, or in the database itself.
+"""Checks a log: offline from an export and an older checkpoint, or in the database itself.
 
 Both stream: memory does not grow with the log.
 """
@@ -29,8 +29,8 @@ Progress = Callable[[int], None]  # told how many leaves are done
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A log that holds together: the head that was checked, and how many of its leaves an older checkpoint, which a
-    witness had kept, vouches for (None: no older checkpoint was given, so only the log's own word stands)."""
+    """One log that verified: the head that was checked, and the number of leaves that an older checkpoint, kept by a
+    witness, vouches for (None: no older checkpoint was given, so only the log vouches for itself)."""
 
     head: Checkpoint
     key: Verifier
@@ -39,7 +39,7 @@ class Report:
 
 @dataclass(slots=True)
 class _Replay:
-    """The tree of the leaves so far."""
+    """The tree of the leaves read so far."""
 
     size: int = 0
     peaks: list[bytes] = field(default_factory=list)
@@ -167,7 +167,7 @@ def _where(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:
 
 
 def _export_leaves(file: IO[str], size: int) -> Iterator[bytes]:
-    """The leaves of an export; stops one after `size`, which is enough to see that there are too many."""
+    """Yields the leaves of an export; stops one after `size`, which is enough to see that there are too many."""
     for seq in range(size + 1):
         line = file.readline(_MAX_LINE)
         if not line:
@@ -179,7 +179,7 @@ def _export_leaves(file: IO[str], size: int) -> Iterator[bytes]:
 
 
 def _database_leaves(conn: Conn, tenant: str, size: int) -> Iterator[bytes]:
-    """The leaves in the database, each checked against the stored nodes that it completed."""
+    """Yields the leaves in the database, each checked against the stored nodes that it completed."""
     replay = _Replay()
     for start in range(0, size, _EVERY):
         stop = min(start + _EVERY, size)

@@ -1,4 +1,4 @@
-"""The command `assent`."""
+"""Defines the command `assent`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COMMANDS = {
 
 
 class _Commands(TyperGroup):
-    """Imports a command's module when that command is asked for: all of them together take seconds."""
+    """A group that imports a command's module only when it is needed: all of them together take seconds."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
         return list(COMMANDS)
@@ -85,11 +85,11 @@ def _version(wanted: bool) -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    """Settings come from ASSENT_… variables; `assent doctor` lists them."""
+    """Read settings from ASSENT_… variables; `assent doctor` lists them."""
 
 
 def main() -> None:
-    """Runs a command; an error of ours ends it with what happened and what to do, and status 1."""
+    """Runs a command; an error of the tree ends it with status 1, and prints the cause and the remedy."""
     console = Console(stderr=True)
     try:
         app()

@@ -1,4 +1,7 @@
-"""`assent apikey`: who may call the API, and for what. A moderator has a key of their own: the log says whose."""
+"""`assent apikey`: makes, lists and revokes API keys with their scopes.
+
+A moderator has a key of their own, and the log records whose key was used.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def revoke(
     key: Annotated[str, typer.Argument(help="Its id, as `list` shows it.")],
     tenant: Tenant = "default",
 ) -> None:
-    """End a key: from now on it opens nothing."""
+    """Revoke a key: from now on it is refused."""
     settings = Settings()
     with database(settings) as url, open_pool(url, size=1) as pool:
         keys = open_keys(settings, pool).tenant(tenant)

@@ -1,4 +1,4 @@
-"""`assent audit`: export and verify the log."""
+"""`assent audit`: exports and verifies the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`assent backup` and `assent restore`, of the embedded database."""
+"""`assent backup` and `assent restore`: back up and restore the embedded database."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def restore(
         typer.Option(help="The newest export of the keys; else the one beside the keystore or in the folder."),
     ] = None,
 ) -> None:
-    """Bring a backup back into an empty data folder, with today's keys: who was erased since stays erased."""
+    """Restore a backup into an empty data folder, with today's keys: people erased since stay erased."""
     settings = Settings()
     if settings.database_url is not None:
         raise BackupRefused(EXTERNAL)
@@ -102,7 +102,7 @@ def restore(
 
 
 def _exports(settings: Settings, folder: Path) -> list[Path]:
-    """The newest that there are: beside the keystore one a tenant, else the backup's own."""
+    """Returns the newest exports of keys: beside the keystore one a tenant, else the backup's own."""
     beside = sorted((settings.keys_dir / keyfile.FOLDER).glob("*-epoch-*.json"))
     if (settings.keys_dir / STORE_FILE).exists():
         return beside  # none: no epoch was ever rotated, and the keystore opens the backup as it is
@@ -110,7 +110,7 @@ def _exports(settings: Settings, folder: Path) -> list[Path]:
 
 
 def _keystore(settings: Settings, folder: Path, database_id: UUID, exports: list[Path]) -> Keystore:
-    """The keystore that is there, or a new one that the exports fill; the root key must be there."""
+    """Opens the existing keystore, or creates one that the exports fill; the root key must exist."""
     if (settings.keys_dir / STORE_FILE).exists():
         return open_keystore(settings.keys_dir, database_id, root_key(settings))
     if not all(file.exists() for file in exports):

@@ -1,4 +1,4 @@
-"""What another policy would change, as tables, CSV and a plot."""
+"""Shows what another policy would change, as tables, CSV and a plot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNCHANGED, _STRONGER, _WEAKER = "#9aa5b1", "#b3541e", "#0b7a68"
 
 
 def show_replay(console: Console, name: str, found: Replay) -> None:
-    """The whole of a replay."""
+    """Prints a whole replay."""
     show(console, name, found.counts)
     notes = {
         "would be decided otherwise (action or tags)": found.changed,
@@ -41,7 +41,7 @@ def show_replay(console: Console, name: str, found: Replay) -> None:
 
 
 def show(console: Console, name: str, counts: Mapping[Key, int]) -> None:
-    """The confusion of actions, and what changes by rule, label and group."""
+    """Prints the confusion of actions, and what changes by rule, label and group."""
     console.print(f"{name} beside the policy that decided")
     console.print(_confusion(counts))
     for kind, title in _TITLES.items():
@@ -58,7 +58,7 @@ def show(console: Console, name: str, counts: Mapping[Key, int]) -> None:
 
 
 def write_csv(path: Path, counts: Mapping[Key, int]) -> None:
-    """Every count, also of what stays."""
+    """Writes every count, also of what stays."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow((*Key._fields, "pictures"))
@@ -66,7 +66,10 @@ def write_csv(path: Path, counts: Mapping[Key, int]) -> None:
 
 
 def write_svg(path: Path, name: str, counts: Mapping[Key, int]) -> None:
-    """The confusion of actions as a picture: old from above, new to the right; the area of a square is its share."""
+    """Draws the confusion of actions: old from above, new to the right.
+
+    The area of a square is its share.
+    """
     cells = _cells(counts)
     most = max(cells.values(), default=1)
     side = _LEFT + _CELL * len(_ACTIONS) + 20

@@ -1,4 +1,4 @@
-"""`assent decision`: why a picture was decided as it was."""
+"""`assent decision`: explains a decision."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def explain(
     author: Annotated[bool, typer.Option("--author", help="What its author may know, as JSON.")] = False,
     tenant: Annotated[str, typer.Option(help="Whose picture.")] = "default",
 ) -> None:
-    """Show why: what was seen with score, box, model and threshold, which rules held, and by which policy."""
+    """Explain a decision: the tags with score, box, model and threshold, the rules that held, and the policy."""
     settings = Settings()
     with database(settings) as url, open_pool(url, size=2) as pool:
         keys = open_keys(settings, pool).tenant(tenant)
@@ -71,7 +71,7 @@ def _why(console: Console, row: Row, policy: Policy | None) -> None:
 
 
 def _heeded(moderation: Moderation) -> str:
-    """How moderators' decisions on the same file went into it."""
+    """Describes how moderator decisions on the same file changed the decision."""
     labels = {"added": moderation.added, "removed": moderation.removed}
     parts = [f"{what} {', '.join(names)}" for what, names in labels.items() if names]
     if decided := moderation.decided:
@@ -81,7 +81,7 @@ def _heeded(moderation: Moderation) -> str:
 
 
 def _table(row: Row, policy: Policy | None) -> Table:
-    """Every perception that counts, and the strongest that do not."""
+    """Returns a table of every tag that counts, and of the strongest that do not."""
     names = {audience: {n for n, _ in audiences.told(row, audience).tags} for audience in AUDIENCES}
     table = Table("label", "score", "threshold", "box", "frame", "model", "told to")
     seen = sorted(enumerate(row["perceptions"].get("tags", ())), key=lambda one: -one[1]["score"])

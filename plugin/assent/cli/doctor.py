@@ -1,4 +1,4 @@
-"""`assent doctor`: what is there, what is missing, and the command that mends it."""
+"""`assent doctor`: reports what is present, what is missing, and the command that repairs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def doctor() -> None:
-    """Check this installation; status 1 when something has to be mended."""
+    """Check this installation; status 1 when something has to be repaired."""
     settings = Settings()
     findings = [finding for check in CHECKS for finding in _run(check, settings)]
     table = Table("", "what", "found", "to mend it")

@@ -1,4 +1,4 @@
-"""`assent endpoint` and `assent secret`: where decisions go, and the secrets that sign."""
+"""`assent endpoint` and `assent secret`: manage the endpoints that decisions go to, and the signing secrets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def add(
     ] = Audience.platform,
     tenant: Tenant = "default",
 ) -> None:
-    """Send messages there too, and show the secret that signs them once."""
+    """Add an endpoint that messages are sent to, and show its signing secret once."""
     settings = Settings()
     with database(settings) as db, open_pool(db, size=1) as pool:
         keys = open_keys(settings, pool).tenant(tenant)
@@ -68,7 +68,7 @@ def add(
 
 @app.command()
 def enable(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
-    """Send to a disabled or resting endpoint again; `assent outbox redrive` brings back what was given up."""
+    """Send to a disabled or resting endpoint again; `assent outbox redrive` sends its dead letters again."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
         deliver.enable(conn, tenant, name)
     print(f"{name} is enabled")

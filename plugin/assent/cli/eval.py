@@ -1,4 +1,4 @@
-"""`assent eval`: how well heads, faces and safety do on pictures whose content is known."""
+"""`assent eval`: measures heads, faces and safety on images whose content is known."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def labels(
     by: By = None,
     out: Out = Path("out/eval/labels"),
 ) -> None:
-    """A head on labelled pictures: precision, recall, false tags, calibration, confusion."""
+    """Measure a head on labelled images: precision, recall, false tags, calibration, confusion."""
     settings = _begin()
     from assent.learn.dataset import fingerprint, negatives, read_dataset
     from assent.learn.labels import Judged, find_columns, report
@@ -73,7 +73,10 @@ def faces(
     ] = False,
     out: Out = Path("out/eval/faces"),
 ) -> None:
-    """The face models in use on people with two or more photos each; a class is a person. Vectors stay in memory."""
+    """Measure the face models in use on people with two or more photos each; a class is a person.
+
+    Embeddings stay in memory.
+    """
     settings = _begin()
     from assent.learn.calibrate import calibrated, table, write_calibration
     from assent.learn.dataset import read_dataset
@@ -112,7 +115,10 @@ def faces(
 
 @app.command()
 def safety(data: Data, by: By = None, out: Out = Path("out/eval/safety")) -> None:
-    """The safety network on pictures of class `harmless` or of a safety label: recall and false alarms by threshold."""
+    """Measure the safety model on images of class `harmless` or of a safety label.
+
+    The report shows recall and false alarms by threshold.
+    """
     settings = _begin()
     from assent.learn.dataset import read_dataset
     from assent.learn.look import look_at_all
@@ -154,7 +160,7 @@ def _notes(skipped: Sequence[Skipped]) -> list[str]:
 
 
 def _groups(examples: Sequence[Example], by: str | None) -> tuple[str, ...]:
-    """Each example's group; none without a column. Raises DatasetUnusable where no row has that column."""
+    """Returns each example's group; none without a column. Raises DatasetUnusable where no row has that column."""
     if by is None:
         return ()
     if not any(one.columns.get(by) for one in examples):
@@ -163,7 +169,7 @@ def _groups(examples: Sequence[Example], by: str | None) -> tuple[str, ...]:
 
 
 def _groups_of_people(people: Sequence[str], examples: Sequence[Example], by: str | None) -> tuple[str, ...]:
-    """Each person's group. Raises DatasetUnusable where a person's rows contradict each other."""
+    """Returns each person's group. Raises DatasetUnusable where a person's rows contradict each other."""
     found: dict[str, set[str]] = {person: set() for person in people}
     for example, group in zip(examples, _groups(examples, by), strict=False):
         found[example.label] |= {group} - {""}

@@ -1,4 +1,4 @@
-"""`assent event`: one event followed from its row to its delivery."""
+"""`assent event`: follows one event from its row to its delivery."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def event(
     event_id: Annotated[UUID, typer.Argument(help="As the webhook was answered.")],
     tenant: Annotated[str, typer.Option(help="Whose event.")] = "default",
 ) -> None:
-    """Show what became of an event: row, job, decisions, audit leaves with their proof, deliveries. JSON."""
+    """Show an event's row, job, decisions, audit leaves with their proof, and deliveries, as JSON."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
         print(json.dumps(_trace(conn, tenant, event_id), indent=2, default=str))
 

@@ -1,4 +1,4 @@
-"""`assent hashes`: lists of known pictures."""
+"""`assent hashes`: manages lists of known images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def import_(
     ] = False,
     tenant: Tenant = "default",
 ) -> None:
-    """Add a file's hashes to a list, or make it. Lines that hold no hash are named and skipped."""
+    """Add a file's hashes to a list, or create it. Lines without a valid hash are named and skipped."""
     with Console(stderr=True).status(f"reading {file.name}"):
         entries = read_entries(file, kind.value if kind else None)
     _name_broken(entries)

@@ -1,4 +1,4 @@
-"""`assent keys`: rotate, export and bring back the keys."""
+"""`assent keys`: rotates, exports and imports the keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ app = typer.Typer(no_args_is_help=True, help="The keys: rotate, export, bring ba
 def rotate_epoch(
     tenant: Annotated[str | None, typer.Option(help="One tenant; all where it is left out.")] = None,
 ) -> None:
-    """Give living people's keys a new wrapping and destroy the old one: copies of erased people's rows die with it."""
+    """Wrap living subjects' keys under a new epoch's key and destroy the old one.
+
+    Copies of erased people's rows can never be opened again.
+    """
     with _opened(Settings()) as (pool, keystore):
         for name in [tenant] if tenant else keystore.tenants():
             done = _rotate(pool, keystore, name)
@@ -70,7 +73,7 @@ def rotate_root() -> None:
 
 @app.command("export")
 def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tenant; else all.")] = None) -> None:
-    """Write the keys (sealed under the root key, which is not among them) and everybody's wrapped key to a file.
+    """Write the keys (sealed under the root key, which is not included) and every subject's wrapped key to a file.
 
     Keep it apart from the backups, and replace it after each rotation: an old one keeps erased people's keys alive.
     """
@@ -83,7 +86,10 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
 
 @app.command("import")
 def bring_in(file: Path) -> None:
-    """After a restore: living people's keys come back from an export; who was erased since the backup goes again."""
+    """Import living subjects' keys from an export after a restore.
+
+    People erased since the backup are removed again.
+    """
     with _opened(Settings()) as (pool, keystore):
         done = import_keys(pool, keystore, read_export(keystore, file))
     print(f"{done.people} people's keys brought back, {done.erased} people removed that were erased since")

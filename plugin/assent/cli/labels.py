@@ -1,4 +1,4 @@
-"""`assent labels`: the vocabulary."""
+"""`assent labels`: shows the taxonomy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def labels(
     prefix: Annotated[str, typer.Argument(help="Only labels of this group, for example nudity.explicit.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show every label: what it means, which model says it, from which score the installation's policy counts it, and
-    what other vocabularies call it."""
+    """Show every label: its meaning, its model, its threshold in the policy, and its names in other vocabularies."""
     from assent.perceive.labels.sources import sources  # its packages take a second to import
 
     said, policy = sources(), load_policy(Settings().policy)

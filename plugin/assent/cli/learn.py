@@ -1,4 +1,4 @@
-"""`assent learn`: what moderators corrected, and heads that are tried in shadow, promoted and rolled back."""
+"""`assent learn`: exports corrections, and tries heads in shadow, promotes them and rolls them back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def export(
     ] = False,
     tenant: Tenant = "default",
 ) -> None:
-    """Write what moderators corrected as CSV, and how often people said "not me", as counts."""
+    """Write moderators' corrections as CSV, and the number of refusals ("not me") as counts."""
     from assent.learn import feedback
 
     with _opened(tenant) as (pool, keys), _progress() as tell:
@@ -64,7 +64,7 @@ def shadow(
     head: Annotated[Path, typer.Argument(help="Its TOML file, with the ONNX file beside it.")],
     tenant: Tenant = "default",
 ) -> None:
-    """Run a head beside the live ones: what it says is counted and reaches no decision."""
+    """Run a head beside the live ones: its tags are counted and reach no decision."""
     from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:
@@ -80,7 +80,7 @@ def compare(
     tenant: Tenant = "default",
     as_json: Annotated[bool, typer.Option("--json", help="JSON, as when piped.")] = False,
 ) -> None:
-    """Show what a head on trial said beside the live ones, and how often each agreed with moderators."""
+    """Show the tags of a head on trial beside those of the live ones, and how often each agreed with moderators."""
     from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, _), transaction(pool) as conn:
@@ -104,7 +104,7 @@ def promote(
     ] = None,
     tenant: Tenant = "default",
 ) -> None:
-    """Make the head on trial the live one; workers take it up within seconds. Its evaluation goes into the log."""
+    """Make the head on trial the live one; workers load it within seconds. Its evaluation goes into the log."""
     from assent.shadow import heads as trial
 
     with _opened(tenant) as (pool, keys), transaction(pool) as conn:

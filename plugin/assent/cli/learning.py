@@ -1,4 +1,4 @@
-"""What `assent train` and `assent eval` share: models, cache, progress, and the list of what was skipped."""
+"""Provides what `assent train` and `assent eval` share: models, cache, progress, and the list of skipped files."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def need_learn() -> None:
 
 
 def command() -> str:
-    """What was typed, without the folders of this machine before the program's name."""
+    """Returns the command line as typed, without this machine's folders before the program's name."""
     return shlex.join(["assent", *sys.argv[1:]])
 
 
 @contextmanager
 def ticking(what: str, total: int) -> Iterator[Callable[[], object]]:
-    """A progress bar on the terminal; call what it yields once for each thing done."""
+    """Shows a progress bar on the terminal; call the yielded function once for each finished item."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -46,7 +46,10 @@ def ticking(what: str, total: int) -> Iterator[Callable[[], object]]:
 
 
 def features_of(settings: Settings, examples: Sequence[Example], view: View | None = None) -> tuple[str, Featured]:
-    """The backbone's id, and the pooled features of all examples that can be looked at, or of a copy of each."""
+    """Returns the backbone's id, and the pooled features of all examples that can be decoded.
+
+    With `view` the features are those of an altered copy of each.
+    """
     from assent.learn.cache import Cache
     from assent.learn.features import featured
     from assent.media.sandbox import Decoder
@@ -68,7 +71,7 @@ def list_skipped(skipped: Sequence[Skipped], console: Console) -> None:
 
 
 def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
-    """All of them, one a line; no file where there are none."""
+    """Writes all skipped files, one a line; writes no file where there are none."""
     path.unlink(missing_ok=True)
     if not skipped:
         return

@@ -1,4 +1,4 @@
-"""`assent models`: which networks there are, what they may be used for, and which are in use."""
+"""`assent models`: lists the models, what they may be used for, and which are in use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` n
 
 @app.command("list")
 def list_() -> None:
-    """The packs, whether their files are here, and which are in use."""
+    """Show the packs, whether their files are present, and which are in use."""
     from assent.perceive.packs.active import DEFAULT_PACK, read_choice
     from assent.perceive.packs.manifest import read_pack, shipped
 
@@ -51,7 +51,7 @@ def list_() -> None:
 
 @app.command("show")
 def show(pack: PackName) -> None:
-    """Everything a pack's manifest says of its files."""
+    """Show everything a pack's manifest states of its files."""
     from assent.perceive.packs.manifest import read_pack
     from assent.perceive.packs.model_set import own_calibration
 
@@ -79,7 +79,7 @@ def pull(
     pack: PackName,
     folder: Annotated[Path | None, typer.Option("--from", help="A folder that holds the files, by any name.")] = None,
 ) -> None:
-    """Bring a pack's files into the data folder. A download that was cut off goes on where it stopped."""
+    """Fetch a pack's files into the data folder. A download that was cut off continues where it stopped."""
     from assent.perceive.packs.manifest import check_licence, read_pack
     from assent.perceive.packs.pull import from_address, from_folder
 
@@ -105,7 +105,7 @@ def pull(
 
 @app.command("verify")
 def verify(pack: Annotated[str | None, typer.Argument(help="One pack; all that are here otherwise.")] = None) -> None:
-    """Hold the files that are here against their manifests' sha256; status 1 when one is another or missing."""
+    """Check the files that are present against their manifests' sha256; status 1 when one differs or is missing."""
     from assent.perceive.packs.manifest import read_pack, read_verified, shipped
 
     settings, wrong = Settings(), 0
@@ -166,7 +166,10 @@ def _is_here(file: ModelFile, models_dir: Path) -> bool:
 
 
 def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
-    """The pack's files that are not here, or not what they should be; those of Python packages pip brings."""
+    """Returns the pack's files that are missing or differ from the manifest.
+
+    The files of Python packages are installed by pip.
+    """
     from assent.perceive.packs.manifest import read_verified
 
     wanted = []
@@ -181,7 +184,7 @@ def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
 
 
 def _embedder(choice: Choice, settings: Settings) -> str:
-    """The embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
+    """Returns the embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
     from assent.perceive.packs.active import fill, folder_of
 
     if any(map(folder_of, choice.packs)):

@@ -1,4 +1,4 @@
-"""`assent outbox`: what was not delivered."""
+"""`assent outbox`: shows dead letters and sends them again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tenant = Annotated[str, typer.Option(help="Whose messages.")]
 
 @app.command("list")
 def list_dead(tenant: Tenant = "default") -> None:
-    """Show the dead letters, oldest first, with what went wrong last."""
+    """Show the dead letters, oldest first, with their last error."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
         rows = deliver.dead_letters(conn, tenant)
     table = Table("message", "endpoint", "type", "picture", "attempts", "since", "last error")

@@ -1,4 +1,4 @@
-"""`assent policy`: files checked, versions activated and rolled back, changes tried before they count."""
+"""`assent policy`: checks policy files, activates and rolls back versions, and tries changes before they count."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def schema(
 
 @app.command()
 def activate(file: File, tenant: Tenant = "default") -> None:
-    """Let a policy decide from now on, if it loads and its cases hold. Running workers follow with the next picture."""
+    """Activate a policy, if it loads and its cases hold. Running workers use it from the next image on."""
     policy = _sound(file)
     with _keys(tenant) as (conn, keys):
         leaf = versions.activate(conn, keys, policy, datetime.now(UTC))
@@ -104,7 +104,7 @@ def activate(file: File, tenant: Tenant = "default") -> None:
 
 @app.command()
 def rollback(tenant: Tenant = "default") -> None:
-    """Let the policy before the last activated one decide again; once more goes back one further."""
+    """Activate the policy before the last activated one; a further call goes back one further."""
     with _keys(tenant) as (conn, keys):
         sha256 = versions.roll_back(conn, keys, datetime.now(UTC))
     print(f"{sha256[:12] if sha256 else 'the policy of the installation (ASSENT_POLICY)'} decides for {tenant}")
@@ -112,7 +112,7 @@ def rollback(tenant: Tenant = "default") -> None:
 
 @app.command()
 def history(tenant: Tenant = "default") -> None:
-    """Show which policies were activated and rolled back, and where that stands in the log."""
+    """Show which policies were activated and rolled back, with their leaves in the log."""
     with _reading() as conn:
         rows = versions.history(conn, tenant)
     table = Table("n", "when", "policy", "sha256", "how", "leaf")
@@ -131,7 +131,7 @@ def shadow(
     stop: Annotated[bool, typer.Option("--stop", help="Try nothing any more; the counts go.")] = False,
     tenant: Tenant = "default",
 ) -> None:
-    """Evaluate a policy on live traffic beside the active one. Only counts are kept, of no picture."""
+    """Evaluate a policy on live traffic beside the active one. Only counts are kept, of no image."""
     if (file is not None) + report + stop != 1:
         raise BadRequest("say a file, --report or --stop")
     if report:
@@ -158,7 +158,7 @@ def simulate(
     svg: Annotated[Path | None, typer.Option("--svg", help="Write a plot of the actions, old and new.")] = None,
     tenant: Tenant = "default",
 ) -> None:
-    """Decide recorded pictures again by this policy, and show what would change. Nothing is stored."""
+    """Evaluate this policy on recorded images, and show what would change. Nothing is stored."""
     policy = load_policy(file)
     begin = None if since is None else datetime.now(UTC) - _span(since)
     bars = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -178,7 +178,7 @@ def simulate(
 
 
 def _sound(file: Path) -> Policy:
-    """The policy, if its cases hold."""
+    """Returns the policy. Raises PolicyInvalid where one of its cases does not hold."""
     policy = load_policy(file)
     if wrong := run_cases(policy):
         raise PolicyInvalid("\n".join(f"{file.name}: case {line}" for line in wrong))

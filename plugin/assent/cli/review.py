@@ -1,4 +1,4 @@
-"""`assent review`: what waits for a moderator, decided from the command line."""
+"""`assent review`: shows and decides review cases from the command line."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def show(
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Show a case: why it waits, and what was seen in its picture."""
+    """Show a case: why it waits, and the tags of its image."""
     with _opened(tenant) as (conn, keys):
         found = cases.show_case(conn, keys, case)
         if picture is not None:
@@ -110,7 +110,7 @@ def correct(
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Correct the labels of a picture without an open case."""
+    """Correct the labels of a media item without an open case."""
     said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with _opened(tenant) as (conn, keys):
         done = correct_media(conn, keys, BY, media, said)

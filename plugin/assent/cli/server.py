@@ -1,4 +1,4 @@
-"""`assent init`, `assent serve`, `assent worker`."""
+"""`assent init`, `assent serve`, `assent worker`: set up and run an installation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def init(
     deliver_to: Annotated[str | None, typer.Option(help="URL that decisions are sent to.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make a tenant with an API key, a webhook source and its secret; the secrets are shown once."""
+    """Create a tenant with an API key, a webhook source and its secret; the secrets are shown once."""
     settings = Settings()
     with database(settings) as url:
         migrate(url)
@@ -129,7 +129,7 @@ def _end_with_parent() -> None:
 
 
 class _WorkerKeeper:
-    """A worker beside the API, started again when it dies."""
+    """Runs a worker beside the API, and starts it again when it dies."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()

@@ -1,4 +1,4 @@
-"""`assent statements`: what has to be told to the EU's transparency database."""
+"""`assent statements`: exports the statements for the EU's transparency database."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ def export(
     since: Annotated[datetime | None, typer.Option(help="Only of decisions from this UTC time on.")] = None,
     tenant: Annotated[str, typer.Option(help="Whose.")] = "default",
 ) -> None:
-    """Write statements in batches of at most 100, each the body of one call of the database's API. The same decision is
-    the same puid. The database refuses a batch whole (422) where it knows one of them: send again with --since, or
-    without those that the answer names."""
+    """Write statements in batches of at most 100, each the body of one call of the database's API.
+
+    The same decision gets the same puid. The database refuses a whole batch (422) where it knows one of its statements:
+    send again with --since, or without those that the answer names.
+    """
     begin = (since or _BEGINNING).replace(tzinfo=UTC)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("statements-*.json")):

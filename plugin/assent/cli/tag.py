@@ -1,4 +1,4 @@
-"""`assent tag`: pictures looked at here and now; without `--as` no server, no database, nothing stored."""
+"""`assent tag`: tags images on this machine; without `--as` it needs no server and no database, and stores nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tag(
     ] = None,
     tenant: Annotated[str, typer.Option(help="With --as: whose people.")] = "default",
 ) -> None:
-    """Tag pictures by the policy; status 1 when one of them could not be looked at."""
+    """Tag images by the policy; status 1 when one of them could not be analysed."""
     settings = Settings()
     telemetry.configure("error")
     places = list(_places(pictures))

@@ -1,4 +1,4 @@
-"""`assent train`: a head of the operator's own labels, from pictures in class folders or a CSV."""
+"""`assent train`: trains a head of the operator's own labels, from images in class folders or a CSV."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def train(
         Path | None, typer.Option(help="Default: heads/ in the data folder's models, where it is live.")
     ] = None,
 ) -> None:
-    """Train a head; pictures that cannot be used are listed, and status 1 says that none could."""
+    """Train a head; images that cannot be used are listed; status 1 when none can be used."""
     need_learn()
     telemetry.configure("error")
     settings = Settings()
@@ -97,7 +97,7 @@ def train(
 
 
 def _refuse(name: str, backbone: str, validation: Path | None, validation_none: Sequence[Path] | None) -> None:
-    """Raises DatasetUnusable or ModelUnknown for what cannot be trained, whatever the pictures are."""
+    """Raises DatasetUnusable or ModelUnknown for arguments that are invalid whatever the images are."""
     from assent.perceive.labels.backbone import POOLED
     from assent.perceive.labels.heads import NAME
 
@@ -126,7 +126,7 @@ def _of_none(folders: Sequence[Path] | None) -> list[Example]:
 
 
 def _copies(settings: Settings, examples: Sequence[Example], hashes: Sequence[str]) -> Augmented:
-    """Altered copies of the pictures to learn from as well, with the place of each one's original."""
+    """Returns altered copies of the images to train on as well, with the index of each one's original."""
     from assent.learn.train import Augmented
     from assent.learn.views import VIEWS
     from assent.perceive.labels.heads import NONE
@@ -149,7 +149,7 @@ def _proof(
     columns: Mapping[str, str],
     trained: Sequence[str],
 ) -> tuple[ValidationSet, str, list[Skipped]]:
-    """The pictures for validation, their fingerprint, and what could not be used of them."""
+    """Returns the images for validation, their fingerprint, and the files that could not be used."""
     from assent.learn.dataset import fingerprint, read_dataset
     from assent.learn.labelled import for_validation
     from assent.learn.train import ValidationSet

@@ -1,6 +1,6 @@
-"""One tree of errors. Each class says its code, its HTTP status, whether trying again can help, and what to do.
+"""Defines one tree of errors. Each class has its code, its HTTP status, whether a retry can help, and what to do.
 
-The message of an instance says what happened in this case; it never holds a secret, a full URL or an image byte.
+The message of an instance describes this case; it never holds a secret, a full URL or an image byte.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that are read by their owner only, and writes that a crash leaves whole or undone."""
+"""Reads and writes files that only their owner can read; a crash leaves a write whole or undone."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource(kind: Literal["policies", "migrations", "models"]) -> Path:
-    """The folder of that kind. Raises FileNotFoundError when the installation is incomplete."""
+    """Returns the folder of that kind. Raises FileNotFoundError when the installation is incomplete."""
     for folder in (_PACKAGE / "share" / kind, _PACKAGE.parents[1] / kind):
         if folder.is_dir():
             return folder

@@ -1,4 +1,4 @@
-"""Settings, read once at start from `ASSENT_…` variables; secrets may come from files."""
+"""Reads the settings once at start from `ASSENT_…` variables; secrets may come from files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AllowedHost(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> AllowedHost:
-        """From `host:port@cidr`, for example `media.internal:443@10.1.0.0/16`. Raises ValueError otherwise."""
+        """Parses `host:port@cidr`, for example `media.internal:443@10.1.0.0/16`. Raises ValueError otherwise."""
         place, at, cidr = text.strip().partition("@")
         host, colon, port = place.rpartition(":")
         if not (host and at and colon):
@@ -30,7 +30,7 @@ class AllowedHost(NamedTuple):
 
 
 def default_data_dir() -> Path:
-    """`/var/lib/assent` for root, else the XDG data folder."""
+    """Returns `/var/lib/assent` for root, else the XDG data folder."""
     if os.geteuid() == 0:
         return Path("/var/lib/assent")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "assent"

@@ -1,4 +1,4 @@
-"""JSON that can be read in one way only, whoever reads it."""
+"""Reads JSON strictly: a body that two parsers could read differently is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_model(body: bytes, kind: type[M]) -> M:
-    """The model in a JSON body (RFC 8259, UTF-8).
+    """Returns the model in a JSON body (RFC 8259, UTF-8).
 
     Raises BadRequest naming the field that is wrong, never its value. Refused with it: the same name twice in an
     object, a byte order mark, lone surrogates, numbers beyond a double, and nesting deeper than 200.
@@ -29,13 +29,13 @@ def read_model(body: bytes, kind: type[M]) -> M:
 
 
 def explain(error: ValidationError) -> str:
-    """Where and why, without the value: it may be somebody's name."""
+    """Describes each invalid field by its place and the reason. Leaves out the value, which may be a person's name."""
     said = error.errors(include_url=False, include_context=False, include_input=False)[:5]
     return "; ".join(f"{place(e['loc']) or 'body'}: {e['msg']}" for e in said)
 
 
 def place(parts: tuple[int | str, ...]) -> str:
-    """`media.0.url`; a name that the sender made up is cut."""
+    """Formats the place of a field, as `media.0.url`. Cuts each name, which the sender may have made up."""
     return ".".join(str(part)[:_MAX_NAME] for part in parts)
 
 

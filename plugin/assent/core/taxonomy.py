@@ -1,4 +1,4 @@
-"""The vocabulary: every label a tag may carry, and what other vocabularies call it.
+"""Defines the taxonomy: every label that a tag may carry, and its name in other vocabularies.
 
 Labels are dotted paths, widest part first, so that a policy may name a prefix (`nudity.explicit`). None in a column
 means that the other vocabulary has no word for it; a label is never mapped to a word that says more than was seen.

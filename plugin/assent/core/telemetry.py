@@ -1,4 +1,4 @@
-"""Logs and metrics. A log line holds ids, codes, counts and times: no secret, no URL, no name, no image byte.
+"""Defines logs and metrics. A log line holds ids, codes, counts and times: no secret, no URL, no name, no image byte.
 
 The message of an exception that is not ours may hold any of these (a database's does: the row), so that only its type
 and where it came from are logged.
@@ -29,7 +29,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 def configure(level: str) -> None:
-    """JSON lines on standard error, from that level up; the libraries' own logs from `warning` up."""
+    """Writes logs as JSON lines on standard error, from that level up; the libraries' own from `warning` up."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -47,7 +47,7 @@ def configure(level: str) -> None:
 
 
 class _Lossy:
-    """A text stream that loses what cannot be written: no disk that is full of logs stops the work."""
+    """A text stream that drops what cannot be written, so that a full disk does not stop the process."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -69,7 +69,7 @@ class _Discreet(logging.Formatter):
 
 
 def _chain(error: BaseException) -> list[str]:
-    """The error and what caused it, innermost first: type, our own message, SQLSTATE, and the places."""
+    """Describes the error and its causes, innermost first: type, our own message, SQLSTATE, and the places."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     said = error.detail if isinstance(error, AssentError) else (getattr(error, "sqlstate", None) or "")
     places = (

@@ -1,4 +1,4 @@
-"""The values that flow through the pipeline. All are frozen; none does I/O.
+"""Defines the values that the pipeline passes on. All are frozen; none does I/O.
 
 Pixels are RGB, uint8, shape (height, width, 3). Boxes are pixels of the oriented image (EXIF orientation applied
 once), `(x, y, width, height)`, whatever size a model saw.
@@ -31,7 +31,7 @@ Audience = Literal["platform", "author", "person", "public"]  # who reads a docu
 
 
 class Action(IntEnum):
-    """What the platform is asked to do, weakest first; the strongest of all rules that hold wins."""
+    """The action that the platform is asked to take, weakest first. The strongest of all rules that hold wins."""
 
     allow = 0
     label = 1
@@ -42,7 +42,7 @@ class Action(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """One picture of an event, as the platform names it."""
+    """One media item of an event, as the platform names it."""
 
     id: str
     url: str | None  # None: the bytes came with the request
@@ -51,7 +51,7 @@ class MediaRef:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One `assent.event/1`, after its adapter."""
+    """One event, `assent.event/1`, as its adapter returned it."""
 
     type: EventType
     media: tuple[MediaRef, ...]
@@ -78,7 +78,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded file: its identity, its oriented size in pixels and the frames that are looked at."""
+    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed."""
 
     sha256: str
     format: str  # jpeg png webp gif avif heic tiff bmp
@@ -89,13 +89,13 @@ class Picture:
 
     @property
     def pdq(self) -> str | None:
-        """The first frame's PDQ hash in hex."""
+        """Returns the first frame's PDQ hash in hex."""
         return self.frames[0].pdqs[0].hex() if self.frames and self.frames[0].pdqs else None
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One thing a model saw: dotted label, score 0–1, box or None for the whole frame."""
+    """One tag that a model returned: dotted label, score 0–1, box or None for the whole frame."""
 
     name: str
     category: Category
@@ -121,7 +121,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a head on trial said of one picture, beside what the live heads said of the labels that it knows."""
+    """The labels of one image by a head in shadow, beside those by the live heads among the labels that it knows."""
 
     head: str  # sha256 of its manifest
     live: tuple[str, ...]
@@ -130,8 +130,8 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Perception:
-    """All that the models saw in one picture, from score 0.05 up. `features` lives in memory only; `trials` is counted
-    and stands in no document."""
+    """All that the models returned for one image, from score 0.05 up. `features` lives in memory only; `trials` is
+    counted and stands in no document."""
 
     tags: tuple[Tag, ...]
     faces: tuple[Face, ...]
@@ -143,7 +143,7 @@ class Perception:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A face recognised as an opted-in person; confirmed against consent when it is recorded."""
+    """A face recognised as a subject; it is checked against the consent when it is recorded."""
 
     face: int  # index in Perception.faces
     pid: bytes
@@ -154,7 +154,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A policy rule that held, with the reason a person can read."""
+    """A policy rule whose condition held, with a reason that a person can read."""
 
     id: str
     because: str
@@ -162,7 +162,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A tag that an audience is not told, and which rule, filter or label of the policy keeps it."""
+    """A tag left out of an audience view, with the rule, filter or label of the policy that withholds it."""
 
     audience: Audience
     name: str
@@ -171,7 +171,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class AudienceView:
-    """What one audience is told: tags by their place in `Perception.tags`, each under the name it is told by."""
+    """One audience view: tags by their place in `Perception.tags`, each with the name that this audience reads."""
 
     tags: tuple[tuple[int, str], ...]
     faces: bool
@@ -180,7 +180,7 @@ class AudienceView:
 
 @dataclass(frozen=True, slots=True)
 class ToReview:
-    """Where a picture waits for a person; higher priorities are looked at first."""
+    """The queue in which an image waits for a moderator; higher priorities come first."""
 
     queue: str = "default"
     priority: int = 0
@@ -188,7 +188,7 @@ class ToReview:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says of one picture; `tags` is what the platform is told."""
+    """The policy's verdict on one analysis; `tags` are those that the platform receives."""
 
     action: Action
     tags: tuple[Tag, ...]
@@ -211,7 +211,7 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """Where an action stands in the tenant's audit log."""
+    """The place of an action in the tenant's audit log: the number of its leaf and its time."""
 
     seq: int
     at: datetime
@@ -219,8 +219,8 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class ModeratorDecision:
-    """An action that a moderator decided on, and what they were shown: what models and policy alone asked for, by
-    which rules, and the strongest score of each label that was seen."""
+    """An action that a moderator decided on, with what they were shown: the action of models and policy alone, its
+    rules, and the strongest score of each label in the perception."""
 
     action: Action
     at: datetime
@@ -231,7 +231,7 @@ class ModeratorDecision:
 
 @dataclass(frozen=True, slots=True)
 class ModerationHistory:
-    """All that moderators said of one file of a tenant: labels that hold or do not, and what to do."""
+    """All moderator decisions on one file of a tenant: labels confirmed or denied, and the action."""
 
     labels: Mapping[str, bool]
     judged: ModeratorDecision | None = None
@@ -239,9 +239,9 @@ class ModerationHistory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModeratedVerdict:
-    """A verdict with which a moderator's word was reckoned. `alone`: what models and policy say without it; `seen`:
-    what the policy decided on, the perception's own tags first; `news`: what the moderator was not shown, empty where
-    their action holds or they decided on none."""
+    """A verdict that takes a moderator decision into account. `alone`: the verdict of models and policy without it;
+    `seen`: the perception that the policy read, its own tags first; `news`: what the moderator was not shown, empty
+    where their action holds or they decided on none."""
 
     verdict: Verdict
     alone: Verdict
@@ -253,7 +253,7 @@ class ModeratedVerdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the moderator's action is the verdict's."""
+        """Tells whether the moderator's action is the verdict's."""
         return self.judged is not None and not self.news
 
 
@@ -262,7 +262,7 @@ HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reaso
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """A picture that went through stages 1 to 6."""
+    """The analysis of one image that went through stages 1 to 6."""
 
     picture: Picture
     seen: Perception
@@ -273,8 +273,8 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A picture on a list that is marked severe. No model saw it, no policy was asked, and of the picture nothing but
-    the file's sha256 is left here; the action is `block`, and a person has to act."""
+    """An image on a hash list that is marked severe. No model saw it and no policy was evaluated. Nothing of it but the
+    file's sha256 is kept here; the action is `block`, and a person has to act."""
 
     tags: tuple[Tag, ...]
     rules: tuple[Rule, ...]
@@ -283,6 +283,6 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Unprocessable:
-    """A picture that could not be looked at: never "clean", always a matter for review."""
+    """An image that could not be analysed: it is never "clean" and always goes to review."""
 
     error: AssentError

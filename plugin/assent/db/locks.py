@@ -1,7 +1,7 @@
-"""A person's lock: shared by who says something about them, taken alone by who takes their consent back.
+"""Locks a subject: shared to store, show or send something about them, exclusive to withdraw their consent.
 
-Advisory locks leave nothing on disk. A row lock would write the transaction's number into the person's row, the same
-number that stands in the picture's rows: a link between the two for whoever reads the files.
+Advisory locks leave nothing on disk. A row lock would write the transaction's number into the subject's row, the same
+number that stands in the image's rows: a link between the two for anybody who reads the files.
 """
 
 from __future__ import annotations
@@ -23,12 +23,18 @@ _Q = named_queries("locks")
 
 
 def lock_shared(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
-    """Until the transaction ends nobody's consent among these is taken back. Call before their consents are read."""
+    """Locks these subjects, shared, until the transaction ends, so that no consent of theirs is withdrawn meanwhile.
+
+    Call it before their consents are read.
+    """
     _take(conn, "share_person", tenant, pids)
 
 
 def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
-    """The same for who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises SubjectLocked."""
+    """Locks these subjects as `lock_shared` does, but waits SOON_SECONDS at most for each.
+
+    It is for callers who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises SubjectLocked.
+    """
     wanted = set(pids)
     if not wanted:
         return
@@ -40,18 +46,24 @@ def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
 
 
 def lock_shared_session(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
-    """The same until `unlock_session`, across transactions: for what goes on after the commit, as sending does."""
+    """Locks these subjects, shared, across transactions until `unlock_session`.
+
+    It is for work that goes on after the commit, as sending does.
+    """
     _take(conn, "hold_person", tenant, pids)
 
 
 def unlock_session(conn: Conn) -> None:
-    """Gives up all that this connection took by `lock_shared_session`."""
+    """Releases all locks that this connection took by `lock_shared_session`."""
     execute(conn, _Q["release_people"])
 
 
 def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
-    """Until the transaction ends nothing is said about this person. Waits up to WAIT_SECONDS for those who do; False
-    where one of them had been stopped, who then comes too late to say it."""
+    """Locks this subject, exclusively, until the transaction ends.
+
+    Nothing about them is stored, shown or sent meanwhile. Waits up to WAIT_SECONDS for the holders of shared locks.
+    Returns False where one of them had been stopped; that one is then too late to commit or send.
+    """
     try:
         with _waiting(conn, WAIT_SECONDS):
             execute(conn, _Q["lock_person"], tenant=tenant, pid=pid)
@@ -62,7 +74,7 @@ def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
 
 @contextmanager
 def _waiting(conn: Conn, seconds: int) -> Iterator[None]:
-    """Waits for each lock that long at most; raises LockNotAvailable."""
+    """Limits the wait for each lock to that many seconds. Raises LockNotAvailable."""
     before = fetch_one(conn, _Q["lock_timeout"])
     with conn.transaction():  # where the wait was in vain the setting goes back with the savepoint
         execute(conn, _Q["set_lock_timeout"], time=f"{seconds}s")

@@ -17,7 +17,7 @@ OLDEST_SERVER = 15  # PostgreSQL's major version: the oldest on which the integr
 
 
 def migrate(url: str) -> list[str]:
-    """Applies what is missing, each file and the note that it was applied in one transaction; returns the names.
+    """Applies the missing migrations and returns their names; each file and its record are one transaction.
 
     `url` is a `postgresql://` URL. Raises DatabaseUnavailable when the server cannot be reached.
     """
@@ -33,14 +33,14 @@ def migrate(url: str) -> list[str]:
 
 
 def missing(url: str) -> list[str]:
-    """The names of the migrations that this database has not seen. Raises DatabaseUnavailable."""
+    """Returns the names of the migrations that this database lacks. Raises DatabaseUnavailable."""
     with _backend(url) as backend:
         return [migration.id for migration in backend.to_apply(_all())]
 
 
 @contextmanager
 def _alone(url: str) -> Iterator[None]:
-    """One process at a time; the lock goes with its connection, however that ends."""
+    """Lets one process migrate at a time; the lock ends with its connection, however that ends."""
     try:
         with psycopg.connect(url) as conn:
             conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('assent/migrate', 0))")

@@ -1,4 +1,4 @@
-"""Connections to the truth, and the three ways a statement is run."""
+"""Opens connections to the primary database and runs statements on them in three ways."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOST = (PoolTimeout, psycopg.OperationalError, IdleInTransactionSessionTimeout)
 
 
 def open_pool(url: str, *, size: int = 10) -> Pool:
-    """At most `size` connections, made as they are needed. Raises DatabaseUnavailable when none can be had in 10 s."""
+    """Opens a pool of at most `size` connections, made as needed. Raises DatabaseUnavailable if none opens in 10 s."""
     # Left alone, attempts to connect again become rarer for five minutes. Given up early, whoever asks makes a new one.
     pool: Pool = ConnectionPool(
         url, min_size=1, max_size=size, timeout=5, reconnect_timeout=2, configure=_configure, open=False, name="assent"
@@ -44,10 +44,10 @@ def _configure(conn: Conn) -> None:
 
 @contextmanager
 def transaction(pool: Pool) -> Iterator[Conn]:
-    """One transaction: committed at the end, rolled back by any error.
+    """Runs one transaction: committed at the end, rolled back by any error.
 
-    Raises DatabaseUnavailable when the connection cannot be had or is lost; then nothing was stored, or, where it was
-    lost during the commit, all of it: who repeats it has to find out.
+    Raises DatabaseUnavailable when no connection can be opened or it is lost. Then nothing was stored, or, where it was
+    lost during the commit, perhaps all: a caller that repeats it has to find out.
     """
     try:
         with pool.connection() as conn:
@@ -57,13 +57,13 @@ def transaction(pool: Pool) -> Iterator[Conn]:
 
 
 def fetch(conn: Conn, statement: sql.SQL, **values: object) -> list[Row]:
-    """All rows, as dictionaries by column name."""
+    """Returns all rows, as dictionaries by column name."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, values).fetchall()
 
 
 def fetch_one(conn: Conn, statement: sql.SQL, **values: object) -> Row | None:
-    """The first row, or None."""
+    """Returns the first row, or None."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, values).fetchone()
 

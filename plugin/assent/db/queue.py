@@ -1,4 +1,4 @@
-"""Putting jobs into the queue inside the caller's own transaction, so that a row and its job live or die together.
+"""Adds jobs to the queue inside the caller's own transaction, so that a row and its job are stored together or not.
 
 The statement calls the queue library's own versioned SQL function; its Python side is only needed by the worker.
 """
@@ -23,31 +23,33 @@ PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "backfill": 0}
 
 
 def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:
-    """A job that carries the event's id and nothing else of it."""
+    """Adds a job that carries the event's id and nothing else of it."""
     _enqueue(conn, PICTURES, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
 
 
 def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> None:
-    """A job that sends one outbox row to its endpoint."""
+    """Adds a job that sends one outbox message to its endpoint."""
     args = {"tenant": tenant, "endpoint": endpoint, "message": str(message)}
     _enqueue(conn, OUTBOX, "deliver", 0, args)
 
 
 def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None) -> None:
-    """A job that takes a person's matches back; `retraction_done` removes the pid from it."""
+    """Adds a job that retracts a subject's matches; `retraction_done` removes the pid from it."""
     args = {"tenant": tenant, "pid": pid.hex(), "erasure": str(erasure or "")}
     _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
 
 
 def retraction_waits(conn: Conn, tenant: str, pid: bytes) -> bool:
-    """Whether matches of the person still have to be taken back."""
+    """Tells whether matches of the subject still have to be retracted."""
     row = fetch_one(conn, named_queries("queue")["retracting"], tenant=tenant, pid=pid.hex())
     return row is not None and bool(row["retracting"])
 
 
 def retraction_done(conn: Conn, job: int) -> None:
-    """Finished jobs are kept for a while; whom this one was about is not. Others about the same person, who came back
-    and left again meanwhile, still have to be done."""
+    """Removes the pid from a finished retraction job, which is itself kept for a while.
+
+    Other jobs about the same subject, who came back and left again meanwhile, still have to be done.
+    """
     execute(conn, named_queries("queue")["forget_pid"], job=job)
 
 

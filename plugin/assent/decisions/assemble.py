@@ -1,4 +1,4 @@
-"""The newest decision on a media item as an audience may see it now: names are filled in while consents hold."""
+"""Builds the newest decision on a media item for an audience; subjects are named while their consents hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Q = named_queries("record")
 
 
 class Person(NamedTuple):
-    """Their data key, what the platform calls them, and whether they consent to being recognised now."""
+    """A subject's data key, the platform's id for them, and whether they consent to being recognised now."""
 
     subject: SubjectKey
     ref: str
@@ -34,7 +34,10 @@ class Person(NamedTuple):
 
 
 def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
-    """What an outbox row says now, or None where nothing is left to say. Whoever it names is locked by `lock` first."""
+    """Returns the body of an outbox message, or None where nothing is left to send.
+
+    The subjects that it names are locked by `lock` first.
+    """
     media_id, audience = message["media_id"], message["audience"]
     if message["type"] == "tag.suggested":
         data = suggestions(conn, keys, media_id, lock)
@@ -48,10 +51,10 @@ def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, An
 def assemble(
     conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = lock_shared
 ) -> Decision | None:
-    """The newest decision on a media item as the platform may see it now, or None when there is none.
+    """Returns the newest decision on a media item as the platform may see it now, or None when there is none.
 
     With `revision`, None also when a newer decision has replaced that one. A match is filled in only while the
-    subject's consent is active, and stays true while `lock` lasts; the newest signed checkpoint of the audit log is
+    subject's consent is active, and stays true while `lock` lasts. The newest signed checkpoint of the audit log is
     attached.
     """
     row = _newest(conn, keys, media_id, revision)
@@ -74,8 +77,11 @@ def assemble_view(
     lock: Lock = lock_shared,
     subject: str | None = None,
 ) -> PublicView | None:
-    """The same for another audience than the platform; for `person`, as `subject` may see it, and None when they are
-    not tagged in it."""
+    """Returns the newest decision on a media item as another audience than the platform may see it now, or None.
+
+    For `person` it is the view of `subject`, and None when they have no match in it. `revision` and `lock` work as for
+    `assemble`.
+    """
     row = _newest(conn, keys, media_id, revision)
     if row is None:
         return None
@@ -104,7 +110,7 @@ def document_for(
     lock: Lock = lock_shared,
     subject: str | None = None,
 ) -> dict[str, Any] | None:
-    """What `assemble` or `assemble_view` makes for that audience, as JSON values."""
+    """Returns the result of `assemble` or `assemble_view` for that audience, as JSON values."""
     if audience == "platform":
         decision = assemble(conn, keys, media_id, revision, lock)
         return to_json(decision) if decision else None
@@ -122,13 +128,16 @@ def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[De
 
 
 def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
-    """What the author is told of a restriction, by language; empty where no statement was made."""
+    """Returns the notice of a restriction for the author, by language; empty where no statement was made."""
     row = fetch_one(conn, named_queries("policy")["notice"], tenant=keys.tenant, puid=decision.statement)
     return dict(row["notice"]) if row else {}
 
 
 def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = lock_shared) -> dict[str, Any] | None:
-    """What the people recognised in a picture are to be asked, or None when nobody is. Never for the platform."""
+    """Returns the suggested matches that subjects are to be asked about, or None when there are none.
+
+    The platform never gets them.
+    """
     row = _newest(conn, keys, media_id)
     if row is None:
         return None
@@ -141,8 +150,10 @@ def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = lock_s
 
 
 def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None) -> Row | None:
-    """The newest decision, of that revision where one is given. Until the transaction ends neither it nor its matches
-    change."""
+    """Returns the newest decision, of that revision where one is given.
+
+    Until the transaction ends neither it nor its matches change.
+    """
     execute(conn, _Q["share_media"], tenant=keys.tenant, media=media_id)
     row = fetch_one(conn, _Q["decision"], tenant=keys.tenant, media=media_id)
     return row if row is not None and revision in (None, row["revision"]) else None
@@ -151,9 +162,10 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = 
 def _named(
     conn: Conn, keys: TenantKeys, media_id: str, revision: int, lock: Lock, state: str = "published"
 ) -> Iterator[tuple[int, NamedMatch]]:
-    """The matches in that state whose subjects consent, each with its face's number.
+    """Yields the matches in that state whose subjects consent, each with its face's number.
 
-    Raises SealBroken where a match, its person or their key was altered."""
+    Raises SealBroken where a match, its subject or their key was altered.
+    """
     values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
     rows = fetch(conn, _Q["matches"], **values)
     pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
@@ -172,13 +184,13 @@ def _named(
 
 
 def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> NamedMatch | None:
-    """A match that was not recorded, as a decision says it; None when the subject's consent is no longer active."""
+    """Returns a match that was not recorded as a decision names it; None when the subject's consent is not active."""
     person = person_of(conn, keys, pid)
     return NamedMatch(person.ref, band, "published") if person and person.consents else None
 
 
 def person_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Person | None:
-    """The person, or None for somebody unknown or erased. To rely on their consent, share their lock first."""
+    """Returns the subject, or None for one unknown or erased. To rely on their consent, share their lock first."""
     row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pid)
     if row is None:
         return None

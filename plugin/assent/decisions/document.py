@@ -1,7 +1,7 @@
-"""`assent.decision/1` as one frozen tree of values: what is stored, sent and shown of a media item. Pure.
+"""Defines `assent.decision/1`, the decision on a media item as it is stored, sent and shown. Pure.
 
-Nobody is named in it until it is assembled for somebody (`assemble`), after consents were read again: no identity lies
-in a stored decision, a job or an outbox row.
+No identity lies in a stored decision, a job or an outbox message. Subjects are named when a decision is assembled for
+an audience (`assemble`), after consents were read again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DecidedMedia:
 
 @dataclass(frozen=True, slots=True)
 class NamedMatch:
-    """Who a face was recognised as, for an audience that may know: the platform's own id, never a score."""
+    """A match for an audience that may know the subject: the platform's own id, never a score."""
 
     subject: str
     band: Band
@@ -76,7 +76,7 @@ class DecidedFace:
 
 @dataclass(frozen=True, slots=True)
 class WithheldLabels:
-    """How many labels the platform is not told, and which rule, filter or label of the policy keeps them."""
+    """The number of labels withheld from the platform, and the policy's rule, filter or label that withholds them."""
 
     by: str
     labels: int
@@ -84,7 +84,7 @@ class WithheldLabels:
 
 @dataclass(frozen=True, slots=True)
 class Automated:
-    """What models and policy say without any moderator."""
+    """The action and rules of models and policy without any moderator."""
 
     action: ActionName
     rules: tuple[str, ...]
@@ -100,8 +100,10 @@ class ModeratedAction:
 
 @dataclass(frozen=True, slots=True)
 class Moderation:
-    """How moderators' decisions on the same file went into this one. Never who they are, nor on which media item they
-    decided: that one may be deleted before this one."""
+    """The effect of moderators' decisions on the same file on this decision.
+
+    It never says who they are, nor on which media item they decided: that one may be deleted before this one.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -113,8 +115,10 @@ class Moderation:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What a moderator changed of this decision and when (RFC 3339), never who. `action` is the last that a moderator
-    decided on, None where they spoke of labels only."""
+    """A moderator's changes to this decision and their time (RFC 3339), never who made them.
+
+    `action` is the last that a moderator decided on, None where they corrected labels only.
+    """
 
     at: str
     was: ActionName
@@ -126,7 +130,7 @@ class Reviewed:
 
 @dataclass(frozen=True, slots=True)
 class DecisionError:
-    """Why a media item could not be analysed: the error's code and what it says."""
+    """The reason that a media item could not be analysed: the error's code and detail."""
 
     code: str
     detail: str
@@ -171,13 +175,13 @@ JSON = TypeAdapter(Decision)
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
-    """The decision as JSON values, its parts in the order of the class."""
+    """Returns the decision as JSON values, its parts in the order of the class."""
     written: dict[str, Any] = JSON.dump_python(decision, mode="json")
     return written
 
 
 def from_json(document: Mapping[str, Any]) -> Decision:
-    """The decision that `to_json` wrote, this version's or an older one's. Raises pydantic.ValidationError."""
+    """Reads a decision that `to_json` wrote, this version's or an older one's. Raises pydantic.ValidationError."""
     return JSON.validate_python(document)
 
 
@@ -189,7 +193,7 @@ def decision_of(
     outcome: Analysis | Quarantined | Unprocessable,
     policy: PolicyRef,
 ) -> Decision:
-    """The decision on a media item, whatever came of it; nobody is named."""
+    """Builds the decision on a media item from any outcome; nobody is named in it."""
     head: dict[str, Any] = {"event": str(event) if event else None, "tenant": tenant, "revision": revision}
     head |= {"policy": policy}
     if isinstance(outcome, Analysis):
@@ -246,7 +250,7 @@ def _moderation(heeded: ModeratedVerdict) -> Moderation:
 
 
 def _withheld(verdict: Verdict) -> tuple[WithheldLabels, ...]:
-    """Counts only: which labels they are would tell them."""
+    """Counts the labels withheld from the platform; their names would reveal them."""
     counts = Counter(one.by for one in verdict.withheld if one.audience == "platform")
     return tuple(WithheldLabels(by, count) for by, count in counts.items())
 
@@ -261,8 +265,10 @@ def _rounded(tag: Tag) -> Tag:
 
 
 def perceptions_document(looked: Analysis) -> dict[str, Any]:
-    """What the models saw from score 0.05 up, so that another policy can be tried on it; no embedding. Nothing is
-    rounded: a score next to a threshold has to fall on the same side again."""
+    """Returns the perception from score 0.05 up, so that another policy can be tried on it; no embedding.
+
+    Nothing is rounded: a score next to a threshold has to fall on the same side again.
+    """
     return {
         "models": list(looked.seen.models),
         "tags": [{**asdict(tag), "box": list(tag.box) if tag.box else None} for tag in looked.seen.tags],

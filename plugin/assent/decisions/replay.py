@@ -1,7 +1,7 @@
-"""A recorded decision as the values it was decided from: what is stored of it, and how it is read back. Pure.
+"""Converts the values that a decision was made from for storage, and reads them back. Pure.
 
-Beside the perceptions lie the circumstances that a condition may ask about, and nothing else of the event: not who
-posted, not where the picture lies, not its words.
+Beside the perception lie the circumstances that a condition may ask about, and nothing else of the event: not the
+author, not the image's address, not its words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from assent.decisions.document import from_json
 
 
 class Recorded(NamedTuple):
-    """What `decide` is given again; `exact` is false where the circumstances were not kept."""
+    """The arguments of `decide` for a recorded decision; `exact` is false where the circumstances were not kept."""
 
     event: Event
     picture: Picture
@@ -24,7 +24,7 @@ class Recorded(NamedTuple):
 
 
 def circumstances(event: Event, picture: Picture) -> dict[str, Any]:
-    """The circumstances of a decision as they are stored."""
+    """Returns the circumstances of a decision as they are stored."""
     return {
         "type": event.type,
         "surface": event.surface,
@@ -37,7 +37,7 @@ def circumstances(event: Event, picture: Picture) -> dict[str, Any]:
 
 
 def recorded(row: Mapping[str, Any]) -> Recorded | None:
-    """A row of `decision` with the faces that are recorded as recognised; None where the picture was not looked at."""
+    """Reads a row of `decision` with the faces recorded as recognised; None where the image was not analysed."""
     perceptions, media = row["perceptions"], from_json(row["document"]).media
     if not perceptions:
         return None

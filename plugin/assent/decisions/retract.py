@@ -1,7 +1,7 @@
-"""Taking a person's matches back: from every picture, and from whoever was told of them.
+"""Removes a subject's matches from every media item, and retracts them from everyone who was told of them.
 
-Which pictures a person was recognised in is written nowhere in the clear, so all of the tenant's matches are looked
-through, and each locator is opened.
+The media items in which a subject was recognised are written nowhere in the clear. So all of the tenant's matches are
+read, and each locator is opened.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _Q = named_queries("record")
 
 
 def queue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None = None) -> None:
-    """Queues `retract` with the caller's transaction, which touches no picture."""
+    """Queues `retract` with the caller's transaction, which touches no media item."""
     enqueue_retraction(conn, tenant, pid, erasure)
 
 
 def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
-    """The job: removes every match of the person, revises each picture, and returns how many pictures those were. At
-    its end the queue's job of that number forgets whom it was about.
+    """Removes every match of the subject, revises each media item, and returns the number of media items.
 
-    Each picture has a transaction of its own, so a run that was cut short is finished by the next. It asks for no
-    consent: what was matched under a consent that was given again meanwhile goes as well.
+    This is the job; at its end the queue's job of that number forgets whom it was about. Each media item has a
+    transaction of its own, so a run that was cut short is finished by the next. It reads no consent: what was matched
+    under a consent that was given again meanwhile goes as well.
     """
     with transaction(pool) as conn:
         pictures = sorted({row["media_id"] for row in rows_of(conn, keys, pid)})
@@ -47,7 +47,7 @@ def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = Non
 
 
 def rows_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Iterator[Row]:
-    """`media_id` and `face` of every match of the person, in that order."""
+    """Yields `media_id` and `face` of every match of the subject, in that order."""
     last = {"media": "", "face": -1}
     while rows := fetch(conn, _Q["some_matches"], tenant=keys.tenant, most=BATCH, **last):
         yield from (row for row in rows if _is_of(keys, row["media_id"], row, pid))

@@ -1,7 +1,7 @@
-"""Deciding recorded perceptions again by another policy: no picture and no model is needed.
+"""Decides recorded perceptions again by another policy; no image and no model is needed.
 
-Rows come through a server-side cursor, a few hundred at a time, and only counts and a few examples are kept, so that
-memory does not grow with what was recorded.
+Rows come through a server-side cursor, a few hundred at a time. Only counts and a few examples are kept, so that memory
+does not grow with what was recorded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _Q = named_queries("policy")
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay found: pictures by what changes, counts as `compare` makes them, and a few examples of each
-    changed action."""
+    """The result of a replay: numbers of images, the counts of `compare`, and a few examples of each changed action."""
 
     decided: int = 0
     changed: int = 0  # another action, or other tags for the platform
@@ -41,7 +40,7 @@ class Replay:
 
 
 def how_many(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> int:
-    """How many decisions a replay goes through."""
+    """Returns the number of decisions that a replay goes through."""
     row = fetch_one(conn, _Q["recorded"], tenant=tenant, since=since)
     count = int(row["count"]) if row else 0
     return count if sample is None else min(count, sample)
@@ -55,8 +54,10 @@ def replay(
     sample: int | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Replay:
-    """What the policy would decide of the tenant's recorded decisions since then, or of a sample of them, which is the
-    same each time. In the caller's transaction; `tick` is called after each."""
+    """Decides the tenant's decisions recorded since then, or a sample of them, again by the policy.
+
+    The sample is the same each time. Runs in the caller's transaction; `tick` is called after each decision.
+    """
     found = Replay()
     for row in _rows(conn, tenant, since, sample):
         _again(policy, row, found)
@@ -65,7 +66,7 @@ def replay(
 
 
 def outcome_of(decision: Decision) -> Outcome:
-    """What counts of a stored decision."""
+    """Returns the parts of a stored decision that a comparison counts."""
     rules, tags = (rule.id for rule in decision.rules), (tag.name for tag in decision.tags)
     return Outcome(decision.action, frozenset(rules), frozenset(tags))
 

@@ -1,13 +1,13 @@
-"""Statements of reasons (Digital Services Act, Article 17): what the EU's transparency database is told of a
-restriction, and what its author is. Pure.
+"""Builds the statement of reasons for a restriction (Digital Services Act, Article 17). Pure.
 
-Fields, values and limits are those of version 2 of the database's API, in force since 1 July 2025
+The EU's transparency database gets its fields, the author gets its notice. Fields, values and limits are those of
+version 2 of the database's API, in force since 1 July 2025
 (https://transparency.dsa.ec.europa.eu/page/api-documentation, and `resources/markdown/api-documentation-two.md` in
 https://github.com/digital-services-act/transparency-database); version 1 had other categories.
 
-Nothing in a statement says who posted, who is in the picture, which picture it is, or which words were read in it:
+Nothing in a statement says who posted, who is in the image, which image it is, or which words were read in it: it holds
 labels, the policy's own words and dates only. The puid is keyed, so that nobody without the tenant's keys can tell
-whether a statement is of a picture that they know.
+whether a statement is of an image that they know.
 """
 
 from __future__ import annotations
@@ -89,15 +89,17 @@ _APPEAL = {"en": "You can object here: {}", "de": "Widersprechen: {}", "fr": "Co
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is told of a restriction, before it has a puid and dates; `notice` by language."""
+    """A statement of reasons before it has a puid and dates; `notice` is the author's, by language."""
 
     fields: dict[str, Any]
     notice: dict[str, str]
 
 
 def state(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
-    """The statement that a verdict calls for; None where it restricts nothing or the policy makes none. `by_person`: a
-    person decided the same of the same file before."""
+    """Returns the statement that a verdict calls for; None where it restricts nothing or the policy makes none.
+
+    `by_person`: a person decided the same of the same file before.
+    """
     wanted = policy.statements
     held = {rule.id for rule in verdict.rules} - set(verdict.broken)
     rules = [rule for rule in policy.rules if rule.id in held and rule.action is verdict.action]
@@ -126,19 +128,19 @@ def state(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = 
 
 
 def puid(keys: TenantKeys, media_id: str, revision: int) -> str:
-    """The statement's identifier, the same for the same decision: 64 hexadecimal digits of an HMAC-SHA256."""
+    """Returns the statement's identifier, the same for the same decision: 64 hexadecimal digits of an HMAC-SHA256."""
     said = f"statement\x00{revision}\x00{media_id}".encode()
     return hmac.digest(keys.pseudonym_key, said, hashlib.sha256).hex()
 
 
 def body(statement: Statement, puid: str, at: datetime) -> dict[str, Any]:
-    """The statement as the database takes it. The picture's own date is not known; it is the decision's."""
+    """Returns the statement in the database's form. The image's own date is not known; it is the decision's."""
     day = f"{at:%Y-%m-%d}"
     return {**statement.fields, "content_date": day, "application_date": day, "puid": puid}
 
 
 def _labels(policy: Policy, seen: Perception, rules: Sequence[LoadedRule]) -> Iterator[Label]:
-    """The labels that count and that the rules name, the strongest first, each once."""
+    """Returns the labels that count and that the rules name, the strongest first, each once."""
     about = {name for rule in rules for name in rule.about}
     tags = sorted(seen.tags, key=lambda tag: -tag.score)
     names = [tag.name for tag in tags if tag.score >= policy.threshold(tag.name) and about & set(above(tag.name))]

@@ -1,4 +1,4 @@
-"""Stage 7: decision, matches, review case, outgoing messages and audit leaf, in the caller's one transaction."""
+"""Stage 7: stores decision, matches, review case, outbox messages and audit leaf in the caller's one transaction."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _Q = named_queries("record")
 
 @dataclass(frozen=True, slots=True)
 class MediaKey:
-    """Which picture of which event."""
+    """A media item of an event: the tenant, the event and the item's number in it."""
 
     tenant: str
     event_id: UUID
@@ -61,7 +61,7 @@ class MediaKey:
 
 @dataclass(frozen=True, slots=True)
 class RetainedCopy:
-    """A copy of a picture (JPEG) that is kept, sealed, for so many days."""
+    """A copy of an image (JPEG) that is kept, sealed, for `days` days."""
 
     jpeg: bytes = field(repr=False)
     days: int
@@ -75,7 +75,7 @@ class _Confirmed:
 
 
 def is_recorded(conn: Conn, place: MediaKey) -> bool:
-    """Whether this picture of this event was decided already: a job may run twice."""
+    """Tells whether this media item of this event was decided already: a job may run twice."""
     return fetch_one(conn, _Q["decided"], tenant=place.tenant, event=place.event_id, n=place.n) is not None
 
 
@@ -88,15 +88,15 @@ def record(
     kept: RetainedCopy | None = None,
     statement: Statement | None = None,
 ) -> None:
-    """Stores what was decided, once: a second call for the same picture of the same event changes nothing, nor does one
-    for an event that another worker ended meanwhile.
+    """Stores a decision, once: a second call for the same media item of the same event changes nothing.
 
-    A picture's newest decision replaces the one before: its matches go, its unsent messages are superseded. An event
-    older than the newest decided one (its `revision`) is only noted in the log. Matches whose consent is no longer
-    active, whose template changed or which the person refused before are dropped; the people stay locked until the
-    commit. A match that waits for its person's yes is suggested to the endpoints of audience `person`. `kept` is the
-    copy from which faces can be blurred later; without one an older copy goes. `statement` is what is told of a
-    restriction; it is stored once.
+    Nor does a call for an event that another worker ended meanwhile. A media item's newest decision replaces the one
+    before: its matches are deleted, its unsent messages are superseded. An event older than the newest decided one (its
+    `revision`) is only noted in the log. Matches whose consent is no longer active, whose template changed or which the
+    subject refused before are dropped; the subjects stay locked until the commit. A match that waits for its subject's
+    approval is suggested to the endpoints of audience `person`. `kept` is the copy from which faces can be blurred
+    later; without one an older copy is deleted. `statement` is the statement of reasons for a restriction; it is stored
+    once.
     """
     if not _hold(conn, place) or is_recorded(conn, place):
         return
@@ -119,8 +119,10 @@ def record(
 
 
 def forget(conn: Conn, keys: TenantKeys, place: MediaKey) -> None:
-    """What is held about a picture that the platform deleted goes: decisions, matches, cases, unsent messages, a kept
-    copy, what moderators said of its labels."""
+    """Deletes all data about a media item that the platform deleted.
+
+    These are decisions, matches, cases, unsent messages, a kept copy and moderators' corrections of its labels.
+    """
     if not _hold(conn, place):
         return
     execute(conn, _Q["drop_matches"], **place.key)
@@ -135,7 +137,7 @@ def forget(conn: Conn, keys: TenantKeys, place: MediaKey) -> None:
 
 
 class Revised(NamedTuple):
-    """The revision that a decision became, and its leaf."""
+    """The new revision of a decision, and its leaf."""
 
     revision: int
     leaf: int
@@ -150,12 +152,13 @@ def revise(
     told: Mapping[str, Any] | None = None,
     said: Mapping[str, Any] | None = None,
 ) -> Revised | None:
-    """A picture's matches changed, or a moderator changed its decision to `decision` and what its audiences are told:
-    the decision becomes the next revision in place, and is sent anew to every endpoint of the platform, as `kind` to
-    those that may have had it; a change of matches goes as `media.tagged` to the others. One leaf, which commits to
-    `said` too.
+    """Makes a media item's decision the next revision in place, and sends it anew to every endpoint of the platform.
 
-    Takes the picture's lock. None, and nothing happens, where there is no decision on it.
+    Either its matches changed, or a moderator changed it to `decision` and its audience views to `told`. It goes as
+    `kind` to the endpoints that may have had it; a change of matches goes as `media.tagged` to the others. Appends one
+    leaf, which commits to `said` too.
+
+    Locks the media item. Returns None, and nothing happens, where there is no decision on it.
     """
     place = {"tenant": keys.tenant, "media": media_id}
     execute(conn, _Q["lock_media"], **place)
@@ -175,28 +178,28 @@ def revise(
 
 
 def open_retained_copy(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
-    """The kept copy of a picture (JPEG), or None where there is none any more."""
+    """Returns the kept copy of an image (JPEG), or None where there is none any more."""
     row = fetch_one(conn, _Q["kept"], tenant=keys.tenant, media=media_id)
     return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, media_id) if row else None
 
 
 def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
-    """An event whose row was altered: which pictures it spoke of is lost, that it came is not."""
+    """Opens a case and appends a leaf for an event whose row was altered; its media items are no longer known."""
     case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
     execute(conn, _Q["open_case"], **case, **asdict(ToReview()))
     append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
 
 
 def announce(conn: Conn, payload: str) -> None:
-    """Wakes whoever waits for this event's decision, at the commit."""
+    """Wakes the clients that wait for this event's decision, at the commit."""
     execute(conn, _Q["announce"], payload=payload)
 
 
 def _hold(conn: Conn, place: MediaKey) -> bool:
-    """Locks the event and its picture; False when the event is over.
+    """Locks the event and its media item; returns False when the event is over.
 
-    A worker that was stopped past its lease comes back here after another one ended the event. By then the picture may
-    have been decided anew or deleted: what it looked at long ago must change neither.
+    A worker that was stopped past its lease comes back here after another one ended the event. By then the media item
+    may have been decided anew or deleted: its old analysis must change neither.
     """
     if fetch_one(conn, _Q["hold_event"], tenant=place.tenant, event=place.event_id) is None:
         return False
@@ -243,8 +246,11 @@ def _keep(conn: Conn, keys: TenantKeys, place: MediaKey, kept: RetainedCopy | No
 
 
 def _send(conn: Conn, place: Mapping[str, Any], revision: int, kind: str, notify: Sequence[Audience] = ()) -> None:
-    """To the people's endpoints what they are asked; everything else to the platform's, to those of the audiences that
-    a rule notifies, and to whoever was sent something about the picture before."""
+    """Adds an outbox message of that kind for every endpoint that is to get it.
+
+    Endpoints of audience `person` get suggestions. Everything else goes to the platform's, to those of the audiences
+    that a rule notifies, and to those that were sent something about the media item before.
+    """
     heard = ["person"] if kind == "tag.suggested" else ["platform", *notify]
     for endpoint in fetch(conn, _Q["endpoints"], **place, audiences=heard, kind=kind):
         message = uuid4()
@@ -314,8 +320,10 @@ def _ask(
     decision: Decision,
     before: Decision | None,
 ) -> None:
-    """Closes the picture's case and opens one where a rule asks for a person, the action does, or nothing could be
-    looked at. One that waits already keeps its place where the newest decision said the same of the same file."""
+    """Closes the media item's case and opens one where a rule or the action asks for it or the analysis failed.
+
+    A case that waits already keeps its place where the newest decision said the same of the same file.
+    """
     asked, reason = _asked(outcome)
     known = decision.media.sha256 is not None
     stays = asked is not None and before is not None and known and _shown(before) == _shown(decision)
@@ -328,13 +336,13 @@ def _ask(
 
 
 def _shown(decision: Decision) -> tuple[object, ...]:
-    """What a moderator is shown of a decision: file, action, queue, rules and labels."""
+    """Returns the parts of a decision that a moderator is shown: file, action, queue, rules and labels."""
     rules, labels = {rule.id for rule in decision.rules}, {tag.name for tag in decision.tags}
     return decision.media.sha256, decision.action, decision.review, rules, labels
 
 
 def _asked(outcome: Analysis | Quarantined | Unprocessable) -> tuple[ToReview | None, str]:
-    """Which queue a person is asked in, if one is, and why where no rule of the policy says it."""
+    """Returns the review queue, if there is one, and the reason where no rule of the policy gives it."""
     if isinstance(outcome, Quarantined):
         return SEVERE, HASH_SEVERE
     if isinstance(outcome, Unprocessable):
@@ -345,7 +353,7 @@ def _asked(outcome: Analysis | Quarantined | Unprocessable) -> tuple[ToReview | 
 def _state(
     conn: Conn, keys: TenantKeys, place: MediaKey, revision: int, statement: Statement | None, at: datetime
 ) -> str | None:
-    """Stores the statement of reasons; its puid."""
+    """Stores the statement of reasons and returns its puid; None without a statement."""
     if statement is None:
         return None
     puid = statements.puid(keys, place.media.id, revision)

@@ -1,7 +1,7 @@
-"""One document per audience: the platform's cut down to what the policy lets others know. Pure.
+"""Builds one document per audience: the platform's, cut down to what the policy lets others know. Pure.
 
-The platform gets the decision as it is. The author gets what was found in their picture and why, without scores; the
-person in it their own face; the public what everybody may know, which is the action and the tags' names.
+The platform gets the decision as it is. The author gets what was found in their image and why, without scores. The
+person in it gets their own face. The public gets what everybody may know, the action and the tags' names.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RuleName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicView:
-    """What the person in it, or the public, may read of a decision, in the order of its JSON."""
+    """A decision as the person in it, or the public, may read it, in the order of its JSON."""
 
     schema: Literal["assent.decision/1"]
     event: str | None
@@ -69,7 +69,7 @@ class PublicView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorView(PublicView):
-    """What the author may read of a decision: also where, by which rules, and the notice of the restriction."""
+    """A decision as the author may read it: also with the tags' boxes, the rules, and the notice of the restriction."""
 
     tags: Sequence[LocatedTag]
     rules: tuple[RuleName, ...]
@@ -81,8 +81,10 @@ _JSON = {kind: TypeAdapter[PublicView](kind) for kind in (PublicView, AuthorView
 
 
 def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
-    """What each audience is told, as it is stored beside the perceptions: a tag's place, with its name where that is
-    another one."""
+    """Returns the audience views as they are stored beside the perception.
+
+    A tag is stored as its index, with its name where that is another one.
+    """
     return {
         audience: {
             "tags": [n if seen.tags[n].name == name else [n, name] for n, name in said.tags],
@@ -94,8 +96,10 @@ def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
 
 
 def told(row: Mapping[str, Any], audience: Audience) -> AudienceView:
-    """What the policy tells that audience, from a row of `decision`. Nothing is told to others than the platform of a
-    picture that was not looked at, or was decided before this was kept."""
+    """Returns an audience's view from a row of `decision`.
+
+    Only the platform is told of an image that was not analysed, or that was decided before views were stored.
+    """
     said = (row["audiences"] or {}).get(audience)
     if said is None:
         faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
@@ -106,8 +110,10 @@ def told(row: Mapping[str, Any], audience: Audience) -> AudienceView:
 
 
 def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
-    """What is stored in a row of `decision` for its audiences, without the tags of those labels, whether they stand
-    there under that name or another."""
+    """Returns the audience views in a row of `decision` without the tags of those labels.
+
+    A tag is left out whether the label is its own name or the name that it is told by.
+    """
     if row["audiences"] is None:
         return None
     seen = row["perceptions"]["tags"]
@@ -123,7 +129,7 @@ def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] |
 
 
 def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience, said: AudienceView) -> PublicView:
-    """A decision for the person in it or the public; its faces are those that they may know of."""
+    """Returns a decision for the person in it or the public; its faces are those that they may know of."""
     tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
     viewed = tuple(PublicTag(tag["name"], tag["category"]) for tag in tags)
     return PublicView(**_parts(decision, audience), tags=viewed)
@@ -132,8 +138,10 @@ def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience,
 def author_view(
     decision: Decision, perceptions: Mapping[str, Any], said: AudienceView, notice: Mapping[str, str]
 ) -> AuthorView:
-    """A decision for its author, with the notice of the restriction by language; its faces are those that they may know
-    of."""
+    """Returns a decision for its author, with the notice of the restriction by language.
+
+    Its faces are those that the author may know of.
+    """
     tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
     return AuthorView(
         **_parts(decision, "author"),
@@ -148,7 +156,7 @@ def author_view(
 
 
 def to_json(view: PublicView) -> dict[str, Any]:
-    """The view as JSON values."""
+    """Returns the view as JSON values."""
     written: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
     return written
 

@@ -1,4 +1,4 @@
-"""A backup of the embedded server, and its way back. It holds no key: what is sealed in it opens with the keystore."""
+"""Backs up and restores the embedded server. A backup holds no key: its sealed rows open with the keystore."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABOUT, DATA, PASSWORD = "backup.json", "pg", "postgres.password"
 
 
 def back_up(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
-    """A base backup of the running embedded server, with the WAL that it needs, in a new or empty folder (0700).
+    """Writes a base backup of the running embedded server, with the WAL it needs, to a new or empty folder (0700).
 
     Raises BackupRefused where the folder holds something or the backup fails.
     """
@@ -49,7 +49,7 @@ def _env(place: Path, url: str) -> dict[str, str]:
 
 
 def database_of(folder: Path) -> UUID:
-    """Whose backup it is. Raises BackupRefused when the folder holds none that was finished."""
+    """Returns the id of the database that was backed up. Raises BackupRefused when no finished backup is there."""
     try:
         about = json.loads((folder / ABOUT).read_text())
         if about["format"] != FORMAT:
@@ -60,7 +60,7 @@ def database_of(folder: Path) -> UUID:
 
 
 def bring_back(folder: Path, data_dir: Path) -> None:
-    """Copies a backup to where the embedded server starts from, after comparing it with its manifest.
+    """Compares a backup with its manifest and copies it to the folder from which the embedded server starts.
 
     Raises BackupRefused where a database is there already or the backup is damaged, StoreUnsafe as the server does.
     """
@@ -84,7 +84,7 @@ def bring_back(folder: Path, data_dir: Path) -> None:
 
 
 def _verify(data: Path) -> None:
-    """Each file against the manifest, as pg_verifybackup does it: the wheel's own was seen to crash (18.4)."""
+    """Checks each file against the manifest, as pg_verifybackup does: the wheel's own was seen to crash (18.4)."""
     try:
         manifest = (data / "backup_manifest").read_bytes()
         said = json.loads(manifest)

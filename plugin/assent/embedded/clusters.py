@@ -1,8 +1,8 @@
-"""The two embedded PostgreSQL servers: the truth on disk, and the gallery in memory.
+"""Runs the two embedded PostgreSQL servers: the primary database on disk, and the gallery in memory.
 
-Several processes share a server. Each holds a shared lock on its `held` file, and the last one out stops it; starting
+Several processes share a server. Each has a shared lock on its `held` file, and the last to end stops it; starting
 and stopping happen under the `start` lock. A keeper process beside the server does the same for holders that were
-killed, so that opened templates do not outlive them, and starts the truth again when it dies while it is held.
+killed, so that opened templates do not outlive them, and restarts the primary database if it dies while in use.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ GALLERY = (
 
 @contextmanager
 def embedded(data_dir: Path) -> Iterator[str]:
-    """The embedded truth: starts or joins it, and yields its `postgresql://` URL (socket and password, no TCP).
+    """Starts or joins the embedded primary database and yields its `postgresql://` URL (socket, password, no TCP).
 
     Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
     """
@@ -80,7 +80,9 @@ def embedded(data_dir: Path) -> Iterator[str]:
 
 @contextmanager
 def in_memory(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Iterator[str]:
-    """The gallery's server below `gallery_dir`, one per host and data folder; empty when it starts.
+    """Starts or joins the gallery's server below `gallery_dir`, one per host and data folder, and yields its URL.
+
+    The server is empty when it starts.
 
     Entering it again, also in the same process, starts a server that died; the URL stays the same meanwhile.
 
@@ -141,7 +143,7 @@ def _holding(cluster: Cluster) -> Iterator[str]:
 
 
 def _let_go(cluster: Cluster, held: int) -> bool:
-    """Gives up `held`, and stops the server if nobody else has it. Call under the start lock."""
+    """Releases `held`, and stops the server if no other process has it. Call under the start lock."""
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         server.stop(cluster)
@@ -156,7 +158,7 @@ def _let_go(cluster: Cluster, held: int) -> bool:
 
 @contextmanager
 def _start_lock(cluster: Cluster) -> Iterator[None]:
-    """Raises DatabaseUnavailable when another process keeps it for too long."""
+    """Takes the start lock. Raises DatabaseUnavailable when another process keeps it for too long."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         own_folder(cluster.home)
@@ -209,9 +211,9 @@ def _spawn_keeper(cluster: Cluster) -> None:
 
 
 def _keep(cluster: Cluster, mine: int) -> None:
-    """Once a second: stops the server if no process holds it any more, and ends; starts a held one that died.
+    """Checks the server once a second: stops an unused one and returns, restarts one that died while in use.
 
-    `mine` is the keeper's own lock. It is given up under the start lock: who starts the server next needs a new keeper.
+    `mine` is the keeper's own lock. It is released under the start lock: the next start needs a new keeper.
     """
     pause = KEEPER_SECONDS
     while True:
@@ -230,7 +232,7 @@ def _keep(cluster: Cluster, mine: int) -> None:
 
 
 def _is_up(cluster: Cluster) -> bool:
-    """Starts a truth that died. Whoever fills a gallery starts it again, empty."""
+    """Restarts a primary database that died and tells whether it runs. A gallery is restarted, empty, by its filler."""
     if not cluster.lasting or server.postmaster(cluster) is not None:
         return True
     try:

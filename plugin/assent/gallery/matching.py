@@ -1,6 +1,6 @@
-"""Stage 5, match: whom a picture's faces are compared with, and who they are.
+"""Matches an image's faces with the templates that they may be compared with, stage 5 of the pipeline.
 
-The gallery proposes, the calibration decides; whether it still holds is checked when it is recorded.
+The gallery proposes candidates and the calibration decides. A match is checked again when it is recorded.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Gallery:
     throttled: Throttled
 
     def circle(self, tenant: str, event: Event) -> int:
-        """How many templates this event's faces may be compared with; 0 without an author.
+        """Counts the templates that this event's faces may be compared with; 0 without an author.
 
-        None either where the embedder is not calibrated. Raises GalleryUnavailable before the gallery is filled, and
+        It is 0 too where the embedder is not calibrated. Raises GalleryUnavailable before the gallery is filled, and
         where it is gone.
         """
         if event.author is None or not self.models.calibration.templates_supported():
@@ -57,9 +57,9 @@ class Gallery:
             return candidate_count(conn, **self._circle(tenant, event))
 
     def match(self, tenant: str, event: Event, seen: Perception) -> tuple[Match, ...]:
-        """Who was recognised, each at most once. Raises GalleryUnavailable.
+        """Returns a match for each subject recognised, each at most once. Raises GalleryUnavailable.
 
-        Where the circle holds more templates than the calibration supports nobody is matched, and the log says so.
+        Where more templates are searched than the calibration supports, nobody is matched and a warning is logged.
         """
         faces = [n for n, face in enumerate(seen.faces) if face.embedding is not None]
         if not faces or event.author is None:
@@ -88,7 +88,7 @@ class Gallery:
             self.throttled(self.keystore.tenant(tenant), author, pid)
 
     def wait_for(self, tenant: str, pid: bytes, templates: int, seconds: float = 5.0) -> None:
-        """Returns once this host's gallery has that many templates of a person, or after `seconds`."""
+        """Returns once this host's gallery has that many templates of a subject, or after `seconds`."""
         deadline = time.monotonic() + seconds
         circle: dict[str, Any] = {"model": self.models.embedder_id, "author": pid, "connections": [], "anyone": False}
         with self._connection() as conn:
@@ -130,7 +130,7 @@ class Gallery:
 
 
 def host_gallery(settings: Settings) -> GalleryServer:
-    """This host's server in memory, run or joined each time it is entered."""
+    """Returns this host's in-memory server, which is started or joined each time it is entered."""
     return partial(in_memory, settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
 
 
@@ -144,9 +144,9 @@ def open_gallery(
     chose: WhoChose,
     throttled: Throttled,
 ) -> Iterator[Gallery]:
-    """Enters that server and keeps its gallery in step with the truth at `url` while the context lasts.
+    """Enters that server and keeps its gallery in step with the primary database at `url` while the context lasts.
 
-    It is being filled meanwhile: who needs it ready asks `Gallery.circle` until it no longer raises.
+    It is being filled meanwhile: a caller that needs it ready calls `Gallery.circle` until it no longer raises.
     Raises GalleryUnavailable where there is no room for it in memory.
     """
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""The gallery in memory: the opened templates of active consents, and nothing else, kept in step with the truth.
+"""Keeps the opened templates of active consents in memory, and nothing else, in step with the primary database.
 
-Every process that follows the truth reconciles the host's gallery; a lock in the gallery lets one write at a time, and
-each reads the truth only after it has that lock, so the last one to write is never the one that knows the least.
+Every process that follows the primary database reconciles the host's gallery. A lock in the gallery lets one write at
+a time, and each reads the primary database only after it has that lock, so the last write never has older data.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _STRICTNESS = {"stricter": STRICTER, "strictest": STRICTEST}
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What one comparison changed; `broken` counts the templates that did not open and were left out."""
+    """The changes of one reconciliation; `broken` counts the templates that did not open and were left out."""
 
     inserted: int = 0
     deleted: int = 0
@@ -55,7 +55,7 @@ class Reconciled:
 
 
 def connect_gallery(url: str) -> Conn:
-    """A prepared connection to the gallery in autocommit mode.
+    """Opens a prepared connection to the gallery in autocommit mode.
 
     Raises psycopg.OperationalError when the server is not there.
     """
@@ -69,7 +69,7 @@ def connect_gallery(url: str) -> Conn:
 
 
 def prepare(conn: Conn) -> None:
-    """Makes the gallery's tables where they are missing, and teaches a connection in autocommit mode its types."""
+    """Makes the gallery's tables where they are missing, and registers its types on a connection in autocommit mode."""
     conn.execute(IDLE_LIMIT)  # a process stopped while it writes would keep all others of this host from writing
     statements = named_queries("gallery_memory")
     made = fetch_one(conn, statements["schema_made"])
@@ -84,9 +84,9 @@ def prepare(conn: Conn) -> None:
 def reconcile(
     truth: Conn, gallery: Conn, keystore: Keystore, *, tenant: str | None = None, pid: bytes | None = None
 ) -> Reconciled:
-    """Brings the gallery, in one transaction of it, to exactly the templates of active consents in the truth.
+    """Brings the gallery, in one transaction, to exactly the templates of active consents in the primary database.
 
-    Both connections are in autocommit mode. With `tenant` and `pid` (32 bytes) only that person's rows are looked at;
+    Both connections are in autocommit mode. With `tenant` and `pid` (32 bytes) only that subject's rows are compared;
     without, all are, and afterwards the gallery counts as ready. A template is told apart by its id and version.
     Raises KeyMissing when the keystore is gone or of another database; psycopg.Error when a database fails.
     """
@@ -113,7 +113,7 @@ def reconcile(
 
 
 def is_ready(gallery: Conn, instance: UUID) -> bool:
-    """Whether the gallery was filled from the truth with that id (table `instance`)."""
+    """Tells whether the gallery was filled from the primary database with that id (table `instance`)."""
     row = fetch_one(gallery, named_queries("gallery_memory")["is_ready"], instance=instance)
     return row is not None and bool(row["ready"])
 
@@ -129,7 +129,7 @@ def _instance(truth: Conn, keystore: Keystore) -> UUID:
 
 
 def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
-    """Takes everything into an empty gallery. One server sends and the other stores while this process opens."""
+    """Copies all templates into an empty gallery. One server sends and the other stores while this process opens."""
     statements = named_queries("gallery")
     active = statements["active_templates"].format(sealed=statements["and_sealed"])
     with truth.cursor() as reader:
@@ -140,7 +140,7 @@ def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) 
 
 
 def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
-    """Takes out of a gallery what should not be there, puts the rest right, and inserts what is missing."""
+    """Deletes surplus templates from the gallery, updates changed ones, and inserts missing ones."""
     memory = named_queries("gallery_memory")
     gallery.execute(memory["wanted"])
     _copy_wanted(truth, gallery, only)
@@ -156,7 +156,7 @@ def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any
 
 
 def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
-    """Takes what should be there, without embeddings, from one server to the other as it comes."""
+    """Streams the wanted templates, without embeddings, from the primary database to the gallery."""
     active = named_queries("gallery")["active_templates"].format(sealed=sql.SQL(""))
     wanted = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(active)
     with (
@@ -170,7 +170,10 @@ def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
 
 
 def _with_sealed(truth: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Rows of `missing` with what is sealed, all of it there: the truth is still read as it was for `wanted`."""
+    """Adds the sealed columns to rows of `missing`.
+
+    None is absent: the primary database is still read in the snapshot of `wanted`.
+    """
     with truth.cursor(binary=True) as reader:
         named = {"tenants": [row[0] for row in chunk], "ids": [row[3] for row in chunk]}
         sealed = reader.execute(named_queries("gallery")["sealed_templates"], named).fetchall()
@@ -178,8 +181,8 @@ def _with_sealed(truth: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[An
 
 
 def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) -> tuple[int, Counter[str]]:
-    """Opens and inserts rows of `active_templates` with what is sealed; returns how many, and by tenant how many did
-    not open."""
+    """Opens and inserts rows of `active_templates` with their sealed columns; returns how many, and by tenant how many
+    did not open."""
     inserted, broken = 0, Counter[str]()
     with gallery.cursor() as cursor, cursor.copy(named_queries("gallery_memory")["copy_opened"]) as copy:
         copy.write(_COPY_BEGINS)
@@ -192,8 +195,8 @@ def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) 
 
 
 def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[str]) -> Iterator[tuple[bytes, ...]]:
-    """The rows that open, as COPY takes them; counts the others by tenant. Consecutive rows of one person share the
-    opened key."""
+    """Yields the rows that open, as COPY takes them; counts the others by tenant. Consecutive rows of one subject share
+    the opened key."""
     held = set(keystore.tenants())
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
     keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in {row[0] for row in rows} & held}
@@ -215,7 +218,7 @@ _int2, _int4, _int8 = struct.Struct(">h").pack, struct.Struct(">i").pack, struct
 
 
 def _copy_rows(rows: Iterable[Sequence[bytes]]) -> bytes:
-    """Rows of values that are in their types' binary form already."""
+    """Encodes rows for COPY from values that are in their types' binary form already."""
     pieces: list[bytes] = []
     for row in rows:
         pieces.append(_int2(len(row)))
@@ -225,7 +228,7 @@ def _copy_rows(rows: Iterable[Sequence[bytes]]) -> bytes:
 
 
 def _halfvec(vector: Half) -> bytes:
-    """pgvector's binary form: the dimension, an unused word, the values; big-endian."""
+    """Encodes a vector in pgvector's binary form: the dimension, an unused word, the values; big-endian."""
     return _int2(vector.size) + _int2(0) + vector.byteswap().tobytes()
 
 
@@ -248,11 +251,11 @@ class Stop:
         self._asking.close()
 
     def set(self) -> None:
-        """Asks; nothing takes it back."""
+        """Asks the thread to end; this cannot be undone."""
         self._asking.shutdown(socket.SHUT_WR)
 
     def wait(self, seconds: float, *others: int) -> bool:
-        """Whether it was asked. Waits for that, at most so many seconds, or until one of `others` can be read."""
+        """Waits until `set` was called, `seconds` passed or one of `others` can be read; True in the first case."""
         poll = select.poll()
         for descriptor in (self._asked.fileno(), *others):
             poll.register(descriptor, select.POLLIN)
@@ -263,7 +266,7 @@ def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Sto
     """Keeps the gallery in step until `stop` is set; made for a thread of its own.
 
     `gallery` enters the in-memory server and yields its URL; it is entered again after every interruption, which
-    starts a server that died. The caller holds it too, or an interruption would stop it. Listening begins before the
+    starts a server that died. The caller enters it too, or an interruption would stop it. Listening begins before the
     first full comparison, so that no change falls between.
     """
     pause = RETRY_SECONDS[0]
@@ -289,7 +292,7 @@ def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Sto
 def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Stop) -> None:
     """Follows the changes heard for FULL_SECONDS, then compares everything.
 
-    Looks once a second whether the gallery is still there; an error ends it if not.
+    Checks once a second whether the gallery is still there; an error ends it if not.
     """
     until = time.monotonic() + FULL_SECONDS
     while time.monotonic() < until:
@@ -305,7 +308,7 @@ def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystor
 
 
 def _person(payload: str) -> tuple[str, bytes] | None:
-    """Tenant and pid of a notification; None for one that the triggers did not send."""
+    """Parses tenant and pid of a notification; None for one that the triggers did not send."""
     tenant, _, pid = payload.partition(" ")
     try:
         return tenant, bytes.fromhex(pid)

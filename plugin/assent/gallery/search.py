@@ -1,4 +1,4 @@
-"""Who of the allowed circle is near which face, and which of these nearnesses is enough to say so."""
+"""Searches the gallery for candidates near each probe, and decides which candidates are matches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARGIN = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A template near a face; `score` is the cosine, −1 to 1. It stays inside: what leaves is a band."""
+    """One template near a face; `score` is the cosine, −1 to 1. The score stays inside: only a band is returned."""
 
     pid: bytes
     template: UUID
@@ -43,13 +43,13 @@ class Candidate:
 
     @property
     def merit(self) -> float:
-        """The score against everybody's threshold."""
+        """Returns the score less the subject's own strictness, to compare with the common threshold."""
         return self.score - self.strictness
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """How many templates were compared with each face, and for each face the nearest ones, best first."""
+    """The number of templates compared with each face, and for each face the nearest candidates, best first."""
 
     searched: int
     faces: tuple[tuple[Candidate, ...], ...]
@@ -65,9 +65,9 @@ def search(
     anyone: bool,
     probes: NDArray[np.float32],
 ) -> Candidates:
-    """Compares all faces of a picture, `probes` (n, d), with the people its author's circle allows, in one round trip.
+    """Compares all faces of an image, `probes` (n, d), with the subjects allowed for its author, in one round trip.
 
-    Those are the author (pid, any scope); of `connections` (pids of those who chose the author) whoever consented to
+    Those are the author (pid, any scope); of `connections` (pids of those who chose the author) all who consented to
     `connections` or `anyone`; and, only if `anyone`, all who consented to that. `gallery` went through
     `memory.prepare`. Raises GalleryUnavailable when the gallery is gone or has not been filled yet.
     """
@@ -91,14 +91,14 @@ def search(
 def candidate_count(
     gallery: Conn, *, tenant: str, model: str, author: bytes, connections: Sequence[bytes], anyone: bool
 ) -> int:
-    """How many templates `search` would compare each face with. Raises GalleryUnavailable as it does."""
+    """Counts the templates that `search` would compare each face with. Raises GalleryUnavailable as it does."""
     values = {"tenant": tenant, "model": model, "author": author, "connections": list(connections), "anyone": anyone}
     size: int = _ask(gallery, _Q["circle_size"], values)[0]["size"]
     return size
 
 
 def _everybody(faces: int) -> sql.Composed:
-    """The search of a whole tenant. A table that is large is scanned once a face, and not copied as a circle is: 43 ms
+    """Composes the search of a whole tenant. A large table is scanned once a face, not copied as a circle is: 43 ms
     against 97 for one face and 100,000 templates of 128 numbers, 220 against 242 for eight."""
     branch = _Q["near_face"]
     branches = [branch.format(face=sql.Literal(n), probe=sql.Placeholder(f"probe{n}")) for n in range(faces)]
@@ -118,7 +118,7 @@ def _ask(gallery: Conn, question: sql.SQL | sql.Composed, values: dict[str, obje
 
 
 def decide(candidates: Candidates, calibration: Calibration, fpir: float = 0.01) -> tuple[Match, ...]:
-    """The matches that hold at that FPIR, by face; `Match.face` is the row of `probes`.
+    """Returns the matches that hold at that FPIR, by face; `Match.face` is the row of `probes`.
 
     A face goes to its nearest person if the score reaches the threshold for as many templates as were searched, higher
     by what that person refused, and no other person comes within MARGIN of it. Where all the nearest templates are one

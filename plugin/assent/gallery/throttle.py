@@ -1,8 +1,8 @@
-"""Nobody feels their way to a face: how often one author's pictures may be held against one person.
+"""Limits how often one author's images may be compared with one subject, so that nobody can probe for a face.
 
-An author is told of a match and of nothing else, no score and no "nearly". What is left to a patient one is to post
-variants of a picture and see which are matched. So the gallery counts, for each author and person, and beyond a day's
-budget the person is in none of that author's circles for a day. The counts are the host's, in memory, and are gone with
+An author is told of a match and of nothing else, no score and no "nearly". A patient author can still post variants
+of an image and see which are matched. So the gallery counts, for each author and subject, and beyond a day's budget
+the subject is not compared with that author's images for a day. The counts are the host's, in memory, and are gone with
 the gallery: each worker host, and each start of the gallery, brings a budget of its own.
 """
 
@@ -32,7 +32,7 @@ _Q = named_queries("gallery_memory")
 
 
 def probe_hits(candidates: Candidates, matches: Sequence[Match], threshold: float) -> Mapping[bytes, int]:
-    """The people who were among the nearest of any face, each with how many faces came near and were not matched."""
+    """Counts, for each subject among the nearest of any face, the faces that came near and were not matched."""
     matched = {(match.face, match.pid) for match in matches}
     counts: dict[bytes, int] = {}
     for face, found in enumerate(candidates.faces):
@@ -43,7 +43,7 @@ def probe_hits(candidates: Candidates, matches: Sequence[Match], threshold: floa
 
 
 def charge_probe_budget(gallery: Conn, tenant: str, author: bytes, found: Mapping[bytes, int]) -> list[bytes]:
-    """Notes one more picture of the author (pid) and returns the people who now leave the author's circles for a day.
+    """Counts one more image of the author (pid) and returns the subjects not compared with the author for a day.
 
     Raises GalleryUnavailable when the gallery is gone.
     """

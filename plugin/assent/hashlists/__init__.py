@@ -1,1 +1,1 @@
-"""Lists of known pictures: what is on them is found by its hash, before any model looks at it."""
+"""Finds images on hash lists by their hash, before any model sees them."""

@@ -1,7 +1,7 @@
-"""A file of known hashes into hashes: CSV, or JSON as ThreatExchange has it. What cannot be read is said, line by line.
+"""Reads a file of known hashes: CSV, or JSON as ThreatExchange has it. Reports line by line what cannot be read.
 
-A PDQ hash and a SHA-256 are both 64 hex digits, so a file has to say which it holds: in a column or field of its own,
-in the name of the column, or as the caller says.
+A PDQ hash and a SHA-256 are both 64 hex digits, so a file has to name the kind: in a column or field of its own,
+in the name of the column, or the caller names it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TYPE_NAMES = ("indicator_type", "signal_type", "hash_type", "type")
 
 
 class Broken(NamedTuple):
-    """A part of the file that is no hash: `line 7`, or `item 7` of a JSON array, and why. Its text is not kept."""
+    """One part of the file that is no hash: `line 7`, or `item 7` of a JSON array, and why. Its text is not kept."""
 
     place: str
     why: str
@@ -41,14 +41,14 @@ class Broken(NamedTuple):
 
 @dataclass(slots=True)
 class Entries:
-    """The hashes of a file, 32 bytes each, one after the other; twice what stands twice."""
+    """The hashes of a file, 32 bytes each, one after the other; a repeated one is kept twice."""
 
     pdq: bytearray = field(default_factory=bytearray, repr=False)
     sha256: bytearray = field(default_factory=bytearray, repr=False)
     broken: list[Broken] = field(default_factory=list)
 
     def add(self, place: str, text: object, kind: str | None, default: Kind | None) -> None:
-        """One hash, or what is wrong with it; `kind` as the file says it, `default` where it says nothing."""
+        """Adds one hash, or the reason why it is none; `kind` is the file's, `default` counts where it names none."""
         known = _KINDS.get(kind.strip().lower()) if kind else default
         digits = text.strip() if isinstance(text, str) else ""
         if kind and known is None:
@@ -63,14 +63,14 @@ class Entries:
             self.skip(place, why)
 
     def skip(self, place: str, why: str) -> None:
-        """Raises HashListInvalid where too much was skipped already."""
+        """Records a part that is no hash. Raises HashListInvalid where MAX_BROKEN were skipped already."""
         if len(self.broken) == MAX_BROKEN:
             raise HashListInvalid(f"more than {MAX_BROKEN} lines hold no hash, {place} the last that was read: {why}")
         self.broken.append(Broken(place, why))
 
 
 def read_entries(path: Path, default: Kind | None = None) -> Entries:
-    """All hashes of a file, with the lines that hold none.
+    """Reads all hashes of a file, with the lines that hold none.
 
     CSV: with a header that names a column `hash`, `indicator`, `signal` or `value` (and `type`), or columns `pdq` and
     `sha256`; without one the hash comes first and its type second. Further columns are not read. JSON: an array, an
@@ -134,7 +134,7 @@ def _read_csv(file: IO[str], found: Entries, default: Kind | None) -> None:
 
 
 def _lines(file: IO[str], found: Entries) -> Iterator[tuple[str, str]]:
-    """Each line with its place; of one that is too long the rest is passed over."""
+    """Yields each line with its place; skips the rest of one that is too long."""
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1
@@ -185,7 +185,7 @@ def _read_json(path: Path, file: IO[str], found: Entries, default: Kind | None) 
 
 
 def _document(path: Path) -> list[Any] | None:
-    """The items of a file that is one JSON document; None where it is an object a line, or broken."""
+    """Returns the items of a file that is one JSON document; None where it is an object a line, or broken."""
     if path.stat().st_size > MAX_JSON:
         return None
     try:

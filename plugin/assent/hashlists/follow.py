@@ -1,4 +1,4 @@
-"""The lists of each tenant in memory, as the database has them."""
+"""Keeps each tenant's hash lists in memory, in step with the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FRESH_SECONDS = 1.0  # how long what was read counts as what is there
 
 
 class Known:
-    """Looks a tenant's pictures up in its lists, from any thread.
+    """Searches a tenant's hash lists for its images, from any thread.
 
     Asks the database for the lists' versions at most once a second, and reads a list again when its version is another.
     """
@@ -26,7 +26,10 @@ class Known:
         self._read_at: dict[str, float] = {}
 
     def __call__(self, tenant: str, picture: Picture) -> tuple[Hit, ...]:
-        """The lists that hold the picture. Raises DatabaseUnavailable: without the lists nothing is called unlisted."""
+        """Returns a hit for each list with the image.
+
+        Raises DatabaseUnavailable: without the lists no image is called unlisted.
+        """
         return find(self._current(tenant), picture)
 
     def _current(self, tenant: str) -> tuple[HashList, ...]:

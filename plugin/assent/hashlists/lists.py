@@ -1,4 +1,4 @@
-"""The lists in the database: imported, removed, listed; each change is a leaf of the audit log."""
+"""Imports, removes and lists the hash lists in the database; each change is a leaf of the audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS: tuple[Kind, ...] = ("pdq", "sha256")
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A list after an import: how many hashes it holds, and how many of them are new."""
+    """One hash list after an import: how many hashes it holds, and how many of them are new."""
 
     severe: bool
     distance: int
@@ -45,7 +45,7 @@ def put(
     distance: int | None = None,
     replace: bool = False,
 ) -> Imported:
-    """Adds hashes to the list of that name, or makes it; with `replace` they become all that it holds.
+    """Adds hashes to the list of that name, or makes it; with `replace` they are then its only ones.
 
     A list that is marked severe stays so; without `distance` it keeps the one it has, a new list has 31.
     Raises HashListInvalid on a name that is none.
@@ -86,17 +86,17 @@ def remove(conn: Conn, keys: TenantKeys, name: str) -> None:
 
 
 def listed(conn: Conn, tenant: str) -> list[Row]:
-    """Each list's name, severe, distance, version, changed_at, and how many hashes of each kind it holds."""
+    """Returns each list's name, severe, distance, version, changed_at, and how many hashes of each kind it holds."""
     return fetch(conn, _Q["lists"], tenant=tenant)
 
 
 def versions(conn: Conn, tenant: str) -> list[Row]:
-    """The same without counting: what is asked before every search."""
+    """Returns the rows of `listed` without counting the hashes, for the check before a search."""
     return fetch(conn, _Q["versions"], tenant=tenant)
 
 
 def read(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
-    """The lists of those rows, ready to be searched; one that was removed meanwhile holds nothing."""
+    """Reads the lists of those rows, ready to be searched; one that was removed meanwhile is empty."""
     return [
         HashList(
             **row,

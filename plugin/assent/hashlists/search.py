@@ -1,8 +1,8 @@
-"""A picture's hashes against lists of known ones. Pure.
+"""Compares an image's hashes with hash lists. Pure.
 
-A PDQ hash is near another when few of their 256 bits differ; unrelated pictures differ in 128 ± 8. All of a list is
-compared, in two steps: who is far off in the first half already is let go. 1.6 ms a million hashes and hash asked, and
-a frame asks for eight: it may be turned or mirrored.
+A PDQ hash is near another when few of their 256 bits differ; unrelated images differ in 128 ± 8. All of a list is
+compared, in two steps: an entry far off in the first half is dropped. It takes 1.6 ms a million entries and hash
+searched; a frame has eight, as it may be turned or mirrored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHUNK = 1 << 16  # hashes compared at once: their half megabyte a column stays 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HashList:
-    """One list as it is searched. `pdq`: uint64 (4, n), a column a hash; `sha256`: S32 (m,), sorted."""
+    """One hash list as it is searched. `pdq`: uint64 (4, n), a column a hash; `sha256`: S32 (m,), sorted."""
 
     name: str
     version: str
@@ -37,7 +37,7 @@ class HashList:
 
 
 class Hit(NamedTuple):
-    """A picture that a list holds. `distance`: bits, 0 for the very file; `frame`: which one was alike."""
+    """One image found on a hash list. `distance`: bits, 0 for the very file; `frame`: the one that was near."""
 
     list: str
     version: str
@@ -48,23 +48,23 @@ class Hit(NamedTuple):
 
 
 def pdq_columns(hashes: bytes) -> NDArray[np.uint64]:
-    """Hashes of 32 bytes, one after the other, as `HashList.pdq` holds them."""
+    """Converts hashes of 32 bytes, one after the other, to the form of `HashList.pdq`."""
     return np.ascontiguousarray(np.frombuffer(hashes, np.uint64).reshape(-1, 4).T)
 
 
 def sha256_sorted(hashes: bytes) -> NDArray[np.bytes_]:
-    """Hashes of 32 bytes, one after the other, as `HashList.sha256` holds them."""
+    """Converts hashes of 32 bytes, one after the other, to the form of `HashList.sha256`."""
     return np.sort(np.frombuffer(hashes, f"S{HASH_BYTES}"))
 
 
 def find(lists: Iterable[HashList], picture: Picture) -> tuple[Hit, ...]:
-    """The lists that hold the picture: its file, or a frame that is near, also turned or mirrored. One hit a list."""
+    """Finds the lists that hold the image: its file or a near frame, also turned or mirrored. One hit a list."""
     found = (_find(one, picture) for one in lists)
     return tuple(hit for hit in found if hit is not None)
 
 
 def tags(hits: Sequence[Hit]) -> tuple[Tag, ...]:
-    """A tag a hit; its `model` names the list and its version, its score is the share of bits that agree."""
+    """Makes a tag a hit; its `model` names the list and its version, its score is the share of bits that agree."""
     return tuple(
         Tag(
             name=SEVERE if hit.severe else LISTED,
@@ -79,7 +79,7 @@ def tags(hits: Sequence[Hit]) -> tuple[Tag, ...]:
 
 
 def nearest(pdq: NDArray[np.uint64], queries: Sequence[bytes], within: int) -> tuple[int, int] | None:
-    """The smallest distance (≤ `within` bits) of any query to any column, and the query's index; None without one."""
+    """Returns the smallest distance (≤ `within` bits) of any query to any column, and that query's index, or None."""
     best: tuple[int, int] | None = None
     words = [np.frombuffer(query, np.uint64) for query in queries]
     for start in range(0, pdq.shape[1], _CHUNK):

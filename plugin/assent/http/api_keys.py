@@ -1,4 +1,4 @@
-"""API keys: `assent_<tenant>_<id>_<secret>`, stored as a hash, each with scopes of one tenant."""
+"""Creates and checks API keys: `assent_<tenant>_<id>_<secret>`, stored as a hash, each with scopes of one tenant."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _Q = named_queries("instance")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever an API key stands for."""
+    """The tenant, id and scopes of the API key that a request came with."""
 
     tenant: str
     key_id: str
     scopes: frozenset[str]
 
     def must(self, scope: str) -> None:
-        """Raises Forbidden without that scope."""
+        """Raises Forbidden where the key lacks that scope."""
         if scope not in self.scopes:
             raise Forbidden(f"this key has no scope {scope}")
 
 
 def create_key(conn: Conn, tenant: str, scopes: tuple[str, ...] = SCOPES) -> str:
-    """A new key, which is shown once: only its hash is kept."""
+    """Creates a key and returns it, to be shown once: only its hash is stored."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
     execute(conn, _Q["insert_api_key"], tenant=tenant, id=key_id, sha256=_hash(secret), scopes=list(scopes))
     return f"assent_{tenant}_{key_id}_{secret}"
 
 
 def authenticate(conn: Conn, key: str) -> Caller:
-    """Whose key this is. Raises Unauthorized for anything but a live key."""
+    """Returns the caller that this key belongs to. Raises Unauthorized for anything but a live key."""
     form = _FORM.fullmatch(key.strip())
     if form is None:
         raise Unauthorized

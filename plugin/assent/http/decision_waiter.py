@@ -1,4 +1,4 @@
-"""Requests that wait for a job: one LISTEN connection for all of them."""
+"""Lets requests wait for a job: one LISTEN connection for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNEL = "assent_done"
 
 
 class Announcements:
-    """Hears which jobs are done and wakes who waits for them; what nobody waits for passes by."""
+    """Receives the announcements of ended jobs and wakes the requests that wait for them; others are ignored."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -22,7 +22,7 @@ class Announcements:
 
     @contextmanager
     def expected(self, tenant: str, job: str) -> Iterator[asyncio.Future[str]]:
-        """To be entered before the job is stored, so that its end cannot be missed."""
+        """Yields a future for the job's end; enter it before the job is stored, so that its end is not missed."""
         name, future = f"{tenant} {job}", asyncio.get_running_loop().create_future()
         self._waiting[name] = future
         try:
@@ -31,14 +31,17 @@ class Announcements:
             del self._waiting[name]
 
     async def wait(self, future: asyncio.Future[str], seconds: float) -> str | None:
-        """What was said at the job's end (may be empty), or None when it did not end in time."""
+        """Returns the job's outcome (may be empty), or None when the job did not end in time."""
         try:
             return await asyncio.wait_for(future, seconds)
         except TimeoutError:
             return None
 
     async def listen(self) -> None:
-        """Runs until cancelled. While the database is away, those who wait are answered by their time-out."""
+        """Listens until cancelled.
+
+        While the database is away, waiting requests are answered when their time is over.
+        """
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as conn:

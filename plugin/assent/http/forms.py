@@ -1,4 +1,4 @@
-"""Multipart forms with photos, read into memory: a photo never lies in a temporary file."""
+"""Reads multipart forms with photos into memory: a photo is never written to a temporary file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class _InMemory(MultiPartParser):
 async def read_form(
     request: Request, file_bytes: int, *, files: Sequence[str], most: int
 ) -> tuple[dict[str, str], list[bytes]]:
-    """The text fields by name, and the files of the named fields in order.
+    """Returns the text fields by name, and the files of the named fields in order.
 
     Raises BodyTooLarge when a file has more than `file_bytes` or the form more than MAX_FORM, RequestTooSlow when it is
-    not complete within FORM_SECONDS, BadRequest when the form is malformed, says a field twice, has more than `most`
-    files or a file under another name.
+    not complete within FORM_SECONDS, BadRequest when the form is malformed, repeats a field, has more than `most` files
+    or a file under another name.
     """
     stream = bounded(request, min(file_bytes * most + _OVERHEAD, MAX_FORM))
     parser = _InMemory(_content_type(request), stream, max_files=most, max_fields=20)  # type: ignore[arg-type]  # iterated only
@@ -64,8 +64,10 @@ async def _sort(form: FormData, files: Sequence[str]) -> tuple[dict[str, str], l
 
 
 def _content_type(request: Request) -> Headers:
-    """The header with nothing but the boundary: its `charset` would choose among Python's codecs, some of which raise
-    errors of their own or make text that is no Unicode."""
+    """Returns the Content-Type header with nothing but the boundary.
+
+    Its `charset` would choose among Python's codecs; some of them raise errors of their own or make invalid Unicode.
+    """
     _, parameters = parse_options_header(request.headers.get("content-type", ""))
     boundary = parameters.get(b"boundary", b"")
     if not _BOUNDARY.fullmatch(boundary):

@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it: its head is checked and its address's rate is counted."""
+"""Checks every request's head and counts its address's rate before a route receives it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 
 class Guard:
-    """ASGI middleware."""
+    """ASGI middleware that checks each request's head and takes a token from its address's bucket."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class Guard:
 
 
 def check_head(version: str, target: bytes, fields: Fields) -> None:
-    """Raises HeadTooLarge, or BadRequest for another HTTP and for what could be read in two ways."""
+    """Raises HeadTooLarge, or BadRequest for another HTTP version and for a head that can be read in two ways."""
     if len(fields) > MAX_FIELDS or len(target) + sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD:
         raise HeadTooLarge
     if version not in ("1.0", "1.1"):

@@ -1,5 +1,7 @@
-"""A call that is sent twice is done once: the sender names it with a key, and for 24 hours the same key gets the same
-answer."""
+"""Performs a call that is sent twice only once.
+
+The sender names the call with a key, and for 24 hours the same key gets the same answer.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ _Q = named_queries("idempotency")
 def once(
     conn: Conn, keys: TenantKeys, key: str | None, request: bytes, act: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `act` answers, or what it answered when this request came under this key before; without a key it acts.
+    """Returns the answer of `act`, or the earlier answer to this request under this key; without a key it calls `act`.
 
-    `request` is everything that tells two requests apart: method, path and body. Of two at once one waits for the
-    other. What fails is not remembered. Raises IdempotencyConflict for another request under the same key.
+    `request` is everything that tells two requests apart: method, path and body. Of two simultaneous calls one waits
+    for the other. A failure is not stored. Raises IdempotencyConflict for another request under the same key.
     """
     if key is None:
         return act()

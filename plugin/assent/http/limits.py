@@ -1,4 +1,4 @@
-"""How often anybody may ask: token buckets in this process, one table of rates."""
+"""Limits request rates: token buckets in this process, one table of rates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["key", "address", "person"]
 
 
 class Rate(NamedTuple):
-    """A bucket: it holds `burst` requests and gains `per_second`."""
+    """The rate of a bucket: it holds `burst` requests and gains `per_second`."""
 
     per_second: float
     burst: int
@@ -33,7 +33,7 @@ _MOST = 10_000  # buckets of a kind kept; the one unused for longest goes first,
 
 
 class Limits:
-    """The buckets. Safe to use from several threads."""
+    """The token buckets of all keys, addresses and persons. Safe to use from several threads."""
 
     def __init__(self, rates: Mapping[Kind, Rate] = RATES, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates, self._clock = rates, clock
@@ -41,7 +41,7 @@ class Limits:
         self._lock = threading.Lock()
 
     def take(self, kind: Kind, name: str) -> None:
-        """One request of that key or address. Raises RateLimited when its bucket is empty."""
+        """Counts one request of that key, address or person. Raises RateLimited when its bucket is empty."""
         rate = self._rates[kind]
         with self._lock:
             tokens = self._tokens(kind, name)
@@ -69,7 +69,10 @@ class Limits:
 
 
 def rate_limit_prefix(host: str) -> str:
-    """What counts as one address: an IPv4 address, an IPv6 /64 (one subscriber has them all), or no address at all."""
+    """Returns what counts as one address: an IPv4 address, or an IPv6 /64 (one subscriber has them all).
+
+    Returns an empty string for a host that is no address.
+    """
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,4 +1,7 @@
-"""The OpenAPI document: FastAPI's, with the bodies that routes read by themselves and without what we never answer."""
+"""Completes FastAPI's OpenAPI document.
+
+Adds the bodies that routes read by themselves, and removes answers that are never sent.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _MODELS = (
 
 
 class Documented(FastAPI):
-    """The application class whose document says every status that a route may answer."""
+    """A FastAPI application whose document lists every status that a route may answer."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -36,7 +39,7 @@ class Documented(FastAPI):
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the models above; drops FastAPI's own 422, since a request that does not fit is a 400 here."""
+    """Adds the models above; removes FastAPI's own 422, since a request that does not fit is a 400 here."""
     _, ours = models_json_schema(
         [(kind, "validation") for kind in _MODELS], ref_template="#/components/schemas/{model}"
     )

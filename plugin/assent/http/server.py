@@ -1,7 +1,7 @@
-"""The HTTP/1.1 server's edge: what uvicorn leaves open to a hostile peer.
+"""Runs uvicorn as the HTTP/1.1 server, with limits against hostile peers that uvicorn lacks.
 
-A head must have arrived within HEAD_SECONDS; a body that nobody reads any more is discarded for LINGER_SECONDS, so that
-the answer can be read, and then the connection is closed; whatever is no HTTP is answered in one way, however its bytes
+A head must have arrived within HEAD_SECONDS. A body that nobody reads any more is discarded for LINGER_SECONDS, so that
+the answer can be read; then the connection is closed. Anything that is not HTTP gets the same answer, however its bytes
 were cut into segments.
 """
 
@@ -27,7 +27,7 @@ _PIECE = 16 << 10
 
 
 def server(settings: Settings, app: FastAPI) -> uvicorn.Server:
-    """The server of `assent serve`, on the settings' host and port."""
+    """Returns the server of `assent serve`, on the settings' host and port."""
     for name in ("uvicorn.error", "python_multipart"):
         # They warn of every bad request: a stranger could fill the log.
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -46,7 +46,7 @@ def server(settings: Settings, app: FastAPI) -> uvicorn.Server:
 
 
 class Protocol(H11Protocol):
-    """uvicorn's, with a time-out for heads, an end for bodies that are not read, and problem+json for refusals."""
+    """uvicorn's protocol, with a time-out for heads, a limit for unread bodies, and problem+json for errors."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _linger_timer: asyncio.TimerHandle | None = None
@@ -98,7 +98,7 @@ class Protocol(H11Protocol):
             self.transport.close()
 
     def _refuse(self, error: AssentError) -> None:
-        """Answers in the application's place, unless an answer has begun, and hangs up."""
+        """Sends the error in the application's place, unless an answer has begun, and closes the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = assent_problem_response(error)
             headers: list[Any] = [*answer.raw_headers, (b"connection", b"close")]

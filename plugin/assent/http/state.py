@@ -1,4 +1,4 @@
-"""What every route shares: the open installation, the caller, bounded bodies, errors as problem+json (RFC 9457)."""
+"""Provides what routes share: the open installation, the caller, bounded bodies, errors as problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ADDRESS = "assent.address"  # where the scope keeps whose bucket the request's t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppState:
-    """What the routes work with."""
+    """The open installation that the routes work with: settings, database, keys and announcements."""
 
     settings: Settings
     pool: Pool
@@ -54,7 +54,7 @@ class AppState:
 
 
 class ProblemDocument(BaseModel):
-    """Every answer from 400 up (RFC 9457)."""
+    """The body of every answer with a status from 400 up (RFC 9457)."""
 
     type: str
     title: str
@@ -76,7 +76,7 @@ def caller(
     at: Annotated[AppState, Depends(app_state)],
     sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
-    """Who calls. Raises Unauthorized, or RateLimited when this key asks too often."""
+    """Returns the caller. Raises Unauthorized, or RateLimited when this key sends too many requests."""
     if sent is None:
         raise Unauthorized
     with transaction(at.pool) as conn:
@@ -92,20 +92,23 @@ By = Annotated[Caller, Depends(caller)]
 
 
 def refund_address_token(request: Request) -> None:
-    """The request is authentic, so it costs its address nothing."""
+    """Returns the token that an authentic request took from its address's bucket."""
     limits: Limits = request.app.state.limits
     limits.give_back("address", request.scope[ADDRESS])
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The raw body. Raises what `bounded` and `within` raise."""
+    """Returns the raw body. Raises what `bounded` and `within` raise."""
     async with within(BODY_SECONDS):
         return b"".join([chunk async for chunk in bounded(request, limit)])
 
 
 async def bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises BodyTooLarge as soon as more than `limit` bytes are announced or have come, BadRequest
-    when the connection ends before it."""
+    """Yields the body in pieces.
+
+    Raises BodyTooLarge as soon as more than `limit` bytes are announced or have arrived, BadRequest when the connection
+    ends before the body.
+    """
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise BodyTooLarge(f"the body is larger than {limit} bytes")
@@ -122,7 +125,10 @@ async def bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """For reading a body: all of it in that time, however steadily it drips. Raises RequestTooSlow."""
+    """Limits the reading of a whole body to that many seconds, however steadily it arrives.
+
+    Raises RequestTooSlow.
+    """
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -133,13 +139,13 @@ async def within(seconds: float) -> AsyncIterator[None]:
 def problem_response(
     code: str, status: int, detail: str, remedy: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """RFC 9457, with the error tree's code as its type."""
+    """Returns a problem document (RFC 9457), with the error tree's code as its type."""
     body = {"type": f"urn:assent:error:{code}", "title": remedy, "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
 
 
 def assent_problem_response(error: AssentError) -> JSONResponse:
-    """An error of the tree as its problem document."""
+    """Returns an error of the tree as its problem document."""
     headers = {}
     if isinstance(error, RateLimited):
         headers = {"Retry-After": str(error.wait_seconds)}
@@ -151,12 +157,12 @@ def assent_problem_response(error: AssentError) -> JSONResponse:
 
 
 async def assent_problem(_request: Request, error: Exception) -> JSONResponse:
-    """Every error of the tree; anything else is our own fault and says nothing of itself."""
+    """Answers an error of the tree; any other exception is an internal error and discloses nothing."""
     return assent_problem_response(error if isinstance(error, AssentError) else AssentError())
 
 
 async def http_problem(_request: Request, error: Exception) -> JSONResponse:
-    """What the router itself refuses: no such path, no such method."""
+    """Answers what the router itself refuses: an unknown path, a method that is not allowed."""
     if not isinstance(error, HTTPException):
         raise error
     known = {kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed)}
@@ -165,7 +171,7 @@ async def http_problem(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def validation_problem(_request: Request, error: Exception) -> JSONResponse:
-    """A request that does not fit its schema: which field and why, never its value."""
+    """Answers a request that does not fit its schema: names the field and the reason, never its value."""
     if not isinstance(error, RequestValidationError):
         raise error
     said = "; ".join(f"{place(e['loc'])}: {e['msg']}" for e in error.errors()[:5])
@@ -176,7 +182,7 @@ ANYWHERE = (BadRequest, HeadTooLarge, RequestTooSlow, RateLimited, DatabaseUnava
 
 
 def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a route that may raise these, beside those that any may raise."""
+    """Returns the OpenAPI `responses` of a route that may raise these, beside those that any route may raise."""
     found: dict[int | str, dict[str, Any]] = {}
     every: set[type[AssentError]] = {*ANYWHERE, *kinds}
     for kind in sorted(every, key=lambda kind: (kind.status, kind.code)):
@@ -189,5 +195,8 @@ def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]
 
 
 def schema_ref(kind: type[BaseModel]) -> dict[str, str]:
-    """The model in the OpenAPI document, for bodies that a route reads by itself; `assent.http.openapi` lists them."""
+    """Returns a reference to the model in the OpenAPI document, for bodies that a route reads by itself.
+
+    `assent.http.openapi` lists these models.
+    """
     return {"$ref": f"#/components/schemas/{kind.__name__}"}

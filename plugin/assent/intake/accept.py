@@ -1,4 +1,4 @@
-"""What is accepted is stored: dedupe row, sealed event and queue job in one transaction, before the answer."""
+"""Stores what is accepted: dedupe row, sealed event and queue job in one transaction, before the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Q = named_queries("intake")
 
 
 def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[str]:
-    """The one or two secrets that sign for this source or endpoint now, newest first."""
+    """Returns the one or two secrets that sign for this source or endpoint now, newest first."""
     rows = fetch(conn, _Q["live_secrets"], tenant=keys.tenant, owner=owner, name=name)
     return [
         unseal(keys.seal_key, row["sealed"], "secret", keys.tenant, owner, name, str(row["id"])).decode()
@@ -29,7 +29,7 @@ def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[st
 
 
 def known_delivery(conn: Conn, keys: TenantKeys, source: str, delivery: str, body: bytes) -> UUID | None:
-    """The event that this delivery made when it came first, or None when it is new.
+    """Returns the event that this delivery made when it came first, or None when it is new.
 
     Raises DeliveryConflict when the id came with another body.
     """
@@ -44,10 +44,10 @@ def known_delivery(conn: Conn, keys: TenantKeys, source: str, delivery: str, bod
 def accept_delivery(
     conn: Conn, keys: TenantKeys, source: str, delivery: str, body: bytes, event: Event, lane: Lane
 ) -> UUID:
-    """Stores a verified delivery and queues its event, once: the event's id, the same for every repetition.
+    """Stores a verified delivery and queues its event, once. Returns the event's id, the same for every repetition.
 
-    A repetition that arrives meanwhile waits for the first one's commit (unique index) and then finds it.
-    Raises DeliveryConflict as `known_delivery` does.
+    A repetition that arrives meanwhile waits for the first one's commit (unique index) and then finds it. Raises
+    DeliveryConflict as `known_delivery` does.
     """
     new = uuid4()
     values = {"tenant": keys.tenant, "source": source, "delivery": delivery, "event": new}
@@ -68,7 +68,7 @@ def store_event(
     lane: Lane,
     uploads: Sequence[bytes] = (),
 ) -> None:
-    """The sealed event, the sealed pictures that came with it, and its job."""
+    """Stores the sealed event and the sealed images that came with it, and queues its job."""
     sealed = seal(keys.seal_key, events.dump(event), "event", keys.tenant, str(event_id))
     store_sealed(conn, keys, event_id, source, sealed, lane, uploads)
 
@@ -83,7 +83,7 @@ def store_sealed(
     uploads: Sequence[bytes],
     task: str = "decide",
 ) -> None:
-    """The row of a job's sealed body, its pictures, and the job."""
+    """Stores a job's sealed body and its images, and queues the job."""
     values = {"tenant": keys.tenant, "event": event_id}
     execute(conn, _Q["insert_event"], **values, source=source, lane=lane, sealed=sealed)
     for n, picture in enumerate(uploads):
@@ -93,12 +93,12 @@ def store_sealed(
 
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:
-    """The event out of its row. Raises SealBroken when the row was altered or moved."""
+    """Opens the event in its row. Raises SealBroken when the row was altered or moved."""
     return events.load(unseal(keys.seal_key, row["sealed"], "event", keys.tenant, str(event_id)))
 
 
 def open_upload(conn: Conn, keys: TenantKeys, event_id: UUID, n: int) -> bytes | None:
-    """The picture that came with the event, or None when there is none under that number."""
+    """Returns the image that came with the event, or None when there is none under that number."""
     row = fetch_one(conn, _Q["upload"], tenant=keys.tenant, event=event_id, n=n)
     if row is None:
         return None

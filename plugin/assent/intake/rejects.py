@@ -1,4 +1,4 @@
-"""Rejected webhooks are counted, and leave one audit leaf a minute: a flood of them must not fill the log."""
+"""Counts rejected webhooks and appends one audit leaf a minute, so that a flood of them does not fill the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SOURCES = 1_000  # distinct names kept between two leaves: what fails before it
 
 
 class Rejects:
-    """Counts by source and code until they are written."""
+    """Counts rejected webhooks by source and code until they are written."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -30,7 +30,7 @@ class Rejects:
             self._counts[source, code] += 1
 
     def write(self, pool: Pool, keystore: Keystore) -> None:
-        """Append one leaf for each known source that was sent something unacceptable since the last time.
+        """Appends one leaf for each known source that was sent something unacceptable since the last time.
 
         Raises DatabaseUnavailable; what was not written by then is kept for the next time.
         """
@@ -45,7 +45,7 @@ class Rejects:
             self._counts.update(counts)
 
     async def keep_writing(self, pool: Pool, keystore: Keystore) -> None:
-        """Runs until cancelled."""
+        """Writes the counts every minute until cancelled."""
         while True:
             await asyncio.sleep(SECONDS)
             try:

@@ -1,4 +1,4 @@
-"""Which database this installation uses, and the keystore that belongs to it."""
+"""Opens the database that this installation uses, and the keystore that belongs to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Q = named_queries("instance")
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The URL of ASSENT_DATABASE_URL, or of the embedded server, which runs at least as long as the context.
+    """Yields the URL of ASSENT_DATABASE_URL or of the embedded server, which runs at least as long as the context.
 
     Raises DatabaseUnavailable or StoreUnsafe when the embedded server cannot be started.
     """
@@ -33,7 +33,7 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 def instance(pool: Pool) -> UUID:
-    """The database's own id, which the keystore must name. Raises NotInitialised before the first migration."""
+    """Returns the database's own id, which the keystore must name. Raises NotInitialised before the first migration."""
     try:
         with transaction(pool) as conn:
             row = fetch_one(conn, _Q["instance"])
@@ -45,12 +45,12 @@ def instance(pool: Pool) -> UUID:
 
 
 def open_keys(settings: Settings, pool: Pool) -> Keystore:
-    """The keystore of this database. Raises KeyMissing (none, damaged, another database's) or NotInitialised."""
+    """Opens the keystore of this database. Raises KeyMissing (none, damaged, another database's) or NotInitialised."""
     return open_keystore(settings.keys_dir, instance(pool), root_key(settings))
 
 
 def open_or_create_keys(settings: Settings, pool: Pool) -> Keystore:
-    """The same; a keystore is only made for a database that holds no tenant yet."""
+    """Opens the keystore as `open_keys` does, or creates one where the database holds no tenant yet."""
     with transaction(pool) as conn:
         row = fetch_one(conn, _Q["tenants"])
     if row and row["count"]:

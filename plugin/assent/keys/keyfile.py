@@ -1,8 +1,8 @@
-"""An export of keys: with it any backup of the database opens, for everybody who was not erased by then.
+"""Exports keys: any backup of the database opens with the export, for every subject not erased by then.
 
-One JSON value a line: what it is; then of each tenant its keys (sealed under the root key, the live epoch only) and
-its people's wrapped keys; last a seal under the root key over all lines before, so that a file that was cut or altered
-is refused: whoever is missing in it counts as erased.
+One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only)
+and its subjects' wrapped keys; last a seal under the root key over all lines before, so that a file that was cut or
+altered is refused: a subject who is missing in it counts as erased.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Q = named_queries("rotate")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrapped:
-    """A person's key as table `subject_key` holds it."""
+    """One subject's wrapped key, as table `subject_key` stores it."""
 
     pid: bytes
     epoch: int
@@ -40,7 +40,7 @@ class Wrapped:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Export:
-    """An export that was checked and opened."""
+    """One export, checked and opened."""
 
     made_at: datetime
     tenants: dict[str, tuple[TenantKeys, list[Wrapped]]] = field(repr=False)
@@ -71,7 +71,7 @@ def _people(conn: Conn, tenant: str) -> Iterator[str]:
 
 
 def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
-    """The export that follows a rotation, in `<keys_dir>/exports`; the tenant's older ones there are removed."""
+    """Writes the export that follows a rotation to `<keys_dir>/exports` and removes the tenant's older ones there."""
     folder = keystore.keys_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{tenant}-epoch-{keystore.tenant(tenant).epoch}.json"
@@ -84,7 +84,7 @@ def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
 
 
 def database_of(file: Path) -> UUID:
-    """Which database an export belongs to, before it is checked. Raises KeyMissing when it is none."""
+    """Returns the id of the database that an unchecked export names. Raises KeyMissing when the file is no export."""
     try:
         head = json.loads(read_private(file, "the export of the keys").partition("\n")[0])
         if head["format"] != FORMAT:

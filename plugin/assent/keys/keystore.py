@@ -1,11 +1,11 @@
-"""The keystore: every key that opens the database, kept outside of it and of its backups.
+"""Manages the keystore: every key that opens the database, kept outside of it and of its backups.
 
 `<keys_dir>/root.key` holds the root key (base64 of 32 bytes), unless settings give it; `<keys_dir>/keystore.json`
 holds the other keys, each sealed under the root key with its database, tenant, kind and number as additional data.
 Both are 0600. All processes of an installation share the folder; a change by one is seen by the others.
 
 An epoch key that is ended is in neither file any more. On flash storage the blocks that held it may outlive it, sealed
-under the root key; overwriting them from here would not reach them, so nothing pretends to.
+under the root key; overwriting them from here would not reach them, so nothing tries to.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NEXT_ROOT_FILE = "root.key.next"  # a root key on its way in; whoever finds the 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TenantKeys:
-    """One tenant's keys, opened, as they were at one time. None of them is ever in a repr.
+    """One tenant's opened keys, as they were at one time. None of them is ever in a repr.
 
     Rows are sealed under the live epoch and opened under it or, while a rotation runs, a retiring one.
     """
@@ -51,15 +51,15 @@ class TenantKeys:
     store: Keystore | None = field(default=None, repr=False)
 
     def now(self) -> TenantKeys:
-        """The tenant's keys as the keystore has them now. What is wrapped under an epoch in a transaction takes the
-        keys from here, inside that transaction: a rotation waits for those that began before it, and for no others.
+        """Returns the tenant's keys as the keystore has them now. A transaction that wraps under an epoch takes the
+        keys from here, inside itself: a rotation waits for transactions that began before it, and for no others.
 
         Raises KeyMissing as `Keystore.tenant` does.
         """
         return self.store.tenant(self.tenant) if self.store is not None else self
 
     def key_of(self, epoch: int) -> bytes:
-        """The key of the live epoch or of a retiring one. Raises SealBroken for one that is destroyed or unknown."""
+        """Returns the key of the live or a retiring epoch. Raises SealBroken for one that is destroyed or unknown."""
         keys = self.now()
         if epoch == keys.epoch:
             return keys.epoch_key
@@ -71,7 +71,7 @@ class TenantKeys:
 
 @contextmanager
 def _locked(keys_dir: Path) -> Iterator[None]:
-    """One writer at a time, over all processes that share the folder."""
+    """Lets one process write at a time, of all that share the folder."""
     descriptor = os.open(keys_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -95,14 +95,14 @@ class Keystore:
     _seen: tuple[tuple[int, ...], dict[str, TenantKeys]] = field(default=((), {}), init=False, repr=False)
 
     def tenant(self, name: str) -> TenantKeys:
-        """The keys of a tenant. Raises KeyMissing when the keystore is gone, broken or does not hold it."""
+        """Returns the keys of a tenant. Raises KeyMissing when the keystore is gone, broken or does not hold it."""
         keys = self._current().get(name)
         if keys is None:
             raise KeyMissing(f"the keystore holds no keys of tenant {name}")
         return keys
 
     def tenants(self) -> tuple[str, ...]:
-        """The names of all tenants, sorted."""
+        """Returns the names of all tenants, sorted."""
         return tuple(sorted(self._current()))
 
     def add_tenant(self, name: str) -> TenantKeys:
@@ -116,7 +116,7 @@ class Keystore:
         return self.tenant(name)
 
     def begin_epoch(self, name: str) -> TenantKeys:
-        """Makes the next epoch live and lets the one before retire; it is on disk before anything is sealed under it.
+        """Makes the next epoch live and the one before retiring; it is on disk before anything is sealed under it.
 
         Call it under the tenant's rotation lock (`rotate.alone`). Raises KeyMissing.
         """
@@ -136,7 +136,7 @@ class Keystore:
         return self.tenant(name)
 
     def take_in(self, keys: TenantKeys) -> TenantKeys:
-        """Puts a tenant's keys in the place of what is held of it."""
+        """Replaces the tenant's keys in the keystore by these."""
         with self._writing() as entries:
             entries[keys.tenant] = self._entry(keys)
         return self.tenant(keys.tenant)
@@ -160,11 +160,11 @@ class Keystore:
                 self._settle_root()
 
     def sealed_entry(self, name: str) -> dict[str, Any]:
-        """A tenant's keys sealed under the root key, without retiring ones: what an export holds. Raises KeyMissing."""
+        """Seals a tenant's keys, without retiring ones, under the root key for an export. Raises KeyMissing."""
         return self._entry(replace(self.tenant(name), retiring={}))
 
     def open_entry(self, name: str, entry: dict[str, Any]) -> TenantKeys:
-        """What `sealed_entry` made. Raises KeyMissing when it is not of this database or root key."""
+        """Opens an entry of `sealed_entry`. Raises KeyMissing when it is not of this database or root key."""
         return self._open(name, entry)
 
     def _current(self) -> dict[str, TenantKeys]:
@@ -183,7 +183,7 @@ class Keystore:
         return (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _read(self) -> dict[str, Any]:
-        """The tenants' entries by name."""
+        """Reads the tenants' entries by name."""
         file = self.keys_dir / STORE_FILE
         with self._reading:  # else one thread could hold an old file against a new root key
             try:
@@ -217,7 +217,7 @@ class Keystore:
         return True
 
     def _settle_root(self) -> None:
-        """The root key on its way in, which has just proved to be the one, takes its place."""
+        """Renames the next root key's file to that of the current one, once it proved to be the key in use."""
         coming = self.keys_dir / NEXT_ROOT_FILE
         with suppress(FileNotFoundError):  # another process was faster
             if parse_root(coming.read_text()) == self.root:
@@ -226,7 +226,7 @@ class Keystore:
 
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Any]]:
-        """The tenants' entries, which are written back at the end; no other process changes them meanwhile."""
+        """Yields the tenants' entries and writes them back at the end; no other process changes them meanwhile."""
         with _locked(self.keys_dir):
             entries = self._read()
             yield entries

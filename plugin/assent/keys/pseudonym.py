@@ -1,4 +1,4 @@
-"""Pseudonyms: what a subject is called inside, in place of the platform's own id."""
+"""Derives pseudonyms: a subject's id inside, in place of the platform's own id."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from assent.keys.keystore import TenantKeys
 
 
 def pseudonym(keys: TenantKeys, ref: str) -> bytes:
-    """The pseudonym of the platform's own id `ref`: HMAC-SHA256 (RFC 2104), 32 bytes."""
+    """Returns the pseudonym of the platform's own id `ref`: HMAC-SHA256 (RFC 2104), 32 bytes."""
     return hmac.digest(keys.pseudonym_key, ref.encode(), hashlib.sha256)

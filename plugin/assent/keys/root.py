@@ -1,4 +1,4 @@
-"""The root key, which seals all other keys: from settings or from a file that only its owner can read."""
+"""Reads the root key, which seals all other keys, from settings or from a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assent.core.settings import Settings
 
 
 def parse_root(text: str) -> bytes:
-    """A root key from its base64 text. Raises KeyMissing when it is not 32 bytes."""
+    """Parses a root key from its base64 text. Raises KeyMissing when it is not 32 bytes."""
     try:
         root = b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -23,12 +23,12 @@ def parse_root(text: str) -> bytes:
 
 
 def read_root(file: Path) -> bytes:
-    """The root key in a file. Raises KeyMissing, or StoreUnsafe when others can read it."""
+    """Reads the root key in a file. Raises KeyMissing, or StoreUnsafe when others can read it."""
     return parse_root(read_private(file, "the root key"))
 
 
 def root_key(settings: Settings) -> bytes | None:
-    """The root key of ASSENT_ROOT_KEY or ASSENT_ROOT_KEY_FILE, 32 bytes; None when neither is set, which means
+    """Returns the root key of ASSENT_ROOT_KEY or ASSENT_ROOT_KEY_FILE, 32 bytes; None when neither is set, which means
     `root.key` in the keys folder. Raises KeyMissing or StoreUnsafe."""
     if settings.root_key is not None:
         return parse_root(settings.root_key.get_secret_value())

@@ -1,6 +1,6 @@
-"""Sealing with AES-256-GCM, and what is sealed for the gallery: subject keys, templates, locators, matches.
+"""Seals and opens values with AES-256-GCM: subject keys, templates, locators, matches.
 
-A sealed value is `nonce (12 bytes) | ciphertext | tag (16 bytes)` (NIST SP 800-38D). Its additional data says what it
+A sealed value is `nonce (12 bytes) | ciphertext | tag (16 bytes)` (NIST SP 800-38D). Its additional data names what it
 is and where it belongs, so that a row moved to another person, table or tenant does not open. Nonces are random: one
 key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more than one person or tenant has rows.
 """
@@ -19,7 +19,7 @@ NONCE, TAG = 12, 16
 
 
 def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
-    """The format and every part behind its length (4 bytes), so that no two lists of parts read the same."""
+    """Joins the format and every part behind its length (4 bytes), so that no two lists of parts read the same."""
     pieces = [len(FORMAT).to_bytes(4, "big"), FORMAT]
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -28,13 +28,13 @@ def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
 
 
 def seal(key: bytes, plain: bytes, *aad: str | bytes) -> bytes:
-    """Seals under a 32-byte key; `aad` names kind and place, and must be given again to open it."""
+    """Seals a value under a 32-byte key; `aad` names kind and place, and must be given again to open it."""
     nonce = os.urandom(NONCE)
     return nonce + AESGCM(key).encrypt(nonce, plain, _additional_data(aad))
 
 
 def unseal(key: bytes, sealed: bytes, *aad: str | bytes) -> bytes:
-    """Opens what `seal` made. Raises SealBroken for another key, another place or altered bytes."""
+    """Opens a value that `seal` made. Raises SealBroken for another key, another place or altered bytes."""
     if len(sealed) < NONCE + TAG:
         raise SealBroken("a sealed value is too short to be one")
     try:

@@ -1,4 +1,4 @@
-"""The keys of subjects, and what is sealed with them: templates, locators, matches."""
+"""Makes the keys of subjects, and seals and opens templates, locators and matches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Half = NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class SubjectKey:
-    """One person's data key. It lies wrapped under the tenant's epoch key: destroying the epoch destroys it."""
+    """One subject's data key. It lies wrapped under the tenant's epoch key: destroying the epoch destroys it."""
 
     tenant: str
     pid: bytes
@@ -29,16 +29,16 @@ class SubjectKey:
 
     @classmethod
     def new(cls, keys: TenantKeys, pid: bytes) -> SubjectKey:
-        """A random key for a new person; store `wrap(keys)` with `keys.epoch` in table `subject_key`."""
+        """Makes a random key for a new subject; store `wrap(keys)` with `keys.epoch` in table `subject_key`."""
         return cls(keys.tenant, pid, os.urandom(32))
 
     def wrap(self, keys: TenantKeys) -> bytes:
-        """The key under the live epoch key of `keys`: take them with `keys.now()` in the transaction that stores it."""
+        """Wraps the key under the live epoch key of `keys`; take `keys.now()` in the transaction that stores it."""
         return seal(keys.epoch_key, self.key, "subject-key", self.tenant, self.pid, str(keys.epoch))
 
     @classmethod
     def unwrap(cls, keys: TenantKeys, pid: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
-        """From a row of `subject_key`. Raises SealBroken, also where the key of the row's epoch is destroyed."""
+        """Unwraps a row of `subject_key`. Raises SealBroken, also where the key of the row's epoch is destroyed."""
         return cls(keys.tenant, pid, unseal(keys.key_of(epoch), wrapped, "subject-key", keys.tenant, pid, str(epoch)))
 
 
@@ -54,7 +54,7 @@ def seal_template(subject: SubjectKey, row: UUID, model: str, embedding: NDArray
 
 
 def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> Half:
-    """The embedding (d,), float16. Raises SealBroken."""
+    """Opens a template and returns its embedding (d,), float16. Raises SealBroken."""
     plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pid, row.bytes, model)
     if not plain or len(plain) % 2:
         raise SealBroken("a sealed template holds no half-precision vector")
@@ -62,12 +62,15 @@ def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> 
 
 
 def seal_locator(keys: TenantKeys, pid: bytes, *place: str | bytes) -> bytes:
-    """The pid under the live epoch key of `keys`: says whose key opens the row at `place`, and dies with the epoch."""
+    """Seals the pid under the live epoch key of `keys`: it names the subject whose key opens the row at `place`.
+
+    It no longer opens once the epoch's key is destroyed.
+    """
     return seal(keys.epoch_key, pid, "locator", keys.tenant, str(keys.epoch), *place)
 
 
 def open_locator(keys: TenantKeys, epoch: int, locator: bytes, *place: str | bytes) -> bytes:
-    """The pid (32 bytes) that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
+    """Returns the pid (32 bytes) that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
     return unseal(keys.key_of(epoch), locator, "locator", keys.tenant, str(epoch), *place)
 
 
@@ -82,7 +85,7 @@ class SealedMatch(NamedTuple):
 def seal_match(
     keys: TenantKeys, subject: SubjectKey, media_id: str, face: int, found: Mapping[str, object]
 ) -> SealedMatch:
-    """Seals what was found about face number `face` of a picture: any JSON object, under the person's key.
+    """Seals the match of face number `face` of an image, any JSON object, under the subject's key.
 
     Call it in the transaction that stores the row: it takes the live epoch's key at that moment.
     """
@@ -92,17 +95,17 @@ def seal_match(
 
 
 def match_locator(keys: TenantKeys, media_id: str, face: int, pid: bytes) -> bytes:
-    """The locator of a row of table `match`, under the live epoch of `keys`."""
+    """Makes the locator of a row of table `match`, under the live epoch of `keys`."""
     return seal_locator(keys, pid, "match", media_id, str(face))
 
 
 def match_pid(keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes) -> bytes:
-    """Whose row of table `match` this is. Raises SealBroken."""
+    """Returns the pid of the subject that a row of table `match` belongs to. Raises SealBroken."""
     return open_locator(keys, epoch, locator, "match", media_id, str(face))
 
 
 def open_match(subject: SubjectKey, media_id: str, face: int, sealed: bytes) -> dict[str, Any]:
-    """The JSON object given to `seal_match`. Raises SealBroken."""
+    """Returns the JSON object given to `seal_match`. Raises SealBroken."""
     plain = unseal(subject.key, sealed, "match", media_id, str(face), subject.tenant)
     found: dict[str, Any] = json.loads(plain)
     return found

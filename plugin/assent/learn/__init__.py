@@ -1,1 +1,1 @@
-"""Training and measuring with pictures whose content is known. Nothing that serves imports this room."""
+"""Trains heads and measures models on labelled images. No code that serves imports this package."""

@@ -1,7 +1,7 @@
-"""Pooled features of pictures that were looked at before, by backbone and the file's sha256: a file each.
+"""Caches the pooled features of images by backbone and the file's sha256, in one file each.
 
-They are numbers about whole pictures that the operator trains or measures with; no face is cut out or embedded for
-them. The folder is private to its owner and holds at most MAX_ENTRIES; the longest unused go first.
+They are numbers about whole images that the operator trains or measures with; no face is cut out or embedded for them.
+The folder is private to its owner and holds at most MAX_ENTRIES; the longest unused go first.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ MAX_ENTRIES = 50_000  # 22 kB each with the default backbone
 
 
 class Cache:
-    """Features of `width` numbers a picture, as float16, in a folder named after the backbone."""
+    """Features of `width` numbers an image, as float16, in a folder named after the backbone."""
 
     def __init__(self, folder: Path, backbone: str, width: int) -> None:
         self._folder, self._width = folder / backbone, width
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, key: str) -> Vector | None:
-        """float32 (width,), or None where it is not held or not whole. `key`: the file's sha256, and for an altered
-        copy how it was altered."""
+        """Returns float32 (width,), or None where the entry is missing or not whole.
+
+        `key`: the file's sha256, and for an altered copy how it was altered."""
         path = self._path(key)
         try:
             data = path.read_bytes()
@@ -43,7 +44,7 @@ class Cache:
         Path(file.name).replace(path)
 
     def trim(self, most: int = MAX_ENTRIES) -> int:
-        """Removes the longest unused beyond `most`; returns how many."""
+        """Removes the longest unused entries beyond `most`; returns how many."""
         held = [path for path in self._folder.glob("*/*") if path.is_file()]
         gone = sorted(held, key=lambda path: path.stat().st_mtime)[: max(0, len(held) - most)]
         for path in gone:

@@ -1,7 +1,7 @@
-"""From the scores of known people to a calibration: the file that says which score a match needs from then on.
+"""Computes a calibration from the scores of known people, and writes its file.
 
-The file carries the evaluation that justifies it: how many people and pairs, their quantiles, the equal error rate, a
-hash of the photos, the date. It holds no score of a pair and no name.
+The file gives the score that a match needs. It carries the evaluation that justifies it: how many people and pairs,
+their quantiles, the equal error rate, a hash of the photos, the date. It holds no score of a pair and no name.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _GENUINE = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 
 def calibrated(known: Measured, mean: Vector, model: str, detector: str) -> Calibration:
-    """What those people's scores support; every two people count the same, however many photos they have.
+    """Returns the calibration that those people's scores support.
 
-    Raises DatasetUnusable where they do not support a single template at FPIR 1 %."""
+    Every two people count the same, however many photos they have. Raises DatasetUnusable where they do not support
+    a single template at FPIR 1 %."""
     found, count = pairs(known), pairs_of_people(known)
     if count < 3 / LIKELY_FPIR:
         raise DatasetUnusable(
@@ -51,20 +52,20 @@ def calibrated(known: Measured, mean: Vector, model: str, detector: str) -> Cali
 
 
 def _weights(known: Measured, found: Pairs) -> Floats:
-    """1 over how many pairs of photos the two people have."""
+    """Returns the weight of each pair of photos: 1 over how many such pairs the two people have."""
     photos = np.bincount(known.whose, minlength=len(known.people))
     return np.asarray(1 / (photos[found.first] * photos[found.second]), np.float64)
 
 
 def _quantiles(scores: Floats, weights: Floats, below: Sequence[float]) -> list[float]:
-    """The lowest score at which each of those shares of all weight is reached."""
+    """Returns the lowest score at which each of those shares of all weight is reached."""
     order = np.argsort(scores)
     reached = np.cumsum(weights[order]) / weights.sum()
     return [float(scores[order[np.searchsorted(reached, share)]]) for share in below]
 
 
 def table(found: Calibration) -> Table:
-    """What it supports, and the thresholds by the number of templates that are searched."""
+    """Returns the templates that the calibration supports, and the thresholds by the number that is searched."""
     most = found.templates_supported()
     rows: list[tuple[Cell, ...]] = [("templates supported", most, found.templates_supported(STRONG_FPIR) or None)]
     for size in sorted({1, *(size for size in (10, 100, 1000) if size < most), most}):
@@ -76,8 +77,9 @@ def table(found: Calibration) -> Table:
 def write_calibration(
     path: Path, made: Calibration, known: Measured, examples: Sequence[Example], command: str, at: datetime
 ) -> None:
-    """Writes it with what justifies it, at once or not at all. `examples`: each face's photo. Raises NotFound where one
-    of these is gone, and OSError."""
+    """Writes the calibration with the evaluation that justifies it, at once or not at all.
+
+    `examples`: each face's photo. Raises NotFound where one of these is gone, and OSError."""
     found = pairs(known)
     genuine = found.scores[found.same]
     file = {
@@ -109,7 +111,7 @@ def write_calibration(
 
 
 def _digest(examples: Sequence[Example]) -> str:
-    """One hash of all photos and of which are one person's, whatever they are called."""
+    """Returns one hash of all photos and of their grouping by person, whatever they are called."""
     people: dict[str, list[str]] = defaultdict(list)
     for example in examples:
         people[example.label].append(hashlib.sha256(read_file(example.path)).hexdigest())

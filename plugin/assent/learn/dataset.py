@@ -1,6 +1,6 @@
-"""Labelled pictures: a folder for each class, or a CSV file with the columns `path` and `label`.
+"""Reads labelled images: a folder for each class, or a CSV file with the columns `path` and `label`.
 
-Whatever cannot be used is listed with the reason and left out, so that one bad file costs one picture.
+An image that cannot be used is listed with the reason and left out, so that one bad file costs one image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_EXAMPLES = 1_000_000
 
 
 class Example(NamedTuple):
-    """One picture, the class its owner gave it, and the other columns of its row."""
+    """One image, the class its owner gave it, and the other columns of its row."""
 
     path: Path
     label: str
@@ -43,9 +43,9 @@ class Dataset(NamedTuple):
 
 
 def read_dataset(source: Path) -> Dataset:
-    """The examples of a folder of class folders or of a CSV file (paths relative to it), in a fixed order.
+    """Reads the examples of a folder of class folders or of a CSV file (paths relative to it), in a fixed order.
 
-    A picture named under two classes is left out under both. Raises DatasetUnusable when the source is neither, when
+    An image named under two classes is left out under both. Raises DatasetUnusable when the source is neither, when
     the CSV has no such columns, or when nothing is left."""
     if source.is_dir():
         found = list(_folders(source))
@@ -110,16 +110,17 @@ def _row(source: Path, line: int, row: dict[str | None, str | None]) -> Example 
 
 
 def negatives(folder: Path, label: str) -> Iterator[Example]:
-    """All pictures below a folder as examples of one class, whatever their own folders are called."""
+    """Yields all images below a folder as examples of one class, whatever their own folders are called."""
     return (Example(path, label) for path in pictures_below(folder))
 
 
 def fingerprint(labelled: Iterable[tuple[str, str]]) -> str:
-    """The sha256 of a set of labelled pictures, whatever their names and order: over the sorted lines
-    `<sha256 of the file> <label>`, one for each (sha256, label)."""
+    """Returns the sha256 of a set of labelled images, whatever their names and order.
+
+    It is taken over the sorted lines `<sha256 of the file> <label>`, one for each (sha256, label)."""
     return sha256("".join(sorted(f"{digest} {label}\n" for digest, label in labelled)).encode()).hexdigest()
 
 
 def word(name: str) -> str:
-    """A class's name as the last word of a label: lower-case letters and digits (`T-shirt` → `tshirt`)."""
+    """Turns a class's name into the last word of a label: lower-case letters and digits (`T-shirt` → `tshirt`)."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

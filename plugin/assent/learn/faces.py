@@ -1,4 +1,4 @@
-"""How well the pack tells people apart, on photos whose people are known: verification and identification.
+"""Measures how well the pack tells people apart, on photos of known people: verification and identification.
 
 FMR: share of pairs of two people that reach a score; FNMR: share of pairs of one person that do not. FPIR: share of
 searches for somebody who is not in the gallery that name anybody; FNIR: share of searches for somebody who is in it
@@ -31,7 +31,7 @@ _SEED = 20
 
 
 class Known(NamedTuple):
-    """What the embedder made of each face, raw (n, d), and whose each is: an index into `people`."""
+    """The embedder's raw vector of each face (n, d), and the person of each: an index into `people`."""
 
     people: tuple[str, ...]
     raw: NDArray[np.float32]
@@ -39,12 +39,12 @@ class Known(NamedTuple):
 
     @property
     def means(self) -> NDArray[np.float32]:
-        """Each person's mean (people, d): one with many photos is still one person."""
+        """Returns each person's mean (people, d): one with many photos is still one person."""
         return np.stack([self.raw[self.whose == one].mean(axis=0) for one in range(len(self.people))])
 
 
 class Measured(NamedTuple):
-    """The people, whose each face is, and the scores of all pairs of faces (n, n)."""
+    """The people, the person of each face, and the scores of all pairs of faces (n, n)."""
 
     people: tuple[str, ...]
     scores: NDArray[np.float32]
@@ -61,11 +61,11 @@ class Pairs(NamedTuple):
 
 
 def measured(known: Known, mean: Vector | None) -> Measured:
-    """The cosines of all pairs of faces, centred by `mean` (d,).
+    """Returns the cosines of all pairs of faces, centred by `mean` (d,).
 
-    Without one each pair is centred by the mean of all other people. By a mean that they are part of themselves, few
-    people would look less alike than strangers do (eight of them by a cosine of 1/7). Raises DatasetUnusable for fewer
-    than three people then."""
+    Without `mean` each pair is centred by the mean of all other people. By a mean that they are part of themselves,
+    few people would look less alike than strangers do (eight of them by a cosine of 1/7). Raises DatasetUnusable for
+    fewer than three people then."""
     if mean is not None:
         unit = _unit(known.raw - mean)
         return Measured(known.people, unit @ unit.T, known.whose)
@@ -88,7 +88,9 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def pairs(known: Measured) -> Pairs:
-    """Raises DatasetUnusable without at least one pair of one person and one of two."""
+    """Returns all pairs of photos, each once.
+
+    Raises DatasetUnusable without at least one pair of one person and one of two."""
     one, other = np.triu_indices(len(known.whose), 1)
     scores = known.scores[one, other].astype(np.float64)
     first, second = known.whose[one], known.whose[other]
@@ -101,8 +103,9 @@ def pairs(known: Measured) -> Pairs:
 def report(
     known: Measured, calibration: Calibration, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Report:
-    """Everything about one embedder on one set of people; `groups`: each person's, for the fairness tables. Under a
-    calibration that supports no claim there are no thresholds, and nothing is said of any."""
+    """Reports on one embedder and one set of people; `groups`: each person's, for the fairness tables.
+
+    Under a calibration that supports no claim the report has no thresholds."""
     found = pairs(known)
     sizes = tuple(_identification(known, calibration))
     tables = [_summary(known, found)]
@@ -128,14 +131,16 @@ def _summary(known: Measured, found: Pairs) -> Table:
 
 
 def equal_error_rate(found: Pairs) -> float:
-    """Where FMR and FNMR meet, 0–1."""
+    """Returns the rate at which FMR and FNMR are equal, 0–1."""
     wrong, missed, _ = det_curve(found.same, found.scores)
     equal = int(np.abs(wrong - missed).argmin())
     return float(wrong[equal] + missed[equal]) / 2
 
 
 def pairs_of_people(known: Measured) -> int:
-    """How many comparisons of strangers a claim rests on: further photos of the same two people say little new."""
+    """Counts the comparisons of strangers that a claim rests on.
+
+    Further photos of the same two people add little."""
     return len(known.people) * (len(known.people) - 1) // 2
 
 
@@ -157,8 +162,10 @@ class Size(NamedTuple):
 
 
 def _identification(known: Measured, calibration: Calibration) -> Iterator[Size]:
-    """Random galleries of each size, one photo a person; searches are all other photos. The threshold is the one that
-    promises FPIR 1 % for that size; sizes end where the calibration supports no such promise."""
+    """Searches random galleries of each size, one photo a person; searches are all other photos.
+
+    The threshold is the one that promises FPIR 1 % for that size; sizes end where the calibration supports no such
+    promise."""
     random = np.random.default_rng(_SEED)
     scores = known.scores
     size = 1

@@ -1,4 +1,4 @@
-"""The same figures for each group of people or pictures, and how far apart they lie.
+"""Compares the figures of groups of people or images, and measures how far apart they lie.
 
 Groups are what the operator wrote into a column of the CSV; nothing here, or anywhere in Assent, infers one. Each
 figure is a ratio of sums over units (photos, or people), so that its uncertainty can be had by drawing the units again
@@ -35,7 +35,7 @@ class Interval(NamedTuple):
 
 
 def by_group(ratios: Sequence[Ratio], groups: Sequence[str], unit: str) -> tuple[Table, Table]:
-    """A row for each figure and group with its interval, and the largest gap of each figure.
+    """Returns a table with each figure and group and its interval, and a table of the largest gap of each figure.
 
     groups: the group of each unit, "" for none. `unit`: what is counted, for the reader."""
     names = sorted({group for group in groups if group})
@@ -76,7 +76,7 @@ def _interval(ratio: Ratio, members: np.ndarray[tuple[int], np.dtype[np.intp]], 
 
 
 def _draws(ratio: Ratio, members: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Floats:
-    """The figure over as many units, drawn again; NaN where a draw has nothing to count."""
+    """Returns the figure over as many units, drawn again; NaN where a draw has nothing to count."""
     random = np.random.default_rng(_SEED)
     even = np.full(len(members), 1 / len(members))
     weights = random.multinomial(len(members), even, DRAWS).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Examples in, pooled features out: each file is decoded in the decode child as a stranger's would be."""
+"""Computes pooled features of examples. Each file is decoded in the decode child, as an untrusted one is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Out = TypeVar("Out")
 
 
 class Featured(NamedTuple):
-    """Examples that could be looked at, with their features float32 (n, width) and their files' sha256."""
+    """The examples that could be decoded, with their features float32 (n, width) and their files' sha256."""
 
     examples: tuple[Example, ...]
     features: NDArray[np.float32]
@@ -52,11 +52,11 @@ def featured(
     tick: Callable[[], object],
     view: View | None = None,
 ) -> Featured:
-    """The features of all examples, or of a copy of each, from the cache or through the network; `tick` is called after
-    each.
+    """Returns the features of all examples, or of a copy of each, from the cache or through the network.
 
-    A file that cannot be read or decoded is listed, not raised. A file seen before (same sha256) under the same class
-    counts once; under another class it contradicts itself, and all its copies are left out."""
+    `tick` is called after each. A file that cannot be read or decoded is listed, not raised. A file seen before
+    (same sha256) under the same class counts once; under another class it contradicts itself, and all its copies are
+    left out."""
     kept: list[Example] = []
     hashes: list[str] = []
     rows: list[Vector | None] = []
@@ -109,12 +109,12 @@ def _load(example: Example, cache: Cache, decoder: Decoder, view: View | None) -
 
 
 def _key(sha256: str, view: View | None) -> str:
-    """What the cache calls the picture, or an altered copy of it."""
+    """Returns the cache key of an image, or of an altered copy of it."""
     return sha256 if view is None else f"{sha256}-{view.name}"
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In]) -> Iterator[tuple[In, Out]]:
-    """Each item with its result, in order, with at most AHEAD under way: decoded pictures are large."""
+    """Yields each item with its result, in order, with at most AHEAD under way: decoded images are large."""
     pending: deque[tuple[In, Future[Out]]] = deque()
     for item in items:
         pending.append((item, pool.submit(function, item)))
@@ -127,7 +127,7 @@ def ahead(pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterab
 
 
 def _once(examples: list[Example], hashes: list[str]) -> tuple[list[int], list[Skipped]]:
-    """Which of the examples stay when each file counts once, and what is said of the others."""
+    """Returns the indexes of the examples that stay when each file counts once, and the others with the reason."""
     classes: dict[str, set[str]] = {}
     for example, digest in zip(examples, hashes, strict=True):
         classes.setdefault(digest, set()).add(example.label)

@@ -1,6 +1,6 @@
-"""What moderators corrected, as a labelled set that `assent train` reads; and how often people said "not me".
+"""Exports the corrections of moderators as a labelled set for `assent train`, and the counts of refusals ("not me").
 
-Pictures leave the sealed store only where that was asked for, with every face hidden, and the log says so.
+Images leave the sealed store only where that was asked for, with every face hidden, and the log records it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Q, _RECORD = named_queries("feedback"), named_queries("record")
 
 
 class Exported(NamedTuple):
-    """How many corrections were written, of how many pictures, and how many of those still had a kept copy."""
+    """The number of corrections written, of their images, and of those images that still had a kept copy."""
 
     corrections: int
     pictures: int
@@ -45,12 +45,13 @@ def export(
     pictures: bool,
     tell: Callable[[int, int], None],
 ) -> Exported:
-    """Writes into a new or empty folder, readable by its owner alone: `corrections.csv` (sha256, label, holds, at) and
-    `not-me.csv` (band, times: counts only). With `pictures` also the kept copies, every face hidden, as
-    `pictures/<sha256>.jpg`, and `labels.csv` (path, label) over them.
+    """Writes corrections and counts of refusals into a new or empty folder, readable by its owner alone.
 
-    `below`: only labels of that group, as a head is for one. A picture of which labels were only denied is one of
-    class `none`. `tell` is called with pictures done and all. Raises ExportRefused.
+    `corrections.csv` (sha256, label, holds, at) and `not-me.csv` (band, times: counts only). With `pictures` also the
+    kept copies, every face hidden, as `pictures/<sha256>.jpg`, and `labels.csv` (path, label) over them.
+
+    `below`: only labels of that group, as a head is for one. An image of which labels were only denied is one of class
+    `none`. `tell` is called with images done and all. Raises ExportRefused.
     """
     _prepare(folder)
     with transaction(pool) as conn:  # noted before anything is written
@@ -70,14 +71,14 @@ def export(
 
 
 class CorrectedImage(NamedTuple):
-    """A picture's classes, and the ids under which it was judged."""
+    """An image's classes, and the media ids under which it was judged."""
 
     labels: tuple[str, ...]
     media_ids: tuple[str, ...]
 
 
 def by_picture(rows: Sequence[Row]) -> dict[str, CorrectedImage]:
-    """By sha256, in whose order the rows stand: the labels that hold; `none` where all were denied."""
+    """Groups rows, which are in the order of sha256, by image: the labels that hold, `none` where all were denied."""
     found: dict[str, CorrectedImage] = {}
     for sha256, group in groupby(rows, key=itemgetter("media_sha256")):
         here = list(group)
@@ -87,7 +88,7 @@ def by_picture(rows: Sequence[Row]) -> dict[str, CorrectedImage]:
 
 
 def is_below(label: str, group: str | None) -> bool:
-    """Whether the label is the group or lies below it; every label does below None."""
+    """Tells whether the label is the group or lies below it; every label does below None."""
     return group is None or label == group or label.startswith(f"{group}.")
 
 
@@ -111,7 +112,7 @@ def _write(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
 def _write_pictures(
     pool: Pool, keys: TenantKeys, folder: Path, said: Mapping[str, CorrectedImage], tell: Callable[[int, int], None]
 ) -> list[str]:
-    """The sha256 of those that still had a copy."""
+    """Writes the kept copies, and returns the sha256 of the images that still had one."""
     (folder / PICTURES).mkdir(mode=0o700)
     written = []
     for done, (sha256, picture) in enumerate(said.items(), 1):
@@ -126,7 +127,9 @@ def _write_pictures(
 
 
 def _hidden(conn: Conn, keys: TenantKeys, media_id: str, sha256: str) -> bytes | None:
-    """The kept copy with every face hidden, also of who consents to being named; None where that file has none."""
+    """Returns the kept copy with every face hidden; None where that file has none.
+
+    Faces of subjects who consent to being named are hidden too."""
     execute(conn, _RECORD["share_media"], tenant=keys.tenant, media=media_id)
     row = fetch_one(conn, _RECORD["decision"], tenant=keys.tenant, media=media_id)
     if row is None:

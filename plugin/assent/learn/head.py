@@ -1,4 +1,4 @@
-"""A trained head as files: `<name>.onnx`, `<name>.toml` and a card for people, `<name>.md`."""
+"""Writes a trained head as files: `<name>.onnx`, `<name>.toml` and a card for people, `<name>.md`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
 
 
 def to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
-    """Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,
-    times how familiar the picture is."""
+    """Builds the head's ONNX file from the classifier and its novelty gate.
+
+    Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,
+    times how familiar the image is."""
     width, classes = model.weight.shape
     numbers = {
         "weight": model.weight,
@@ -67,7 +69,9 @@ def to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
 
 
 def write_head(folder: Path, file: HeadFile, model: bytes, card: str) -> Path:
-    """The three files; the TOML file comes last, so that a head is never seen half written. Its path."""
+    """Writes the three files and returns the path of the TOML file.
+
+    That one comes last, so that a half-written head is never read."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file.name}.toml"
     path.unlink(missing_ok=True)
@@ -79,12 +83,12 @@ def write_head(folder: Path, file: HeadFile, model: bytes, card: str) -> Path:
 
 
 def described(model: bytes, **fields: object) -> HeadFile:
-    """A head's description with the size and sha256 of its ONNX file."""
+    """Returns a head's description with the size and sha256 of its ONNX file."""
     return HeadFile(size=len(model), sha256=hashlib.sha256(model).hexdigest(), **fields)  # type: ignore[arg-type]  # by name
 
 
 def to_toml(file: HeadFile) -> str:
-    """As perceive.heads.read_head reads it. JSON's strings and numbers are TOML's too."""
+    """Writes the description as perceive.heads.read_head reads it. JSON's strings and numbers are TOML's too."""
     plain = ("name", "backbone", "features", "size", "sha256", "licence", "training_data", "data_sha256")
     named = (*plain, "validation_sha256") if file.validation_sha256 else plain
     lines = [f"{name} = {json.dumps(getattr(file, name), ensure_ascii=False)}" for name in named]
@@ -99,7 +103,7 @@ def to_toml(file: HeadFile) -> str:
 
 
 def card(file: HeadFile, command: str, precision: float, elsewhere: Mapping[str, Mapping[str, float]]) -> str:
-    """The model card: what it is, from what, how good on pictures it had not seen, and where it should not be used.
+    """Returns the model card: what the head is, its training data, its figures on held-out images, and its limits.
 
     elsewhere: more figures, by what they are of."""
     silent = [label.name for label in file.label if label.threshold is None and label.name != NONE]

@@ -1,4 +1,4 @@
-"""From the operator's classes to a head's labels, and which of the pictures can be used."""
+"""Maps the operator's classes to a head's labels, and selects the images that can be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_DOUBTFUL = 10
 
 
 def class_labels(classes: Sequence[str], prefix: str) -> dict[str, str]:
-    """The label of each class: the class's own name where it is a label, else `<prefix>.<word>`; `none` stays `none`.
+    """Returns the label of each class: its own name where that is a label, else `<prefix>.<word>`; `none` stays `none`.
 
     Raises DatasetUnusable for one class only, for two of one label, or for a label that no head may say."""
     found = {name: name if name == NONE or category(name) else f"{prefix}.{word(name)}" for name in classes}
@@ -35,7 +35,7 @@ def class_labels(classes: Sequence[str], prefix: str) -> dict[str, str]:
 
 
 def large_enough(examples: Sequence[Example]) -> tuple[list[int], list[Skipped]]:
-    """Which examples belong to classes of at least FOLDS pictures, and what is said of the other classes."""
+    """Returns the indexes of examples in classes of at least FOLDS images, and the other classes with the reason."""
     sizes = Counter(example.label for example in examples)
     why = f"needs at least {FOLDS} pictures that can be used"
     skipped = [Skipped(f"class {name}", f"{count}: {why}") for name, count in sorted(sizes.items()) if count < FOLDS]
@@ -45,9 +45,11 @@ def large_enough(examples: Sequence[Example]) -> tuple[list[int], list[Skipped]]
 def for_validation(
     seen: Featured, order: Sequence[str], columns: Mapping[str, str], trained: Collection[str]
 ) -> tuple[list[int], list[int], list[Skipped]]:
-    """Of pictures for validation those that can be used, the column of each one's label (−1: `none`, where the head has
-    no such column), and what is said of the others. `columns`: the label of each class that was trained; `trained`: the
-    sha256 of the pictures. Raises DatasetUnusable where no picture with a label is left."""
+    """Selects the images for validation that can be used.
+
+    Returns their indexes, the column of each one's label (−1: `none`, where the head has no such column), and the
+    others with the reason. `columns`: the label of each class that was trained; `trained`: the sha256 of the images.
+    Raises DatasetUnusable where no image with a label is left."""
     kept, classes, skipped = [], [], []
     for at, (example, digest) in enumerate(zip(seen.examples, seen.sha256, strict=True)):
         label = NONE if example.label == NONE else columns.get(example.label)
@@ -66,7 +68,7 @@ def for_validation(
 def doubtful(
     fitted: Fitted, order: Sequence[str], classes: Sequence[int], examples: Sequence[Example]
 ) -> Iterator[str]:
-    """Pictures that the model, not having seen them, is sure belong to another class: perhaps in the wrong folder."""
+    """Yields images that a model not trained on them is sure belong to another class: perhaps in the wrong folder."""
     wrong = fitted.held_out.copy()
     wrong[np.arange(len(classes)), classes] = 0
     best = wrong.max(axis=1)

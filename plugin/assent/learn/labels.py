@@ -1,6 +1,6 @@
-"""How well a head tells its labels apart on pictures whose label is known, and how often it speaks where it should not.
+"""Measures how well a head tells its labels apart on labelled images, and how often it gives false tags.
 
-`none` is the class of pictures that show none of the head's labels: whatever is said of them is a false tag.
+`none` is the class of images that show none of the head's labels: any tag of them is false.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ MOST_POINTS = 200  # of a curve, in its CSV
 
 
 class Judged(NamedTuple):
-    """A head's answers to pictures of known label: probabilities (n, columns), and the column of each one's label, −1
-    for `none`."""
+    """A head's probabilities (n, columns) for labelled images, and the column of each one's label, −1 for `none`."""
 
     file: HeadFile
     scores: Floats
@@ -35,7 +34,7 @@ class Judged(NamedTuple):
 
     @property
     def columns(self) -> list[int]:
-        """Those that are labels."""
+        """Returns the columns that are labels."""
         return [at for at, label in enumerate(self.file.label) if label.name != NONE]
 
     @property
@@ -49,28 +48,30 @@ class Judged(NamedTuple):
 
     @property
     def said(self) -> Bools:
-        """(n, labels): which labels are said of each picture."""
+        """Returns (n, labels): whether the head gives each label to each image."""
         thresholds = [2.0 if (least := self.file.label[at].threshold) is None else least for at in self.columns]
         said: Bools = self.scores[:, self.columns] >= np.array(thresholds)
         return said
 
     @property
     def right(self) -> Bools:
-        """(n,): whether the most probable label is the picture's, whatever the thresholds."""
+        """Returns (n,): whether the most probable label is the image's, whatever the thresholds."""
         best = np.array(self.columns)[self.scores[:, self.columns].argmax(axis=1)]
         right: Bools = best == self.truth
         return right
 
     @property
     def there(self) -> Bools:
-        """(n, labels): which label each picture has."""
+        """Returns (n, labels): whether each image has each label."""
         there: Bools = self.truth[:, None] == np.array(self.columns)
         return there
 
 
 def find_columns(file: HeadFile, examples: Sequence[Example]) -> tuple[list[int], NDArray[np.intp], list[Skipped]]:
-    """Which examples the head can be judged by, the column of each one's label (−1 for `none`), and what is said of the
-    others. A class is a label's full name or its last word. Raises DatasetUnusable where none can."""
+    """Finds the examples by which the head can be judged.
+
+    Returns their indexes, the column of each one's label (−1 for `none`), and the others with the reason. A class is
+    a label's full name or its last word. Raises DatasetUnusable where none can."""
     by_word = {word(label.name.split(".")[-1]): at for at, label in enumerate(file.label)}
     by_name = {label.name: at for at, label in enumerate(file.label)}
     found = {name: by_name.get(name, by_word.get(word(name))) for name in {one.label for one in examples}}
@@ -86,7 +87,7 @@ def find_columns(file: HeadFile, examples: Sequence[Example]) -> tuple[list[int]
 
 
 def report(judged: Judged, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
-    """Everything about one head on one set of pictures; `groups`: each picture's, for the fairness tables."""
+    """Reports on one head and one set of images; `groups`: each image's, for the fairness tables."""
     tables = [_summary(judged), _by_label(judged)]
     if groups:
         tables += by_group(_ratios(judged), groups, "photos")
@@ -140,7 +141,7 @@ def _ratios(judged: Judged) -> list[Ratio]:
 
 
 def thinned(count: int) -> NDArray[np.intp]:
-    """At most MOST_POINTS of that many places, evenly, the first and the last among them."""
+    """Returns at most MOST_POINTS of that many places, evenly, the first and the last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(np.intp))
 
 
@@ -156,7 +157,9 @@ def _curve_points(judged: Judged) -> Table:
 
 
 def _matrix(judged: Judged) -> tuple[list[str], NDArray[np.int64]]:
-    """Rows: what is there; columns: the most probable label; `none` last, where there is any."""
+    """Returns the names and the confusion matrix.
+
+    Rows: the image's label; columns: the most probable label; `none` last, where there is any."""
     order = [*judged.columns, -1]
     predicted = judged.scores.argmax(axis=1)
     predicted[~np.isin(predicted, judged.columns)] = -1

@@ -1,4 +1,4 @@
-"""Labelled pictures through the whole pack, for measuring what it sees of people and of what is unsafe."""
+"""Runs labelled images through the whole pack, to measure its faces and its safety labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from assent.perceive.frames.batch import Batcher
 
 
 class _WithOne:
-    """An embedder's session that puts a 1 behind each vector."""
+    """An embedder's session that appends a 1 to each vector."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -36,8 +36,9 @@ class _WithOne:
 
 
 def uncentred(models: Models) -> Models:
-    """The same networks, whose embeddings `known_people` can undo: (raw, 1) at unit length, centred by nothing. What is
-    raw of a face is needed to find the mean by which it will be centred."""
+    """Returns the same networks with embeddings that `known_people` can undo: (raw, 1) at unit length, not centred.
+
+    The raw vectors are needed to find the mean by which faces will be centred."""
     wide = uncalibrated(models.embedder_id, len(models.calibration.mean) + 1)
     embedder = replace(models.embedder, session=_WithOne(models.embedder.session))
     return replace(models, embedder=embedder, calibration=wide)
@@ -52,7 +53,9 @@ class Seen(NamedTuple):
 def look_at_all(
     models: Models, decoder: Decoder, examples: Sequence[Example], embed: bool, tick: Callable[[], object]
 ) -> Seen:
-    """What the pack sees in each example; what cannot be read or decoded is listed. Embeddings stay in memory."""
+    """Returns the perception of each example; files that cannot be read or decoded are listed.
+
+    Embeddings stay in memory."""
 
     perceive = Batcher(models)
 
@@ -75,10 +78,10 @@ def look_at_all(
 
 
 def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped, ...]]:
-    """The largest comparable face of each photo, as its class's; the photos that gave one, and those without. They were
-    looked at by `uncentred` networks.
+    """Returns the largest comparable face of each photo, as its class's; the photos that gave one, and those without.
 
-    Raises DatasetUnusable where no photo shows a face that can be compared."""
+    The perceptions come from `uncentred` networks. Raises DatasetUnusable where no photo shows a face that can be
+    compared."""
     kept, vectors, skipped = [], [], []
     for example, perception in zip(seen.examples, seen.perceptions, strict=True):
         faces = [face for face in perception.faces if face.embedding is not None]

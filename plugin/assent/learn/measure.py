@@ -1,4 +1,4 @@
-"""Figures from scores: pure, over arrays. A figure that nothing was counted for is None, never 0 or 1."""
+"""Computes figures from scores: pure, over arrays. A figure that nothing was counted for is None, never 0 or 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_SAID = 10  # pictures on which a threshold must have been right often enou
 
 
 class Counts(NamedTuple):
-    """How often something was said, how often rightly, and how often it would have been right."""
+    """The number of times a label was given, was given rightly, and would have been right."""
 
     said: int
     right: int
@@ -35,20 +35,22 @@ def counts(said: Bools, there: Bools) -> Counts:
 
 
 def in_any(columns: Bools) -> Bools:
-    """(n,): whether any of a row's columns (n, k) is true."""
+    """Returns (n,): whether any of a row's columns (n, k) is true."""
     return np.asarray(columns.any(axis=1))
 
 
 def share(part: Bools) -> float | None:
-    """The share that is true; None of nothing."""
+    """Returns the share that is true; None for an empty array."""
     return float(part.mean()) if len(part) else None
 
 
 def lowest_threshold(
     scores: Floats, there: Bools, precision: float, floor: float = 0.0, least: int = LEAST_SAID
 ) -> float | None:
-    """The lowest score, not below `floor`, from which up at least that share of what is said is right, on at least
-    `least` pictures; midway to the next lower picture's score, which it excludes.
+    """Returns the lowest score, not below `floor`, from which up the precision is reached on at least `least` images.
+
+    The precision is the share of given labels that are right. The threshold lies midway to the next lower image's
+    score, which it excludes.
 
     scores, there: (n,), scores with four decimals. None where no score reaches it."""
     order = np.argsort(-scores, kind="stable")
@@ -63,7 +65,7 @@ def lowest_threshold(
 
 
 class Bin(NamedTuple):
-    """Of the pictures whose score lies in a tenth: their mean score, the share that is right, how many."""
+    """The images whose score lies in a tenth: their mean score, the share that is right, and their number."""
 
     score: float
     right: float
@@ -71,7 +73,7 @@ class Bin(NamedTuple):
 
 
 def reliability(scores: Floats, right: Bools, bins: int = 10) -> tuple[Bin, ...]:
-    """The reliability diagram's points, empty bins left out (Niculescu-Mizil & Caruana, ICML 2005)."""
+    """Returns the reliability diagram's points, empty bins left out (Niculescu-Mizil & Caruana, ICML 2005)."""
     places = np.minimum((scores * bins).astype(int), bins - 1)
     inside = [places == number for number in range(bins)]
     return tuple(
@@ -82,6 +84,6 @@ def reliability(scores: Floats, right: Bools, bins: int = 10) -> tuple[Bin, ...]
 
 
 def calibration_error(found: tuple[Bin, ...]) -> float | None:
-    """Expected calibration error: the mean gap between score and share, by pictures (Guo et al., ICML 2017)."""
+    """Returns the expected calibration error (Guo et al., ICML 2017): the mean gap of score and share, by images."""
     total = sum(one.pictures for one in found)
     return sum(one.pictures * abs(one.score - one.right) for one in found) / total if total else None

@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables and plots: printed, as CSV and SVG files, and as one HTML page by itself."""
+"""Renders an evaluation as tables and plots: printed, as CSV and SVG files, and as one HTML page by itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _PAGE = jinja2.Environment(
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`name` names its CSV file. Shares are numbers from 0 to 1; None is a figure that could not be measured."""
+    """A table of a report; `name` names its CSV file.
+
+    Shares are numbers from 0 to 1; None is a figure that could not be measured."""
 
     name: str
     title: str
@@ -45,7 +47,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation: what was asked, the notes a reader needs, and what was found."""
+    """An evaluation: its title and command, the notes a reader needs, its tables and plots."""
 
     title: str
     command: str
@@ -55,7 +57,7 @@ class Report:
 
 
 def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
-    """An SVG that `draw` fills. The same figures give the same bytes."""
+    """Returns an SVG that `draw` fills. The same figures give the same bytes."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -82,7 +84,7 @@ def name_axes(axes: Axes, x: str, y: str) -> None:
 
 
 def write(report: Report, folder: Path) -> None:
-    """`<table>.csv`, `<plot>.svg` and `report.html`, which loads nothing from anywhere."""
+    """Writes `<table>.csv`, `<plot>.svg` and `report.html`, which loads nothing from anywhere."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in report.tables:
         with (folder / f"{table.name}.csv").open("w", newline="", encoding="utf-8") as file:
@@ -97,12 +99,12 @@ def write(report: Report, folder: Path) -> None:
 
 
 def _inline(svg: str) -> str:
-    """Without what stands before the root element."""
+    """Returns the SVG without the text before its root element."""
     return svg[svg.index("<svg") :]
 
 
 def show(cell: Cell) -> str:
-    """A cell as people read it: at most four digits, – where nothing could be measured."""
+    """Formats a cell for people: at most four digits, – where nothing could be measured."""
     if cell is None:
         return "–"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

@@ -1,6 +1,7 @@
-"""How much of what is unsafe the safety network finds, and what it sees where there is nothing: by label and score.
+"""Measures how much unsafe content the safety network finds, and its false tags on harmless images.
 
-A picture's class is `harmless`, or what it shows: labels or groups of labels (`nudity.explicit`), several with `;`.
+Figures are by label and score. An image's class is `harmless`, or what it shows: labels or groups of labels
+(`nudity.explicit`), several with `;`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ NAMES = tuple(sorted({group for label in _LABELS for group in above(label)}))
 
 
 class Shown(NamedTuple):
-    """By picture and name (n, NAMES): the strongest score, whether the policy would say it, whether it is known to
-    be there. A picture known to show a label shows its groups; one known to show a group says nothing of its labels."""
+    """By image and name (n, NAMES): the strongest score, whether the policy would give it, whether it is a known label.
+
+    An image known to show a label shows its groups; one known to show a group says nothing of its labels."""
 
     scores: Floats
     said: Bools
@@ -47,8 +49,9 @@ class Shown(NamedTuple):
 
 
 def known(examples: Sequence[Example]) -> tuple[list[int], list[Skipped]]:
-    """Which examples have a class that can be measured, and what is said of the others. Raises DatasetUnusable where
-    none has."""
+    """Returns the indexes of examples whose class can be measured, and the others with the reason.
+
+    Raises DatasetUnusable where none has."""
     wrong = {one.label for one in examples if not set(_names(one.label)) <= {HARMLESS, *NAMES}}
     kept = [at for at, one in enumerate(examples) if one.label not in wrong]
     if not kept:
@@ -62,7 +65,7 @@ def _names(label: str) -> list[str]:
 
 
 def shown(examples: Sequence[Example], seen: Sequence[Perception], thresholds: Mapping[str, float]) -> Shown:
-    """`thresholds`: the policy's, by label."""
+    """Returns scores, given labels and known labels of each image. `thresholds`: the policy's, by label."""
     size = (len(examples), len(NAMES))
     scores, said, there = np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
     for row, (example, perception) in enumerate(zip(examples, seen, strict=True)):
@@ -77,7 +80,7 @@ def shown(examples: Sequence[Example], seen: Sequence[Perception], thresholds: M
 
 
 def report(found: Shown, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
-    """`groups`: each picture's, for the fairness tables."""
+    """Reports on the safety labels of one set of images; `groups`: each image's, for the fairness tables."""
     tables = [_by_name(found)]
     if groups:
         tables += by_group(_ratios(found), groups, "photos")

@@ -1,7 +1,7 @@
-"""From which score a head says each of its labels, and what that gives.
+"""Chooses the score from which a head gives each of its labels, and measures the result.
 
-By cross-validation, or better on pictures for validation from elsewhere: photos that were taken side by side are more
-like each other than anything that people will post is like them.
+This is done by cross-validation, or better on images for validation from elsewhere: photos that were taken side by side
+are more like each other than anything that people will post is like them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ NEVER = 2.0  # a score that none reaches
 
 
 class Answers(NamedTuple):
-    """A head's probabilities (n, columns) for pictures that it was not trained on, rounded as scores are said, and the
-    column (n,) of each picture's label; `order` names the columns. −1: `none` where the head has no such column."""
+    """A head's probabilities (n, columns) for images it was not trained on, and the column (n,) of each one's label.
+
+    Probabilities are rounded as a tag's score is; `order` names the columns. −1: `none` where the head has no such
+    column."""
 
     order: Sequence[str]
     scores: Floats
@@ -42,27 +44,28 @@ class Answers(NamedTuple):
 
     @property
     def labels(self) -> list[int]:
-        """The columns that may be said."""
+        """Returns the columns that may be given as labels."""
         return [column for column, name in enumerate(self.order) if name != NONE]
 
     @property
     def there(self) -> Bools:
-        """(n, columns): which one each picture's is."""
+        """Returns (n, columns): whether each column is the image's label."""
         return np.asarray(self.truth[:, None] == np.arange(len(self.order)))
 
 
 def answers(fitted: Fitted, order: Sequence[str], classes: Sequence[int] | NDArray[np.intp]) -> Answers:
-    """What the classifier said of pictures that it had not seen, and what they are."""
+    """Returns the held-out probabilities of a classifier, with the labels of those images."""
     return Answers(order, np.round(fitted.held_out, 4), np.asarray(classes, np.intp))
 
 
 def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float, ...]:
-    """The threshold of each column, NEVER where it stays silent: the lowest score from which that share of what is said
-    of the label is right, on at least LEAST_SAID pictures.
+    """Returns the threshold of each column, NEVER where the label is never given.
 
-    Of pictures for validation there are often too few of a label for that. So there is a floor for all labels there:
-    the lowest score from which that share of all that is said is right. From it up each label has to reach the
-    precision on its own pictures too, on however few they are; one that is never right stays silent."""
+    It is the lowest score from which that share of the given labels is right, on at least LEAST_SAID images.
+
+    Of images for validation there are often too few of a label for that. So there is a floor for all labels there:
+    the lowest score from which that share of all given labels is right. From it up each label has to reach the
+    precision on its own images too, on however few they are; one that is never right is never given."""
     scores, there, limits = found.scores, found.there, [NEVER] * len(found.order)
     floor: float | None = LEAST_SCORE
     if validation:
@@ -79,7 +82,7 @@ def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float
 
 
 def judge_validation(found: Answers, limits: Sequence[float], photos: Sequence[int]) -> tuple[HeadLabel, ...]:
-    """What those thresholds give, label by label; `photos`: how many of each column were trained on."""
+    """Returns the figures at those thresholds, label by label; `photos`: how many of each column were trained on."""
     rows = []
     for column, (name, limit) in enumerate(zip(found.order, limits, strict=True)):
         one = counts(found.scores[:, column] >= limit, found.there[:, column])
@@ -89,7 +92,7 @@ def judge_validation(found: Answers, limits: Sequence[float], photos: Sequence[i
 
 
 def figures(found: Answers, limits: Sequence[float]) -> dict[str, float]:
-    """What those thresholds give over all labels together; what cannot be measured is left out."""
+    """Returns the figures at those thresholds over all labels together; those that cannot be measured are left out."""
     labels = found.labels
     scores, there = found.scores[:, labels], found.there[:, labels]
     labelled, said = in_any(there), scores >= np.array(limits)[labels]
@@ -107,8 +110,9 @@ def figures(found: Answers, limits: Sequence[float]) -> dict[str, float]:
 
 
 class Settled(NamedTuple):
-    """A classifier with the temperature that counts, what it answered where its thresholds were chosen, those
-    thresholds, one a column, and figures of other ways to choose them, by their name."""
+    """A classifier at its final temperature, its answers and thresholds, and figures of other ways to choose them.
+
+    The thresholds were chosen on those answers, one a column. The other figures go by the name of the way."""
 
     fitted: Fitted
     judged: Answers
@@ -119,8 +123,10 @@ class Settled(NamedTuple):
 def settled(
     fitted: Fitted, order: Sequence[str], classes: Sequence[int], proof: ValidationSet | None, precision: float
 ) -> Settled:
-    """Temperature and thresholds by the pictures for validation where there are some, else by the held-out scores of
-    the pictures learned from. classes: the column (n,) of each of these; precision: 0–1, of what is said."""
+    """Chooses temperature and thresholds by the images for validation, else by the held-out scores.
+
+    The held-out scores are those of the images learned from; they count where there are no images for validation.
+    classes: the column (n,) of each image learned from; precision: 0–1, of the labels given."""
     judged = answers(fitted, order, classes)
     limits = choose(judged, precision, validation=False)
     if proof is None:
@@ -132,8 +138,10 @@ def settled(
 
 
 def halves(fitted: Fitted, order: Sequence[str], proof: ValidationSet, precision: float) -> dict[str, float]:
-    """Figures that are not flattered: temperature and thresholds from one half of the pictures for validation, measured
-    on the other, both ways, all answers together. Each label is halved in its order: neighbours stay in one half."""
+    """Returns figures that are not flattered: chosen on one half of the images for validation, measured on the other.
+
+    Temperature and thresholds are chosen both ways, and all answers are counted together. Each label is halved in
+    its order: neighbours stay in one half."""
     features, truth = proof
     second = np.zeros(len(truth), np.bool_)
     for column in np.unique(truth):

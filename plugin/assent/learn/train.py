@@ -1,10 +1,11 @@
-"""A head from pooled features: logistic regression, its strength of regularisation and its calibration chosen on
-pictures that the fold under test was not trained on.
+"""Trains a head on pooled features by logistic regression.
+
+Its strength of regularisation and its calibration are chosen on images that the fold under test was not trained on.
 
     1 standardise, principal components → 2 cross-validate each C → 3 temperature on the held-out scores → 4 fit once
-    more on everything → 5 where there are pictures for validation, C and temperature by those
+    more on everything → 5 where there are images for validation, C and temperature by those
 
-Every figure of a head comes from held-out scores: each picture is judged by a classifier that never saw it.
+Every figure of a head comes from held-out scores: each image is judged by a classifier that was not trained on it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SEED = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """Class scores are `features @ weight + bias`; probabilities their softmax.
+    """A linear classifier: class scores are `features @ weight + bias`, probabilities their softmax.
 
     weight (width, classes), bias (classes,)."""
 
@@ -48,23 +49,25 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoveltyGate:
-    """How much a picture is like those that had a label: m is the mean of ((features − mean) / spread)², and what is
-    said of it is multiplied by min(1, limit / m)^STEEP. A softmax has to choose, also where nothing it knows is there:
-    without this half of 40 photos of people indoors were groceries. mean, spread (width,)."""
+    """Measures how much an image is like those that had a label, and lowers its probabilities by that.
+
+    m is the mean of ((features − mean) / spread)²; probabilities are multiplied by min(1, limit / m)^STEEP. A
+    softmax has to choose, also where nothing it knows is there: without this half of 40 photos of people indoors
+    were groceries. mean, spread (width,)."""
 
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
     limit: float
 
     def factor(self, features: NDArray[np.float32]) -> Floats:
-        """(n,), 0 to 1."""
+        """Returns the factor of each image (n,), 0 to 1."""
         strange = np.square((features - self.mean) / self.spread).mean(axis=1, dtype=np.float64)
         return np.asarray(np.minimum(1, self.limit / np.maximum(strange, 1e-6)) ** STEEP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A calibrated classifier, and what it said of each picture when it had not seen it."""
+    """A calibrated classifier, with its held-out probabilities of each image."""
 
     model: Linear
     familiar: NoveltyGate
@@ -75,16 +78,18 @@ class Fitted:
 
 
 class ValidationSet(NamedTuple):
-    """Pictures for validation, none of which is learned from: features (n, width) and classes (n,), −1 for pictures of
-    none where the classifier has no such class."""
+    """Images for validation, none of which is learned from: features (n, width) and classes (n,).
+
+    The class is −1 for images of none where the classifier has no such class."""
 
     features: NDArray[np.float32]
     classes: NDArray[np.intp]
 
 
 class Augmented(NamedTuple):
-    """Altered copies to learn from as well: features (m, width), and the place (m,) of each one's original among the
-    pictures. A copy is learned from where its original is, and never judged."""
+    """Altered copies to learn from as well: features (m, width), and the place (m,) of each original among the images.
+
+    A copy is learned from where its original is, and never judged."""
 
     features: NDArray[np.float32]
     of: NDArray[np.intp]
@@ -98,14 +103,16 @@ def fit(
     copies: Augmented | None = None,
     proof: ValidationSet | None = None,
 ) -> Fitted:
-    """A classifier of pooled features (n, width) into classes 0 … k−1, each with at least FOLDS pictures (ValueError
-    otherwise); `none` is the class of pictures without a label, where there is one; `copies` of pictures are learned
-    from too. `tick` is called after each of the FOLDS × len(STRENGTHS) fits.
+    """Fits a classifier of pooled features (n, width) into classes 0 … k−1.
 
-    C is the one with the least log loss, on the pictures of `proof` where there are some, else cross-validated. Classes
-    are weighted by 1/√share: rare ones count for more than their number, without the flood of false alarms that full
-    balance brings. The temperature (Guo et al., ICML 2017) makes the held-out probabilities as sure as they are
-    right."""
+    Each class has at least FOLDS images (ValueError otherwise); `none` is the class of images without a label, where
+    there is one; `copies` of images are learned from too. `tick` is called after each of the FOLDS × len(STRENGTHS)
+    fits.
+
+    C is the one with the least log loss, on the images of `proof` where there are some, else cross-validated.
+    Classes are weighted by 1/√share: rare ones count for more than their number, without the flood of false alarms
+    that full balance brings. The temperature (Guo et al., ICML 2017) makes the held-out probabilities as sure as
+    they are right."""
     truth = np.asarray(classes, np.intp)
     if np.bincount(truth).min() < FOLDS:
         raise ValueError(f"every class needs at least {FOLDS} pictures")
@@ -134,14 +141,14 @@ def fit(
 
 
 def _least_loss(model: Linear, basis: _Basis, proof: ValidationSet) -> float:
-    """The log loss on those pictures at the temperature that suits them best."""
+    """Returns the log loss on those images at the temperature that suits them best."""
     known = proof.classes >= 0
     scores, truth = _scores(model, basis.points(proof.features[known])), proof.classes[known]
     return _log_loss(scores / _temperature(scores, truth), truth)
 
 
 def calibrated(fitted: Fitted, proof: ValidationSet) -> Fitted:
-    """The same classifier with the temperature that those pictures ask for; `held_out` is what it says of them."""
+    """Returns the same classifier at the temperature that fits those images; `held_out`: its probabilities for them."""
     truth, known = proof.classes, proof.classes >= 0
     scores = _scores(fitted.model, proof.features[known])
     heat = _temperature(scores, truth[known])
@@ -155,7 +162,7 @@ def calibrated(fitted: Fitted, proof: ValidationSet) -> Fitted:
 
 
 def probabilities(fitted: Fitted, features: NDArray[np.float32]) -> Floats:
-    """(n, classes) for pooled features (n, width), as the head's ONNX file gives them."""
+    """Returns (n, classes) for pooled features (n, width), as the head's ONNX file gives them."""
     return np.asarray(softmax(_scores(fitted.model, features), axis=1) * fitted.familiar.factor(features)[:, None])
 
 
@@ -170,7 +177,7 @@ def _familiar(labelled: NDArray[np.float32]) -> NoveltyGate:
 
 
 class _Basis(NamedTuple):
-    """Where the regression works: `(features - mean) @ turn`. mean (width,), turn (width, components)."""
+    """The space in which the regression works: `(features - mean) @ turn`. mean (width,), turn (width, components)."""
 
     mean: NDArray[np.float32]
     turn: NDArray[np.float32]
@@ -180,8 +187,10 @@ class _Basis(NamedTuple):
 
 
 def _basis(features: NDArray[np.float32]) -> _Basis:
-    """Principal components of the standardised features, half-whitened: between regularising all directions alike and
-    regularising the strong ones least. It looks at no label, and so is made once, for all folds."""
+    """Returns the principal components of the standardised features, half-whitened.
+
+    That lies between regularising all directions alike and regularising the strong ones least. It uses no label, and
+    so is made once, for all folds."""
     mean, spread = features.mean(axis=0), features.std(axis=0) + LEAST_SPREAD
     standard = (features - mean) / spread
     most = min(COMPONENTS, *standard.shape)
@@ -191,7 +200,7 @@ def _basis(features: NDArray[np.float32]) -> _Basis:
 
 
 def _path(points: NDArray[np.float32], truth: NDArray[np.intp], strengths: Sequence[float]) -> Iterator[Linear]:
-    """A model of points (n, components) for each strength, each beginning where the one before ended."""
+    """Yields a model of points (n, components) for each strength, each beginning where the one before ended."""
     shares = np.bincount(truth) / len(truth)
     weights = dict(enumerate(1 / np.sqrt(shares * len(shares))))
     regression = LogisticRegression(warm_start=True, class_weight=weights, max_iter=500, tol=1e-3)
@@ -204,7 +213,7 @@ def _path(points: NDArray[np.float32], truth: NDArray[np.intp], strengths: Seque
 
 
 def _temperature(scores: Floats, truth: NDArray[np.intp]) -> float:
-    """What to divide scores by so that their log loss is least."""
+    """Returns the divisor of the scores at which their log loss is least."""
     found = minimize_scalar(lambda log: _log_loss(scores / np.exp(log), truth), bounds=(-3, 3), method="bounded")
     return float(np.exp(found.x))
 

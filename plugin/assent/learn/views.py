@@ -1,4 +1,4 @@
-"""Altered copies of pictures to train with. The file's hash decides what is drawn: training can be repeated."""
+"""Makes altered copies of images to train with. The file's hash decides what is drawn: training can be repeated."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _LETTERS = np.array(list("ABCDEEFGHIKLMNOPRSTTUVWaabcdeeefghiklmnooprsttuvwy0123
 
 
 def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """The picture (h, w, 3) with one to five lines of large letters drawn on it, somewhere and in some colour, half of
-    them on a bar: memes, price tags, watermarks."""
+    """Returns the image (h, w, 3) with one to five lines of large letters, like memes, price tags and watermarks.
+
+    They are drawn somewhere and in some colour, half of them on a bar."""
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     width, height = image.size
@@ -40,8 +41,10 @@ def _line(random: np.random.Generator) -> list[str]:
 
 
 def altered(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """The picture (h, w, 3) as somebody else would have taken it: perhaps mirrored, a part of 50 to 100 % of it, darker
-    or lighter, of more or less contrast, of another warmth."""
+    """Returns the image (h, w, 3) as somebody else would have taken it.
+
+    It is perhaps mirrored, a part of 50 to 100 % of it, darker or lighter, of more or less contrast, of another
+    warmth."""
     height, width = pixels.shape[:2]
     share = np.sqrt(random.uniform(0.5, 1))
     tall, wide = max(8, round(height * share)), max(8, round(width * share))
@@ -56,14 +59,14 @@ def altered(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 class View(NamedTuple):
-    """A way to alter pictures. `name` stands in the cache: what is drawn otherwise needs another name."""
+    """A way to alter images. `name` is part of the cache key: another way of drawing needs another name."""
 
     name: str
     draw: Callable[[Pixels, np.random.Generator], Pixels]
     of_none: bool  # whether pictures of none are altered so, or those that have a label
 
     def of(self, pixels: Pixels, sha256: str) -> Pixels:
-        """The altered copy of the picture (h, w, 3) in the file with that hash, always the same one."""
+        """Returns the altered copy of the image (h, w, 3) in the file with that hash, always the same one."""
         return self.draw(pixels, np.random.default_rng(int(sha256[:16], 16)))
 
 

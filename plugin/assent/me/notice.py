@@ -1,4 +1,4 @@
-"""What a person is told before they agree: a plain text file, the deployer's own or the one that is shipped.
+"""Reads the notice shown before a person consents: a plain text file, the deployer's own or the shipped one.
 
 Its first line may be `Version: …`. Paragraphs are set apart by an empty line; `# ` begins a heading, `- ` an item.
 """
@@ -31,7 +31,7 @@ class Notice:
 
     @property
     def blocks(self) -> list[tuple[Kind, list[str]]]:
-        """Headings, lists and paragraphs in order, each with its lines."""
+        """Returns headings, lists and paragraphs in order, each with its lines."""
         found: list[tuple[Kind, list[str]]] = []
         open_block = False
         for line in self.text.splitlines():
@@ -45,8 +45,10 @@ class Notice:
 
 
 def parse(text: str) -> Notice:
-    """Without a version of its own a text is known by the beginning of its hash. Raises ValueError when it is empty or
-    longer than 20,000 letters."""
+    """Returns the notice in this text; without a version line the beginning of its hash is its version.
+
+    Raises ValueError when it is empty or longer than 20,000 letters.
+    """
     first, _, rest = text.strip().partition("\n")
     named = first.lower().startswith("version:")
     shown = rest.strip() if named else text.strip()
@@ -57,7 +59,10 @@ def parse(text: str) -> Notice:
 
 
 def read_notice(file: Path | None) -> Notice:
-    """The notice in that file, or the shipped one; read anew once the file has changed. Raises NoticeInvalid."""
+    """Returns the notice in that file, or the shipped one; it is read again once the file has changed.
+
+    Raises NoticeInvalid.
+    """
     file = file or DEFAULT
     try:
         return _read(file, file.stat().st_mtime_ns)

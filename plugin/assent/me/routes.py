@@ -1,4 +1,4 @@
-"""`/me`: the person's own page. Plain forms, no script; a link from the platform opens it for 30 minutes.
+"""Serves `/me`, the person's own page: plain forms, no script; a link from the platform opens it for 30 minutes.
 
 Opening the link shows a button only, so that previews spend nothing; the button's POST spends it and sets the cookie.
 """
@@ -37,7 +37,7 @@ _Q = named_queries("me")
 
 
 class Choice(BaseModel):
-    """What the form of a consent says."""
+    """The fields of the consent form."""
 
     model_config = ConfigDict(strict=True)
 
@@ -67,7 +67,10 @@ async def closed() -> Response:
 
 @router.get("/receipt/{token}")
 def show_receipt(token: str, at: App) -> Response:
-    """Open to whoever has the receipt's token, for good: the person is forgotten and has no session."""
+    """Shows the receipt's page to anybody who has its token, for good.
+
+    The person is erased and has no session.
+    """
     found = _receipt(at, token)
     pending = found.get("state") == "pending"
     by = words.time(datetime.fromisoformat(found["rotation_by"])) if pending else ""
@@ -98,7 +101,7 @@ def _receipt(at: AppState, token: str) -> dict[str, Any]:
 
 @router.get("")
 def show_choice(me: Me, said: str = "") -> Response:
-    """What holds now, and the form that changes it."""
+    """Shows the consent in force, and the form that changes it."""
     return _choice(me, said=words.SAID.get(said, ""))
 
 
@@ -141,7 +144,7 @@ def _title(agreed: bool, photos: bool) -> str:
 
 @router.post("/consent")
 async def agree(request: Request, me: Me) -> Response:
-    """Records what the person agreed to, for a year."""
+    """Records the person's consent, for a year."""
     said, _ = await read_own_form(request, me)
     return await run_in_threadpool(_agree, me, said)
 
@@ -178,7 +181,7 @@ def _given(me: Visitor, said: dict[str, str]) -> Given:
 
 @router.post("/withdraw")
 async def withdraw(request: Request, me: Me) -> Response:
-    """Takes every consent back."""
+    """Withdraws every consent."""
     await read_own_form(request, me)
     await run_in_threadpool(_withdraw, me)
     return go("/me?said=withdrawn")
@@ -191,7 +194,7 @@ def _withdraw(me: Visitor) -> None:
 
 @router.post("/photos")
 async def send_photos(request: Request, me: Me) -> Response:
-    """Enrols the photos and waits for what the worker finds in them."""
+    """Enrols the photos and waits for the worker's outcome."""
     _, photos = await read_own_form(request, me, photos=MAX_PHOTOS)
     if not 0 < len(photos) <= MAX_PHOTOS:
         title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
@@ -217,7 +220,10 @@ def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:
 
 
 def _again(me: Visitor, error: AssentError) -> Response:
-    """The page once more, saying what has to be put right; what the person cannot put right is raised."""
+    """Shows the page again, with what has to be corrected.
+
+    Raises an error that the person cannot correct.
+    """
     if error.status not in (400, 409, 422):
         raise error
     return _choice(me, error.status, wrong=words.wrong(error.code, error.detail)[1])
@@ -225,7 +231,7 @@ def _again(me: Visitor, error: AssentError) -> Response:
 
 @router.get("/seen")
 def show_seen(me: Me, start: Annotated[int, Query(alias="from", ge=0, le=10**9)] = 0, said: str = "") -> Response:
-    """Where the person was recognised, newest first."""
+    """Shows the person's matches, newest first."""
     with transaction(me.at.pool) as conn:
         held = fetch_one(conn, _Q["consent_in_force"], **me.who)
         seen = matches.matches_of(conn, me.keys, me.session.pid)
@@ -258,7 +264,7 @@ def _in_words(me: Visitor, one: matches.Seen) -> dict[str, Any]:
 
 
 class Answer(BaseModel):
-    """What the person says of one face."""
+    """The person's answer to one match."""
 
     media: Name
     face: Annotated[int, Field(ge=0, lt=2**15)]
@@ -267,7 +273,7 @@ class Answer(BaseModel):
 
 @router.post("/seen")
 async def answer_seen(request: Request, me: Me) -> Response:
-    """Approves a suggested tag, or says "not me"."""
+    """Approves a suggested match, or records a refusal ("not me")."""
     said, _ = await read_own_form(request, me)
     try:
         answer = Answer.model_validate(said)
@@ -280,7 +286,7 @@ async def answer_seen(request: Request, me: Me) -> Response:
 
 @router.get("/data")
 def show_data(me: Me) -> Response:
-    """What can be had and what can be deleted."""
+    """Shows which data can be downloaded and what can be deleted."""
     return page("data", title="My data", here="/me/data", me=me, said="", wrong="")
 
 
@@ -292,7 +298,7 @@ def download_export(me: Me) -> Response:
 
 @router.post("/delete")
 async def delete(request: Request, me: Me) -> Response:
-    """Everything, at once; the answer leads to the receipt."""
+    """Erases everything of the person at once; the answer leads to the receipt."""
     said, _ = await read_own_form(request, me)
     if said.get("sure") != "yes":
         raise BadRequest("sure")
@@ -323,7 +329,7 @@ def _end(me: Visitor) -> None:
 
 @router.get("/{token}")
 async def show_link(token: str) -> Response:
-    """The same button for every token: nothing is looked up before it is pressed."""
+    """Shows the same button for every token: nothing is looked up before it is pressed."""
     if not TOKEN.fullmatch(token):
         raise NotFound
     return page("open")

@@ -1,4 +1,4 @@
-"""A visit to the person's own page: the cookie of its session, the forms that belong to it, refusals as pages."""
+"""Handles a visit to the person's own page: its session's cookie, the forms that belong to it, errors as pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FORM = b"assent.form/1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visitor:
-    """Whoever has opened their page."""
+    """A person with an open session of their own page."""
 
     at: AppState
     keys: TenantKeys
@@ -49,12 +49,12 @@ class Visitor:
 
     @property
     def form(self) -> str:
-        """What every form of this session carries; nobody makes it without the cookie."""
+        """Returns the token that every form of this session carries; it cannot be made without the cookie."""
         return hmac.new(self.cookie.encode(), _FORM, sha256).hexdigest()
 
     @property
     def minutes(self) -> int:
-        """How long the page stays open."""
+        """Returns for how many minutes the page stays open."""
         return max(1, round((self.session.expires_at - datetime.now(UTC)).total_seconds() / 60))
 
     @property
@@ -67,7 +67,7 @@ class Visitor:
 
 
 def visitor(request: Request, at: App) -> Visitor:
-    """Raises SessionOver, or RateLimited when this person asks too often."""
+    """Returns the visitor. Raises SessionOver, or RateLimited when this person sends too many requests."""
     cookie = request.cookies.get(COOKIE, "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
@@ -83,7 +83,7 @@ Me = Annotated[Visitor, Depends(visitor)]
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals are pages."""
+    """A route whose errors are pages."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -100,7 +100,10 @@ class PageRoute(APIRoute):
 
 
 async def read_own_form(request: Request, me: Visitor, photos: int = 0) -> tuple[dict[str, str], list[bytes]]:
-    """The fields and files of a form of this session. Raises CsrfFailed for any other, and what `read_form` raises."""
+    """Returns the fields and files of a form of this session.
+
+    Raises CsrfFailed for any other, and what `read_form` raises.
+    """
     must_be_ours(request)
     files = ("photos", "camera") if photos else ()
     # One file more than photos may come: a field in which nothing was chosen is sent, too, as an empty file.
@@ -111,24 +114,27 @@ async def read_own_form(request: Request, me: Visitor, photos: int = 0) -> tuple
 
 
 def must_be_ours(request: Request) -> None:
-    """Browsers say where a form came from. Raises CsrfFailed when that is another site."""
+    """Raises CsrfFailed when the browser reports that a form came from another site."""
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise CsrfFailed
 
 
 def with_cookie(request: Request, answer: Response, cookie: str) -> Response:
-    """Opens the session in this browser, for as long as it lasts."""
+    """Sets the session's cookie in this browser, for as long as the session lasts."""
     age = int(links.SESSION.total_seconds())
     answer.set_cookie(COOKIE, cookie, age, path="/me", secure=_secure(request), httponly=True, samesite="strict")
     return answer
 
 
 def without_cookie(request: Request, answer: Response) -> Response:
-    """Forgets the session in this browser."""
+    """Deletes the session's cookie in this browser."""
     answer.delete_cookie(COOKIE, "/me", secure=_secure(request), httponly=True, samesite="strict")
     return answer
 
 
 def _secure(request: Request) -> bool:
-    """False only for plain http on this very machine, where no proxy with TLS stands before it."""
+    """Tells whether the cookie is for HTTPS only.
+
+    False only for plain HTTP on this very machine, where no proxy with TLS stands before it.
+    """
     return request.scope["scheme"] == "https" or not _HERE.fullmatch(request.headers.get("host", ""))

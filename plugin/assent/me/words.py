@@ -1,4 +1,4 @@
-"""What the person's page says, in words for people who have never heard of it."""
+"""Holds the texts of the person's page, in plain words that assume no knowledge of Assent."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ _OTHERWISE = ("That did not work", "The reason lies with us, not with you. Try a
 
 
 def wrong(code: str, detail: str) -> tuple[str, str]:
-    """A title and a text for an error. Of a photo's fault the text names the photo, as the error's detail does."""
+    """Returns a title and a text for an error.
+
+    For an error in a photo the text names the photo, as the error's detail does.
+    """
     advice = _PHOTO_ADVICE.get(code)
     if advice is None:
         return WRONG.get(code, _OTHERWISE)
@@ -86,21 +89,21 @@ def wrong(code: str, detail: str) -> tuple[str, str]:
 
 
 def quality(value: float) -> str:
-    """Of a photo, 0 to 1."""
+    """Describes a photo's quality, 0 to 1, in words."""
     return "good" if value >= 0.5 else "fair" if value >= 0.25 else "weak, a sharper one helps"
 
 
 def date(at: datetime) -> str:
-    """`24 November 2026`, UTC."""
+    """Returns the date as `24 November 2026`, UTC."""
     return f"{at.astimezone(UTC):%-d %B %Y}"
 
 
 def time(at: datetime) -> str:
-    """`24 November 2026, 14:05 UTC`."""
+    """Returns the time as `24 November 2026, 14:05 UTC`."""
     return f"{date(at)}, {at.astimezone(UTC):%H:%M} UTC"
 
 
 def face_place(box: Box) -> str:
-    """Where a face is, for somebody who looks at the picture."""
+    """Describes the position of a face in the image, in pixels."""
     x, y, width, height = box
     return f"{width} × {height} pixels, {max(x, 0)} from the left edge and {max(y, 0)} from the top"

@@ -1,4 +1,4 @@
-"""Step 2, at its end: colours as sRGB, which is what the networks were trained on. Runs inside the decode child.
+"""Converts colours to sRGB, as the networks were trained on, at the end of step 2. Runs in the decode child.
 
 Telephones save pictures in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were.
 """
@@ -22,8 +22,8 @@ _GRID = np.stack(np.meshgrid(*[np.linspace(0, 255, 5, dtype=np.uint8)] * 3), axi
 
 
 def to_srgb(decoded: Decoded) -> Decoded:
-    """The same pictures with their profile applied; unchanged where there is none, where it is sRGB within SAME levels
-    and where it is broken, as viewers do it."""
+    """Applies the file's colour profile to its frames. They stay unchanged where there is none, where it is sRGB within
+    SAME levels and where it is broken, as viewers do it."""
     transform = _transform(decoded.profile) if decoded.profile else None
     if transform is None:
         return decoded
@@ -32,7 +32,7 @@ def to_srgb(decoded: Decoded) -> Decoded:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """From that profile to sRGB; None where nothing is to be done. A worker's pictures carry few different ones."""
+    """Returns the transform from that profile to sRGB, None for no change. A worker's images have few profiles."""
     try:
         found = ImageCms.ImageCmsProfile(BytesIO(profile))
         transform = ImageCms.buildTransform(found, _SRGB, "RGB", "RGB")

@@ -1,7 +1,7 @@
-"""Step 2, once more: a second decoder reads the same file, and what the two show is held side by side.
+"""Compares the images that two decoders read from the same file, the second part of step 2.
 
-A file can be made so that two programs show two pictures: one to the models, the other to people. Pillow's picture is
-the one that is looked at; where OpenCV's differs, or OpenCV finds none, nobody can call the file clean. Runs inside the
+A file can be made so that two programs show two images: one to the models, the other to people. Pillow's image is
+the one that is analysed; where OpenCV's differs, or OpenCV finds none, nobody can call the file clean. Runs inside the
 decode child, under its limits: OpenCV was seen to take 700 MB for a PNG of 42 bytes.
 
 The first frame is compared, in grey, 64 × 64, before orientation is applied. Not compared: HEIC, which OpenCV does not
@@ -45,19 +45,19 @@ def confirm(data: bytes, decoded: Decoded) -> None:
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """The largest mean absolute difference of two 64 × 64 grey pictures within any of 8 × 8 cells: 0–255."""
+    """Returns the largest mean absolute difference of two 64 × 64 grey images within any of 8 × 8 cells: 0–255."""
     apart = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))
     return float(apart.reshape(_CELL, _SIDE // _CELL, _CELL, _SIDE // _CELL).mean(axis=(1, 3)).max())
 
 
 def _first(decoded: Decoded) -> Image.Image:
-    """The frame that was looked at, small, turned back to how it is stored."""
+    """Returns the first decoded frame, small, turned back to the stored orientation."""
     grey = cv2.cvtColor(decoded.frames[0].pixels, cv2.COLOR_RGB2GRAY)
     return turned_back(_small(grey, grey.shape[1], grey.shape[0]), decoded.orientation)
 
 
 def _second(data: bytes, decoded: Decoded) -> Image.Image | None:
-    """OpenCV's first frame, small, as it is stored; None where it finds none of that size."""
+    """Returns OpenCV's first frame, small, as it is stored; None where it finds none of that size."""
     width, height = decoded.stored_size
     shrink, flag = 1, cv2.IMREAD_UNCHANGED  # with alpha, and without orientation
     if decoded.format == "jpeg":
@@ -73,13 +73,16 @@ def _second(data: bytes, decoded: Decoded) -> Image.Image | None:
 
 
 def _small(grey: MatLike, width: float, height: float) -> Image.Image:
-    """64 × 64; the size is a fraction where a reduced JPEG's last row and column stand for fewer than the others."""
+    """Shrinks to 64 × 64.
+
+    The size is a fraction where a reduced JPEG's last row and column stand for fewer than the others.
+    """
     image = Image.fromarray(grey)
     return image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, (0, 0, width, height))
 
 
 def _over_white(pixels: MatLike) -> MatLike:
-    """Grey, 8 bits, from grey, BGR or BGRA of 8 or 16 bits; alpha laid over white."""
+    """Converts grey, BGR or BGRA of 8 or 16 bits to grey of 8 bits; alpha is laid over white."""
     if pixels.dtype != np.uint8:
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65_535)
     if pixels.ndim == 2:

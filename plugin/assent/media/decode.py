@@ -1,6 +1,6 @@
-"""Step 2 of the pipeline: a file's bytes become oriented RGB pixels. Pure; it runs inside the decode child.
+"""Decodes a file's bytes to oriented RGB pixels, step 2 of the pipeline. Pure; it runs inside the decode child.
 
-Only the eight formats below are opened, each by the one decoder that its first bytes name. What the header claims is
+Only the eight formats below are opened, each by the one decoder that its first bytes name. The claimed size is
 checked before any pixel is decoded.
 """
 
@@ -86,8 +86,8 @@ pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=Fa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """The oriented size of the first frame looked at, how many frames the file holds, and those looked at, in order:
-    uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
+    """One decoded file: the oriented size of its first decoded frame, its number of frames, and those decoded, in
+    order: uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
     """
 
     format: str
@@ -100,13 +100,13 @@ class Decoded:
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height before orientation."""
+        """Returns width and height before orientation."""
         return (self.width, self.height) if self.orientation < 5 else (self.height, self.width)
 
 
 class _Gif(GifImagePlugin.GifImageFile):
-    """Pillow opens a GIF with a grey palette as mode L, and then draws later colour frames over it as if their palette
-    indices were greys. A grey palette is a palette like any other here.
+    """Treats a grey palette like any other. Pillow opens a GIF with a grey palette as mode L, and then draws later
+    colour frames over it as if their palette indices were greys.
     """
 
     def _is_palette_needed(self, p: bytes) -> bool:  # noqa: ARG002 - the answer is always the same
@@ -114,7 +114,7 @@ class _Gif(GifImagePlugin.GifImageFile):
 
 
 def sniff(data: bytes) -> str:
-    """The format that the first bytes name. Raises MediaUnsupported when it is none of the eight."""
+    """Returns the format that the first bytes name. Raises MediaUnsupported when it is none of the eight."""
     for prefix, name in _PREFIXES.items():
         if data.startswith(prefix):
             return name
@@ -128,7 +128,7 @@ def sniff(data: bytes) -> str:
 def decode(data: bytes) -> Decoded:
     """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
 
-    Of several frames the first, the middle and the last are looked at, as a viewer composes them; of JPEG, HEIC and
+    Of several frames the first, the middle and the last are decoded, as a viewer composes them; of JPEG, HEIC and
     BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the picture's end are ignored.
     Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
     are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
@@ -141,7 +141,7 @@ def decode(data: bytes) -> Decoded:
 
 
 def turned_back(image: Image.Image, orientation: int) -> Image.Image:
-    """The image before an EXIF orientation was applied to it."""
+    """Returns the image as it was before an EXIF orientation was applied to it."""
     back = {6: 8, 8: 6}.get(orientation, orientation)  # every other turn or flip undoes itself
     return image.transpose(_TRANSPOSE[back]) if back in _TRANSPOSE else image
 
@@ -159,7 +159,7 @@ def _sniff_brand(data: bytes) -> str:
 
 @contextmanager
 def _broken_is_undecodable(name: str) -> Iterator[None]:
-    """Library errors tell no more than their class: their text may quote the file."""
+    """Turns library errors into Undecodable with no more than their class: their text may quote the file."""
     try:
         yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -181,7 +181,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
 
 
 def _gate(image: Image.Image, name: str) -> tuple[int, list[int]]:
-    """How many frames there are, and the indices of those to look at. Raises PictureTooLarge."""
+    """Checks the sizes and returns the number of frames and the indices of those to decode. Raises PictureTooLarge."""
     _check_size(image.size)
     if name not in _ANIMATED:
         return 1, [image.tell()]
@@ -212,7 +212,7 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _orientation(image: Image.Image, name: str) -> int:
-    """EXIF's 1–8; 1 where the decoder has applied it, where there is none and where EXIF itself is broken."""
+    """Returns EXIF's 1–8; 1 where the decoder has applied it, where there is none and where EXIF itself is broken."""
     raw = image.info.get("exif")
     if name in _ORIENTED_BY_DECODER or not isinstance(raw, bytes):
         return 1
@@ -226,7 +226,7 @@ def _orientation(image: Image.Image, name: str) -> int:
 
 
 def _profile(image: Image.Image) -> bytes | None:
-    """The ICC profile where it speaks of RGB; one of ink or grey says nothing about the pixels that are handed out."""
+    """Returns an ICC profile of RGB, else None: one of ink or grey does not describe the pixels that are returned."""
     raw = image.info.get("icc_profile")
     return raw if isinstance(raw, bytes) and raw[16:20] == b"RGB " else None
 
@@ -235,7 +235,7 @@ def _profile(image: Image.Image) -> bytes | None:
 
 
 def _frame(image: Image.Image, name: str, index: int) -> tuple[Frame, tuple[int, int]]:
-    """One frame, and its oriented size before it was shrunk."""
+    """Decodes one frame and returns it with its oriented size before it was shrunk."""
     image.seek(index)
     claimed = image.size
     if name == "jpeg" and max(claimed) > OUTPUT_SIDE:
@@ -272,7 +272,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _by_range(samples: NDArray[np.int32] | NDArray[np.float32]) -> Pixels:
-    """Grey samples without a declared range: 0–1 (floats), 0–255 or 0–65,535 when they fit, else lowest to highest."""
+    """Scales grey samples of undeclared range: 0–1 (floats), 0–255 or 0–65,535 if they fit, else lowest to highest."""
     values = np.nan_to_num(samples.astype(np.float32), copy=False, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     tops = [255.0, 65_535.0] if samples.dtype.kind == "i" else [1.0, 255.0, 65_535.0]

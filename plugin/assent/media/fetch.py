@@ -1,4 +1,4 @@
-"""Step 1 of the pipeline: the picture's bytes from where the platform says they are."""
+"""Fetches an image's bytes from the URL that the platform gave, step 1 of the pipeline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
 def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
-    """The body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
+    """Fetches the body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
 
     Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing (4xx but 429), FetchTooLarge,
     and FetchFailed (no answer in time, DNS, connection, 429, 5xx), which alone is worth another try.
@@ -38,7 +38,7 @@ def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
 
 
 def next_url(url: str, status: int, location: str | None) -> str:
-    """Where a redirect leads. Raises FetchFailed without a Location, FetchRefused where it cannot be parsed."""
+    """Returns a redirect's target. Raises FetchFailed without a Location, FetchRefused where it cannot be parsed."""
     if not location:
         raise FetchFailed(f"status {status} without a Location")
     try:

@@ -1,4 +1,4 @@
-"""Pictures on the operator's own disk, for the commands that are given files instead of addresses."""
+"""Reads images on the operator's own disk, for the commands that take files instead of URLs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_FILE = 20_000_000  # bytes, as for pictures fetched
 
 
 def pictures_below(folder: Path) -> Iterator[Path]:
-    """Every file below the folder whose name ends as a picture's, sorted."""
+    """Returns every file below the folder whose name ends as an image's, sorted."""
     return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
 
 
 def read_file(path: Path) -> bytes:
-    """A picture's bytes, at most MAX_FILE. Raises NotFound."""
+    """Reads an image's bytes, at most MAX_FILE. Raises NotFound."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)

@@ -1,9 +1,9 @@
-"""Stage 3, fingerprint: the PDQ hash of each frame; the file's sha256 came with the decoded picture. Pure.
+"""Computes the PDQ hash of each frame, stage 3; the file's sha256 came with the decoded image. Pure.
 
 PDQ is Meta's perceptual hash for finding copies of known pictures (ThreatExchange, hashing/hashing.pdf): luma is
 smoothed by two passes of a box filter (Jarosz), sampled at 64 × 64 points and transformed; of the 16 × 16 lowest
 frequencies each gives one bit, whether it is above their median. Both passes and the sampling are linear and apart by
-axis, so they are one matrix an axis here. Held against the bits of Meta's own C++ in tests/unit/test_fingerprint.py.
+axis, so they are one matrix an axis here. Compared with the bits of Meta's own C++ in tests/unit/test_fingerprint.py.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def fingerprinted(picture: Picture) -> Picture:
-    """The picture with the PDQ hashes of each frame that has enough detail for one."""
+    """Returns the image with the PDQ hashes of each frame that has enough detail for one."""
     return replace(picture, frames=tuple(replace(frame, pdqs=pdqs(frame.pixels)) for frame in picture.frames))
 
 
 def pdqs(pixels: Pixels) -> tuple[bytes, ...]:
-    """The PDQ hashes (32 bytes, as their hex is written) of a frame (h, w, 3) and of its seven turns and mirrorings,
-    the frame itself first; none below quality 50."""
+    """Returns the PDQ hashes (32 bytes, as their hex is written) of a frame (h, w, 3) and of its seven turns and
+    mirrorings, the frame itself first; none below quality 50."""
     if min(pixels.shape[:2]) < _LEAST_SIDE:
         return ()
     small = _samples(pixels)
@@ -42,12 +42,12 @@ def pdqs(pixels: Pixels) -> tuple[bytes, ...]:
 
 
 def quality(pixels: Pixels) -> int:
-    """0–100: how much the smoothed frame changes from sample to sample."""
+    """Measures how much the smoothed frame changes from sample to sample: 0–100."""
     return _quality(_samples(pixels)) if min(pixels.shape[:2]) >= _LEAST_SIDE else 0
 
 
 def _samples(pixels: Pixels) -> NDArray[np.float32]:
-    """Luma (64, 64), smoothed. A sample's weights end where its neighbour's middle is, so each takes few rows."""
+    """Smooths luma to (64, 64). A sample's weights end where its neighbour's middle is, so each takes few rows."""
     weights = _smoothing(pixels.shape[0])
     rows = np.empty((_SAMPLES, pixels.shape[1] * 3), np.float32)
     for sample, row in zip(weights, rows, strict=True):
@@ -60,7 +60,7 @@ def _samples(pixels: Pixels) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=16)
 def _smoothing(side: int) -> NDArray[np.float32]:
-    """(64, side): the box filter twice, sampled at the middle of 64 equal parts.
+    """Returns the matrix (64, side): the box filter twice, sampled at the middle of 64 equal parts.
 
     The window is a 128th of the side, rounded up; at the edges its mean is over what there is of it."""
     window = -(-side // (2 * _SAMPLES))
@@ -79,13 +79,13 @@ def _smoothing(side: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _cosines() -> NDArray[np.float32]:
-    """(16, 64): the DCT's rows 1–16; the constant row 0 says nothing of the picture."""
+    """Returns the DCT's rows 1–16 (16, 64); the constant row 0 carries nothing of the image."""
     row, column = np.arange(1, _FREQUENCIES + 1)[:, None], np.arange(_SAMPLES)
     return np.asarray(np.sqrt(2 / _SAMPLES) * np.cos(np.pi / (2 * _SAMPLES) * row * (2 * column + 1)), np.float32)
 
 
 def _turned(spectrum: NDArray[np.float32]) -> tuple[bytes, ...]:
-    """Of the picture, mirrored left to right, upside down and both; then of the same four mirrored at the diagonal.
+    """Hashes the image as it is, mirrored left to right, upside down and both; then the same four mirrored diagonally.
 
     Mirroring an axis turns the sign of its odd waves, rows 0, 2, 4 … here; the diagonal swaps the axes."""
     odd = np.resize(np.array([-1, 1], np.float32), _FREQUENCIES)
@@ -94,7 +94,7 @@ def _turned(spectrum: NDArray[np.float32]) -> tuple[bytes, ...]:
 
 
 def _bits(spectrum: NDArray[np.float32]) -> bytes:
-    """The highest frequency first. The median of an even number is the lower of the two in the middle."""
+    """Packs bits, highest frequency first. The median of an even number is the lower of the two in the middle."""
     flat = spectrum.ravel()
     median = np.partition(flat, flat.size // 2 - 1)[flat.size // 2 - 1]
     return np.packbits(flat[::-1] > median).tobytes()

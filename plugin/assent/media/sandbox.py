@@ -1,7 +1,7 @@
-"""The decode child: what strangers send is decoded in a process of its own, bounded in memory, time and files.
+"""Runs the decode child: a process of its own, bounded in memory, time and files, decodes what strangers send.
 
 The child is a fresh interpreter (never a fork of a process that holds models), with an empty environment and no
-descriptor but one end of a socket pair. Per picture the parent sends a length, an empty memfd and the file's bytes;
+descriptor but one end of a socket pair. Per image the parent sends a length, an empty memfd and the file's bytes;
 the child maps the memfd, writes the pixels into it and answers with a small JSON of sizes. The parent made the memfd,
 cuts it to the size that was announced and seals it: the seal fails while the child still maps it, and after it nobody
 can change what the parent reads. The child may write no file at all (RLIMIT_FSIZE 0 leaves mapped writes alone).
@@ -86,9 +86,9 @@ class _Child:
 
 
 class Decoder:
-    """One warm child and the lock around it: one picture at a time, from any thread.
+    """One warm child and the lock around it: one image at a time, from any thread.
 
-    The child is replaced after `lifetime` pictures and after every failure of its own; `memory` bytes are what it may
+    The child is replaced after `lifetime` images and after every failure of its own; `memory` bytes are what it may
     use beyond its baseline, `wall_s` the seconds one picture may take.
     """
 
@@ -108,7 +108,7 @@ class Decoder:
             self._end_child()
 
     def decode(self, data: bytes) -> Picture:
-        """The picture in `data`, its pixels read-only in shared memory that lives as long as the arrays do.
+        """Decodes `data`, with its pixels read-only in shared memory that lives as long as the arrays do.
 
         Raises MediaUnsupported, PictureTooLarge, Undecodable as `assent.media.decode.decode` does, DecodersDisagree as
         `assent.media.compare.confirm` does, and DecoderDied when the child went beyond its memory or time, or ended;
@@ -146,7 +146,7 @@ class Decoder:
 
 
 def _start(memory: int) -> _Child:
-    """A child that has imported what it needs and limited itself. Raises DecoderDied when it does not come up."""
+    """Starts a child, which has done its imports and limited itself. Raises DecoderDied when it does not come up."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with theirs:
         command = [sys.executable, "-I", "-B", "-m", "assent.media.sandbox", str(theirs.fileno()), str(memory)]
@@ -175,7 +175,7 @@ def _end(child: _Child) -> None:
 
 
 def _exchange(child: _Child, data: bytes, end: float) -> tuple[_Sizes, mmap.mmap]:
-    """Sends one file; returns the checked sizes and the sealed pixels. Raises what the child says, or DecoderDied."""
+    """Sends one file; returns the checked sizes and the sealed pixels. Raises the child's error, or DecoderDied."""
     memory = os.memfd_create("assent-pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(memory, _MAX_OUTPUT)
@@ -237,7 +237,7 @@ def _death(child: _Child, error: Exception) -> DecoderDied:
 
 
 def _sizes(reply: object) -> _Sizes:
-    """The child is not believed: every number is held against what a sound child can say."""
+    """Checks every number of the child's answer against the range of a sound child. Raises DecoderDied."""
     match reply:
         case {
             "format": str(name),
@@ -265,7 +265,7 @@ def _frame_size(frame: object, count: int) -> _FrameSize:
 
 
 def _sealed(memory: int, size: int) -> mmap.mmap:
-    """Cuts the memfd to size, seals it, looks that both hold, and maps it read-only. Raises DecoderDied."""
+    """Cuts the memfd to size, seals it, checks both, and maps it read-only. Raises DecoderDied."""
     try:
         os.ftruncate(memory, size)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)

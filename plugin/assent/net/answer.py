@@ -1,4 +1,4 @@
-"""What came back over a guarded connection: status, headers, and a body that is whole, cut, or refused."""
+"""Reads the answer of a guarded connection: status, headers, and a body that is whole, cut, or refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Response:
 
 
 def receive(answer: httpcore2.Response, host: str, max_bytes: int) -> Response:
-    """Reads what `network.request` promises of an answer. Raises FetchTooLarge, FetchRefused and FetchFailed."""
+    """Reads an answer as `client.request` describes it. Raises FetchTooLarge, FetchRefused and FetchFailed."""
     headers, body = _headers(answer.headers), b""
     if max_bytes and 200 <= answer.status < 300:
         body = _whole(answer.iter_stream(), headers, max_bytes, host)
@@ -76,7 +76,7 @@ def _counted(chunks: Iterable[bytes], limit: int, host: str) -> Iterator[bytes]:
 
 
 def _inflated(chunks: Iterable[bytes], wbits: int, limit: int, host: str) -> Iterator[bytes]:
-    """No chunk grows beyond limit + 1 bytes, so that the count after it stops a bomb before it is unpacked."""
+    """Inflates the chunks, each to limit + 1 bytes at most: the count after it stops a bomb before it is unpacked."""
     inflater = zlib.decompressobj(wbits)
     try:
         for chunk in chunks:

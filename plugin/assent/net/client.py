@@ -1,6 +1,6 @@
-"""One guarded HTTP/1.1 client, for fetching pictures and for delivering webhooks.
+"""Implements one guarded HTTP/1.1 client, for fetching images and for delivering webhooks.
 
-The guard sits at the socket: a host is resolved once, every address it resolves to is held against the table below,
+The guard sits at the socket: a host is resolved once, every address it resolves to is compared with the table below,
 and the address that was checked is the address that is dialled. Redirects are not followed here.
 """
 
@@ -76,7 +76,7 @@ _TRANSPORT_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one exchange, counted from its start, DNS and TLS included; seconds and bytes of the body."""
+    """The bounds of one exchange, counted from its start, DNS and TLS included; seconds and bytes of the body."""
 
     first_byte_s: float
     total_s: float
@@ -92,14 +92,15 @@ class _Target:
 
 
 def forbidden(address: Address) -> bool:
-    """Whether the address is special-purpose or multicast, hence no place to fetch from."""
+    """Tells whether the address is special-purpose or multicast, so that nothing may be fetched from it."""
     return any(_within(address, network) for network in _TABLE)
 
 
 def permitted(host: str, port: int, addresses: Sequence[Address], allow: Sequence[AllowedHost]) -> bool:
-    """Whether all that `host` resolves to may be dialled: all public, or host and port listed and all in its networks.
+    """Tells whether every address of `host` may be dialled.
 
-    A single forbidden address condemns the host. No address at all is not permitted.
+    They may be if all are public, or if host and port are listed and all are in the listed networks. One forbidden
+    address forbids the host. A host without addresses is not permitted.
     """
     if not addresses:
         return False
@@ -121,7 +122,7 @@ def request(
 ) -> Response:
     """Sends one request on a fresh connection and returns its answer, whatever its status; follows no redirect.
 
-    `before_body` is asked once the connection stands and the head is written, right before the body: what it raises
+    `before_body` is called once the connection stands and the head is written, right before the body: what it raises
     ends the exchange without a byte of the body.
     The body of a 2xx answer is whole or refused; that of a redirect is not read; that of another status is cut at
     64 KiB (or `max_bytes`) and left out if it is encoded.
@@ -145,7 +146,7 @@ def exchange(
     limits: Limits,
     allow: Sequence[AllowedHost],
 ) -> Iterator[tuple[httpcore2.Response, str]]:
-    """The answer of one guarded request, its body still unread, and the host's name.
+    """Yields the answer of one guarded request, its body still unread, and the host's name.
 
     Raises FetchRefused and FetchFailed as `request` does; what goes wrong while the body is read counts too."""
     target = _parse(url)
@@ -224,7 +225,7 @@ def _host_header(target: _Target) -> str:
 
 
 class _Clock:
-    """What is left of the exchange's time: that to the first byte until one came, then that for the whole."""
+    """Counts down the exchange's time: the limit for the first byte until one came, then that for the whole."""
 
     def __init__(self, limits: Limits) -> None:
         start = time.monotonic()
@@ -242,7 +243,7 @@ class _Clock:
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A socket whose every operation ends with the clock, however slowly the other side drips."""
+    """A socket whose every operation ends with the clock, however slowly the other side sends."""
 
     def __init__(self, sock: socket.socket, clock: _Clock) -> None:
         self._sock, self._clock = sock, clock
@@ -302,7 +303,7 @@ class _GuardedBackend(httpcore2.NetworkBackend):
 
 
 def _resolve(host: str, port: int, clock: _Clock) -> list[Address]:
-    """All addresses of the host. getaddrinfo knows no time-out, so a daemon thread is left behind with it."""
+    """Returns all addresses of the host. getaddrinfo knows no time-out, so a daemon thread is left behind with it."""
     results: SimpleQueue[list[Address] | OSError | ValueError] = SimpleQueue()
     Thread(target=_look_up, args=(host, port, results), daemon=True).start()
     try:

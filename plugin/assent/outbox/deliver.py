@@ -1,24 +1,26 @@
-"""Sending one outbox row as a signed webhook (Standard Webhooks 1.0.0), and when to try again.
+"""Sends one outbox message as a signed webhook (Standard Webhooks 1.0.0), and schedules the next attempt.
 
-One attempt: 1 assemble, sign and claim the row in one transaction, 2 send, 3 record in another; none is open while the
-network is waited for.
+One attempt: 1 assemble, sign and claim the row in one transaction, 2 send, 3 record in another. No transaction is open
+while the network is waited for.
 
-The claim is a lease: `next_at` is moved behind the attempt's end, and only who moved it may record a failure. It needs
-no connection during the send, unlike an advisory lock, and a lost worker's row is free again when the lease is over.
-It comes after `assemble`, so that people are locked before outbox rows; an endpoint's row comes between the two. A row
-claimed once may have reached its receiver: `attempts > unmade` is what a withdrawal has to retract.
+The claim is a lease: `next_at` is moved behind the attempt's end, and only the worker that moved it may record a
+failure. It needs no connection during the send, unlike an advisory lock, and a lost worker's row is free again when the
+lease is over. It comes after `assemble`, so that subjects are locked before outbox rows; an endpoint's row comes
+between the two. A row claimed once may have reached its receiver: a withdrawal has to retract those with
+`attempts > unmade`.
 
-Whom a message names is held by `locks.hold`, on the connection that claimed it, until the send has ended: a withdrawal
-waits for that. One that waited long enough goes on without a sender who was stopped, so nobody begins to write a body
-more than BODY_WITHIN after the claim, or without the connection that holds the people.
+The subjects that a message names are locked by `locks.lock_shared_session`, on the connection that claimed it, until
+the send has ended: a withdrawal waits for that. A withdrawal that waited long enough goes on without a sender that was
+stopped. So no sender begins to write a body more than BODY_WITHIN after the claim, or without the connection that holds
+the locks.
 
 A message that waits for a later time does so in its row, not as a job: to find a job that is due, the queue looks
 through all that are not (7.6 ms for 10,000 of them), so that one dead endpoint's backlog would slow down everything.
-`queue_due` makes the jobs. An endpoint at which nobody answers rests: its messages wait, without an attempt being
-counted, while one at a time probes it (`Health`).
+`queue_due` makes the jobs. An endpoint that does not answer rests: its messages wait, without an attempt being counted,
+while one at a time probes it (`Health`).
 
-A message for which no body can be made, because a sealed row does not open, follows the same schedule and in the end is
-given up. Nothing of it was sent, so these attempts are counted in `unmade` too.
+A message for which no body can be made, because a sealed row does not open, follows the same schedule and in the end
+becomes a dead letter. Nothing of it was sent, so these attempts are counted in `unmade` too.
 """
 
 from __future__ import annotations
@@ -87,7 +89,10 @@ _SPREAD = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a message. `waiting` and only it has a `retry_at`: when `queue_due` may bring it back."""
+    """The state of a message after an attempt.
+
+    `waiting` and only it has a `retry_at`: when `queue_due` may bring it back.
+    """
 
     state: Literal["delivered", "waiting", "dead", "superseded"]
     because: str = ""
@@ -96,8 +101,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is known of an endpoint: since when nothing was delivered, how often in a row nobody answered, until when
-    it is left alone, and why it is disabled, if it is."""
+    """The health of an endpoint.
+
+    It says since when nothing was delivered, how often in a row nobody answered, until when the endpoint rests, and why
+    it is disabled, if it is.
+    """
 
     failing_since: datetime | None = None
     failures: int = 0
@@ -124,8 +132,10 @@ def attempt(
     allow: Sequence[AllowedHost],
     now: datetime,
 ) -> Outcome:
-    """Tries once to deliver a message. `assemble` makes its body in a transaction, from a row with at least `endpoint`,
-    `type`, `media_id` and `revision`; None from it means that the message is no longer to be sent.
+    """Tries once to deliver a message.
+
+    `assemble` makes its body in a transaction, from a row with at least `endpoint`, `type`, `media_id` and `revision`;
+    None from it means that the message is no longer to be sent.
 
     At most one attempt of a row is under way at a time; the receiver may still see a message twice (same webhook-id)
     where an answer was lost. Where `assemble` raises SealBroken nothing is sent, the attempt counts, and the first one
@@ -156,7 +166,7 @@ def attempt(
 
 
 def next_attempt(attempts: int, now: datetime, retry_after: timedelta | None, rng: random.Random) -> datetime | None:
-    """When to try again after `attempts` (≥ 1) failed ones, or None after the last.
+    """Returns the time of the next attempt after `attempts` (≥ 1) failed ones, or None after the last.
 
     A receiver's Retry-After only ever lengthens the wait: a shorter one would use up the attempts within minutes.
     """
@@ -167,8 +177,10 @@ def next_attempt(attempts: int, now: datetime, retry_after: timedelta | None, rn
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """The Retry-After header (RFC 9110 §10.2.3: seconds or an HTTP date), from 0 to a day; None where absent or
-    malformed."""
+    """Returns the wait in the Retry-After header (RFC 9110 §10.2.3: seconds or an HTTP date), from 0 to a day.
+
+    None where it is absent or malformed.
+    """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         # 18 digits are beyond a day, however many more follow.
@@ -183,8 +195,11 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
 
 
 def classify_response(answer: Response | Unsent, attempts: int, now: datetime, rng: random.Random) -> Outcome:
-    """What an answer, or the lack of one, means after `attempts` attempts: only 2xx is success, 410 ends it, everything
-    else (redirects included) is a failure that is tried again by the schedule."""
+    """Returns the outcome of an answer, or of the lack of one, after `attempts` attempts.
+
+    Only 2xx is success, 410 ends it, everything else (redirects included) is a failure that is tried again by the
+    schedule.
+    """
     wait = None
     if isinstance(answer, Response):
         if 200 <= answer.status < 300:
@@ -201,12 +216,12 @@ def classify_response(answer: Response | Unsent, attempts: int, now: datetime, r
 
 
 def postpone(conn: Conn, tenant: str, id: UUID, now: datetime) -> None:
-    """For a message that found no place in its endpoint's lane."""
+    """Postpones a message that found no place in its endpoint's lane."""
     execute(conn, _Q["postpone"], tenant=tenant, id=id, now=now, at=now + POSTPONED)
 
 
 def queue_due(conn: Conn) -> int:
-    """Puts the messages that are due into the queue, of each endpoint at most MOST_DUE, and says how many."""
+    """Puts the messages that are due into the queue, of each endpoint at most MOST_DUE, and returns how many."""
     rows = fetch(conn, _Q["queue_due"], most=MOST_DUE)
     for row in rows:
         enqueue_delivery(conn, row["tenant"], row["endpoint"], row["id"])
@@ -214,7 +229,7 @@ def queue_due(conn: Conn) -> int:
 
 
 def record_failure(health: Health, answer: Response | Unsent, now: datetime) -> Health:
-    """An endpoint's health after a failed attempt. A receiver's Retry-After holds for all that is sent there."""
+    """Returns an endpoint's health after a failed attempt. A receiver's Retry-After holds for all messages to it."""
     since = health.failing_since or now
     status = answer.status if isinstance(answer, Response) else None
     because = None
@@ -232,32 +247,39 @@ def record_failure(health: Health, answer: Response | Unsent, now: datetime) -> 
 
 
 def dead_letters(conn: Conn, tenant: str) -> list[Row]:
-    """The messages that were given up, oldest first: id, endpoint, type, media_id, revision, attempts, created_at,
-    last_error."""
+    """Returns the dead letters, oldest first.
+
+    Columns: id, endpoint, type, media_id, revision, attempts, created_at, last_error.
+    """
     return fetch(conn, _Q["dead_letters"], tenant=tenant)
 
 
 def redrive(conn: Conn, tenant: str, ids: Sequence[UUID] | None) -> list[UUID]:
-    """Makes dead messages, all or those named, wait again from their first attempt, and returns which."""
+    """Makes dead letters, all or those named, wait again from their first attempt, and returns their ids."""
     rows = fetch(conn, _Q["redrive"], tenant=tenant, ids=None if ids is None else list(ids))
     return [row["id"] for row in rows]
 
 
 def endpoints(conn: Conn, tenant: str) -> list[Row]:
-    """The tenant's endpoints by name: name, url, audience, failing_since, rests_until, disabled_at,
-    disabled_because, waiting."""
+    """Returns the tenant's endpoints by name.
+
+    Columns: name, url, audience, failing_since, rests_until, disabled_at, disabled_because, waiting.
+    """
     return fetch(conn, _Q["endpoints"], tenant=tenant)
 
 
 def add(conn: Conn, tenant: str, endpoint: str, url: str, audience: Audience) -> None:
-    """Sends there too from now on: decisions to the platform; `tag.suggested`, and nothing else, to whoever asks the
-    person. It needs a signing secret. Raises AlreadyInitialised."""
+    """Adds an endpoint that is sent to from now on. Raises AlreadyInitialised.
+
+    One of the platform gets decisions; one that asks the person gets `tag.suggested`, and nothing else. It needs a
+    signing secret.
+    """
     if not execute(conn, _Q["add_endpoint"], tenant=tenant, endpoint=endpoint, url=url, audience=audience):
         raise AlreadyInitialised(f"tenant {tenant} has an endpoint {endpoint}")
 
 
 def enable(conn: Conn, tenant: str, endpoint: str) -> None:
-    """Sends to a disabled or resting endpoint again, at once. Raises NotFound."""
+    """Enables a disabled or resting endpoint, at once. Raises NotFound."""
     if not execute(conn, _Q["enable_endpoint"], tenant=tenant, endpoint=endpoint):
         raise NotFound(f"tenant {tenant} has no endpoint {endpoint}")
 
@@ -294,7 +316,7 @@ def _prepare(
 
 
 def _hopeless(row: Row) -> str:
-    """Why a due message cannot be sent at all, or nothing."""
+    """Returns the reason that a due message cannot be sent at all, or an empty string."""
     if row["url"] is None:
         return "the endpoint was removed"
     if row["disabled_at"] is not None:
@@ -333,7 +355,7 @@ def _claim(conn: Conn, row: Row, body: Body, secrets: Sequence[str], at: datetim
 
 @contextmanager
 def _people_held(pool: Pool) -> Iterator[Conn]:
-    """A connection in no transaction; the people whom it holds are released at the end."""
+    """Yields a connection in no transaction; the subjects that it locks are released at the end."""
     with transaction(pool) as conn:
         conn.autocommit = True
         try:
@@ -388,7 +410,7 @@ def _note_failure(conn: Conn, row: Row, answer: Response | Unsent, at: datetime)
 
 
 def _settle(conn: Conn, row: Row, next_at: datetime, outcome: Outcome) -> Outcome:
-    """Records a failure, where `next_at` still stands as we left or found it."""
+    """Records an outcome other than delivery, where `next_at` still stands as we left or found it."""
     values = {"tenant": row["tenant"], "id": row["id"], "next_at": next_at}
     said = {"state": outcome.state, "because": outcome.because, "retry_at": outcome.retry_at}
     execute(conn, _Q["settle"], **values, **said)

@@ -1,4 +1,4 @@
-"""Places for deliveries in one worker, a few for each endpoint, so that one that does not answer holds up no other."""
+"""Limits the deliveries under way to each endpoint in one worker, so that one without an answer holds up no other."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PATIENCE = 0.5  # seconds without any movement in a full lane after which it tak
 
 
 class Lanes:
-    """One lane for each endpoint. For one event loop."""
+    """Holds one lane of places for each endpoint. For one event loop."""
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
     @asynccontextmanager
     async def place(self, tenant: str, endpoint: str) -> AsyncIterator[bool]:
-        """Whether there is a place, held until the block ends. Waits as long as the lane moves."""
+        """Yields whether there is a place, which is taken until the block ends. Waits as long as the lane moves."""
         key = (tenant, endpoint)
         lane = self._lanes.setdefault(key, _Lane())
         lane.guests += 1

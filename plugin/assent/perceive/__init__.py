@@ -1,6 +1,6 @@
-"""Stage 4, perceive: what the models see in pictures. Values in, values out; `load` is the only part that reads files.
+"""Runs the models on images: stage 4, perceive. Takes and returns values; only `load` reads files.
 
-All frames of all pictures go through the safety network together, then all faces through the embedder.
+All frames of all images go through the safety network together, then all faces through the embedder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from assent.perceive.safety import nudenet as safety
 
 
 def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:
-    """Opens what `assent models use` chose, by default the pack `embedded`, with that many threads a network.
+    """Opens the models that `assent models use` chose, by default the pack `embedded`, with `threads` threads each.
 
     `accepted`: the words by which licences that forbid commercial use were accepted. Every file's sha256 is checked
     before it is used; dlib's weights are converted into `models_dir` once. Raises ModelMissing when a file is not
@@ -40,12 +40,12 @@ def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models
 
 
 def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) -> tuple[Perception, ...]:
-    """What is seen in each picture: tags from score 0.05 up (faces are no tags), faces from score FACE_SCORE up.
+    """Returns the perception of each image: tags from score 0.05 up, faces from score FACE_SCORE up. Faces are no tags.
 
     Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Very wide
-    or large frames are looked at in parts as well; small, noisy ones are smoothed.
-    `embed=False` (nobody may be matched): no landmarks, no embedding, so that no biometric template ever comes to be.
-    Raises Undecodable for a picture without a frame or without pixels: what nobody looked at is not harmless.
+    or large frames are also processed in tiles; small, noisy ones are smoothed. `embed=False` (nobody may be matched):
+    no landmarks and no embedding are computed, so that no biometric template exists. Raises Undecodable for an image
+    without a frame or without pixels: an image that no model processed is not harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
@@ -82,13 +82,13 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
 
 
 def _ran(models: Models) -> tuple[str, ...]:
-    """Every network that looked, but for the embedder."""
+    """Returns the ids of all networks that ran, except the embedder."""
     watchers, heads = (net.id for net in models.watchers), (head.file.id for head in models.heads)
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 
 
 def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.Seen]:
-    """What the safety network sees in each frame and in its tiles; the features are the frame's."""
+    """Returns the safety network's detections in each frame and in its tiles; the features are the frame's own."""
     parts = tiles(frames)
     found = safety.detect_body_parts(
         models.safety, models.labels, [*(one.pixels for one in frames), *(one.pixels for one in parts)]
@@ -120,7 +120,7 @@ def _tags(models: Models, picture: Picture, frame: Frame, detections: Sequence[s
 def _faces(
     models: Models, picture: Picture, frame: Frame, spots: Sequence[DetectedFace], embed: bool
 ) -> list[tuple[Face, Pixels | None]]:
-    """The frame's faces, still without embedding, each with the chip to embed."""
+    """Returns the frame's faces, still without embedding, each with the chip to embed."""
     out: list[tuple[Face, Pixels | None]] = []
     for spot in spots:
         chip = chip_of(models, frame.pixels, spot) if embed else None

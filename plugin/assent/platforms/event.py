@@ -1,4 +1,4 @@
-"""`assent.event/1`: the one shape in which every adapter hands an event over, and which senders may send themselves."""
+"""Defines `assent.event/1`, the one form in which adapters return an event and in which platforms may send one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Strict(BaseModel):
 
 
 class MediaModel(_Strict):
-    """One picture: the platform's id for it, and where it is served."""
+    """One media item: the platform's id for it, and where it is served."""
 
     id: Name
     url: WebAddress
@@ -40,7 +40,7 @@ class MediaModel(_Strict):
 
 
 class Circumstances(_Strict):
-    """What a picture's event says of its post; the same fields come with `POST /v1/images`."""
+    """The circumstances of an event's post; the same fields come with `POST /v1/images`."""
 
     author: Name | None = Field(None, description="Who posted it; without an author nobody is matched.")
     connections: Annotated[tuple[Name, ...], Field(max_length=5_000)] = Field(
@@ -63,7 +63,7 @@ class EventModel(Circumstances):
 
 
 def parse(body: bytes) -> Event:
-    """The event in a JSON body. Raises BadRequest naming the field that is wrong (never its value)."""
+    """Reads the event in a JSON body. Raises BadRequest naming the field that is wrong (never its value)."""
     model = read_model(body, EventModel)
     media = tuple(MediaRef(m.id, m.url, m.alt) for m in model.media)
     if len({m.id for m in media}) != len(media):
@@ -72,7 +72,7 @@ def parse(body: bytes) -> Event:
 
 
 def make_event(said: Circumstances, *, type: EventType, media: tuple[MediaRef, ...]) -> Event:
-    """An event of these pictures under these circumstances."""
+    """Builds an event of these media items under these circumstances."""
     return Event(
         type=type,
         media=media,
@@ -91,10 +91,10 @@ _STORED = TypeAdapter(Event)
 
 
 def dump(event: Event) -> bytes:
-    """The event as it is sealed."""
+    """Serialises an event for sealing."""
     return _STORED.dump_json(event)
 
 
 def load(stored: bytes) -> Event:
-    """The event out of its seal."""
+    """Reads an event that `dump` wrote."""
     return _STORED.validate_json(stored)

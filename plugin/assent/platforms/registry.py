@@ -1,4 +1,4 @@
-"""Which senders are understood: one literal table.
+"""Lists the adapters for all supported senders in one literal table.
 
 An adapter verifies the raw body with the source's live secrets and turns it into an `Event`.
 """

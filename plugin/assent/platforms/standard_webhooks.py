@@ -1,4 +1,4 @@
-"""Standard Webhooks 1.0.0 signatures, without I/O."""
+"""Signs and verifies webhooks by Standard Webhooks 1.0.0, without I/O."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MAX_DELIVERY_ID = 256
 
 
 def new_secret() -> str:
-    """A signing secret of 32 random bytes, as `whsec_<base64>`."""
+    """Returns a new signing secret of 32 random bytes, as `whsec_<base64>`."""
     return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
 def verify(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str]) -> str:
-    """The delivery's id (`webhook-id`), once one live secret has verified the raw body.
+    """Returns the delivery's id (`webhook-id`), once one live secret has verified the raw body.
 
     The signed time may lie 5 minutes off our clock. Raises SignatureInvalid when no secret fits or anything about the
     headers is malformed, BadRequest when the id is too long to keep.
@@ -41,8 +41,11 @@ def verify(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str])
 
 
 def sign(delivery: str, at: datetime, body: bytes, live_secrets: Sequence[str]) -> dict[str, str]:
-    """The three headers of an outgoing delivery, signed with every live secret (Standard Webhooks, "multiple
-    signatures"). `at` is an aware time; each attempt signs its own."""
+    """Returns the three headers of an outgoing delivery, signed with every live secret.
+
+    Several secrets follow "multiple signatures" of Standard Webhooks. `at` is an aware time; each attempt signs its
+    own.
+    """
     # The library reads the time's fields as if they were UTC.
     moment = at.astimezone(tz=UTC)
     signatures = [Webhook(secret).sign(delivery, moment, body.decode()) for secret in live_secrets]

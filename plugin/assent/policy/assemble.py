@@ -1,4 +1,4 @@
-"""A policy file and what it includes, as one model that remembers where each part stands."""
+"""Assembles a policy file and its includes into one model, with the source position of each part."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ N = TypeVar("N", bound=_Named)
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """The policy with its includes resolved. `places`: `labels/<name>`, `rules/<id>`, `emit/<id>`, `cases/<name>` and
-    the empty word for the file itself; none where it came from no file."""
+    """A policy with its includes resolved.
+
+    `places` holds the source position of each `labels/<name>`, `rules/<id>`, `emit/<id>` and `cases/<name>`, and under
+    the empty string that of the file itself. It is empty for a policy that came from no file.
+    """
 
     model: PolicyModel
     places: dict[str, Place] = field(repr=False)
 
     def at(self, place: str, word: str = "") -> str:
-        """`file:line:column` of that part, or of a word in it; the policy's name where there is no file."""
+        """Returns `file:line:column` of that part, or of a word in it; the policy's name where there is no file."""
         if place not in self.places:
             return f"policy {self.model.name}"
         source, where = self.places[place]
@@ -48,8 +51,10 @@ class Assembled:
 
 
 def assemble(path: Path, above: tuple[Path, ...] = ()) -> Assembled:
-    """The file, its cases beside it, and what it includes: labels, rules and filters of the same name replace the
-    included ones, at their place. Raises PolicyInvalid."""
+    """Reads a policy file, the cases beside it and its includes.
+
+    Labels, rules and filters of the file replace included ones of the same name, at their place. Raises PolicyInvalid.
+    """
     if path.resolve() in above or len(above) > MAX_INCLUDES:
         raise PolicyInvalid(f"{path.name}: includes go in a circle or deeper than {MAX_INCLUDES}")
     source = read_source(path)
@@ -88,7 +93,10 @@ def _places(model: PolicyModel, source: Source) -> dict[str, Place]:
 
 
 def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, Place]) -> PolicyModel:
-    """Later ones over earlier ones, the file itself last; its name, version and cases are its own."""
+    """Merges the includes in order and the file itself last; later parts replace earlier ones.
+
+    Name, version and cases are the file's own.
+    """
     parts = [*included, own]
     ids = {one.id for part in parts for one in part.rules} | {one.id for part in parts for one in part.emit}
     for dropped in own.drop:
@@ -131,7 +139,7 @@ def _validate(kind: type[M], source: Source) -> M:
 
 
 def _explain(error: Any, source: Source) -> str:
-    """`file:line:column: rules.0.then.action: what is wrong (did you mean …?)`."""
+    """Returns `file:line:column: rules.0.then.action: what is wrong (did you mean …?)`."""
     where: Where = tuple(part for part in error["loc"] if part != "[key]")
     path = ".".join(str(part)[:64] for part in where) or "the file"
     hint = ""
@@ -144,6 +152,6 @@ def _explain(error: Any, source: Source) -> str:
 
 
 def _fields() -> set[str]:
-    """Every name that may stand in a policy file."""
+    """Returns every name that may stand in a policy file."""
     kinds = (kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, BaseModel))
     return {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}

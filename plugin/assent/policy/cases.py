@@ -1,4 +1,4 @@
-"""The tests that a policy carries with it."""
+"""Runs the test cases that a policy carries with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FACE_NEAR, _FACE_FAR = (400, 100, 200, 250), (9_000, 9_000, 20, 25)
 
 
 def run_cases(policy: Policy) -> tuple[str, ...]:
-    """What came out otherwise than expected, one line a case and point."""
+    """Returns one line for each case and point whose outcome differs from the expected one."""
     return tuple(
         f"{case.name}: expected {what} {expected}, got {got}"
         for case in policy.cases
@@ -24,7 +24,7 @@ def run_cases(policy: Policy) -> tuple[str, ...]:
 
 
 def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object, object]]:
-    """What was expected and what came out, where these differ."""
+    """Returns point, expected value and value for each point at which the verdict differs from the expectation."""
     said = sorted({tag.name for tag in verdict.tags})
     points: list[tuple[str, object, object]] = [
         ("action", expect.action, verdict.action.name),
@@ -43,7 +43,7 @@ def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object,
 
 
 def decided(policy: Policy, case: CaseModel) -> tuple[Perception, Verdict]:
-    """The picture that a case describes, and what the policy decides of it."""
+    """Returns the perception that a case describes, and the policy's verdict on it."""
     given: GivenModel = case.given
     tags = tuple(
         Tag(name, LABELS[name].category, score, (400, 400, 200, 200), 0, "case") for name, score in given.tags.items()

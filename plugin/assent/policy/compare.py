@@ -1,4 +1,4 @@
-"""Two outcomes of one picture beside each other, as counts: what a shadow keeps and a replay adds up. Pure."""
+"""Counts how two outcomes of one image differ, for shadow policies and replays. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ Kind = Literal["action", "rule", "label", "group", "said"]
 
 
 class Key(NamedTuple):
-    """What is counted: pictures by action, by a rule that held, by a label or group that was said under either policy
-    (`was` and `becomes` are actions), and what is said (`was` and `becomes` are yes or no)."""
+    """A counter's key: the kind and name of what is counted, with its value under the old and the new policy.
+
+    `action`, `rule`, `label` and `group` count images, and `was` and `becomes` are actions. A rule counts where it
+    held, a label or group where it was told, under either policy. For `said`, `was` and `becomes` are `yes` or `no`:
+    whether the label is told.
+    """
 
     kind: Kind
     name: str
@@ -23,7 +27,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What counts of a decision: its action, the rules that held, and the tags that the platform is told."""
+    """The parts of a decision that count in a comparison: its action, rules that held, tags told to the platform."""
 
     action: str
     rules: frozenset[str]
@@ -36,7 +40,7 @@ class Outcome:
 
 
 def compare(old: Outcome, new: Outcome) -> Counter[Key]:
-    """The counts of one picture, each 1."""
+    """Returns the counts of one image, each 1."""
     actions = (old.action, new.action)
     labels = old.tags | new.tags
     found = [Key("action", "", *actions)]

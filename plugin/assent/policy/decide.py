@@ -1,4 +1,4 @@
-"""Stage 6: perceptions in, verdict out. Pure."""
+"""Stage 6: turns the perception of an image into a verdict. Pure."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _BROKEN = "the condition could not be evaluated"
 def decide(
     policy: Policy, event: Event, picture: Picture, seen: Perception, matched: Collection[int] = frozenset()
 ) -> Verdict:
-    """The action, what each audience may be told, and the rules that held; `matched`: places in `seen.faces` of people
-    recognised with consent.
+    """Returns the verdict of the policy on one image: its action, audience views and the rules that held.
 
-    A tag counts from its label's threshold up; a label the policy does not list never does. The strongest action of all
-    rules that hold wins; where a condition fails to evaluate, its rule is named and the picture goes to review.
+    `matched` holds the indices in `seen.faces` of people recognised with consent. A tag counts from its label's
+    threshold up; a label that the policy does not list never counts. The strongest action of all rules that hold wins.
+    Where a condition fails to evaluate, its rule is named and the image goes to review.
     """
     counted = {n: tag for n, tag in enumerate(seen.tags) if tag.score >= policy.threshold(tag.name)}
     tags = tuple(counted.values())
@@ -70,7 +70,7 @@ def decide(
 
 
 def waits(approval: Approval, own: bool) -> bool:
-    """Whether a match stays unsaid until the person approves it; `own`: the person posted the picture."""
+    """Tells whether a match stays unpublished until the person approves it; `own`: the person posted the image."""
     return approval == "always" or (approval == "others" and not own)
 
 
@@ -95,7 +95,7 @@ def _because(rule: LoadedRule, tags: Sequence[Tag], policy: Policy) -> str:
 
 
 def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
-    """The most urgent of the queues that rules ask for; the default one where the action alone asks for a person."""
+    """Returns the most urgent queue that rules ask for; the default one where the action alone asks for a person."""
     asked = [rule.review for rule in held if rule.review is not None]
     if asked:
         return max(asked, key=lambda one: one.priority)
@@ -103,7 +103,7 @@ def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
 
 
 def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:
-    """Boxes of the first frame: the redacted picture shows no other."""
+    """Returns the boxes to hide, of the first frame only: the redacted image shows no other."""
     hide = {name for rule in held for name in rule.redact}
     found = (tag.box for tag in tags if tag.frame == 0 and not hide.isdisjoint(above(tag.name)))
     return tuple(dict.fromkeys(box for box in found if box is not None))

@@ -1,8 +1,8 @@
-"""A condition as words: what is wrong with it, before the CEL parser sees it.
+"""Checks a condition token by token, before the CEL parser sees it.
 
-The evaluator has no limit of its own: a nested macro over a few hundred tags takes a tenth of a second, a deep nesting
-is the parser's stack. So length, depth, lists and macros are counted here, and every name is looked up: CEL itself
-finds an unknown name only when it evaluates.
+The evaluator has no limit of its own: a nested macro over a few hundred tags takes a tenth of a second, and deep
+nesting uses up the parser's stack. So length, depth, lists and macros are limited here, and every name is looked up:
+CEL itself finds an unknown name only when it evaluates.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TOKEN = re.compile(
 
 
 class ExpressionDiagnostic(NamedTuple):
-    """What is wrong, and the word at which it stands (empty: the whole condition)."""
+    """A problem in a condition, and the word at which it stands (empty: the whole condition)."""
 
     said: str
     word: str = ""
@@ -63,7 +63,7 @@ class _Bracket:
 
 @dataclass(slots=True)
 class Reading:
-    """A condition that was read: its problems, and what it names."""
+    """The result of reading a condition: its problems, and the names in it."""
 
     problems: list[ExpressionDiagnostic] = field(default_factory=list)
     roots: set[str] = field(default_factory=set)
@@ -73,13 +73,13 @@ class Reading:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels and groups it names, in order."""
+        """Returns the labels and groups that the condition names, in order."""
         named = (*self.by_label["score"], *self.by_label["near_face"], *self.flags)
         return tuple(dict.fromkeys(named))
 
 
 def read_expression(when: str) -> Reading:
-    """What a condition names and what is wrong with it."""
+    """Reads a condition; returns the names in it and its problems."""
     reading = Reading()
     if len(when) > MAX_EXPRESSION:
         reading.problems.append(ExpressionDiagnostic(f"longer than {MAX_EXPRESSION} characters"))
@@ -92,7 +92,7 @@ def read_expression(when: str) -> Reading:
 
 
 def needs_of(readings: Mapping[str, Reading]) -> Needs:
-    """What all the conditions of a policy together need."""
+    """Returns the inputs that all conditions of a policy need together."""
     roots = {root for reading in readings.values() for root in reading.roots}
     named = {
         name: tuple(dict.fromkeys(label for reading in readings.values() for label in reading.by_label[name]))
@@ -103,7 +103,7 @@ def needs_of(readings: Mapping[str, Reading]) -> Needs:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)`, or nothing where no name is close."""
+    """Returns ` (did you mean …?)`, or an empty string where no name is close."""
     close = get_close_matches(word, sorted(known), 1, 0.6)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -236,7 +236,7 @@ class _Reader:
 
 
 def _fields(path: str) -> frozenset[str] | None:
-    """The fields at a path of `PolicyInput`, or None where nothing is known of it."""
+    """Returns the fields at a path of `PolicyInput`, or None where nothing is known of it."""
     kind: Any = PolicyInput
     for part in path.replace("[]", ".[]").split(".") if path else ():
         if part == "[]":

@@ -1,10 +1,10 @@
-"""`PolicyInput/1`: what a policy's conditions may ask about, and how it is built for the CEL evaluator.
+"""Builds `PolicyInput/1`, the values that a policy's conditions may ask about, for the CEL evaluator.
 
 `score["nudity.explicit"]` is the strongest score among the tags of that label and of everything below it, 0.0 where
-there is none; `near_face[…]` counts only tags with a face close by: a body part alone is often fruit
-(38 of 300 harmless grocery photos at score 0.25), so it is a matter for review.
+there is none. `near_face[…]` counts only tags with a face close by: a body part alone is often fruit (38 of 300
+harmless grocery photos at score 0.25), so it is a matter for review.
 
-Evaluating a condition takes about a microsecond, handing lists over to the evaluator a hundred: only what a policy
+Evaluating a condition takes about a microsecond, handing lists over to the evaluator a hundred. So only what a policy
 names is built (`Needs`).
 """
 
@@ -29,7 +29,7 @@ BY_LABEL = ("score", "near_face")  # what is asked for by label or group
 
 
 class FaceInput(BaseModel):
-    """One face; boxes are shares of the picture, 0–1."""
+    """One face; width and height are shares of the image, 0–1."""
 
     subject: Literal["known", ""] = Field(description="known: somebody who agreed to be recognised; never who.")
     quality: float
@@ -63,7 +63,7 @@ class MediaInput(BaseModel):
 
 
 class EventInput(BaseModel):
-    """The event's circumstances; an absent word is "", an absent age -1."""
+    """The circumstances of the event; an absent text is "", an absent age -1."""
 
     type: EventType
     surface: Surface
@@ -82,7 +82,7 @@ class TagInput(BaseModel):
 
 
 class PolicyInput(BaseModel):
-    """The names of a condition. Tags below their label's threshold are in none of them."""
+    """The names that a condition may use. Tags below their label's threshold are in none of them."""
 
     score: dict[str, float] = Field(description="By label or group, 0.0 where nothing was seen.")
     near_face: dict[str, float] = Field(description="The same of tags with a face close by.")
@@ -109,7 +109,7 @@ FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the conditions of a policy name."""
+    """The names that the conditions of a policy use."""
 
     roots: frozenset[str]
     score: tuple[str, ...] = ()
@@ -119,13 +119,13 @@ class Needs:
 
 @cache
 def groups() -> frozenset[str]:
-    """Every label and every group above one: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …"""
+    """Returns every label and every group above one: `nudity`, `nudity.explicit`, `nudity.explicit.breast` …"""
     return frozenset(group for label in LABELS for group in above(label)) | ROOTS
 
 
 @cache
 def above(label: str) -> tuple[str, ...]:
-    """The label and all groups above it, longest last."""
+    """Returns the label and all groups above it, longest last."""
     parts = label.split(".")
     return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
 
@@ -133,8 +133,10 @@ def above(label: str) -> tuple[str, ...]:
 def policy_input(
     event: Event, picture: Picture, tags: Sequence[Tag], faces: Sequence[Face], matched: Collection[int], needs: Needs
 ) -> dict[str, Any]:
-    """The values of what is needed, for this picture; `tags` are those that count, `matched` the places in `faces` of
-    people who were recognised."""
+    """Returns the values that the conditions need of one image.
+
+    `tags` are those that count, `matched` the indices in `faces` of people who were recognised.
+    """
     given: dict[str, Any] = {}
     for name in needs.roots:
         match name:
@@ -158,7 +160,7 @@ def policy_input(
 
 
 def strongest(tags: Iterable[Tag], wanted: Iterable[str]) -> dict[str, float]:
-    """The highest score of each wanted label or group, 0.0 for those not seen."""
+    """Returns the highest score of each wanted label or group, 0.0 for those not seen."""
     scores = dict.fromkeys(wanted, 0.0)
     for tag in tags:
         for group in above(tag.name):
@@ -168,7 +170,7 @@ def strongest(tags: Iterable[Tag], wanted: Iterable[str]) -> dict[str, float]:
 
 
 def is_near(tag: Tag, faces: Sequence[Face]) -> bool:
-    """Whether a face of the same frame is close enough for the tag to be a part of that body."""
+    """Tells whether a face of the same frame is close enough for the tag to be a part of that body."""
     box = tag.box
     if box is None:
         return bool(faces)

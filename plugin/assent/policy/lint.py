@@ -1,4 +1,4 @@
-"""What is probably not meant in a policy that loads. Errors are `load`'s; these are warnings, for who writes it."""
+"""Warns the author of a policy that loads about what is probably not meant. `load` raises the errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEAR, _FAR = (10, 10, 10, 10), (9_000, 9_000, 10, 10)
 
 
 def warnings(policy: Policy) -> Iterator[str]:
-    """One line each."""
+    """Yields one line for each warning."""
     yield from _no_rule(policy)
     yield from _not_measured(policy)
     for rule in policy.rules:
@@ -33,7 +33,10 @@ def warnings(policy: Policy) -> Iterator[str]:
 
 
 def _no_rule(policy: Policy) -> Iterator[str]:
-    """A category that is said, but that nothing is done about, unless the policy says that this is meant."""
+    """Yields a warning for each category that is told but that no rule covers.
+
+    Categories that the policy lists as `informative` are meant so.
+    """
     named = {name for rule in policy.rules for name in rule.about}
     said = {label.category for label in LABELS if policy.entry(label.name)}
     ruled = {label.category for label in LABELS if named & {*above(label.name)}} | named
@@ -44,7 +47,7 @@ def _no_rule(policy: Policy) -> Iterator[str]:
 
 
 def _not_measured(policy: Policy) -> Iterator[str]:
-    """A threshold for which nobody measured how many harmless pictures it flags."""
+    """Yields a warning for each threshold for which nobody measured how many harmless images it flags."""
     figures = measured()
     for entry, limit in policy.model.labels.items():
         if limit.uncalibrated:
@@ -57,8 +60,10 @@ def _not_measured(policy: Policy) -> Iterator[str]:
 
 @cache
 def measured() -> dict[str, float]:
-    """The lowest score at which each label was measured on harmless pictures (`models/calibration/*.json`, `flagged`),
-    for every label that was."""
+    """Returns the lowest score at which each label was measured on harmless images, for every label that was.
+
+    The figures are those of `flagged` in `models/calibration/*.json`.
+    """
     found: dict[str, float] = {}
     for path in sorted((resource("models") / "calibration").glob("*.json")):
         file: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -72,7 +77,7 @@ def _some(names: list[str]) -> str:
 
 
 def _can_hold(rule: LoadedRule, policy: Policy) -> bool:
-    """Whether the condition holds on one of many random pictures, drawn from what it names and compares with."""
+    """Tells whether the condition holds on one of many random images, drawn from what it names and compares with."""
     rng = random.Random(rule.id)  # noqa: S311 - probes, not secrets
     labels = [label for label in LABELS if {*above(label.name)} & {*rule.about}]
     labels += [Label(name, "object", "", None, None) for name in rule.about if name in ROOTS]

@@ -1,4 +1,4 @@
-"""A policy file into a policy, or PolicyInvalid saying what is wrong: nothing is decided by half a policy."""
+"""Loads a policy file as a whole, or raises PolicyInvalid saying what is wrong: no policy loads in part."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_SAID = 20  # problems that one refusal lists
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """The policy in that file with what it includes; the shipped `default.yaml` without one.
+    """Loads the policy in that file with its includes; without a path, the shipped `default.yaml`.
 
     Raises PolicyInvalid, naming file, line and column, when a file is missing, empty, too large, no YAML that can be
     read in one way, or not of the schema; where a label, name or function is unknown or a condition is too long, too
@@ -37,7 +37,7 @@ def load_policy(path: Path | None = None) -> Policy:
 
 
 def stored_policy(canonical: str) -> Policy:
-    """The policy that `Policy.canonical` wrote. Raises PolicyInvalid."""
+    """Loads the policy that `Policy.canonical` wrote. Raises PolicyInvalid."""
     try:
         model = PolicyModel.model_validate_json(canonical)
     except ValidationError as error:
@@ -92,7 +92,10 @@ def _loaded(rule: RuleModel, reading: Reading, program: cel.Program) -> LoadedRu
 
 
 def _compile(rule: RuleModel, needs: Needs, where: str, wrong: list[str]) -> cel.Program | None:
-    """The condition, once it was seen to be true or false on a picture of nothing and on one of everything it names."""
+    """Compiles a condition and checks that it is true or false on two sample images.
+
+    One sample shows nothing, the other everything that the conditions name. Problems are added to `wrong`.
+    """
     try:
         program = cel.compile(rule.when)
         for sample in _samples(needs):

@@ -45,18 +45,18 @@ class Policy:
     _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` found before
 
     def entry(self, label: str) -> str:
-        """The entry of `labels` that counts for a label: the longest name that fits it; empty where none does."""
+        """Returns the entry of `labels` that counts for a label: the longest name that fits; empty where none does."""
         if label not in self._entries:
             self._entries[label] = next((group for group in reversed(above(label)) if group in self.thresholds), "")
         return self._entries[label]
 
     def threshold(self, label: str) -> float:
-        """From which score up a label counts."""
+        """Returns the score from which a label counts."""
         return self.thresholds.get(self.entry(label), NEVER)
 
     @property
     def canonical(self) -> bytes:
-        """The policy as it is hashed and stored: RFC 8785 JSON, includes resolved."""
+        """Returns the policy as it is hashed and stored: RFC 8785 JSON, includes resolved."""
         return canonical_json(self.model)
 
 
@@ -82,7 +82,7 @@ class Filter:
     matches: bool | None
 
     def fits(self, audience: Audience, event: Event) -> bool:
-        """Whether it speaks of this audience under these circumstances; an empty list of places fits all."""
+        """Tells whether the filter applies to this audience and event; an empty list of places fits all."""
         return (
             audience in self.to
             and (not self.regions or event.region in self.regions)
@@ -91,13 +91,13 @@ class Filter:
         )
 
     def keeps(self, label: str) -> bool:
-        """Whether it keeps that label from the audience."""
+        """Tells whether the filter withholds that label from the audience."""
         over = above(label)
         return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))
 
 
 def age_band(years: int | None) -> Age:
-    """The band of an audience's age."""
+    """Returns the band of an audience's age."""
     if years is None:
         return "unknown"
     if years < TEEN:

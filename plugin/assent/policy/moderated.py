@@ -1,8 +1,9 @@
-"""What a moderator said of a file, heard again when the same file comes again. Pure.
+"""Applies earlier moderator decisions on a file when the same file comes again. Pure.
 
-Labels first: what they denied does not count, what they confirmed does, and the policy decides on that. Their action
-holds as long as models and policy alone have nothing to say that they were not shown: no stronger action, no other
-rule, no label that did not count then. Otherwise the stronger action of the two is taken, with the policy's review.
+Corrections come first: a denied label does not count, a confirmed one does, and the policy decides on that. The
+moderator's action holds as long as models and policy alone bring nothing that the moderator was not shown: no stronger
+action, no other rule, no label that did not count then. Otherwise the stronger action of the two is taken, with the
+policy's review.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ def apply_moderation(
     alone: Verdict,
     word: ModerationHistory,
 ) -> ModeratedVerdict | None:
-    """The verdict with that word, or None where it changes nothing. `alone` is what `decide` makes of the same without
-    it. Entries of lists of known pictures cannot be denied here: those are corrected in the list."""
+    """Returns the verdict with the moderation history applied, or None where that changes nothing.
+
+    `alone` is the verdict of `decide` on the same without the history. Entries of hash lists cannot be denied here:
+    those are corrected in the list.
+    """
     counted = _counted(policy, {tag.name: tag.score for tag in sorted(seen.tags, key=lambda tag: tag.score)})
     denied = {label for label, holds in word.labels.items() if not holds and not _is_listed(label)}
     added = tuple(
@@ -70,8 +74,10 @@ def _is_listed(label: str) -> bool:
 
 
 def _new_evidence(policy: Policy, alone: Verdict, counted: Collection[str], judged: ModeratorDecision) -> str:
-    """What the moderator was not shown; empty where they were shown all of it. `counted`: labels that count now and of
-    which no moderator spoke."""
+    """Describes what the moderator was not shown; empty where they were shown all of it.
+
+    `counted` are the labels that count now and that no moderator confirmed or denied.
+    """
     if alone.action > judged.was:
         return f"the policy asks for {alone.action.name}, then for {judged.was.name}"
     if rules := sorted({rule.id for rule in alone.rules} - judged.rules):
@@ -92,7 +98,10 @@ def _with_action(verdict: Verdict, judged: ModeratorDecision, news: str) -> Verd
 
 
 def _perceived(said: Mapping[Audience, AudienceView], most: int) -> dict[Audience, AudienceView]:
-    """What audiences are told of the perception's own tags: what a moderator added is told to the platform alone."""
+    """Returns the audience views with the perception's own tags only.
+
+    A label that a moderator added is told to the platform alone.
+    """
     return {
         audience: replace(one, tags=tuple(tag for tag in one.tags if tag[0] < most)) for audience, one in said.items()
     }

@@ -1,7 +1,7 @@
-"""What is wrong in a policy of the right form: unknown names, and rules that contradict each other or can never hold.
+"""Finds errors in a policy of the right form: unknown names, and rules that contradict each other or can never hold.
 
-Each is an error, told with file, line and column and, where there is one, the nearest right name: a rule that cannot
-do what its author meant is a hole in the policy.
+Each error names file, line and column and, where there is one, the nearest right name. These are errors, since a rule
+that cannot do what its author meant is a hole in the policy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from assent.policy.schema import PolicyModel, RuleModel
 
 
 def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:
-    """One line each; `readings`: the conditions by rule."""
+    """Yields one line for each error; `readings` holds the conditions by rule."""
     model = assembled.model
     for part, found in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):
         if not found:
@@ -77,7 +77,10 @@ def _unsaid_reasons(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
 
 
 def _twice(assembled: Assembled) -> Iterator[str]:
-    """Rules with one condition: the weaker action never counts, and nobody can read which was meant."""
+    """Yields an error for each rule with the condition of an earlier one.
+
+    The weaker action never counts, and nobody can tell which was meant.
+    """
     first: dict[str, str] = {}
     for rule in assembled.model.rules:
         same = first.setdefault("".join(rule.when.split()), rule.id)

@@ -1,4 +1,4 @@
-"""The form of a policy file, `assent.policy/1`."""
+"""Defines the form of a policy file, `assent.policy/1`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class LabelModel(_Strict):
-    """From which score up a label, or every label of a group, counts; the longest name that fits a label wins."""
+    """The score from which a label, or every label of a group, counts; the longest name that fits a label wins."""
 
     threshold: Annotated[float, Field(ge=0.05, le=1.0)]
     emit: bool = Field(True, description="false: rules see it, but it is said only where a rule emits it.")
@@ -51,14 +51,14 @@ class LabelModel(_Strict):
 
 
 class ReviewModel(_Strict):
-    """A person has to look, whatever the action is."""
+    """Asks for a moderator, whatever the action is."""
 
     queue: Identifier = "default"
     priority: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 class StatementModel(_Strict):
-    """How the EU's transparency database is told of a restriction by this rule."""
+    """The rule's part of a statement of reasons for the EU's transparency database."""
 
     category: StatementCategory | None = Field(None, description="Else the one of the rule's strongest label.")
     keywords: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z_]+$")], ...] = ()
@@ -67,7 +67,7 @@ class StatementModel(_Strict):
 
 
 class ThenModel(_Strict):
-    """What follows when the condition holds."""
+    """The effects of a rule whose condition holds."""
 
     action: ActionName = "allow"
     emit: Groups = Field((), description="Says these although `labels` keeps them unsaid.")
@@ -84,7 +84,7 @@ class ThenModel(_Strict):
 
 
 class RuleModel(_Strict):
-    """One rule: a CEL condition over `PolicyInput/1`, and what follows when it holds."""
+    """One rule: a CEL condition over `PolicyInput/1`, and its effects when the condition holds."""
 
     id: Identifier
     when: Annotated[str, StringConstraints(min_length=1)]
@@ -95,8 +95,10 @@ class RuleModel(_Strict):
 
 
 class EmitModel(_Strict):
-    """What some audiences are told, where the event fits. Every filter that fits counts for tags; for faces and
-    matches the last one that speaks of them."""
+    """A filter on what some audiences are told of the events that it fits.
+
+    Every filter that fits counts for tags; for faces and matches the last one that sets them.
+    """
 
     id: Identifier
     to: Annotated[tuple[Audience, ...], Field(min_length=1)]
@@ -116,8 +118,10 @@ class EmitModel(_Strict):
 
 
 class MatchesModel(_Strict):
-    """Whether people are recognised at all, and whether they are asked before anybody hears of it: never, where
-    somebody else posted the picture, or always."""
+    """The settings for recognising people: whether to, and whether a match waits for the person's approval.
+
+    A match waits never, where somebody else posted the image (`others`), or always.
+    """
 
     enabled: bool = True
     approval: Approval = "never"
@@ -134,7 +138,7 @@ class StatementsModel(_Strict):
 
 
 class GivenModel(_Strict):
-    """A case's picture: the strongest score by label, and how many faces; `near_face` says whether one is close."""
+    """The image of a case: the strongest score by label, and how many faces; `near_face` says whether one is close."""
 
     tags: dict[str, Score] = Field(default_factory=dict)
     faces: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -149,7 +153,7 @@ class GivenModel(_Strict):
 
 
 class ExpectModel(_Strict):
-    """What must come out; only `action` and `tags`, as the platform gets them, have to be said."""
+    """The expected outcome of a case; only `action` and `tags`, as the platform gets them, are required."""
 
     action: ActionName
     tags: tuple[str, ...]
@@ -160,7 +164,7 @@ class ExpectModel(_Strict):
 
 
 class CaseModel(_Strict):
-    """A test that the policy carries with it."""
+    """A test case that the policy carries with it."""
 
     name: str
     given: GivenModel
@@ -168,7 +172,7 @@ class CaseModel(_Strict):
 
 
 class CasesModel(_Strict):
-    """A file beside a policy, `<name>.cases.yaml`."""
+    """A file of cases beside a policy, `<name>.cases.yaml`."""
 
     cases: tuple[CaseModel, ...]
 

@@ -1,8 +1,8 @@
-"""A policy file as text: YAML that can be read in one way only, and where everything in it stands.
+"""Parses a policy file as YAML that can be read in one way only, and notes the position of every value.
 
-Read are mappings, sequences and scalars of YAML 1.2's core schema (`no` is a word, not false). Refused with the place
-are anchors and aliases (so no file grows when it is read), tags, a name twice in a mapping, tabs, a byte order mark,
-and what is not UTF-8.
+It reads mappings, sequences and scalars of YAML 1.2's core schema (`no` is a word, not false). It refuses, with the
+position, anchors and aliases (so no file grows when it is read), tags, a name twice in a mapping, tabs, a byte order
+mark, and what is not UTF-8.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's name, its lines and what it says; `marks` holds line and column (from 0) of every value."""
+    """A file's name, lines and data; `marks` holds line and column (from 0) of every value."""
 
     name: str
     lines: tuple[str, ...] = field(repr=False)
@@ -38,8 +38,10 @@ class Source:
     marks: dict[Where, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def at(self, where: Where, word: str = "") -> str:
-        """`file:line:column` of a value, of the nearest one above it where it has no place of its own; with `word`, of
-        where that first stands from there on."""
+        """Returns `file:line:column` of a value, or of the nearest one above it where it has no position of its own.
+
+        With `word`, returns the position at which that word first stands from there on.
+        """
         while where and where not in self.marks:
             where = where[:-1]
         line, column = self.marks.get(where, (0, 0))
@@ -53,7 +55,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The file at that path. Raises PolicyInvalid saying what is wrong, and where."""
+    """Reads and parses the file at that path. Raises PolicyInvalid saying what is wrong, and where."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -63,7 +65,7 @@ def read_source(path: Path) -> Source:
 
 
 def parse_source(name: str, raw: bytes) -> Source:
-    """The same from a file's bytes."""
+    """Parses the bytes of a policy file. Raises PolicyInvalid saying what is wrong, and where."""
     if len(raw) > MAX_BYTES:
         raise PolicyInvalid(f"{name} is larger than {MAX_BYTES} bytes")
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -146,7 +148,7 @@ class _Reader:
 
 
 def _scalar(text: str) -> Any:
-    """A plain scalar by YAML 1.2's core schema."""
+    """Converts a plain scalar by YAML 1.2's core schema."""
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):

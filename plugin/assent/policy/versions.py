@@ -1,7 +1,7 @@
-"""Which policy decides for a tenant, and how that changes: activated, rolled back, tried in the shadow.
+"""Finds the policy that decides for a tenant, and activates a policy, rolls it back or tries it in the shadow.
 
-Each change is one row and one leaf of the audit log. Workers read the newest row for every picture, so a change counts
-from its commit on, and a policy that was read once is kept compiled under its hash.
+Each change is one row and one leaf of the audit log. Workers read the newest row for every image, so a change counts
+from its commit on. A policy that was read once is kept compiled under its hash.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_COMPILED = 64
 
 
 class Chosen(NamedTuple):
-    """The policy that decides, and the one that is tried beside it, if any."""
+    """The active policy, and the shadow policy that is tried beside it, if any."""
 
     active: Policy
     shadow: Policy | None
@@ -36,15 +36,17 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policies:
-    """The policies of all tenants; `default` decides where a tenant activated none."""
+    """The policies of all tenants; `default` decides for a tenant that activated none."""
 
     default: Policy
     _compiled: dict[str, Policy] = field(default_factory=dict)
     _kept: set[tuple[str, str]] = field(default_factory=set)  # tenants whose database has the default
 
     def of(self, conn: Conn, tenant: str, default: Policy | None = None) -> Chosen:
-        """What decides for that tenant now. Raises PolicyUnreadable for an activated one that no longer reads; a shadow
-        that does not is left out."""
+        """Returns the tenant's active policy and its shadow policy.
+
+        Raises PolicyUnreadable for an active policy that no longer reads; a shadow policy that does not is left out.
+        """
         default = default or self.default
         row = fetch_one(conn, _Q["chosen"], tenant=tenant) or {"active": None, "shadow": None}
         if row["active"] is None:
@@ -71,7 +73,7 @@ class Policies:
 
 
 class PolicyUnreadable(PolicyInvalid):
-    """With the reference of the policy that does not read, for the decision that cannot be made."""
+    """An error about a stored policy that does not read; `ref` names it for the decision that cannot be made."""
 
     def __init__(self, detail: str, ref: PolicyRef) -> None:
         super().__init__(detail)
@@ -79,8 +81,10 @@ class PolicyUnreadable(PolicyInvalid):
 
 
 def read(conn: Conn, tenant: str, sha256: str) -> Policy:
-    """A stored policy. Raises PolicyUnreadable where it is not there, was altered, or is of another version of
-    `assent.policy`."""
+    """Returns a stored policy.
+
+    Raises PolicyUnreadable where it is not there, was altered, or is of another version of `assent.policy`.
+    """
     row = fetch_one(conn, _Q["policy"], tenant=tenant, sha256=sha256)
     ref = PolicyRef("unreadable", "", sha256)
     if row is None:
@@ -95,14 +99,14 @@ def read(conn: Conn, tenant: str, sha256: str) -> Policy:
 
 
 def store(conn: Conn, tenant: str, policy: Policy) -> None:
-    """Keeps a policy's text beside the decisions that name its hash."""
+    """Stores a policy's text beside the decisions that name its hash."""
     ref, canonical = policy.ref, policy.canonical.decode()
     values = {"sha256": ref.sha256, "name": ref.name, "version": ref.version, "canonical": canonical}
     execute(conn, _Q["store_policy"], tenant=tenant, **values)
 
 
 def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
-    """From the commit on, that policy decides for the tenant. Returns the leaf's place in the log.
+    """Makes a policy decide for the tenant from the commit on. Returns the leaf's place in the log.
 
     Raises NotFound where it does already.
     """
@@ -115,8 +119,10 @@ def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
 
 
 def roll_back(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
-    """The policy before the one that was activated last decides again; its hash, None for the installation's own. Asked
-    again it goes back one further. Raises NotFound where nothing was activated that could be taken back."""
+    """Makes the policy before the last activated one decide again. Returns its hash, None for the installation's own.
+
+    Each further call goes back one more. Raises NotFound where there is no activation to roll back.
+    """
     newest = _lock(conn, keys)
     if newest is None or newest["stands"] == 0:
         raise NotFound("no policy was activated that could be rolled back")
@@ -131,12 +137,12 @@ def roll_back(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
 
 
 def history(conn: Conn, tenant: str) -> list[Row]:
-    """Every change, oldest first."""
+    """Returns every change, oldest first."""
     return fetch(conn, _Q["history"], tenant=tenant)
 
 
 def start_shadow(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> None:
-    """From the commit on, that policy is tried beside the active one; the counts of the one before go."""
+    """Tries a policy beside the active one from the commit on; the counts of the one before are deleted."""
     _lock(conn, keys)
     execute(conn, _Q["drop_shadow"], tenant=keys.tenant)
     store(conn, keys.tenant, policy)
@@ -145,7 +151,7 @@ def start_shadow(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> 
 
 
 def stop_shadow(conn: Conn, keys: TenantKeys, at: datetime) -> None:
-    """Nothing is tried any more; the counts go. Raises NotFound where nothing was."""
+    """Ends the trial of the shadow policy and deletes its counts. Raises NotFound where there is none."""
     _lock(conn, keys)
     if not execute(conn, _Q["drop_shadow"], tenant=keys.tenant):
         raise NotFound("no policy is tried in the shadow")
@@ -153,7 +159,7 @@ def stop_shadow(conn: Conn, keys: TenantKeys, at: datetime) -> None:
 
 
 def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Key, int]) -> None:
-    """Adds one picture's counts, in one order, so that two workers never wait for each other in a circle."""
+    """Adds one image's counts, always in one order, so that two workers never deadlock."""
     keys = sorted(counts)
     columns = {"kinds": 0, "names": 1, "was": 2, "becomes": 3}
     values = {name: [key[n] for key in keys] for name, n in columns.items()}
@@ -168,7 +174,7 @@ def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Key
 
 
 def shadow_report(conn: Conn, tenant: str) -> tuple[Row, Counter[Key]]:
-    """Which policy is tried and since when, and the counts. Raises NotFound where none is."""
+    """Returns the shadow policy with its start, and its counts. Raises NotFound where there is none."""
     row = fetch_one(conn, _Q["shadow"], tenant=tenant)
     if row is None:
         raise NotFound("no policy is tried in the shadow")

@@ -1,7 +1,7 @@
-"""Who is told what: the tags that count, less what rules and filters keep, by audience. Pure.
+"""Builds each audience's view: the tags that count, less what rules and filters withhold. Pure.
 
-Nothing is kept silently: whatever an audience is not told stands in `withheld`, with the rule, filter or label that
-keeps it.
+Nothing is withheld silently: whatever an audience is not told stands in `withheld`, with the rule, filter or label that
+withholds it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHOWN: dict[Audience, tuple[bool, bool]] = {
 def tell(
     policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
 ) -> tuple[dict[Audience, AudienceView], tuple[Withheld, ...]]:
-    """What each audience is told of the tags that count (by their place), and what is kept from it."""
+    """Returns each audience's view of the tags that count (by their index), and what is withheld from it."""
     suppressing = [rule for rule in held if rule.suppress]
     renaming = [rule for rule in held if rule.rename]
     keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
@@ -49,7 +49,7 @@ def tell(
 
 
 def _kept_by_filters(filters: Sequence[Filter], counted: Mapping[int, Tag], kept: Mapping[int, str]) -> dict[int, str]:
-    """The first filter that keeps each of the tags that nothing else keeps."""
+    """Returns, for each tag that nothing else withholds, the first filter that does."""
     found: dict[int, str] = {}
     for n, tag in counted.items():
         by = next((one.id for one in filters if one.keeps(tag.name)), "")
@@ -59,7 +59,7 @@ def _kept_by_filters(filters: Sequence[Filter], counted: Mapping[int, Tag], kept
 
 
 def _kept_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[LoadedRule], label: str) -> str:
-    """The rule that keeps a label from everybody, or the entry of `labels` that does; empty where nothing does."""
+    """Returns the rule, or the entry of `labels`, that withholds a label from everybody; empty where none does."""
     over = above(label)
     for rule in suppressing:
         if not rule.suppress.isdisjoint(over):
@@ -71,7 +71,10 @@ def _kept_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[L
 
 
 def _renamed(renaming: Sequence[LoadedRule], label: str) -> str:
-    """What a label is called: by the first rule that renames it or a group above it, the longest name first."""
+    """Returns the name that a label is told by.
+
+    The first rule that renames it or a group above it counts, the longest name first.
+    """
     for rule in renaming:
         for group in reversed(above(label)):
             if group in rule.rename:

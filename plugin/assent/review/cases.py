@@ -1,4 +1,4 @@
-"""Cases that wait for a moderator: which there are, what each is about, and its picture."""
+"""Lists the cases that wait for a moderator, and returns each one's decision and image."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ _Q = named_queries("review")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One picture that waits, or waited, for a moderator. `closed_by` (an API key's id, or `cli`) and `outcome` (the
-    action) are None where it was closed because the picture was decided anew or deleted."""
+    """A media item that waits, or waited, for a moderator.
+
+    `closed_by` (an API key's id, or `cli`) and `outcome` (the action) are None where it was closed because the media
+    item was decided anew or deleted.
+    """
 
     id: UUID
     media_id: str
@@ -40,7 +43,7 @@ class Case:
     outcome: str | None
 
     def document(self) -> dict[str, Any]:
-        """As it leaves over HTTP and from the command line."""
+        """Returns the case as it leaves over HTTP and from the command line."""
         return {
             "id": str(self.id),
             "media": self.media_id,
@@ -56,17 +59,18 @@ class Case:
 
 
 def open_cases(conn: Conn, tenant: str, most: int, after: UUID | None = None, queue: str | None = None) -> list[Case]:
-    """The open ones, those on a list marked severe first, then by priority, then the oldest; at most `most`, behind the
-    case `after`, of one queue or of all.
+    """Returns at most `most` open cases, behind the case `after`, of one queue or of all.
 
-    Raises NotFound where there never was such a case."""
+    Those on a list marked severe come first, then by priority, then the oldest. Raises NotFound where there never was a
+    case `after`.
+    """
     if after is not None:
         read_case(conn, tenant, after)
     return [Case(**row) for row in fetch(conn, _Q["open_cases"], tenant=tenant, most=most, after=after, queue=queue)]
 
 
 def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
-    """The case, open or closed. Raises NotFound."""
+    """Returns the case, open or closed. Raises NotFound."""
     row = fetch_one(conn, _Q["case"], tenant=tenant, case=case_id)
     if row is None:
         raise NotFound("no case of that id")
@@ -74,17 +78,17 @@ def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
 
 
 def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> dict[str, Any]:
-    """The case with its `decision`, as the platform may see it now; null where there is none. Raises NotFound."""
+    """Returns the case with its `decision` as the platform may see it now, null without one. Raises NotFound."""
     case = read_case(conn, keys.tenant, case_id)
     decision = assemble(conn, keys, case.media_id, lock=lock)
     return {**case.document(), "decision": decision and to_json(decision)}
 
 
 def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> bytes:
-    """An open case's picture (JPEG), every face hidden whose person did not agree to be named: whoever reviews sees no
-    more of bystanders than the platform may.
+    """Returns an open case's image (JPEG), with every face hidden whose person did not agree to be named.
 
-    Raises NotFound, CaseClosed, PictureWithheld for what nobody should have to see, PictureNotKept.
+    A moderator sees no more of bystanders than the platform may. Raises NotFound, CaseClosed, PictureWithheld for an
+    image on a list marked severe, PictureNotKept.
     """
     case = read_case(conn, keys.tenant, case_id)
     # The document first: it keeps the picture from being decided anew before its copy is read.
@@ -101,13 +105,13 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sh
 
 
 def is_severe(case: Case, decision: Decision | None) -> bool:
-    """Whether the picture is on a list marked severe."""
+    """Tells whether the image is on a list marked severe."""
     tags = decision.tags if decision else ()
     return case.reason == SEVERE_REASON or any(tag.name == SEVERE_LABEL for tag in tags)
 
 
 def closed(case: Case) -> CaseClosed:
-    """What to tell who comes too late."""
+    """Returns the error for a moderator who decides on a case that is closed already."""
     if case.closed_by is None:
         return CaseClosed("the picture was decided anew or deleted meanwhile")
     return CaseClosed(f"{case.closed_by} decided it already: {case.outcome}")

@@ -1,7 +1,7 @@
-"""What a moderator says of a picture becomes the next revision of its decision, and teaches.
+"""Stores a moderator decision as the next revision of a decision, and its corrections for the same file.
 
-In one transaction: the case is closed, each label is noted as confirmed or denied, the decision is revised and sent
-(`media.reviewed`), and a leaf commits to who did it.
+One transaction closes the case, notes each label as confirmed or denied, revises and sends the decision
+(`media.reviewed`), and appends a leaf that commits to who did it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Q, _RECORD = named_queries("review"), named_queries("record")
 
 @dataclass(frozen=True, slots=True)
 class ReviewInput:
-    """A moderator's word: labels that hold, labels that do not, the action (None leaves it), and a note for the log."""
+    """A moderator's input: labels that hold, labels that do not, the action (None leaves it), a note for the log."""
 
     action: Final | None
     add: tuple[str, ...] = ()
@@ -46,8 +46,10 @@ class ReviewInput:
 
 
 def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
-    """Raises LabelUnknown with the nearest right name for what no tag may be called. `said`: labels of the picture's
-    tags; a head may say one of the operator's own."""
+    """Raises LabelUnknown, with the nearest right name, for a label that no tag may have.
+
+    `said`: labels of the image's tags; a head may give one of the operator's own.
+    """
     known = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(said)
     for label in labels:
         if label not in known:
@@ -56,9 +58,10 @@ def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
 
 
 def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInput) -> dict[str, Any]:
-    """Closes an open case. `by` is who did it: an API key's id, or `cli`. Of two at once the second comes too late.
+    """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
-    Raises NotFound, CaseClosed, BadRequest for labels where no picture could be read.
+    Of two at once the second gets CaseClosed. Raises NotFound, CaseClosed, BadRequest for labels where no image could
+    be read.
     """
     case = read_case(conn, keys.tenant, case_id)
     row = _newest(conn, keys, case.media_id)
@@ -76,9 +79,10 @@ def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInp
 def correct(
     conn: Conn, keys: TenantKeys, by: str, media_id: str, said: ReviewInput, revision: int | None = None
 ) -> dict[str, Any]:
-    """The same for a picture without an open case. `revision`: the decision that was looked at.
+    """Stores a moderator decision on a media item without an open case.
 
-    Raises NotFound, CaseOpen, DecisionChanged where the newest is another one.
+    `revision`: the decision that the moderator saw. Raises NotFound, CaseOpen, DecisionChanged where the newest is
+    another one, BadRequest where nothing is to be changed.
     """
     row = _newest(conn, keys, media_id)
     if row is None:
@@ -94,8 +98,10 @@ def correct(
 
 
 def reviewed(decision: Decision, said: ReviewInput, at: datetime) -> Decision:
-    """The decision after a moderator's; its `reviewed` says what changed, never who. A statement of reasons holds for
-    the action that it was made for."""
+    """Returns the decision after a moderator's; its `reviewed` says what changed, never who changed it.
+
+    A statement of reasons holds for the action that it was made for.
+    """
     before = decision.reviewed or decision.heeded
     kept = tuple(tag for tag in decision.tags if tag.name not in said.remove)
     there = {tag.name for tag in kept}

@@ -1,4 +1,4 @@
-"""A moderator's word on a file, read again when the same file comes again (`policy.heed` says what becomes of it)."""
+"""Reads the moderator decisions on a file when the same file comes again; `policy.moderated` applies them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _Q, _RECORD = named_queries("review"), named_queries("record")
 
 
 def with_history(conn: Conn, place: MediaKey, policy: Policy, looked: Analysis) -> Analysis:
-    """What was looked at, decided with what moderators said of the same file; the same where they said nothing.
+    """Returns the analysis decided with moderators' decisions on the same file; unchanged where there are none.
 
-    Takes the picture's lock, so that nobody says more of it before the transaction ends.
+    Locks the media item, so that no moderator decides on it before the transaction ends.
     """
     execute(conn, _RECORD["lock_media"], **place.key)
     word = read_history(conn, place.tenant, looked.picture.sha256)
@@ -30,8 +30,10 @@ def with_history(conn: Conn, place: MediaKey, policy: Policy, looked: Analysis) 
 
 
 def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
-    """What moderators said of that file, the newest word on each label and the newest action. What they said of a
-    picture that the platform deleted is gone with it."""
+    """Returns moderators' newest correction of each label of that file, and their newest action.
+
+    What they decided on a media item that the platform deleted is gone with it.
+    """
     labels = {row["label"]: row["holds"] for row in fetch(conn, _Q["labels_of_file"], tenant=tenant, sha256=sha256)}
     row = fetch_one(conn, _Q["judged"], tenant=tenant, sha256=sha256)
     return ModerationHistory(labels, _judged(row) if row else None)

@@ -1,1 +1,1 @@
-"""Heads on trial, live and rolled back: a tenant's own, beside the shipped ones."""
+"""Tries, promotes and rolls back a tenant's own heads, beside the shipped ones."""

@@ -1,7 +1,7 @@
-"""Heads of a tenant: tried in shadow beside the live ones, promoted with their figures, rolled back. All of it logged.
+"""Tries a tenant's heads in shadow beside the live ones, promotes them with their figures, and rolls them back.
 
-A head is stored sealed, so that every worker, wherever it runs, gets the same one, and none that somebody with access
-to the database alone put there.
+All of it is logged. A head is stored sealed, so that every worker, wherever it runs, gets the same one, and none that
+somebody with access to the database alone put there.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ _Q = named_queries("feedback")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A head of a tenant; `sha256` is its manifest's, which names the network's."""
+    """A stored head of a tenant; `sha256` is its manifest's, which names the network's."""
 
     sha256: str
     file: HeadFile
 
 
 def heads(conn: Conn, tenant: str) -> list[Row]:
-    """`name`, `sha256`, `state`, `since` of all that were ever tried."""
+    """Returns `name`, `sha256`, `state`, `since` of all heads that were ever tried."""
     return fetch(conn, _Q["heads"], tenant=tenant)
 
 
 def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
-    """Puts the head of that TOML file on trial, in place of the one of its name that is. From now on the tenant's
-    pictures go through it too, and what it says is only counted.
+    """Puts the head of that TOML file on trial, in place of the one of its name that is.
+
+    From now on the tenant's images go through it too, and its labels are only counted.
 
     Raises what `open_head` does, ModelUnknown for another backbone's head, HeadAlreadyActive where it is live already.
     """
@@ -68,7 +69,7 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
 
 
 def on_trial(conn: Conn, tenant: str, name: str) -> str:
-    """The sha256 of the head of that name that runs in shadow. Raises NotFound."""
+    """Returns the sha256 of the head of that name that runs in shadow. Raises NotFound."""
     sha256 = _in_state(conn, tenant, name, "shadow")
     if sha256 is None:
         raise NotFound(f"no head {name} is on trial; `assent learn shadow` begins it")
@@ -76,11 +77,12 @@ def on_trial(conn: Conn, tenant: str, name: str) -> str:
 
 
 def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None = None) -> Comparison:
-    """Makes the head on trial the live one; workers take it up within seconds. `anyway`: why so few pictures are
-    enough, for the log.
+    """Makes the head on trial the live one; workers take it up within seconds.
 
-    Raises NotFound, and InsufficientEvidence where its manifest carries no evaluation or it saw fewer than
-    MIN_PICTURES.
+    `anyway`: why so few images are enough, for the log.
+
+    Raises NotFound, and InsufficientEvidence where its manifest carries no evaluation or, without `anyway`, it saw
+    fewer than MIN_PICTURES.
     """
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     sha256 = on_trial(conn, keys.tenant, name)
@@ -99,8 +101,10 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
 
 
 def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
-    """Takes the live head of that name out, and puts back the one before it: its sha256, or None where the shipped head
-    of that name, if there is one, takes its place. Raises NotFound."""
+    """Takes the live head of that name out, and puts back the one before it. Raises NotFound.
+
+    Returns that one's sha256, or None where the shipped head of that name, if there is one, takes its place.
+    """
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     live = _in_state(conn, keys.tenant, name, "live")
     if live is None:
@@ -114,7 +118,7 @@ def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
 
 
 def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
-    """Ends a trial without promoting. Raises NotFound."""
+    """Ends a trial without promoting, and returns its results. Raises NotFound."""
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     sha256 = on_trial(conn, keys.tenant, name)
     compared = compare(conn, keys.tenant, sha256)
@@ -124,8 +128,10 @@ def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
 
 
 def evaluation_of(file: HeadFile) -> dict[str, Any]:
-    """What was measured of the head before it came here: the data, and precision and recall of every label that it
-    says. Raises InsufficientEvidence where any of it is missing."""
+    """Returns the evaluation in a head's manifest: the data, and precision and recall of every label that it gives.
+
+    It was measured before the head came here. Raises InsufficientEvidence where any of it is missing.
+    """
     said = [label for label in file.label if label.name != NONE and label.threshold is not None]
     missing = [label.name for label in said if label.precision is None or label.recall is None]
     lacks = {
@@ -144,7 +150,7 @@ def evaluation_of(file: HeadFile) -> dict[str, Any]:
 
 
 def open_stored(keys: TenantKeys, row: Row, threads: int) -> Head:
-    """The head of a row of table `head`, ready to run. Raises SealBroken, ModelUnknown."""
+    """Opens the head of a row of table `head`, ready to run. Raises SealBroken, ModelUnknown."""
     with TemporaryDirectory(prefix="assent-head-") as folder:
         manifest = Path(folder) / f"{row['name']}.toml"
         manifest.write_bytes(_unseal(keys, row["manifest"], "manifest", row["sha256"]))

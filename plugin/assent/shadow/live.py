@@ -1,4 +1,4 @@
-"""The heads that tenants try or use, as a worker has them open. A change is taken up within seconds."""
+"""Holds the heads that tenants try or use open in a worker. A change is taken up within seconds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ _Q = named_queries("feedback")
 
 
 class _Running(NamedTuple):
-    """A tenant's heads: those in use, and those on trial by the sha256 of their manifest."""
+    """The running heads of a tenant: those in use, and those on trial by the sha256 of their manifest."""
 
     live: tuple[Head, ...]
     trials: Mapping[str, Head]
 
 
 class TenantHeads:
-    """Stage 4's last step: a tenant's own heads take the place of the shipped ones of their names, and those on trial
-    say what they would have said. Safe to use from several threads."""
+    """Runs tenants' own heads, the last step of stage 4. Safe to use from several threads.
+
+    A tenant's own heads take the place of the shipped ones of their names; the labels of those on trial are only noted.
+    """
 
     def __init__(self, models: Models, threads: int) -> None:
         self._backbone, self._threads = models.backbone, threads
@@ -42,7 +44,7 @@ class TenantHeads:
         self._running: Mapping[str, _Running] = {}
 
     def refresh(self, _settings: Settings, pool: Pool, keystore: Keystore) -> None:
-        """Opens what was tried or promoted since the last time and lets go of what was taken out.
+        """Opens the heads tried or promoted since the last time, and releases those taken out.
 
         One that does not open is logged and left out, and the others run. Raises DatabaseUnavailable.
         """
@@ -57,8 +59,10 @@ class TenantHeads:
         }
 
     def __call__(self, tenant: str, seen: Perception) -> Perception:
-        """What was seen, with the tenant's own heads in place of the shipped ones of their names, and with what those
-        on trial said beside it."""
+        """Returns the perception with the tenant's own heads in place of the shipped ones of their names.
+
+        The labels of the heads on trial are added beside it, in `trials`.
+        """
         running = self._running.get(tenant)
         if running is None or not seen.features:
             return seen
@@ -94,8 +98,11 @@ class TenantHeads:
 
 
 def note_trials(conn: Conn, place: MediaKey, trials: Sequence[Trial]) -> None:
-    """Counts what the heads on trial said of a picture. In a transaction of its own, after the decision's: there the
-    audit tree's lock is held, and whoever promotes holds these rows while waiting for it."""
+    """Counts the labels that the heads on trial gave an image.
+
+    Runs in a transaction of its own, after the decision's: there the audit tree's lock is held, and a promotion holds
+    these rows while waiting for it.
+    """
     execute(conn, named_queries("record")["lock_media"], **place.key)  # else what is being deleted might be noted
     for trial in trials:
         said = {"head": trial.head, "live": list(trial.live), "candidate": list(trial.candidate)}

@@ -1,5 +1,7 @@
-"""A head on trial and what is live, on the same pictures: what both said, what only one of them said, and how often
-each agreed with a moderator."""
+"""Compares a head on trial with the live heads on the same images.
+
+It counts the labels that both gave and that only one of them gave, and how often each agreed with a moderator.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ _Q = named_queries("feedback")
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """Pictures on which a label was said by both, by one alone; and of those that a moderator judged for that label,
-    on how many each was right."""
+    """The numbers of images that got a label from both, or from one alone.
+
+    Of those that a moderator judged for that label, it also says on how many each was right.
+    """
 
     label: str
     both: int = 0
@@ -32,19 +36,19 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a trial has shown so far; labels that nobody said or judged are left out."""
+    """The results of a trial so far; labels that nobody gave or judged are left out."""
 
     pictures: int
     since: datetime | None
     labels: tuple[LabelCounts, ...]
 
     def document(self) -> dict[str, Any]:
-        """As JSON, without times."""
+        """Returns the comparison as JSON values, without times."""
         return {"pictures": self.pictures, "labels": [asdict(counts) for counts in self.labels]}
 
 
 def compare(conn: Conn, tenant: str, head: str) -> Comparison:
-    """What the trial of the head with that sha256 has shown."""
+    """Returns the results of the trial of the head with that sha256."""
     place = {"tenant": tenant, "head": head}
     seen = fetch_one(conn, _Q["pictures"], **place) or {"pictures": 0, "since": None}
     said = {row["label"]: row for row in fetch(conn, _Q["said"], **place)}
@@ -55,7 +59,7 @@ def compare(conn: Conn, tenant: str, head: str) -> Comparison:
 
 
 def write_csv(found: Comparison, path: Path) -> None:
-    """One row a label."""
+    """Writes the comparison as CSV, one row for each label."""
     with path.open("w", newline="", encoding="utf-8") as out:
         rows = csv.DictWriter(out, [field.name for field in fields(LabelCounts)])
         rows.writeheader()
@@ -63,7 +67,7 @@ def write_csv(found: Comparison, path: Path) -> None:
 
 
 def write_svg(found: Comparison, path: Path, title: str) -> None:
-    """The same as bars: both, only live, only the candidate. Needs matplotlib (extra `learn`)."""
+    """Draws the comparison as bars: both, only live, only the candidate. Needs matplotlib (extra `learn`)."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

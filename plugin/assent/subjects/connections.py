@@ -1,7 +1,8 @@
-"""Whose posts a person may be recognised in: the accounts that this person chose, as the platform states them.
+"""Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
-A list counts for FRESH after it was stated, so that who is no longer chosen does not stay so by an oversight; absent or
-older than that it names nobody. Authors are stored as keyed hashes: the rows are no graph of people.
+The platform states the whole list. A list counts for FRESH after it was stated, so that an account that is no longer
+chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows are no graph of
+people.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ _Q = named_queries("connections")
 
 
 def author_mac(keys: TenantKeys, author: str) -> bytes:
-    """Which author a row means: 16 bytes of an HMAC-SHA256. No name holds a NUL, so none of them is a pid."""
+    """Returns the 16 bytes of an HMAC-SHA256 that stand for an author in a row.
+
+    No name holds a NUL, so no author's hash equals a pseudonym.
+    """
     return hmac.digest(keys.pseudonym_key, b"connection\x00" + author.encode(), hashlib.sha256)[:16]
 
 
 def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
-    """These accounts and no others are the ones that the person chose, as of `at`; how many there are.
+    """Replaces a subject's connections by these accounts as of `at`, and returns how many there are.
 
-    Raises TooManyConnections beyond MOST, and ConsentMissing for whoever has no consent in force.
+    Raises TooManyConnections beyond MOST, and ConsentMissing for a person without a consent in force.
     """
     if len(authors) > MOST:
         raise TooManyConnections(f"{len(authors)} connections")
@@ -46,12 +50,12 @@ def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: 
 
 
 def who_chose(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
-    """The people (pids) whose list, stated within FRESH before `now`, holds this author. One query."""
+    """Returns the pseudonyms (pids) whose list, stated within FRESH before `now`, holds this author. One query."""
     values = {"tenant": keys.tenant, "author": author_mac(keys, author), "since": now - FRESH}
     return [row["pid"] for row in fetch(conn, _Q["who_chose"], **values)]
 
 
 def connected_subjects(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
-    """`who_chose` at this moment. Raises DatabaseUnavailable."""
+    """Returns what `who_chose` finds at this moment. Raises DatabaseUnavailable."""
     with transaction(pool) as conn:
         return who_chose(conn, keys, author, datetime.now(UTC))

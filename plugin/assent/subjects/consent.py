@@ -1,8 +1,8 @@
-"""Consent to being recognised: given for one purpose and scope, until it ends or is taken back.
+"""Records consents to being recognised: each for one purpose and scope, until it ends or is withdrawn.
 
-A consent is a record: what was said in it is never changed, only its end is noted. At most one of a person's is in
-force for a purpose. Who consents anew ends the one before, and its templates pass to the new one; so the newest alone
-says how far and how long, taking back an old one changes nothing, and no older, wider one ever speaks again.
+A consent is a record: its content never changes, only its end is noted. At most one consent of a subject is in force
+for a purpose. A new consent ends the one before and takes over its templates. So the newest alone sets scope and
+duration: withdrawing an older one changes nothing, and an older, wider one never applies again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Q = named_queries("subjects")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a person agreed to, and how."""
+    """A consent as a person gave it: scope, notice, jurisdiction, method and duration."""
 
     subject: str
     scope: Scope
@@ -50,11 +50,11 @@ class Given:
 
 
 def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None) -> UUID:
-    """Records a consent and returns its id; the person's row and key are made with the first one.
+    """Records a consent and returns its id; the subject's row and key are created with the first one.
 
-    It ends the consent that was in force and takes over its templates. Where the scope is another one, a match that is
-    under way does not count any more. `declared` is the deployer's declaration that scope `anyone` is lawful; it is
-    logged when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
+    It ends the consent that was in force and takes over its templates. Where the scope differs, a match that is under
+    way does not count any more. `declared` is the deployer's declaration that scope `anyone` is lawful; it is logged
+    when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
     """
     _check(given, declared)
     pid, now = pseudonym(keys, given.subject), datetime.now(UTC)
@@ -76,11 +76,10 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
 
 
 def withdraw(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
-    """Takes a consent back: its templates go with the commit, nobody is matched by them any more, and what was said
-    about the person is retracted.
+    """Withdraws a consent: its templates go with the commit, and the subject's matches are retracted.
 
-    Repeating it changes nothing, nor does taking back one that ended before. Raises NotFound for a consent that this
-    tenant does not have.
+    Nobody is matched by the templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended
+    before. Raises NotFound for a consent that this tenant does not have.
     """
     row = fetch_one(conn, _Q["person_of_consent"], tenant=keys.tenant, id=consent)
     if row is None:
@@ -89,13 +88,15 @@ def withdraw(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
 
 
 def withdraw_all(conn: Conn, keys: TenantKeys, pid: bytes) -> None:
-    """Takes back whatever consent of the person is in force, as `withdraw` does."""
+    """Withdraws any consent of the subject that is in force, as `withdraw` does."""
     _take_back(conn, keys, pid, None)
 
 
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
-    """Ends the consents whose time is over, of at most EXPIRE_AT_ONCE people, and returns how many: call it until
-    there is none. Nobody is matched by them before that either."""
+    """Ends the consents whose time is over, of at most EXPIRE_AT_ONCE subjects, and returns how many.
+
+    Call it until it returns 0. Nobody is matched by these consents before that either.
+    """
     values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
     people = [row["pid"] for row in fetch(conn, _Q["lapsed"], **values)]
     for pid in people:
@@ -106,20 +107,25 @@ def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
 
 
 def declare(conn: Conn, keys: TenantKeys, words: str) -> None:
-    """Logs the deployer's declaration about scope `anyone` when it is new or was changed; its hash stands in the leaf,
-    the words are sealed beside it."""
+    """Logs the deployer's declaration about scope `anyone` when it is new or was changed.
+
+    The leaf holds its hash; the words are sealed beside it.
+    """
     digest = hashlib.sha256(words.encode()).digest()
     if execute(conn, _Q["declare"], tenant=keys.tenant, sha256=digest):
         append(conn, keys, "anyone.declared", {"words": digest.hex()}, [Part({"words": words})], datetime.now(UTC))
 
 
 def acted(conn: Conn, tenant: str, pid: bytes, at: datetime) -> None:
-    """The person did something themselves: the time after which they are forgotten begins anew."""
+    """Records that the subject did something themselves: the term after which they are erased begins anew."""
     execute(conn, _Q["acted"], tenant=tenant, pid=pid, at=at)
 
 
 def active_consent(conn: Conn, keys: TenantKeys, pid: bytes) -> UUID:
-    """The consent in force, which nobody takes back before the transaction ends. Raises ConsentMissing."""
+    """Returns the consent in force, which nobody can withdraw before the transaction ends.
+
+    Raises ConsentMissing.
+    """
     locks.lock_shared(conn, keys.tenant, [pid])
     row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pid)
     if row is None:
@@ -128,7 +134,7 @@ def active_consent(conn: Conn, keys: TenantKeys, pid: bytes) -> UUID:
 
 
 def open_subject(conn: Conn, keys: TenantKeys, pid: bytes) -> SubjectKey:
-    """The person's data key. Raises ConsentMissing for somebody who never opted in."""
+    """Returns the subject's data key. Raises ConsentMissing for a person who never consented."""
     row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pid)
     if row is None:
         raise ConsentMissing
@@ -136,7 +142,7 @@ def open_subject(conn: Conn, keys: TenantKeys, pid: bytes) -> SubjectKey:
 
 
 def open_evidence(subject: SubjectKey, consent: UUID, sealed: bytes) -> dict[str, Any]:
-    """The fields `guardian` and `evidence` as they were given. Raises SealBroken."""
+    """Returns the fields `guardian` and `evidence` as they were given. Raises SealBroken."""
     found: dict[str, Any] = json.loads(unseal(subject.key, sealed, "evidence", *_place(subject, consent)))
     return found
 
@@ -151,7 +157,7 @@ def _check(given: Given, declared: str | None) -> None:
 
 
 def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: datetime) -> dict[str, Any]:
-    """What the log says of it."""
+    """Inserts the consent and returns the fields that the audit log records of it."""
     notice = hashlib.sha256(given.notice.encode()).digest()
     said = {
         "scope": given.scope,
@@ -195,7 +201,7 @@ def _take_back(conn: Conn, keys: TenantKeys, pid: bytes, only: UUID | None) -> N
 
 
 def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
-    """Ends those consents of people, each locked alone, whose time is over."""
+    """Ends the consents of these subjects whose time is over; the caller holds each subject's exclusive lock."""
     ended = fetch(conn, _Q["expire"], tenant=keys.tenant, people=list(people), now=now)
     for row in ended:
         _drop(conn, keys, row)
@@ -203,7 +209,7 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
 
 
 def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
-    """What stood on a consent goes with it; it was the only one in force."""
+    """Removes the templates and connections of an ended consent, the only one in force, and queues the retraction."""
     execute(conn, _Q["drop_templates"], tenant=keys.tenant, id=ended["id"])
     execute(conn, _Q["drop_connections"], tenant=keys.tenant, pid=ended["pid"])
     queue_retraction(conn, keys.tenant, ended["pid"])

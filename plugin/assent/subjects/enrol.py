@@ -1,6 +1,7 @@
-"""Enrolment: photos sent by the person become sealed templates, under an active consent.
+"""Enrols photos that a subject sent: they become sealed templates, under a consent in force.
 
-The photos lie sealed under the person's own key until the job has run, and are gone with its end, whatever it found.
+The photos lie sealed under the subject's own key until the job has run. They are removed at its end, whatever its
+outcome.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ _Q = named_queries("subjects")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enrolled:
-    """One template, with the quality of the photo it came from."""
+    """A template, with the face in the photo it came from."""
 
     id: UUID
     face: Face
@@ -94,7 +95,7 @@ def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, photo
 
 
 def waiting_jobs(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Waiting]:
-    """The person's enrolments that have not ended, oldest first."""
+    """Returns the subject's enrolments that have not ended, oldest first."""
     found = []
     for row in fetch(conn, _ENROL["waiting"], tenant=keys.tenant):
         try:
@@ -107,7 +108,7 @@ def waiting_jobs(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Waiting]:
 
 
 def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
-    """Removes enrolments with their photos; returns how many there were."""
+    """Removes enrolments with their photos and returns how many there were."""
     execute(conn, _ENROL["drop_uploads"], tenant=tenant, jobs=list(jobs))
     return execute(conn, _ENROL["drop_jobs"], tenant=tenant, jobs=list(jobs))
 
@@ -115,9 +116,10 @@ def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
 def enrol(
     pool: Pool, keys: TenantKeys, tools: Stages, in_gallery: Callable[[str, bytes, int], None], job: UUID
 ) -> None:
-    """The job: one template for each photo, all or none, announced with its outcome. Safe to run twice.
+    """Runs an enrolment job: one template for each photo, all or none, and announces the outcome.
 
-    What is announced can be matched: `in_gallery` waits until the gallery holds that many templates of the person.
+    Safe to run twice. An announced template can be matched: `in_gallery` waits until the gallery holds that many
+    templates of the subject.
     """
     with transaction(pool) as conn:
         row = fetch_one(conn, _INTAKE["begin_event"], tenant=keys.tenant, event=job)
@@ -144,7 +146,7 @@ def _enrol(
     job: UUID,
     sealed: bytes,
 ) -> dict[str, Any] | None:
-    """What is announced; None where the job was ended meanwhile, by another worker or an erasure."""
+    """Returns the outcome to announce; None where another worker or an erasure ended the job meanwhile."""
     if math.isinf(tools.alike):
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     asked = _asked(keys, job, sealed)
@@ -179,7 +181,10 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, count: int
 
 
 def _look(tools: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
-    """The one face of each photo, looked at together. Raises the first photo's error that has one."""
+    """Returns the one face of each photo; the photos are analysed in parallel.
+
+    Raises the error of the first photo that has one.
+    """
     with ThreadPoolExecutor(min(AT_ONCE, len(photos)), "enrol") as threads:
         return list(threads.map(lambda n: _one_face(tools, tenant, n + 1, photos[n]), range(len(photos))))
 
@@ -206,7 +211,10 @@ def _one_face(tools: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
 
 
 def _store(conn: Conn, keys: TenantKeys, alike: float, job: UUID, pid: bytes, faces: Sequence[Enrolled]) -> int | None:
-    """How many templates the person then has for this model; None where the job was ended meanwhile."""
+    """Stores the templates and returns how many the subject then has for this model.
+
+    Returns None where the job was ended meanwhile.
+    """
     model = faces[0].model
     execute(conn, _ENROL["one_at_a_time"], tenant=keys.tenant, pid=pid)
     # Nobody takes it back until the commit: a withdrawal meanwhile waits, then removes what was stored.
@@ -233,7 +241,10 @@ def _stored(conn: Conn, subject: SubjectKey, model: str) -> list[Vector]:
 
 
 def check_same(stored: Sequence[Vector], fresh: Sequence[Vector], alike: float) -> None:
-    """Raises FaceMismatch for the first fresh one that resembles a stored one, or a fresh one before it, too little."""
+    """Raises FaceMismatch for the first fresh vector that is too unlike a known one.
+
+    Known vectors are the stored ones and the fresh ones before it.
+    """
     known = list(stored)
     for n, vector in enumerate(fresh, 1):
         if known and float(min(np.stack(known) @ vector)) < alike:

@@ -1,6 +1,7 @@
-"""Forgetting: everything about a person goes at once, and a signed receipt follows when the old keys are destroyed.
+"""Erases a person: all rows go at once, and a signed receipt follows when the old keys are destroyed.
 
-Copies of the rows in old files (backups, WAL) die with the epoch whose key wrapped the person's own.
+Copies of the rows in old files (backups, WAL) cannot be opened once the epoch whose key wrapped the subject's own key
+is destroyed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ _Q = named_queries("erase")
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A request to be forgotten. The token (256 bits, base64url) asks for the receipt and is kept nowhere."""
+    """A request for erasure.
+
+    The token (256 bits, base64url) gives access to the receipt and is not stored.
+    """
 
     id: UUID
     token: str = field(repr=False)
@@ -46,10 +50,10 @@ class Erasure:
 
 
 def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
-    """Removes all rows of whoever the platform calls `ref`, known or not, and queues the retraction of their tags.
+    """Removes all rows of the person with this platform id, known or not, and queues the retraction of their tags.
 
-    From the commit on nobody is matched with them. Takes the same steps for an unknown person; asking again gives
-    another receipt.
+    From the commit on nobody is matched with them. The same steps are taken for an unknown person; a repeated erasure
+    gives another receipt.
     """
     pid = pseudonym(keys, ref)
     try_lock_exclusive(conn, keys.tenant, pid)
@@ -73,10 +77,10 @@ def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
 
 
 def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
-    """Signs the receipts of the erasures whose tags are retracted and whose epoch's key is destroyed, all up to
-    `retired_epoch`; returns how many.
+    """Signs the receipts of erasures whose tags are retracted and whose epoch's key is destroyed; returns how many.
 
-    Not in a transaction that appended a leaf: a checkpoint is signed. Raises AuditBroken where the log is damaged.
+    Every epoch up to `retired_epoch` counts as destroyed. Do not call it in a transaction that appended a leaf: a
+    checkpoint is signed. Raises AuditBroken where the log is damaged.
     """
     rows = fetch(conn, _Q["completable"], tenant=keys.tenant, retired_epoch=retired_epoch)
     if not rows:
@@ -92,8 +96,10 @@ def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
 
 
 def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] | None:
-    """The receipt, the same each time; before it is ready `{"state": "pending", "rotation_by": …}`; None for a token
-    that is not known to the tenant (None: to any)."""
+    """Returns the receipt, identical each time; before it is ready `{"state": "pending", "rotation_by": …}`.
+
+    Returns None for a token that is not known to the tenant, or, without `keys`, to any tenant.
+    """
     tenant = keys.tenant if keys else None
     row = fetch_one(conn, _Q["receipt"], tenant=tenant, token_sha256=_sha256(token))
     if row is None:
@@ -105,7 +111,7 @@ def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] |
 
 
 def _drop_rows(conn: Conn, keys: TenantKeys, pid: bytes, ref: str) -> int:
-    """Removes them, and returns the epoch that has to be destroyed."""
+    """Removes the person's rows and returns the epoch that has to be destroyed."""
     who = {"tenant": keys.tenant, "pid": pid}
     # The key's own epoch, since a rotation under way may have wrapped it anew after these keys were read.
     key = fetch_one(conn, _Q["drop_key"], **who)

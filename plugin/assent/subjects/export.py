@@ -1,4 +1,4 @@
-"""All that is held about one person, opened, as one JSON document for them."""
+"""Exports all that is stored about one person, opened, as one JSON document for them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ NOTES = (
 
 
 def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
-    """The document, with times in RFC 3339 and hashes in hex. Looks through the tenant's matches and audit log.
+    """Returns the document, with times in RFC 3339 and hashes in hex.
 
-    Raises NotFound for somebody of whom nothing is held, SealBroken or AuditBroken where a row of theirs was altered.
+    Reads through the tenant's matches and audit log. Raises NotFound for a person of whom nothing is stored, SealBroken
+    or AuditBroken where one of their rows was altered.
     """
     pid = pseudonym(keys, ref)
     who = {"tenant": keys.tenant, "pid": pid}
@@ -85,7 +86,7 @@ def _template(subject: SubjectKey, row: Row) -> dict[str, Any]:
 
 
 def _leaves(conn: Conn, keys: TenantKeys, subject: SubjectKey) -> Iterator[dict[str, Any]]:
-    """What the audit log says of the person, leaf by leaf."""
+    """Yields what the audit log records of the subject, leaf by leaf."""
     last = {"seq": -1, "part": 0}
     while rows := fetch(conn, _Q["some_payloads"], tenant=keys.tenant, most=_PAGE, **last):
         yield from (_leaf(conn, subject, row) for row in rows if _is_of(keys, subject.pid, row))

@@ -1,7 +1,7 @@
-"""The way to a person's own page: a link that one POST spends, and the session that it opens.
+"""Opens a person's own page: one POST spends a link and opens a session.
 
-A row holds the token's hash, and the platform's id of the person sealed under the token itself: whoever has the
-database and every key, but not the token, learns nothing from it.
+A row holds the token's hash, and the platform's id of the person sealed under the token itself. With the database and
+every key, but without the token, nothing can be learnt from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Q = named_queries("links")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who has opened their page, and until when."""
+    """An open session: whose page it opens, and until when."""
 
     tenant: str
     pid: bytes
@@ -36,12 +36,15 @@ class Session:
 
 
 def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelta(days=LINK_DAYS)) -> str:
-    """The token (256 bits, base64url) of a new link for the person with that id, known or not. It is kept nowhere."""
+    """Returns the token (256 bits, base64url) of a new link for the person with that id, known or not.
+
+    The token is not stored.
+    """
     return _insert(conn, keys.tenant, pseudonym(keys, ref), ref, "link", valid_for)
 
 
 def spend(conn: Conn, token: str) -> str:
-    """The token of a new session, once for each link. Raises LinkGone."""
+    """Spends a link, once, and returns the token of the session it opens. Raises LinkGone."""
     row = _live(conn, token, "link")
     if row is None:
         raise LinkGone
@@ -52,7 +55,10 @@ def spend(conn: Conn, token: str) -> str:
 
 
 def session(conn: Conn, keystore: Keystore, token: str) -> Session:
-    """Whose session it is. Raises SessionOver where it has expired, never was, or its person was erased."""
+    """Returns the session of this token.
+
+    Raises SessionOver where it has expired, never existed, or its person was erased.
+    """
     row = _live(conn, token, "session")
     if row is None:
         raise SessionOver
@@ -63,14 +69,14 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
 
 
 def end(conn: Conn, token: str) -> None:
-    """Ends a session at once; nothing happens where there is none."""
+    """Ends a session at once; does nothing where there is none."""
     row = _live(conn, token, "session")
     if row is not None:
         execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token))
 
 
 def purge(conn: Conn) -> None:
-    """Removes what has expired, of all tenants."""
+    """Removes expired links and sessions of all tenants."""
     execute(conn, _Q["purge"])
 
 

@@ -1,4 +1,4 @@
-"""Where a person was recognised, and what they say to it: yes, or not me."""
+"""Lists a subject's matches and records the subject's answer: approval or refusal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A face that was recognised as the person. `suggested` waits for their yes; `published` the platform knows."""
+    """A match of the subject: `suggested` waits for their approval, `published` is known to the platform."""
 
     media_id: str
     face: int
@@ -36,7 +36,7 @@ class Seen:
 
 
 def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Seen]:
-    """Where the person was recognised, newest first. Looks through all matches of the tenant."""
+    """Returns the subject's matches, newest first. Reads through all matches of the tenant."""
     person = person_of(conn, keys, pid)
     if person is None:
         return []
@@ -47,9 +47,10 @@ def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Seen]:
 
 
 def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
-    """The person says yes: the platform hears of it (`tag.published`). Repeating it changes nothing.
+    """Publishes a match that its subject approved: the platform is told (`tag.published`).
 
-    Raises NotFound where the person was not recognised in that face, ConsentMissing where they no longer consent.
+    Repeating it changes nothing. Raises NotFound where the person was not recognised in that face, ConsentMissing where
+    they no longer consent.
     """
     with transaction(pool) as conn:
         execute(conn, _Q["lock_media"], tenant=keys.tenant, media=media_id)
@@ -63,10 +64,10 @@ def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) 
 
 
 def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
-    """The person says "not me": remembered first, then the match goes, and whoever was told of it is told
-    (`tag.retracted`). Afterwards nothing names the person there. May be repeated after it was cut short.
+    """Records a refusal, then removes the match; recipients of a published match are told (`tag.retracted`).
 
-    Raises NotFound where the person is not recognised in that face.
+    Afterwards nothing names the subject there. It may be repeated after it was cut short. Raises NotFound where the
+    person is not recognised in that face.
     """
     with transaction(pool) as conn:
         row = _theirs(conn, keys, pid, media_id, face)
@@ -86,7 +87,10 @@ def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -
 
 
 def _count_refused(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face: int, row: Row) -> None:
-    """How often a band was wrong is worth knowing when the thresholds are set anew; who said so is not kept with it."""
+    """Counts a refusal by the match's band, for setting the thresholds anew.
+
+    The count does not record who refused.
+    """
     person = person_of(conn, keys, pid)
     if person is not None:
         band = open_match(person.subject, media_id, face, row["sealed"])["band"]

@@ -1,4 +1,4 @@
-"""What is on record about a person, as the platform may see it: no face, no photo, nobody whom they chose."""
+"""Reports what is on record about a subject, as the platform may see it: no face, no photo, no connection's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _CONNECTIONS = named_queries("connections")
 
 
 def consent_record(conn: Conn, keys: TenantKeys, consent: UUID) -> dict[str, Any]:
-    """One consent. Raises NotFound for one that this tenant does not have, or that went with the person."""
+    """Returns one consent.
+
+    Raises NotFound for a consent that this tenant does not have, or that was erased with its subject.
+    """
     rows = fetch(conn, _Q["records"], tenant=keys.tenant, id=consent, pid=None)
     if not rows:
         raise NotFound("no such consent")
@@ -26,9 +29,9 @@ def consent_record(conn: Conn, keys: TenantKeys, consent: UUID) -> dict[str, Any
 
 
 def subject_record(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
-    """A person's consents, newest first, their templates by model and how many accounts they chose, and when.
+    """Returns a subject's consents, newest first, their templates by model, and their number of connections.
 
-    Raises NotFound for whoever never opted in, and who was erased.
+    The connections come with the time they were stated. Raises NotFound for a person who never consented or was erased.
     """
     who = {"tenant": keys.tenant, "pid": pseudonym(keys, ref)}
     consents = fetch(conn, _Q["records"], **who, id=None)

@@ -1,4 +1,7 @@
-"""A restored database and the keys of today: living people's keys are brought back, who was erased since goes again."""
+"""Matches a restored database with today's keys.
+
+Living subjects' keys are restored from an export; people erased since the backup are removed again.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,10 @@ _Q = named_queries("rotate")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """People whose key was brought back, people removed because they were erased since, and pictures whose matches
-    could not be told any more and were taken back."""
+    """Counts of a recovery: subjects whose key was restored, people removed, media items whose matches were retracted.
+
+    People are removed because they were erased since. Matches are retracted where their subject can no longer be told.
+    """
 
     people: int
     erased: int
@@ -27,11 +32,11 @@ class Recovered:
 
 
 def import_keys(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
-    """Brings the database and the keystore to what an export says, tenant by tenant.
+    """Brings the database and the keystore to the state of an export, tenant by tenant.
 
     Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
-    that person. On a database that is up to date nothing changes. Repeating it changes nothing either.
-    Raises KeysOutdated where keystore or database have come further than the export, RotationUnderWay.
+    that subject. On a database that is up to date nothing changes. Repeating it changes nothing either.
+    Raises KeysOutdated where keystore or database are ahead of the export, RotationUnderWay.
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
@@ -92,7 +97,10 @@ def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
 
 
 def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:
-    """Whose these matches were died with their epoch, so that a withdrawal could not find them: they end now."""
+    """Ends the matches whose subject is unknown since their epoch's key was destroyed; returns how many media items.
+
+    A withdrawal could not find these matches any more.
+    """
     pictures = 0
     while True:
         with transaction(pool) as conn:

@@ -1,4 +1,4 @@
-"""What ends by itself: consents whose time is over, and everything about people who were silent for too long."""
+"""Ends what is due: consents whose time is over, and all data of subjects who were inactive for too long."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _Q = named_queries("subjects")
 
 
 def term(jurisdictions: Collection[str]) -> timedelta:
-    """How long somebody is kept who consented under these: as long as the strictest of them allows."""
+    """Returns how long a subject with consents under these jurisdictions is kept: the shortest of their terms."""
     return min((TERMS[_longest(place)] for place in jurisdictions), default=TERMS[""])
 
 
 def end_due(pool: Pool, keys: TenantKeys, now: datetime) -> None:
-    """The hourly round through a tenant: ends the consents whose time is over, erases whoever was silent for a term."""
+    """Does a tenant's hourly round: ends consents whose time is over, erases subjects who were inactive for a term."""
     while True:
         with transaction(pool) as conn:
             if not expire_due(conn, keys, now):
@@ -40,7 +40,7 @@ def end_due(pool: Pool, keys: TenantKeys, now: datetime) -> None:
 
 
 def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
-    """Erases the people of a tenant whose term is over, each in a transaction of their own; returns how many."""
+    """Erases the tenant's subjects whose term is over, each in its own transaction; returns how many."""
     with transaction(pool) as conn:
         silent = fetch(conn, _Q["silent"], tenant=keys.tenant, since=now - min(TERMS.values()))
     people = [row["pid"] for row in silent if row["interacted_at"] + term(row["jurisdictions"]) <= now]
@@ -48,7 +48,10 @@ def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
 
 
 def _erase(pool: Pool, keys: TenantKeys, pid: bytes, now: datetime) -> bool:
-    """False where the person came back meanwhile, is erased already, or was tampered with."""
+    """Erases one subject whose term is over.
+
+    Returns False where the subject was active meanwhile, is erased already, or their row was altered.
+    """
     with transaction(pool) as conn:
         locks.try_lock_exclusive(conn, keys.tenant, pid)
         row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pid)

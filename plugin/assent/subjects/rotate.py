@@ -1,11 +1,12 @@
-"""Rotation of a tenant's epoch, while everything goes on: what was sealed under the old epoch's key, wherever it was
-copied to, never opens again.
+"""Rotates a tenant's epoch without a pause in service.
 
-    1 a new epoch is live   2 rows move to it, batch by batch   3 whoever began before has ended, and so have the rows
-    4 whoever may have read a row as it was has ended   5 the keys are exported   6 the old epochs' keys are destroyed
+Whatever was sealed under the old epoch's key, wherever it was copied to, can never be opened again.
 
-Both epochs' keys are there until 6, so that matching goes on. Cut short anywhere, nothing is lost, and the next
-rotation moves what is left. Rows of people and rows of pictures are never moved in one transaction.
+    1 a new epoch is live   2 rows move to it, batch by batch   3 transactions begun before have ended; their rows move
+    4 transactions that may have read an old row have ended   5 the keys are exported   6 the old keys are destroyed
+
+Both epochs' keys exist until step 6, so that matching goes on. A rotation that is cut short loses nothing, and the next
+one moves the remaining rows. Rows of subjects and rows of media items are never moved in one transaction.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Progress = Callable[[str, int], None]  # table, rows of it moved so far
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotation did: the newest epoch it ended, the live one, rows moved, and rows that did not open before."""
+    """Result of a rotation: the newest epoch it ended, the live one, rows moved, and rows that did not open before."""
 
     old: int
     new: int
@@ -61,14 +62,14 @@ class _Table:
 
 
 def silent(_table: str, _moved: int) -> None:
-    """Progress that nobody watches."""
+    """Discards the progress."""
 
 
 def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
-    """Moves a tenant to a new epoch and destroys the keys of all before it.
+    """Moves a tenant to a new epoch and destroys the keys of all earlier ones.
 
     Erasures that came too late for it are marked as waiting for the next one. Raises RotationUnderWay when another
-    process is at it or rows stay locked, KeyMissing or DatabaseUnavailable.
+    process rotates or rows stay locked, KeyMissing or DatabaseUnavailable.
     """
     with rotation_lock(pool, tenant) as watcher:
         with transaction(pool) as conn:
@@ -90,8 +91,11 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress
 
 @contextmanager
 def rotation_lock(pool: Pool, *tenants: str) -> Iterator[Conn]:
-    """No other process rotates or exports these tenants' keys meanwhile; yields the connection that keeps the locks, in
-    autocommit mode. Raises RotationUnderWay at once when another one does."""
+    """Keeps other processes from rotating or exporting these tenants' keys.
+
+    Yields the connection that holds the locks, in autocommit mode. Raises RotationUnderWay at once when another process
+    holds one.
+    """
     try:
         with pool.connection() as conn:
             conn.autocommit = True
@@ -124,7 +128,7 @@ def _move_all(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Mo
 
 
 def _move_rest(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Moved]:
-    """What was written under an old epoch after its table was passed, and what was locked then."""
+    """Moves the rows written under an old epoch after their table was passed, and the rows locked then."""
     moved = {table.name: _Moved() for table in TABLES}
     deadline = time.monotonic() + LOCKED_SECONDS
     while _some_left(pool, keys):
@@ -238,7 +242,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _altered(keys: TenantKeys, rows: Sequence[Row], opened: Sequence[bytes | None]) -> int:
-    """Rows that should have opened and did not. Those of an epoch that is gone already should not."""
+    """Counts rows that should have opened and did not; rows of an epoch that is gone already should not open."""
     return sum(new is None and row["epoch"] in keys.retiring for row, new in zip(rows, opened, strict=True))
 
 

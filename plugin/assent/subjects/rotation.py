@@ -1,4 +1,7 @@
-"""Rotation because somebody was erased: within the hour their epoch's key is destroyed, and the receipt says so."""
+"""Rotates epochs because of erasures.
+
+Within the hour the erased person's epoch key is destroyed, and the receipt records it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
-    """A rotation, and then the receipts of the erasures that it covers. Raises as `rotate_epoch` does."""
+    """Rotates the epoch, then signs the receipts of the erasures it covers. Raises what `rotate_epoch` raises."""
     done = rotate_epoch(pool, keystore, tenant, progress)
     with transaction(pool) as conn:
         complete(conn, keystore.tenant(tenant), done.old)
@@ -26,8 +29,10 @@ def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = sil
 
 
 def rotate_due(pool: Pool, keystore: Keystore) -> int:
-    """Rotates where an erasure waits for it, and returns how many tenants that were. What fails is tried again with
-    the next call. Raises DatabaseUnavailable when nothing can be read."""
+    """Rotates each tenant in which an erasure waits for it, and returns how many tenants were rotated.
+
+    A rotation that fails is tried again with the next call. Raises DatabaseUnavailable when nothing can be read.
+    """
     with transaction(pool) as conn:
         tenants = [row["tenant"] for row in fetch(conn, _Q["due"], pause=PAUSE_SECONDS)]
     return sum(_try(pool, keystore, tenant) for tenant in tenants)

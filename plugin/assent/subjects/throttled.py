@@ -1,4 +1,4 @@
-"""That an author's pictures are no longer held against a person is noted in the log, for whoever looks into it."""
+"""Logs that an author's media items are no longer compared with a subject, for a later inquiry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from assent.keys.keystore import TenantKeys
 
 
 def note_throttled(pool: Pool, keys: TenantKeys, author: str, pid: bytes) -> None:
-    """One leaf `match.throttled`: the author sealed under the tenant's key, and once more under the person's."""
+    """Appends one leaf `match.throttled`.
+
+    The author is sealed under the tenant's key, and once more under the subject's.
+    """
     with transaction(pool) as conn:
         person = person_of(conn, keys, pid)
         payload = {"author": author}

@@ -1,4 +1,4 @@
-"""A worker's jobs: decide an event, enrol photos, send a delivery. Each is safe to run twice."""
+"""Runs a worker's jobs: decide an event, enrol photos, send a delivery. Each is safe to run twice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _INTAKE = named_queries("intake")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkerContext:
-    """What a worker's jobs work with."""
+    """The settings, connections, keys and stages that a worker's jobs use."""
 
     settings: Settings
     pool: Pool
@@ -65,7 +65,7 @@ class WorkerContext:
 
 
 def decide_event(bench: WorkerContext, tenant: str, event_id: UUID) -> None:
-    """The job of one event: every picture that is not yet decided. Safe to run twice, also at the same time.
+    """Decides every media item of one event that is not yet decided. Safe to run twice, also at the same time.
 
     Raises the errors after which another try may help; every other failure is recorded and goes to review.
     """
@@ -101,7 +101,7 @@ def _give_up(bench: WorkerContext, keys: TenantKeys, event_id: UUID, error: Seal
 
 
 def _decide_pictures(bench: WorkerContext, keys: TenantKeys, places: Sequence[MediaKey], row: Row) -> None:
-    """Each of them, also where one has to be tried again later. Raises what calls for that, the last one's."""
+    """Decides each media item, also where one has to be tried again later. Raises the last error that asks for that."""
     again: FetchFailed | None = None
     for place in places:
         try:
@@ -161,7 +161,7 @@ def _state(policy: Policy, outcome: Analysis | Quarantined | Unprocessable) -> S
 
 
 def _try_shadow(bench: WorkerContext, place: MediaKey, looked: Analysis, shadow: Policy | None) -> None:
-    """What another policy would have decided is counted beside what was, and kept nowhere."""
+    """Counts the shadow policy's verdict beside the active policy's; the verdict itself is not stored."""
     if shadow is None:
         return
     faces = {match.face for match in looked.matches}
@@ -173,7 +173,7 @@ def _try_shadow(bench: WorkerContext, place: MediaKey, looked: Analysis, shadow:
 
 
 def _to_keep(settings: Settings, outcome: Analysis | Quarantined | Unprocessable) -> RetainedCopy | None:
-    """A copy for who reviews the picture, and for who asks for it with faces hidden; never of one that is withheld."""
+    """Returns the copy to keep for review and for redaction, or None; a withheld image is never copied."""
     if not isinstance(outcome, Analysis):
         return None
     verdict = outcome.verdict
@@ -206,7 +206,7 @@ def _analyse(
 
 
 def deliver_message(bench: WorkerContext, tenant: str, message: UUID) -> None:
-    """The job of one outbox row: one attempt."""
+    """Makes one attempt to deliver an outbox message."""
     keys = bench.keystore.tenant(tenant)
 
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
@@ -224,7 +224,7 @@ def enrol_job(bench: WorkerContext, tenant: str, job: UUID) -> None:
 
 @contextmanager
 def _noting_broken(bench: WorkerContext, tenant: str, work: str) -> Iterator[None]:
-    """A sealed row that does not open ends the work, and is noted in the log."""
+    """Ends the work where a sealed row does not open, and notes that in the log. SealBroken goes on to the caller."""
     try:
         yield
     except SealBroken:
@@ -234,6 +234,6 @@ def _noting_broken(bench: WorkerContext, tenant: str, work: str) -> Iterator[Non
 
 
 def postpone_message(bench: WorkerContext, tenant: str, message: UUID) -> None:
-    """The same where too many deliveries to that endpoint wait for its answer already."""
+    """Postpones an outbox message where too many deliveries to its endpoint wait for an answer already."""
     with transaction(bench.pool) as conn:
         deliver.postpone(conn, tenant, message, datetime.now(UTC))

@@ -1,8 +1,7 @@
-"""A worker: takes jobs from the queue, runs the pipeline, delivers what it decided.
+"""Runs a worker: it takes jobs from the queue, runs the pipeline and delivers decisions.
 
-One process holds the models, one decode child and the host's in-memory gallery. Pictures are worked on by a few
-threads, so that one fetches while another is decoded; deliveries have their own, so that a slow endpoint delays no
-picture.
+One process holds the models, one decode child and the host's in-memory gallery. A few threads work on images, so that
+one fetches while another is decoded. Deliveries have threads of their own, so that a slow endpoint delays no image.
 """
 
 from __future__ import annotations
@@ -64,8 +63,10 @@ async def _again_and_again(bench: WorkerContext, seconds: float, chore: Maintena
 
 
 async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
-    """Until `stopping` is set. Ends with an error as soon as a part of it ends: what is left would look alive and do
-    nothing."""
+    """Works until `stopping` is set. Ends with an error as soon as a part of it ends.
+
+    A worker that lost a part would look alive and do nothing.
+    """
     failed = asyncio.Event()
     app = queue_app(url, bench, failed)
     lease = bench.settings.lease_seconds
@@ -101,8 +102,10 @@ async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None
 
 
 async def _work_on(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
-    """The same again and again, as another worker of the queue each time: the database may be gone for a while, or this
-    worker was taken for lost. The jobs it had are freed by the lease."""
+    """Works until `stopping` is set and begins again after each interruption, as another worker of the queue each time.
+
+    The database may be gone for a while, or this worker was taken for lost. The jobs it had are freed by the lease.
+    """
     while not stopping.is_set():
         try:
             await _work(url, bench, stopping)
@@ -139,7 +142,7 @@ def run(settings: Settings) -> None:
 
 
 def alike(calibration: Calibration) -> float:
-    """The score from which two photos may show one person; without a calibration none do."""
+    """Returns the score from which two photos may show one person; infinity without a calibration."""
     known = calibration.templates_supported(SAME_PERSON_FMR)
     return calibration.threshold(1, SAME_PERSON_FMR) if known else math.inf
 
@@ -148,7 +151,7 @@ def alike(calibration: Calibration) -> float:
 def open_bench(
     settings: Settings, url: str, models: Models, decoder: Decoder, gallery_server: GalleryServer
 ) -> Iterator[WorkerContext]:
-    """Everything a worker works with, for as long as the context lasts."""
+    """Opens everything that a worker's jobs use, for as long as the context lasts."""
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
         pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 2))

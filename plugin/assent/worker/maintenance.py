@@ -1,4 +1,4 @@
-"""What a worker does again and again beside its jobs: one table of chores. Each is safe beside another worker's."""
+"""Lists the maintenance tasks that a worker repeats beside its jobs. Each is safe beside another worker's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOUR = 3600.0
 
 
 def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTask]]:
-    """Every one with the seconds between its end and its next begin."""
+    """Returns every task with the seconds between its end and its next begin."""
     return (
         (1.0, queue_due),
         (settings.lease_seconds / 3, rescue_jobs),
@@ -32,14 +32,16 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
 
 
 def queue_due(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
-    """Deliveries whose time has come go back into the queue."""
+    """Puts deliveries that are due back into the queue."""
     with transaction(pool) as conn:
         deliver.queue_due(conn)
 
 
 def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
-    """The jobs of workers that have been silent for a lease wait again, for whoever is free: the queue itself leaves
-    them where they are."""
+    """Makes the jobs of workers that have been silent for a lease wait again, for any free worker.
+
+    The queue itself leaves them where they are.
+    """
     queue = named_queries("queue")
     with transaction(pool) as conn:
         execute(conn, queue["mend_heartbeats"])
@@ -49,17 +51,17 @@ def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
 
 
 def rotate_due(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
-    """Epochs end where an erasure waits for it."""
+    """Ends each epoch whose end an erasure waits for."""
     rotation.rotate_due(pool, keystore)
 
 
 def end_due(settings: Settings, pool: Pool, keystore: Keystore) -> None:
-    """Of every tenant: the deployer's declaration is logged when it is new, and what is over now ends."""
+    """Logs the deployer's declaration for every tenant when it is new, and ends what is over now."""
     end_due_by(settings, pool, keystore, datetime.now(UTC))
 
 
 def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime) -> None:
-    """The same at another time."""
+    """Does what `end_due` does, as of the time `now`."""
     try:
         for keys in map(keystore.tenant, keystore.tenants()):
             if settings.anyone_declaration is not None:
@@ -71,7 +73,7 @@ def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime
 
 
 def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
-    """What has passed its term goes."""
+    """Deletes what has passed its retention."""
     with transaction(pool) as conn:
         execute(conn, named_queries("intake")["purge_seen"])
         execute(conn, named_queries("intake")["purge_events"], days=settings.event_retention_days)

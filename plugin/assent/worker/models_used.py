@@ -1,7 +1,8 @@
-"""Which models look at pictures from a worker's start on, as a leaf of each tenant's audit log.
+"""Records the models that look at images from a worker's start on, as a leaf of each tenant's audit log.
 
-It is written when a worker begins with other models than the newest such leaf names: what `assent models use` and
-`assent eval faces --calibrate` wrote counts from then on, and it is told as it was opened and verified.
+The leaf is written when a worker begins with other models than the newest such leaf names: the changes of
+`assent models use` and `assent eval faces --calibrate` count from then on. It describes the models as they were opened
+and verified.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ _Q = named_queries("models")
 
 
 def in_use(models: Models, accepted: Sequence[str]) -> dict[str, Any]:
-    """The packs as they were chosen, every file with its role and sha256, the licences that were accepted in words, and
-    the calibration: of one's own with the people it was measured on. A folder of one's own is named by its files."""
+    """Describes the models in use: the chosen packs, files, heads, accepted licences and calibration.
+
+    Every file has its role and sha256; a folder of one's own is named by its files. The licences are those accepted in
+    words. A calibration of one's own comes with the people it was measured on.
+    """
     files = [{"role": one.file.role, "model": one.file.name, "sha256": one.file.sha256} for one in models.files]
     own = [{"role": "own", "model": path.rpartition("/")[2], "sha256": digest} for path, digest in models.choice.files]
     words = sorted({one.file.accept for one in models.files if one.file.accept} | (set(accepted) if own else set()))

@@ -1,4 +1,4 @@
-"""The queue's tasks and connections: which job runs what, when it is tried again, on which threads."""
+"""Defines the queue's tasks and connections: which job runs what, when it is tried again, on which threads."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 
 
 class RetrySchedule(BaseRetryStrategy):
-    """Decides when a failed job runs again: a fetch by `RETRY_SECONDS`, everything else soon and then every minute, for
-    as long as an outage lasts, spread over a second. An event that itself brings the job down is ended by
-    `MAX_TRIES`."""
+    """Decides when a failed job runs again.
+
+    A fetch runs again by `RETRY_SECONDS`, everything else soon and then every minute, for as long as an outage lasts,
+    spread over a second. An event that itself brings the job down is ended by `MAX_TRIES`.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         seconds = min(2 ** min(job.attempts, 6), 60) + random.random()  # noqa: S311 - spread, not a secret
@@ -50,9 +52,12 @@ async def _limit_idle(conn: psycopg.AsyncConnection) -> None:
 
 
 class _Connector(procrastinate.PsycopgConnector):
-    """The queue's own connections. A statement that failed with its connection may have been a job's end: such a job
-    would stay begun as long as this worker lives. So `failed` ends the queue's worker, and its lease frees the job.
-    The end of a job that somebody else took over and ended, which the queue's functions refuse, is no error."""
+    """The queue's own connections.
+
+    A statement that failed with its connection may have been a job's end: such a job would stay begun as long as this
+    worker lives. So `failed` ends the queue's worker, and its lease frees the job. The end of a job that another worker
+    took over and ended, which the queue's functions refuse, is no error.
+    """
 
     def __init__(self, url: str, failed: asyncio.Event) -> None:
         super().__init__(conninfo=url, min_size=1, max_size=6, timeout=10, configure=_limit_idle)
@@ -71,8 +76,10 @@ class _Connector(procrastinate.PsycopgConnector):
 
 
 def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = None) -> procrastinate.App:
-    """The queue's tasks, bound to this worker's bench. Job arguments are ids only. `failed` is set when the end of a
-    job could not be written."""
+    """Returns the queue's tasks, bound to this worker's context. Job arguments are ids only.
+
+    `failed` is set when the end of a job could not be written.
+    """
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
 
     @app.task(name="decide", queue=PICTURES, retry=RetrySchedule())

@@ -1,4 +1,4 @@
-"""Draws a decision onto its picture; every face without a published match is made unrecognisable first."""
+"""Draws a decision onto its image; every face without a published match is made unrecognisable first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MATCHED, TAGGED = "#0b7a68", "#b3541e"
 
 
 def annotate(frame: Frame, decision: Decision) -> Image.Image:
-    """A frame (RGB) with the boxes and names of a decision that belong to it, at most 1,600 pixels a side.
+    """Returns a frame (RGB) with the boxes and names of a decision that belong to it, at most 1,600 pixels a side.
 
     Tags without a box and those of other frames are left out.
     """
@@ -53,13 +53,13 @@ def hide(image: Image.Image, box: Box) -> None:
 
 
 def scaled(box: Box, scale: float) -> Box:
-    """A box in pixels of the oriented image, as pixels of a frame."""
+    """Converts a box in pixels of the oriented image to pixels of a frame."""
     x, y, width, height = (round(side * scale) for side in box)
     return x, y, width, height
 
 
 def _outline(image: Image.Image, box: Box, label: str, colour: str) -> None:
-    """A frame with its label above it, or inside where there is no room above."""
+    """Draws a box with its label above it, or inside where there is no room above."""
     draw = ImageDraw.Draw(image)
     x, y, width, height = box
     line = max(2, min(image.size) // 220)

@@ -1,7 +1,7 @@
-"""A picture in which nobody can be recognised who did not agree to it.
+"""Hides everybody in an image who did not agree to be recognised.
 
-It is made from a copy that was kept when the picture was decided. Hidden are the faces that the models found: one that
-they missed stays as it is.
+The redacted image is made from the copy that was kept when the image was decided. Only faces that the models found are
+hidden: one that they missed stays as it is.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ _QUALITY = 88
 
 
 def retained_jpeg(picture: Picture) -> bytes:
-    """The first frame as JPEG, at most 2,048 pixels a side."""
+    """Returns the first frame as JPEG, at most 2,048 pixels a side."""
     image = Image.fromarray(picture.frames[0].pixels)
     image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     return _jpeg(image)
 
 
 def redact(kept: bytes, decision: Decision) -> bytes:
-    """A kept copy (JPEG) with every face hidden that has no match in this decision, and with what
-    its policy hides. Returns JPEG."""
+    """Hides in a kept copy every face without a match in this decision, and what its policy hides. JPEG in and out."""
     image = Image.open(BytesIO(kept)).convert("RGB")
     scale = image.width / (decision.media.width or image.width)
     for face in decision.faces:

@@ -1,4 +1,4 @@
-"""The audit log over HTTP: what a platform needs to be its witness."""
+"""Serves the audit log over HTTP, so that a platform can be its witness."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _REFUSED = error_responses(Unauthorized, Forbidden, NotFound)
 
 @router.get("/checkpoint", response_class=PlainTextResponse, responses=error_responses(Unauthorized, Forbidden))
 def read_checkpoint(at: App, by: By) -> str:
-    """The newest signed checkpoint (C2SP signed note): keep one, and no later log can leave out what it covers."""
+    """Returns the newest signed checkpoint (C2SP signed note).
+
+    Keep it: a later log that leaves out what it covers can then be detected.
+    """
     by.must("audit:read")
     with transaction(at.pool) as conn:
         return checkpoint.current(conn, at.keystore.tenant(by.tenant))
@@ -29,7 +32,10 @@ def read_checkpoint(at: App, by: By) -> str:
 def read_proof(
     leaf: Annotated[int, Path(ge=0, lt=2**63)], at: App, by: By, size: Annotated[int | None, _Size] = None
 ) -> dict[str, Any]:
-    """That the leaf is in the tree of `size` leaves (default: now): RFC 6962 inclusion proof, hashes in base64."""
+    """Proves that the leaf is in the tree of `size` leaves (default: now).
+
+    Returns an RFC 6962 inclusion proof, hashes in base64.
+    """
     by.must("audit:read")
     with transaction(at.pool) as conn:
         return checkpoint.proof(conn, by.tenant, leaf, log.head(conn, by.tenant).size if size is None else size)
@@ -37,7 +43,10 @@ def read_proof(
 
 @router.get("/consistency", responses=_REFUSED)
 def read_consistency(old: Annotated[int, _Size], new: Annotated[int, _Size], at: App, by: By) -> dict[str, Any]:
-    """That the tree of `old` leaves is the beginning of the tree of `new` leaves: RFC 6962 consistency proof."""
+    """Proves that the tree of `old` leaves is the beginning of the tree of `new` leaves.
+
+    Returns an RFC 6962 consistency proof.
+    """
     by.must("audit:read")
     with transaction(at.pool) as conn:
         return checkpoint.consistency(conn, by.tenant, old, new)

@@ -1,4 +1,4 @@
-"""The ways in over HTTP: webhooks, single pictures, and asking for a decision."""
+"""Receives webhooks and single images over HTTP, and returns decisions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # as the database has it
 
 
 class ImageRequest(Circumstances):
-    """One picture to be looked at now. Without `id` it gets one; without `url` its bytes come in the same form."""
+    """One image to be decided now. Without `id` it gets one; without `url` its bytes come in the same form."""
 
     id: Name | None = None
     url: WebAddress | None = None
@@ -56,7 +56,7 @@ class ImageRequest(Circumstances):
 
 
 class _SourceUnknown(SignatureInvalid):
-    """Answered like a wrong secret: the names of sources are nobody's business."""
+    """An unknown source, answered like a wrong secret so that the names of sources are not disclosed."""
 
 
 _SIGNED = [
@@ -82,8 +82,10 @@ _SIGNED = [
 async def receive_webhook(
     source: str, request: Request, at: App, lane: Literal["live", "backfill"] = "live"
 ) -> dict[str, str]:
-    """A signed delivery of `assent.event/1` (Standard Webhooks). Answered once it is stored; a repetition of the same
-    id and body gets the same answer and is not done again."""
+    """Accepts a signed delivery of `assent.event/1` (Standard Webhooks), and answers once it is stored.
+
+    A repetition of the same id and body gets the same answer and is not processed again.
+    """
     rejects: Rejects = request.app.state.rejects
     try:
         body = await read_body(request)
@@ -116,7 +118,7 @@ def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lan
     response_model=None,
     responses={
         200: {"model": Decision},
-        202: {"description": "Not decided in time; ask under `media` later."},
+        202: {"description": "Not decided within `wait` seconds; the endpoints receive the decision once it is made."},
         **error_responses(Unauthorized, Forbidden, BodyTooLarge, NotFound, SubjectLocked),
     },
     openapi_extra={
@@ -140,7 +142,11 @@ def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lan
     },
 )
 async def tag_image(request: Request, at: App, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
-    """One picture, ahead of all others: its decision, if it comes within `wait` seconds, else 202 and where to ask."""
+    """Decides one image ahead of all others, and returns its decision if it is made within `wait` seconds.
+
+    Set `wait` (0 to 60) instead of requesting the decision repeatedly. After that time the answer is 202: the decision
+    goes to the endpoints once it is made, and `media` is its address.
+    """
     by.must("images:tag")
     said, uploads = await _image_request(request)
     media = MediaRef(said.id or uuid4().hex, said.url, said.alt)
@@ -183,7 +189,10 @@ def _store_image(at: AppState, tenant: str, event_id: UUID, event: Event, upload
     },
 )
 def read_redacted(media_id: Name, at: App, by: By) -> Response:
-    """The picture as JPEG, every face hidden whose person did not agree to be named. Only of pictures that are kept."""
+    """Returns the image as JPEG, with the face of everybody hidden who did not agree to be named.
+
+    Only images that are kept can be returned.
+    """
     by.must("images:tag")
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
@@ -211,7 +220,7 @@ def read_decision(
     audience: Audience = "platform",
     subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
 ) -> dict[str, Any]:
-    """The newest decision on a picture, as the platform, or another audience, may see it now."""
+    """Returns the newest decision on a media item, as the platform, or another audience, may see it now."""
     by.must("images:tag")
     return _decision(at, by.tenant, media_id, audience, subject)
 

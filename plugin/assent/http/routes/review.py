@@ -1,4 +1,7 @@
-"""Manual review over HTTP, for moderators' tools. Each moderator has an API key of their own: the log says whose."""
+"""Serves manual review over HTTP, for moderators' tools.
+
+Each moderator has an API key of their own, and the log records whose key was used.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ _CHANGED = (*_REFUSED, BodyTooLarge, LabelUnknown, IdempotencyConflict)
 
 
 class CorrectionRequest(BaseModel):
-    """Which labels a moderator says hold for the picture and which do not."""
+    """A moderator's correction: the labels that hold for the image and the labels that do not."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -57,7 +60,7 @@ class CorrectionRequest(BaseModel):
 
 
 class ReviewRequest(BaseModel):
-    """What a moderator decides about an open case."""
+    """A moderator's decision on an open review case."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -75,8 +78,10 @@ def list_reviews(
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
 ) -> dict[str, Any]:
-    """Open cases of one queue or of all: those on a list marked severe first, then by priority, then the oldest. `next`
-    is the `after` of the next page."""
+    """Lists open cases of one queue or of all.
+
+    Cases on a list marked severe come first, then by priority, then the oldest. `next` is the `after` of the next page.
+    """
     by.must(SCOPE)
     with transaction(at.pool) as conn:
         cases = open_cases(conn, by.tenant, limit + 1, after, queue)
@@ -89,7 +94,7 @@ def list_reviews(
 
 @router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, SubjectLocked))
 def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
-    """The case with its reason and its decision; also one that is closed, with who closed it and how."""
+    """Returns the case with its reason and its decision; for a closed case also who closed it and how."""
     by.must(SCOPE)
     with transaction(at.pool) as conn:
         return show_case(conn, at.keystore.tenant(by.tenant), case_id)
@@ -104,7 +109,7 @@ def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
     },
 )
 def read_review_picture(case_id: UUID, at: App, by: By) -> Response:
-    """An open case's picture as JPEG, every face hidden whose person did not agree to be named."""
+    """Returns an open case's image as JPEG, with the face of everybody hidden who did not agree to be named."""
     by.must(SCOPE)
     with transaction(at.pool) as conn:
         picture = picture_of(conn, at.keystore.tenant(by.tenant), case_id)
@@ -146,7 +151,7 @@ def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str
 async def correct_media(
     media_id: Name, request: Request, at: App, by: By, idempotency_key: Key = None
 ) -> dict[str, Any]:
-    """Corrects a picture without an open case; the next revision goes to the platform as `media.reviewed`."""
+    """Corrects a media item without an open case; the next revision goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)

@@ -1,4 +1,4 @@
-"""What a person may ask of the house, over HTTP: to be forgotten, to have all that is held, to see their own page."""
+"""Serves a person's rights over HTTP: erasure, export of all stored data, and a link to their own page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 class LinkRequest(BaseModel):
-    """How long a link to a person's own page is good for."""
+    """The number of days for which a link to a person's own page is valid."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,8 +34,11 @@ class LinkRequest(BaseModel):
 
 @router.delete("/subjects/{ref}", status_code=202, responses=error_responses(Unauthorized, Forbidden))
 def erase_subject(ref: Name, at: App, by: By) -> JSONResponse:
-    """Forgets whoever that is, known or not: from this answer on nobody is matched with them. `receipt` is the token
-    for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by `rotation_by`."""
+    """Erases the person, known or not: from this answer on nobody is matched with them.
+
+    `receipt` is the token for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by
+    `rotation_by`.
+    """
     by.must("subjects:delete")
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
@@ -52,8 +55,10 @@ def erase_subject(ref: Name, at: App, by: By) -> JSONResponse:
     },
 )
 def read_receipt(token: Annotated[str, Path(max_length=256)], at: App) -> JSONResponse:
-    """The signed receipt of an erasure, for whoever has its token: no API key is needed. `assent audit verify-receipt`
-    checks it offline."""
+    """Returns the signed receipt of an erasure to anybody who has its token: no API key is needed.
+
+    `assent audit verify-receipt` checks it offline.
+    """
     with transaction(at.pool) as conn:
         said = receipt(conn, None, token)
     if said is None:
@@ -63,7 +68,10 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], at: App) -> JSONRe
 
 @router.get("/subjects/{ref}/export", responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken))
 def export_subject(ref: Name, at: App, by: By) -> JSONResponse:
-    """All that is held about the person, opened: their own biometric data too, so it is for them only."""
+    """Returns all that is stored about the person, opened.
+
+    It includes their own biometric data, so it is for them only.
+    """
     by.must("subjects:write")
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
@@ -77,7 +85,10 @@ def export_subject(ref: Name, at: App, by: By) -> JSONResponse:
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema_ref(LinkRequest)}}}},
 )
 async def mint_link(ref: Name, request: Request, response: Response, at: App, by: By) -> dict[str, str]:
-    """A link to the person's own page, for the platform to hand to them alone. One visit spends it."""
+    """Creates a link to the person's own page, for the platform to hand to them alone.
+
+    One visit spends it.
+    """
     by.must("subjects:write")
     response.headers.update(_PRIVATE)
     said = read_model(await read_body(request) or b"{}", LinkRequest)

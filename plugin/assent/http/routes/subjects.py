@@ -1,4 +1,4 @@
-"""Consent, connections and enrolment over HTTP, called by the platform on the person's behalf."""
+"""Serves consent, connections and enrolment over HTTP; the platform calls it on the subject's behalf."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ REFUSALS = (
 
 
 class ConsentRequest(BaseModel):
-    """What a person agreed to."""
+    """A consent that a person gave: its purpose, scope, notice and validity."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -111,7 +111,7 @@ class ConsentRequest(BaseModel):
 
 
 class ConnectionsRequest(BaseModel):
-    """Whom a person chose: in their posts they may be recognised."""
+    """The accounts that a subject chose: in their posts the subject may be recognised."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -131,7 +131,10 @@ class ConnectionsRequest(BaseModel):
     },
 )
 async def give_consent(request: Request, at: App, by: By, idempotency_key: Key = None) -> dict[str, Any]:
-    """Records a consent and puts it in force, in place of the one before; without one nobody is enrolled or matched."""
+    """Records a consent and puts it in force, in place of the one before.
+
+    Without a consent nobody is enrolled or matched.
+    """
     by.must("consents:write")
     body = await read_body(request)
     said = read_model(body, ConsentRequest)
@@ -162,7 +165,7 @@ def _give(at: AppState, tenant: str, said: ConsentRequest, key: str | None, requ
 
 @router.get("/consents/{consent_id}", responses=error_responses(Unauthorized, Forbidden, NotFound))
 def read_consent(consent_id: UUID, at: App, by: By) -> dict[str, Any]:
-    """The record: what was agreed to, and whether it is `granted`, `replaced`, `withdrawn` or `expired`."""
+    """Returns the consent: its terms, and whether it is `granted`, `replaced`, `withdrawn` or `expired`."""
     by.must("consents:write")
     with transaction(at.pool) as conn:
         return consent_record(conn, at.keystore.tenant(by.tenant), consent_id)
@@ -172,7 +175,7 @@ def read_consent(consent_id: UUID, at: App, by: By) -> dict[str, Any]:
     "/consents/{consent_id}/withdraw", status_code=204, responses=error_responses(Unauthorized, Forbidden, NotFound)
 )
 def withdraw_consent(consent_id: UUID, at: App, by: By) -> Response:
-    """Takes it back: from this answer on nobody is matched by it, and its templates are gone."""
+    """Withdraws the consent: from this answer on nobody is matched by it, and its templates are gone."""
     by.must("consents:write")
     with transaction(at.pool) as conn:
         consent.withdraw(conn, at.keystore.tenant(by.tenant), consent_id)
@@ -181,7 +184,7 @@ def withdraw_consent(consent_id: UUID, at: App, by: By) -> Response:
 
 @router.get("/subjects/{ref}", responses=error_responses(Unauthorized, Forbidden, NotFound))
 def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
-    """A person's consents, templates and number of connections."""
+    """Returns a subject's consents, templates and number of connections."""
     by.must("subjects:write")
     with transaction(at.pool) as conn:
         return subject_record(conn, at.keystore.tenant(by.tenant), ref)
@@ -195,7 +198,10 @@ def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
     },
 )
 async def state_connections(ref: Name, request: Request, at: App, by: By) -> dict[str, Any]:
-    """Replaces the list of accounts that the person chose. It counts for 24 hours: state it anew before that."""
+    """Replaces the list of accounts that the subject chose.
+
+    It counts for 24 hours: state it anew before that.
+    """
     by.must("subjects:write")
     said = read_model(await read_body(request), ConnectionsRequest)
     return await run_in_threadpool(_state, at, by.tenant, ref, said.connections)
@@ -239,7 +245,10 @@ def _state(at: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str,
     },
 )
 async def enrol_photos(ref: Name, request: Request, at: App, by: By) -> Any:
-    """One template from each photo, which must show the person's face and no other; all or none."""
+    """Enrols photos: one template from each, all or none.
+
+    Each photo must show the subject's face and no other.
+    """
     by.must("subjects:write")
     _, photos = await read_form(request, MAX_PHOTO, files=("photos",), most=MAX_PHOTOS)
     if not photos:

@@ -1,4 +1,4 @@
-"""The person's page as HTML: templates, a style sheet, an icon. No script, nothing from another host."""
+"""Renders the person's page as HTML: templates, a style sheet, an icon. No script, nothing from another host."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ HEADERS = {
 
 
 def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A template with its values, in the headers that every page has."""
+    """Renders a template with its values, in the headers that every page has."""
     html = _PAGES.get_template(f"{name}.html").render(style=_stamp("style.css"), **values)
     return HTMLResponse(html, status, headers=HEADERS)
 
 
 def error_page(error: AssentError, *, back: bool) -> HTMLResponse:
-    """An error in plain words, with its status; `back`: whether there is an open page to go back to."""
+    """Renders an error in plain words, with its status; `back`: whether there is an open page to go back to."""
     title, text = words.wrong(error.code, error.detail)
     answer = page("error", error.status, title=title, text=text, code=error.code, back=back)
     if isinstance(error, RateLimited):
@@ -47,24 +47,27 @@ def error_page(error: AssentError, *, back: bool) -> HTMLResponse:
 
 
 def go(path: str) -> Response:
-    """After a form was taken: the browser asks for that page, so that reloading it sends nothing twice."""
+    """Redirects the browser to that page after a form, so that reloading it sends nothing twice."""
     return Response(status_code=303, headers={**HEADERS, "Location": path})
 
 
 def download(said: dict[str, Any], name: str) -> Response:
-    """A JSON file that the browser saves under that name."""
+    """Returns a JSON file that the browser saves under that name."""
     return JSONResponse(said, headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def asset(name: Literal["style.css", "icon.svg"]) -> Response:
-    """A file that all pages share; its address changes with it."""
+    """Returns a file that all pages share; its address changes with it."""
     headers = {**HEADERS, "Cache-Control": "public, max-age=86400"}
     return Response((_FOLDER / name).read_bytes(), headers=headers, media_type=_KINDS[name])
 
 
 @cache
 def places() -> tuple[tuple[str, str], ...]:
-    """Where somebody can live: ISO 3166 code and name, by name; the states of the US have codes of their own."""
+    """Returns the places where a person can live: ISO 3166 code and name, by name.
+
+    The states of the US have codes of their own.
+    """
     lines = (_FOLDER / "places.txt").read_text(encoding="utf-8").splitlines()
     return tuple((code, name) for code, _, name in (line.partition(" ") for line in lines))
 

@@ -1,4 +1,4 @@
-"""Faces turned to the place where an embedder expects them, from five points that a detector found."""
+"""Aligns faces for an embedder, by five points that a detector found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ _BASE = 0.7
 
 
 def template(spec: Input) -> Points:
-    """Where the points belong, in pixels of the chip. Raises ModelUnknown where the manifest names no such template."""
+    """Returns the target places of the five points (5, 2), in pixels of the chip.
+
+    Raises ModelUnknown where there is no template of the manifest's name and size."""
     if spec.align == "openmodelzoo":
         return _scaled(_OPENMODELZOO, np.array(spec.size, np.float32))
     if spec.align == "arcface" and spec.size[0] % 112 == 0:
@@ -53,7 +55,7 @@ def _scaled(points: Points, by: float | Points) -> Points:
 
 
 def similarity(points: Points, target: Points) -> NDArray[np.float64]:
-    """The rotation, scale and shift (2, 3) that bring `points` closest to `target`, by least squares.
+    """Returns the rotation, scale and shift (2, 3) that bring `points` closest to `target`, by least squares.
 
     Umeyama 1991, without mirroring; in the plane it is one complex factor."""
     a = points[:, 0].astype(np.float64) + 1j * points[:, 1]
@@ -65,7 +67,7 @@ def similarity(points: Points, target: Points) -> NDArray[np.float64]:
 
 
 def cut(spec: Input, pixels: Pixels, corners: Corners, points: Points) -> Chip | None:
-    """The aligned chip of a face, or None where its box is narrower than LEAST_WIDTH pixels of the frame."""
+    """Returns the aligned chip of a face, or None where its box is narrower than LEAST_WIDTH pixels of the frame."""
     if round(corners[2]) - round(corners[0]) < LEAST_WIDTH:
         return None
     matrix = similarity(points, template(spec))

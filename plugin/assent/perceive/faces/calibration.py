@@ -1,4 +1,4 @@
-"""From a cosine to a claim: which score is needed so that a stranger is named no more often than promised.
+"""Computes the score that a match needs, so that a stranger is named no more often than promised.
 
 FMR is the share of comparisons between two different people that reach a score; FPIR the share of searches of a
 stranger's face that name anybody. Among N templates FPIR ≈ 1 − (1 − FMR)^N (ISO/IEC 19795-1, independent comparisons).
@@ -24,7 +24,7 @@ STRONG_FPIR = 0.001
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """What was measured of an embedder on pictures of known people.
+    """The measurements of an embedder on images of known people.
 
     `mean` float32 (d,) is subtracted from raw embeddings before they are normalised; scores are cosines of those, −1–1.
     `quantiles`: (share of impostor scores below, score), both rising; `impostor_max`: the highest of all of them.
@@ -40,7 +40,9 @@ class Calibration:
     measured: tuple[tuple[str, str], ...] = ()  # what an operator's own file says of the people and the photos
 
     def templates_supported(self, fpir: float = LIKELY_FPIR) -> int:
-        """How many templates may be searched at that FPIR (0–1, both excluded; ValueError otherwise); 0 = none."""
+        """Returns how many templates may be searched at that FPIR; 0 = none.
+
+        FPIR lies between 0 and 1, both excluded; ValueError otherwise."""
         if not 0 < fpir < 1:
             raise ValueError("fpir lies between 0 and 1")
         if self.impostor_pairs <= 3:
@@ -48,10 +50,11 @@ class Calibration:
         return math.floor(math.log1p(-fpir) / math.log1p(-3 / self.impostor_pairs))
 
     def threshold(self, templates: int, fpir: float = LIKELY_FPIR) -> float:
-        """The score from which a match among that many templates (≥ 1; ValueError otherwise) keeps the FPIR.
+        """Returns the score from which a match among that many templates keeps the FPIR.
 
-        Between measured quantiles it is interpolated over log10(FMR); beyond the last one it is the highest impostor
-        score ever seen. Raises GalleryTooLarge when the calibration supports no claim for so many templates."""
+        Raises ValueError for fewer than one template. Between measured quantiles the score is interpolated over
+        log10(FMR); beyond the last one it is the highest impostor score measured. Raises GalleryTooLarge when the
+        calibration supports no claim for so many templates."""
         if templates < 1:
             raise ValueError("a search has at least one template")
         supported = self.templates_supported(fpir)
@@ -66,10 +69,10 @@ class Calibration:
         return float(np.interp(-math.log10(fmr), -np.log10(1 - below), scores))
 
     def band(self, score: float, templates: int) -> Band | None:
-        """How much a score says among that many templates. Raises as `threshold` does.
+        """Returns the band of a score among that many templates, None below `likely`. Raises as `threshold` does.
 
         `likely` keeps FPIR 1 %, `strong` FPIR 0.1 %; where that is not supported for so many templates, `strong`
-        begins at the highest score that an impostor ever had. Bands leave the house, scores never do."""
+        begins at the highest impostor score measured. Bands are passed on, scores never are."""
         likely = self.threshold(templates, LIKELY_FPIR)
         within = templates <= self.templates_supported(STRONG_FPIR)
         strong = self.threshold(templates, STRONG_FPIR) if within else self.impostor_max
@@ -79,7 +82,9 @@ class Calibration:
 
 
 def uncalibrated(model: str, dimension: int) -> Calibration:
-    """Of an embedder that nobody measured: it supports no search, so that nobody is matched by it."""
+    """Returns the calibration of an embedder that nobody measured.
+
+    It supports no search, so that nobody is matched by it."""
     mean = np.zeros(dimension, np.float32)
     mean.flags.writeable = False
     return Calibration(model, mean, ((0.0, 1.0), (0.5, 1.0)), 1.0, 0)
@@ -87,7 +92,9 @@ def uncalibrated(model: str, dimension: int) -> Calibration:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """`models/calibration/*.json`; the genuine scores and the text are for people who read the file."""
+    """The fields of `models/calibration/*.json` that are read.
+
+    The genuine scores and the text of the file are for people."""
 
     __pydantic_config__ = ConfigDict(extra="ignore")
 
@@ -108,7 +115,7 @@ _FILE = TypeAdapter(_File)
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Reads and checks a calibration file. Raises ModelUnknown when it is missing or does not hold together."""
+    """Reads and checks a calibration file. Raises ModelUnknown when it is missing or contradicts itself."""
     try:
         data = path.read_bytes()
         file = _FILE.validate_json(data)

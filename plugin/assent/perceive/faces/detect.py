@@ -1,4 +1,4 @@
-"""What the chosen packs see in frames beside the safety network: faces, objects, and what the whole picture shows."""
+"""Runs the networks of the chosen packs beside the safety network: faces, objects, and labels of whole frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assent.perceive.safety.nudenet import Detection
 
 
 class DetectedFace(NamedTuple):
-    """A face: its box as the safety network would say it, and its five points where the detector finds such."""
+    """A face: its box in the safety network's form, and its five points where the detector gives them."""
 
     box: Detection
     points: NDArray[np.float32] | None
@@ -28,7 +28,7 @@ class DetectedFace(NamedTuple):
 def detect_faces(
     models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[Detection]]
 ) -> list[tuple[DetectedFace, ...]]:
-    """The faces in each frame, best first; `seen` is what the safety network saw there."""
+    """Returns the faces in each frame, best first; `seen`: the safety network's detections in it."""
     if models.finder is None:
         return [tuple(DetectedFace(one, None) for one in faces.listed(detections)) for detections in seen]
     if isinstance(models.finder, insight.Analysis):
@@ -45,7 +45,7 @@ def _listed(boxes: Sequence[backend.Box], least: float) -> tuple[DetectedFace, .
 
 
 def chip_of(models: Models, pixels: Pixels, spot: DetectedFace) -> faces.Chip | None:
-    """The chip that the embedder takes, or None for a face that is too small."""
+    """Returns the chip that the embedder takes, or None for a face that is too small or lacks the points it needs."""
     if models.aligned is None:
         return faces.cut(models.landmarks, pixels, spot.box.corners)
     if spot.points is None:
@@ -54,7 +54,7 @@ def chip_of(models: Models, pixels: Pixels, spot: DetectedFace) -> faces.Chip | 
 
 
 def detect_objects(models: Models, places: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
-    """The tags that the watchers give each frame: objects with boxes, labels for the whole frame."""
+    """Returns the tags of each frame by the networks in `watchers`: objects with boxes, labels of the whole frame."""
     pixels = [frame.pixels for _, frame in places]
     tags: list[list[Tag]] = [[] for _ in places]
     for net in models.watchers:
@@ -69,7 +69,9 @@ def detect_objects(models: Models, places: Sequence[tuple[Picture, Frame]]) -> l
 
 
 def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
-    """Of an animation's tags for whole frames only the strongest of each label; those with boxes stay as they are."""
+    """Keeps, of an animation's tags for whole frames, only the strongest of each label and model.
+
+    Tags with boxes stay as they are."""
     best: dict[tuple[str, str], Tag] = {}
     for tag in tags:
         key = (tag.name, tag.model)

@@ -35,7 +35,7 @@ class _Conv(NamedTuple):
 
 
 def _integer(data: bytes, at: int) -> tuple[int, int]:
-    """The integer at that place and where it ends."""
+    """Returns the integer at that place, and the place where it ends."""
     control = data[at]
     end = at + 1 + (control & 0x0F)
     value = int.from_bytes(data[at + 1 : end], "little")
@@ -43,7 +43,10 @@ def _integer(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _tensor(data: bytes, at: int) -> tuple[Array, int]:
-    """The tensor at that place: its version (2), four dimensions, raw little-endian float32."""
+    """Returns the tensor at that place, and the place where it ends.
+
+    It is stored as its version (2), four dimensions, raw little-endian float32. Raises ModelUnknown where there is
+    none."""
     header = []
     for _ in range(5):
         value, at = _integer(data, at)
@@ -63,10 +66,11 @@ def _find(data: bytes, name: bytes, start: int) -> int:
 
 
 def _layers(data: bytes) -> tuple[list[_Conv], Array]:
-    """All convolutions, input side first, with the affine layer behind each folded in; then the last matrix (256, 128).
+    """Returns all convolutions, input side first, and the last matrix (256, 128).
 
-    A convolution's tensor holds all filters and then the biases, an affine layer's its gammas and then its betas;
-    their shape is not told: it follows from the order."""
+    The affine layer behind each convolution is folded in. A convolution's tensor holds all filters and then the
+    biases, an affine layer's its gammas and then its betas; the file does not give their shape: it follows from the
+    order."""
     shapes, channels = [(32, 3, 7)], 32
     for width, blocks in _STAGES:
         for _ in range(blocks):
@@ -112,7 +116,7 @@ class _Graph:
         return self.op("Conv", x, w, b, strides=[stride, stride], pads=[pad] * 4)
 
     def grow(self, x: str, channels: int, side: int) -> str:
-        """Zeros behind the last channel, row and column."""
+        """Pads with zeros behind the last channel, row and column."""
         if not (channels or side):
             return x
         pads = np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)
@@ -125,7 +129,9 @@ def _block(graph: _Graph, x: str, first: _Conv, second: _Conv) -> str:
 
 
 def _down_block(graph: _Graph, x: str, side: int, first: _Conv, second: _Conv) -> tuple[str, int]:
-    """A block that halves the side. Its branches round differently: zeros make the smaller as large as the other."""
+    """Adds a block that halves the side, and returns its output and side.
+
+    Its branches round differently: zeros make the smaller as large as the other."""
     y = graph.op("Relu", graph.conv(x, first, 2, 0))
     y = graph.conv(y, second, 1, 1)
     short = graph.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
@@ -138,11 +144,11 @@ def _down_block(graph: _Graph, x: str, side: int, first: _Conv, second: _Conv) -
 
 
 def to_onnx(data: bytes) -> bytes:
-    """The network of a dlib_face_recognition_resnet_model_v1.dat as an ONNX file.
+    """Converts the network of a dlib_face_recognition_resnet_model_v1.dat into an ONNX file.
 
     Its input `chips` is uint8 RGB (n, 150, 150, 3) as `dlib.get_face_chip(…, 150, 0.25)` cuts it, its output
-    `descriptors` float32 (n, 128), not normalised: dlib's own `compute_face_descriptor` within 1e-4 (tested).
-    Raises ModelUnknown when the file holds anything else than that network.
+    `descriptors` float32 (n, 128), not normalised: dlib's own `compute_face_descriptor` within 1e-4 (tested). Raises
+    ModelUnknown when the file holds anything else than that network.
     """
     convs, matrix = _layers(data)
     graph, side, at = _Graph(), 150, 1
@@ -183,7 +189,7 @@ def _serialised(graph: _Graph) -> bytes:
 
 
 def converted(data: bytes, models_dir: Path, known_sha256: str) -> bytes:
-    """The ONNX form of a .dat file's bytes, kept as `<models_dir>/dlib-resnet-<source sha12>.onnx`.
+    """Returns the ONNX form of a .dat file's bytes, kept as `<models_dir>/dlib-resnet-<source sha12>.onnx`.
 
     A kept file is used only when its sha256 is the known one; otherwise it is made again from the source and replaced
     in one step, so that processes starting together never read half a file. Raises ModelUnknown when the bytes are not

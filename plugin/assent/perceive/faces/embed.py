@@ -1,4 +1,4 @@
-"""Chips in, templates out: the numbers by which two faces are compared."""
+"""Computes embeddings of face chips, the vectors by which two faces are compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError)
 
 
 def embed(net: Net, mean: Vector, chips: Sequence[Pixels]) -> NDArray[np.float32]:
-    """Embeddings (n, d) float32 of chips (s, s, 3) RGB: centred by the calibration's mean (d,), of unit length.
+    """Returns embeddings (n, d) float32 of chips (s, s, 3) RGB: centred by the calibration's mean (d,), of unit length.
 
     Without centring two strangers have a cosine of 0.84 with dlib's network."""
     if not chips:
@@ -28,7 +28,9 @@ def embed(net: Net, mean: Vector, chips: Sequence[Pixels]) -> NDArray[np.float32
 
 
 def dimension(net: Net, spec: Input) -> int:
-    """How many numbers the network makes of a chip; tried on an empty one. Raises ModelUnknown where it makes none."""
+    """Returns the length of the network's vector of a chip, found by running an empty one.
+
+    Raises ModelUnknown where it gives none."""
     try:
         made = run(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
     except _UNFIT as error:

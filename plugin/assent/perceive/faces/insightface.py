@@ -1,6 +1,6 @@
-"""The insightface library's own code: its recogniser on a pack's file, and its FaceAnalysis on a folder of one's own.
+"""Runs the insightface library's code: its recogniser on a pack's file, its FaceAnalysis on an operator's own folder.
 
-The library is never given a name it could download: only a folder that is there, or bytes that were verified. Of
+The library is never given a name it could download: only a folder that exists, or bytes that were verified. Of
 FaceAnalysis only detection and recognition are kept, so that nobody's age or gender is ever guessed.
 """
 
@@ -30,7 +30,7 @@ _DETECTION_SIDE = (640, 640)
 
 
 class _Recognised:
-    """insightface's ArcFaceONNX in an embedder's place: chips (n, s, s, 3) RGB in, raw vectors out."""
+    """Wraps insightface's ArcFaceONNX as an embedder's session: chips (n, s, s, 3) RGB in, raw vectors out."""
 
     def __init__(self, recogniser: Any) -> None:
         self._recogniser = recogniser
@@ -45,7 +45,9 @@ class _Recognised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """A folder of one's own, opened by FaceAnalysis. `embedder` is as `embed.embed` takes it, `spec` says its chips."""
+    """An operator's own folder, opened by FaceAnalysis.
+
+    `embedder` has the form that `embed.embed` takes; `spec` describes its chips."""
 
     detector: Any
     detector_id: str
@@ -55,7 +57,7 @@ class Analysis:
 
 
 def recogniser(file: ModelFile, data: bytes, threads: int) -> Net:
-    """insightface's ArcFaceONNX on a verified file, in a session of our own. Raises ModelUnknown."""
+    """Opens insightface's ArcFaceONNX on a verified file, in a session that Assent opened. Raises ModelUnknown."""
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX  # half a second, for those who need it
 
     net = open_verified(file, data, threads)
@@ -65,7 +67,9 @@ def recogniser(file: ModelFile, data: bytes, threads: int) -> Net:
 
 
 def hashes(folder: Path) -> tuple[tuple[str, str], ...]:
-    """Path and sha256 of each network and manifest in a folder. Raises ModelMissing where there is no network."""
+    """Returns path and sha256 of each network and manifest in a folder.
+
+    Raises ModelMissing where there is no network."""
     paths = sorted([*folder.glob("*.onnx"), *folder.glob("manifest.json")]) if folder.is_dir() else []
     if not any(path.suffix == ".onnx" for path in paths):
         raise ModelMissing(f"{folder} is no folder with .onnx files")
@@ -120,7 +124,7 @@ def _analysis(app: Any, digests: dict[str, str], on: str) -> Analysis:
 
 
 def detect(analysis: Analysis, frames: Sequence[Pixels]) -> list[list[Box]]:
-    """The faces in each frame, by FaceAnalysis' own detector, best first."""
+    """Returns the faces in each frame, by FaceAnalysis' own detector, best first."""
     found = []
     for pixels in frames:
         boxes, points = analysis.detector.detect(np.ascontiguousarray(pixels[..., ::-1]))

@@ -1,5 +1,7 @@
-"""Whether a face was taken from a living person, or from a print or a screen that was photographed: presentation attack
-detection on a single picture (ISO/IEC 30107-3), by all networks of the role `liveness` together.
+"""Tells whether a face was taken from a living person, or from a print or a screen that was photographed.
+
+This is presentation attack detection on a single image (ISO/IEC 30107-3), by all networks of the role `liveness`
+together.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from assent.perceive.networks.backend import LoadedModel, around_faces
 
 
 def is_live(nets: Sequence[LoadedModel], picture: Picture, face: Face) -> bool:
-    """True where the networks' mean probability of their class `live` reaches the manifest's threshold; without a
-    network everything is taken for live. `face` is one of that picture."""
+    """Tells whether the networks' mean probability of their class `live` reaches the manifest's threshold.
+
+    Without a network every face counts as live. `face` is one of that image."""
     if not nets:
         return True
     frame = next(one for one in picture.frames if one.index == face.frame)

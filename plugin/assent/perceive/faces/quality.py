@@ -1,4 +1,4 @@
-"""Which boxes are faces, how good a face is for comparing, and the aligned chip that the embedder takes."""
+"""Selects the boxes that are faces, rates how well a face can be compared, and cuts the chip for the embedder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class Chip(NamedTuple):
 
 
 def listed(detections: Sequence[Detection], least: float = FACE_SCORE) -> tuple[Detection, ...]:
-    """The detections that count as faces, best score first, one for each face; `least` is the detector's own score."""
+    """Returns the detections that count as faces, best score first, one for each face.
+
+    `least`: the detector's own threshold."""
     kept: list[Detection] = []
     for one in sorted(detections, key=lambda d: -d.score):
         if one.name == "face" and one.score >= least and not any(_same(one, other) for other in kept):
@@ -57,10 +59,10 @@ def _same(a: Detection, b: Detection) -> bool:
 
 
 def cut(predictor: Any, pixels: Pixels, corners: Corners) -> Chip | None:
-    """The aligned chip of the face in that box (pixels of the frame), or None where it is narrower than LEAST_WIDTH.
+    """Returns the aligned chip of the face in that box (pixels of the frame).
 
-    Five points (the corners of the eyes, the bottom of the nose) from `predictor`, a dlib.shape_predictor, turn and
-    scale the face; Kazemi & Sullivan, CVPR 2014."""
+    It is None where the box is narrower than LEAST_WIDTH. Five points (the corners of the eyes, the bottom of the
+    nose) from `predictor`, a dlib.shape_predictor, turn and scale the face; Kazemi & Sullivan, CVPR 2014."""
     if round(corners[2]) - round(corners[0]) < LEAST_WIDTH:
         return None
     pixels = np.ascontiguousarray(pixels)  # a no-op for decoded frames; dlib reads nothing else
@@ -78,7 +80,7 @@ def _moved(corners: Corners, x: float, y: float) -> Any:
 
 
 def _pose(found: NDArray[np.float64]) -> float:
-    """The pose by the first of several tries to find the points (tries, 5, 2); 0 where the tries disagree."""
+    """Rates the pose by the first of several tries to find the points (tries, 5, 2); 0 where the tries disagree."""
     spread = np.sqrt(((found - found.mean(axis=0)) ** 2).sum(axis=2).mean())
     eyes = found[0, 0:2].mean(axis=0) - found[0, 2:4].mean(axis=0)
     return 0.0 if spread > MOST_SPREAD * np.hypot(*eyes) else _frontal(found[0])
@@ -89,8 +91,9 @@ def _frontal(points: NDArray[np.float64]) -> float:
 
 
 def frontal(first: NDArray[Any], second: NDArray[Any], nose: NDArray[Any]) -> float:
-    """From the places (2,) of the eyes and the nose: 1 where the nose lies midway between the eyes, 0 where it lies
-    under an eye: 1 − (2 × offset / distance)²."""
+    """Rates the pose from the places (2,) of the eyes and the nose: 1 − (2 × offset / distance)², at least 0.
+
+    It is 1 where the nose lies midway between the eyes, 0 where it lies under an eye."""
     across = first - second
     distance = float(np.hypot(*across))
     if distance < 1:
@@ -100,8 +103,9 @@ def frontal(first: NDArray[Any], second: NDArray[Any], nose: NDArray[Any]) -> fl
 
 
 def sharpness(pixels: Pixels, corners: Corners) -> float:
-    """How sharp the face in that box is, 0–1: the deviation of the Laplacian over that of the grey values, the box
-    scaled to 96 × 96; 0.04 counts as 0 and 0.20 as 1.
+    """Rates how sharp the face in that box is, 0–1: the deviation of the Laplacian over that of the grey values.
+
+    The box is scaled to 96 × 96; 0.04 counts as 0 and 0.20 as 1.
 
     Measured on 48 faces: sharp ones lie at 0.18–0.75 (median 0.42); blurred by 1.5 % of their width, at 0.12, the
     embedding keeps a cosine of 0.90 to the sharp one, by 3 %, at 0.065, 0.69, by 6 %, at 0.05, 0.23."""
@@ -117,16 +121,18 @@ def sharpness(pixels: Pixels, corners: Corners) -> float:
 
 
 def quality(corners: Corners, sharp: float, pose: float) -> float:
-    """How well a face can be compared, 0–1: size × sharpness × pose.
+    """Rates how well a face can be compared, 0–1: size × sharpness × pose.
 
     size: width of the box over 100 pixels (about what the chip shows of it), at most 1. sharpness and pose: as
-    `sharpness` and `cut` give them; 1 for the pose where no landmarks were looked for."""
+    `sharpness` and `cut` give them; 1 for the pose where no landmarks were computed."""
     left, _, right, _ = (round(value) for value in corners)
     return round(min(1.0, (right - left) / 100) * sharp * pose, 3)
 
 
 def to_box(corners: Corners, scale: float, width: int, height: int) -> Box:
-    """Corners in pixels of a frame → whole pixels of the oriented image, inside it and at least 1 × 1."""
+    """Converts corners in pixels of a frame into a box in whole pixels of the oriented image.
+
+    The box lies inside the image and is at least 1 × 1."""
     left, top, right, bottom = (round(value / scale) for value in corners)
     x, y = min(max(0, left), width - 1), min(max(0, top), height - 1)
     return x, y, max(1, min(right, width) - x), max(1, min(bottom, height) - y)

@@ -1,7 +1,7 @@
-"""Pictures that wait for the models at the same time go through them together.
+"""Runs the models on images that wait for them at the same time, in one batch.
 
-Whoever gets the models takes along what the other threads put down meanwhile, as a database does with commits. One
-picture alone never waits for company.
+The thread that gets the models also takes the images that other threads queued meanwhile, as a database does with
+commits. A single image never waits for others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Batcher:
         self._waiting: list[_Ticket] = []
 
     def __call__(self, picture: Picture, compare: bool) -> Perception:
-        """What the models see in the picture; `compare` says whether its faces are embedded. Raises what they raise."""
+        """Returns the image's perception; `compare`: whether its faces are embedded. Raises as `perceive` does."""
         ticket = _Ticket(picture, compare)
         with self._gate:
             self._waiting.append(ticket)

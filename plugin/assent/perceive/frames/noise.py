@@ -1,7 +1,8 @@
-"""Small, noisy frames are smoothed before the networks see them; large ones lose their noise when they are shrunk.
+"""Smooths small, noisy frames before the networks run; large ones lose their noise when they are shrunk.
 
-Measured on copies of 40 stills of 150 pixels (docs/models.md has the figures and the command). What is better known,
-noise reduction by non-local means and exposure normalisation (CLAHE), did less or harm, at 1,000 times the time.
+Measured on copies of 40 stills of 150 pixels (docs/models.md has the figures and the command). The better-known
+methods, noise reduction by non-local means and exposure normalisation (CLAHE), did less or harm, at 1,000 times the
+time.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 def cleaned(pixels: Pixels) -> Pixels:
-    """The frame (h, w, 3), smoothed where it is small and noisy; else the same array."""
+    """Returns the frame (h, w, 3), smoothed where it is small and noisy; else the same array."""
     if max(pixels.shape[:2]) > LARGEST or noise(pixels) < NOISY:
         return pixels
     return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(pixels), (0, 0), _RADIUS), np.uint8)
 
 
 def noise(pixels: Pixels) -> float:
-    """The standard deviation of the noise, by Immerkær's method, over that of the grey values; 0 for a flat frame."""
+    """Measures the noise of a frame: its standard deviation over that of the grey values; 0 for a flat frame.
+
+    The noise is estimated by Immerkær's method."""
     grey = pixels.mean(axis=2, dtype=np.float32)
     contrast = float(grey.std())
     spread = float(np.abs(cv2.filter2D(grey, -1, _KERNEL)).mean()) * sqrt(pi / 2) / 6

@@ -1,4 +1,4 @@
-"""From pixels to what a network takes, as its manifest's `input` says it. Pure."""
+"""Prepares pixels as a network takes them, as its manifest's `input` describes. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Placed(NamedTuple):
     offset: tuple[float, float]
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points (…, 2) of the input, as points of the frame."""
+        """Converts points (…, 2) of the input into points of the frame."""
         return np.asarray((points - np.array(self.offset, np.float32)) / np.array(self.scale, np.float32), np.float32)
 
 
 def placed(pixels: Pixels, spec: Input) -> Placed:
-    """The frame (h, w, 3) at the input's size, by `fit` letterbox or stretch; RGB as before."""
+    """Returns the frame (h, w, 3) at the input's size, by `fit` letterbox or stretch; RGB as before."""
     height, width = pixels.shape[:2]
     across, down = spec.size
     if spec.fit == "stretch":
@@ -45,11 +45,13 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
 
 
 def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
-    """A face with what is around it, at the input's size: its box, `crop` times as wide and high, or as much of that as
-    the frame holds; moved into the frame where it would leave it. The box's shape is not kept.
+    """Cuts a face with its surroundings, at the input's size. The box's shape is not kept.
 
-    Resized linearly, as MiniFASNet was trained: shrunk by area, living faces score as low as 0.27, linearly 0.57 at the
-    least (models/cards/minifasnet.md). With squares, no difference that seven faces could show."""
+    The part is the box, `crop` times as wide and high, or as much of that as the frame holds; it is moved into the
+    frame where it would leave it.
+
+    Resized linearly, as MiniFASNet was trained: shrunk by area, living faces score as low as 0.27, linearly 0.57 at
+    the least (models/cards/minifasnet.md). With squares, no difference that seven faces could show."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = corners
     times = min(spec.crop or 1.0, (width - 1) / (right - left), (height - 1) / (bottom - top))
@@ -61,7 +63,9 @@ def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
 
 
 def tensor(images: NDArray[np.uint8], spec: Input) -> NDArray[Any]:
-    """Images (n, h, w, 3) RGB → what the network is fed: layout, colour order, scale, mean and std of the manifest."""
+    """Converts images (n, h, w, 3) RGB into a network's input.
+
+    Layout, colour order, scale, mean and std are those of the manifest."""
     ordered = images if spec.colour == "rgb" else images[..., ::-1]
     if spec.dtype == "uint8":
         return _laid_out(ordered, spec)
@@ -80,7 +84,7 @@ def _laid_out(images: NDArray[Any], spec: Input) -> NDArray[Any]:
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Shrunk by area, so that fine patterns do not turn into others; enlarged linearly."""
+    """Resizes a frame: shrinks by area, so that fine patterns do not turn into others; enlarges linearly."""
     shrinks = width < pixels.shape[1] or height < pixels.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     made: Any = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)

@@ -1,5 +1,6 @@
-"""Wide and very large pictures are looked at in parts as well: shrunk to 320 pixels as a whole, what is small in them
-is lost."""
+"""Cuts wide and very large frames into tiles, and merges the detections.
+
+Shrunk to 320 pixels as a whole, such a frame loses what is small in it."""
 
 from __future__ import annotations
 
@@ -41,8 +42,9 @@ class Tile(NamedTuple):
 
 
 def tiles(frames: Sequence[Frame]) -> list[Tile]:
-    """The tiles of those frames that are at least WIDE times as long as wide, or whose original has more than LARGE
-    pixels; none of the others."""
+    """Returns the tiles of the wide and the large frames, none of the others.
+
+    Wide: at least WIDE times as long as wide. Large: its original has more than LARGE pixels."""
     return [tile for number, frame in enumerate(frames) for tile in _cut(number, frame)]
 
 
@@ -54,7 +56,7 @@ def _cut(number: int, frame: Frame) -> list[Tile]:
 
 
 def grid(number: int, pixels: Pixels, across: int) -> list[Tile]:
-    """`across` × `across` tiles of the frame's shape, which overlap."""
+    """Cuts a frame into `across` × `across` overlapping tiles of the frame's shape."""
     height, width = pixels.shape[:2]
     down, right = (math.ceil(side / (1 + (across - 1) * (1 - _SHARED))) for side in (height, width))
     tops = np.linspace(0, height - down, across).round().astype(int).tolist()
@@ -66,7 +68,7 @@ def grid(number: int, pixels: Pixels, across: int) -> list[Tile]:
 
 
 def _row(pixels: Pixels) -> list[tuple[int, int, Pixels]]:
-    """Left, top and pixels of each part; squares, or longer ones where six squares do not cover the frame."""
+    """Returns left, top and pixels of each part; squares, or longer ones where six squares do not cover the frame."""
     height, width = pixels.shape[:2]
     short, long = min(height, width), max(height, width)
     step = 1 - _SHARED
@@ -79,8 +81,9 @@ def _row(pixels: Pixels) -> list[tuple[int, int, Pixels]]:
 
 
 def together(whole: Sequence[Detection], parts: Sequence[tuple[Tile, Sequence[Detection]]]) -> tuple[Detection, ...]:
-    """What was seen in a frame and in its tiles, as one list, best score first; of two boxes of one label that overlap
-    the weaker goes."""
+    """Merges the detections of a frame and of its tiles into one list, best score first.
+
+    Of two boxes of one label that overlap the weaker is dropped."""
     moved = [_moved(one, tile) for tile, seen in parts for one in seen if _longer(one) <= tile.most]
     every = sorted([*whole, *moved], key=lambda one: -one.score)
     names = sorted({one.name for one in every})

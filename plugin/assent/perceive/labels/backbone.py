@@ -1,4 +1,4 @@
-"""Features for heads: a network's inner maps, pooled, from the same forward pass as its boxes.
+"""Pools a network's inner maps into features for heads, in the same forward pass as its boxes.
 
 The network's file stays as its manifest describes it; the pooling is added to the graph in memory, after the file was
 verified. Each map gives the mean and the maximum of its channels over all places; some also the means of 3 × 3
@@ -24,8 +24,9 @@ POOLING = "mean, maximum, parts"  # of each map, in this order; it is part of th
 
 
 class Map(NamedTuple):
-    """An inner map of a network: the tensor's name in its ONNX file, how many channels it has and how many places a
-    side; `part`: places a side of each of the 3 × 3 parts, 0 where only the whole is pooled."""
+    """An inner map of a network: the tensor's name in its ONNX file, its channels, and its places a side.
+
+    `part`: places a side of each of the 3 × 3 parts, 0 where only the whole is pooled."""
 
     tensor: str
     channels: int
@@ -73,7 +74,9 @@ class Backbone(NamedTuple):
 
 
 def backbone(file: ModelFile) -> Backbone:
-    """What heads are trained on. Raises ModelUnknown for a network of which no maps are chosen."""
+    """Returns the backbone of a network, on which heads are trained.
+
+    Raises ModelUnknown for a network of which no maps are chosen."""
     if file.name not in POOLED:
         raise ModelUnknown(f"{file.name} is no backbone for heads; there are: {', '.join(sorted(POOLED))}")
     maps = POOLED[file.name]
@@ -82,8 +85,10 @@ def backbone(file: ModelFile) -> Backbone:
 
 
 def with_features(file: ModelFile, model: bytes) -> bytes:
-    """The network with one output more: `features`, float32 (n, width); the means of all maps' channels, then their
-    maxima, then the means of the parts of those maps that have some, channel by channel.
+    """Returns the network with one more output: `features`, float32 (n, width).
+
+    These are the means of all maps' channels, then their maxima, then the means of the parts of those maps that have
+    some, channel by channel.
 
     Raises ModelUnknown as `backbone` does, and when the file has no such maps."""
     width = backbone(file).width
@@ -118,5 +123,5 @@ def _parts(graph: onnx.GraphProto, one: Map) -> str:
 
 
 def _joined(graph: onnx.GraphProto, pooled: list[str]) -> str:
-    """(n, all their numbers): maps of equal sides, joined channel by channel and flattened once."""
+    """Joins maps of equal sides channel by channel and flattens them once: (n, all their numbers)."""
     return _op(graph, "Flatten", [_op(graph, "Concat", pooled, axis=1)], axis=1)

@@ -1,8 +1,8 @@
-"""Heads: small classifiers on a backbone's pooled features, each `<name>.onnx` with `<name>.toml` beside it.
+"""Reads and runs heads: small classifiers on a backbone's pooled features, `<name>.onnx` with `<name>.toml` beside it.
 
 The shipped ones lie in `models/heads/`, an operator's own in `<models_dir>/heads/`; of two with one name the operator's
-is used. A head says a label only from the score that gave precision 0.9 when it was trained; below it nothing is said
-or kept, and a label that never reached it stays silent.
+is used. A head gives a label only from the score that reached precision 0.9 when it was trained. Below it no tag is
+made or kept, and a label that never reached that precision is never given.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HeadLabel:
-    """One column of a head's output, and what was measured of it on pictures that it was not trained on."""
+    """One column of a head's output, with its figures on images that the head was not trained on."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -56,7 +56,9 @@ class HeadLabel:
 
 @dataclass(frozen=True, slots=True)
 class HeadFile:
-    """`<name>.toml`. The columns of the ONNX file's output stand in the order of `label`."""
+    """The description of a head, `<name>.toml`.
+
+    The columns of the ONNX file's output stand in the order of `label`."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -75,7 +77,7 @@ class HeadFile:
 
     @property
     def id(self) -> str:
-        """How tags name the head: `clothing@5e1f0c2a77b1`."""
+        """Returns the head's name in tags: `clothing@5e1f0c2a77b1`."""
         return f"{self.name}@{self.sha256[:12]}"
 
 
@@ -89,14 +91,15 @@ _FILE = TypeAdapter(HeadFile)
 
 
 def category(label: str) -> Category | None:
-    """The category of a label: the taxonomy's, or for an operator's own that of the labels with the same first part.
-    None for what no head may say."""
+    """Returns the category of a label, None for a label that no head may give.
+
+    It is the taxonomy's, or for an operator's own label that of the labels with the same first part."""
     kind = BY_NAME[label].category if label in BY_NAME else ROOTS.get(label.split(".")[0])
     return kind if LABEL.fullmatch(label) and kind in ROOTS.values() else None
 
 
 def read_head(path: Path) -> HeadFile:
-    """The description in a head's TOML file. Raises ModelMissing or ModelUnknown."""
+    """Reads and checks a head's TOML file. Raises ModelMissing or ModelUnknown."""
     try:
         file = _FILE.validate_python(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
@@ -115,8 +118,10 @@ def read_head(path: Path) -> HeadFile:
 
 
 def open_head(path: Path, threads: int) -> Head:
-    """The head that a TOML file describes, its ONNX file verified. Raises ModelMissing when a file is not there,
-    ModelUnknown when it is another file or of another shape than described."""
+    """Opens the head that a TOML file describes, and verifies its ONNX file.
+
+    Raises ModelMissing when a file is not there, ModelUnknown when it is another file or of another shape than
+    described."""
     file = read_head(path)
     try:
         model = path.with_suffix(".onnx").read_bytes()
@@ -132,18 +137,19 @@ def open_head(path: Path, threads: int) -> Head:
 
 
 def folders(models_dir: Path) -> tuple[Path, Path]:
-    """Where heads lie: the shipped ones, then the operator's own."""
+    """Returns the two folders of heads: the shipped ones, then the operator's own."""
     return resource("models") / "heads", models_dir / "heads"
 
 
 def head_files(folders: Sequence[Path]) -> dict[str, Path]:
-    """The TOML files of all heads in those folders by name; a later folder's head replaces an earlier one's."""
+    """Returns the TOML files of all heads in those folders by name; a later folder's head replaces an earlier one's."""
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
 
 
 def load_heads(folders: Sequence[Path], backbone: str, threads: int) -> tuple[Head, ...]:
-    """All heads in those folders that belong to the backbone, by name. One that belongs to another is logged and left
-    out: it would read noise. Raises as `open_head` does."""
+    """Opens all heads in those folders that belong to the backbone, by name.
+
+    A head of another backbone is logged and left out: its input would be noise. Raises as `open_head` does."""
     heads = []
     for name, path in sorted(head_files(folders).items()):
         if (made_for := read_head(path).backbone) != backbone:
@@ -154,12 +160,12 @@ def load_heads(folders: Sequence[Path], backbone: str, threads: int) -> tuple[He
 
 
 def scores(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities (n, labels) for pooled features (n, width)."""
+    """Returns probabilities (n, labels) for pooled features (n, width)."""
     return run(head.net, features)
 
 
 def predict_tags(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[int]) -> tuple[Tag, ...]:
-    """The tags of one picture: each label once, from the frame that shows it most, without a box.
+    """Returns the tags of one image: each label once, from the frame with its highest score, without a box.
 
     features: (frames, width), in the order of `frames`, the frames' indexes."""
     tags = []

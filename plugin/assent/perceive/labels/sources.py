@@ -1,4 +1,4 @@
-"""Which model says which label."""
+"""Lists the models that give each label."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from assent.perceive.packs.manifest import classes, read_pack, shipped
 
 
 def sources() -> dict[str, tuple[str, ...]]:
-    """The models that say each label: those of all packs and heads that come with Assent, in use or not. No entry for a
-    label that nothing says. Raises ModelUnknown for a manifest, table or head that does not hold together."""
+    """Returns the models that give each label, of all packs and heads that come with Assent, in use or not.
+
+    A label that no model gives has no entry. Raises ModelUnknown for a manifest, table or head that contradicts
+    itself."""
     found: dict[str, dict[str, None]] = {}
     for label, model in (*_of_packs(), *_of_heads()):
         found.setdefault(label, {})[model] = None

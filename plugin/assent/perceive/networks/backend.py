@@ -1,4 +1,4 @@
-"""The generic backend: whatever ONNX file a manifest describes, opened, checked, and run on frames, faces or chips."""
+"""Opens, checks and runs any ONNX file that a manifest describes, on frames, faces or chips."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CHIP_BATCHES = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """A verified file, ready to run. `names`: our label of each class, None where nothing is said of it."""
+    """A verified file, ready to run. `names`: the taxonomy's label of each class, None where it gives no tag."""
 
     file: ModelFile
     net: Net
@@ -43,7 +43,7 @@ class LoadedModel:
 
 
 class Box(NamedTuple):
-    """Something detected: class, score 0–1, corners and, of a face, five points, in pixels of the frame."""
+    """A detection: class, score 0–1, corners and, of a face, five points, in pixels of the frame."""
 
     kind: int
     score: float
@@ -52,7 +52,7 @@ class Box(NamedTuple):
 
 
 def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> LoadedModel:
-    """Opens a file of a pack and lets it look at an empty input once.
+    """Opens a file of a pack and runs it once on an empty input.
 
     Raises ModelMissing, and ModelUnknown where the file is not the manifest's, is no ONNX network, or takes or gives
     other shapes than the manifest says."""
@@ -66,7 +66,7 @@ def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int
 
 
 def open_verified(file: ModelFile, data: bytes, threads: int) -> Net:
-    """A session on bytes that were verified, with the batch that the network allows. Raises ModelUnknown."""
+    """Opens a session on verified bytes, with the batch that the network allows. Raises ModelUnknown."""
     chips = file.input is not None and file.input.fit in ("aligned", "around-face")
     try:
         net = open_net(file.name, data, threads, _CHIP_BATCHES if chips else _BATCHES)
@@ -83,7 +83,7 @@ def open_verified(file: ModelFile, data: bytes, threads: int) -> Net:
 
 
 def _mismatch(found: Any, spec: Input) -> str:
-    """What an ONNX input's declared type and shape have against the manifest."""
+    """Describes how an ONNX input's declared type or shape differs from the manifest; empty where neither does."""
     width, height = (0, 0) if spec.dynamic else spec.size  # 0: any size is welcome
     want = [3, height, width] if spec.layout == "nchw" else [height, width, 3]
     kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[spec.dtype]
@@ -112,7 +112,9 @@ def _try_out(opened: LoadedModel) -> None:
 
 
 def detect(opened: LoadedModel, frames: Sequence[Pixels]) -> list[list[Box]]:
-    """The boxes in each frame from score 0.05 up, best first, at most 100; of two that overlap the weaker goes."""
+    """Returns the boxes in each frame from score 0.05 up, best first, at most 100.
+
+    Of two boxes of one class that overlap the weaker is dropped."""
     decode = DETECTORS[opened.file.decoder]
     found: list[list[Box]] = []
     for batch in _alike(placed(pixels, opened.spec) for pixels in frames):
@@ -124,14 +126,18 @@ def detect(opened: LoadedModel, frames: Sequence[Pixels]) -> list[list[Box]]:
 
 
 def classify(opened: LoadedModel, frames: Sequence[Pixels]) -> list[NDArray[np.float32]]:
-    """The scores of all classes, for each frame as a whole; `around-face` networks take what `prepare.around` cuts."""
+    """Returns the scores of all classes, for each frame as a whole.
+
+    `around-face` networks take what `prepare.around` cuts."""
     decode = CLASSIFIERS[opened.file.decoder]
     ready = frames if opened.spec.fit == "around-face" else [placed(pixels, opened.spec).pixels for pixels in frames]
     return [decode(outputs, opened.spec.size) for outputs in _run(opened, ready)]
 
 
 def by_label(opened: LoadedModel, scores: NDArray[np.float32]) -> dict[str, float]:
-    """Our labels from score 0.05 up, strongest first: classes that exclude one another add up to their label's."""
+    """Returns the taxonomy's labels from score 0.05 up, strongest first.
+
+    Classes that exclude one another add up to their label's score."""
     sums: dict[str, float] = {}
     for name, score in zip(opened.names, scores.tolist(), strict=True):
         if name is not None:
@@ -141,18 +147,18 @@ def by_label(opened: LoadedModel, scores: NDArray[np.float32]) -> dict[str, floa
 
 
 def vectors(opened: LoadedModel, chips: Sequence[Pixels]) -> NDArray[np.float32]:
-    """What the network makes of each chip, one vector each, raw."""
+    """Returns the network's raw vector of each chip."""
     rows = [next(iter(outputs.values())).ravel() for outputs in _run(opened, chips)]
     return np.stack(rows)
 
 
 def around_faces(opened: LoadedModel, pixels: Pixels, faces: Sequence[Corners]) -> list[NDArray[np.float32]]:
-    """The classes' scores for each face of a frame, of a network that takes a face with what is around it."""
+    """Returns the classes' scores for each face of a frame, by a network that takes faces with their surroundings."""
     return classify(opened, [around(pixels, corners, opened.spec) for corners in faces])
 
 
 class Fed:
-    """A session that takes chips (n, h, w, 3) RGB uint8 and prepares them itself, in an embedder's place."""
+    """An embedder's session that takes chips (n, h, w, 3) RGB uint8 and prepares them itself."""
 
     def __init__(self, session: Any, feed: Callable[[NDArray[np.uint8]], NDArray[Any]]) -> None:
         self._session, self._feed = session, feed
@@ -165,12 +171,12 @@ class Fed:
 
 
 def as_embedder(opened: LoadedModel) -> Net:
-    """The network in the form that `embed.embed` takes: chips in, raw vectors out."""
+    """Returns the network in the form that `embed.embed` takes: chips in, raw vectors out."""
     return replace(opened.net, session=Fed(opened.net.session, lambda chips: tensor(chips, opened.spec)))
 
 
 def _run(opened: LoadedModel, images: Sequence[Pixels]) -> Iterator[Outputs]:
-    """The outputs of each image, images of one size; in batches of at most `net.batch`."""
+    """Yields the outputs of each image, images of one size; in batches of at most `net.batch`."""
     session, step = opened.net.session, opened.net.batch
     feed = session.get_inputs()[0].name
     names = [output.name for output in session.get_outputs()]
@@ -183,7 +189,7 @@ def _run(opened: LoadedModel, images: Sequence[Pixels]) -> Iterator[Outputs]:
 
 
 def _alike(places: Iterable[Placed]) -> Iterator[list[Placed]]:
-    """Neighbours of one size, which can go through a network together."""
+    """Groups neighbours of one size, which can go through a network together."""
     for _, group in groupby(places, key=lambda place: place.pixels.shape):
         yield list(group)
 

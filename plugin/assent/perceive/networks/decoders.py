@@ -1,6 +1,6 @@
-"""From a network's raw outputs to boxes, probabilities or vectors: one literal table of pure functions.
+"""Decodes a network's raw outputs into boxes, probabilities or vectors: one literal table of pure functions.
 
-Each takes the outputs of one picture by name, without the batch's axis, and the input's size in pixels (width, height).
+Each takes the outputs of one image by name, without the batch's axis, and the input's size in pixels (width, height).
 They raise ModelUnknown where the outputs are not those of the network that the decoder reads.
 """
 
@@ -62,8 +62,9 @@ def yunet(outputs: Outputs, size: Size) -> Boxes:
 
 
 def scrfd(outputs: Outputs, size: Size) -> Boxes:
-    """SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges and points of each stride, told
-    apart by their shapes: exports name them by number."""
+    """SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges and points of each stride.
+
+    The outputs are told apart by their shapes: exports name them by number."""
     by_width = {w: [out for out in outputs.values() if out.ndim == 2 and out.shape[1] == w] for w in (1, 4, 10)}
     flat: dict[int, Array] = {
         width: np.concatenate(sorted(found, key=len, reverse=True) or [np.empty((0, width), np.float32)])
@@ -95,7 +96,7 @@ def probabilities(outputs: Outputs, size: Size) -> Array:  # noqa: ARG001 - as t
 
 
 def probabilities_of(outputs: Outputs, decoder: str) -> Array:
-    """The first output, a vector with at least two classes."""
+    """Returns the first output, a vector with at least two classes."""
     first = next(iter(outputs.values()))
     _expect(first.ndim == 1 and len(first) > 1, decoder, first)
     return first
@@ -114,7 +115,7 @@ CLASSIFIERS: dict[DecoderName, Callable[[Outputs, Size], Array]] = {
 
 
 def _best(boxes: Array, scores: Array) -> Boxes:
-    """Boxes as centre and size (n, 4), scores (n, classes): each with its best class."""
+    """Gives each box its best class: boxes as centre and size (n, 4), scores (n, classes)."""
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], 1)
     return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1))
@@ -125,7 +126,7 @@ def _cells(size: Size) -> int:
 
 
 def _grid(size: Size) -> tuple[Array, Array]:
-    """Column and row of each cell (cells, 2), row by row, stride by stride, and its stride (cells, 1)."""
+    """Returns column and row of each cell (cells, 2), row by row, stride by stride, and its stride (cells, 1)."""
     places, strides = [], []
     for stride in STRIDES:
         rows, columns = np.mgrid[: size[1] // stride, : size[0] // stride]

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the one place where sessions are opened, with every setting they have."""
+"""Opens ONNX Runtime sessions, with every setting they have."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Net:
-    """An open network with one input; `provider` is where it really runs, `batch` its largest batch."""
+    """An open network with one input; `provider`: the one it runs on, `batch`: its largest batch."""
 
     name: str
     session: Any  # onnxruntime ships no types
@@ -67,7 +67,7 @@ def open_net(name: str, model: bytes, threads: int, batch: Mapping[str, int]) ->
 
 
 def session_options(threads: int) -> Any:
-    """The settings of every session: that many threads, which do not spin."""
+    """Returns the settings of every session: that many threads, which do not spin."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
@@ -87,13 +87,14 @@ def _try_provider(model: bytes, threads: int, provider: str, options: dict[str, 
 
 
 def run(net: Net, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """The network's first output for any number (≥ 1) of inputs along the first axis, in batches of at most
-    `net.batch`."""
+    """Returns the network's first output for any number (≥ 1) of inputs along the first axis.
+
+    Inputs go through it in batches of at most `net.batch`."""
     return run_all(net, inputs)[0]
 
 
 def run_all(net: Net, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-    """All its outputs, likewise."""
+    """Returns all the network's outputs, in batches as `run` does."""
     feed = net.session.get_inputs()[0].name
     steps = range(0, len(inputs), net.batch)
     batches = [net.session.run(None, {feed: inputs[at : at + net.batch]}) for at in steps]

@@ -1,8 +1,8 @@
-"""Which packs are in use: what `assent models use` wrote down, and which file fills each role by it.
+"""Describes the packs in use: the choice that `assent models use` wrote, and the file that it gives each role.
 
 A choice is a list of packs. For each role the first of them that has a file for it counts, and `embedded` fills what is
 left: with `auraface`, faces and embeddings come from there and safety still from NudeNet. `opencv-zoo:labels,objects`
-takes only those roles of a pack; `insightface@/folder` is a folder of one's own, read by the insightface library.
+takes only those roles of a pack; `insightface@/folder` is an operator's own folder, read by the insightface library.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SPEC = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)(?:@(?P<folder>/[^:]*))?(?::(?P
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The packs in use, and of each folder of one's own its files by sha256, as they were when it was chosen."""
+    """The packs in use, and the files of each of the operator's folders by sha256, as they were when it was chosen."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ _CHOICE = TypeAdapter(Choice)
 
 
 def read_choice(models_dir: Path) -> Choice:
-    """What is written in `<models_dir>/active.json`; nothing there is the default. Raises ModelUnknown."""
+    """Reads the choice in `<models_dir>/active.json`; without that file it is the default. Raises ModelUnknown."""
     path = models_dir / "active.json"
     try:
         return _CHOICE.validate_json(path.read_bytes())
@@ -59,7 +59,7 @@ def read_choice(models_dir: Path) -> Choice:
 
 
 def write_choice(models_dir: Path, choice: Choice) -> None:
-    """Replaces what was chosen before, at once or not at all."""
+    """Replaces the choice in `<models_dir>/active.json`, at once or not at all."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=models_dir, delete=False) as file:
         json.dump({"packs": choice.packs, "files": choice.files}, file)
@@ -69,13 +69,13 @@ def write_choice(models_dir: Path, choice: Choice) -> None:
 
 
 def folder_of(spec: str) -> Path | None:
-    """The folder of one's own that a choice names, None where it names a pack. Raises ModelUnknown."""
+    """Returns the operator's own folder that a choice names, None where it names a pack. Raises ModelUnknown."""
     folder = _parsed(spec)["folder"]
     return Path(folder) if folder else None
 
 
 def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[ResolvedRole, ...]]:
-    """The files of each role by that choice; several only for liveness, whose networks are asked together.
+    """Returns the files of each role by that choice; several only for liveness, whose networks run together.
 
     Raises ModelUnknown for an unknown pack or role, and for a role that a pack fills twice; LicenceNotAccepted."""
     filled: dict[Role, tuple[ResolvedRole, ...]] = {}

@@ -1,7 +1,7 @@
-"""Model packs: which files a pack consists of, how each is fed and read, where it lies, and that it is the one meant.
+"""Reads the manifests of model packs, and locates and verifies the files that they name.
 
-A manifest (`models/<name>.toml`, or one of the operator's own in `<models_dir>/packs/`) says everything: a file whose
-input and decoder it describes runs without code of its own. The licence stands with each file, because what a
+A manifest (`models/<name>.toml`, or one of the operator's own in `<models_dir>/packs/`) describes everything: a file
+whose input and decoder it describes runs without code of its own. The licence stands with each file, because what a
 repository as a whole claims is often not true of every file in it.
 """
 
@@ -60,11 +60,11 @@ Positive = Annotated[int, Field(gt=0)]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a network takes: (value × scale − mean) / std of each channel, in `colour` order, values 0–255.
+    """The input of a network: (value × scale − mean) / std of each channel, in `colour` order, values 0–255.
 
-    `fit`: letterbox keeps the sides' ratio and fills up with `pad`, at the right and bottom (`corner`) or all around;
-    stretch does not; aligned takes a face turned to the template `align`; around-face takes the face's box enlarged
-    `crop` times. `dynamic`: the network takes any sides that 32 divides, `size` bounds the longer one."""
+    `fit`: letterbox keeps the sides' ratio and fills up with `pad`, at the right and bottom (`corner`) or all
+    around; stretch does not; aligned takes a face turned to the template `align`; around-face takes the face's box
+    enlarged `crop` times. `dynamic`: the network takes any sides that 32 divides, `size` bounds the longer one."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -86,8 +86,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of a pack: in an installed Python package (`package`), else in `<models_dir>/files`, where
-    `assent models pull` puts it. Without `url` it can only come from a folder."""
+    """One file of a pack.
+
+    It lies in an installed Python package (`package`), else in `<models_dir>/files`, where `assent models pull` puts
+    it. Without `url` it can only come from a folder."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -114,12 +116,12 @@ class ModelFile:
 
     @property
     def id(self) -> str:
-        """How tags name the model: `nudenet-320n@c15d8273adad`."""
+        """Returns the model's name in tags: `nudenet-320n@c15d8273adad`."""
         return f"{self.name}@{self.sha256[:12]}"
 
     @property
     def stored(self) -> str:
-        """What it is called in `<models_dir>/files`; one file that several packs name lies there once."""
+        """Returns the file's name in `<models_dir>/files`; one file that several packs name lies there once."""
         return f"{self.sha256[:12]}-{Path(self.path).name}"
 
 
@@ -133,7 +135,7 @@ class Pack:
     folder: Path = Path()  # where the manifest lies, and its tables, cards and calibrations
 
     def one(self, role: Role) -> ModelFile:
-        """The pack's file of that role. Raises ModelUnknown when it has none, or several."""
+        """Returns the pack's file of that role. Raises ModelUnknown when it has none, or several."""
         found = [file for file in self.file if file.role == role]
         if len(found) != 1:
             raise ModelUnknown(f"pack {self.name} has {len(found)} files of role {role}")
@@ -144,12 +146,12 @@ _PACK = TypeAdapter(Pack)
 
 
 def shipped() -> tuple[str, ...]:
-    """The names of the packs that come with Assent."""
+    """Returns the names of the packs that come with Assent."""
     return tuple(sorted(path.stem for path in resource("models").glob("*.toml")))
 
 
 def read_pack(name: str, models_dir: Path | None = None) -> Pack:
-    """The pack that `models/<name>.toml` describes, or the operator's own `<models_dir>/packs/<name>.toml`.
+    """Reads the pack that `models/<name>.toml` describes, or the operator's own `<models_dir>/packs/<name>.toml`.
 
     Raises ModelUnknown when there is none, it is malformed (an unknown role, missing labels …) or contradicts itself.
     """
@@ -191,8 +193,10 @@ def _contradiction(file: ModelFile) -> str:
 
 
 def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
-    """Our label of each of the network's classes; None where nothing is said of one, by a reason the table records, or
-    of a photo's liveness, which is told to nobody.
+    """Returns the taxonomy's label of each of the network's classes, None for a class that gives no tag.
+
+    Such a class is the background, one that the table leaves out with a reason, or one of a photo's liveness, which is
+    passed on to nobody.
 
     Raises ModelUnknown for a table that is missing or malformed, and for a label that the taxonomy does not have."""
     if file.role == "liveness":
@@ -209,7 +213,7 @@ def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
 
 
 def read_table(path: Path) -> tuple[tuple[str, str, str], ...]:
-    """The rows of a table: class, our label or `-`, and the reason where it is `-`; `#` begins a comment.
+    """Returns the rows of a table: class, label or `-`, and the reason where it is `-`; `#` begins a comment.
 
     Raises ModelUnknown."""
     try:
@@ -236,8 +240,10 @@ def check_licence(file: ModelFile, accepted: Sequence[str]) -> None:
 
 
 def locate(file: ModelFile, models_dir: Path | None = None) -> Path:
-    """Where the file lies. A Python package is found without importing it (face_recognition_models cannot be: it wants
-    pkg_resources). Raises ModelMissing."""
+    """Returns the path of the file. Raises ModelMissing.
+
+    A Python package is found without importing it (face_recognition_models cannot be imported: it wants
+    pkg_resources)."""
     if file.package is None:
         path = (models_dir or Path()) / "files" / file.stored
         if models_dir is None or not path.is_file():
@@ -251,8 +257,9 @@ def locate(file: ModelFile, models_dir: Path | None = None) -> Path:
 
 
 def read_verified(file: ModelFile, models_dir: Path | None = None) -> bytes:
-    """The file's bytes, once they are known to be the manifest's. Raises ModelMissing when the file is not there or
-    unreadable, ModelUnknown when its size or sha256 is another."""
+    """Reads the file's bytes and checks that they are the manifest's.
+
+    Raises ModelMissing when the file is not there or unreadable, ModelUnknown when its size or sha256 is another."""
     path = locate(file, models_dir)
     try:
         data = path.read_bytes() if path.stat().st_size == file.size else b""

@@ -1,4 +1,4 @@
-"""The chosen packs, opened and verified: every network that looks at pictures."""
+"""Opens and verifies the networks of the chosen packs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from assent.perceive.safety import nudenet as safety
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """The networks in use. The ids are how tags, templates and the log name them.
+    """The networks in use, with the ids by which tags, templates and the log name them.
 
-    `finder` finds faces; None: the safety network does. `aligned`: how the embedder wants a face turned; None: as dlib
-    does it, by `landmarks`. `watchers` say what objects there are and what the picture shows, `heads` what they were
-    trained to on the safety network's features, those of `backbone`. `liveness` is asked about enrolment photos alone,
-    `choice` and `files` say where all of them come from."""
+    `finder` detects faces; None: the safety network does. `aligned`: how the embedder takes a face turned; None: as
+    dlib does it, by `landmarks`. `watchers` detect objects and label whole frames; `heads` give the labels that they
+    were trained on, from the safety network's features, those of `backbone`. `liveness` runs on enrolment photos
+    alone; `choice` and `files` record the origin of all of them."""
 
     safety: Net
     safety_id: str
@@ -50,14 +50,14 @@ class Models:
 
     @property
     def finder_id(self) -> str:
-        """The model that finds faces."""
+        """Returns the id of the model that detects faces."""
         if self.finder is None:
             return self.safety_id
         return self.finder.detector_id if isinstance(self.finder, insight.Analysis) else self.finder.id
 
 
 def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
-    """Opens everything that a choice names; as `assent.perceive.load` says."""
+    """Opens all networks that a choice names, as `assent.perceive.load` describes."""
     roles = fill(choice, models_dir, accepted)
     eyes = _one(roles, "safety")
     labels = classes(eyes.pack, eyes.file)
@@ -85,14 +85,15 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
 
 
 def open_backbone(threads: int) -> tuple[Backbone, Net]:
-    """The network whose pooled features heads read, without the rest of the pack; its second output are the features.
-    Raises as `assent.perceive.load` does."""
+    """Opens the network whose pooled features heads take, without the rest of the pack.
+
+    Its second output are the features. Raises as `assent.perceive.load` does."""
     eyes = read_pack(DEFAULT_PACK).one("safety")
     return backbone(eyes), _load_safety_net(eyes, None, threads)
 
 
 def _load_safety_net(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
-    """The safety network; with its features as second output where heads may read them."""
+    """Opens the safety network, with its features as second output where heads may take them."""
     model = read_verified(file, models_dir)
     if file.name in POOLED:
         model = with_features(file, model)
@@ -124,7 +125,7 @@ def _own_folder(
 
 
 def _faces(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, threads: int) -> dict[str, Any]:
-    """Everything about faces: who finds them, how they are turned, what embeds them and how well that was measured."""
+    """Opens the networks for faces: detector, landmarks or alignment, and embedder with its calibration."""
     finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
     chosen = _one(roles, "embedder")
     file, spec = chosen.file, chosen.file.input
@@ -165,13 +166,15 @@ def _dlib(chosen: ResolvedRole, models_dir: Path, threads: int) -> Net:
 
 
 def own_calibration(models_dir: Path, model: str) -> Path:
-    """Where an operator's own measurement of an embedder lies; it counts before the one that came with the pack."""
+    """Returns the path of an operator's own calibration of an embedder; it counts before the pack's."""
     return models_dir / "calibration" / f"{model.replace('@', '-')}.json"
 
 
 def _calibration(model: str, detector: str, shipped: Path | None, models_dir: Path, size: int) -> Calibration:
-    """The operator's own, else the pack's, else one that supports no claim, so that nobody is ever matched. The same
-    where the operator's own was measured on faces that another detector found."""
+    """Returns the operator's own calibration, else the pack's, else one that supports no claim.
+
+    With the last nobody is ever matched. It also counts where the calibration was measured on faces that another
+    detector found."""
     own = own_calibration(models_dir, model)
     path = own if own.is_file() else shipped
     if path is None:

@@ -1,7 +1,7 @@
 """Brings a pack's files into `<models_dir>/files`: from their public addresses, or from a folder.
 
-A file stands there under its name only once its size and sha256 are the manifest's; what a broken download left is kept
-as `.part` and gone on with.
+A file stands there under its name only once its size and sha256 are the manifest's. The rest of a broken download is
+kept as `.part` and continued.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ def _header(answer: httpcore2.Response, wanted: bytes) -> str | None:
 
 @contextmanager
 def _part(file: ModelFile, models_dir: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """The unfinished file, which one process at a time works on. Raises ModelDownload where another does, ModelMissing
-    where the folder cannot be written."""
+    """Opens the unfinished file, for one process at a time.
+
+    Raises ModelDownload where another process works on it, ModelMissing where the folder cannot be written."""
     part = models_dir / "files" / f"{file.stored}.part"
     try:
         part.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""NudeNet 320n (YOLOv8n, 18 classes of body parts): frames in, boxes with our labels out.
+"""Runs NudeNet 320n (YOLOv8n, 18 classes of body parts) on frames and returns boxes with the taxonomy's labels.
 
-Preparation and suppression follow the package's own `NudeDetector.detect(path)`, because every published figure and
-the thresholds measured with it rest on that. Two of its habits stand out: it feeds blue first although it means red
-first (two swaps in a row), and it shifts boxes that begin outside the picture; the first is kept, the second is not.
+Preparation and suppression follow the package's own `NudeDetector.detect(path)`, because every published figure and the
+thresholds measured with it rest on that. Two of its habits stand out: it feeds blue first although it means red first
+(two swaps in a row), and it shifts boxes that begin outside the image; the first is kept, the second is not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _OVERLAP = 0.45  # intersection over union from which the weaker of two boxes go
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A body part: our dotted label, score 0.05–1, corners (left, top, right, bottom) in pixels of the frame."""
+    """A detected body part: label of the taxonomy, score 0.05–1, corners in pixels of the frame.
+
+    Corners are (left, top, right, bottom)."""
 
     name: str
     score: float
@@ -35,17 +37,18 @@ class Detection:
 
 
 class Seen(NamedTuple):
-    """What one frame shows: its boxes, and its pooled features (width,) where the network gives them."""
+    """The result of one frame: its boxes, and its pooled features (width,) where the network gives them."""
 
     detections: tuple[Detection, ...]
     features: Vector | None
 
 
 def prepare(frames: Sequence[Pixels]) -> NDArray[np.float32]:
-    """Frames (h, w, 3) as the network sees them: (n, 3, 320, 320), blue first, 0–1, black at the bottom or right.
+    """Converts frames (h, w, 3) into the network's input: (n, 3, 320, 320), blue first, 0–1.
 
-    One affine map scales and pads a large frame without a copy of it (0.4 ms for 12 megapixels, within one grey level
-    of scaling the padded square; measured); a small one is enlarged as the package does it, with repeated edges."""
+    It is black at the bottom or right. One affine map scales and pads a large frame without a copy of it (0.4 ms for
+    12 megapixels, within one grey level of scaling the padded square; measured); a small one is enlarged as the
+    package does it, with repeated edges."""
     made = np.empty((len(frames), 3, _SIDE, _SIDE), np.float32)
     for planes, pixels in zip(made, frames, strict=True):
         for plane, grey in zip(planes, reversed(cv2.split(_square(pixels))), strict=True):
@@ -54,7 +57,7 @@ def prepare(frames: Sequence[Pixels]) -> NDArray[np.float32]:
 
 
 def _square(pixels: Pixels) -> MatLike:
-    """(320, 320, 3), red first."""
+    """Returns the frame scaled and padded to (320, 320, 3), red first."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     if longest < _SIDE:
@@ -67,9 +70,10 @@ def _square(pixels: Pixels) -> MatLike:
 
 
 def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height: int) -> tuple[Detection, ...]:
-    """The boxes in one output (4 + classes, 2100) of YOLOv8 for a frame of that size, best score first.
+    """Returns the boxes in one output (4 + classes, 2100) of YOLOv8 for a frame of that size, best score first.
 
-    `names`: our label of each class; classes of one label are one, so that a face has no gender from here on."""
+    `names`: the taxonomy's label of each class; classes of one label are one, so that a face has no gender from here
+    on."""
     best = output[4:].max(axis=0)
     seen = np.flatnonzero(best >= LOWEST_SCORE)
     centre, size = output[:2, seen], output[2:4, seen]
@@ -87,7 +91,9 @@ def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height
 
 
 def detect_body_parts(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen, ...]:
-    """What the network sees in each frame, from score 0.05 up; frames go through it in batches of `net.batch`."""
+    """Returns the network's boxes in each frame, from score 0.05 up, and the features.
+
+    Frames go through the network in batches of `net.batch`."""
     seen: list[Seen] = []
     for at in range(0, len(frames), net.batch):
         batch = frames[at : at + net.batch]
@@ -99,5 +105,5 @@ def detect_body_parts(net: Net, names: Sequence[str], frames: Sequence[Pixels]) 
 
 
 def detect(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
-    """The boxes alone."""
+    """Returns the boxes of each frame, without features."""
     return tuple(seen.detections for seen in detect_body_parts(net, names, frames))

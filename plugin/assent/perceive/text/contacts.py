@@ -1,7 +1,7 @@
-"""Ways to reach somebody, or to pay them, in a line of text. Pure; the text stays inside, only the kinds come out.
+"""Finds contact and payment details in a line of text. Pure; it returns their kinds, never the text.
 
-Numbers are believed where their check digits or their country's plan say so. Text that a machine read has spaces
-where there were none: addresses and account numbers are looked for without them too.
+Numbers count where their check digits or their country's plan confirm them. Text that a machine read has spaces where
+there were none: addresses and account numbers are searched for without them too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _LINKS = LinkifyIt().set({"fuzzy_email": False, "fuzzy_ip": False})
 
 
 def kinds(text: str, region: str | None = None) -> frozenset[str]:
-    """Which of the labels `text.contact.*` and `text.payment` the text deserves.
+    """Returns the labels `text.contact.*` and `text.payment` that apply to the text.
 
     `region`: two letters of the country whose telephone numbers may stand without their country code.
     """
@@ -69,7 +69,7 @@ def kinds(text: str, region: str | None = None) -> frozenset[str]:
 
 
 def has_link(text: str) -> bool:
-    """A web address, with its scheme or as a name that can only be one."""
+    """Tells whether the text has a web address, with its scheme or as a name that can only be one."""
     return any(_is_link(match) for match in _LINKS.match(text) or ())
 
 
@@ -96,13 +96,17 @@ def _has_payment(text: str) -> bool:
 
 
 def _beginnings(text: str) -> Iterator[str]:
-    """A country's number may be followed by words: each length that some country's has."""
+    """Yields the beginnings of the text of each length that some country's account number has.
+
+    Such a number may be followed by words."""
     compact = re.sub(r"[ -]", "", text)
     yield from (compact[:length] for length in range(15, min(len(compact), 34) + 1))
 
 
 def _is_account(text: str) -> bool:
-    """An address of Bitcoin or a coin made like it (Litecoin, Dogecoin, Dash, Tron): base58 with four check bytes."""
+    """Tells whether the text is an address of Bitcoin or a coin made like it (Litecoin, Dogecoin, Dash, Tron).
+
+    Such an address is base58 with four check bytes."""
     decoded = bitcoin.b58decode(text)
     body, check = decoded[:-_CHECK_BYTES], decoded[-_CHECK_BYTES:]
     return len(decoded) == _ACCOUNT_BYTES and sha256(sha256(body).digest()).digest()[:_CHECK_BYTES] == check

@@ -1,4 +1,4 @@
-"""Text in pixels: where it stands, and what it says. PP-OCRv6 small, two networks that the wheel of rapidocr carries.
+"""Finds and reads text in pixels. It runs PP-OCRv6 small, two networks that the wheel of rapidocr carries.
 
 The first (a DB detector) gives the probability of text at every pixel; what lies above 0.3 is outlined by rectangles
 that are then widened, since it marks only the core of a line. The second (CTC) reads each line, turned level and 48
@@ -64,8 +64,10 @@ class Ocr:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Text that was read, the mean probability of its characters and its upright box (left, top, right, bottom) in
-    pixels of the frame. The text is in no representation of it, and goes no further than `perceive.text`."""
+    """A line of text: its text, the mean probability of its characters and its upright box in pixels of the frame.
+
+    The box is (left, top, right, bottom). The text is in no representation of it, and goes no further than
+    `perceive.text`."""
 
     text: str = field(repr=False)
     score: float
@@ -73,7 +75,7 @@ class Line:
 
 
 def is_installed() -> bool:
-    """Whether the extra `text` is there."""
+    """Tells whether the extra `text` is installed."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -86,7 +88,7 @@ def load(threads: int) -> Ocr:
 
 
 def lines(ocr: Ocr, pixels: Pixels) -> tuple[Line, ...]:
-    """The lines of text in a frame (h, w, 3), from above to below."""
+    """Returns the lines of text in a frame (h, w, 3), from above to below."""
     quads = _quads(ocr, pixels)
     strips = [_strip(pixels, quad) for quad in quads]
     read = _read(ocr, strips)
@@ -99,7 +101,7 @@ def lines(ocr: Ocr, pixels: Pixels) -> tuple[Line, ...]:
 
 
 def upright_box(points: NDArray[np.floating[Any]]) -> Corners:
-    """Around points (n, 2): left, top, right, bottom."""
+    """Returns the box around points (n, 2): left, top, right, bottom."""
     left, top = points.min(axis=0)
     right, bottom = points.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
@@ -120,7 +122,9 @@ def _verified(file: _File) -> bytes:
 
 
 def _quads(ocr: Ocr, pixels: Pixels) -> list[NDArray[np.float32]]:
-    """Corners (4, 2) of each line of text in pixels of the frame, clockwise from the top left one of the text."""
+    """Returns the corners (4, 2) of each line of text in pixels of the frame.
+
+    They go clockwise from the top left one of the text."""
     height, width = pixels.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     seen_height, seen_width = (max(_GRID, round(side * scale / _GRID) * _GRID) for side in (height, width))
@@ -139,7 +143,7 @@ _Rect = tuple[tuple[float, float], tuple[float, float], float]  # as OpenCV has 
 
 
 def _mean(probability: NDArray[np.float32], rect: cv2.typing.RotatedRect) -> float:
-    """Of the pixels inside the rectangle."""
+    """Returns the mean probability of the pixels inside the rectangle."""
     corners = cv2.boxPoints(rect)
     left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     part = probability[top : int(corners[:, 1].max()) + 1, left : int(corners[:, 0].max()) + 1]
@@ -155,14 +159,14 @@ def _widened(rect: cv2.typing.RotatedRect) -> _Rect:
 
 
 def _upright(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same corners in the order top left, top right, bottom right, bottom left of a line that runs to the right."""
+    """Orders the corners of a line that runs to the right: top left, top right, bottom right, bottom left."""
     by_x = corners[np.argsort(corners[:, 0], kind="stable")]
     (top_left, bottom_left), (top_right, bottom_right) = (pair[np.argsort(pair[:, 1])] for pair in (by_x[:2], by_x[2:]))
     return np.stack([top_left, top_right, bottom_right, bottom_left])
 
 
 def _strip(pixels: Pixels, quad: NDArray[np.float32]) -> Pixels:
-    """A line, level, 48 pixels high and at most 960 wide; an upright one is turned to the left."""
+    """Cuts out a line, level, 48 pixels high and at most 960 wide; an upright one is turned to the left."""
     width, height = float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[3] - quad[0]))
     if height > 1.5 * width:
         quad, width, height = np.roll(quad, -1, axis=0), height, width
@@ -174,7 +178,7 @@ def _strip(pixels: Pixels, quad: NDArray[np.float32]) -> Pixels:
 
 
 def _read(ocr: Ocr, strips: Sequence[Pixels]) -> list[tuple[str, float]]:
-    """Text and score of each strip; strips of about one width go through the network together."""
+    """Returns text and score of each strip; strips of about one width go through the network together."""
     steps = [-(-strip.shape[1] // _STEP) * _STEP for strip in strips]
     read: list[tuple[str, float]] = [("", 0.0)] * len(strips)
     for step in sorted(set(steps)):
@@ -190,7 +194,9 @@ def _read(ocr: Ocr, strips: Sequence[Pixels]) -> list[tuple[str, float]]:
 
 
 def _collapsed(output: NDArray[np.float32], characters: Sequence[str]) -> tuple[str, float]:
-    """CTC: the best class at each step (steps, classes); repeats are one, gaps are none."""
+    """Decodes a CTC output (steps, classes) into text and score, by the best class at each step.
+
+    Repeats are one, gaps are none."""
     best = output.argmax(axis=1)
     new = (best != 0) & (best != np.concatenate([[0], best[:-1]]))
     if not new.any():
@@ -199,5 +205,5 @@ def _collapsed(output: NDArray[np.float32], characters: Sequence[str]) -> tuple[
 
 
 def _normal(pixels: Pixels) -> NDArray[np.float32]:
-    """(3, h, w), blue first, from -1 to 1."""
+    """Returns the pixels as (3, h, w), blue first, from -1 to 1."""
     return np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1), np.float32) / np.float32(127.5) - np.float32(1)

@@ -1,4 +1,4 @@
-"""What is written in a picture, as tags: contact details, where to send money, blocked words, QR codes and their links.
+"""Tags the text and codes in an image: contact and payment details, blocked words, QR codes and their links.
 
 The words that were read never leave this module: a tag has its label, box and score, nothing more.
 """
@@ -43,14 +43,14 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads pictures, one at a time, from any thread. Without `ocr` only codes are read."""
+    """Reads images, one at a time, from any thread. Without `ocr` only codes are read."""
 
     ocr: ocr.Ocr | None = None
     blocked: words.WordLists = words.NO_WORDS
     _turn: Lock = field(default_factory=Lock)
 
     def __call__(self, picture: Picture, region: str | None) -> Perception:
-        """The tags of what is written in each frame. `region` as `contacts.kinds` has it."""
+        """Returns the tags of the text and codes in each frame. `region`: as in `contacts.kinds`."""
         tags: list[Tag] = []
         with self._turn:
             for frame in picture.frames:
@@ -61,7 +61,7 @@ class Reader:
 
 
 def open_reader(settings: Settings) -> Reader | None:
-    """What ASSENT_READ asks for; None where that is nothing.
+    """Opens the reader that ASSENT_READ asks for; None where that is nothing.
 
     Raises ModelMissing when text is to be read and the extra is not installed, WordListInvalid on broken word lists.
     """
@@ -74,7 +74,7 @@ def open_reader(settings: Settings) -> Reader | None:
 
 
 def _codes(frame: Frame) -> Iterator[_Found]:
-    """QR codes, and what they are for where they say so."""
+    """Yields QR codes, and the label of their purpose where their text gives one."""
     if min(frame.pixels.shape[:2]) < _LEAST_CODE:
         return
     scale = min(1.0, _CODE_SIDE / max(frame.pixels.shape[:2]))
@@ -118,8 +118,9 @@ def _blocked(rows: Sequence[_Row], lists: words.WordLists) -> Iterator[_Found]:
 
 
 def _rows(lines: Sequence[ocr.Line]) -> list[_Row]:
-    """From above to below. Lines beside each other, less than their height apart, are one: a number may have been read
-    in two parts."""
+    """Groups lines into rows, from above to below.
+
+    Lines beside each other, less than their height apart, are one: a number may have been read in two parts."""
     rows: list[_Row] = []
     for line in sorted(lines, key=lambda line: line.corners[0]):
         here = _Row(line.text, line.score, line.corners)
@@ -151,7 +152,7 @@ def _height(corners: Corners) -> float:
 
 
 def _strongest(found: Sequence[_Found]) -> list[_Found]:
-    """Each place once a label: a row that is also half of a pair is said with its own box."""
+    """Keeps each place once a label: a row that is also half of a pair keeps its own box."""
     kept: list[_Found] = []
     for one in sorted(found, key=lambda one: (one.label, -one.score, _height(one.corners))):
         if not any(one.label == other.label and _contains(one.corners, other.corners) for other in kept):

@@ -1,4 +1,4 @@
-"""Words that an operator does not want to see, whatever alphabet and digits they are spelt with. Pure but for `load`.
+"""Finds words that an operator blocks, whatever alphabet and digits they are spelt with. Pure but for `load`.
 
 A text is compared word by word, never inside a word: "Scunthorpe" holds no blocked word. Both are folded first: case,
 accents and look-alike letters (Unicode's own compatibility forms, and the Cyrillic and Greek letters below); digits and
@@ -44,7 +44,7 @@ NO_WORDS = WordLists()
 
 
 def load(folder: Path) -> WordLists:
-    """The lists in a folder, a file a language (`en.txt`): a word or phrase a line, what follows a # is a comment.
+    """Reads the lists in a folder, a file a language (`en.txt`): a word or phrase a line; a # begins a comment.
 
     Raises WordListInvalid where no such folder or no list is there, or a file is not readable UTF-8 of at most 4 MiB.
     """
@@ -55,7 +55,7 @@ def load(folder: Path) -> WordLists:
 
 
 def parse(text: str) -> WordLists:
-    """Lists from their text."""
+    """Parses lists from their text."""
     entries = {fold(line.partition("#")[0]).strip() for line in text.splitlines()} - {""}
     strings = {entry for entry in entries if _UNSPACED.search(entry)}
     phrases = {" ".join(_letters(word, _LEET[0]) for word in _WORD.findall(entry)) for entry in entries - strings} - {
@@ -66,7 +66,7 @@ def parse(text: str) -> WordLists:
 
 
 def is_blocked(lists: WordLists, text: str) -> bool:
-    """Whether the text holds a word or phrase of the lists."""
+    """Tells whether the text holds a word or phrase of the lists."""
     plain = fold(text)
     if any(string in plain for string in lists.strings):
         return True
@@ -80,13 +80,13 @@ def is_blocked(lists: WordLists, text: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """Without case and accents, look-alikes as the Latin letters they look like."""
+    """Removes case and accents and turns look-alikes into the Latin letters they look like."""
     plain = unicodedata.normalize("NFKD", text.translate(_LOOKALIKES))
     return "".join(one for one in plain if not unicodedata.combining(one)).casefold()
 
 
 def _readings(plain: str) -> Iterator[list[str]]:
-    """The words of a folded text in each way they may be meant."""
+    """Yields the words of a folded text in each way they may be meant."""
     drawn = _SPREAD.sub(lambda match: re.sub(r"\W|_", "", match.group()), plain)
     for text in dict.fromkeys((plain, drawn)):
         yield re.findall(r"\w+", text)
@@ -98,8 +98,9 @@ def _readings(plain: str) -> Iterator[list[str]]:
 
 
 def _unleet(word: str, table: dict[int, str]) -> str:
-    """Signs and digits as letters, where at most half are digits: "A55" is a telephone, 455 a number. Signs at the end
-    are punctuation."""
+    """Turns signs and digits into letters, where at most half are digits: "A55" is a telephone, 455 a number.
+
+    Signs at the end are punctuation."""
     return _letters(word.rstrip("!|+"), table)
 
 
