@@ -19,7 +19,7 @@ from assent.db.pool import open_pool, transaction
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import Limits
-from assent.http.openapi import Documented
+from assent.http.openapi import Documented, webhooks
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
 from assent.http.routes.review import router as review
@@ -55,7 +55,9 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         await asyncio.to_thread(pool.close)
 
     # No interactive documentation: its pages would load scripts from a third-party host.
-    app = Documented(title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = Documented(
+        title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, webhooks=webhooks
+    )
     app.state.limits = Limits()
     app.add_middleware(Guard)
     app.add_exception_handler(Exception, assent_problem)

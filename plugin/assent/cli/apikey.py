@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.audit.log import append
+from assent.cli.context import tenant_transaction
 from assent.core.errors import BadRequest, NotFound
 from assent.core.settings import Settings
 from assent.db.pool import execute, fetch, open_pool, transaction
 from assent.db.queries import named_queries
 from assent.http.api_keys import SCOPES, create_key
-from assent.keys.installation import database, open_keys
+from assent.keys.installation import database
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the API: add, list, revoke.")
 Tenant = Annotated[str, typer.Option(help="Whose API.")]
@@ -34,13 +35,10 @@ def add(
     if unknown := set(scope) - set(SCOPES):
         raise BadRequest(f"{min(unknown)!r} is no scope; there are {', '.join(SCOPES)}")
     scopes = tuple(dict.fromkeys(scope))
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            key = create_key(conn, tenant, scopes)
-            said = {"key": key.split("_")[2], "scopes": sorted(scopes)}
-            append(conn, keys, "api-key.added", said, [], datetime.now(UTC))
+    with tenant_transaction(tenant) as (conn, keys):
+        key = create_key(conn, tenant, scopes)
+        said = {"key": key.split("_")[2], "scopes": sorted(scopes)}
+        append(conn, keys, "api-key.added", said, [], datetime.now(UTC))
     print(key)
 
 
@@ -62,11 +60,8 @@ def revoke(
     tenant: Tenant = "default",
 ) -> None:
     """Revoke a key: from now on it is refused."""
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            if not execute(conn, _Q["revoke_api_key"], tenant=tenant, id=key):
-                raise NotFound(f"tenant {tenant} has no living key {key}")
-            append(conn, keys, "api-key.revoked", {"key": key}, [], datetime.now(UTC))
+    with tenant_transaction(tenant) as (conn, keys):
+        if not execute(conn, _Q["revoke_api_key"], tenant=tenant, id=key):
+            raise NotFound(f"tenant {tenant} has no living key {key}")
+        append(conn, keys, "api-key.revoked", {"key": key}, [], datetime.now(UTC))
     print(f"{key} is revoked")

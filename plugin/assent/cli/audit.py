@@ -14,10 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from assent.audit import checkpoint as checkpoints
 from assent.audit import receipt
 from assent.audit import verify as verification
-from assent.core.settings import Settings
-from assent.db.pool import Conn, open_pool, transaction
-from assent.keys.installation import database, open_keys
-from assent.keys.keystore import TenantKeys
+from assent.cli.context import tenant_transaction
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: export, checkpoint, verify.")
 Tenant = Annotated[str, typer.Option(help="Whose log.")]
@@ -26,7 +23,11 @@ Tenant = Annotated[str, typer.Option(help="Whose log.")]
 @app.command()
 def export(file: Path, tenant: Tenant = "default") -> None:
     """Write the leaves and the newest signed checkpoint to a file that `assent audit verify` checks anywhere."""
-    with _log(tenant) as (conn, keys), file.open("w", encoding="ascii") as out, _progress("exporting") as tell:
+    with (
+        tenant_transaction(tenant) as (conn, keys),
+        file.open("w", encoding="ascii") as out,
+        _progress("exporting") as tell,
+    ):
         head = verification.export(conn, keys, out, tell)
     print(f"{head.size} leaves written to {file}")
 
@@ -34,7 +35,7 @@ def export(file: Path, tenant: Tenant = "default") -> None:
 @app.command()
 def checkpoint(tenant: Tenant = "default") -> None:
     """Print the newest signed checkpoint: kept elsewhere, it is the witness of everything before it."""
-    with _log(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         print(checkpoints.current(conn, keys), end="")
 
 
@@ -50,7 +51,7 @@ def verify(
         with file.open(encoding="ascii") as lines, _progress("verifying") as tell:
             report = verification.verify(lines, old, tell)
     else:
-        with _log(tenant) as (conn, keys), _progress("verifying") as tell:
+        with tenant_transaction(tenant) as (conn, keys), _progress("verifying") as tell:
             report = verification.verify_database(conn, keys, old, tell)
     print(f"ok: {report.head.origin}, {report.head.size} leaves, root {report.head.root.hex()}")
     if report.witnessed is None:
@@ -90,15 +91,6 @@ def _said_by_receipt(found: receipt.Verified) -> str:
     if not found.pinned:
         lines.append("- Whose key it is: compare it with the one that the operator publishes, or give it with --key.")
     return "\n".join(lines)
-
-
-@contextmanager
-def _log(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            yield conn, keys
 
 
 @contextmanager

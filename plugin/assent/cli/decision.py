@@ -9,14 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.context import tenant_transaction
 from assent.core.errors import NotFound, PolicyInvalid
-from assent.core.settings import Settings
-from assent.db.pool import Conn, Row, fetch_one, open_pool, transaction
+from assent.db.pool import Conn, Row, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import views as audiences
 from assent.decisions.assemble import assemble_view
 from assent.decisions.document import Moderation, from_json
-from assent.keys.installation import database, open_keys
 from assent.policy import versions
 from assent.policy.model import NEVER, Policy
 from assent.policy.views import AUDIENCES
@@ -32,20 +31,17 @@ def explain(
     tenant: Annotated[str, typer.Option(help="Whose picture.")] = "default",
 ) -> None:
     """Explain a decision: the tags with score, box, model and threshold, the rules that held, and the policy."""
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=2) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            if author:
-                view = assemble_view(conn, keys, media_id, "author")
-                if view is None:
-                    raise NotFound(f"no decision on a picture {media_id}")
-                print(json.dumps(audiences.to_json(view), indent=2, ensure_ascii=False))
-                return
-            row = fetch_one(conn, _Q["decided"], tenant=tenant, media=media_id)
-            if row is None:
+    with tenant_transaction(tenant) as (conn, keys):
+        if author:
+            view = assemble_view(conn, keys, media_id, "author")
+            if view is None:
                 raise NotFound(f"no decision on a picture {media_id}")
-            _why(Console(), row, _policy(conn, tenant, from_json(row["document"]).policy.sha256))
+            print(json.dumps(audiences.to_json(view), indent=2, ensure_ascii=False))
+            return
+        row = fetch_one(conn, _Q["decided"], tenant=tenant, media=media_id)
+        if row is None:
+            raise NotFound(f"no decision on a picture {media_id}")
+        _why(Console(), row, _policy(conn, tenant, from_json(row["document"]).policy.sha256))
 
 
 def _policy(conn: Conn, tenant: str, sha256: str) -> Policy | None:

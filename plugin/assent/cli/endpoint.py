@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.context import tenant_transaction
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.keys.installation import database, open_keys
@@ -59,11 +60,8 @@ def add(
     tenant: Tenant = "default",
 ) -> None:
     """Add an endpoint that messages are sent to, and show its signing secret once."""
-    settings = Settings()
-    with database(settings) as db, open_pool(db, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            print(add_endpoint(conn, keys, name, url, audience.value))
+    with tenant_transaction(tenant) as (conn, keys):
+        print(add_endpoint(conn, keys, name, url, audience.value))
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.context import tenant_transaction
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.hashlists import lists
@@ -75,11 +76,8 @@ def list_(tenant: Tenant = "default") -> None:
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
     """Remove a list with its hashes; workers stop looking for them within seconds."""
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            lists.remove(conn, keys, name)
+    with tenant_transaction(tenant) as (conn, keys):
+        lists.remove(conn, keys, name)
     print(f"{name} is removed")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from assent.cli.context import opened_keystore
 from assent.core.settings import Settings
-from assent.db.pool import Pool, open_pool
-from assent.keys.installation import database, open_keys
+from assent.db.pool import Pool
 from assent.keys.keyfile import export_epoch, read_export, write_export
 from assent.keys.keystore import Keystore
 from assent.subjects.recover import import_keys
@@ -33,7 +31,7 @@ def rotate_epoch(
 
     Copies of erased people's rows can never be opened again.
     """
-    with _opened(Settings()) as (pool, keystore):
+    with opened_keystore(Settings()) as (pool, keystore):
         for name in [tenant] if tenant else keystore.tenants():
             done = _rotate(pool, keystore, name)
             print(
@@ -55,7 +53,7 @@ def _rotate(pool: Pool, keystore: Keystore, tenant: str) -> Rotated:
 def rotate_root() -> None:
     """Seal the keystore under a new root key."""
     settings = Settings()
-    with _opened(settings) as (pool, keystore), rotation_lock(pool, *keystore.tenants()):
+    with opened_keystore(settings) as (pool, keystore), rotation_lock(pool, *keystore.tenants()):
         fresh = os.urandom(32)
         if not keystore.own_root:  # shown before it counts: a lost root key is the loss of everything
             name = "ASSENT_ROOT_KEY" if settings.root_key else f"the file {settings.root_key_file}"
@@ -77,7 +75,7 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
 
     Keep it apart from the backups, and replace it after each rotation: an old one keeps erased people's keys alive.
     """
-    with _opened(Settings()) as (pool, keystore):
+    with opened_keystore(Settings()) as (pool, keystore):
         tenants = [tenant] if tenant else list(keystore.tenants())
         with rotation_lock(pool, *tenants):
             write_export(pool, keystore, file, tenants)
@@ -90,14 +88,8 @@ def bring_in(file: Path) -> None:
 
     People erased since the backup are removed again.
     """
-    with _opened(Settings()) as (pool, keystore):
+    with opened_keystore(Settings()) as (pool, keystore):
         done = import_keys(pool, keystore, read_export(keystore, file))
     print(f"{done.people} people's keys brought back, {done.erased} people removed that were erased since")
     if done.pictures:
         print(f"{done.pictures} pictures' tags taken back: whose they were died with the old epoch")
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Pool, Keystore]]:
-    with database(settings) as url, open_pool(url, size=4) as pool:
-        yield pool, open_keys(settings, pool)

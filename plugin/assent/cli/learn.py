@@ -14,11 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from assent.cli.context import opened_tenant
 from assent.cli.learning import need_learn
-from assent.core.settings import Settings
-from assent.db.pool import Pool, open_pool, transaction
-from assent.keys.installation import database, open_keys
-from assent.keys.keystore import TenantKeys
+from assent.db.pool import transaction
 from assent.shadow import traffic
 
 app = typer.Typer(no_args_is_help=True, help="Feedback: export corrections; shadow, compare, promote, roll back heads.")
@@ -39,7 +37,7 @@ def export(
     """Write moderators' corrections as CSV, and the number of refusals ("not me") as counts."""
     from assent.learn import feedback
 
-    with _opened(tenant) as (pool, keys), _progress() as tell:
+    with opened_tenant(tenant) as (pool, keys), _progress() as tell:
         done = feedback.export(pool, keys, folder, below, pictures, tell)
     print(f"{done.corrections} corrections of {done.pictures} pictures written to {folder}")
     if pictures:
@@ -51,7 +49,7 @@ def list_heads(tenant: Tenant = "default") -> None:
     """Show every head that was tried, and which runs in shadow or live."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, _), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, _), transaction(pool) as conn:
         rows = trial.heads(conn, tenant)
     table = Table("head", "state", "since", "sha256")
     for row in rows:
@@ -67,7 +65,7 @@ def shadow(
     """Run a head beside the live ones: its tags are counted and reach no decision."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         stored = trial.try_out(conn, keys, BY, head)
     print(f"{stored.file.name} ({stored.sha256[:12]}) is on trial; see: assent learn compare {stored.file.name}")
 
@@ -83,7 +81,7 @@ def compare(
     """Show the tags of a head on trial beside those of the live ones, and how often each agreed with moderators."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, _), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, _), transaction(pool) as conn:
         found = traffic.compare(conn, tenant, trial.on_trial(conn, tenant, name))
     if csv is not None:
         traffic.write_csv(found, csv)
@@ -107,7 +105,7 @@ def promote(
     """Make the head on trial the live one; workers load it within seconds. Its evaluation goes into the log."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         compared = trial.promote(conn, keys, BY, name, anyway)
     print(f"{name} is live, after {compared.pictures} pictures in shadow")
 
@@ -117,7 +115,7 @@ def rollback(name: Name, tenant: Tenant = "default") -> None:
     """Take the live head out and put back the one before it."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         before = trial.roll_back(conn, keys, BY, name)
     print(f"{name} is rolled back to {before[:12] if before else 'what is shipped'}")
 
@@ -127,7 +125,7 @@ def stop(name: Name, tenant: Tenant = "default") -> None:
     """End a trial without promoting."""
     from assent.shadow import heads as trial
 
-    with _opened(tenant) as (pool, keys), transaction(pool) as conn:
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         compared = trial.stop(conn, keys, BY, name)
     print(f"the trial of {name} ended after {compared.pictures} pictures")
 
@@ -141,13 +139,6 @@ def _table(name: str, found: traffic.Comparison) -> Table:
         said = (one.both, one.only_live, one.only_candidate, one.corrected, one.live_right, one.candidate_right)
         table.add_row(one.label, *map(str, said))
     return table
-
-
-@contextmanager
-def _opened(tenant: str) -> Iterator[tuple[Pool, TenantKeys]]:
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=2) as pool:
-        yield pool, open_keys(settings, pool).tenant(tenant)
 
 
 @contextmanager

@@ -16,13 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from assent.cli import comparison
+from assent.cli.context import tenant_transaction
 from assent.core.errors import BadRequest, PolicyInvalid
 from assent.core.resources import resource
 from assent.core.settings import Settings
 from assent.db.pool import Conn, open_pool, transaction
 from assent.decisions.simulate import how_many, replay
-from assent.keys.installation import database, open_keys
-from assent.keys.keystore import TenantKeys
+from assent.keys.installation import database
 from assent.policy import versions
 from assent.policy.cases import run_cases
 from assent.policy.input import PolicyInput
@@ -96,7 +96,7 @@ def schema(
 def activate(file: File, tenant: Tenant = "default") -> None:
     """Activate a policy, if it loads and its cases hold. Running workers use it from the next image on."""
     policy = _sound(file)
-    with _keys(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         leaf = versions.activate(conn, keys, policy, datetime.now(UTC))
     ref = policy.ref
     print(f"{ref.name} {ref.version} ({ref.sha256[:12]}) decides for {tenant}; leaf {leaf} of the log")
@@ -105,7 +105,7 @@ def activate(file: File, tenant: Tenant = "default") -> None:
 @app.command()
 def rollback(tenant: Tenant = "default") -> None:
     """Activate the policy before the last activated one; a further call goes back one further."""
-    with _keys(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         sha256 = versions.roll_back(conn, keys, datetime.now(UTC))
     print(f"{sha256[:12] if sha256 else 'the policy of the installation (ASSENT_POLICY)'} decides for {tenant}")
 
@@ -141,7 +141,7 @@ def shadow(
         comparison.show(Console(), name, counts)
         return
     policy = None if file is None else _sound(file)
-    with _keys(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         if policy is None:
             versions.stop_shadow(conn, keys, datetime.now(UTC))
         else:
@@ -196,12 +196,3 @@ def _span(text: str) -> timedelta:
 def _reading() -> Iterator[Conn]:
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
         yield conn
-
-
-@contextmanager
-def _keys(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=2) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            yield conn, keys

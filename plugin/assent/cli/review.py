@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assent.core.settings import Settings
-from assent.db.pool import Conn, open_pool, transaction
-from assent.keys.installation import database, open_keys
-from assent.keys.keystore import TenantKeys
+from assent.cli.context import tenant_transaction
 from assent.review import cases
 from assent.review.decide import Final, ReviewInput
 from assent.review.decide import correct as correct_media
@@ -52,7 +47,7 @@ def list_open(
     as_json: AsJson = False,
 ) -> None:
     """Show open cases: those on a list marked severe first, then by priority and age. Piped: one JSON object a line."""
-    with _opened(tenant) as (conn, _):
+    with tenant_transaction(tenant) as (conn, _):
         found = cases.open_cases(conn, tenant, limit, after, queue)
     if as_json or not sys.stdout.isatty():
         for case in found:
@@ -76,7 +71,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a case: why it waits, and the tags of its image."""
-    with _opened(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         found = cases.show_case(conn, keys, case)
         if picture is not None:
             _write(picture, cases.picture_of(conn, keys, case))
@@ -95,7 +90,7 @@ def decide(
 ) -> None:
     """Close a case: the platform gets the decision's next revision as `media.reviewed`."""
     said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
-    with _opened(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         done = decide_case(conn, keys, BY, case, said)
     _print(done, as_json, _done_table)
 
@@ -112,22 +107,13 @@ def correct(
 ) -> None:
     """Correct the labels of a media item without an open case."""
     said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
-    with _opened(tenant) as (conn, keys):
+    with tenant_transaction(tenant) as (conn, keys):
         done = correct_media(conn, keys, BY, media, said)
     _print(done, as_json, _done_table)
 
 
 def _final(action: Action | None) -> Final | None:
     return action.value if action else None
-
-
-@contextmanager
-def _opened(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
-    settings = Settings()
-    with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
-        with transaction(pool) as conn:
-            yield conn, keys
 
 
 def _write(path: Path, jpeg: bytes) -> None:

@@ -171,6 +171,15 @@ class Decision:
     decided_at: Annotated[str | None, _OPTIONAL] = None  # RFC 3339
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionMessage:
+    """The body of an outgoing webhook that carries a decision; `timestamp` (RFC 3339) is when it was queued."""
+
+    type: Literal["media.tagged", "media.failed", "media.reviewed", "tag.published", "tag.retracted"]
+    timestamp: str
+    data: Decision
+
+
 JSON = TypeAdapter(Decision)
 
 

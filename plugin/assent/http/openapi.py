@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
+from assent.decisions.document import DecisionMessage
 from assent.http.routes.intake import ImageRequest
 from assent.http.routes.review import CorrectionRequest, ReviewRequest
 from assent.http.routes.rights import LinkRequest
@@ -29,6 +30,14 @@ _MODELS = (
 )
 
 
+webhooks = APIRouter()
+
+
+@webhooks.post("decision", tags=["webhooks"])
+def deliver_decision(message: DecisionMessage) -> None:
+    """Signed as Standard Webhooks with the endpoint's secret. Answer with a 2xx; anything else is sent again."""
+
+
 class Documented(FastAPI):
     """A FastAPI application whose document lists every status that a route may answer."""
 
@@ -45,10 +54,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= ours["$defs"]
-    for path in document["paths"].values():
+    operations = {**document["paths"], **document.get("webhooks", {})}
+    for path in operations.values():
         for operation in path.values():
-            said = operation["responses"].get("422")
-            if said and "HTTPValidationError" in str(said):
+            refusal = operation["responses"].get("422")
+            if refusal and "HTTPValidationError" in str(refusal):
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -1,0 +1,36 @@
+"""Opens, for the commands that use a database, the installation's database, a tenant's keys, one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from assent.core.settings import Settings
+from assent.db.pool import Conn, Pool, open_pool, transaction
+from assent.keys.installation import database, open_keys
+from assent.keys.keystore import Keystore, TenantKeys
+
+
+@contextmanager
+def opened_keystore(settings: Settings | None = None, size: int = 4) -> Iterator[tuple[Pool, Keystore]]:
+    """Opens a pool of at most `size` connections and the keystore of the settings' installation.
+
+    Raises DatabaseUnavailable, NotInitialised or KeyMissing.
+    """
+    settings = settings or Settings()
+    with database(settings) as url, open_pool(url, size=size) as pool:
+        yield pool, open_keys(settings, pool)
+
+
+@contextmanager
+def opened_tenant(tenant: str) -> Iterator[tuple[Pool, TenantKeys]]:
+    """Opens a pool and the keys of a tenant. Raises KeyMissing for a tenant that does not exist."""
+    with opened_keystore(size=2) as (pool, keystore):
+        yield pool, keystore.tenant(tenant)
+
+
+@contextmanager
+def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
+    """Opens one transaction and the keys of a tenant; commits at the end, rolls back on any error."""
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
+        yield conn, keys
