@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from assent.db.pool import transaction
-from assent.http.decision_waiter import CHANNEL
+from assent.http.decision_waiter import DONE_CHANNEL
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import pseudonym
 from assent.subjects.enrol import enrol, request_enrolment
@@ -35,7 +35,7 @@ def announced(bench: WorkerContext, count: int) -> Iterator[list[dict[str, Any]]
     heard: list[dict[str, Any]] = []
     with bench.pool.connection() as listener:
         listener.autocommit = True
-        listener.execute(f"LISTEN {CHANNEL}")
+        listener.execute(f"LISTEN {DONE_CHANNEL}")
         yield heard
         for note in listener.notifies(timeout=5, stop_after=count):
             heard.append(json.loads(note.payload.split(" ", 2)[2]))

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from assent.platforms.standard_webhooks import sign
+from assent.platforms.standard_webhooks import sign_webhook
 from tests.waiting import until
 from tests.web import Web
 
@@ -44,7 +44,7 @@ class House:
     def post(self, delivery: str, body: dict[str, Any]) -> httpx2.Response:
         """Sends a signed webhook."""
         raw = json.dumps(body).encode()
-        headers = sign(delivery, datetime.now(UTC), raw, [self.printed["source"]["secret"]])
+        headers = sign_webhook(delivery, datetime.now(UTC), raw, [self.printed["source"]["secret"]])
         return httpx2.post(self.url + self.printed["source"]["path"], content=raw, headers=headers, timeout=30)
 
     def get(self, path: str) -> httpx2.Response:

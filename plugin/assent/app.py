@@ -18,7 +18,7 @@ from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
-from assent.http.limits import Limits
+from assent.http.limits import RateLimiter
 from assent.http.openapi import Documented, webhooks
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
@@ -58,7 +58,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app = Documented(
         title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, webhooks=webhooks
     )
-    app.state.limits = Limits()
+    app.state.limits = RateLimiter()
     app.add_middleware(Guard)
     app.add_exception_handler(Exception, assent_problem)
     app.add_exception_handler(AssentError, assent_problem)

@@ -27,7 +27,7 @@ from assent.core.values import (
     Rule,
 )
 from assent.hashlists.search import Hit, tags
-from assent.media.fetch import fetch
+from assent.media.fetch import fetch_media
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
 from assent.policy.decide import decide
@@ -49,7 +49,7 @@ def all_live(_picture: Picture, _face: Face) -> bool:
     return True
 
 
-def shipped(_tenant: str, seen: Perception) -> Perception:
+def shipped_heads(_tenant: str, seen: Perception) -> Perception:
     """Returns the perception unchanged, where no tenant has heads of its own."""
     return seen
 
@@ -64,7 +64,8 @@ class Stages:
     match: Callable[[str, Event, Perception], tuple[Match, ...]]
     policy: Policy
     allow: Sequence[AllowedHost] = ()
-    heads: Callable[[str, Perception], Perception] = shipped  # tenant, seen → with what the tenant's own heads say
+    # tenant, perception → with what the tenant's own heads say
+    heads: Callable[[str, Perception], Perception] = shipped_heads
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
     known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
@@ -113,4 +114,4 @@ def no_match(_tenant: str, _event: Event, _seen: Perception) -> tuple[Match, ...
 def _fetch(tools: Stages, media: MediaRef) -> bytes:
     if media.url is None:
         raise NotFound("the picture that came with this request is no longer stored")
-    return fetch(media.url, tools.allow)
+    return fetch_media(media.url, tools.allow)

@@ -52,7 +52,7 @@ def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, delive
         with transaction(pool) as conn:
             if not execute(conn, _Q["insert_tenant"], tenant=tenant):
                 raise AlreadyInitialised(f"tenant {tenant} exists; its key was printed once")
-            audit_log.create(conn, tenant)
+            audit_log.create_log(conn, tenant)
             # Keys without a tenant's row are left over from an attempt that was rolled back.
             keys = keystore.tenant(tenant) if tenant in keystore.tenants() else keystore.add_tenant(tenant)
             return _fill(conn, keys, source, deliver_to)

@@ -29,7 +29,7 @@ from urllib.parse import unquote
 
 from assent.core.errors import AssentError
 from assent.core.settings import AllowedHost
-from assent.media.fetch import fetch
+from assent.media.fetch import fetch_media
 from assent.net import client as network
 
 NAME_SERVER = "5.53.53.53"
@@ -129,7 +129,7 @@ def _run(job: Job, wire: Wire, names: NameServer) -> Outcome:
         if not job.guarded:
             stack.enter_context(patch.object(network, "permitted", lambda *_: True))
         try:
-            body = fetch(job.url, allow)
+            body = fetch_media(job.url, allow)
         except AssentError as caught:
             error, detail = type(caught).__name__, caught.detail
     return Outcome(error, detail, body.decode(), wire.packets(), dict(names.queries))

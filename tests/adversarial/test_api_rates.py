@@ -17,8 +17,8 @@ from assent.core.errors import RateLimited
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import create_key
-from assent.http.limits import _MOST, RATES, Limits, Rate, rate_limit_prefix
-from assent.platforms.standard_webhooks import sign
+from assent.http.limits import _MOST, RATES, Rate, RateLimiter, rate_limit_prefix
+from assent.platforms.standard_webhooks import sign_webhook
 from assent.tenants import CreatedTenant
 from tests.fixtures.figures import Figure
 
@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
 
-def taken(limits: Limits, name: str, tries: int = 1000) -> int:
+def taken(limits: RateLimiter, name: str, tries: int = 1000) -> int:
     """How many of so many requests pass."""
     passed = 0
     for _ in range(tries):
@@ -44,7 +44,7 @@ def taken(limits: Limits, name: str, tries: int = 1000) -> int:
 
 def test_a_bucket_holds_its_burst_and_refills_at_its_rate() -> None:
     clock = Clock()
-    limits = Limits({"address": Rate(2, 10)}, clock)
+    limits = RateLimiter({"address": Rate(2, 10)}, clock)
     assert taken(limits, "a") == 10
     with pytest.raises(RateLimited) as refused:
         limits.take("address", "a")
@@ -57,7 +57,7 @@ def test_a_bucket_holds_its_burst_and_refills_at_its_rate() -> None:
 
 
 def test_what_is_given_back_is_there_again_and_no_more() -> None:
-    limits = Limits({"address": Rate(1, 5)}, Clock())
+    limits = RateLimiter({"address": Rate(1, 5)}, Clock())
     for _ in range(100):
         limits.take("address", "a")
         limits.give_back("address", "a")
@@ -66,14 +66,14 @@ def test_what_is_given_back_is_there_again_and_no_more() -> None:
 
 
 def test_buckets_are_bounded_whatever_addresses_come() -> None:
-    limits = Limits(clock=Clock())
+    limits = RateLimiter(clock=Clock())
     for n in range(_MOST * 3):
         limits.take("address", f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
     assert len(limits._buckets["address"]) == _MOST
 
 
 def test_threads_take_no_more_than_there_is() -> None:
-    limits, passed = Limits({"address": Rate(0.001, 500)}, Clock()), list[int]()
+    limits, passed = RateLimiter({"address": Rate(0.001, 500)}, Clock()), list[int]()
     threads = [threading.Thread(target=lambda: passed.append(taken(limits, "a"))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -107,7 +107,7 @@ def app(settings: Settings, database_url: str, made: CreatedTenant) -> FastAPI:
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, client=("203.0.113.1", 1)) as client:
-        app.state.limits = Limits(clock=Clock())  # time stands still
+        app.state.limits = RateLimiter(clock=Clock())  # time stands still
         yield client
 
 
@@ -148,6 +148,6 @@ def test_signed_webhooks_cost_their_address_nothing(client: TestClient, made: Cr
     statuses = Counter[int]()
     for n in range(RATES["address"].burst + 50):
         body = json.dumps({"type": "media.deleted", "media": [{"id": f"{n}", "url": "http://a.example/"}]}).encode()
-        headers = sign(f"msg_{n}", datetime.now(UTC), body, [made.source_secret])
+        headers = sign_webhook(f"msg_{n}", datetime.now(UTC), body, [made.source_secret])
         statuses[client.post("/v1/webhooks/platform", content=body, headers=headers).status_code] += 1
     assert statuses == {202: RATES["address"].burst + 50}

@@ -32,7 +32,7 @@ from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool
 from assent.http import server as wire
-from assent.http.limits import RATES, Limits, Rate
+from assent.http.limits import RATES, Rate, RateLimiter
 from assent.http.state import PROBLEM_JSON
 from assent.keys.keystore import Keystore
 from assent.tenants import CreatedTenant
@@ -70,7 +70,7 @@ def url(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     app = create_app(settings, database_url)
-    app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
+    app.state.limits = RateLimiter({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
     server = wire.server(settings.model_copy(update={"port": port}), app)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -24,13 +24,13 @@ from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
 from assent.decisions.store import MediaKey, record
 from assent.http.api_keys import SCOPES, create_key
-from assent.http.limits import RATES, Limits, Rate
+from assent.http.limits import RATES, Rate, RateLimiter
 from assent.intake.accept import store_event
 from assent.keys.keystore import Keystore
-from assent.platforms.standard_webhooks import sign
+from assent.platforms.standard_webhooks import sign_webhook
 from assent.policy.load import load_policy
 from assent.review.cases import open_cases
-from assent.review.decide import ReviewInput, decide
+from assent.review.decide import ReviewInput, decide_case
 from assent.subjects.consent import Given, give
 from assent.tenants import CreatedTenant, init_tenant
 from tests.fixtures.figures import Figure
@@ -150,14 +150,14 @@ def fill(pool: Pool, keystore: Keystore, made: CreatedTenant, media: str, subjec
             give(conn, keys, Given(f"{subject} {n}", "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
     with transaction(pool) as conn:
         (case,) = open_cases(conn, made.tenant, 2)
-        decide(conn, keys, "a moderator", case.id, ReviewInput("label"))
+        decide_case(conn, keys, "a moderator", case.id, ReviewInput("label"))
     return Things(media, given, subject, leaves, case.id)
 
 
 @pytest.fixture
 def client(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[TestClient]:
     app = create_app(settings, database_url)
-    app.state.limits = Limits({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
+    app.state.limits = RateLimiter({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
     with TestClient(app) as client:
         yield client
 
@@ -279,7 +279,7 @@ def test_a_sources_secret_signs_for_no_other_source(
     ]
     answers = []
     for source, secret in wrong:
-        headers = sign("msg_1", datetime.now(UTC), body, [secret])
+        headers = sign_webhook("msg_1", datetime.now(UTC), body, [secret])
         answers.append(client.post(f"/v1/webhooks/{source}", content=body, headers=headers))
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.text for answer in answers}) == 1

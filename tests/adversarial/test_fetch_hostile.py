@@ -13,7 +13,7 @@ from itertools import cycle, repeat
 import pytest
 
 from assent.core.errors import AssentError, FetchFailed, FetchRefused, FetchTooLarge
-from assent.media.fetch import FIRST_BYTE_S, MAX_BYTES, TOTAL_S, fetch
+from assent.media.fetch import FIRST_BYTE_S, MAX_IMAGE_BYTES, TOTAL_S, fetch_media
 from tests.fixtures.figures import Figure
 from tests.unit.wire_server import WireServer, answer
 
@@ -26,7 +26,7 @@ Reply = Callable[[bytes], Pieces]
 def fetched(server: WireServer) -> bytes | type[AssentError]:
     """The body, or how the fetch failed."""
     try:
-        return fetch(server.url(), server.allowed())
+        return fetch_media(server.url(), server.allowed())
     except AssentError as error:
         return type(error)
 
@@ -73,7 +73,7 @@ def test_no_slow_server_holds_a_fetch_longer_than_it_may(figure: Figure, monkeyp
 
 # Size
 
-PLAIN = MAX_BYTES // 2
+PLAIN = MAX_IMAGE_BYTES // 2
 
 
 def deflated(size: int) -> Iterator[bytes]:
@@ -92,7 +92,7 @@ GZIP_HEAD = b"\x1f\x8b\x08" + bytes(7)
 LARGE: dict[str, tuple[Reply, type[AssentError]]] = {
     "gzip, 10 GB in 10 MB": (lambda _: encoded(b"gzip", [GZIP_HEAD, *deflated(10**10)]), FetchTooLarge),
     "deflate, 10 GB": (lambda _: encoded(b"deflate", [b"\x78\xda", *deflated(10**10)]), FetchTooLarge),
-    "gzip, a byte too many": (lambda _: encoded(b"gzip", [gzip.compress(bytes(MAX_BYTES + 1))]), FetchTooLarge),
+    "gzip, a byte too many": (lambda _: encoded(b"gzip", [gzip.compress(bytes(MAX_IMAGE_BYTES + 1))]), FetchTooLarge),
     "gzip of noughts before inflating": (lambda _: encoded(b"gzip", repeat(b"\0\0\0\xff\xff" * 9_999)), FetchFailed),
     "empty blocks, 20 MB of them": (
         lambda _: encoded(b"gzip", [GZIP_HEAD, *repeat(b"\0\0\0\xff\xff" * 9_999, 500)]),
@@ -207,4 +207,4 @@ def test_a_location_leads_nowhere_but_to_permitted_http(figure: Figure) -> None:
 
 def test_letters_that_fold_to_ascii_are_no_ascii_host() -> None:
     with pytest.raises(FetchRefused, match="ASCII"):
-        fetch("http://\u212aelvin.example/", ())
+        fetch_media("http://\u212aelvin.example/", ())

@@ -18,9 +18,9 @@ from assent.core.resources import resource
 from assent.core.values import Event, Face, Match, Perception, Vector
 from assent.db.pool import Conn
 from assent.gallery.matching import Gallery
-from assent.gallery.memory import prepare, reconcile
+from assent.gallery.memory import prepare_gallery, reconcile
 from assent.gallery.search import Candidate, Candidates
-from assent.gallery.throttle import MOST_NEAR, MOST_PICTURES, charge_probe_budget, probe_hits
+from assent.gallery.throttle import MOST_NEAR, PROBED_IMAGES, charge_probe_budget, probe_hits
 from assent.keys.keystore import TenantKeys
 from assent.perceive import Models
 from assent.perceive.faces.calibration import read_calibration
@@ -66,7 +66,7 @@ def climb(world: World, gallery: Conn, gallery_url: str) -> Any:
         noted.append((keys.tenant, author, pid))
 
     with ConnectionPool[Conn](
-        gallery_url, kwargs={"autocommit": True}, min_size=1, max_size=2, configure=prepare
+        gallery_url, kwargs={"autocommit": True}, min_size=1, max_size=2, configure=prepare_gallery
     ) as pool:
         yield Climb(Gallery(pool, world.keystore, models, False, lambda _keys, _author: [], note), noted)
 
@@ -85,13 +85,13 @@ def test_ten_thousand_probes_stay_within_the_budget(climb: Climb, figure: Figure
     for _ in range(PROBES):
         climb.probe(next(steps)[None])
     figure(f"{PROBES} probes by score: {climb.compared} compared, {climb.matched} matched")
-    assert 0 < climb.compared <= MOST_PICTURES
+    assert 0 < climb.compared <= PROBED_IMAGES
     assert [author for _, author, _ in climb.noted] == [AUTHOR]
 
 
 def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(climb: Climb, figure: Figure) -> None:
     rng, victim = np.random.default_rng(SEED), strangers(1)[0]
-    for _ in range(MOST_PICTURES):
+    for _ in range(PROBED_IMAGES):
         away = strangers(1, int(rng.integers(2**31)))[0]
         low, high = 0.2, 0.7  # cosines
         while high - low > 0.02:  # from one more direction: yes or no is all that it takes
@@ -99,7 +99,7 @@ def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(climb: Climb
             yes = climb.probe(unit(middle * victim + (1 - middle**2) ** 0.5 * away)[None])
             low, high = (low, middle) if yes else (middle, high)
     figure(f"the edge, by yes and no: {climb.compared} compared, {climb.matched} matched")
-    assert climb.compared < MOST_PICTURES / 2
+    assert climb.compared < PROBED_IMAGES / 2
     assert len(climb.noted) == 1
 
 

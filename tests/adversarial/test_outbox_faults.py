@@ -24,7 +24,7 @@ from assent.db.pool import Conn, Pool, Row, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.outbox.deliver import SCHEDULE, attempt, redrive
-from assent.platforms.standard_webhooks import sign
+from assent.platforms.standard_webhooks import sign_webhook
 from assent.tenants import init_tenant
 from tests.fixtures.figures import Figure
 from tests.web import Answer, Web, serving
@@ -165,7 +165,7 @@ def test_nothing_is_lost_and_duplicates_are_known_by_their_id(
     for posted in taken:
         tenant, headers = posted.path.removeprefix("/"), posted.headers
         at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-        assert sign(headers["webhook-id"], at, posted.body, [post.secrets[tenant]]).items() <= headers.items()
+        assert sign_webhook(headers["webhook-id"], at, posted.body, [post.secrets[tenant]]).items() <= headers.items()
         ids[tenant, json.loads(posted.body)["data"]["media"]["id"]].add(headers["webhook-id"])
     assert len(ids) == messages
     assert all(len(found) == 1 for found in ids.values())

@@ -224,7 +224,7 @@ class People(RuleBasedStateMachine):
                 change(self.town.pool, keys, pseudonym(keys, self.refs[who]), seen[0].media_id, seen[0].face)
             self.town.did["approve" if yes else "refuse"] += 1
 
-    def _seen_by(self, who: int) -> list[matches.Seen]:
+    def _seen_by(self, who: int) -> list[matches.SubjectMatch]:
         """What the person's own page shows them."""
         keys = self.town.keystore.tenant("default")
         with transaction(self.town.pool) as conn:

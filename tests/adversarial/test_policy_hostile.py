@@ -15,7 +15,7 @@ from assent.policy.decide import decide
 from assent.policy.expression import MAX_BRACKETS, MAX_TOKENS, read_expression
 from assent.policy.input import MAX_LIST
 from assent.policy.load import load_policy
-from assent.policy.source import MAX_BYTES, parse_source
+from assent.policy.source import MAX_POLICY_BYTES, parse_source
 
 DEFAULT = (resource("policies") / "default.yaml").read_text()
 EVENT, PICTURE = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())
@@ -62,7 +62,7 @@ def refusal(raw: bytes) -> str:
         (b"a: 1\x00\n", "is no YAML"),
         (b"a: [1, 2\n", "is no YAML"),
         (b"a: \x1b[31m\n", "is no YAML"),
-        (b" " * (MAX_BYTES + 1), "larger than"),
+        (b" " * (MAX_POLICY_BYTES + 1), "larger than"),
     ],
 )
 def test_what_can_be_read_in_two_ways_or_grows_is_refused(raw: bytes, said: str) -> None:

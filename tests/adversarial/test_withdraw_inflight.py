@@ -23,7 +23,7 @@ from assent.core.settings import AllowedHost
 from assent.core.values import Event, MediaRef
 from assent.db import locks
 from assent.db.pool import transaction
-from assent.decisions.assemble import assemble, body
+from assent.decisions.assemble import assemble, message_body
 from assent.intake.accept import store_event
 from assent.outbox import deliver
 from tests.events import rows
@@ -114,7 +114,7 @@ def test_stopped_while_it_records_the_match(album: Album, database_url: str) -> 
         process.resume()
         until(lambda: decided(album), "the picture is decided")
         until(lambda: len(album.web.received) == 1, "the platform hears of it")
-    assert 5 < took < locks.WAIT_SECONDS
+    assert 5 < took < locks.LOCK_WAIT_SECONDS
     nobody_is_named(album)
 
 
@@ -188,7 +188,7 @@ def test_stopped_after_the_claim(album: Album, deaf: Deaf) -> None:
             conn.execute("UPDATE endpoint SET url = %s", [f"{album.web.url}/hooks"])
         until(lambda: rows(album.bench, "SELECT count(*) FROM match") == [(0,)], "the match is taken back", 60)
         until(lambda: len(album.web.received) >= 1, "the platform hears of it", 60)
-    assert took < locks.WAIT_SECONDS + 2
+    assert took < locks.LOCK_WAIT_SECONDS + 2
     assert all(b"alice" not in said for said in deaf.heard)
     nobody_is_named(album)
 
@@ -201,7 +201,7 @@ def send(album: Album, allow: AllowedHost) -> deliver.Outcome:
         album.keys,
         "default",
         message,
-        lambda conn, row: body(conn, album.keys, row, locks.lock_shared_session),
+        lambda conn, row: message_body(conn, album.keys, row, locks.lock_shared_session),
         (allow,),
         datetime.now(UTC),
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assent.perceive import load, perceive
+from assent.perceive import load_models, perceive
 from examples.server import temporary_data
 from tests.bench import guarding, identification, people, perception, policies, report, serving, storing
 from tests.bench.photos import Photo, photos
@@ -57,7 +57,7 @@ def run(size: Size, progress: Progress) -> report.Bench:
         cold = _cold_starts(folder, found, size.cold_starts, part("assent tag", 2 * size.cold_starts))
         tick = part("models", (size.rounds + 1) * perception.CASES)
         perceived = perception.measure(folder, found, cores, size.rounds, tick)
-        models = load(folder / "models", cores)
+        models = load_models(folder / "models", cores)
         seen = perceive(models, [photo.picture for photo in found])
         fnir = identification.measure(models)
     tick = part("known pictures, text", (size.rounds + 1) * guarding.CASES)

@@ -33,7 +33,7 @@ def measure(photos: Sequence[Photo], threads: int, hashes: int, rounds: int, tic
     made = np.random.default_rng(0).bytes(32 * hashes)
     known = [HashList("bench", "0", True, DISTANCE, pdq_columns(made), sha256_sorted(made))]
     pictures = [fingerprinted(photo.picture) for photo in photos]
-    codes, text = Reader(), Reader(ocr.load(threads), NO_WORDS)
+    codes, text = Reader(), Reader(ocr.load_ocr(threads), NO_WORDS)
     cases = {
         "fingerprint": lambda: [fingerprinted(one) for one in pictures],
         "look up": lambda: [find(known, one) for one in pictures],

@@ -33,7 +33,7 @@ from assent.keys.pseudonym import pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from assent.media.sandbox import Decoder
-from assent.perceive import load as load_models
+from assent.perceive import load_models as load_models
 from assent.subjects import consent
 from assent.subjects.consent import Given
 from assent.subjects.enrol import enrol, request_enrolment

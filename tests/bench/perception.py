@@ -21,7 +21,7 @@ from PIL import Image
 
 from assent.core.values import Event, Frame, MediaRef, Picture, Pixels
 from assent.media.sandbox import Decoder
-from assent.perceive import DEFAULT_PACK, Models, load, perceive
+from assent.perceive import DEFAULT_PACK, Models, load_models, perceive
 from assent.perceive.faces import embed
 from assent.perceive.faces import quality as faces
 from assent.perceive.frames.batch import MAX_PICTURES, Batcher
@@ -105,7 +105,7 @@ class Opened:
 
 def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, tick: Tick) -> Perceived:
     """Every case in `rounds` rounds; models are converted into `folder`."""
-    models = load(folder / "models", threads)
+    models = load_models(folder / "models", threads)
     ours = Opened(models)
     found = _shapes(models, photos)
     scrfd, absent = _insightface(folder / "scrfd", threads)
@@ -135,8 +135,8 @@ def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
 def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, Case]:
     """The safety network as it comes, with the pooled features that heads read, and each head on those."""
     file = read_pack(DEFAULT_PACK).one("safety")
-    plain = open_net(file.name, read_verified(file), threads, safety.BATCH)
-    inputs = [safety.prepare([photo.picture.frames[0].pixels]) for photo in photos]
+    plain = open_net(file.name, read_verified(file), threads, safety.FRAME_BATCH)
+    inputs = [safety.prepare_frames([photo.picture.frames[0].pixels]) for photo in photos]
     features = [run_all(models.safety, one)[1] for one in inputs]
     cases: dict[str, Case] = {
         "network alone": lambda: [run_all(plain, one) for one in inputs],
@@ -217,7 +217,7 @@ def _shapes(models: Models, photos: Sequence[Photo]) -> list[tuple[Pixels, Any]]
 
 def _embedders(folder: Path, models: Models, found: Sequence[tuple[Pixels, Any]]) -> dict[str, Case]:
     theirs = dlib.face_recognition_model_v1(str(locate(read_pack(DEFAULT_PACK).one("embedder"))))
-    single = load(folder / "models", 1)
+    single = load_models(folder / "models", 1)
 
     def chip(pixels: Pixels, shape: Any) -> Pixels:
         made: Pixels = dlib.get_face_chip(pixels, shape, 150, 0.25)

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from assent.core.values import Frame, Picture, Pixels
-from assent.perceive import Models, _seen, load, perceive
+from assent.perceive import Models, _seen, load_models, perceive
 from assent.perceive.faces import quality as faces
 from assent.perceive.frames.noise import cleaned
 from assent.perceive.frames.tiles import grid, together
@@ -246,7 +246,7 @@ def main() -> None:
     }
     stills = [photo for photos in people.values() for photo in photos]
     with tempfile.TemporaryDirectory() as scratch:
-        models = load(given.models or Path(scratch), threads=2)
+        models = load_models(given.models or Path(scratch), threads=2)
         print(models.embedder_id)
         if given.large:
             large(models, stills, sorted(path for folder in given.large for path in folder.rglob("*.jp*g")))

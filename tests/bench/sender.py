@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from assent.platforms.standard_webhooks import sign
+from assent.platforms.standard_webhooks import sign_webhook
 
 WITHIN_SECONDS = 60
 
@@ -75,7 +75,7 @@ def requests(order: Order) -> list[bytes]:
         event = {"schema": "assent.event/1", "type": "media.created", "media": [media], "author": "somebody"}
         body = json.dumps(event | {"connections": order.connections}).encode()
         headers = {"host": place.netloc, "content-type": "application/json", "content-length": str(len(body))}
-        headers |= sign(f"msg_{name}", datetime.now(UTC), body, [order.secret])
+        headers |= sign_webhook(f"msg_{name}", datetime.now(UTC), body, [order.secret])
         lines = [f"POST {place.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         made.append("\r\n".join(lines).encode() + body)
     return made

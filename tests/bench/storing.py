@@ -25,7 +25,7 @@ from assent.gallery.matching import host_gallery
 from assent.intake.accept import store_event
 from assent.keys.installation import open_or_create_keys
 from assent.media.sandbox import Decoder
-from assent.perceive import load as load_models
+from assent.perceive import load_models as load_models
 from assent.policy.decide import decide
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, decide_event

@@ -18,7 +18,7 @@ from assent.perceive.faces import quality as faces
 from assent.refusals import overlap
 from assent.subjects import consent
 from assent.subjects.consent import Scope
-from assent.subjects.matches import Seen, matches_of
+from assent.subjects.matches import SubjectMatch, matches_of
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message
 from assent.worker.queue import queue_app
 from tests.events import decision, leaves, rows, store
@@ -51,7 +51,7 @@ class Album:
 
     def withdraw(self, consent_id: UUID) -> None:
         with transaction(self.bench.pool) as conn:
-            consent.withdraw(conn, self.keys, consent_id)
+            consent.withdraw_consent(conn, self.keys, consent_id)
 
     def pid(self, subject: str) -> bytes:
         return pseudonym(self.keys, subject)
@@ -69,7 +69,7 @@ class Album:
         assert len(named) == len(faces), "somebody is named twice"
         return named
 
-    def seen(self, subject: str) -> list[Seen]:
+    def seen(self, subject: str) -> list[SubjectMatch]:
         with transaction(self.bench.pool) as conn:
             return matches_of(conn, self.keys, self.pid(subject))
 

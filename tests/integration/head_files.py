@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.learn.head import described, to_onnx
+from assent.learn.head import described, head_to_onnx
 from assent.learn.head import write_head as write_files
 from assent.learn.train import Linear, NoveltyGate
 from assent.perceive import DEFAULT_PACK
@@ -35,7 +35,7 @@ def write_head(
     every = {**says, NONE: 1 - sum(says.values())}
     weight = np.zeros((base.width, len(every)), np.float32)
     familiar = NoveltyGate(np.zeros(base.width, np.float32), np.ones(base.width, np.float32), 1e9)  # nothing is strange
-    model = to_onnx(Linear(weight, np.log(np.array(list(every.values()), np.float32))), familiar)
+    model = head_to_onnx(Linear(weight, np.log(np.array(list(every.values()), np.float32))), familiar)
     measured = (0.95, 0.4) if evaluated else (None, None)
     rows = (*(HeadLabel(label, 40, 0.5, *measured) for label in says), HeadLabel(NONE, 40))
     file = described(

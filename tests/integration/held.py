@@ -39,7 +39,7 @@ def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()
         template = people.enrol(conn, keys, ref, 1)
     with transaction(pool) as conn:
         people.enrol(conn, keys, ref, 2)
-        connections.state(conn, keys, ref, friends, datetime.now(UTC))
+        connections.state_connections(conn, keys, ref, friends, datetime.now(UTC))
     recognise(pool, keys, ref, template, f"photo with {ref}")
     with transaction(pool) as conn:
         subject = open_subject(conn, keys, pseudonym(keys, ref))

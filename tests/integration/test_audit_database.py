@@ -13,11 +13,11 @@ from psycopg import sql
 
 from assent.audit import checkpoint, log
 from assent.audit.log import Part
-from assent.audit.verify import export, verify, verify_database
+from assent.audit.verify import export_log, verify_database, verify_log
 from assent.core.errors import AuditBroken
 from assent.db.pool import Conn
 from assent.db.queries import named_queries
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -33,10 +33,10 @@ def url(server_url: str, template: str, drop: Drop) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def keys(url: str, tmp_path_factory: pytest.TempPathFactory) -> TenantKeys:
     """A tenant with a log of SIZE leaves."""
-    keys = create(tmp_path_factory.mktemp("keys"), uuid4()).add_tenant("acme")
+    keys = create_keystore(tmp_path_factory.mktemp("keys"), uuid4()).add_tenant("acme")
     with psycopg.connect(url) as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES ('acme')")
-        log.create(conn, "acme")
+        log.create_log(conn, "acme")
         for n in range(SIZE):
             log.append(conn, keys, "test.counted", {"n": n}, [Part({"secret": "picture-4711"})], AT)
     return keys
@@ -54,11 +54,11 @@ def test_an_export_verifies_offline_and_against_the_checkpoint_of_that_time(conn
     old = checkpoint.current(conn, keys)
     log.append(conn, keys, "test.counted", {"n": SIZE}, [], AT)
     file, done = io.StringIO(), list[int]()
-    head = export(conn, keys, file, done.append)
+    head = export_log(conn, keys, file, done.append)
     assert done == [SIZE + 1]
     assert "4711" not in file.getvalue()
     file.seek(0)
-    report = verify(file, old)
+    report = verify_log(file, old)
     assert (report.head, report.witnessed) == (head, SIZE)
     assert report.key == checkpoint.verifier(keys)
 
@@ -104,7 +104,7 @@ def test_a_database_put_back_to_an_older_state_is_noticed_by_the_witness(conn: C
 def test_an_export_of_a_log_with_a_hole_is_refused(conn: Conn, keys: TenantKeys) -> None:
     conn.execute("DELETE FROM audit_leaf WHERE seq = 5")
     with pytest.raises(AuditBroken, match="leaf 5 of 37 is missing"):
-        export(conn, keys, io.StringIO())
+        export_log(conn, keys, io.StringIO())
 
 
 def test_the_head_is_read_by_its_few_nodes_however_long_the_log(conn: Conn, keys: TenantKeys) -> None:

@@ -20,7 +20,7 @@ from assent.audit.log import Part
 from assent.audit.verify import verify_database
 from assent.core.errors import AuditBroken, NotFound, NotInitialised, SealBroken
 from assent.db.pool import Conn
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
 
@@ -39,8 +39,8 @@ def keys(url: str, tmp_path: Path) -> TenantKeys:
     name = f"t{uuid4().hex[:12]}"
     with psycopg.connect(url) as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [name])
-        log.create(conn, name)
-    return create(tmp_path / "keys", uuid4()).add_tenant(name)
+        log.create_log(conn, name)
+    return create_keystore(tmp_path / "keys", uuid4()).add_tenant(name)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_leaves_are_numbered_from_0_and_prove_themselves(conn: Conn, keys: Tenan
     assert [append(conn, keys, n) for n in range(23)] == list(range(23))
     conn.commit()
     note = checkpoint.current(conn, keys)
-    head = checkpoint.verify(note, checkpoint.verifier(keys))
+    head = checkpoint.verify_checkpoint(note, checkpoint.verifier(keys))
     assert head.size == 23
     for seq in range(23):
         proof = checkpoint.proof(conn, keys.tenant, seq, 23)
@@ -138,11 +138,11 @@ def test_appends_from_many_connections_leave_no_hole(url: str, conn: Conn, keys:
 
 
 def test_each_tenant_has_its_own_log(conn: Conn, keys: TenantKeys, url: str, tmp_path: Path) -> None:
-    other = create(tmp_path / "other", uuid4()).add_tenant(keys.tenant + "x")
+    other = create_keystore(tmp_path / "other", uuid4()).add_tenant(keys.tenant + "x")
     conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [other.tenant])
     with pytest.raises(NotInitialised), conn.transaction():
         append(conn, other, 0)
-    log.create(conn, other.tenant)
+    log.create_log(conn, other.tenant)
     assert [append(conn, keys, 0), append(conn, other, 0), append(conn, keys, 1)] == [0, 0, 1]
 
 

@@ -15,7 +15,7 @@ from assent.core.values import Perception, Picture
 from assent.db.pool import transaction
 from assent.keys.keystore import TenantKeys
 from assent.media.sandbox import Decoder
-from assent.perceive import Models, load
+from assent.perceive import Models, load_models
 from assent.perceive.frames.batch import Batcher
 from assent.perceive.packs.manifest import read_pack
 from assent.worker.loop import open_bench
@@ -119,7 +119,9 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     environment = install(name)
     models_dir = Path(environment["ASSENT_DATA_DIR"]) / "models"
     settings = settings.model_copy(update={"allow_private": (web.allowed,)})
-    with open_bench(settings, database_url, load(models_dir, 2), decoder, lambda: nullcontext(gallery_url)) as bench:
+    with open_bench(
+        settings, database_url, load_models(models_dir, 2), decoder, lambda: nullcontext(gallery_url)
+    ) as bench:
         give(bench.pool, keys, "alice")
         said = outcome(bench, keys, "alice", altered(six_people, FACES["third"]))
         assert said["error"] == "not_calibrated"
@@ -130,7 +132,9 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     said = json.loads(path.read_text())
     assert (said["people"], said["impostor_pairs"], said["detector"]) == (25, 300, "yunet-2023mar@8f2383e4dd3c")
     assert said["equal_error_rate"] < 0.2  # of people of whom most are made up
-    with open_bench(settings, database_url, load(models_dir, 2), decoder, lambda: nullcontext(gallery_url)) as bench:
+    with open_bench(
+        settings, database_url, load_models(models_dir, 2), decoder, lambda: nullcontext(gallery_url)
+    ) as bench:
         bench.gallery.wait_ready()
         with transaction(bench.pool) as conn:
             conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
@@ -173,6 +177,6 @@ def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
     after = json.loads(path.read_text())
     assert after["mean"] == before["mean"]
     assert after["photos_sha256"] == before["photos_sha256"]
-    assert load(models_dir, 2).calibration.templates_supported() == 1
+    assert load_models(models_dir, 2).calibration.templates_supported() == 1
     path.write_text(path.read_text().replace(before["detector"], "scrfd-10g@000000000000"))
-    assert load(models_dir, 2).calibration.templates_supported() == 0
+    assert load_models(models_dir, 2).calibration.templates_supported() == 0

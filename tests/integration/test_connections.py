@@ -13,7 +13,7 @@ from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pseudonym
 from assent.subjects import connections, consent
-from assent.subjects.connections import FRESH, MOST, author_mac
+from assent.subjects.connections import FRESH, MOST_CONNECTIONS, author_mac
 from assent.subjects.erase import erase
 from assent.tenants import init_tenant
 from tests.events import rows
@@ -24,7 +24,7 @@ NOW = datetime.now(UTC)
 
 def state(pool: Pool, keys: TenantKeys, who: str, *authors: str, at: datetime = NOW) -> int:
     with transaction(pool) as conn:
-        return connections.state(conn, keys, who, authors, at)
+        return connections.state_connections(conn, keys, who, authors, at)
 
 
 def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW) -> set[bytes]:
@@ -64,12 +64,12 @@ def test_a_list_counts_for_a_day(pool: Pool, keys: TenantKeys) -> None:
 
 def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:
     give(pool, keys, "alice")
-    names = [f"author {n}" for n in range(MOST + 1)]
-    assert state(pool, keys, "alice", *names[1:]) == MOST
+    names = [f"author {n}" for n in range(MOST_CONNECTIONS + 1)]
+    assert state(pool, keys, "alice", *names[1:]) == MOST_CONNECTIONS
     with pytest.raises(TooManyConnections):
         state(pool, keys, "alice", *names)
     assert chose(pool, keys, names[0]) == set()
-    assert chose(pool, keys, names[MOST]) == {pseudonym(keys, "alice")}
+    assert chose(pool, keys, names[MOST_CONNECTIONS]) == {pseudonym(keys, "alice")}
 
 
 def test_without_a_consent_in_force_nothing_is_stored(pool: Pool, keys: TenantKeys) -> None:

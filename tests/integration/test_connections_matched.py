@@ -24,7 +24,7 @@ from tests.waiting import until
 
 def state(bench: WorkerContext, keys: TenantKeys, who: str, *authors: str, ago: timedelta = timedelta()) -> None:
     with transaction(bench.pool) as conn:
-        connections.state(conn, keys, who, authors, datetime.now(UTC) - ago)
+        connections.state_connections(conn, keys, who, authors, datetime.now(UTC) - ago)
 
 
 def test_a_list_reaches_as_far_as_the_events_own_words(

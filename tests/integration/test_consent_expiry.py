@@ -34,7 +34,7 @@ def test_what_is_due_ends_and_nothing_else(pool: Pool, keys: TenantKeys) -> None
     give(pool, keys, "bob", valid_for=3 * DAY)
     with transaction(pool) as conn:
         enrol(conn, keys, "alice")
-        connections.state(conn, keys, "alice", ["bob"], NOW)
+        connections.state_connections(conn, keys, "alice", ["bob"], NOW)
         kept = enrol(conn, keys, "bob")
     assert expire(pool, keys, NOW) == 0
     assert expire(pool, keys, NOW + 2 * DAY) == 1
@@ -76,7 +76,7 @@ def test_before_anybody_noted_the_end_it_is_no_consent_either(pool: Pool, keys: 
     with pytest.raises(ConsentMissing), transaction(pool) as conn:
         enrol(conn, keys, "alice")
     with pytest.raises(ConsentMissing), transaction(pool) as conn:
-        connections.state(conn, keys, "alice", ["bob"], NOW)
+        connections.state_connections(conn, keys, "alice", ["bob"], NOW)
     with transaction(pool) as conn:
         assert consent_record(conn, keys, given_id)["state"] == "expired"
 

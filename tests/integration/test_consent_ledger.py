@@ -32,7 +32,7 @@ def states(pool: Pool, keys: TenantKeys, subject: str) -> list[tuple[str, str]]:
 
 def withdraw(pool: Pool, keys: TenantKeys, consent_id: UUID) -> None:
     with transaction(pool) as conn:
-        consent.withdraw(conn, keys, consent_id)
+        consent.withdraw_consent(conn, keys, consent_id)
 
 
 def retractions(pool: Pool) -> int:

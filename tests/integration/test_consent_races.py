@@ -20,7 +20,7 @@ from tests.waiting import until
 
 def withdraw(pool: Pool, keys: TenantKeys, consent_id: UUID) -> None:
     with transaction(pool) as conn:
-        consent.withdraw(conn, keys, consent_id)
+        consent.withdraw_consent(conn, keys, consent_id)
 
 
 def test_a_withdrawal_waits_for_the_enrolment_and_takes_its_templates(
@@ -45,7 +45,7 @@ def test_an_enrolment_waits_for_the_withdrawal_and_is_refused(pool: Pool, keys: 
             enrol(conn, keys, "alice")
 
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as withdrawing:
-        consent.withdraw(withdrawing, keys, given_id)
+        consent.withdraw_consent(withdrawing, keys, given_id)
         stored = other.submit(later)
         until(lambda: is_anybody_locked_out(pool), "the enrolment waits")
         assert not stored.done()

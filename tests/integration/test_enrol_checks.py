@@ -151,7 +151,7 @@ def test_who_takes_it_back_while_the_photos_are_looked_at_is_not_enrolled(
     def take_back() -> None:
         with transaction(bench.pool) as conn:
             if how == "withdrawn":
-                consent.withdraw(conn, keys, given)
+                consent.withdraw_consent(conn, keys, given)
             else:
                 erase(conn, keys, "alice")
         if how == "erased and back":

@@ -10,9 +10,9 @@ import pytest
 
 from assent.core.errors import FaceNotLive, ModelUnknown
 from assent.keys.keystore import TenantKeys
-from assent.perceive import Models, load, perceive
+from assent.perceive import Models, load_models, perceive
 from assent.perceive.faces.liveness import is_live
-from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.active import PackChoice, write_choice
 from assent.perceive.packs.manifest import read_pack
 from assent.perceive.packs.pull import from_folder
 from assent.worker.jobs import WorkerContext
@@ -36,8 +36,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def models(models_dir: Path) -> Models:
     """In the place of the default pack."""
-    write_choice(models_dir, Choice(("compact:faces,embedder", "minifasnet")))
-    return load(models_dir, threads=2)
+    write_choice(models_dir, PackChoice(("compact:faces,embedder", "minifasnet")))
+    return load_models(models_dir, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def test_without_a_liveness_pack_nobody_asks(
     alone = replace(bench, tools=replace(bench.tools, live=lambda seen, face: is_live((), seen, face)))
     people.give(bench.pool, keys, "alice")
     assert "templates" in outcome(alone, keys, "alice", still)
-    write_choice(models_dir, Choice(("compact:faces,embedder",)))
-    assert load(models_dir, 2).liveness == ()
+    write_choice(models_dir, PackChoice(("compact:faces,embedder",)))
+    assert load_models(models_dir, 2).liveness == ()
 
 
 def test_living_people_before_a_camera_pass_and_stills_do_not(models: Models, figure: Figure) -> None:
@@ -122,6 +122,6 @@ def test_a_manifest_that_contradicts_itself_is_refused(
     (tmp_path / "packs").mkdir()
     (tmp_path / "packs" / "own.toml").write_text(text)
     (tmp_path / "files").symlink_to(models_dir / "files")
-    write_choice(tmp_path, Choice(("own",)))
+    write_choice(tmp_path, PackChoice(("own",)))
     with pytest.raises(ModelUnknown, match=why):
-        load(tmp_path, 1)
+        load_models(tmp_path, 1)

@@ -20,7 +20,7 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pseudonym
 from assent.subjects import connections
 from assent.subjects.enrol import request_enrolment, waiting_jobs
-from assent.subjects.erase import ROTATION, Erasure, complete, erase
+from assent.subjects.erase import ROTATION, Erasure, complete_erasures, erase
 from assent.subjects.erase import receipt as receipt_of
 from assent.tenants import init_tenant
 from tests import people
@@ -37,7 +37,7 @@ def finish(pool: Pool, keys: TenantKeys, ref: str, erasure: Erasure, retired_epo
     """What the worker does within the hour, without the rotation itself."""
     retract(pool, keys, pseudonym(keys, ref), erasure.id)
     with transaction(pool) as conn:
-        return complete(conn, keys, retired_epoch)
+        return complete_erasures(conn, keys, retired_epoch)
 
 
 def ask(pool: Pool, keys: TenantKeys | None, token: str) -> object:
@@ -82,19 +82,19 @@ def test_the_receipt_comes_after_retraction_and_rotation_and_is_the_same_each_ti
     pending = {"state": "pending", "rotation_by": f"{(erasure.requested_at + ROTATION).isoformat()[:-6]}Z"}
     assert ask(pool, None, erasure.token) == pending
     with transaction(pool) as conn:
-        assert complete(conn, keys, 1) == 0  # a tag of hers may still stand somewhere
+        assert complete_erasures(conn, keys, 1) == 0  # a tag of hers may still stand somewhere
     assert finish(pool, keys, "alice", erasure, retired_epoch=0) == 0  # her epoch's key lives
     assert ask(pool, keys, erasure.token) == pending
     assert finish(pool, keys, "alice", erasure, retired_epoch=2) == 1
     first, second = ask(pool, None, erasure.token), ask(pool, keys, erasure.token)
     assert isinstance(first, dict)
     assert json.dumps(first) == json.dumps(second)
-    found = receipt.verify(rfc8785.dumps(first), checkpoint.verifier(keys))
+    found = receipt.verify_receipt(rfc8785.dumps(first), checkpoint.verifier(keys))
     assert (found.erasure, found.destroyed_epochs, found.pinned) == (str(erasure.id), (1, 2), True)
     assert datetime.fromisoformat(found.requested_at) == erasure.requested_at
     people.give(pool, keys, "bob")  # the log goes on
     with transaction(pool) as conn:
-        assert complete(conn, keys, 3) == 0
+        assert complete_erasures(conn, keys, 3) == 0
     assert ask(pool, None, erasure.token) == first
     assert ask(pool, None, erasure.token[:-1] + "!") is None
     init_tenant(pool, keystore, "other", "elsewhere", None)
@@ -106,11 +106,11 @@ def test_asking_twice_gives_two_receipts(pool: Pool, keys: TenantKeys) -> None:
     for erasure in (forget(pool, keys, "alice"), forget(pool, keys, "alice")):
         retract(pool, keys, pseudonym(keys, "alice"), erasure.id)
     with transaction(pool) as conn:
-        assert complete(conn, keys, 1) == 2
+        assert complete_erasures(conn, keys, 1) == 2
     [(receipts,)] = rows(pool, "SELECT count(DISTINCT receipt::text) FROM erasure")
     assert receipts == 2
     for (said,) in rows(pool, "SELECT receipt FROM erasure"):
-        receipt.verify(json.dumps(said).encode(), checkpoint.verifier(keys))
+        receipt.verify_receipt(json.dumps(said).encode(), checkpoint.verifier(keys))
 
 
 def test_a_key_that_a_rotation_wrapped_anew_meanwhile_counts_with_its_new_epoch(pool: Pool, keys: TenantKeys) -> None:
@@ -148,7 +148,7 @@ def test_people_who_chose_each_other_are_erased_at_the_same_time(pool: Pool, key
         for name in names:
             people.give(pool, keys, name)
             with transaction(pool) as conn:
-                connections.state(conn, keys, name, names, datetime.now(UTC))
+                connections.state_connections(conn, keys, name, names, datetime.now(UTC))
 
         def one(name: str, failed: list[Exception] = failed) -> None:
             try:

@@ -10,7 +10,7 @@ from assent.audit import checkpoint, receipt
 from assent.audit.verify import verify_database
 from assent.db.pool import transaction
 from assent.decisions.retract import retract
-from assent.subjects.erase import complete, erase
+from assent.subjects.erase import complete_erasures, erase
 from assent.subjects.erase import receipt as receipt_of
 from assent.subjects.rotate import rotate_epoch
 from tests.events import rows
@@ -49,11 +49,11 @@ def test_the_receipt_follows_the_rotation_and_the_log_still_holds(album: Album) 
     rotated = rotate_epoch(album.bench.pool, album.bench.keystore, "default")
     fresh = album.bench.keystore.tenant("default")
     with transaction(album.bench.pool) as conn:
-        complete(conn, fresh, rotated.old)
+        complete_erasures(conn, fresh, rotated.old)
         said = receipt_of(conn, fresh, erasure.token)
         assert verify_database(conn, fresh).head.size > 0
     assert said is not None
-    found = receipt.verify(rfc8785.dumps(said), checkpoint.verifier(fresh))
+    found = receipt.verify_receipt(rfc8785.dumps(said), checkpoint.verifier(fresh))
     assert found.destroyed_epochs == (1,)
     assert [epoch for _, epoch, _ in old_key] == [1, 1]
     assert rows(album.bench, "SELECT DISTINCT epoch FROM subject_key") == [(rotated.new,)]

@@ -170,7 +170,7 @@ def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(
     assert said["type"] == "media.tagged"
     assert said["data"]["media"]["id"] == "cat"
     note = said["data"]["audit"]["checkpoint"]
-    head = checkpoint.verify(note, checkpoint.verifier(keys))
+    head = checkpoint.verify_checkpoint(note, checkpoint.verifier(keys))
     assert said["data"]["audit"]["leaf"] < head.size
     with transaction(bench.pool) as conn:
         assert verify.verify_database(conn, keys, note).witnessed == head.size

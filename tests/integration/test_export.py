@@ -15,7 +15,7 @@ from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects import links
 from assent.subjects.erase import erase
-from assent.subjects.export import export
+from assent.subjects.export import export_subject
 from assent.tenants import init_tenant
 from tests.events import rows
 from tests.integration.held import held, settle
@@ -40,7 +40,7 @@ TOLD: dict[str, Callable[[dict[str, Any]], int]] = {
 def exported(pool: Pool, keys: TenantKeys, ref: str) -> dict[str, Any]:
     """The document as it goes over the wire."""
     with transaction(pool) as conn:
-        document: dict[str, Any] = json.loads(json.dumps(export(conn, keys, ref)))
+        document: dict[str, Any] = json.loads(json.dumps(export_subject(conn, keys, ref)))
     return document
 
 

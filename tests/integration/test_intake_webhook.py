@@ -19,7 +19,7 @@ from assent.db.pool import Pool, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.intake.accept import open_event
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.platforms.standard_webhooks import new_secret, sign
+from assent.platforms.standard_webhooks import new_secret, sign_webhook
 from assent.tenants import CreatedTenant
 
 BODY = json.dumps(
@@ -35,7 +35,7 @@ BODY = json.dumps(
 def post(
     client: TestClient, secret: str, *, body: bytes = BODY, delivery: str = "msg_1", source: str = "platform"
 ) -> Any:
-    headers = sign(delivery, datetime.now(UTC), body, [secret]) if body.isascii() else {}
+    headers = sign_webhook(delivery, datetime.now(UTC), body, [secret]) if body.isascii() else {}
     return client.post(f"/v1/webhooks/{source}", content=body, headers=headers)
 
 
@@ -165,7 +165,7 @@ def test_a_second_live_secret_is_accepted(
 
 
 def test_backfill_waits_behind_live(client: TestClient, made: CreatedTenant, pool: Pool) -> None:
-    headers = sign("msg_9", datetime.now(UTC), BODY, [made.source_secret])
+    headers = sign_webhook("msg_9", datetime.now(UTC), BODY, [made.source_secret])
     assert client.post("/v1/webhooks/platform?lane=backfill", content=BODY, headers=headers).status_code == 202
     assert post(client, made.source_secret).status_code == 202
     with pool.connection() as conn:

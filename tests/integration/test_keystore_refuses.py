@@ -30,12 +30,12 @@ def truncated(folder: Path, _tmp: Path) -> None:
 
 
 def of_another_database(folder: Path, tmp: Path) -> None:
-    keystores.create(tmp / "elsewhere", uuid4(), read_root(folder / "root.key")).add_tenant("default")
+    keystores.create_keystore(tmp / "elsewhere", uuid4(), read_root(folder / "root.key")).add_tenant("default")
     shutil.copyfile(tmp / "elsewhere" / "keystore.json", folder / "keystore.json")
 
 
 def under_another_root(folder: Path, tmp: Path) -> None:
-    keystores.create(tmp / "elsewhere", uuid4())
+    keystores.create_keystore(tmp / "elsewhere", uuid4())
     shutil.copyfile(tmp / "elsewhere" / "root.key", folder / "root.key")
     (folder / "keystore.json").write_text((folder / "keystore.json").read_text() + "\n")  # so that it is read again
 

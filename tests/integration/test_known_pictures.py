@@ -21,10 +21,10 @@ from assent.core.values import MediaRef, Perception, Picture
 from assent.db.locks import lock_shared
 from assent.db.pool import fetch, open_pool, transaction
 from assent.db.queries import named_queries
-from assent.decisions.assemble import body
+from assent.decisions.assemble import message_body
 from assent.hashlists import follow, lists
 from assent.hashlists.entries import Entries
-from assent.hashlists.follow import Known
+from assent.hashlists.follow import TenantHashLists
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.media.fingerprint import pdqs
 from assent.subjects.enrol import _look
@@ -63,7 +63,7 @@ def put(bench: WorkerContext, keys: TenantKeys, name: str, found: Entries, **sai
 
 def remove(bench: WorkerContext, keys: TenantKeys, name: str) -> None:
     with transaction(bench.pool) as conn:
-        lists.remove(conn, keys, name)
+        lists.remove_list(conn, keys, name)
 
 
 def post(bench: WorkerContext, keys: TenantKeys, photo: bytes, media_id: str = "photo", **said: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def test_what_leaves_says_the_action_and_the_tag(bench: WorkerContext, keys: Ten
     ((waiting,),) = rows(bench, "SELECT id FROM outbox WHERE state = 'waiting'")
     with transaction(bench.pool) as conn:
         (message,) = fetch(conn, named_queries("outbox")["message"], tenant="default", id=waiting)
-        sent = body(conn, keys, message, lock_shared)
+        sent = message_body(conn, keys, message, lock_shared)
     assert sent is not None
     assert sent["type"] == "media.tagged"
     assert sent["data"]["action"] == "block"
@@ -186,8 +186,8 @@ def test_many_hashes_come_back_as_they_were(bench: WorkerContext, keys: TenantKe
     many = np.random.default_rng(3).bytes(32 * (2 * lists.BLOCK + 5))
     put(bench, keys, "many", Entries(pdq=bytearray(many + many[:640]), sha256=bytearray(many)))
     with transaction(bench.pool) as conn:
-        (held,) = lists.read(conn, "default", lists.versions(conn, "default"))
-        (row,) = lists.listed(conn, "default")
+        (held,) = lists.read_list(conn, "default", lists.versions(conn, "default"))
+        (row,) = lists.list_hash_lists(conn, "default")
     wanted = sorted(many[at : at + 32] for at in range(0, len(many), 32))
     assert sorted(column.tobytes() for column in held.pdq.T) == wanted
     assert [one.tobytes() for one in held.sha256.view("V32")] == wanted
@@ -207,7 +207,7 @@ def test_lists_belong_to_one_tenant(bench: WorkerContext, keys: TenantKeys, keys
 def test_without_the_database_nothing_is_called_unlisted(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     assert bench.settings.database_url is not None
     lost = open_pool(bench.settings.database_url.get_secret_value(), size=1)
-    known = Known(lost)
+    known = TenantHashLists(lost)
     picture = bench.tools.decoder.decode(cat)
     assert known("default", picture) == ()
     lost.close()
@@ -219,7 +219,7 @@ def test_versions_are_asked_for_once_a_second(
     bench: WorkerContext, keys: TenantKeys, cat: bytes, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(follow, "FRESH_SECONDS", 3600.0)
-    known, picture = Known(bench.pool), bench.tools.decoder.decode(cat)
+    known, picture = TenantHashLists(bench.pool), bench.tools.decoder.decode(cat)
     assert known("default", picture) == ()
     put(bench, keys, "one", entries(cat, by="sha256"))
     assert known("default", picture) == ()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from assent.core.errors import ExportRefused
 from assent.learn.dataset import read_dataset
-from assent.learn.feedback import Exported, export
+from assent.learn.feedback import Exported, export_corrections
 from assent.learn.labelled import class_labels
 from assent.subjects.matches import refuse
 from tests.events import decision, everything, rows
@@ -27,7 +27,7 @@ from tests.photos import FACES
 
 def exported(desk: Album, folder: Path, below: str | None = None, pictures: bool = False) -> Exported:
     tell: Callable[[int, int], None] = lambda _done, _all: None  # noqa: E731 - a callback that tells nobody
-    return export(desk.bench.pool, desk.keys, folder, below, pictures, tell)
+    return export_corrections(desk.bench.pool, desk.keys, folder, below, pictures, tell)
 
 
 def read(path: Path) -> list[dict[str, str]]:

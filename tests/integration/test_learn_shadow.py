@@ -52,7 +52,7 @@ class Trials:
 
     def roll_back(self, name: str = "wardrobe") -> str | None:
         with transaction(self.desk.bench.pool) as conn:
-            before = trial.roll_back(conn, self.desk.keys, "cli", name)
+            before = trial.roll_back_head(conn, self.desk.keys, "cli", name)
         self.refresh()
         return before
 
@@ -63,7 +63,7 @@ class Trials:
 
     def compared(self, head: str) -> traffic.Comparison:
         with transaction(self.desk.bench.pool) as conn:
-            return traffic.compare(conn, "default", head)
+            return traffic.compare_heads(conn, "default", head)
 
     def said(self, media_id: str = "group") -> list[str]:
         """The labels of clothes that the stored perceptions hold, from which decisions are made."""

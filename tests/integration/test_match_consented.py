@@ -67,7 +67,7 @@ def test_after_withdrawal_nobody_is_named_any_more(
     consent_id = album.opt_in("alice", "second")
     assert matched(author="alice") == {"alice": "second"}
     with transaction(bench.pool) as conn:
-        consent.withdraw(conn, keys, consent_id)
+        consent.withdraw_consent(conn, keys, consent_id)
     faces = decision(bench, keys, "group")["faces"]  # what was said before, too
     assert [face["match"] for face in faces] == [None] * 6
     assert rows(bench, "SELECT count(*) FROM template") == [(0,)]
@@ -95,7 +95,7 @@ def test_a_consents_end_between_match_and_record_wins(
     event_id = store(bench, keys, media, six_people, author="alice")
     with transaction(bench.pool) as conn:
         if end == "withdrawn":
-            consent.withdraw(conn, keys, consent_id)
+            consent.withdraw_consent(conn, keys, consent_id)
         else:
             expire(conn)
     with transaction(bench.pool) as conn:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from assent.db.pool import transaction
-from assent.decisions.retract import BATCH, queue_retraction, retract
+from assent.decisions.retract import MATCH_ROWS, queue_retraction, retract
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.outbox import deliver
 from assent.subjects.erase import erase
@@ -188,7 +188,7 @@ def test_of_more_matches_than_a_batch_holds_only_ones_own_are_taken_back(album: 
     album.opt_in("alice", "second")
     album.post(author="alice")
     keys, stranger = album.keys, SubjectKey.new(album.keys, bytes(32))
-    found = [(f"photo-{n // 4}", n % 4) for n in range(3 * BATCH)]
+    found = [(f"photo-{n // 4}", n % 4) for n in range(3 * MATCH_ROWS)]
     with transaction(album.bench.pool) as conn, conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed)"

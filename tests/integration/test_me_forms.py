@@ -30,7 +30,7 @@ from assent.db.pool import Pool, transaction
 from assent.http.routes.subjects import REFUSALS
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.me import words
-from assent.me.notice import parse
+from assent.me.notice import parse_notice
 from assent.me.pages import page
 from assent.subjects import links
 from assent.subjects.consent import withdraw_all
@@ -62,7 +62,7 @@ def test_a_consent_is_recorded_as_it_was_given(alice: TestClient, pool: Pool) ->
             "SELECT scope, jurisdiction, method, age, notice_version, encode(notice_sha256, 'hex'),"
             " expires_at - given_at FROM consent"
         ).fetchall()
-    shown = parse((Path(__file__).parents[2] / "plugin/assent/me/pages/notice.txt").read_text())
+    shown = parse_notice((Path(__file__).parents[2] / "plugin/assent/me/pages/notice.txt").read_text())
     assert rows == [("own", "DE", "own-page", "adult", "default-1", shown.sha256, timedelta(days=365))]
     after = alice.get(answer.headers["location"]).text
     assert "You have agreed." in after

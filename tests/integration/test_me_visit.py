@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from assent.db.pool import Pool, transaction
-from assent.http.limits import RATES, Limits
+from assent.http.limits import RATES, RateLimiter
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects.erase import erase
 from assent.tenants import init_tenant
@@ -137,7 +137,7 @@ def test_a_namesake_at_another_tenant_is_somebody_else(
 def test_guessing_costs_the_address_and_a_visit_does_not(
     visitor: TestClient, app: FastAPI, link: Callable[..., str]
 ) -> None:
-    app.state.limits = Limits(clock=lambda: 1000.0)  # time stands still
+    app.state.limits = RateLimiter(clock=lambda: 1000.0)  # time stands still
     assert visitor.post(link()).status_code == 303
     visits = [visitor.get("/me").status_code for _ in range(RATES["person"].burst + 1)]
     assert visits == [200] * RATES["person"].burst + [429]

@@ -12,7 +12,7 @@ import pytest
 from assent.core.errors import ModelUnknown
 from assent.core.settings import Settings
 from assent.media.sandbox import Decoder
-from assent.perceive import Models, load
+from assent.perceive import Models, load_models
 from assent.worker.loop import open_bench
 from tests.command import invoke
 from tests.events import decision
@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def models(data: Path) -> Models:
     """In the place of the default pack."""
-    return load(data / "models", threads=2)
+    return load_models(data / "models", threads=2)
 
 
 def decided(album: Album, media_id: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_templates_of_another_pack_are_not_compared(
 ) -> None:
     album.opt_in("alice", "second")
     assert album.post(author="alice") == {"alice": "second"}
-    default = load(tmp_path / "embedded", threads=2)
+    default = load_models(tmp_path / "embedded", threads=2)
     with open_bench(settings, database_url, default, decoder, lambda: nullcontext(gallery_url)) as bench:
         bench.gallery.wait_ready()
         after = Album(bench, album.keys, album.photo, album.web)
@@ -136,4 +136,4 @@ def test_a_folder_of_ones_own_is_chosen_with_its_files_as_they_are(tmp_path: Pat
     assert "photos again" in said
     (folder / "recognition.onnx").write_bytes(arcface_shaped(dimension=64))
     with pytest.raises(ModelUnknown, match="not those that were chosen"):
-        load(tmp_path / "models", 1, ("own-weights",))
+        load_models(tmp_path / "models", 1, ("own-weights",))

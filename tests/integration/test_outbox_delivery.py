@@ -21,7 +21,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from assent.core.errors import NotFound
 from assent.core.settings import AllowedHost
 from assent.db.pool import Conn, Pool, Row, open_pool
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 from assent.keys.seal import seal
 from assent.outbox.deliver import LEASE, REST, SCHEDULE, Outcome, attempt, dead_letters, redrive
 from assent.platforms.standard_webhooks import new_secret
@@ -77,7 +77,7 @@ def pool(server_url: str, template: str, drop: Drop) -> Iterator[Pool]:
 
 @pytest.fixture
 def office(pool: Pool, tmp_path: Path, web: Web) -> Office:
-    keys = create(tmp_path / "keys", uuid4()).add_tenant(f"t{uuid4().hex[:12]}")
+    keys = create_keystore(tmp_path / "keys", uuid4()).add_tenant(f"t{uuid4().hex[:12]}")
     with pool.connection() as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [keys.tenant])
         url = f"{web.url}{SECRET_PATH}?token=very-secret-token"

@@ -21,7 +21,7 @@ from assent.decisions.document import decision_of, perceptions_document, to_json
 from assent.decisions.replay import circumstances, recorded
 from assent.decisions.simulate import how_many, replay
 from assent.keys.keystore import TenantKeys
-from assent.policy.compare import Key
+from assent.policy.compare import CountKey
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
@@ -117,11 +117,11 @@ def test_counts_of_what_would_change(pool: Pool, keys: TenantKeys, tmp_path: Pat
         sampled = [replay(conn, "default", stricter, sample=10) for _ in range(2)]
     assert len(ticks) == 50
     assert (found.decided, found.changed, found.inexact, found.broken) == (50, 30, 0, 0)
-    assert found.counts[Key("action", "", "limit", "allow")] == 30
-    assert found.counts[Key("action", "", "limit", "limit")] == 20
-    assert found.counts[Key("rule", "explicit-nudity", "limit", "allow")] == 30
-    assert found.counts[Key("group", "nudity", "limit", "allow")] == 30
-    assert found.counts[Key("said", "nudity.explicit.breast", "yes", "no")] == 30
+    assert found.counts[CountKey("action", "", "limit", "allow")] == 30
+    assert found.counts[CountKey("action", "", "limit", "limit")] == 20
+    assert found.counts[CountKey("rule", "explicit-nudity", "limit", "allow")] == 30
+    assert found.counts[CountKey("group", "nudity", "limit", "allow")] == 30
+    assert found.counts[CountKey("said", "nudity.explicit.breast", "yes", "no")] == 30
     assert len(found.examples["limit", "allow"]) == 5
     assert same.changed == 0
     assert [one.decided for one in sampled] == [10, 10]

@@ -15,7 +15,7 @@ from assent.core.values import MediaRef
 from assent.db.pool import transaction
 from assent.keys.keystore import TenantKeys
 from assent.policy import versions
-from assent.policy.compare import Key
+from assent.policy.compare import CountKey
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
 from assent.worker.jobs import WorkerContext, decide_event
@@ -44,7 +44,7 @@ def activate(bench: WorkerContext, keys: TenantKeys, made: Policy) -> None:
 
 def roll_back(bench: WorkerContext, keys: TenantKeys) -> str | None:
     with transaction(bench.pool) as conn:
-        return versions.roll_back(conn, keys, now())
+        return versions.roll_back_policy(conn, keys, now())
 
 
 def test_a_running_worker_follows_with_the_next_picture(
@@ -133,7 +133,7 @@ def test_a_policy_that_was_altered_decides_nothing(
 def test_the_policy_that_decided_can_be_read_again(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     post(bench, keys, cat, "cat")
     with transaction(bench.pool) as conn:
-        kept = versions.read(conn, "default", load_policy().ref.sha256)
+        kept = versions.read_policy(conn, "default", load_policy().ref.sha256)
     assert kept.ref == load_policy().ref
 
 
@@ -147,13 +147,13 @@ def test_a_shadow_counts_what_would_change_and_keeps_no_picture(
     with transaction(bench.pool) as conn:
         row, counts = versions.shadow_report(conn, "default")
     assert row["sha256"] == shadow.ref.sha256
-    assert counts[Key("action", "", "allow", "limit")] == 3
-    assert counts[Key("rule", "on-cats", "allow", "limit")] == 3
+    assert counts[CountKey("action", "", "allow", "limit")] == 3
+    assert counts[CountKey("rule", "on-cats", "allow", "limit")] == 3
     assert "cat-" not in str(rows(bench, "SELECT * FROM policy_shadow_count"))
     with transaction(bench.pool) as conn:
         versions.start_shadow(conn, keys, named(tmp_path, "other"), now())
         assert versions.shadow_report(conn, "default")[1] == {}
-        versions.count_shadow(conn, "default", shadow.ref, {Key("action", "", "allow", "limit"): 1})
+        versions.count_shadow(conn, "default", shadow.ref, {CountKey("action", "", "allow", "limit"): 1})
         assert versions.shadow_report(conn, "default")[1] == {}  # a late count of the one before
 
 

@@ -63,7 +63,7 @@ def test_consenting_and_withdrawing_are_what_a_person_does_and_a_list_is_not(poo
     give(pool, keys, "alice")
     assert not silent_since_long()
     with transaction(pool) as conn:
-        connections.state(conn, keys, "alice", ["bob"], NOW)
+        connections.state_connections(conn, keys, "alice", ["bob"], NOW)
     assert silent_since_long()  # the platform states it every day
     give(pool, keys, "alice")
     assert not silent_since_long()

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from assent.core.errors import CaseClosed
 from assent.core.values import MediaRef
 from assent.db.pool import transaction
-from assent.review.decide import ReviewInput, decide
+from assent.review.decide import ReviewInput, decide_case
 from assent.worker.jobs import decide_event
 from tests.events import decision, is_anybody_locked_out, rows, store
 from tests.integration.album import Album
@@ -22,7 +22,7 @@ from tests.waiting import until
 def test_of_two_moderators_the_second_gets_409(desk: Album, moderator: TestClient, database_url: str) -> None:
     case = waiting_case(desk, moderator)
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as first:
-        decide(first, desk.keys, "first", case, ReviewInput("block", add=("text.code",)))
+        decide_case(first, desk.keys, "first", case, ReviewInput("block", add=("text.code",)))
         body = {"action": "allow", "remove": ["text.code"]}
         second = other.submit(moderator.post, f"/v1/reviews/{case}", json=body)
         until(lambda: is_anybody_locked_out(desk.bench.pool), "the second moderator waits")
@@ -66,7 +66,7 @@ def test_a_worker_that_decides_anew_waits_for_the_moderator(
     case = waiting_case(desk, moderator)
     again = store(desk.bench, desk.keys, MediaRef("group", None), desk.photo, type="media.updated", revision=2)
     with ThreadPoolExecutor(1) as other, psycopg.connect(database_url) as first:
-        decide(first, desk.keys, "first", case, ReviewInput("allow"))
+        decide_case(first, desk.keys, "first", case, ReviewInput("allow"))
         worker = other.submit(decide_event, desk.bench, "default", again)
         until(lambda: is_anybody_locked_out(desk.bench.pool), "the worker waits")
         first.commit()
@@ -75,4 +75,4 @@ def test_a_worker_that_decides_anew_waits_for_the_moderator(
     assert decision(desk.bench, desk.keys, "group")["action"] == "allow"  # the same file: their word holds
     assert open_cases(moderator) == []
     with pytest.raises(CaseClosed, match="first decided it already"), transaction(desk.bench.pool) as conn:
-        decide(conn, desk.keys, "second", case, ReviewInput("block"))
+        decide_case(conn, desk.keys, "second", case, ReviewInput("block"))

@@ -12,11 +12,11 @@ from assent.audit import checkpoint, receipt
 from assent.db.pool import Pool, transaction
 from assent.decisions.retract import retract
 from assent.http.api_keys import create_key
-from assent.http.limits import RATES, Limits
+from assent.http.limits import RATES, RateLimiter
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import pseudonym
 from assent.subjects import links
-from assent.subjects.erase import complete
+from assent.subjects.erase import complete_erasures
 from assent.tenants import CreatedTenant
 from tests.events import rows
 from tests.integration.held import settle
@@ -42,11 +42,11 @@ def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: T
     [(erasure,)] = rows(pool, "SELECT id FROM erasure")
     retract(pool, keys, pseudonym(keys, "alice"), erasure)
     with transaction(pool) as conn:
-        complete(conn, keys, 1)
+        complete_erasures(conn, keys, 1)
     first, second = (client.get(place, headers={"Authorization": ""}) for _ in range(2))
     assert (first.status_code, first.content) == (200, second.content)
     assert first.content == rfc8785.dumps(first.json())
-    assert receipt.verify(first.content, checkpoint.verifier(keys)).erasure == str(erasure)
+    assert receipt.verify_receipt(first.content, checkpoint.verifier(keys)).erasure == str(erasure)
 
 
 def test_an_unknown_person_gets_the_same_answer(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
@@ -63,7 +63,7 @@ def test_an_unknown_token_is_not_found(client: TestClient, token: str) -> None:
 
 
 def test_whoever_tries_tokens_is_slowed_down(client: TestClient) -> None:
-    client.app.state.limits = Limits(clock=lambda: 0.0)  # type: ignore[attr-defined]  # nothing is gained meanwhile
+    client.app.state.limits = RateLimiter(clock=lambda: 0.0)  # type: ignore[attr-defined]  # nothing is gained meanwhile
     burst = RATES["address"].burst
     answers = [client.get(f"/v1/erasures/{n}", headers={"Authorization": ""}) for n in range(burst + 1)]
     assert [answer.status_code for answer in answers] == [404] * burst + [429]

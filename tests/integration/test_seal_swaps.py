@@ -20,7 +20,7 @@ from assent.core.errors import SealBroken
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import assemble
-from assent.decisions.assemble import body as body_of
+from assent.decisions.assemble import message_body as body_of
 from assent.gallery.memory import Stop, follow, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pseudonym

@@ -16,7 +16,7 @@ from assent.core.values import Face, MediaRef, Perception, Tag
 from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import assemble_view
 from assent.decisions.statement import puid
-from assent.decisions.views import AuthorView, to_json
+from assent.decisions.views import AuthorView, view_json
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
 from assent.worker.jobs import WorkerContext, decide_event
@@ -57,7 +57,7 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: WorkerContext, key
     assert set(author.notice) == {"en", "de", "fr"}
     assert "Nacktheit" in author.notice["de"]
     assert public is not None
-    assert "notice" not in to_json(public)
+    assert "notice" not in view_json(public)
 
 
 def test_no_personal_data_is_in_a_statement(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:

@@ -15,7 +15,7 @@ from assent.core.values import MediaRef
 from assent.keys.keystore import TenantKeys
 from assent.perceive.text import ocr
 from assent.perceive.text.tags import Reader
-from assent.perceive.text.words import parse
+from assent.perceive.text.words import parse_words
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent
 from tests.events import decision, everything, rows, store
@@ -24,7 +24,7 @@ from tests.installed import package_file
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader(ocr.load(threads=2), parse("bloody"))
+    return Reader(ocr.load_ocr(threads=2), parse_words("bloody"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from assent.perceive import open_backbone
 from assent.perceive.labels.backbone import POOLED, backbone, with_features
 from assent.perceive.networks.runtime import run_all
 from assent.perceive.packs.manifest import read_pack, read_verified
-from assent.perceive.safety.nudenet import prepare
+from assent.perceive.safety.nudenet import prepare_frames
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
 FILE = read_pack("embedded").one("safety")
@@ -19,7 +19,7 @@ FILE = read_pack("embedded").one("safety")
 
 def test_the_boxes_are_untouched_and_the_features_are_what_numpy_makes_of_the_maps() -> None:
     base, net = open_backbone(threads=1)
-    inputs = prepare([photo(name) for name in (*SKIMAGE[:2], INSIGHTFACE[0])])
+    inputs = prepare_frames([photo(name) for name in (*SKIMAGE[:2], INSIGHTFACE[0])])
     boxes, features = run_all(net, inputs)
     plain = onnxruntime.InferenceSession(read_verified(FILE), providers=["CPUExecutionProvider"])
     assert np.allclose(boxes, plain.run(None, {"images": inputs})[0], atol=1e-3)

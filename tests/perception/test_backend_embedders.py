@@ -33,10 +33,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def people_faces(scratch: Path) -> list[tuple[str, Pixels, backend.Box]]:
+def people_faces(scratch: Path) -> list[tuple[str, Pixels, backend.FloatBox]]:
     """The strongest face in each photo of somebody known."""
     photos = [(person, read(path)) for person, paths in known_people().items() for path in paths]
-    return [(person, pixels, backend.detect(real(YUNET, scratch), [pixels])[0][0]) for person, pixels in photos]
+    return [(person, pixels, backend.run_detector(real(YUNET, scratch), [pixels])[0][0]) for person, pixels in photos]
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)
@@ -65,7 +65,7 @@ def test_photos_of_one_person_score_as_the_calibration_says(name: str, scratch: 
 @pytest.mark.filterwarnings("ignore:`estimate` is deprecated:FutureWarning")  # insightface's way of calling skimage
 def test_a_face_is_turned_as_insightface_turns_it(scratch: Path) -> None:
     pixels = np.ascontiguousarray(photo("t1.jpg"))
-    boxes = backend.detect(real(YUNET, scratch), [pixels])[0][:6]
+    boxes = backend.run_detector(real(YUNET, scratch), [pixels])[0][:6]
     assert len(boxes) == 6
     for box in boxes:
         assert box.points is not None
@@ -83,7 +83,7 @@ def test_a_face_is_turned_as_insightface_turns_it(scratch: Path) -> None:
 def test_a_liveness_network_takes_a_face_with_what_is_around_it(name: str, scratch: Path) -> None:
     opened = real(name, scratch)
     pixels = photo("t1.jpg")
-    corners = [box.corners for box in backend.detect(real(YUNET, scratch), [pixels])[0][:6]]
+    corners = [box.corners for box in backend.run_detector(real(YUNET, scratch), [pixels])[0][:6]]
     scores = backend.around_faces(opened, pixels, corners)
     assert np.allclose([one.sum() for one in scores], 1, atol=1e-3)
     assert np.median([one[1] for one in scores]) > 0.6  # index 1 is "live"; they are people, not prints

@@ -71,7 +71,7 @@ def test_a_photos_strongest_box_is_where_the_thing_is(
     scratch: Path, name: str, label: str, box: tuple[int, int, int, int]
 ) -> None:
     opened = real(YOLOX, scratch)
-    (boxes,) = backend.detect(opened, [photo(name)])
+    (boxes,) = backend.run_detector(opened, [photo(name)])
     assert opened.names[boxes[0].kind] == label
     assert boxes[0].score > 0.6
     assert boxes[0].corners == pytest.approx(box, abs=40)
@@ -80,7 +80,7 @@ def test_a_photos_strongest_box_is_where_the_thing_is(
 
 def test_six_people_are_six_objects(scratch: Path) -> None:
     opened = real(YOLOX, scratch)
-    (boxes,) = backend.detect(opened, [photo("t1.jpg")])
+    (boxes,) = backend.run_detector(opened, [photo("t1.jpg")])
     assert sum(opened.names[box.kind] == "object.person" and box.score > 0.5 for box in boxes) == 6
 
 
@@ -89,7 +89,7 @@ def test_the_generic_backend_reads_nudenet_as_its_own_code_does(models: Models) 
     generic = backend.open_file(pack, pack.one("safety"), None, threads=2)
     frames = [photo("t1.jpg"), photo("astronaut.png")]
     for own, boxes in zip(
-        safety.detect(models.safety, models.labels, frames), backend.detect(generic, frames), strict=True
+        safety.detect(models.safety, models.labels, frames), backend.run_detector(generic, frames), strict=True
     ):
         strong = [one for one in own if one.score >= 0.4]
         assert strong

@@ -14,8 +14,8 @@ import pytest
 from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.values import Pixels
 from assent.perceive.faces import quality as faces
-from assent.perceive.faces.dlib_weights import converted, to_onnx
-from assent.perceive.networks.runtime import open_net, run
+from assent.perceive.faces.dlib_weights import converted, dlib_to_onnx
+from assent.perceive.networks.runtime import open_net, run_network
 from assent.perceive.packs.manifest import locate, read_pack, read_verified
 from tests.unit.perceive_photos import photo
 
@@ -43,8 +43,8 @@ def chips() -> list[Pixels]:
 def test_descriptors_equal_dlibs_own(source: bytes) -> None:
     seen = chips()
     assert len(seen) == 5
-    net = open_net("dlib-resnet", to_onnx(source), 2, {"CPUExecutionProvider": 2, "CUDAExecutionProvider": 2})
-    ours = run(net, np.stack(seen))
+    net = open_net("dlib-resnet", dlib_to_onnx(source), 2, {"CPUExecutionProvider": 2, "CUDAExecutionProvider": 2})
+    ours = run_network(net, np.stack(seen))
     dlibs = dlib.face_recognition_model_v1(str(locate(EMBEDDER)))
     theirs = np.array([dlibs.compute_face_descriptor(chip) for chip in seen])
     assert ours.shape == (5, 128)
@@ -93,9 +93,9 @@ def test_a_folder_that_cannot_be_written_is_told(source: bytes, tmp_path: Path) 
 @pytest.mark.parametrize("cut", [0, 300, 20_000, 5_000_000, 22_400_000])
 def test_a_file_that_ends_early_is_refused(source: bytes, cut: int) -> None:
     with pytest.raises(ModelUnknown):
-        to_onnx(source[:cut])
+        dlib_to_onnx(source[:cut])
 
 
 def test_another_network_is_refused() -> None:
     with pytest.raises(ModelUnknown):
-        to_onnx(read_verified(PACK.one("landmarks")))
+        dlib_to_onnx(read_verified(PACK.one("landmarks")))

@@ -13,12 +13,12 @@ from insightface.app import FaceAnalysis
 from insightface.model_zoo.attribute import Attribute
 
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
-from assent.perceive import load, perceive
+from assent.perceive import load_models, perceive
 from assent.perceive.faces import align
 from assent.perceive.faces import insightface as insight
 from assent.perceive.networks import backend
-from assent.perceive.networks.runtime import run
-from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.networks.runtime import run_network
+from assent.perceive.packs.active import PackChoice, write_choice
 from assent.perceive.packs.manifest import Input
 from tests.photos import FACES
 from tests.unit.perceive_photos import photo, picture
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def chosen_dir(tmp_path: Path, folder: Path) -> Path:
-    write_choice(tmp_path / "models", Choice((f"insightface@{folder}",), insight.hashes(folder)))
+    write_choice(tmp_path / "models", PackChoice((f"insightface@{folder}",), insight.model_hashes(folder)))
     return tmp_path / "models"
 
 
@@ -60,8 +60,8 @@ def chosen_dir(tmp_path: Path, folder: Path) -> Path:
 def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: Path, manifest: bool) -> None:
     if not manifest:
         (folder / "manifest.json").unlink()
-        write_choice(chosen_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
-    opened = load(chosen_dir, 2, RESEARCH)
+        write_choice(chosen_dir, PackChoice((f"insightface@{folder}",), insight.model_hashes(folder)))
+    opened = load_models(chosen_dir, 2, RESEARCH)
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))])
     assert len(seen.faces) == len(FACES)
     assert seen.embedder.startswith("recognition@")
@@ -73,7 +73,7 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: P
 
 
 def test_where_nobody_is_compared_nothing_is_embedded(chosen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = load(chosen_dir, 2, RESEARCH)
+    opened = load_models(chosen_dir, 2, RESEARCH)
     monkeypatch.setattr(opened.embedder.session, "run", lambda *_: pytest.fail("a face was embedded"))
     (seen,) = perceive(opened, [picture(photo("t1.jpg"))], embed=False)
     assert [face.embedding for face in seen.faces] == [None] * 6
@@ -81,19 +81,19 @@ def test_where_nobody_is_compared_nothing_is_embedded(chosen_dir: Path, monkeypa
 
 
 def test_nobody_is_matched_by_a_network_that_was_never_measured(chosen_dir: Path) -> None:
-    assert load(chosen_dir, 2, RESEARCH).calibration.templates_supported() == 0
+    assert load_models(chosen_dir, 2, RESEARCH).calibration.templates_supported() == 0
 
 
 def test_whose_weights_they_are_has_to_be_said(chosen_dir: Path) -> None:
     with pytest.raises(LicenceNotAccepted, match="own-weights"):
-        load(chosen_dir, 1)
-    assert load(chosen_dir, 1, ("own-weights",)).finder_id.startswith("det_500m@")
+        load_models(chosen_dir, 1)
+    assert load_models(chosen_dir, 1, ("own-weights",)).finder_id.startswith("det_500m@")
 
 
 def test_a_folder_that_is_gone_is_missing_and_nothing_is_downloaded(chosen_dir: Path, folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(ModelMissing, match="no folder"):
-        load(chosen_dir, 1, RESEARCH)
+        load_models(chosen_dir, 1, RESEARCH)
 
 
 @pytest.mark.parametrize("change", ["other bytes", "one more", "one less"])
@@ -105,7 +105,7 @@ def test_a_folder_that_changed_since_it_was_chosen_is_refused(chosen_dir: Path, 
     else:
         (folder / "manifest.json").unlink()
     with pytest.raises(ModelUnknown, match="not those that were chosen"):
-        load(chosen_dir, 1, RESEARCH)
+        load_models(chosen_dir, 1, RESEARCH)
 
 
 @pytest.mark.parametrize("left", ["det_500m.onnx", "recognition.onnx", "neither is a network"])
@@ -117,7 +117,7 @@ def test_a_folder_without_both_networks_is_refused(tmp_path: Path, folder: Path,
         elif path.name != left:
             path.unlink()
     with pytest.raises(ModelUnknown):
-        insight.open_folder(folder, insight.hashes(folder), RESEARCH, 1, "CPUExecutionProvider")
+        insight.open_folder(folder, insight.model_hashes(folder), RESEARCH, 1, "CPUExecutionProvider")
 
 
 def test_nobodys_age_or_gender_is_guessed_though_the_folder_could(
@@ -126,9 +126,9 @@ def test_nobodys_age_or_gender_is_guessed_though_the_folder_could(
     (folder / "manifest.json").unlink()
     (folder / "genderage.onnx").write_bytes(net(["n", 3, 96, 96], 3))
     assert FaceAnalysis(str(folder), providers=["CPUExecutionProvider"]).models.keys() >= {"genderage", "recognition"}
-    write_choice(chosen_dir, Choice((f"insightface@{folder}",), insight.hashes(folder)))
+    write_choice(chosen_dir, PackChoice((f"insightface@{folder}",), insight.model_hashes(folder)))
     monkeypatch.setattr(Attribute, "get", lambda *_: pytest.fail("somebody's gender was guessed"))
-    (seen,) = perceive(load(chosen_dir, 2, RESEARCH), [picture(photo("t1.jpg"))])
+    (seen,) = perceive(load_models(chosen_dir, 2, RESEARCH), [picture(photo("t1.jpg"))])
     assert len(seen.faces) == 6
     assert not any("genderage" in model for model in seen.models)
 
@@ -141,12 +141,12 @@ def test_insightfaces_recogniser_runs_with_the_real_mobilefacenet(tmp_path: Path
     assert opened.batch == 1
     pixels = photo("t1.jpg")
     chips = []
-    for box in backend.detect(real("yunet/face_detection_yunet_2023mar.onnx", tmp_path), [pixels])[0][:6]:
+    for box in backend.run_detector(real("yunet/face_detection_yunet_2023mar.onnx", tmp_path), [pixels])[0][:6]:
         assert box.points is not None
         chip = align.cut(spec, pixels, box.corners, box.points)
         assert chip is not None
         chips.append(chip.pixels)
-    theirs = run(opened, np.stack(chips))
+    theirs = run_network(opened, np.stack(chips))
     assert theirs.shape == (6, 128)
     generic = backend.vectors(
         backend.LoadedModel(file, backend.open_verified(file, path.read_bytes(), 2), spec, ()), chips

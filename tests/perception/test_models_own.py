@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
-from assent.perceive import load
-from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive import load_models
+from assent.perceive.packs.active import PackChoice, write_choice
 from assent.perceive.packs.manifest import read_pack
 from assent.perceive.packs.model_set import own_calibration
 from assent.perceive.packs.pull import from_folder
@@ -19,11 +19,11 @@ WORDS = ("insightface-non-commercial-research",)
 
 
 def test_a_licence_that_is_no_longer_accepted_ends_the_use(tmp_path: Path) -> None:
-    write_choice(tmp_path, Choice(("insightface",)))
+    write_choice(tmp_path, PackChoice(("insightface",)))
     with pytest.raises(LicenceNotAccepted):
-        load(tmp_path, 1)
+        load_models(tmp_path, 1)
     with pytest.raises(ModelMissing, match="assent models pull"):
-        load(tmp_path, 1, WORDS)
+        load_models(tmp_path, 1, WORDS)
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def own_pack(tmp_path: Path) -> Callable[..., Path]:
             (folder / kind).symlink_to(read_pack("compact").folder / kind)
         for file in read_pack("compact").file:
             from_folder(file, tmp_path, models_folder(), lambda _: None)
-        write_choice(tmp_path, Choice(("own",)))
+        write_choice(tmp_path, PackChoice(("own",)))
         return tmp_path
 
     return write
 
 
 def test_a_manifest_of_ones_own_is_enough_to_use_networks(own_pack: Callable[..., Path]) -> None:
-    opened = load(own_pack(), 1)
+    opened = load_models(own_pack(), 1)
     assert opened.finder_id == "yunet-2023mar@8f2383e4dd3c"
     assert opened.embedder_id == "face-reid-0095@f348551d2b66"
     assert [net.id for net in opened.watchers] == ["yolox-nano@d39bee73564e", "mobilenetv2-float@011e80acb3a9"]
@@ -80,23 +80,23 @@ def test_a_manifest_of_ones_own_is_enough_to_use_networks(own_pack: Callable[...
 )
 def test_a_manifest_that_is_wrong_is_refused(own_pack: Callable[..., Path], change: tuple[str, str], why: str) -> None:
     with pytest.raises(ModelUnknown, match=why):
-        load(own_pack(change), 1)
+        load_models(own_pack(change), 1)
 
 
 def test_an_embedder_that_needs_points_is_refused_where_nobody_finds_any(own_pack: Callable[..., Path]) -> None:
     folder = own_pack()
-    write_choice(folder, Choice(("own:embedder",)))
+    write_choice(folder, PackChoice(("own:embedder",)))
     with pytest.raises(ModelUnknown, match="five points"):
-        load(folder, 1)
+        load_models(folder, 1)
 
 
 def test_without_a_calibration_no_search_is_supported(own_pack: Callable[..., Path]) -> None:
     folder = own_pack(('calibration = "calibration/face-reid-0095.json"', ""))
-    assert load(folder, 1).calibration.templates_supported() == 0
+    assert load_models(folder, 1).calibration.templates_supported() == 0
     own = own_calibration(folder, "face-reid-0095@f348551d2b66")
     own.parent.mkdir()
     own.write_bytes((read_pack("compact").folder / "calibration/face-reid-0095.json").read_bytes())
-    assert load(folder, 1).calibration.templates_supported() == 582
+    assert load_models(folder, 1).calibration.templates_supported() == 582
 
 
 def test_a_file_that_changed_after_it_was_pulled_is_refused(own_pack: Callable[..., Path]) -> None:
@@ -104,4 +104,4 @@ def test_a_file_that_changed_after_it_was_pulled_is_refused(own_pack: Callable[.
     path = folder / "files" / read_pack("compact").one("faces").stored
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ModelUnknown, match="is not the file"):
-        load(folder, 1)
+        load_models(folder, 1)

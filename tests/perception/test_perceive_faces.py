@@ -125,11 +125,11 @@ def test_quality_falls_with_blur_and_with_a_turned_head(models: Models) -> None:
     x, y, w, h = face.box
     corners = (x, y, x + w, y + h)
     blurred = [np.asarray(cv2.GaussianBlur(pixels, (0, 0), s), np.uint8) for s in (1, 2, 4)]
-    values = [faces.quality(corners, faces.sharpness(p, corners), 1.0) for p in (pixels, *blurred)]
+    values = [faces.face_quality(corners, faces.sharpness(p, corners), 1.0) for p in (pixels, *blurred)]
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.9
     assert values[-1] < 0.25
-    assert faces.quality(corners, faces.sharpness(pixels, corners), 0.5) == pytest.approx(values[0] / 2, abs=0.01)
+    assert faces.face_quality(corners, faces.sharpness(pixels, corners), 0.5) == pytest.approx(values[0] / 2, abs=0.01)
     by_place = sorted(perceive(models, [picture(photo("t1.jpg"))])[0].faces, key=lambda f: f.box[0])
     frontal, turned = by_place[0].quality, by_place[1].quality
     assert frontal > turned + 0.3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.perceive import Models, load, perceive
+from assent.perceive import Models, load_models, perceive
 from assent.perceive.frames.batch import Batcher
-from assent.perceive.packs.active import Choice, write_choice
+from assent.perceive.packs.active import PackChoice, write_choice
 from assent.perceive.packs.manifest import read_pack
 from assent.perceive.packs.pull import from_folder
 from tests.unit.perceive_photos import photo, picture
@@ -20,8 +20,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("models")
     for file in read_pack("compact").file:
         from_folder(file, folder, models_folder(), lambda _: None)
-    write_choice(folder, Choice(("compact",)))
-    return load(folder, threads=2)
+    write_choice(folder, PackChoice(("compact",)))
+    return load_models(folder, threads=2)
 
 
 def test_objects_have_boxes_and_labels_stand_for_the_whole_frame(opened: Models) -> None:

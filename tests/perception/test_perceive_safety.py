@@ -13,7 +13,7 @@ from assent.core.taxonomy import NUDENET
 from assent.core.values import Pixels
 from assent.perceive import Models
 from assent.perceive.packs.manifest import read_pack
-from assent.perceive.safety.nudenet import LOWEST_SCORE, Detection, detect, prepare
+from assent.perceive.safety.nudenet import LOWEST_SCORE, Detection, detect, prepare_frames
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
 CLASSES = read_pack("embedded").one("safety").labels
@@ -75,7 +75,7 @@ def test_nothing_below_the_lowest_score_and_nothing_outside_the_frame(together: 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4096), (4096, 1), (3, 700), (319, 320), (320, 320)])
 def test_any_size_can_be_prepared(models: Models, size: tuple[int, int]) -> None:
     pixels = np.full((*size, 3), 200, np.uint8)
-    (prepared,) = prepare([pixels])
+    (prepared,) = prepare_frames([pixels])
     assert prepared.shape == (3, 320, 320)
     assert prepared.dtype == np.float32
     assert 0 <= prepared.min() <= prepared.max() <= 1

@@ -13,16 +13,16 @@ from PIL import Image, ImageDraw, ImageFont
 from assent.core.values import Perception, Pixels
 from assent.perceive.text import ocr
 from assent.perceive.text.tags import CODES_ID, Reader
-from assent.perceive.text.words import parse
+from assent.perceive.text.words import parse_words
 from tests.installed import package_file
 from tests.unit.perceive_photos import photo, picture, with_code
 
-WORDS = parse("segmentation\nregion-based grey values\nassess")
+WORDS = parse_words("segmentation\nregion-based grey values\nassess")
 
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader(ocr.load(threads=2), WORDS)
+    return Reader(ocr.load_ocr(threads=2), WORDS)
 
 
 def written(*lines: str, size: int = 26, angle: float = 0, over: Pixels | None = None) -> Pixels:
@@ -171,7 +171,7 @@ def test_another_file_than_the_known_one_is_refused(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(ocr, "_READER", replace_hash(ocr._READER))
     with pytest.raises(ModelUnknown, match="another file"):
-        ocr.load(threads=1)
+        ocr.load_ocr(threads=1)
 
 
 def replace_hash(file: ocr._File) -> ocr._File:

@@ -64,9 +64,9 @@ def known_people() -> dict[str, list[Path]]:
 
 @cache
 def models(folder: Path) -> Models:
-    from assent.perceive import load  # here, so that tests of pixels alone wait for no network library
+    from assent.perceive import load_models  # here, so that tests of pixels alone wait for no network library
 
-    return load(folder, threads=2)
+    return load_models(folder, threads=2)
 
 
 def head(name: str) -> Pixels:

@@ -12,7 +12,7 @@ import pytest
 from assent.audit import checkpoint
 from assent.audit.checkpoint import Checkpoint
 from assent.core.errors import AuditBroken
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 
 ROOT = sha256(b"any root").digest()
 # Published by the Go checksum database; its hash was computed by other software.
@@ -30,9 +30,9 @@ def note(keys: TenantKeys, text: str, *, name: str | None = None) -> str:
 
 def test_a_checkpoint_is_the_note_that_the_specification_describes(tenant_keys: TenantKeys) -> None:
     text = f"assent/acme\n1841\n{base64.b64encode(ROOT).decode()}\n"
-    made = checkpoint.sign(tenant_keys, 1841, ROOT)
+    made = checkpoint.sign_checkpoint(tenant_keys, 1841, ROOT)
     assert made == note(tenant_keys, text)  # Ed25519 signatures are deterministic
-    assert checkpoint.verify(made, checkpoint.verifier(tenant_keys)) == Checkpoint("assent/acme", 1841, ROOT)
+    assert checkpoint.verify_checkpoint(made, checkpoint.verifier(tenant_keys)) == Checkpoint("assent/acme", 1841, ROOT)
 
 
 def test_verifier_keys_are_read_and_written() -> None:
@@ -64,23 +64,23 @@ def test_signatures_of_unknown_keys_and_extension_lines_are_passed_over(tenant_k
     key = checkpoint.verifier(tenant_keys)
     other = f"— witness.example {base64.b64encode(bytes(76)).decode()}\n"
     same_name = f"— {key.name} {base64.b64encode(bytes(68)).decode()}\n"
-    made = checkpoint.sign(tenant_keys, 3, ROOT)
-    assert checkpoint.verify(made + other + same_name, key).size == 3
+    made = checkpoint.sign_checkpoint(tenant_keys, 3, ROOT)
+    assert checkpoint.verify_checkpoint(made + other + same_name, key).size == 3
     text = f"assent/acme\n3\n{base64.b64encode(ROOT).decode()}\nan extension\n"
-    assert checkpoint.verify(note(tenant_keys, text), key).size == 3
+    assert checkpoint.verify_checkpoint(note(tenant_keys, text), key).size == 3
 
 
 def test_another_key_or_a_false_signature_is_refused(tenant_keys: TenantKeys, tmp_path: Path) -> None:
-    other = create(tmp_path / "other", uuid4()).add_tenant("acme")
-    made = checkpoint.sign(tenant_keys, 3, ROOT)
+    other = create_keystore(tmp_path / "other", uuid4()).add_tenant("acme")
+    made = checkpoint.sign_checkpoint(tenant_keys, 3, ROOT)
     with pytest.raises(AuditBroken, match="not signed by the key"):
-        checkpoint.verify(made, checkpoint.verifier(other))
+        checkpoint.verify_checkpoint(made, checkpoint.verifier(other))
     with pytest.raises(AuditBroken, match="signature by assent/acme is false"):
-        checkpoint.verify(made.replace("\n3\n", "\n4\n"), checkpoint.verifier(tenant_keys))
+        checkpoint.verify_checkpoint(made.replace("\n3\n", "\n4\n"), checkpoint.verifier(tenant_keys))
     # A good signature does not excuse a false one of the same key beside it.
-    _, _, line = checkpoint.sign(tenant_keys, 4, ROOT).rpartition("\n\n")
+    _, _, line = checkpoint.sign_checkpoint(tenant_keys, 4, ROOT).rpartition("\n\n")
     with pytest.raises(AuditBroken, match="is false"):
-        checkpoint.verify(made + line, checkpoint.verifier(tenant_keys))
+        checkpoint.verify_checkpoint(made + line, checkpoint.verifier(tenant_keys))
 
 
 ENCODED = base64.b64encode(ROOT).decode()
@@ -102,11 +102,11 @@ ENCODED = base64.b64encode(ROOT).decode()
 )
 def test_a_signed_text_that_is_no_checkpoint_is_refused(tenant_keys: TenantKeys, text: str) -> None:
     with pytest.raises(AuditBroken):
-        checkpoint.verify(note(tenant_keys, text), checkpoint.verifier(tenant_keys))
+        checkpoint.verify_checkpoint(note(tenant_keys, text), checkpoint.verifier(tenant_keys))
 
 
 def test_what_is_no_signed_note_is_refused(tenant_keys: TenantKeys) -> None:
-    key, made = checkpoint.verifier(tenant_keys), checkpoint.sign(tenant_keys, 3, ROOT)
+    key, made = checkpoint.verifier(tenant_keys), checkpoint.sign_checkpoint(tenant_keys, 3, ROOT)
     for bad in (
         "",
         made.removesuffix("\n"),
@@ -119,4 +119,4 @@ def test_what_is_no_signed_note_is_refused(tenant_keys: TenantKeys) -> None:
         made + "— a b\n" * 5_000,
     ):
         with pytest.raises(AuditBroken):
-            checkpoint.verify(bad, key)
+            checkpoint.verify_checkpoint(bad, key)

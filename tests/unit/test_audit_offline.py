@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from assent.audit import checkpoint, tree
-from assent.audit.verify import FORMAT, Report, verify
+from assent.audit.verify import EXPORT_FORMAT, VerifyReport, verify_log
 from assent.core.errors import AuditBroken
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 
 LEAVES = [f'{{"n":{n}}}'.encode() for n in range(41)]
 
@@ -24,12 +24,12 @@ def signed(keys: TenantKeys, leaves: Sequence[bytes]) -> str:
     peaks: list[bytes] = []
     for seq, leaf in enumerate(leaves):
         peaks, _ = tree.grow(peaks, seq, tree.leaf_hash(leaf))
-    return checkpoint.sign(keys, len(leaves), tree.root(peaks))
+    return checkpoint.sign_checkpoint(keys, len(leaves), tree.root(peaks))
 
 
 def exported(keys: TenantKeys, leaves: Sequence[bytes], *, note: str | None = None, **header: str) -> str:
     first = {
-        "format": FORMAT,
+        "format": EXPORT_FORMAT,
         "tenant": "acme",
         "key": str(checkpoint.verifier(keys)),
         "checkpoint": note or signed(keys, leaves),
@@ -37,8 +37,8 @@ def exported(keys: TenantKeys, leaves: Sequence[bytes], *, note: str | None = No
     return "\n".join([json.dumps(first | header), *(base64.b64encode(leaf).decode() for leaf in leaves), ""])
 
 
-def check(export: str, old: str | None = None) -> Report:
-    return verify(io.StringIO(export), old)
+def check(export: str, old: str | None = None) -> VerifyReport:
+    return verify_log(io.StringIO(export), old)
 
 
 def test_an_honest_export_verifies_alone_and_against_every_older_checkpoint(tenant_keys: TenantKeys) -> None:
@@ -93,7 +93,7 @@ def test_a_log_cut_short_and_newly_signed_is_noticed(tenant_keys: TenantKeys) ->
 
 
 def test_an_export_under_another_key_does_not_fit_the_older_checkpoint(tenant_keys: TenantKeys, tmp_path: Path) -> None:
-    other = create(tmp_path / "other", uuid4()).add_tenant("acme")
+    other = create_keystore(tmp_path / "other", uuid4()).add_tenant("acme")
     with pytest.raises(AuditBroken, match="older checkpoint does not fit this log's key"):
         check(exported(other, LEAVES), signed(tenant_keys, LEAVES))
     with pytest.raises(AuditBroken, match="not signed by the key"):
@@ -102,7 +102,7 @@ def test_an_export_under_another_key_does_not_fit_the_older_checkpoint(tenant_ke
 
 def test_an_empty_older_checkpoint_with_another_root_is_a_fork(tenant_keys: TenantKeys) -> None:
     with pytest.raises(AuditBroken, match="fork"):
-        check(exported(tenant_keys, LEAVES), checkpoint.sign(tenant_keys, 0, bytes(32)))
+        check(exported(tenant_keys, LEAVES), checkpoint.sign_checkpoint(tenant_keys, 0, bytes(32)))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_log(tenant_keys: TenantKeys, tmp_path: Pa
     done: list[int] = []
     with file.open() as stream:
         tracemalloc.start()
-        verify(stream, None, done.append)
+        verify_log(stream, None, done.append)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert file.stat().st_size > 6_000_000

@@ -69,7 +69,7 @@ def test_hashes_of_nothing_are_those_of_rfc_6962_test_vectors() -> None:
 def test_root_at_every_size_is_the_oracles() -> None:
     nodes, roots = stored()
     for size in range(SIZES + 1):
-        assert roots[size] == tree.hashes([(0, size)], nodes)[0] == oracle().get_root(size)
+        assert roots[size] == tree.node_hashes([(0, size)], nodes)[0] == oracle().get_root(size)
 
 
 def test_nodes_are_the_complete_subtrees_and_no_others() -> None:
@@ -82,7 +82,7 @@ def test_inclusion_proofs_are_the_oracles_and_verify() -> None:
     for size in range(1, SIZES + 1, 7):
         for seq in range(size):
             spans = tree.inclusion_spans(seq, size)
-            proof = tree.hashes(spans, {place: nodes[place] for place in tree.places(spans)})
+            proof = tree.node_hashes(spans, {place: nodes[place] for place in tree.node_ids(spans)})
             assert proof == oracle().prove_inclusion(seq + 1, size).path[1:]
             tree.verify_inclusion(tree.leaf_hash(leaf(seq)), seq, size, proof, roots[size])
 
@@ -92,7 +92,7 @@ def test_consistency_proofs_are_those_of_the_rfc_and_verify() -> None:
     for new in range(1, 70):
         for old in range(new + 1):
             spans = tree.consistency_spans(old, new)
-            proof = tree.hashes(spans, {place: nodes[place] for place in tree.places(spans)})
+            proof = tree.node_hashes(spans, {place: nodes[place] for place in tree.node_ids(spans)})
             assert proof == (subproof(old, 0, new, True) if old else [])
             tree.verify_consistency(old, roots[old], new, roots[new], proof)
 
@@ -103,7 +103,7 @@ def test_no_altered_inclusion_proof_verifies(data: st.DataObject) -> None:
     nodes, roots = stored()
     size = data.draw(st.integers(2, SIZES))
     seq = data.draw(st.integers(0, size - 1))
-    proof = tree.hashes(tree.inclusion_spans(seq, size), nodes)
+    proof = tree.node_hashes(tree.inclusion_spans(seq, size), nodes)
     at = data.draw(st.integers(0, len(proof) - 1))
     altered = [*proof[:at], bytes(32), *proof[at + 1 :]]
     mine = tree.leaf_hash(leaf(seq))
@@ -125,7 +125,7 @@ def test_no_altered_inclusion_proof_verifies(data: st.DataObject) -> None:
 def test_no_altered_consistency_proof_verifies(old: int, new: int, rng: random.Random) -> None:
     old, new = sorted((old, new))
     nodes, roots = stored()
-    proof = tree.hashes(tree.consistency_spans(old, new), nodes)
+    proof = tree.node_hashes(tree.consistency_spans(old, new), nodes)
     tree.verify_consistency(old, roots[old], new, roots[new], proof)
     bad = [
         (old, bytes(32), new, roots[new], proof),
@@ -150,7 +150,7 @@ def test_an_empty_old_tree_must_have_the_empty_root() -> None:
 
 def test_a_missing_node_is_named() -> None:
     with pytest.raises(AuditBroken, match=r"node \(1, 0\)"):
-        tree.hashes([(0, 2)], {})
+        tree.node_hashes([(0, 2)], {})
 
 
 def test_sizes_beyond_any_tree_end_quickly() -> None:

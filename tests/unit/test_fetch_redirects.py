@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from assent.core.errors import FetchFailed, FetchRefused
-from assent.media.fetch import fetch
+from assent.media.fetch import fetch_media
 from tests.unit.wire_server import WireServer, answer
 
 
@@ -21,14 +21,14 @@ def countdown(request: bytes) -> Iterable[bytes]:
 
 def test_three_redirects_are_followed() -> None:
     with WireServer(countdown) as server:
-        assert fetch(server.url("/3"), server.allowed()) == b"picture"
+        assert fetch_media(server.url("/3"), server.allowed()) == b"picture"
         assert server.accepted == 4
 
 
 def test_a_fourth_is_not() -> None:
     with WireServer(countdown) as server:
         with pytest.raises(FetchRefused):
-            fetch(server.url("/4"), server.allowed())
+            fetch_media(server.url("/4"), server.allowed())
         assert server.accepted == 4
 
 
@@ -37,7 +37,7 @@ def test_a_redirect_into_the_private_network_reaches_nothing(status: str) -> Non
     with WireServer(lambda _: answer(b"metadata")) as canary:
         with WireServer(lambda _: answer(b"", status, Location=canary.url("/latest/meta-data"))) as server:
             with pytest.raises(FetchRefused) as caught:
-                fetch(server.url(), server.allowed())
+                fetch_media(server.url(), server.allowed())
             assert server.accepted == 1
         assert canary.accepted == 0
     assert "meta-data" not in caught.value.detail
@@ -46,12 +46,12 @@ def test_a_redirect_into_the_private_network_reaches_nothing(status: str) -> Non
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://u:p@127.0.0.1/", "http://[x/"])
 def test_a_redirect_to_anything_but_plain_http_is_refused(location: str) -> None:
     with WireServer(lambda _: answer(b"", "302 Found", Location=location)) as server, pytest.raises(FetchRefused):
-        fetch(server.url(), server.allowed())
+        fetch_media(server.url(), server.allowed())
 
 
 def test_a_redirect_to_nowhere_may_be_tried_again() -> None:
     with WireServer(lambda _: answer(b"", "302 Found")) as server, pytest.raises(FetchFailed):
-        fetch(server.url(), server.allowed())
+        fetch_media(server.url(), server.allowed())
 
 
 def test_redirects_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,5 +62,5 @@ def test_redirects_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with WireServer(lambda request: [b"", *slow(request)], pause=0.2) as server:
         with pytest.raises(FetchFailed, match="in time"):
-            fetch(server.url(), server.allowed())
+            fetch_media(server.url(), server.allowed())
         assert server.accepted <= 3

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from assent.core.errors import FetchFailed, FetchMissing, FetchTooLarge
-from assent.media.fetch import MAX_BYTES, fetch
+from assent.media.fetch import MAX_IMAGE_BYTES, fetch_media
 from tests.unit.wire_server import WireServer, answer
 
 
 def test_the_body_of_a_200_is_the_picture() -> None:
     with WireServer(lambda _: answer(b"\x89PNG", Content_Type="text/html")) as server:
-        assert fetch(server.url("/a.png?sig=1#part"), server.allowed()) == b"\x89PNG"
+        assert fetch_media(server.url("/a.png?sig=1#part"), server.allowed()) == b"\x89PNG"
         assert server.requests[0].startswith(b"GET /a.png?sig=1 HTTP/1.1\r\n")
         assert b"User-Agent: assent/" in server.requests[0]
 
@@ -19,7 +19,7 @@ def test_the_body_of_a_200_is_the_picture() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 418, 451])
 def test_a_client_error_means_missing(status: int) -> None:
     with WireServer(lambda _: answer(b"no", f"{status} No")) as server, pytest.raises(FetchMissing) as caught:
-        fetch(server.url("/private/name"), server.allowed())
+        fetch_media(server.url("/private/name"), server.allowed())
     assert not caught.value.retryable
     assert str(status) in caught.value.detail
     assert "name" not in caught.value.detail
@@ -28,16 +28,16 @@ def test_a_client_error_means_missing(status: int) -> None:
 @pytest.mark.parametrize("status", [204, 206, 304, 429, 500, 502, 503, 504])
 def test_trouble_on_the_other_side_may_be_tried_again(status: int) -> None:
     with WireServer(lambda _: answer(b"", f"{status} No")) as server, pytest.raises(FetchFailed) as caught:
-        fetch(server.url(), server.allowed())
+        fetch_media(server.url(), server.allowed())
     assert caught.value.retryable
 
 
 def test_one_byte_beyond_the_limit_is_too_large() -> None:
-    body = bytes(MAX_BYTES + 1)
+    body = bytes(MAX_IMAGE_BYTES + 1)
     with WireServer(lambda _: [b"HTTP/1.1 200 OK\r\n\r\n", body]) as server, pytest.raises(FetchTooLarge):
-        fetch(server.url(), server.allowed())
+        fetch_media(server.url(), server.allowed())
 
 
 def test_the_limit_itself_is_not() -> None:
-    with WireServer(lambda _: answer(bytes(MAX_BYTES))) as server:
-        assert len(fetch(server.url(), server.allowed())) == MAX_BYTES
+    with WireServer(lambda _: answer(bytes(MAX_IMAGE_BYTES))) as server:
+        assert len(fetch_media(server.url(), server.allowed())) == MAX_IMAGE_BYTES

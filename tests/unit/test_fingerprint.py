@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from assent.core.values import Frame, Picture, Pixels
-from assent.media.fingerprint import LEAST_QUALITY, fingerprinted, pdqs, quality
+from assent.media.fingerprint import LEAST_QUALITY, fingerprinted, pdq_quality, pdqs
 from tests.installed import package_file
 
 # Hash and quality as Meta's C++ has them, through pdqhash 0.2.7 on the decoded files (RGB, full size).
@@ -68,7 +68,7 @@ def distance(one: bytes, other: bytes) -> int:
 @pytest.mark.parametrize("name", META)
 def test_the_bits_are_those_of_the_reference(name: str) -> None:
     theirs, its_quality = META[name]
-    assert quality(pixels(name)) == its_quality
+    assert pdq_quality(pixels(name)) == its_quality
     found = hashes(name)
     if its_quality < LEAST_QUALITY:
         assert found == ()

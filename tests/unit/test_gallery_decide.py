@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assent.core.errors import GalleryTooLarge
-from assent.gallery.search import MARGIN, Candidate, Candidates, decide
+from assent.gallery.search import MARGIN, Candidate, Candidates, select_matches
 from assent.perceive.faces.calibration import Calibration
 
 CALIBRATION = Calibration(
@@ -26,7 +26,7 @@ def near(*found: tuple[bytes, float]) -> tuple[Candidate, ...]:
 
 
 def named(searched: int, *faces: tuple[Candidate, ...]) -> list[tuple[int, bytes, str]]:
-    return [(match.face, match.pid, match.band) for match in decide(Candidates(searched, faces), CALIBRATION)]
+    return [(match.face, match.pid, match.band) for match in select_matches(Candidates(searched, faces), CALIBRATION)]
 
 
 def test_near_enough() -> None:
@@ -68,7 +68,7 @@ def test_nobody_searched_nobody_named() -> None:
 
 def test_a_wider_promise_is_kept() -> None:
     score = CALIBRATION.threshold(100, 0.01) + 1e-6
-    assert decide(Candidates(100, (near((ANA, score)),)), CALIBRATION, fpir=0.003) == ()
+    assert select_matches(Candidates(100, (near((ANA, score)),)), CALIBRATION, fpir=0.003) == ()
 
 
 def test_more_than_the_calibration_supports_is_refused() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from assent.core.errors import ModelMissing, ModelUnknown
-from assent.learn.head import described, to_onnx, to_toml, write_head
+from assent.learn.head import described, head_to_onnx, to_toml, write_head
 from assent.learn.train import Linear, NoveltyGate
 from assent.perceive.labels.heads import (
     Head,
@@ -31,7 +31,7 @@ ROWS = (
     HeadLabel("none", 30),
 )
 # Each class looks at one of the four features.
-MODEL = to_onnx(
+MODEL = head_to_onnx(
     Linear(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32)),
     NoveltyGate(
         np.zeros(WIDTH, np.float32), np.ones(WIDTH, np.float32), limit=30.0

@@ -9,7 +9,7 @@ import pytest
 
 from assent.core.errors import BadRequest
 from assent.core.values import MediaRef
-from assent.platforms.event import dump, load, parse
+from assent.platforms.event import dump, load_event, parse_event
 
 GIVEN: dict[str, Any] = {
     "schema": "assent.event/1",
@@ -31,7 +31,7 @@ def body(**changes: object) -> bytes:
 
 
 def test_every_field_is_read() -> None:
-    event = parse(body())
+    event = parse_event(body())
     assert event.media == (MediaRef("photo/1", "https://media.example/1.jpg", "a bay"),)
     said = (event.author, event.connections, event.visibility, event.surface, event.region, event.audience_age)
     assert said == ("alice", ("bob", "carol"), "followers", "avatar", "DE", 16)
@@ -39,12 +39,12 @@ def test_every_field_is_read() -> None:
 
 
 def test_little_is_required_and_nobody_is_an_author_by_default() -> None:
-    event = parse(json.dumps({key: GIVEN[key] for key in ("schema", "type", "media")}).encode())
+    event = parse_event(json.dumps({key: GIVEN[key] for key in ("schema", "type", "media")}).encode())
     assert (event.author, event.connections, event.visibility, event.surface) == (None, (), "public", "post")
 
 
 def test_the_stored_form_gives_the_same_event() -> None:
-    assert load(dump(parse(body()))) == parse(body())
+    assert load_event(dump(parse_event(body()))) == parse_event(body())
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_stored_form_gives_the_same_event() -> None:
 )
 def test_a_wrong_field_is_named_and_its_value_is_not(field: str, value: object) -> None:
     with pytest.raises(BadRequest) as refused:
-        parse(body(**{field: value}))
+        parse_event(body(**{field: value}))
     assert field in refused.value.detail
     assert "passwd" not in refused.value.detail
     assert "secretname" not in refused.value.detail
@@ -84,4 +84,4 @@ def test_a_wrong_field_is_named_and_its_value_is_not(field: str, value: object) 
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"{", b"\xff", b'"x"', b"[" * 10_000, b"1e400"])
 def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
     with pytest.raises(BadRequest):
-        parse(raw)
+        parse_event(raw)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assent.core.errors import BadRequest, SignatureInvalid
-from assent.platforms.standard_webhooks import new_secret, sign, verify
+from assent.platforms.standard_webhooks import new_secret, sign_webhook, verify_webhook
 
 BODY = b'{"type":"media.created"}'
 SECRET, OTHER = new_secret(), new_secret()
@@ -16,27 +16,27 @@ Headers = dict[str, str]
 
 
 def signed(delivery: str = "msg_1", *, age: timedelta = timedelta(0), secrets: tuple[str, ...] = (SECRET,)) -> Headers:
-    return sign(delivery, datetime.now(UTC) - age, BODY, secrets)
+    return sign_webhook(delivery, datetime.now(UTC) - age, BODY, secrets)
 
 
 def test_a_signed_body_gives_its_delivery_id() -> None:
-    assert verify(signed("msg_7"), BODY, [SECRET]) == "msg_7"
+    assert verify_webhook(signed("msg_7"), BODY, [SECRET]) == "msg_7"
 
 
 def test_either_of_two_live_secrets_verifies() -> None:
-    assert verify(signed(secrets=(OTHER,)), BODY, [SECRET, OTHER]) == "msg_1"
-    assert verify(signed(secrets=(OTHER, SECRET)), BODY, [SECRET]) == "msg_1"
+    assert verify_webhook(signed(secrets=(OTHER,)), BODY, [SECRET, OTHER]) == "msg_1"
+    assert verify_webhook(signed(secrets=(OTHER, SECRET)), BODY, [SECRET]) == "msg_1"
 
 
 @pytest.mark.parametrize("minutes", [4, -4])
 def test_a_clock_four_minutes_off_is_accepted(minutes: int) -> None:
-    assert verify(signed(age=timedelta(minutes=minutes)), BODY, [SECRET])
+    assert verify_webhook(signed(age=timedelta(minutes=minutes)), BODY, [SECRET])
 
 
 @pytest.mark.parametrize("minutes", [6, -6, 60 * 24 * 365])
 def test_beyond_five_minutes_is_refused(minutes: int) -> None:
     with pytest.raises(SignatureInvalid):
-        verify(signed(age=timedelta(minutes=minutes)), BODY, [SECRET])
+        verify_webhook(signed(age=timedelta(minutes=minutes)), BODY, [SECRET])
 
 
 def without(name: str) -> Callable[[Headers], Headers]:
@@ -72,20 +72,20 @@ def setting(name: str, value: str) -> Callable[[Headers], Headers]:
 )
 def test_anything_else_about_the_headers_is_refused(change: Callable[[Headers], Headers]) -> None:
     with pytest.raises(SignatureInvalid):
-        verify(change(signed()), BODY, [SECRET])
+        verify_webhook(change(signed()), BODY, [SECRET])
 
 
 @pytest.mark.parametrize("body", [b"", BODY + b" ", b"\xff\xfe", BODY.replace(b"created", b"deleted")])
 def test_another_body_is_refused(body: bytes) -> None:
     with pytest.raises(SignatureInvalid):
-        verify(signed(), body, [SECRET])
+        verify_webhook(signed(), body, [SECRET])
 
 
 def test_no_secret_verifies_nothing() -> None:
     with pytest.raises(SignatureInvalid):
-        verify(signed(), BODY, [])
+        verify_webhook(signed(), BODY, [])
 
 
 def test_an_id_too_long_to_keep_is_refused() -> None:
     with pytest.raises(BadRequest):
-        verify(signed("m" * 257), BODY, [SECRET])
+        verify_webhook(signed("m" * 257), BODY, [SECRET])

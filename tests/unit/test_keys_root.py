@@ -11,7 +11,7 @@ import pytest
 
 from assent.core.errors import KeyMissing
 from assent.core.files import write_private
-from assent.keys.keystore import Keystore, create, open_keystore
+from assent.keys.keystore import Keystore, create_keystore, open_keystore
 from assent.keys.root import read_root
 
 
@@ -91,7 +91,7 @@ def test_cut_short_anywhere(store: Keystore, database_id: UUID, monkeypatch: pyt
 
 def test_a_root_key_from_the_settings_stays_out_of_the_folder(keystore_folder: Path, database_id: UUID) -> None:
     old, fresh = os.urandom(32), os.urandom(32)
-    store = create(keystore_folder, database_id, old)
+    store = create_keystore(keystore_folder, database_id, old)
     store.add_tenant("club")
     running = open_keystore(store.keys_dir, database_id, old)
     running.tenant("club")

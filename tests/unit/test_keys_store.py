@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assent.core.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
-from assent.keys.keystore import Keystore, TenantKeys, create, open_keystore
+from assent.keys.keystore import Keystore, TenantKeys, create_keystore, open_keystore
 from assent.keys.pseudonym import pseudonym
 from assent.keys.root import parse_root, read_root
 
@@ -63,7 +63,7 @@ def test_no_key_in_a_repr(local_keystore: Keystore) -> None:
 
 def test_a_given_root_key_leaves_no_file(keystore_folder: Path, database_id: UUID) -> None:
     root = os.urandom(32)
-    create(keystore_folder, database_id, root).add_tenant("club")
+    create_keystore(keystore_folder, database_id, root).add_tenant("club")
     assert not (keystore_folder / "root.key").exists()
     assert open_keystore(keystore_folder, database_id, root).tenants() == ("club",)
 
@@ -71,7 +71,7 @@ def test_a_given_root_key_leaves_no_file(keystore_folder: Path, database_id: UUI
 def test_create_never_replaces(local_keystore: Keystore, keystore_folder: Path, database_id: UUID) -> None:
     before = (keystore_folder / "keystore.json").read_bytes()
     with pytest.raises(AlreadyInitialised):
-        create(keystore_folder, database_id)
+        create_keystore(keystore_folder, database_id)
     with pytest.raises(AlreadyInitialised, match="club"):
         local_keystore.add_tenant("club")
     assert (keystore_folder / "keystore.json").read_bytes() == before

@@ -9,13 +9,13 @@ import pytest
 
 from assent.core.errors import HashListInvalid
 from assent.hashlists import entries
-from assent.hashlists.entries import Broken, Entries, Kind, read_entries
+from assent.hashlists.entries import Broken, Entries, HashKind, read_entries
 
 A, B, C = ("a1" * 32, "b2" * 32, "c3" * 32)
 UNSAID = "nothing says whether it is a pdq or a sha256"
 
 
-def read(tmp_path: Path, text: str | bytes, default: Kind | None = None) -> Entries:
+def read(tmp_path: Path, text: str | bytes, default: HashKind | None = None) -> Entries:
     path = tmp_path / "list"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_entries(path, default)

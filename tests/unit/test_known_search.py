@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assent.core.values import Frame, Picture
-from assent.hashlists.search import LISTED, SEVERE, HashList, Hit, find, nearest, pdq_columns, sha256_sorted, tags
+from assent.hashlists.search import LISTED, SEVERE, HashList, Hit, find, nearest_hash, pdq_columns, sha256_sorted, tags
 
 RNG = np.random.default_rng(7)
 
@@ -49,15 +49,15 @@ def test_all_changed_bits_may_lie_in_one_half() -> None:
     (one,) = hashes(1)
     for mask in ((1 << 31) - 1, ((1 << 31) - 1) << 225):
         near = (int.from_bytes(one) ^ mask).to_bytes(32)
-        assert nearest(pdq_columns(one), [near], 31) == (31, 0)
-        assert nearest(pdq_columns(one), [near], 30) is None
+        assert nearest_hash(pdq_columns(one), [near], 31) == (31, 0)
+        assert nearest_hash(pdq_columns(one), [near], 30) is None
 
 
 def test_the_search_agrees_with_counting_bit_by_bit() -> None:
     listed = [*hashes(300), *(flipped(one, 40) for one in hashes(50))]
     for query in [*hashes(20), *(flipped(one, 60) for one in listed[:20])]:
         least = min((int.from_bytes(query) ^ int.from_bytes(one)).bit_count() for one in listed)
-        found = nearest(pdq_columns(b"".join(listed)), [query], 128)
+        found = nearest_hash(pdq_columns(b"".join(listed)), [query], 128)
         assert (found or (999, 0))[0] == least or least > 128
 
 
@@ -65,7 +65,7 @@ def test_every_chunk_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assent.hashlists.search._CHUNK", 16)
     listed = hashes(50)
     for at in (0, 15, 16, 31, 49):
-        assert nearest(pdq_columns(b"".join(listed)), [listed[at]], 31) == (0, 0)
+        assert nearest_hash(pdq_columns(b"".join(listed)), [listed[at]], 31) == (0, 0)
 
 
 def test_any_frame_and_any_way_it_lies_counts() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from assent.core.errors import DatasetUnusable
-from assent.learn.calibrate import calibrated, table, write_calibration
+from assent.learn.calibrate import calibration_of, table, write_calibration
 from assent.learn.dataset import Example
-from assent.learn.faces import Known, Measured, measured, pairs
+from assent.learn.faces import KnownFaces, Measured, measure_faces, pairs
 from assent.perceive.faces.calibration import read_calibration
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -20,13 +20,13 @@ DIMENSION = 48
 _AWAY = np.random.default_rng(1).normal(size=DIMENSION).astype(np.float32)  # where all faces lie, as real ones do
 
 
-def known(people: int, photos: int = 2, seed: int = 2) -> Known:
+def known(people: int, photos: int = 2, seed: int = 2) -> KnownFaces:
     """Faces of people scattered around one place; a person's photos lie closer together."""
     random = np.random.default_rng(seed)
     whose = np.repeat(np.arange(people), photos)
     centres = _AWAY + 0.7 * random.normal(size=(people, DIMENSION))
     raw = centres[whose] + 0.3 * random.normal(size=(len(whose), DIMENSION))
-    return Known(tuple(f"p{n:03}" for n in range(people)), raw.astype(np.float32), whose)
+    return KnownFaces(tuple(f"p{n:03}" for n in range(people)), raw.astype(np.float32), whose)
 
 
 def strangers(found: Measured) -> np.ndarray:
@@ -36,7 +36,7 @@ def strangers(found: Measured) -> np.ndarray:
 
 def test_each_pair_is_centred_by_all_others() -> None:
     faces = known(5, 3)
-    found = measured(faces, None)
+    found = measure_faces(faces, None)
     for one in range(15):
         for other in range(15):
             left, right = faces.whose[one], faces.whose[other]
@@ -49,15 +49,15 @@ def test_each_pair_is_centred_by_all_others() -> None:
 def test_few_people_are_not_made_less_alike_by_their_own_mean() -> None:
     few = known(8, 5)
     mean = few.means.mean(axis=0)
-    assert strangers(measured(few, mean)).mean() == pytest.approx(-1 / 7, abs=0.03)
-    later = strangers(measured(known(300, seed=3), mean)).mean()  # those who will be compared by that mean
-    assert strangers(measured(few, None)).mean() == pytest.approx(later, abs=0.04)
+    assert strangers(measure_faces(few, mean)).mean() == pytest.approx(-1 / 7, abs=0.03)
+    later = strangers(measure_faces(known(300, seed=3), mean)).mean()  # those who will be compared by that mean
+    assert strangers(measure_faces(few, None)).mean() == pytest.approx(later, abs=0.04)
 
 
 def test_the_share_of_strangers_that_is_promised_holds_for_people_who_were_not_measured() -> None:
     faces = known(80)
-    made = calibrated(measured(faces, None), faces.means.mean(axis=0), "m", "d")
-    others = strangers(measured(known(300, seed=3), made.mean))
+    made = calibration_of(measure_faces(faces, None), faces.means.mean(axis=0), "m", "d")
+    others = strangers(measure_faces(known(300, seed=3), made.mean))
     for below, score in made.quantiles:
         assert (others >= score).mean() == pytest.approx(1 - below, rel=0.25)
     assert (others >= made.threshold(1)).mean() < 0.013
@@ -67,11 +67,11 @@ def test_the_share_of_strangers_that_is_promised_holds_for_people_who_were_not_m
 def test_twenty_four_people_support_nothing_and_twenty_five_one_template() -> None:
     mean = np.zeros(DIMENSION, np.float32)
     with pytest.raises(DatasetUnusable, match="24 people make 276 pairs of different people"):
-        calibrated(measured(known(24, 40), mean), mean, "m", "d")  # however many photos
-    few = calibrated(measured(known(25), mean), mean, "m", "d")
+        calibration_of(measure_faces(known(24, 40), mean), mean, "m", "d")  # however many photos
+    few = calibration_of(measure_faces(known(25), mean), mean, "m", "d")
     assert few.templates_supported() == 1
     assert few.threshold(1) == few.impostor_max
-    assert calibrated(measured(known(547), mean), mean, "m", "d").templates_supported() == 500
+    assert calibration_of(measure_faces(known(547), mean), mean, "m", "d").templates_supported() == 500
 
 
 def test_who_has_many_photos_is_one_person_all_the_same() -> None:
@@ -81,18 +81,18 @@ def test_who_has_many_photos_is_one_person_all_the_same() -> None:
     raw = faces.raw.copy()
     raw[1] = raw[0] + 0.1
     mean = faces.means.mean(axis=0)
-    repeated = Known(faces.people, raw[often], faces.whose[often])
+    repeated = KnownFaces(faces.people, raw[often], faces.whose[often])
     once = np.concatenate([np.arange(40), [2]])  # somebody needs a second photo
-    single = Known(faces.people, raw[once], faces.whose[once])
-    plain, heavy = (calibrated(measured(one, mean), mean, "m", "d") for one in (single, repeated))
+    single = KnownFaces(faces.people, raw[once], faces.whose[once])
+    plain, heavy = (calibration_of(measure_faces(one, mean), mean, "m", "d") for one in (single, repeated))
     assert [score for _, score in heavy.quantiles] == pytest.approx([score for _, score in plain.quantiles], abs=0.02)
     assert heavy.impostor_pairs == plain.impostor_pairs == 780
 
 
 def test_the_file_reads_back_and_carries_what_justifies_it(tmp_path: Path) -> None:
     faces = known(30)
-    found = measured(faces, None)
-    made = calibrated(found, faces.means.mean(axis=0), "m@1", "d@2")
+    found = measure_faces(faces, None)
+    made = calibration_of(found, faces.means.mean(axis=0), "m@1", "d@2")
     examples = []
     for n, person in enumerate(faces.whose):
         (tmp_path / f"{n}.png").write_bytes(bytes([n]))
@@ -120,7 +120,7 @@ def test_the_file_reads_back_and_carries_what_justifies_it(tmp_path: Path) -> No
 
 def test_the_table_says_what_is_supported() -> None:
     mean = np.zeros(DIMENSION, np.float32)
-    rows = table(calibrated(measured(known(100), mean), mean, "m", "d")).rows
+    rows = table(calibration_of(measure_faces(known(100), mean), mean, "m", "d")).rows
     assert rows[0] == ("templates supported", 16, 1)
     assert [row[0] for row in rows[1:]] == ["threshold among 1", "threshold among 10", "threshold among 16"]
     assert rows[1][1] <= rows[2][1] <= rows[3][1]  # type: ignore[operator]  # figures all

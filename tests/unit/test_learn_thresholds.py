@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assent.learn.dataset import fingerprint
-from assent.learn.thresholds import NEVER, Answers, choose, figures, halves, judge_validation
+from assent.learn.thresholds import UNREACHED, Answers, choose, figures, halves, judge_validation
 from assent.learn.train import ValidationSet, fit
 
 ORDER = ("product.a", "product.b", "product.c", "none")
@@ -35,33 +35,33 @@ def test_with_few_pictures_a_label_needs_the_floor_of_all_and_its_own_precision(
     limits = choose(found, 0.9, validation=True)
     assert 0.7 < limits[0] <= 0.9
     assert 0.7 < limits[1] <= 0.8
-    assert limits[2:] == (NEVER, NEVER)
+    assert limits[2:] == (UNREACHED, UNREACHED)
     rows = judge_validation(found, limits, [30] * 4)
     assert [(row.said, row.precision) for row in rows] == [(12, 1.0), (3, 1.0), (None, None), (None, None)]
     # By cross-validation three pictures are no evidence, whatever they say.
-    assert choose(found, 0.9, validation=False)[1] == NEVER
+    assert choose(found, 0.9, validation=False)[1] == UNREACHED
 
 
 def test_a_label_with_enough_pictures_needs_as_many_on_which_it_is_right() -> None:
     found = told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95), *often(9, 2, 0, 0.93))
-    assert choose(found, 0.9, validation=True)[0] == NEVER  # two of two would be luck
-    assert choose(told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95)), 0.9, validation=True)[0] < NEVER
+    assert choose(found, 0.9, validation=True)[0] == UNREACHED  # two of two would be luck
+    assert choose(told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95)), 0.9, validation=True)[0] < UNREACHED
 
 
 def test_where_nothing_reaches_the_precision_all_is_silent() -> None:
     found = told(*often(10, 0, 0, 0.9), *often(5, 1, 0, 0.95))
-    assert choose(found, 0.9, validation=True) == (NEVER,) * 4
+    assert choose(found, 0.9, validation=True) == (UNREACHED,) * 4
 
 
 @pytest.mark.parametrize("wrong", [0, 6])
 def test_what_is_said_of_none_counts_against_the_floor(wrong: int) -> None:
     limits = choose(told(*often(20, 0, 0, 0.8), *often(wrong, 3, 0, 0.9)), 0.9, validation=True)
-    assert (limits[0] < NEVER) == (wrong == 0)
+    assert (limits[0] < UNREACHED) == (wrong == 0)
 
 
 def test_figures_over_all_labels() -> None:
     found = told((0, 0, 0.9), (0, 1, 0.9), (1, 1, 0.6), (3, 0, 0.95), (3, 3, 0.9))
-    made = figures(found, (0.8, 0.8, NEVER, NEVER))
+    made = figures(found, (0.8, 0.8, UNREACHED, UNREACHED))
     assert made["accuracy"] == pytest.approx(2 / 3)
     assert made["precision of what is said"] == pytest.approx(1 / 3)
     assert made["labelled photos said rightly"] == pytest.approx(1 / 3)

@@ -13,9 +13,9 @@ from assent.core.errors import DatasetUnusable
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example
 from assent.learn.features import Featured
-from assent.learn.head import to_onnx
+from assent.learn.head import head_to_onnx
 from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
-from assent.learn.thresholds import NEVER, answers, choose, judge_validation
+from assent.learn.thresholds import UNREACHED, answers, choose, judge_validation
 from assent.learn.train import (
     FAMILIAR,
     FOLDS,
@@ -23,11 +23,11 @@ from assent.learn.train import (
     Augmented,
     Fitted,
     ValidationSet,
-    calibrated,
+    calibrated_probabilities,
     fit,
     probabilities,
 )
-from assent.perceive.networks.runtime import open_net, run
+from assent.perceive.networks.runtime import open_net, run_network
 
 ORDER = ("product.a", "product.b", "none")
 
@@ -57,11 +57,11 @@ def test_classes_that_lie_apart_are_told_apart_unseen(classes: int) -> None:
     assert np.allclose(made.held_out.sum(axis=1), factor)
     assert (factor == 1).mean() == pytest.approx(FAMILIAR, abs=0.02)
     assert (made.held_out.argmax(axis=1) == truth).mean() > 0.95
-    net = open_net("test", to_onnx(made.model, made.familiar), 1, {"CPUExecutionProvider": 64})
-    found = run(net, points)
+    net = open_net("test", head_to_onnx(made.model, made.familiar), 1, {"CPUExecutionProvider": 64})
+    found = run_network(net, points)
     assert (found.argmax(axis=1) == truth).mean() > 0.95
     assert np.allclose(found.sum(axis=1), factor, atol=1e-4)
-    assert run(net, points[:1] + 50).max() < 0.01  # nothing like it was ever seen
+    assert run_network(net, points[:1] + 50).max() < 0.01  # nothing like it was ever seen
 
 
 def test_what_cannot_be_learned_is_not_claimed() -> None:
@@ -70,7 +70,7 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
     assert made.held_out.max() < 0.8  # the temperature leaves no room for false certainty
     found = answers(made, ORDER, truth)
     limits = choose(found, 0.9, validation=False)
-    assert limits == (NEVER,) * 3
+    assert limits == (UNREACHED,) * 3
     assert [label.threshold for label in judge_validation(found, limits, [60] * 3)] == [None] * 3
 
 
@@ -109,11 +109,11 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     made, points, truth = fitted(3.0)
     random = np.random.default_rng(3)
     other = (points + random.normal(0, 1, points.shape)).astype(np.float32)  # harder than what was trained on
-    tuned = calibrated(made, ValidationSet(other, np.array(truth)))
+    tuned = calibrated_probabilities(made, ValidationSet(other, np.array(truth)))
     assert tuned.temperature > made.temperature
     assert np.allclose(tuned.held_out, probabilities(tuned, other))
-    net = open_net("test", to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
-    assert np.allclose(run(net, other), tuned.held_out, atol=1e-4)
+    net = open_net("test", head_to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
+    assert np.allclose(run_network(net, other), tuned.held_out, atol=1e-4)
 
 
 def test_regularisation_follows_the_pictures_for_validation() -> None:

@@ -11,8 +11,8 @@ from assent.cli.doctor import _models
 from assent.cli.models import WHICH
 from assent.core.errors import LicenceNotAccepted, ModelUnknown
 from assent.core.settings import Settings
-from assent.perceive import load
-from assent.perceive.packs.active import Choice, fill, read_choice, write_choice
+from assent.perceive import load_models
+from assent.perceive.packs.active import PackChoice, fill, read_choice, write_choice
 from assent.perceive.packs.manifest import read_pack
 
 WORDS = ("insightface-non-commercial-research",)
@@ -20,12 +20,12 @@ WORDS = ("insightface-non-commercial-research",)
 
 def chosen(models_dir: Path, *packs: str, accepted: tuple[str, ...] = ()) -> dict[str, str]:
     """Role → pack."""
-    filled = fill(Choice(packs), models_dir, accepted)
+    filled = fill(PackChoice(packs), models_dir, accepted)
     return {role: files[0].pack.name for role, files in filled.items()}
 
 
 def test_embedded_is_what_is_used_where_nothing_was_chosen(tmp_path: Path) -> None:
-    assert read_choice(tmp_path) == Choice()
+    assert read_choice(tmp_path) == PackChoice()
     assert chosen(tmp_path) == {"safety": "embedded", "landmarks": "embedded", "embedder": "embedded"}
 
 
@@ -48,11 +48,11 @@ def test_some_roles_of_a_pack_can_be_taken_alone(tmp_path: Path) -> None:
 )
 def test_an_unknown_pack_or_role_is_refused(tmp_path: Path, spec: str) -> None:
     with pytest.raises(ModelUnknown):
-        fill(Choice((spec,)), tmp_path, ())
+        fill(PackChoice((spec,)), tmp_path, ())
 
 
 def test_a_choice_is_read_as_it_was_written(tmp_path: Path) -> None:
-    choice = Choice(("auraface", "opencv-zoo:labels"), (("/a/b.onnx", "0" * 64),))
+    choice = PackChoice(("auraface", "opencv-zoo:labels"), (("/a/b.onnx", "0" * 64),))
     write_choice(tmp_path / "new", choice)
     assert read_choice(tmp_path / "new") == choice
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["active.json"]
@@ -62,7 +62,7 @@ def test_a_choice_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_broken_choice_is_refused_and_not_taken_for_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "active.json").write_text(text)
     with pytest.raises(ModelUnknown, match="assent models use"):
-        load(tmp_path, 1)
+        load_models(tmp_path, 1)
 
 
 def test_a_pack_for_research_only_needs_its_licence_accepted_in_words(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from assent.core.errors import FetchFailed, FetchRefused
 from assent.core.settings import AllowedHost
-from assent.net.client import Limits, Response, request
+from assent.net.client import ExchangeLimits, Response, request
 from tests.unit.wire_server import LOOPBACK, WireServer, answer
 
-LIMITS = Limits(first_byte_s=2, total_s=3, max_bytes=1000)
+LIMITS = ExchangeLimits(first_byte_s=2, total_s=3, max_bytes=1000)
 
 
 @pytest.fixture

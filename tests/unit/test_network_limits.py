@@ -14,14 +14,14 @@ import pytest
 
 from assent.core.errors import FetchFailed, FetchRefused, FetchTooLarge
 from assent.core.settings import AllowedHost
-from assent.net.client import Limits, Response, request
+from assent.net.client import ExchangeLimits, Response, request
 from tests.unit.wire_server import LOOPBACK, WireServer, answer, seconds
 
 LIMIT = 10_000
 
 
-def get(server: WireServer, limits: Limits | None = None) -> Response:
-    limits = limits or Limits(first_byte_s=2, total_s=3, max_bytes=LIMIT)
+def get(server: WireServer, limits: ExchangeLimits | None = None) -> Response:
+    limits = limits or ExchangeLimits(first_byte_s=2, total_s=3, max_bytes=LIMIT)
     return request("GET", server.url("/secret-path"), headers={}, limits=limits, allow=server.allowed())
 
 
@@ -33,7 +33,7 @@ def test_silence_ends_at_the_first_byte_limit() -> None:
     with WireServer(lambda _: [b""], pause=30) as server:
         start = time.monotonic()
         with pytest.raises(FetchFailed, match="in time"):
-            get(server, Limits(first_byte_s=0.2, total_s=10, max_bytes=LIMIT))
+            get(server, ExchangeLimits(first_byte_s=0.2, total_s=10, max_bytes=LIMIT))
         assert seconds(start) < 2
 
 
@@ -42,7 +42,7 @@ def test_dripped_headers_do_not_outlast_the_total() -> None:
     with WireServer(lambda _: dripped(head), pause=0.02) as server:
         start = time.monotonic()
         with pytest.raises(FetchFailed, match="in time"):
-            get(server, Limits(first_byte_s=0.3, total_s=0.6, max_bytes=LIMIT))
+            get(server, ExchangeLimits(first_byte_s=0.3, total_s=0.6, max_bytes=LIMIT))
         assert 0.5 < seconds(start) < 2
 
 
@@ -51,7 +51,7 @@ def test_a_dripped_body_does_not_outlast_the_total() -> None:
     with WireServer(lambda _: [head, *dripped(body)], pause=0.02) as server:
         start = time.monotonic()
         with pytest.raises(FetchFailed, match="in time"):
-            get(server, Limits(first_byte_s=0.3, total_s=0.6, max_bytes=LIMIT))
+            get(server, ExchangeLimits(first_byte_s=0.3, total_s=0.6, max_bytes=LIMIT))
         assert 0.5 < seconds(start) < 2
 
 
@@ -65,7 +65,7 @@ def test_a_server_that_never_reads_does_not_outlast_the_first_byte_limit() -> No
                 f"http://127.0.0.1:{port}/",
                 headers={},
                 body=bytes(50_000_000),
-                limits=Limits(first_byte_s=0.3, total_s=5, max_bytes=LIMIT),
+                limits=ExchangeLimits(first_byte_s=0.3, total_s=5, max_bytes=LIMIT),
                 allow=(AllowedHost("127.0.0.1", port, LOOPBACK),),
             )
         assert seconds(start) < 2
@@ -81,7 +81,7 @@ def test_slow_dns_does_not_outlast_the_first_byte_limit(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", never)
     start = time.monotonic()
     with pytest.raises(FetchFailed, match="in time"):
-        request("GET", "http://slow.example/", headers={}, limits=Limits(0.2, 1, LIMIT), allow=())
+        request("GET", "http://slow.example/", headers={}, limits=ExchangeLimits(0.2, 1, LIMIT), allow=())
     assert seconds(start) < 0.9
     over.set()
 
@@ -134,7 +134,7 @@ def test_a_bomb_is_not_even_unpacked_in_memory() -> None:
         tracemalloc.start()
         try:
             with pytest.raises(FetchTooLarge):
-                get(server, Limits(2, 3, len(packed)))
+                get(server, ExchangeLimits(2, 3, len(packed)))
             assert tracemalloc.get_traced_memory()[1] < 10_000_000
         finally:
             tracemalloc.stop()
@@ -173,13 +173,13 @@ def test_a_broken_answer_may_be_tried_again(reply: bytes) -> None:
 
 def test_an_error_body_is_cut_not_refused() -> None:
     with WireServer(lambda _: answer(b"e" * 200_000, "500 Oops")) as server:
-        assert get(server, Limits(2, 3, 1_000_000)).body == b"e" * 65_536
-        assert get(server, Limits(2, 3, 7)).body == b"e" * 7
+        assert get(server, ExchangeLimits(2, 3, 1_000_000)).body == b"e" * 65_536
+        assert get(server, ExchangeLimits(2, 3, 7)).body == b"e" * 7
 
 
 def test_with_no_bytes_allowed_the_status_still_counts() -> None:
     with WireServer(lambda _: answer(b"x" * 100_000, "202 Accepted", Retry_After="7")) as server:
-        got = get(server, Limits(2, 3, 0))
+        got = get(server, ExchangeLimits(2, 3, 0))
     assert (got.status, got.body, got.headers["retry-after"]) == (202, b"", "7")
 
 
@@ -191,7 +191,7 @@ def test_a_posted_body_arrives_whole() -> None:
             server.url("/hook"),
             headers={"webhook-id": "msg_1", "Content-Type": "application/json"},
             body=body,
-            limits=Limits(2, 3, 100),
+            limits=ExchangeLimits(2, 3, 100),
             allow=server.allowed(),
         )
     head, _, sent = server.requests[0].partition(b"\r\n\r\n")

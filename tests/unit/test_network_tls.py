@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from assent.core.errors import FetchFailed
 from assent.net import client as network
-from assent.net.client import Limits, Response, request
+from assent.net.client import ExchangeLimits, Response, request
 from tests.unit.wire_server import WireServer, answer
 
 
@@ -55,7 +55,7 @@ def self_signed(folder: Path, name: str) -> Path:
 
 def get(server: WireServer, host: str) -> Response:
     url = server.url("/", host, "https")
-    return request("GET", url, headers={}, limits=Limits(2, 3, 100), allow=server.allowed(host))
+    return request("GET", url, headers={}, limits=ExchangeLimits(2, 3, 100), allow=server.allowed(host))
 
 
 def test_a_trusted_certificate_for_the_name_passes(trusted: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import NoticeInvalid
-from assent.me.notice import MAX_LETTERS, parse, read_notice
+from assent.me.notice import MAX_LETTERS, parse_notice, read_notice
 
 
 def test_a_text_is_split_into_what_a_page_shows() -> None:
-    notice = parse("version: 7 \n\n# Head\nOne\ntwo.\n- a\n- b\n\nThree.\n# End\n# Again\n")
+    notice = parse_notice("version: 7 \n\n# Head\nOne\ntwo.\n- a\n- b\n\nThree.\n# End\n# Again\n")
     assert notice.version == "7"
     assert notice.blocks == [
         ("heading", ["Head"]),
@@ -24,15 +24,19 @@ def test_a_text_is_split_into_what_a_page_shows() -> None:
 
 
 def test_the_version_is_no_part_of_the_text_that_is_recorded() -> None:
-    assert parse("Version: 1\nText").sha256 == parse("Version: 2\r\nText\n").sha256 == parse("Text").sha256
-    assert parse("Text").version == parse("Text").sha256[:12]
-    assert parse("Text").sha256 != parse("Other").sha256
+    assert (
+        parse_notice("Version: 1\nText").sha256
+        == parse_notice("Version: 2\r\nText\n").sha256
+        == parse_notice("Text").sha256
+    )
+    assert parse_notice("Text").version == parse_notice("Text").sha256[:12]
+    assert parse_notice("Text").sha256 != parse_notice("Other").sha256
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "Version: 1", "Version: 1\n \n", "x" * (MAX_LETTERS + 1)])
 def test_nothing_and_too_much_are_no_notice(text: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="letters"):
-        parse(text)
+        parse_notice(text)
     (tmp_path / "notice.txt").write_text(text)
     with pytest.raises(NoticeInvalid):
         read_notice(tmp_path / "notice.txt")

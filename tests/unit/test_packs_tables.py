@@ -8,13 +8,13 @@ import pytest
 
 from assent.core.resources import resource
 from assent.core.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES
-from assent.perceive.packs.manifest import SILENT, classes, read_pack, read_table, shipped
+from assent.perceive.packs.manifest import SILENT, classes, read_pack, read_table, shipped_packs
 from tests.unit.real_models import models_folder
 
 IMAGENET = read_table(resource("models") / "tables/imagenet.tsv")
 COCO = read_table(resource("models") / "tables/coco.tsv")
 REASONS = {"primate", "health", "role", "execution"}
-FILES = [(name, file) for name in shipped() for file in read_pack(name).file if file.table]
+FILES = [(name, file) for name in shipped_packs() for file in read_pack(name).file if file.table]
 
 
 def test_the_tables_have_as_many_rows_as_the_networks_have_classes() -> None:

@@ -17,7 +17,7 @@ import rfc8785
 from assent.audit import checkpoint, log, receipt, tree
 from assent.core.clock import rfc3339
 from assent.core.errors import AuditBroken
-from assent.keys.keystore import TenantKeys, create
+from assent.keys.keystore import TenantKeys, create_keystore
 from tests.command import Done, invoke
 
 ERASURE = UUID(int=7)
@@ -34,12 +34,12 @@ def made(keys: TenantKeys, action: str = "subject.erased", of: UUID = ERASURE, *
     opening = b"s" * 32 + rfc8785.dumps({"erasure": str(of)})
     mine = log.leaf_bytes(action, {}, [sha256(opening).digest()], ASKED)
     leaves = [mine if n == INDEX else f'{{"n":{n}}}'.encode() for n in range(SIZE)]
-    nodes: dict[tree.Place, bytes] = {}
+    nodes: dict[tree.NodeId, bytes] = {}
     peaks: list[bytes] = []
     for seq, leaf in enumerate(leaves):
         peaks, fresh = tree.grow(peaks, seq, tree.leaf_hash(leaf))
         nodes |= {(node.level, node.n): node.hash for node in fresh}
-    proof = tree.hashes(tree.inclusion_spans(INDEX, SIZE), nodes)
+    proof = tree.node_hashes(tree.inclusion_spans(INDEX, SIZE), nodes)
     said = {
         "tenant": "acme",
         "erasure": str(ERASURE),
@@ -47,13 +47,13 @@ def made(keys: TenantKeys, action: str = "subject.erased", of: UUID = ERASURE, *
         "completed_at": rfc3339(DONE),
         "destroyed_epochs": [1, 2],
         "leaf": {"index": INDEX, "bytes": b64(mine), "opening": b64(opening), "proof": [b64(part) for part in proof]},
-        "checkpoint": checkpoint.sign(keys, SIZE, tree.root(peaks)),
+        "checkpoint": checkpoint.sign_checkpoint(keys, SIZE, tree.root(peaks)),
     }
-    return receipt.sign(keys, said | changes)
+    return receipt.sign_receipt(keys, said | changes)
 
 
 def check(said: dict[str, Any], **given: Any) -> receipt.Verified:
-    return receipt.verify(json.dumps(said).encode(), **given)
+    return receipt.verify_receipt(json.dumps(said).encode(), **given)
 
 
 def test_an_honest_receipt_is_verified_with_its_own_key_and_with_the_known_one(tenant_keys: TenantKeys) -> None:
@@ -97,12 +97,12 @@ def test_no_field_can_be_altered(tenant_keys: TenantKeys) -> None:
 
 def test_no_byte_of_the_file_can_be_altered(tenant_keys: TenantKeys) -> None:
     file = rfc8785.dumps(made(tenant_keys))
-    receipt.verify(file)
+    receipt.verify_receipt(file)
     passed = []
     for n in range(len(file)):
         for other in {file[n] ^ 1, file[n] ^ 0x20, 0x20} - {file[n]}:
             try:
-                receipt.verify(file[:n] + bytes([other]) + file[n + 1 :])
+                receipt.verify_receipt(file[:n] + bytes([other]) + file[n + 1 :])
             except AuditBroken:
                 continue
             passed.append((n, bytes([other])))
@@ -112,13 +112,13 @@ def test_no_byte_of_the_file_can_be_altered(tenant_keys: TenantKeys) -> None:
 @pytest.mark.parametrize("length", [0, 1, 100, -1])
 def test_a_file_that_is_cut_is_refused(tenant_keys: TenantKeys, length: int) -> None:
     with pytest.raises(AuditBroken):
-        receipt.verify(rfc8785.dumps(made(tenant_keys))[:length])
+        receipt.verify_receipt(rfc8785.dumps(made(tenant_keys))[:length])
 
 
 @pytest.mark.parametrize("data", [b"[]", b"1", b"null", b"\xff", b"[" * 100_000, b'{"a":1,"a":1}', b" " * (1 << 21)])
 def test_what_is_no_receipt_is_refused(data: bytes) -> None:
     with pytest.raises(AuditBroken):
-        receipt.verify(data)
+        receipt.verify_receipt(data)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_leaf_of_another_action_or_erasure_is_refused(tenant_keys: TenantKeys)
 
 
 def test_another_houses_receipt_is_refused_for_the_known_key(tenant_keys: TenantKeys, tmp_path: Path) -> None:
-    other = create(tmp_path / "other", uuid4()).add_tenant("acme")
+    other = create_keystore(tmp_path / "other", uuid4()).add_tenant("acme")
     said = made(other)
     assert check(said).key == checkpoint.verifier(other)  # honest by itself: that is why the key should be given
     with pytest.raises(AuditBroken, match="another key"):

@@ -8,7 +8,7 @@ import pytest
 from procrastinate.jobs import Job
 
 from assent.core.errors import DatabaseUnavailable, FetchFailed
-from assent.worker.queue import RETRY_SECONDS, RetrySchedule
+from assent.worker.queue import FETCH_RETRY_SECONDS, RetrySchedule
 
 
 def wait(error: Exception, attempts: int) -> float:
@@ -39,5 +39,5 @@ def test_an_outage_is_waited_for_a_minute_at_most(attempts: int, seconds: int) -
 
 @pytest.mark.parametrize("attempts", range(6))
 def test_a_failed_fetch_has_times_of_its_own(attempts: int) -> None:
-    seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)]
+    seconds = FETCH_RETRY_SECONDS[min(attempts, len(FETCH_RETRY_SECONDS) - 1)]
     assert abs(wait(FetchFailed("timed out"), attempts) - seconds) < 0.5

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from assent.core.resources import resource
-from assent.decisions.statement import EU, Statement, body, puid, state
+from assent.decisions.statement import EU, Statement, puid, state_restriction, statement_body
 from assent.keys.keystore import TenantKeys
 from assent.policy.cases import decided
 from assent.policy.decide import decide
@@ -30,13 +30,13 @@ def made(tmp_path: Path, seen_: Any = None, **statements: Any) -> Statement | No
     told = {**rule("nude", NUDE, action="limit"), "reason": WORDS}
     built = policy(tmp_path, rules=[told], statements={"languages": ["en", "de", "fr"], **statements})
     seen_ = seen_ or seen((BREAST, 0.9), faces=1)
-    return state(built, seen_, decide(built, POST, PICTURE, seen_))
+    return state_restriction(built, seen_, decide(built, POST, PICTURE, seen_))
 
 
 def test_the_fields_are_the_databases(tmp_path: Path) -> None:
     statement = made(tmp_path, terms="https://example.org/terms")
     assert statement is not None
-    assert body(statement, "ab", AT) == {
+    assert statement_body(statement, "ab", AT) == {
         "decision_visibility": ["DECISION_VISIBILITY_OTHER"],
         "decision_visibility_other": "Hidden behind a warning until the viewer asks to see it",
         "decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
@@ -75,14 +75,14 @@ def test_only_what_restricts_is_stated(tmp_path: Path) -> None:
     nude = seen((BREAST, 0.9), faces=1)
     assert made(tmp_path, seen((PHONE, 0.9))) is None
     assert made(tmp_path, for_actions=["block"]) is None
-    assert state(load_policy(), nude, decide(load_policy(), POST, PICTURE, nude)) is None  # it makes none
+    assert state_restriction(load_policy(), nude, decide(load_policy(), POST, PICTURE, nude)) is None  # it makes none
 
 
 def test_a_rule_may_say_more_than_the_label(tmp_path: Path) -> None:
     then = {"action": "block", "statement": {"category": "PROTECTION_OF_MINORS", "illegal": True, "ground": "Law"}}
     told = {**rule("nude", NUDE, **then), "reason": WORDS}
     built = policy(tmp_path, rules=[told], statements={"territory": ["DE"]})
-    fields = state(built, seen((BREAST, 0.9)), decide(built, POST, PICTURE, seen((BREAST, 0.9))))
+    fields = state_restriction(built, seen((BREAST, 0.9)), decide(built, POST, PICTURE, seen((BREAST, 0.9))))
     assert fields is not None
     assert fields.fields["category"] == "STATEMENT_CATEGORY_PROTECTION_OF_MINORS"
     assert fields.fields["illegal_content_legal_ground"] == "Law"
@@ -107,10 +107,10 @@ def test_the_puid_is_the_same_for_the_same_decision_and_keyed() -> None:
 @pytest.mark.parametrize("path", sorted(resource("policies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_case_of_the_shipped_policies_is_stated_within_the_limits(path: Path) -> None:
     built = load_policy(path)
-    stated = [state(built, *decided(built, case)) for case in built.cases]
+    stated = [state_restriction(built, *decided(built, case)) for case in built.cases]
     assert any(stated) == (built.statements is not None)
     for one in filter(None, stated):
-        fields = body(one, "p", AT)
+        fields = statement_body(one, "p", AT)
         assert fields["category"].removeprefix("STATEMENT_CATEGORY_") in get_args(StatementCategory)
         assert len(fields["decision_facts"]) <= 5_000
         assert set(one.notice) == set(built.statements.languages if built.statements else ())
@@ -120,7 +120,7 @@ def test_every_case_of_the_shipped_policies_is_stated_within_the_limits(path: Pa
 def test_what_a_person_decided_of_the_same_file_is_not_fully_automated(tmp_path: Path) -> None:
     built = policy(tmp_path, rules=[{**rule("nude", NUDE, action="limit"), "reason": WORDS}], statements={})
     nude = seen((BREAST, 0.9), faces=1)
-    statement = state(built, nude, decide(built, POST, PICTURE, nude), by_person=True)
+    statement = state_restriction(built, nude, decide(built, POST, PICTURE, nude), by_person=True)
     assert statement is not None
     assert statement.fields["automated_decision"] == "AUTOMATED_DECISION_PARTIALLY"
     assert "a person decided the same" in statement.notice["en"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import WordListInvalid
-from assent.perceive.text.words import is_blocked, load, parse
+from assent.perceive.text.words import is_blocked, load_words, parse_words
 
-LISTS = parse("""
+LISTS = parse_words("""
 # rude
 shit   # the usual
 cunt
@@ -78,21 +78,21 @@ def test_not_blocked(text: str) -> None:
 
 
 def test_an_entry_is_folded_like_the_text() -> None:
-    lists = parse("Sh1t-Storm\na$$\n88\nc++\n!!!")
+    lists = parse_words("Sh1t-Storm\na$$\n88\nc++\n!!!")
     assert [is_blocked(lists, text) for text in ("shit storm", "ass", "88", "1988", "a", "c", "b!")] == [
         True, True, True, False, False, False, False,
     ]  # fmt: skip
 
 
 def test_an_empty_list_blocks_nothing() -> None:
-    assert not is_blocked(parse("# nothing\n\n"), "shit")
+    assert not is_blocked(parse_words("# nothing\n\n"), "shit")
 
 
 def test_a_folder_has_a_file_a_language(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_text("\ufeffdamn\r\nbloody hell # both words\r\n")
     (tmp_path / "de.txt").write_text("Mist\n")
     (tmp_path / "readme.md").write_text("good")
-    lists = load(tmp_path)
+    lists = load_words(tmp_path)
     assert [is_blocked(lists, text) for text in ("damn", "bloody hell", "mist", "good", "hell")] == [
         True, True, True, False, False,
     ]  # fmt: skip
@@ -100,10 +100,10 @@ def test_a_folder_has_a_file_a_language(tmp_path: Path) -> None:
 
 def test_broken_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WordListInvalid, match="no word list"):
-        load(tmp_path / "none")
+        load_words(tmp_path / "none")
     (tmp_path / "en.txt").write_bytes(b"caf\xe9")
     with pytest.raises(WordListInvalid, match="UTF-8"):
-        load(tmp_path)
+        load_words(tmp_path)
     (tmp_path / "en.txt").write_bytes(b"a" * (4 << 20) + b"a")
     with pytest.raises(WordListInvalid, match="larger"):
-        load(tmp_path)
+        load_words(tmp_path)

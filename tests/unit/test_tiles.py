@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.core.values import Frame
-from assent.perceive.frames.tiles import GRID, LARGE, MOST, Tile, tiles, together
+from assent.perceive.frames.tiles import GRID, LARGE, MOST_TILES, Tile, tiles, together
 from assent.perceive.safety.nudenet import Detection
 
 
@@ -20,7 +20,7 @@ def test_ordinary_pictures_are_left_whole(width: int, height: int) -> None:
 def test_tiles_cover_the_whole_frame_and_are_few(width: int, height: int) -> None:
     frame = blank(width, height)
     parts = tiles([blank(8, 8), frame])
-    assert 2 <= len(parts) <= MOST
+    assert 2 <= len(parts) <= MOST_TILES
     assert covered(parts, frame).all()
 
 

@@ -71,7 +71,7 @@ def parse_verifier(text: str) -> Verifier:
     return found
 
 
-def sign(keys: TenantKeys, size: int, root: bytes) -> str:
+def sign_checkpoint(keys: TenantKeys, size: int, root: bytes) -> str:
     """Signs the checkpoint of a tree of `size` leaves and returns it as a signed note.
 
     Never call this for an append that may still be rolled back: a signed tree has to stay.
@@ -81,7 +81,7 @@ def sign(keys: TenantKeys, size: int, root: bytes) -> str:
     return f"{text}\n— {key.name} {_encode(key.id + keys.log_key.sign(text.encode()))}\n"
 
 
-def verify(note: str, key: Verifier) -> Checkpoint:
+def verify_checkpoint(note: str, key: Verifier) -> Checkpoint:
     """Checks the note's signature by `key` and returns its checkpoint; other keys' signatures are passed over.
 
     Raises AuditBroken when the note is malformed, not signed by this key, wrongly signed, or of another log.
@@ -108,7 +108,7 @@ def current(conn: Conn, keys: TenantKeys) -> str:
     Not for a transaction that appended a leaf: a rollback would leave a signature on a tree that never was.
     """
     size, peaks = log.head(conn, keys.tenant)
-    return sign(keys, size, tree.root(peaks))
+    return sign_checkpoint(keys, size, tree.root(peaks))
 
 
 def proof(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
@@ -137,10 +137,10 @@ def consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
 
 
 def _read(conn: Conn, tenant: str, spans: Sequence[tree.Span]) -> list[bytes]:
-    places = tree.places(spans)
+    places = tree.node_ids(spans)
     levels, ns = [level for level, _ in places], [n for _, n in places]
     rows = fetch(conn, _Q["nodes"], tenant=tenant, levels=levels, ns=ns)
-    return tree.hashes(spans, {(row["level"], row["n"]): row["hash"] for row in rows if row["hash"] is not None})
+    return tree.node_hashes(spans, {(row["level"], row["n"]): row["hash"] for row in rows if row["hash"] is not None})
 
 
 def _split_note(note: str) -> tuple[str, list[str]]:

@@ -48,7 +48,7 @@ class Part:
             raise ValueError("a part about a person needs both the pid and the key")
 
 
-class Head(NamedTuple):
+class TreeHead(NamedTuple):
     """The head of a tenant's log: number of leaves and the hashes of the complete subtrees, largest first."""
 
     size: int
@@ -61,7 +61,7 @@ class _Sealed(NamedTuple):
     sealed: bytes
 
 
-def create(conn: Conn, tenant: str) -> None:
+def create_log(conn: Conn, tenant: str) -> None:
     """Creates an empty log for a new tenant."""
     execute(conn, _Q["create_tree"], tenant=tenant)
 
@@ -102,7 +102,7 @@ def append(
     return Leaf(seq, at)
 
 
-def head(conn: Conn, tenant: str) -> Head:
+def head(conn: Conn, tenant: str) -> TreeHead:
     """Returns size and peaks as one statement sees them.
 
     Raises NotInitialised when the tenant has no log, AuditBroken when a peak is missing.
@@ -113,7 +113,7 @@ def head(conn: Conn, tenant: str) -> Head:
     size, peaks = int(rows[0]["size"]), [row["hash"] for row in rows if row["hash"] is not None]
     if len(peaks) != size.bit_count():
         raise AuditBroken(f"the tree of {size} leaves lacks one of its {size.bit_count()} subtrees")
-    return Head(size, peaks)
+    return TreeHead(size, peaks)
 
 
 def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes], at: datetime) -> bytes:

@@ -23,9 +23,9 @@ from assent.audit.checkpoint import Checkpoint, Verifier
 from assent.core.errors import AuditBroken, SealBroken
 from assent.keys.keystore import TenantKeys
 
-SCHEMA = "assent.receipt/1"
+RECEIPT_SCHEMA = "assent.receipt/1"
 ACTION = "subject.erased"
-MAX_BYTES = 1 << 20
+MAX_RECEIPT_BYTES = 1 << 20
 
 
 class LeafProof(BaseModel):
@@ -71,13 +71,13 @@ class Verified:
     pinned: bool
 
 
-def sign(keys: TenantKeys, said: Mapping[str, Any]) -> dict[str, Any]:
+def sign_receipt(keys: TenantKeys, said: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the receipt with its schema, verifier key and signature; `said` has `ReceiptModel`'s other fields."""
-    whole = {"schema": SCHEMA, **said, "key": str(checkpoint.verifier(keys))}
+    whole = {"schema": RECEIPT_SCHEMA, **said, "key": str(checkpoint.verifier(keys))}
     return {**whole, "signature": encode(keys.log_key.sign(rfc8785.dumps(whole)))}
 
 
-def verify(data: bytes, key: Verifier | None = None) -> Verified:
+def verify_receipt(data: bytes, key: Verifier | None = None) -> Verified:
     """Checks a receipt without any database; `key` is the log's verifier key as the reader knows it from elsewhere.
 
     Raises AuditBroken with the first thing that is wrong.
@@ -89,7 +89,7 @@ def verify(data: bytes, key: Verifier | None = None) -> Verified:
     if key is not None and key != own:
         raise AuditBroken("the receipt is signed by another key than the one that was given")
     _check_signature(said, own)  # 2 signature
-    head = checkpoint.verify(receipt.checkpoint, own)  # 3 checkpoint
+    head = checkpoint.verify_checkpoint(receipt.checkpoint, own)  # 3 checkpoint
     leaf = _decode(receipt.leaf.bytes, "the leaf")
     proof = [_decode(part, "the proof") for part in receipt.leaf.proof]
     tree.verify_inclusion(tree.leaf_hash(leaf), receipt.leaf.index, head.size, proof, head.root)  # 4 the leaf is in it
@@ -109,7 +109,7 @@ def verify(data: bytes, key: Verifier | None = None) -> Verified:
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], ReceiptModel]:
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_RECEIPT_BYTES:
         raise AuditBroken("the file is too large to be a receipt")
     try:
         said: dict[str, Any] = json.loads(data, object_pairs_hook=_each_once)
@@ -117,8 +117,8 @@ def _read(data: bytes) -> tuple[dict[str, Any], ReceiptModel]:
         receipt = ReceiptModel.model_validate(renamed)
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise AuditBroken("the file is no receipt, or a field of it was taken away or altered") from error
-    if receipt.schema_ != SCHEMA:
-        raise AuditBroken(f"the receipt is not of format {SCHEMA}")
+    if receipt.schema_ != RECEIPT_SCHEMA:
+        raise AuditBroken(f"the receipt is not of format {RECEIPT_SCHEMA}")
     return said, receipt
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from assent.core.errors import AuditBroken
 
-Place = tuple[int, int]  # (level, n)
+NodeId = tuple[int, int]  # (level, n)
 Span = tuple[int, int]  # [start, end)
 
 EMPTY_ROOT = sha256(b"").digest()
@@ -38,7 +38,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def subtrees(start: int, end: int) -> list[Place]:
+def subtrees(start: int, end: int) -> list[NodeId]:
     """Returns the complete subtrees that make up a span, left to right; `subtrees(0, size)` are a tree's peaks."""
     found = []
     while start < end:
@@ -48,12 +48,12 @@ def subtrees(start: int, end: int) -> list[Place]:
     return found
 
 
-def root(hashes: Sequence[bytes]) -> bytes:
+def root(node_hashes: Sequence[bytes]) -> bytes:
     """Returns the root over complete subtrees given left to right; SHA-256 of nothing for the empty tree."""
-    if not hashes:
+    if not node_hashes:
         return EMPTY_ROOT
-    top = hashes[-1]
-    for left in reversed(hashes[:-1]):
+    top = node_hashes[-1]
+    for left in reversed(node_hashes[:-1]):
         top = node_hash(left, top)
     return top
 
@@ -121,12 +121,12 @@ def consistency_spans(old: int, new: int) -> list[Span]:
     return spans[::-1]
 
 
-def places(spans: Iterable[Span]) -> list[Place]:
+def node_ids(spans: Iterable[Span]) -> list[NodeId]:
     """Returns every node that the hashes of these spans are made from, so that one query can read them all."""
     return [place for span in spans for place in subtrees(*span)]
 
 
-def hashes(spans: Iterable[Span], nodes: Mapping[Place, bytes]) -> list[bytes]:
+def node_hashes(spans: Iterable[Span], nodes: Mapping[NodeId, bytes]) -> list[bytes]:
     """Returns the hash of each span. Raises AuditBroken where a node is missing."""
     try:
         return [root([nodes[place] for place in subtrees(*span)]) for span in spans]

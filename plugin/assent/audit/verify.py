@@ -19,16 +19,16 @@ from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 
-FORMAT = "assent.audit/1"
+EXPORT_FORMAT = "assent.audit/1"
 _Q = named_queries("audit")
 _EVERY = 4096  # leaves between two calls of a progress callback, and in a page of verify_database
 _MAX_LINE = 2**22  # characters of one line of an export
 
-Progress = Callable[[int], None]  # told how many leaves are done
+VerifyProgress = Callable[[int], None]  # told how many leaves are done
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class VerifyReport:
     """One log that verified: the head that was checked, and the number of leaves that an older checkpoint, kept by a
     witness, vouches for (None: no older checkpoint was given, so only the log vouches for itself)."""
 
@@ -57,7 +57,7 @@ def _silent(_done: int) -> None:
     pass
 
 
-def export(conn: Conn, keys: TenantKeys, file: IO[str], progress: Progress = _silent) -> Checkpoint:
+def export_log(conn: Conn, keys: TenantKeys, file: IO[str], progress: VerifyProgress = _silent) -> Checkpoint:
     """Writes the log as lines: a JSON object with format, tenant, verifier key and newest checkpoint, then each leaf
     in base64. No payload is in it. Returns the head that was exported.
 
@@ -65,8 +65,8 @@ def export(conn: Conn, keys: TenantKeys, file: IO[str], progress: Progress = _si
     """
     note = checkpoint.current(conn, keys)
     key = checkpoint.verifier(keys)
-    head = checkpoint.verify(note, key)
-    json.dump({"format": FORMAT, "tenant": keys.tenant, "key": str(key), "checkpoint": note}, file)
+    head = checkpoint.verify_checkpoint(note, key)
+    json.dump({"format": EXPORT_FORMAT, "tenant": keys.tenant, "key": str(key), "checkpoint": note}, file)
     file.write("\n")
     expected = 0
     for seq, leaf in log.leaves(conn, keys.tenant, 0, head.size):
@@ -82,7 +82,7 @@ def export(conn: Conn, keys: TenantKeys, file: IO[str], progress: Progress = _si
     return head
 
 
-def verify(file: IO[str], old_checkpoint: str | None, progress: Progress = _silent) -> Report:
+def verify_log(file: IO[str], old_checkpoint: str | None, progress: VerifyProgress = _silent) -> VerifyReport:
     """Checks an export without any database: its checkpoint's signature, that its leaves give the signed root, and
     that the log of `old_checkpoint`, which must be signed by the same key, is a prefix of it.
 
@@ -94,10 +94,10 @@ def verify(file: IO[str], old_checkpoint: str | None, progress: Progress = _sile
 
 
 def verify_database(
-    conn: Conn, keys: TenantKeys, old_checkpoint: str | None = None, progress: Progress = _silent
-) -> Report:
+    conn: Conn, keys: TenantKeys, old_checkpoint: str | None = None, progress: VerifyProgress = _silent
+) -> VerifyReport:
     """Checks the tenant's log in the database: every stored node against the leaves, the root, nothing missing and
-    nothing surplus, and the older checkpoint as `verify` does. Leaves appended meanwhile are left for the next time.
+    nothing surplus, and the older checkpoint as `verify_log` does. Leaves appended meanwhile wait for the next time.
 
     Raises AuditBroken with the first thing that is wrong, naming the leaf or node.
     """
@@ -117,19 +117,19 @@ def _read_header(file: IO[str]) -> tuple[Verifier, Checkpoint]:
         format_, tenant, key, note = (str(said[name]) for name in ("format", "tenant", "key", "checkpoint"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AuditBroken("the file does not begin as an export does") from error
-    if format_ != FORMAT:
-        raise AuditBroken(f"the export is not of format {FORMAT}")
+    if format_ != EXPORT_FORMAT:
+        raise AuditBroken(f"the export is not of format {EXPORT_FORMAT}")
     verifier = checkpoint.parse_verifier(key)
     if verifier.name != f"assent/{tenant}":
         raise AuditBroken(f"the export's key is not the key of assent/{tenant}")
-    return verifier, checkpoint.verify(note, verifier)
+    return verifier, checkpoint.verify_checkpoint(note, verifier)
 
 
 def _old(note: str | None, key: Verifier, head: Checkpoint) -> Checkpoint | None:
     if note is None:
         return None
     try:
-        old = checkpoint.verify(note, key)
+        old = checkpoint.verify_checkpoint(note, key)
     except AuditBroken as error:
         raise AuditBroken(f"the older checkpoint does not fit this log's key: {error.detail}") from error
     if old.size > head.size:
@@ -138,8 +138,8 @@ def _old(note: str | None, key: Verifier, head: Checkpoint) -> Checkpoint | None
 
 
 def _check(
-    leaves: Iterable[bytes], key: Verifier, head: Checkpoint, old: Checkpoint | None, progress: Progress
-) -> Report:
+    leaves: Iterable[bytes], key: Verifier, head: Checkpoint, old: Checkpoint | None, progress: VerifyProgress
+) -> VerifyReport:
     replay = _Replay()
     prefix_holds = old is None or old.size > 0 or old.root == tree.EMPTY_ROOT
     for leaf in leaves:
@@ -155,7 +155,7 @@ def _check(
         raise AuditBroken(f"the leaves do not give the signed root: {_where(prefix_holds, old, head)} was altered")
     if not prefix_holds and old is not None:
         raise AuditBroken(f"fork: the log's first {old.size} leaves are not those of the older checkpoint")
-    return Report(head, key, old.size if old else None)
+    return VerifyReport(head, key, old.size if old else None)
 
 
 def _where(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:

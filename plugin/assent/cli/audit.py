@@ -28,7 +28,7 @@ def export(file: Path, tenant: Tenant = "default") -> None:
         file.open("w", encoding="ascii") as out,
         _progress("exporting") as tell,
     ):
-        head = verification.export(conn, keys, out, tell)
+        head = verification.export_log(conn, keys, out, tell)
     print(f"{head.size} leaves written to {file}")
 
 
@@ -49,7 +49,7 @@ def verify(
     old = checkpoint.read_text() if checkpoint else None
     if file is not None:
         with file.open(encoding="ascii") as lines, _progress("verifying") as tell:
-            report = verification.verify(lines, old, tell)
+            report = verification.verify_log(lines, old, tell)
     else:
         with tenant_transaction(tenant) as (conn, keys), _progress("verifying") as tell:
             report = verification.verify_database(conn, keys, old, tell)
@@ -67,7 +67,7 @@ def verify_receipt(
 ) -> None:
     """Check the receipt of an erasure; this needs no server. Ends with status 1 where anything in it was altered."""
     try:
-        found = receipt.verify(file.read_bytes(), checkpoints.parse_verifier(key) if key is not None else None)
+        found = receipt.verify_receipt(file.read_bytes(), checkpoints.parse_verifier(key) if key is not None else None)
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
     print(_said_by_receipt(found))

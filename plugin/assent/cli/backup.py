@@ -16,7 +16,7 @@ from assent.db.pool import open_pool
 from assent.embedded import backup as files
 from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys
-from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create, open_keystore
+from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create_keystore, open_keystore
 from assent.keys.root import read_root, root_key
 from assent.subjects.recover import import_keys
 from assent.subjects.rotate import rotation_lock
@@ -83,7 +83,7 @@ def restore(
     settings = Settings()
     if settings.database_url is not None:
         raise BackupRefused(EXTERNAL)
-    database_id = files.database_of(folder)
+    database_id = files.backup_database(folder)
     exports = [keys] if keys else _exports(settings, folder)
     keystore = _keystore(settings, folder, database_id, exports)
     opened = [keyfile.read_export(keystore, file) for file in exports]
@@ -120,4 +120,4 @@ def _keystore(settings: Settings, folder: Path, database_id: UUID, exports: list
         read_root(folder / ROOT_FILE)  # KeyMissing where the backup has none either
         shutil.copyfile(folder / ROOT_FILE, settings.keys_dir / ROOT_FILE)
         (settings.keys_dir / ROOT_FILE).chmod(0o600)
-    return create(settings.keys_dir, database_id, root_key(settings))
+    return create_keystore(settings.keys_dir, database_id, root_key(settings))

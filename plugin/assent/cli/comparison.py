@@ -13,10 +13,10 @@ from rich.table import Table
 
 from assent.core.values import Action
 from assent.decisions.simulate import Replay
-from assent.policy.compare import Key, Kind
+from assent.policy.compare import CountKey, CountKind
 
 _ACTIONS = tuple(action.name for action in Action)
-_TITLES: dict[Kind, str] = {"rule": "by rule", "label": "by label", "group": "by group"}
+_TITLES: dict[CountKind, str] = {"rule": "by rule", "label": "by label", "group": "by group"}
 _MOST = 20  # lines of a table
 # The plot: pixels, and two ends of a scale that also reads without colour.
 _CELL, _LEFT, _TOP = 84, 90, 70
@@ -40,7 +40,7 @@ def show_replay(console: Console, name: str, found: Replay) -> None:
         console.print(f"{was} → {becomes}, for example: {', '.join(media)}", highlight=False, markup=False)
 
 
-def show(console: Console, name: str, counts: Mapping[Key, int]) -> None:
+def show(console: Console, name: str, counts: Mapping[CountKey, int]) -> None:
     """Prints the confusion of actions, and what changes by rule, label and group."""
     console.print(f"{name} beside the policy that decided")
     console.print(_confusion(counts))
@@ -57,15 +57,15 @@ def show(console: Console, name: str, counts: Mapping[Key, int]) -> None:
         console.print(table)
 
 
-def write_csv(path: Path, counts: Mapping[Key, int]) -> None:
+def write_csv(path: Path, counts: Mapping[CountKey, int]) -> None:
     """Writes every count, also of what stays."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow((*Key._fields, "pictures"))
+        writer.writerow((*CountKey._fields, "pictures"))
         writer.writerows((*key, count) for key, count in sorted(counts.items()))
 
 
-def write_svg(path: Path, name: str, counts: Mapping[Key, int]) -> None:
+def write_svg(path: Path, name: str, counts: Mapping[CountKey, int]) -> None:
     """Draws the confusion of actions: old from above, new to the right.
 
     The area of a square is its share.
@@ -94,11 +94,11 @@ def write_svg(path: Path, name: str, counts: Mapping[Key, int]) -> None:
     path.write_text("\n".join((*parts, "</svg>")) + "\n", encoding="utf-8")
 
 
-def _cells(counts: Mapping[Key, int]) -> Counter[tuple[str, str]]:
+def _cells(counts: Mapping[CountKey, int]) -> Counter[tuple[str, str]]:
     return Counter({(key.was, key.becomes): count for key, count in counts.items() if key.kind == "action"})
 
 
-def _confusion(counts: Mapping[Key, int]) -> Table:
+def _confusion(counts: Mapping[CountKey, int]) -> Table:
     cells = _cells(counts)
     table = Table("was ↓ becomes →", *_ACTIONS, title="actions", title_justify="left")
     for was in _ACTIONS:
@@ -108,6 +108,6 @@ def _confusion(counts: Mapping[Key, int]) -> Table:
     return table
 
 
-def _changes(counts: Mapping[Key, int], kind: Kind) -> list[tuple[Key, int]]:
+def _changes(counts: Mapping[CountKey, int], kind: CountKind) -> list[tuple[CountKey, int]]:
     rows = [(key, count) for key, count in counts.items() if key.kind == kind and key.was != key.becomes]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

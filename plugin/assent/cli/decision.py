@@ -36,7 +36,7 @@ def explain(
             view = assemble_view(conn, keys, media_id, "author")
             if view is None:
                 raise NotFound(f"no decision on a picture {media_id}")
-            print(json.dumps(audiences.to_json(view), indent=2, ensure_ascii=False))
+            print(json.dumps(audiences.view_json(view), indent=2, ensure_ascii=False))
             return
         row = fetch_one(conn, _Q["decided"], tenant=tenant, media=media_id)
         if row is None:
@@ -46,7 +46,7 @@ def explain(
 
 def _policy(conn: Conn, tenant: str, sha256: str) -> Policy | None:
     try:
-        return versions.read(conn, tenant, sha256)
+        return versions.read_policy(conn, tenant, sha256)
     except PolicyInvalid:
         return None  # decided before policies were kept
 

@@ -63,14 +63,14 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    from assent.perceive.faces.insightface import hashes
+    from assent.perceive.faces.insightface import model_hashes
     from assent.perceive.packs.active import fill, folder_of, read_choice
     from assent.perceive.packs.manifest import read_verified
 
     yield Finding("model pack", True, WHICH)
     choice = read_choice(settings.models_dir)
     for folder in filter(None, map(folder_of, choice.packs)):
-        same = set(hashes(folder)) <= set(choice.files)
+        same = set(model_hashes(folder)) <= set(choice.files)
         said = "the files that were chosen" if same else "other files than were chosen"
         yield Finding(f"faces by {folder}", same, said, "" if same else f"assent models use insightface@{folder}")
     for file in (

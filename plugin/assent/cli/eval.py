@@ -39,7 +39,7 @@ def labels(
     """Measure a head on labelled images: precision, recall, false tags, calibration, confusion."""
     settings = _begin()
     from assent.learn.dataset import fingerprint, negatives, read_dataset
-    from assent.learn.labels import Judged, find_columns, report
+    from assent.learn.labels import Judged, find_columns, report_labels
     from assent.perceive.labels.heads import NONE, folders, head_files, open_head, read_head, scores
 
     known = head_files(folders(settings.models_dir))
@@ -61,7 +61,7 @@ def labels(
     names = (NONE if column < 0 else opened.file.label[column].name for column in truth)
     data_sha256 = fingerprint(zip((seen.sha256[at] for at in kept), names, strict=True))
     notes = [f"Fingerprint of the pictures: {data_sha256}.", *_notes(skipped)]
-    _end(report(judged, command(), groups, notes), skipped, out)
+    _end(report_labels(judged, command(), groups, notes), skipped, out)
 
 
 @app.command()
@@ -78,16 +78,16 @@ def faces(
     Embeddings stay in memory.
     """
     settings = _begin()
-    from assent.learn.calibrate import calibrated, table, write_calibration
+    from assent.learn.calibrate import calibration_of, table, write_calibration
     from assent.learn.dataset import read_dataset
-    from assent.learn.faces import measured, report
+    from assent.learn.faces import measure_faces, report_faces
     from assent.learn.look import known_people, look_at_all, uncentred
     from assent.media.sandbox import Decoder
-    from assent.perceive import load
+    from assent.perceive import load_models
     from assent.perceive.packs.model_set import own_calibration
 
     dataset = read_dataset(data)
-    models = load(settings.models_dir, settings.threads, settings.accept_licence)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with Decoder() as decoder, ticking("looking", len(dataset.examples)) as tick:
         seen = look_at_all(uncentred(models), decoder, dataset.examples, True, tick)
     known, examples, faceless = known_people(seen)
@@ -95,14 +95,16 @@ def faces(
     skipped = (*dataset.skipped, *seen.skipped, *faceless)
     # Templates that are stored lie around the mean they were made with: a mean that is in use stays.
     in_use = models.calibration.templates_supported() > 0
-    scores = measured(known, models.calibration.mean if in_use else None)
+    scores = measure_faces(known, models.calibration.mean if in_use else None)
     mean = models.calibration.mean if in_use else known.means.mean(axis=0)
     notes, fresh = _notes(skipped), None
     try:
-        fresh = calibrated(scores, mean, models.embedder_id, models.finder_id)
+        fresh = calibration_of(scores, mean, models.embedder_id, models.finder_id)
     except DatasetUnusable as error:
         notes.append(f"No calibration can be made of them: {error.detail}.")
-    found = report(scores, models.calibration if in_use else fresh or models.calibration, command(), groups, notes)
+    found = report_faces(
+        scores, models.calibration if in_use else fresh or models.calibration, command(), groups, notes
+    )
     _end(replace(found, tables=(*found.tables, table(fresh))) if fresh else found, skipped, out)
     if not calibrate:
         return
@@ -122,20 +124,20 @@ def safety(data: Data, by: By = None, out: Out = Path("out/eval/safety")) -> Non
     settings = _begin()
     from assent.learn.dataset import read_dataset
     from assent.learn.look import look_at_all
-    from assent.learn.safety import known, report, shown
+    from assent.learn.safety import known, report_safety, shown
     from assent.media.sandbox import Decoder
-    from assent.perceive import load
+    from assent.perceive import load_models
 
     dataset = read_dataset(data)
     kept, unknown = known(dataset.examples)
-    models = load(settings.models_dir, settings.threads, settings.accept_licence)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with Decoder() as decoder, ticking("looking", len(kept)) as tick:
         seen = look_at_all(models, decoder, [dataset.examples[at] for at in kept], False, tick)
     if not seen.examples:
         raise DatasetUnusable("none of the pictures could be read")
     found = shown(seen.examples, seen.perceptions, load_policy(settings.policy).thresholds)
     skipped = (*dataset.skipped, *unknown, *seen.skipped)
-    _end(report(found, command(), _groups(seen.examples, by), _notes(skipped)), skipped, out)
+    _end(report_safety(found, command(), _groups(seen.examples, by), _notes(skipped)), skipped, out)
 
 
 def _begin() -> Settings:

@@ -65,7 +65,7 @@ def import_(
 def list_(tenant: Tenant = "default") -> None:
     """Show each list, how much it holds and when it last changed."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        rows = lists.listed(conn, tenant)
+        rows = lists.list_hash_lists(conn, tenant)
     table = Table("list", "PDQ", "bits", "SHA-256", "severe", "changed")
     for row in rows:
         held = str(row["pdq"]), str(row["distance"]), str(row["sha256"])
@@ -77,7 +77,7 @@ def list_(tenant: Tenant = "default") -> None:
 def remove(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
     """Remove a list with its hashes; workers stop looking for them within seconds."""
     with tenant_transaction(tenant) as (conn, keys):
-        lists.remove(conn, keys, name)
+        lists.remove_list(conn, keys, name)
     print(f"{name} is removed")
 
 

@@ -38,7 +38,7 @@ def export(
     from assent.learn import feedback
 
     with opened_tenant(tenant) as (pool, keys), _progress() as tell:
-        done = feedback.export(pool, keys, folder, below, pictures, tell)
+        done = feedback.export_corrections(pool, keys, folder, below, pictures, tell)
     print(f"{done.corrections} corrections of {done.pictures} pictures written to {folder}")
     if pictures:
         print(f"{done.copies} of them still had a copy: assent train --labels {folder / feedback.LABELS}")
@@ -82,7 +82,7 @@ def compare(
     from assent.shadow import heads as trial
 
     with opened_tenant(tenant) as (pool, _), transaction(pool) as conn:
-        found = traffic.compare(conn, tenant, trial.on_trial(conn, tenant, name))
+        found = traffic.compare_heads(conn, tenant, trial.on_trial(conn, tenant, name))
     if csv is not None:
         traffic.write_csv(found, csv)
     if svg is not None:
@@ -116,7 +116,7 @@ def rollback(name: Name, tenant: Tenant = "default") -> None:
     from assent.shadow import heads as trial
 
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
-        before = trial.roll_back(conn, keys, BY, name)
+        before = trial.roll_back_head(conn, keys, BY, name)
     print(f"{name} is rolled back to {before[:12] if before else 'what is shipped'}")
 
 
@@ -126,7 +126,7 @@ def stop(name: Name, tenant: Tenant = "default") -> None:
     from assent.shadow import heads as trial
 
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
-        compared = trial.stop(conn, keys, BY, name)
+        compared = trial.stop_trial(conn, keys, BY, name)
     print(f"the trial of {name} ended after {compared.pictures} pictures")
 
 

@@ -14,7 +14,7 @@ from assent.core.errors import AssentError, ModelMissing, ModelUnknown
 from assent.core.settings import Settings
 
 if TYPE_CHECKING:  # the models' libraries take a second to import, which no other command should wait for
-    from assent.perceive.packs.active import Choice
+    from assent.perceive.packs.active import PackChoice
     from assent.perceive.packs.manifest import ModelFile, Pack
 
 app = typer.Typer(no_args_is_help=True, help="Model packs: list, show, pull, verify, use.")
@@ -31,13 +31,13 @@ PackName = Annotated[str, typer.Argument(help="A pack, as `assent models list` n
 def list_() -> None:
     """Show the packs, whether their files are present, and which are in use."""
     from assent.perceive.packs.active import DEFAULT_PACK, read_choice
-    from assent.perceive.packs.manifest import read_pack, shipped
+    from assent.perceive.packs.manifest import read_pack, shipped_packs
 
     settings = Settings()
     chosen = read_choice(settings.models_dir).packs
     table = Table("", "pack", "files", "commercial use", "what it is")
     own = sorted(path.stem for path in (settings.models_dir / "packs").glob("*.toml"))
-    for name in dict.fromkeys([*shipped(), *own]):
+    for name in dict.fromkeys([*shipped_packs(), *own]):
         pack = read_pack(name, settings.models_dir)
         here = sum(_is_here(file, settings.models_dir) for file in pack.file)
         uses = ", ".join(sorted({file.commercial_use for file in pack.file}))
@@ -70,8 +70,8 @@ def show(pack: PackName) -> None:
         print(f"  card          {found.folder / file.card}")
         if file.role == "embedder":
             own = own_calibration(settings.models_dir, file.id)
-            shipped = file.calibration or "none: nobody is matched until you measure it"
-            print(f"  calibration   {own if own.is_file() else shipped}")
+            packaged = file.calibration or "none: nobody is matched until you measure it"
+            print(f"  calibration   {own if own.is_file() else packaged}")
 
 
 @app.command("pull")
@@ -106,10 +106,10 @@ def pull(
 @app.command("verify")
 def verify(pack: Annotated[str | None, typer.Argument(help="One pack; all that are here otherwise.")] = None) -> None:
     """Check the files that are present against their manifests' sha256; status 1 when one differs or is missing."""
-    from assent.perceive.packs.manifest import read_pack, read_verified, shipped
+    from assent.perceive.packs.manifest import read_pack, read_verified, shipped_packs
 
     settings, wrong = Settings(), 0
-    for name in [pack] if pack else shipped():
+    for name in [pack] if pack else shipped_packs():
         for file in read_pack(name, settings.models_dir).file:
             if pack is None and not _is_here(file, settings.models_dir):
                 continue
@@ -133,13 +133,13 @@ def use(
     ],
 ) -> None:
     """Choose the packs in use from the next start on; `embedded` fills what they leave open and is the default."""
-    from assent.perceive.faces.insightface import hashes
-    from assent.perceive.packs.active import DEFAULT_PACK, Choice, folder_of, read_choice, write_choice
+    from assent.perceive.faces.insightface import model_hashes
+    from assent.perceive.packs.active import DEFAULT_PACK, PackChoice, folder_of, read_choice, write_choice
     from assent.perceive.packs.model_set import open_choice
 
     settings = Settings()
-    files = tuple(one for spec in packs if (folder := folder_of(spec)) for one in hashes(folder))
-    choice = Choice(tuple(spec for spec in packs if spec != DEFAULT_PACK), files)
+    files = tuple(one for spec in packs if (folder := folder_of(spec)) for one in model_hashes(folder))
+    choice = PackChoice(tuple(spec for spec in packs if spec != DEFAULT_PACK), files)
     before = _embedder(read_choice(settings.models_dir), settings)
     models = open_choice(choice, settings.models_dir, settings.threads, settings.accept_licence)
     write_choice(settings.models_dir, choice)
@@ -183,7 +183,7 @@ def _wanted(pack: Pack, models_dir: Path) -> list[ModelFile]:
     return wanted
 
 
-def _embedder(choice: Choice, settings: Settings) -> str:
+def _embedder(choice: PackChoice, settings: Settings) -> str:
     """Returns the embedder of a choice by its name; empty for a folder of one's own, which would have to be opened."""
     from assent.perceive.packs.active import fill, folder_of
 

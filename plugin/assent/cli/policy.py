@@ -106,7 +106,7 @@ def activate(file: File, tenant: Tenant = "default") -> None:
 def rollback(tenant: Tenant = "default") -> None:
     """Activate the policy before the last activated one; a further call goes back one further."""
     with tenant_transaction(tenant) as (conn, keys):
-        sha256 = versions.roll_back(conn, keys, datetime.now(UTC))
+        sha256 = versions.roll_back_policy(conn, keys, datetime.now(UTC))
     print(f"{sha256[:12] if sha256 else 'the policy of the installation (ASSENT_POLICY)'} decides for {tenant}")
 
 

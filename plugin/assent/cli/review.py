@@ -18,7 +18,7 @@ from assent.cli.context import tenant_transaction
 from assent.review import cases
 from assent.review.decide import Final, ReviewInput
 from assent.review.decide import correct as correct_media
-from assent.review.decide import decide as decide_case
+from assent.review.decide import decide_case as decide_case
 
 app = typer.Typer(no_args_is_help=True, help="Pictures that wait for a moderator: list, show, decide, correct.")
 BY = "cli"  # who did it, where no API key says so

@@ -110,13 +110,13 @@ def worker(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run a worker: as many as wanted, on any machine that reaches the database and the keystore."""
-    from assent.worker.loop import run  # it brings the models along, which the other commands do without
+    from assent.worker.loop import run_worker  # it brings the models along, which the other commands do without
 
     settings = Settings()
     telemetry.configure(settings.log_level)
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    run(settings)
+    run_worker(settings)
 
 
 def _end_with_parent() -> None:

@@ -68,7 +68,7 @@ Name = Callable[[Analysis, Decision], Decision]  # fills in who was matched
 @contextmanager
 def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Stages, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
-    from assent.perceive import load as load_models
+    from assent.perceive import load_models as load_models
     from assent.perceive.frames.batch import Batcher
     from assent.perceive.text.tags import open_reader
 

@@ -55,7 +55,7 @@ def train(
     from threadpoolctl import threadpool_limits  # scikit-learn's own; the process begins with one thread
 
     from assent.learn.dataset import fingerprint, read_dataset
-    from assent.learn.head import card, described, to_onnx, write_head
+    from assent.learn.head import card, described, head_to_onnx, write_head
     from assent.learn.labelled import class_labels, doubtful, large_enough
     from assent.learn.thresholds import figures, judge_validation, settled
     from assent.learn.train import FOLDS, STRENGTHS, fit
@@ -81,7 +81,7 @@ def train(
         none_at = order.index(NONE) if NONE in order else None
         fitted = fit(seen.features[kept], classes, tick, none_at, copies, proof)
     fixed = settled(fitted, order, classes, proof, precision)
-    model = to_onnx(fixed.fitted.model, fixed.fitted.familiar)
+    model = head_to_onnx(fixed.fitted.model, fixed.fitted.familiar)
     more = {"log loss": fixed.fitted.log_loss, "temperature": fixed.fitted.temperature, "C": fixed.fitted.strength}
     file = described(
         model, name=name, backbone=made_for, licence=licence, training_data=source, trained=datetime.now(UTC).date(),

@@ -17,7 +17,7 @@ from assent.db.queries import named_queries
 
 # Longer than a transaction may idle and than a delivery takes from its claim to its end, so that whoever still has the
 # lock then, because it was stopped, can neither commit nor send any more.
-WAIT_SECONDS = 20
+LOCK_WAIT_SECONDS = 20
 SOON_SECONDS = 2
 _Q = named_queries("locks")
 
@@ -65,7 +65,7 @@ def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
     Returns False where one of them had been stopped; that one is then too late to commit or send.
     """
     try:
-        with _waiting(conn, WAIT_SECONDS):
+        with _waiting(conn, LOCK_WAIT_SECONDS):
             execute(conn, _Q["lock_person"], tenant=tenant, pid=pid)
     except LockNotAvailable:
         return False

@@ -33,7 +33,7 @@ class Person(NamedTuple):
     consents: bool
 
 
-def body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
+def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
     """Returns the body of an outbox message, or None where nothing is left to send.
 
     The subjects that it names are locked by `lock` first.
@@ -115,7 +115,7 @@ def document_for(
         decision = assemble(conn, keys, media_id, revision, lock)
         return to_json(decision) if decision else None
     view = assemble_view(conn, keys, media_id, audience, revision, lock, subject)
-    return views.to_json(view) if view else None
+    return views.view_json(view) if view else None
 
 
 def _decision(row: Row) -> Decision:

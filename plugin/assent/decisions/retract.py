@@ -17,7 +17,7 @@ from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pid
 
-BATCH = 1000  # rows of `match` read at a time
+MATCH_ROWS = 1000  # rows of `match` read at a time
 _Q = named_queries("record")
 
 
@@ -49,7 +49,7 @@ def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = Non
 def rows_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Iterator[Row]:
     """Yields `media_id` and `face` of every match of the subject, in that order."""
     last = {"media": "", "face": -1}
-    while rows := fetch(conn, _Q["some_matches"], tenant=keys.tenant, most=BATCH, **last):
+    while rows := fetch(conn, _Q["some_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
         yield from (row for row in rows if _is_of(keys, row["media_id"], row, pid))
         last = {"media": rows[-1]["media_id"], "face": rows[-1]["face"]}
 

@@ -17,25 +17,25 @@ from assent.db.pool import Conn, Row, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import Decision, from_json
 from assent.decisions.replay import recorded
-from assent.policy.compare import Key, Outcome, compare
+from assent.policy.compare import ComparedOutcome, CountKey, compare_outcomes
 from assent.policy.decide import decide
 from assent.policy.model import Policy
 
-BATCH = 500  # rows held at once
+REPLAYED_ROWS = 500  # rows held at once
 EXAMPLES = 5  # media ids kept of each change
 _Q = named_queries("policy")
 
 
 @dataclass(slots=True)
 class Replay:
-    """The result of a replay: numbers of images, the counts of `compare`, and a few examples of each changed action."""
+    """The result of a replay: numbers of images, counts of `compare_outcomes`, examples of each changed action."""
 
     decided: int = 0
     changed: int = 0  # another action, or other tags for the platform
     not_looked_at: int = 0  # recorded failures: there is nothing to decide again
     inexact: int = 0  # from before the circumstances were kept: taken as a public post
     broken: int = 0  # pictures on which a condition failed
-    counts: Counter[Key] = field(default_factory=Counter)
+    counts: Counter[CountKey] = field(default_factory=Counter)
     examples: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
 
@@ -65,15 +65,15 @@ def replay(
     return found
 
 
-def outcome_of(decision: Decision) -> Outcome:
+def outcome_of(decision: Decision) -> ComparedOutcome:
     """Returns the parts of a stored decision that a comparison counts."""
     rules, tags = (rule.id for rule in decision.rules), (tag.name for tag in decision.tags)
-    return Outcome(decision.action, frozenset(rules), frozenset(tags))
+    return ComparedOutcome(decision.action, frozenset(rules), frozenset(tags))
 
 
 def _rows(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> Iterator[Row]:
     with conn.cursor(name="replay", row_factory=dict_row) as cursor:
-        cursor.itersize = BATCH
+        cursor.itersize = REPLAYED_ROWS
         statement = _Q["replay" if sample is None else "replay_sample"]
         cursor.execute(statement, {"tenant": tenant, "since": since, "sample": sample})
         yield from cursor
@@ -85,12 +85,12 @@ def _again(policy: Policy, row: Row, found: Replay) -> None:
         found.not_looked_at += 1
         return
     verdict = decide(policy, was.event, was.picture, was.seen, was.matched)
-    old, new = outcome_of(from_json(row["document"])), Outcome.of_verdict(verdict)
+    old, new = outcome_of(from_json(row["document"])), ComparedOutcome.of_verdict(verdict)
     found.decided += 1
     found.inexact += not was.exact
     found.broken += bool(verdict.broken)
     found.changed += (old.action, old.tags) != (new.action, new.tags)
-    found.counts.update(compare(old, new))
+    found.counts.update(compare_outcomes(old, new))
     if old.action != new.action:
         some = found.examples.setdefault((old.action, new.action), [])
         if len(some) < EXAMPLES:

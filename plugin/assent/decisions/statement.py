@@ -95,7 +95,7 @@ class Statement:
     notice: dict[str, str]
 
 
-def state(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
+def state_restriction(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
     """Returns the statement that a verdict calls for; None where it restricts nothing or the policy makes none.
 
     `by_person`: a person decided the same of the same file before.
@@ -133,7 +133,7 @@ def puid(keys: TenantKeys, media_id: str, revision: int) -> str:
     return hmac.digest(keys.pseudonym_key, said, hashlib.sha256).hex()
 
 
-def body(statement: Statement, puid: str, at: datetime) -> dict[str, Any]:
+def statement_body(statement: Statement, puid: str, at: datetime) -> dict[str, Any]:
     """Returns the statement in the database's form. The image's own date is not known; it is the decision's."""
     day = f"{at:%Y-%m-%d}"
     return {**statement.fields, "content_date": day, "application_date": day, "puid": puid}

@@ -40,7 +40,7 @@ from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
-Kind = Literal["tag.published", "tag.retracted", "media.reviewed"]
+RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed"]
 _Q = named_queries("record")
 
 
@@ -147,7 +147,7 @@ def revise(
     conn: Conn,
     keys: TenantKeys,
     media_id: str,
-    kind: Kind,
+    kind: RevisionType,
     decision: Decision | None = None,
     told: Mapping[str, Any] | None = None,
     said: Mapping[str, Any] | None = None,
@@ -357,7 +357,7 @@ def _state(
     if statement is None:
         return None
     puid = statements.puid(keys, place.media.id, revision)
-    body = Jsonb(statements.body(statement, puid, at))
+    body = Jsonb(statements.statement_body(statement, puid, at))
     values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": at}
     execute(conn, named_queries("policy")["insert_statement"], **values)
     return puid

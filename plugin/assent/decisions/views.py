@@ -155,7 +155,7 @@ def author_view(
     )
 
 
-def to_json(view: PublicView) -> dict[str, Any]:
+def view_json(view: PublicView) -> dict[str, Any]:
     """Returns the view as JSON values."""
     written: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
     return written

@@ -16,7 +16,7 @@ from assent.core.errors import BackupRefused, StoreUnsafe
 from assent.embedded import install
 from assent.embedded.install import Account
 
-FORMAT = "assent.backup/1"
+BACKUP_FORMAT = "assent.backup/1"
 ABOUT, DATA, PASSWORD = "backup.json", "pg", "postgres.password"
 
 
@@ -32,12 +32,12 @@ def back_up(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
     place = install.binaries(None, data_dir)
     command = [str(place / "bin" / "pg_basebackup"), "-D", str(folder.resolve() / DATA), "-F", "plain", "-X", "stream"]
     command += ["-c", "fast", "--no-password", "--manifest-checksums=SHA256"]
-    done = install.run(command, None, _env(place, url))
+    done = install.run_command(command, None, _env(place, url))
     if done.returncode != 0:
         raise BackupRefused(f"pg_basebackup failed: {done.stdout.strip()[-300:]}")
     shutil.copyfile(data_dir.resolve() / PASSWORD, folder / PASSWORD)
     (folder / PASSWORD).chmod(0o600)
-    about = {"format": FORMAT, "database": str(database), "made_at": datetime.now(UTC).isoformat()}
+    about = {"format": BACKUP_FORMAT, "database": str(database), "made_at": datetime.now(UTC).isoformat()}
     (folder / ABOUT).write_text(json.dumps(about) + "\n")  # last: without it the backup is not whole
 
 
@@ -48,11 +48,11 @@ def _env(place: Path, url: str) -> dict[str, str]:
     return install.env(place) | {name: str(said[key]) for name, key in names.items()}
 
 
-def database_of(folder: Path) -> UUID:
+def backup_database(folder: Path) -> UUID:
     """Returns the id of the database that was backed up. Raises BackupRefused when no finished backup is there."""
     try:
         about = json.loads((folder / ABOUT).read_text())
-        if about["format"] != FORMAT:
+        if about["format"] != BACKUP_FORMAT:
             raise ValueError(about["format"])
         return UUID(about["database"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -64,7 +64,7 @@ def bring_back(folder: Path, data_dir: Path) -> None:
 
     Raises BackupRefused where a database is there already or the backup is damaged, StoreUnsafe as the server does.
     """
-    database_of(folder)
+    backup_database(folder)
     home = install.own_folder(data_dir)
     target = home / DATA
     if target.exists():

@@ -146,9 +146,9 @@ def _let_go(cluster: Cluster, held: int) -> bool:
     """Releases `held`, and stops the server if no other process has it. Call under the start lock."""
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        server.stop(cluster)
+        server.stop_server(cluster)
         if not cluster.lasting:
-            server.remove(cluster)
+            server.remove_files(cluster)
     except BlockingIOError:
         return False
     finally:
@@ -166,7 +166,7 @@ def _start_lock(cluster: Cluster) -> Iterator[None]:
             break
         if time.monotonic() > deadline:
             raise DatabaseUnavailable(f"another process has been starting the server in {cluster.home} for too long")
-        time.sleep(server.POLL_SECONDS)
+        time.sleep(server.SERVER_POLL_SECONDS)
     try:
         yield
     finally:

@@ -80,7 +80,9 @@ def account_of(data: Path) -> Account | None:
     raise StoreUnsafe(f"PostgreSQL does not run as root, and no account {' or '.join(ACCOUNTS)} exists: make one")
 
 
-def run(command: Sequence[str], account: Account | None, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_command(
+    command: Sequence[str], account: Account | None, env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end as that account, in its own session; the output of both streams is in `stdout`."""
     return subprocess.run(
         command,
@@ -102,7 +104,7 @@ def run(command: Sequence[str], account: Account | None, env: dict[str, str]) ->
 
 def check_passable(folder: Path, account: Account | None) -> None:
     """Raises StoreUnsafe, naming the first closed folder, when the account cannot reach `folder`."""
-    if account is None or run(["/bin/sh", "-c", 'cd "$0"', str(folder)], account, {}).returncode == 0:
+    if account is None or run_command(["/bin/sh", "-c", 'cd "$0"', str(folder)], account, {}).returncode == 0:
         return
     closed = next((path for path in [*reversed(folder.parents), folder] if not path.stat().st_mode & 0o001), folder)
     raise StoreUnsafe(
@@ -129,7 +131,7 @@ def binaries(account: Account | None, copies: Path) -> Path:
 
 def _runs(install: Path, account: Account) -> bool:
     try:
-        return run([str(install / "bin" / "postgres"), "--version"], account, env(install)).returncode == 0
+        return run_command([str(install / "bin" / "postgres"), "--version"], account, env(install)).returncode == 0
     except (PermissionError, FileNotFoundError):
         return False
 

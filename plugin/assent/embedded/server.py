@@ -31,7 +31,7 @@ from assent.embedded.install import Account
 
 START_SECONDS = 120.0  # crash recovery included
 STOP_SECONDS = 30.0
-POLL_SECONDS = 0.01
+SERVER_POLL_SECONDS = 0.01
 LOG_BYTES = 4 << 20  # a larger log is set aside at the next start
 SOCKET_PATH_BYTES = 100  # sun_path holds 108 on Linux, 104 elsewhere
 USER = "assent"
@@ -118,7 +118,7 @@ def taken(lock: Path) -> bool:
     return False
 
 
-def stop(cluster: Cluster) -> None:
+def stop_server(cluster: Cluster) -> None:
     """Stops the server with its children and waits for their end: fast, then at once, then by force."""
     if not alive(cluster):
         return
@@ -134,7 +134,7 @@ def stop(cluster: Cluster) -> None:
     _kill_orphans(cluster)
 
 
-def remove(cluster: Cluster) -> None:
+def remove_files(cluster: Cluster) -> None:
     """Removes a stopped server's files. The start lock goes last: a process that waits for it then starts over."""
     last = cluster.lock("start")
     for path in cluster.home.iterdir():
@@ -220,7 +220,7 @@ def _initdb(cluster: Cluster, account: Account | None, place: Path) -> None:
         command = [str(place / "bin" / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={given}", "-E", "UTF8"]
         command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         command += ["--auth-local=scram-sha-256", "--auth-host=reject"]
-        done = install.run(command + ([] if cluster.lasting else ["--no-sync"]), account, install.env(place))
+        done = install.run_command(command + ([] if cluster.lasting else ["--no-sync"]), account, install.env(place))
     finally:
         given.unlink(missing_ok=True)
     if done.returncode != 0:
@@ -315,7 +315,7 @@ def _wait_ready(cluster: Cluster, pid: int) -> bool:
             return True
         if not alive(cluster) and postmaster(cluster) is None:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(SERVER_POLL_SECONDS)
     raise DatabaseUnavailable(f"the embedded server was not ready after {START_SECONDS:.0f} s; see {cluster.log}")
 
 
@@ -324,5 +324,5 @@ def _wait_gone(cluster: Cluster, seconds: float) -> bool:
     while alive(cluster):
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(SERVER_POLL_SECONDS)
     return True

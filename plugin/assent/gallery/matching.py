@@ -23,8 +23,8 @@ from assent.core.telemetry import log
 from assent.core.values import Event, Match, Perception
 from assent.db.pool import Conn, Pool
 from assent.embedded.clusters import in_memory
-from assent.gallery.memory import GalleryServer, Stop, follow, prepare
-from assent.gallery.search import Candidates, candidate_count, decide, search
+from assent.gallery.memory import GalleryServer, Stop, follow, prepare_gallery
+from assent.gallery.search import Candidates, candidate_count, search, select_matches
 from assent.gallery.throttle import charge_probe_budget, probe_hits
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import pseudonym
@@ -69,7 +69,7 @@ class Gallery:
         with self._connection() as conn:
             candidates = search(conn, **circle, probes=probes)
         try:
-            matches = decide(candidates, self.models.calibration)
+            matches = select_matches(candidates, self.models.calibration)
         except GalleryTooLarge as error:
             log.warning("nobody matched", code=error.code, searched=candidates.searched)
             return ()
@@ -157,7 +157,7 @@ def open_gallery(
             kwargs={"autocommit": True},
             min_size=1,
             max_size=8,
-            configure=prepare,
+            configure=prepare_gallery,
             check=ConnectionPool.check_connection,
             open=False,
             name="gallery",

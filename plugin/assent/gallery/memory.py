@@ -32,12 +32,12 @@ from assent.gallery.search import STRICTER, STRICTEST
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
-CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
+GALLERY_CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
 CHUNK = 2000  # missing templates asked for at a time
 READ_AHEAD = 250  # rows taken from a stream at a time: few, so that its sender goes on while they are opened
 FULL_SECONDS = 60.0  # everything is compared this often, whatever was heard
 MANY_CHANGES = 500  # from here on one full comparison is cheaper than one a person
-RETRY_SECONDS = (0.2, 10.0)  # first and longest pause after a database went away
+GALLERY_RETRY_SECONDS = (0.2, 10.0)  # first and longest pause after a database went away
 
 _log = structlog.get_logger(__name__)
 _STRICTNESS = {"stricter": STRICTER, "strictest": STRICTEST}
@@ -61,14 +61,14 @@ def connect_gallery(url: str) -> Conn:
     """
     conn: Conn = psycopg.connect(url, autocommit=True, connect_timeout=5)
     try:
-        prepare(conn)
+        prepare_gallery(conn)
     except BaseException:
         conn.close()
         raise
     return conn
 
 
-def prepare(conn: Conn) -> None:
+def prepare_gallery(conn: Conn) -> None:
     """Makes the gallery's tables where they are missing, and registers its types on a connection in autocommit mode."""
     conn.execute(IDLE_LIMIT)  # a process stopped while it writes would keep all others of this host from writing
     statements = named_queries("gallery_memory")
@@ -269,7 +269,7 @@ def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Sto
     starts a server that died. The caller enters it too, or an interruption would stop it. Listening begins before the
     first full comparison, so that no change falls between.
     """
-    pause = RETRY_SECONDS[0]
+    pause = GALLERY_RETRY_SECONDS[0]
     while not stop.wait(0):
         try:
             with (
@@ -278,15 +278,15 @@ def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Sto
                 psycopg.connect(truth_url, autocommit=True, connect_timeout=5) as truth,
                 connect_gallery(gallery_url) as memory,
             ):
-                listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(GALLERY_CHANNEL)))
                 _report(reconcile(truth, memory, keystore), "all", truth, keystore)
-                pause = RETRY_SECONDS[0]
+                pause = GALLERY_RETRY_SECONDS[0]
                 while not stop.wait(0):
                     _follow_a_while(listener, truth, memory, keystore, stop)
         except (psycopg.Error, AssentError) as error:
             _log.warning("gallery.interrupted", error=type(error).__name__, again_in=pause)
             stop.wait(pause)
-            pause = min(2 * pause, RETRY_SECONDS[1])
+            pause = min(2 * pause, GALLERY_RETRY_SECONDS[1])
 
 
 def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Stop) -> None:

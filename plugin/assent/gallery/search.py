@@ -117,7 +117,7 @@ def _ask(gallery: Conn, question: sql.SQL | sql.Composed, values: dict[str, obje
     return rows
 
 
-def decide(candidates: Candidates, calibration: Calibration, fpir: float = 0.01) -> tuple[Match, ...]:
+def select_matches(candidates: Candidates, calibration: Calibration, fpir: float = 0.01) -> tuple[Match, ...]:
     """Returns the matches that hold at that FPIR, by face; `Match.face` is the row of `probes`.
 
     A face goes to its nearest person if the score reaches the threshold for as many templates as were searched, higher

@@ -27,7 +27,7 @@ NEAR = 0.10
 MOST_NEAR = 50
 # Pictures a day in which the person was among the nearest of a face, near or not: for who tries from afar. Attacks that
 # see only yes or no need thousands of tries (Brendel et al., ICLR 2018: 10,000 and more).
-MOST_PICTURES = 500
+PROBED_IMAGES = 500
 _Q = named_queries("gallery_memory")
 
 
@@ -52,7 +52,7 @@ def charge_probe_budget(gallery: Conn, tenant: str, author: bytes, found: Mappin
     place = {"tenant": tenant, "author": author, "pids": list(found)}
     try:
         execute(gallery, _Q["count_near"], **place, near=list(found.values()))
-        rows = fetch(gallery, _Q["throttle"], **place, most_pictures=MOST_PICTURES, most_near=MOST_NEAR)
+        rows = fetch(gallery, _Q["throttle"], **place, most_pictures=PROBED_IMAGES, most_near=MOST_NEAR)
     except psycopg.OperationalError as error:
         raise GalleryUnavailable from error
     return [row["pid"] for row in rows]

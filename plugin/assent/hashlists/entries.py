@@ -15,13 +15,13 @@ from typing import IO, Any, Literal, NamedTuple
 
 from assent.core.errors import HashListInvalid
 
-Kind = Literal["pdq", "sha256"]
+HashKind = Literal["pdq", "sha256"]
 HASH_BYTES = 32
 MAX_BROKEN = 10_000  # lines; a file with more is something else
 MAX_LINE = 1 << 16  # characters
 MAX_JSON = 256 << 20  # bytes of one JSON document, which is read whole; CSV and JSON lines are read line by line
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, HashKind] = {
     "pdq": "pdq",
     "hash_pdq": "pdq",
     "sha256": "sha256",
@@ -47,7 +47,7 @@ class Entries:
     sha256: bytearray = field(default_factory=bytearray, repr=False)
     broken: list[Broken] = field(default_factory=list)
 
-    def add(self, place: str, text: object, kind: str | None, default: Kind | None) -> None:
+    def add(self, place: str, text: object, kind: str | None, default: HashKind | None) -> None:
         """Adds one hash, or the reason why it is none; `kind` is the file's, `default` counts where it names none."""
         known = _KINDS.get(kind.strip().lower()) if kind else default
         digits = text.strip() if isinstance(text, str) else ""
@@ -69,7 +69,7 @@ class Entries:
         self.broken.append(Broken(place, why))
 
 
-def read_entries(path: Path, default: Kind | None = None) -> Entries:
+def read_entries(path: Path, default: HashKind | None = None) -> Entries:
     """Reads all hashes of a file, with the lines that hold none.
 
     CSV: with a header that names a column `hash`, `indicator`, `signal` or `value` (and `type`), or columns `pdq` and
@@ -108,14 +108,14 @@ def _append(hashes: bytearray, digits: str) -> str:
 
 
 class _Columns(NamedTuple):
-    hashes: Sequence[tuple[int, Kind | None]]  # with the kind that the column's name says
+    hashes: Sequence[tuple[int, HashKind | None]]  # with the kind that the column's name says
     type: int | None
 
 
 _HEADLESS = _Columns(((0, None),), 1)
 
 
-def _read_csv(file: IO[str], found: Entries, default: Kind | None) -> None:
+def _read_csv(file: IO[str], found: Entries, default: HashKind | None) -> None:
     # A row a line, so that a stray quotation mark breaks its own line and not all that follow.
     columns: _Columns | None = None
     for place, line in _lines(file, found):
@@ -156,7 +156,7 @@ def _header(row: Sequence[str]) -> _Columns | None:
     )
 
 
-def _read_row(row: Sequence[str], columns: _Columns, place: str, found: Entries, default: Kind | None) -> None:
+def _read_row(row: Sequence[str], columns: _Columns, place: str, found: Entries, default: HashKind | None) -> None:
     said = row[columns.type] if columns.type is not None and columns.type < len(row) else None
     if columns is _HEADLESS and said is not None and said.strip().lower() not in _KINDS:
         said = None if default else said  # whatever else stands in the second column
@@ -167,7 +167,7 @@ def _read_row(row: Sequence[str], columns: _Columns, place: str, found: Entries,
         found.add(place, row[n], kind or said, default)
 
 
-def _read_json(path: Path, file: IO[str], found: Entries, default: Kind | None) -> None:
+def _read_json(path: Path, file: IO[str], found: Entries, default: HashKind | None) -> None:
     items = _document(path)
     if items is not None:
         for number, item in enumerate(items, 1):
@@ -197,7 +197,7 @@ def _document(path: Path) -> list[Any] | None:
     return document if isinstance(document, list) else [document]
 
 
-def _read_item(item: Any, place: str, found: Entries, default: Kind | None) -> None:
+def _read_item(item: Any, place: str, found: Entries, default: HashKind | None) -> None:
     if not isinstance(item, dict):
         found.skip(place, "not an object with indicator and type")
         return

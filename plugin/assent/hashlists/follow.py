@@ -13,7 +13,7 @@ from assent.hashlists.search import HashList, Hit, find
 FRESH_SECONDS = 1.0  # how long what was read counts as what is there
 
 
-class Known:
+class TenantHashLists:
     """Searches a tenant's hash lists for its images, from any thread.
 
     Asks the database for the lists' versions at most once a second, and reads a list again when its version is another.
@@ -45,6 +45,6 @@ class Known:
         with transaction(self._pool) as conn:
             # A list that changes between these statements has another version by then, and is soon read again.
             rows = lists.versions(conn, tenant)
-            fresh = lists.read(conn, tenant, [row for row in rows if row["version"] not in held])
+            fresh = lists.read_list(conn, tenant, [row for row in rows if row["version"] not in held])
         held |= {one.version: one for one in fresh}
         return tuple(held[row["version"]] for row in rows)

@@ -14,14 +14,14 @@ from assent.audit.log import Part, append
 from assent.core.errors import HashListInvalid, NotFound
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.hashlists.entries import HASH_BYTES, Entries, Kind
+from assent.hashlists.entries import HASH_BYTES, Entries, HashKind
 from assent.hashlists.search import DISTANCE, HashList, pdq_columns, sha256_sorted
 from assent.keys.keystore import TenantKeys
 
 BLOCK = 4096  # hashes a row
 _Q = named_queries("known")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_KINDS: tuple[Kind, ...] = ("pdq", "sha256")
+_KINDS: tuple[HashKind, ...] = ("pdq", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def put(
     row = fetch_one(conn, _Q["put_list"], tenant=keys.tenant, name=name, **said)
     if row is None:
         raise RuntimeError("an upsert returned no row")
-    held: dict[Kind, int] = {}
+    held: dict[HashKind, int] = {}
     new, digest = 0, sha256()
     for kind, fresh in zip(_KINDS, (bytes(entries.pdq), bytes(entries.sha256)), strict=True):
         before = _hashes(conn, keys.tenant, name, kind)
@@ -78,24 +78,24 @@ def put(
     return Imported(row["severe"], row["distance"], held["pdq"], held["sha256"], new)
 
 
-def remove(conn: Conn, keys: TenantKeys, name: str) -> None:
+def remove_list(conn: Conn, keys: TenantKeys, name: str) -> None:
     """Removes a list with its hashes. Raises NotFound."""
     if not execute(conn, _Q["drop_list"], tenant=keys.tenant, name=name):
         raise NotFound(f"there is no list {name!r}")
     append(conn, keys, "hashes.removed", {}, [Part({"list": name})], datetime.now(UTC))
 
 
-def listed(conn: Conn, tenant: str) -> list[Row]:
+def list_hash_lists(conn: Conn, tenant: str) -> list[Row]:
     """Returns each list's name, severe, distance, version, changed_at, and how many hashes of each kind it holds."""
     return fetch(conn, _Q["lists"], tenant=tenant)
 
 
 def versions(conn: Conn, tenant: str) -> list[Row]:
-    """Returns the rows of `listed` without counting the hashes, for the check before a search."""
+    """Returns the rows of `list_hash_lists` without counting the hashes, for the check before a search."""
     return fetch(conn, _Q["versions"], tenant=tenant)
 
 
-def read(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
+def read_list(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
     """Reads the lists of those rows, ready to be searched; one that was removed meanwhile is empty."""
     return [
         HashList(
@@ -107,12 +107,12 @@ def read(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
     ]
 
 
-def _hashes(conn: Conn, tenant: str, name: str, kind: Kind) -> bytes:
+def _hashes(conn: Conn, tenant: str, name: str, kind: HashKind) -> bytes:
     rows = fetch(conn, _Q["blocks"], tenant=tenant, list=name, kind=kind)
     return b"".join(row["hashes"] for row in rows)
 
 
-def _store(conn: Conn, tenant: str, name: str, kind: Kind, hashes: bytes) -> None:
+def _store(conn: Conn, tenant: str, name: str, kind: HashKind, hashes: bytes) -> None:
     place = {"tenant": tenant, "list": name, "kind": kind}
     execute(conn, _Q["drop_blocks"], **place)
     for n, start in enumerate(range(0, len(hashes), BLOCK * HASH_BYTES)):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assent.core.values import Picture, Tag
-from assent.hashlists.entries import HASH_BYTES, Kind
+from assent.hashlists.entries import HASH_BYTES, HashKind
 
 LISTED, SEVERE = "hash.known.listed", "hash.known.severe"
 DISTANCE = 31  # bits; what Meta recommends for PDQ
@@ -42,7 +42,7 @@ class Hit(NamedTuple):
     list: str
     version: str
     severe: bool
-    kind: Kind
+    kind: HashKind
     distance: int
     frame: int
 
@@ -78,7 +78,7 @@ def tags(hits: Sequence[Hit]) -> tuple[Tag, ...]:
     )
 
 
-def nearest(pdq: NDArray[np.uint64], queries: Sequence[bytes], within: int) -> tuple[int, int] | None:
+def nearest_hash(pdq: NDArray[np.uint64], queries: Sequence[bytes], within: int) -> tuple[int, int] | None:
     """Returns the smallest distance (≤ `within` bits) of any query to any column, and that query's index, or None."""
     best: tuple[int, int] | None = None
     words = [np.frombuffer(query, np.uint64) for query in queries]
@@ -100,7 +100,7 @@ def _find(one: HashList, picture: Picture) -> Hit | None:
     if _holds(one.sha256, bytes.fromhex(picture.sha256)):
         return Hit(*said, "sha256", 0, picture.frames[0].index)
     queries = [(pdq, frame.index) for frame in picture.frames for pdq in frame.pdqs]
-    near = nearest(one.pdq, [pdq for pdq, _ in queries], one.distance)
+    near = nearest_hash(one.pdq, [pdq for pdq, _ in queries], one.distance)
     return Hit(*said, "pdq", near[0], queries[near[1]][1]) if near else None
 
 

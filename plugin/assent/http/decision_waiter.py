@@ -10,7 +10,7 @@ import psycopg
 
 from assent.core.telemetry import log
 
-CHANNEL = "assent_done"
+DONE_CHANNEL = "assent_done"
 
 
 class Announcements:
@@ -45,7 +45,7 @@ class Announcements:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as conn:
-                    await conn.execute(f"LISTEN {CHANNEL}")
+                    await conn.execute(f"LISTEN {DONE_CHANNEL}")
                     async for note in conn.notifies():
                         self._hear(note.payload)
             except psycopg.OperationalError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assent.core.errors import AssentError, BadRequest, HeadTooLarge, RateLimited
-from assent.http.limits import Limits, rate_limit_prefix
+from assent.http.limits import RateLimiter, rate_limit_prefix
 from assent.http.state import ADDRESS, assent_problem_response
 
 MAX_HEAD = 16 << 10  # bytes
@@ -27,7 +27,7 @@ class Guard:
             return
         try:
             scope[ADDRESS] = rate_limit_prefix(scope["client"][0]) if scope["client"] else ""
-            limits: Limits = scope["app"].state.limits
+            limits: RateLimiter = scope["app"].state.limits
             limits.take("address", scope[ADDRESS])
             check_head(scope["http_version"], scope["raw_path"] + scope["query_string"], scope["headers"])
         except AssentError as error:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from assent.core.errors import RateLimited
 
-Kind = Literal["key", "address", "person"]
+RateKind = Literal["key", "address", "person"]
 
 
 class Rate(NamedTuple):
@@ -24,7 +24,7 @@ class Rate(NamedTuple):
 
 # `address` counts only what does not authenticate: a request takes its token first and gets it back once its key or
 # signature was found good. So a platform's own traffic is bounded by its keys, and a stranger's by where it comes from.
-RATES: Mapping[Kind, Rate] = {
+RATES: Mapping[RateKind, Rate] = {
     "key": Rate(100, 400),
     "address": Rate(20, 200),
     "person": Rate(2, 60),  # on their own page
@@ -32,15 +32,15 @@ RATES: Mapping[Kind, Rate] = {
 _MOST = 10_000  # buckets of a kind kept; the one unused for longest goes first, and is full by then or soon
 
 
-class Limits:
+class RateLimiter:
     """The token buckets of all keys, addresses and persons. Safe to use from several threads."""
 
-    def __init__(self, rates: Mapping[Kind, Rate] = RATES, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rates: Mapping[RateKind, Rate] = RATES, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates, self._clock = rates, clock
-        self._buckets: dict[Kind, OrderedDict[str, tuple[float, float]]] = {kind: OrderedDict() for kind in rates}
+        self._buckets: dict[RateKind, OrderedDict[str, tuple[float, float]]] = {kind: OrderedDict() for kind in rates}
         self._lock = threading.Lock()
 
-    def take(self, kind: Kind, name: str) -> None:
+    def take(self, kind: RateKind, name: str) -> None:
         """Counts one request of that key, address or person. Raises RateLimited when its bucket is empty."""
         rate = self._rates[kind]
         with self._lock:
@@ -50,17 +50,17 @@ class Limits:
                 return
         raise RateLimited(math.ceil((1 - tokens) / rate.per_second))
 
-    def give_back(self, kind: Kind, name: str) -> None:
+    def give_back(self, kind: RateKind, name: str) -> None:
         """Undoes a `take`."""
         with self._lock:
             self._put(kind, name, min(self._tokens(kind, name) + 1, self._rates[kind].burst))
 
-    def _tokens(self, kind: Kind, name: str) -> float:
+    def _tokens(self, kind: RateKind, name: str) -> float:
         rate = self._rates[kind]
         tokens, at = self._buckets[kind].get(name, (float(rate.burst), 0.0))
         return min(tokens + (self._clock() - at) * rate.per_second, rate.burst)
 
-    def _put(self, kind: Kind, name: str, tokens: float) -> None:
+    def _put(self, kind: RateKind, name: str, tokens: float) -> None:
         buckets = self._buckets[kind]
         buckets[name] = (tokens, self._clock())
         buckets.move_to_end(name)

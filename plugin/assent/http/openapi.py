@@ -43,11 +43,11 @@ class Documented(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = complete(super().openapi())
+            self.openapi_schema = complete_document(super().openapi())
         return self.openapi_schema
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
+def complete_document(document: dict[str, Any]) -> dict[str, Any]:
     """Adds the models above; removes FastAPI's own 422, since a request that does not fit is a 400 here."""
     _, ours = models_json_schema(
         [(kind, "validation") for kind in _MODELS], ref_template="#/components/schemas/{model}"

@@ -33,7 +33,7 @@ from assent.core.strict import place
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import Caller, authenticate
 from assent.http.decision_waiter import Announcements
-from assent.http.limits import Limits
+from assent.http.limits import RateLimiter
 from assent.keys.keystore import Keystore
 
 MAX_BODY = 1 << 20  # a webhook's or a JSON request's body
@@ -82,7 +82,7 @@ def caller(
     with transaction(at.pool) as conn:
         by = authenticate(conn, sent.credentials)
     refund_address_token(request)
-    limits: Limits = request.app.state.limits
+    limits: RateLimiter = request.app.state.limits
     limits.take("key", f"{by.tenant}/{by.key_id}")
     return by
 
@@ -93,7 +93,7 @@ By = Annotated[Caller, Depends(caller)]
 
 def refund_address_token(request: Request) -> None:
     """Returns the token that an authentic request took from its address's bucket."""
-    limits: Limits = request.app.state.limits
+    limits: RateLimiter = request.app.state.limits
     limits.give_back("address", request.scope[ADDRESS])
 
 

@@ -94,7 +94,7 @@ def store_sealed(
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:
     """Opens the event in its row. Raises SealBroken when the row was altered or moved."""
-    return events.load(unseal(keys.seal_key, row["sealed"], "event", keys.tenant, str(event_id)))
+    return events.load_event(unseal(keys.seal_key, row["sealed"], "event", keys.tenant, str(event_id)))
 
 
 def open_upload(conn: Conn, keys: TenantKeys, event_id: UUID, n: int) -> bytes | None:

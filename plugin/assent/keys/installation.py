@@ -13,7 +13,7 @@ from assent.core.settings import Settings
 from assent.db.pool import Pool, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.embedded.clusters import embedded
-from assent.keys.keystore import Keystore, create, open_keystore
+from assent.keys.keystore import Keystore, create_keystore, open_keystore
 from assent.keys.root import root_key
 
 _Q = named_queries("instance")
@@ -57,4 +57,4 @@ def open_or_create_keys(settings: Settings, pool: Pool) -> Keystore:
         return open_keys(settings, pool)
     if (settings.keys_dir / "keystore.json").exists():
         return open_keys(settings, pool)
-    return create(settings.keys_dir, instance(pool), root_key(settings))
+    return create_keystore(settings.keys_dir, instance(pool), root_key(settings))

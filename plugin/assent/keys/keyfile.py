@@ -24,7 +24,7 @@ from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 
-FORMAT = "assent.keys/1"
+KEYFILE_FORMAT = "assent.keys/1"
 FOLDER = "exports"  # in the keys folder
 _Q = named_queries("rotate")
 
@@ -52,7 +52,7 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
     Call it while no rotation of theirs runs (`rotate.alone`): rows under a retiring epoch would not open. Raises
     KeyMissing or DatabaseUnavailable.
     """
-    head = {"format": FORMAT, "database": str(keystore.database), "made_at": datetime.now(UTC).isoformat()}
+    head = {"format": KEYFILE_FORMAT, "database": str(keystore.database), "made_at": datetime.now(UTC).isoformat()}
     lines = [json.dumps(head)]
     with transaction(pool) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -60,7 +60,7 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
             lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant)}))
             lines.extend(_people(conn, tenant))
     text = "\n".join(lines) + "\n"
-    check = seal(keystore.root, sha256(text.encode()).digest(), FORMAT, str(keystore.database))
+    check = seal(keystore.root, sha256(text.encode()).digest(), KEYFILE_FORMAT, str(keystore.database))
     write_private(file, text + json.dumps({"seal": b64encode(check).decode()}) + "\n")
 
 
@@ -83,11 +83,11 @@ def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
     return file
 
 
-def database_of(file: Path) -> UUID:
+def export_database(file: Path) -> UUID:
     """Returns the id of the database that an unchecked export names. Raises KeyMissing when the file is no export."""
     try:
         head = json.loads(read_private(file, "the export of the keys").partition("\n")[0])
-        if head["format"] != FORMAT:
+        if head["format"] != KEYFILE_FORMAT:
             raise ValueError(head["format"])
         return UUID(head["database"])
     except (ValueError, KeyError, TypeError) as error:
@@ -96,13 +96,13 @@ def database_of(file: Path) -> UUID:
 
 def read_export(keystore: Keystore, file: Path) -> Export:
     """Opens an export. Raises KeyMissing when it is cut, altered, of another database or under another root key."""
-    if database_of(file) != keystore.database:
+    if export_database(file) != keystore.database:
         raise KeyMissing(f"the export belongs to another database: {file}")
     text, _, end = read_private(file, "the export of the keys").rstrip("\n").rpartition("\n")
     text += "\n"
     try:
         check = b64decode(json.loads(end)["seal"], validate=True)
-        digest = unseal(keystore.root, check, FORMAT, str(keystore.database))
+        digest = unseal(keystore.root, check, KEYFILE_FORMAT, str(keystore.database))
     except (SealBroken, ValueError, KeyError, TypeError) as error:
         raise KeyMissing(f"the export is cut, or sealed under another root key: {file}") from error
     if digest != sha256(text.encode()).digest():

@@ -29,7 +29,7 @@ from assent.core.files import read_private, sync_folder, write_private
 from assent.keys.root import parse_root, read_root
 from assent.keys.seal import seal, unseal
 
-FORMAT = "assent.keystore/1"
+KEYSTORE_FORMAT = "assent.keystore/1"
 ROOT_FILE, STORE_FILE, LOCK_FILE = "root.key", "keystore.json", "keystore.lock"
 NEXT_ROOT_FILE = "root.key.next"  # a root key on its way in; whoever finds the keystore sealed under it moves it
 
@@ -192,8 +192,8 @@ class Keystore:
                 entries: dict[str, Any] = dict(document["tenants"].items())
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise KeyMissing(f"the keystore is truncated or no keystore: {file}") from error
-            if marker != FORMAT:
-                raise KeyMissing(f"the keystore is not of format {FORMAT}: {file}")
+            if marker != KEYSTORE_FORMAT:
+                raise KeyMissing(f"the keystore is not of format {KEYSTORE_FORMAT}: {file}")
             if database != str(self.database):
                 raise KeyMissing(f"the keystore belongs to another database: {file}")
             if not any(self._is_root(root, check) for root in self._roots()):
@@ -208,7 +208,7 @@ class Keystore:
 
     def _is_root(self, root: bytes, check: bytes) -> bool:
         try:
-            unseal(root, check, FORMAT, str(self.database), "", "check", "0")
+            unseal(root, check, KEYSTORE_FORMAT, str(self.database), "", "check", "0")
         except SealBroken:
             return False
         if root != self.root:
@@ -234,11 +234,11 @@ class Keystore:
 
     def _write(self, entries: dict[str, Any]) -> None:
         check = self._wrap(b"", "", "check", 0)
-        document = {"format": FORMAT, "database": str(self.database), "check": check, "tenants": entries}
+        document = {"format": KEYSTORE_FORMAT, "database": str(self.database), "check": check, "tenants": entries}
         write_private(self.keys_dir / STORE_FILE, json.dumps(document, indent=1))
 
     def _wrap(self, key: bytes, tenant: str, kind: str, number: int = 0) -> str:
-        sealed = seal(self.root, key, FORMAT, str(self.database), tenant, kind, str(number))
+        sealed = seal(self.root, key, KEYSTORE_FORMAT, str(self.database), tenant, kind, str(number))
         return b64encode(sealed).decode()
 
     def _entry(self, keys: TenantKeys) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Keystore:
     def _open(self, tenant: str, entry: dict[str, Any]) -> TenantKeys:
         def key(text: str, kind: str, number: int = 0) -> bytes:
             sealed = b64decode(text, validate=True)
-            return unseal(self.root, sealed, FORMAT, str(self.database), tenant, kind, str(number))
+            return unseal(self.root, sealed, KEYSTORE_FORMAT, str(self.database), tenant, kind, str(number))
 
         try:
             epoch = int(entry["epoch"])
@@ -272,7 +272,7 @@ class Keystore:
             raise KeyMissing(f"the keystore's entry of tenant {tenant} is damaged") from error
 
 
-def create(keys_dir: Path, database: UUID, root: bytes | None = None) -> Keystore:
+def create_keystore(keys_dir: Path, database: UUID, root: bytes | None = None) -> Keystore:
     """Makes an empty keystore for the database with that id (table `instance`).
 
     Without `root` the root key comes from `root.key`, which is made when it is not there.

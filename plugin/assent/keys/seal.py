@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from assent.core.errors import SealBroken
 
-FORMAT = b"assent.seal/1"
+SEAL_FORMAT = b"assent.seal/1"
 NONCE, TAG = 12, 16
 
 
 def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
     """Joins the format and every part behind its length (4 bytes), so that no two lists of parts read the same."""
-    pieces = [len(FORMAT).to_bytes(4, "big"), FORMAT]
+    pieces = [len(SEAL_FORMAT).to_bytes(4, "big"), SEAL_FORMAT]
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         pieces += len(raw).to_bytes(4, "big"), raw

@@ -33,7 +33,7 @@ _SHARES = (0.5, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99995, 0.99999)
 _GENUINE = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 
-def calibrated(known: Measured, mean: Vector, model: str, detector: str) -> Calibration:
+def calibration_of(known: Measured, mean: Vector, model: str, detector: str) -> Calibration:
     """Returns the calibration that those people's scores support.
 
     Every two people count the same, however many photos they have. Raises DatasetUnusable where they do not support

@@ -30,7 +30,7 @@ DRAWS = 200  # random galleries of each size
 _SEED = 20
 
 
-class Known(NamedTuple):
+class KnownFaces(NamedTuple):
     """The embedder's raw vector of each face (n, d), and the person of each: an index into `people`."""
 
     people: tuple[str, ...]
@@ -60,7 +60,7 @@ class Pairs(NamedTuple):
     second: NDArray[np.intp]
 
 
-def measured(known: Known, mean: Vector | None) -> Measured:
+def measure_faces(known: KnownFaces, mean: Vector | None) -> Measured:
     """Returns the cosines of all pairs of faces, centred by `mean` (d,).
 
     Without `mean` each pair is centred by the mean of all other people. By a mean that they are part of themselves,
@@ -100,7 +100,7 @@ def pairs(known: Measured) -> Pairs:
     return Pairs(scores, same, first, second)
 
 
-def report(
+def report_faces(
     known: Measured, calibration: Calibration, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Report:
     """Reports on one embedder and one set of people; `groups`: each person's, for the fairness tables.

@@ -15,7 +15,7 @@ import numpy as np
 from assent.learn.measure import Floats
 from assent.learn.report import Table
 
-DRAWS = 1000
+BOOTSTRAP_DRAWS = 1000
 LEAST_UNITS = 30  # fewer photos or people are shown, with a warning, and are no ground for a comparison
 _SEED = 20
 
@@ -79,7 +79,7 @@ def _draws(ratio: Ratio, members: np.ndarray[tuple[int], np.dtype[np.intp]]) -> 
     """Returns the figure over as many units, drawn again; NaN where a draw has nothing to count."""
     random = np.random.default_rng(_SEED)
     even = np.full(len(members), 1 / len(members))
-    weights = random.multinomial(len(members), even, DRAWS).astype(np.float64)
+    weights = random.multinomial(len(members), even, BOOTSTRAP_DRAWS).astype(np.float64)
     values = [_value(ratio, drawn, members) for drawn in weights]
     return np.array([np.nan if value is None else value for value in values])
 

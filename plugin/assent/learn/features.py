@@ -20,7 +20,7 @@ from assent.learn.views import View
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive.networks.runtime import Net, run_all
-from assent.perceive.safety.nudenet import prepare
+from assent.perceive.safety.nudenet import prepare_frames
 
 AHEAD = 8  # files read or decoded while others go through the network
 
@@ -67,7 +67,7 @@ def featured(
         return _load(example, cache, decoder, view)
 
     def look() -> None:
-        made = run_all(net, prepare([pixels for _, pixels in waiting]))[1]
+        made = run_all(net, prepare_frames([pixels for _, pixels in waiting]))[1]
         for (place, _), row in zip(waiting, made, strict=True):
             rows[place] = row.astype(np.float16).astype(np.float32)  # as the cache holds it
             cache.put(_key(hashes[place], view), row)

@@ -37,7 +37,7 @@ class Exported(NamedTuple):
     copies: int
 
 
-def export(
+def export_corrections(
     pool: Pool,
     keys: TenantKeys,
     folder: Path,

@@ -19,7 +19,7 @@ _OPSET = 17
 _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
 
 
-def to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
+def head_to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
     """Builds the head's ONNX file from the classifier and its novelty gate.
 
     Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,

@@ -86,7 +86,7 @@ def find_columns(file: HeadFile, examples: Sequence[Example]) -> tuple[list[int]
     return kept, truth, unknown
 
 
-def report(judged: Judged, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
+def report_labels(judged: Judged, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
     """Reports on one head and one set of images; `groups`: each image's, for the fairness tables."""
     tables = [_summary(judged), _by_label(judged)]
     if groups:

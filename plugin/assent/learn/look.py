@@ -12,7 +12,7 @@ import numpy as np
 from assent.core.errors import AssentError, DatasetUnusable
 from assent.core.values import Perception
 from assent.learn.dataset import Example, Skipped
-from assent.learn.faces import Known
+from assent.learn.faces import KnownFaces
 from assent.learn.features import ahead
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
@@ -44,7 +44,7 @@ def uncentred(models: Models) -> Models:
     return replace(models, embedder=embedder, calibration=wide)
 
 
-class Seen(NamedTuple):
+class PerceivedExamples(NamedTuple):
     examples: tuple[Example, ...]
     perceptions: tuple[Perception, ...]
     skipped: tuple[Skipped, ...]
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 
 def look_at_all(
     models: Models, decoder: Decoder, examples: Sequence[Example], embed: bool, tick: Callable[[], object]
-) -> Seen:
+) -> PerceivedExamples:
     """Returns the perception of each example; files that cannot be read or decoded are listed.
 
     Embeddings stay in memory."""
@@ -74,10 +74,10 @@ def look_at_all(
             else:
                 kept.append(example)
                 seen.append(outcome)
-    return Seen(tuple(kept), tuple(seen), tuple(skipped))
+    return PerceivedExamples(tuple(kept), tuple(seen), tuple(skipped))
 
 
-def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped, ...]]:
+def known_people(seen: PerceivedExamples) -> tuple[KnownFaces, tuple[Example, ...], tuple[Skipped, ...]]:
     """Returns the largest comparable face of each photo, as its class's; the photos that gave one, and those without.
 
     The perceptions come from `uncentred` networks. Raises DatasetUnusable where no photo shows a face that can be
@@ -95,4 +95,4 @@ def known_people(seen: Seen) -> tuple[Known, tuple[Example, ...], tuple[Skipped,
     people = tuple(sorted({example.label for example in kept}))
     whose = np.array([people.index(example.label) for example in kept], np.intp)
     made = np.array(vectors, np.float32)
-    return Known(people, made[:, :-1] / made[:, -1:], whose), tuple(kept), tuple(skipped)
+    return KnownFaces(people, made[:, :-1] / made[:, -1:], whose), tuple(kept), tuple(skipped)

@@ -79,7 +79,7 @@ def shown(examples: Sequence[Example], seen: Sequence[Perception], thresholds: M
     return Shown(scores, said, there, np.array([HARMLESS in _names(one.label) for one in examples], np.bool_))
 
 
-def report(found: Shown, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
+def report_safety(found: Shown, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
     """Reports on the safety labels of one set of images; `groups`: each image's, for the fairness tables."""
     tables = [_by_name(found)]
     if groups:

@@ -23,13 +23,13 @@ from assent.learn.measure import (
     reliability,
     share,
 )
-from assent.learn.train import Fitted, ValidationSet, calibrated, probabilities
+from assent.learn.train import Fitted, ValidationSet, calibrated_probabilities, probabilities
 from assent.perceive.labels.heads import NONE, HeadLabel
 
 # A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
 # on: what people post is more varied than any set.
 LEAST_SCORE = 0.5
-NEVER = 2.0  # a score that none reaches
+UNREACHED = 2.0  # a score that none reaches
 
 
 class Answers(NamedTuple):
@@ -66,7 +66,7 @@ def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float
     Of images for validation there are often too few of a label for that. So there is a floor for all labels there:
     the lowest score from which that share of all given labels is right. From it up each label has to reach the
     precision on its own images too, on however few they are; one that is never right is never given."""
-    scores, there, limits = found.scores, found.there, [NEVER] * len(found.order)
+    scores, there, limits = found.scores, found.there, [UNREACHED] * len(found.order)
     floor: float | None = LEAST_SCORE
     if validation:
         all_scores, all_there = scores[:, found.labels].ravel(), there[:, found.labels].ravel()
@@ -77,7 +77,7 @@ def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float
         many = (scores[:, column] >= LEAST_SCORE).sum() >= LEAST_SAID
         least = LEAST_SAID if many or not validation else 1
         chosen = lowest_threshold(scores[:, column], there[:, column], precision, floor, least)
-        limits[column] = NEVER if chosen is None else chosen
+        limits[column] = UNREACHED if chosen is None else chosen
     return tuple(limits)
 
 
@@ -86,7 +86,7 @@ def judge_validation(found: Answers, limits: Sequence[float], photos: Sequence[i
     rows = []
     for column, (name, limit) in enumerate(zip(found.order, limits, strict=True)):
         one = counts(found.scores[:, column] >= limit, found.there[:, column])
-        measured = (None,) * 4 if limit == NEVER else (limit, one.precision, one.recall, one.said)
+        measured = (None,) * 4 if limit == UNREACHED else (limit, one.precision, one.recall, one.said)
         rows.append(HeadLabel(name, photos[column], *measured))
     return tuple(rows)
 
@@ -132,7 +132,7 @@ def settled(
     if proof is None:
         return Settled(fitted, judged, limits, {})
     elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
-    tuned = calibrated(fitted, proof)
+    tuned = calibrated_probabilities(fitted, proof)
     judged = answers(tuned, order, proof.classes)
     return Settled(tuned, judged, choose(judged, precision, validation=True), elsewhere)
 
@@ -149,7 +149,7 @@ def halves(fitted: Fitted, order: Sequence[str], proof: ValidationSet, precision
         second[those[(len(those) + 1) // 2 :]] = True
     said, there, labelled = [], [], []
     for here in (second, ~second):
-        tuned = calibrated(fitted, ValidationSet(features[here], truth[here]))
+        tuned = calibrated_probabilities(fitted, ValidationSet(features[here], truth[here]))
         limits = choose(answers(tuned, order, truth[here]), precision, validation=True)
         other = Answers(order, np.round(probabilities(tuned, features[~here]), 4), truth[~here])
         said.append(other.scores[:, other.labels] >= np.array(limits)[other.labels])

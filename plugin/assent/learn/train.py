@@ -147,7 +147,7 @@ def _least_loss(model: Linear, basis: _Basis, proof: ValidationSet) -> float:
     return _log_loss(scores / _temperature(scores, truth), truth)
 
 
-def calibrated(fitted: Fitted, proof: ValidationSet) -> Fitted:
+def calibrated_probabilities(fitted: Fitted, proof: ValidationSet) -> Fitted:
     """Returns the same classifier at the temperature that fits those images; `held_out`: its probabilities for them."""
     truth, known = proof.classes, proof.classes >= 0
     scores = _scores(fitted.model, proof.features[known])

@@ -15,7 +15,7 @@ from assent.core.errors import NoticeInvalid
 
 DEFAULT = Path(__file__).with_name("pages") / "notice.txt"
 MAX_LETTERS = 20_000  # as much as a consent may carry
-Kind = Literal["heading", "list", "text"]
+LineKind = Literal["heading", "list", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Notice:
         return sha256(self.text.encode()).hexdigest()
 
     @property
-    def blocks(self) -> list[tuple[Kind, list[str]]]:
+    def blocks(self) -> list[tuple[LineKind, list[str]]]:
         """Returns headings, lists and paragraphs in order, each with its lines."""
-        found: list[tuple[Kind, list[str]]] = []
+        found: list[tuple[LineKind, list[str]]] = []
         open_block = False
         for line in self.text.splitlines():
             kind, words = _line(line)
@@ -44,7 +44,7 @@ class Notice:
         return found
 
 
-def parse(text: str) -> Notice:
+def parse_notice(text: str) -> Notice:
     """Returns the notice in this text; without a version line the beginning of its hash is its version.
 
     Raises ValueError when it is empty or longer than 20,000 letters.
@@ -72,10 +72,10 @@ def read_notice(file: Path | None) -> Notice:
 
 @lru_cache(maxsize=4)
 def _read(file: Path, _changed: int) -> Notice:
-    return parse(file.read_text(encoding="utf-8"))
+    return parse_notice(file.read_text(encoding="utf-8"))
 
 
-def _line(line: str) -> tuple[Kind, str]:
+def _line(line: str) -> tuple[LineKind, str]:
     line = line.strip()
     if line.startswith("# "):
         return "heading", line[2:].strip()

@@ -26,7 +26,7 @@ from assent.platforms.event import Name
 from assent.subjects import consent, erase, links, matches
 from assent.subjects.consent import Given, Scope
 from assent.subjects.enrol import request_enrolment
-from assent.subjects.export import export
+from assent.subjects.export import export_subject
 
 router = APIRouter(prefix="/me", include_in_schema=False, route_class=PageRoute)
 MAX_PHOTOS = 10
@@ -61,7 +61,7 @@ async def icon() -> Response:
 
 
 @router.get("/closed")
-async def closed() -> Response:
+async def closed_page() -> Response:
     return page("closed")
 
 
@@ -127,7 +127,7 @@ def _choice(me: Visitor, status: int = 200, *, said: str = "", wrong: str = "") 
         wrong=wrong,
         consent=given,
         templates=[
-            {"since": words.date(one["enrolled_at"]), "quality": words.quality(one["quality"])} for one in photos
+            {"since": words.date(one["enrolled_at"]), "quality": words.quality_words(one["quality"])} for one in photos
         ],
         notice=me.notice,
         scopes=[(scope, text) for scope, text in words.SCOPES.items() if scope != "anyone" or me.may_choose_anyone],
@@ -249,7 +249,7 @@ def show_seen(me: Me, start: Annotated[int, Query(alias="from", ge=0, le=10**9)]
     )
 
 
-def _in_words(me: Visitor, one: matches.Seen) -> dict[str, Any]:
+def _in_words(me: Visitor, one: matches.SubjectMatch) -> dict[str, Any]:
     template = me.at.settings.media_page
     return {
         "media": one.media_id,
@@ -293,7 +293,7 @@ def show_data(me: Me) -> Response:
 @router.get("/export")
 def download_export(me: Me) -> Response:
     with transaction(me.at.pool) as conn:
-        return download(export(conn, me.keys, me.ref), "my-data.json")
+        return download(export_subject(conn, me.keys, me.ref), "my-data.json")
 
 
 @router.post("/delete")

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from assent.core.errors import AssentError, BadRequest, CsrfFailed, SessionOver
 from assent.db.pool import transaction
 from assent.http.forms import read_form
-from assent.http.limits import Limits
+from assent.http.limits import RateLimiter
 from assent.http.state import MAX_PHOTO, App, AppState, refund_address_token
 from assent.keys.keystore import TenantKeys
 from assent.me.notice import Notice, read_notice
@@ -74,7 +74,7 @@ def visitor(request: Request, at: App) -> Visitor:
     with transaction(at.pool) as conn:
         found = links.session(conn, at.keystore, cookie)
     refund_address_token(request)
-    limits: Limits = request.app.state.limits
+    limits: RateLimiter = request.app.state.limits
     limits.take("person", f"{found.tenant}/{found.pid.hex()}")
     return Visitor(at, at.keystore.tenant(found.tenant), found, cookie)
 

@@ -88,7 +88,7 @@ def wrong(code: str, detail: str) -> tuple[str, str]:
     return "That photo cannot be used", f"{detail[:1].upper()}{detail[1:].rstrip('.')}. {advice}"
 
 
-def quality(value: float) -> str:
+def quality_words(value: float) -> str:
     """Describes a photo's quality, 0 to 1, in words."""
     return "good" if value >= 0.5 else "fair" if value >= 0.25 else "weak, a sharper one helps"
 

@@ -9,18 +9,18 @@ from urllib.parse import quote, urljoin
 from assent import __version__
 from assent.core.errors import FetchFailed, FetchMissing, FetchRefused
 from assent.core.settings import AllowedHost
-from assent.net.client import PRINTABLE, Limits, Response, request
+from assent.net.client import PRINTABLE, ExchangeLimits, Response, request
 
 FIRST_BYTE_S = 5.0
 TOTAL_S = 10.0
-MAX_BYTES = 20_000_000
+MAX_IMAGE_BYTES = 20_000_000
 MAX_REDIRECTS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
-def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
+def fetch_media(url: str, allow: Sequence[AllowedHost]) -> bytes:
     """Fetches the body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
 
     Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing (4xx but 429), FetchTooLarge,
@@ -29,7 +29,7 @@ def fetch(url: str, allow: Sequence[AllowedHost]) -> bytes:
     end = time.monotonic() + TOTAL_S
     for _ in range(MAX_REDIRECTS + 1):
         left = max(end - time.monotonic(), 0.0)
-        limits = Limits(min(FIRST_BYTE_S, left), left, MAX_BYTES)
+        limits = ExchangeLimits(min(FIRST_BYTE_S, left), left, MAX_IMAGE_BYTES)
         response = request("GET", url, headers=_HEADERS, limits=limits, allow=allow)
         if response.status not in REDIRECTS:
             return _body(response)

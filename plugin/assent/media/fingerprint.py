@@ -41,7 +41,7 @@ def pdqs(pixels: Pixels) -> tuple[bytes, ...]:
     return _turned(np.asarray(_cosines() @ small @ _cosines().T, np.float32))
 
 
-def quality(pixels: Pixels) -> int:
+def pdq_quality(pixels: Pixels) -> int:
     """Measures how much the smoothed frame changes from sample to sample: 0–100."""
     return _quality(_samples(pixels)) if min(pixels.shape[:2]) >= _LEAST_SIDE else 0
 

@@ -75,7 +75,7 @@ _TRANSPORT_ERRORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ExchangeLimits:
     """The bounds of one exchange, counted from its start, DNS and TLS included; seconds and bytes of the body."""
 
     first_byte_s: float
@@ -116,7 +116,7 @@ def request(
     *,
     headers: Mapping[str, str],
     body: bytes = b"",
-    limits: Limits,
+    limits: ExchangeLimits,
     allow: Sequence[AllowedHost],
     before_body: Callable[[], None] = lambda: None,
 ) -> Response:
@@ -143,7 +143,7 @@ def exchange(
     *,
     headers: Mapping[str, str],
     content: Iterator[bytes] | None = None,
-    limits: Limits,
+    limits: ExchangeLimits,
     allow: Sequence[AllowedHost],
 ) -> Iterator[tuple[httpcore2.Response, str]]:
     """Yields the answer of one guarded request, its body still unread, and the host's name.
@@ -227,7 +227,7 @@ def _host_header(target: _Target) -> str:
 class _Clock:
     """Counts down the exchange's time: the limit for the first byte until one came, then that for the whole."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ExchangeLimits) -> None:
         start = time.monotonic()
         self._end = start + limits.total_s
         self._now_until = min(start + limits.first_byte_s, self._end)

@@ -50,8 +50,8 @@ from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.intake.accept import live_secrets
 from assent.keys.keystore import TenantKeys
-from assent.net.client import Limits, Response, request
-from assent.platforms.standard_webhooks import sign
+from assent.net.client import ExchangeLimits, Response, request
+from assent.platforms.standard_webhooks import sign_webhook
 
 Body = Mapping[str, Any]
 Assemble = Callable[[Conn, Row], Body | None]
@@ -72,7 +72,7 @@ SCHEDULE = (
 )
 JITTER = 0.1  # of the delay, added
 MAX_RETRY_AFTER = timedelta(days=1)
-LIMITS = Limits(first_byte_s=15, total_s=15, max_bytes=0)  # nothing in the body of an answer matters
+LIMITS = ExchangeLimits(first_byte_s=15, total_s=15, max_bytes=0)  # nothing in the body of an answer matters
 LEASE = timedelta(seconds=30)  # longer than sending and recording can take
 BODY_WITHIN = timedelta(seconds=5)  # of the claim; with LIMITS no more than `locks.WAIT_SECONDS`
 DOWN = frozenset({429, 502, 503, 504})  # answers that speak of the endpoint, not of the message
@@ -350,7 +350,7 @@ def _claim(conn: Conn, row: Row, body: Body, secrets: Sequence[str], at: datetim
         return Outcome("waiting", "under way elsewhere, or replaced", lease)
     raw = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     headers = {"content-type": "application/json", "user-agent": f"Assent/{__version__}"}
-    return _Delivery(row, lease, raw, headers | sign(f"msg_{row['id'].hex}", at, raw, secrets))
+    return _Delivery(row, lease, raw, headers | sign_webhook(f"msg_{row['id'].hex}", at, raw, secrets))
 
 
 @contextmanager

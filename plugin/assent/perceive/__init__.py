@@ -1,4 +1,4 @@
-"""Runs the models on images: stage 4, perceive. Takes and returns values; only `load` reads files.
+"""Runs the models on images: stage 4, perceive. Takes and returns values; only `load_models` reads files.
 
 All frames of all images go through the safety network together, then all faces through the embedder.
 """
@@ -28,7 +28,7 @@ from assent.perceive.packs.model_set import open_choice
 from assent.perceive.safety import nudenet as safety
 
 
-def load(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:
+def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:
     """Opens the models that `assent models use` chose, by default the pack `embedded`, with `threads` threads each.
 
     `accepted`: the words by which licences that forbid commercial use were accepted. Every file's sha256 is checked
@@ -87,7 +87,7 @@ def _ran(models: Models) -> tuple[str, ...]:
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 
 
-def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.Seen]:
+def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.FrameDetections]:
     """Returns the safety network's detections in each frame and in its tiles; the features are the frame's own."""
     parts = tiles(frames)
     found = safety.detect_body_parts(
@@ -130,7 +130,7 @@ def _faces(
             box=faces.to_box(corners, frame.scale, picture.width, picture.height),
             frame=frame.index,
             score=round(spot.box.score, 4),
-            quality=faces.quality(corners, sharp, pose),
+            quality=faces.face_quality(corners, sharp, pose),
             sharpness=sharp,
             pose=pose,
         )

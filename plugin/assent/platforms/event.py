@@ -62,7 +62,7 @@ class EventModel(Circumstances):
     media: Annotated[tuple[MediaModel, ...], Field(min_length=1, max_length=100)]
 
 
-def parse(body: bytes) -> Event:
+def parse_event(body: bytes) -> Event:
     """Reads the event in a JSON body. Raises BadRequest naming the field that is wrong (never its value)."""
     model = read_model(body, EventModel)
     media = tuple(MediaRef(m.id, m.url, m.alt) for m in model.media)
@@ -95,6 +95,6 @@ def dump(event: Event) -> bytes:
     return _STORED.dump_json(event)
 
 
-def load(stored: bytes) -> Event:
+def load_event(stored: bytes) -> Event:
     """Reads an event that `dump` wrote."""
     return _STORED.validate_json(stored)

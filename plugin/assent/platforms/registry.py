@@ -19,5 +19,6 @@ class Adapter(NamedTuple):
 
 
 ADAPTERS: dict[str, Adapter] = {
-    "standard": Adapter(verify=signature.verify, parse=event.parse),  # Standard Webhooks carrying assent.event/1
+    # Standard Webhooks carrying assent.event/1
+    "standard": Adapter(verify=signature.verify_webhook, parse=event.parse_event),
 }

@@ -20,7 +20,7 @@ def new_secret() -> str:
     return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
 
 
-def verify(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str]) -> str:
+def verify_webhook(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str]) -> str:
     """Returns the delivery's id (`webhook-id`), once one live secret has verified the raw body.
 
     The signed time may lie 5 minutes off our clock. Raises SignatureInvalid when no secret fits or anything about the
@@ -40,7 +40,7 @@ def verify(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str])
     raise SignatureInvalid
 
 
-def sign(delivery: str, at: datetime, body: bytes, live_secrets: Sequence[str]) -> dict[str, str]:
+def sign_webhook(delivery: str, at: datetime, body: bytes, live_secrets: Sequence[str]) -> dict[str, str]:
     """Returns the three headers of an outgoing delivery, signed with every live secret.
 
     Several secrets follow "multiple signatures" of Standard Webhooks. `at` is an aware time; each attempt signs its

@@ -13,14 +13,14 @@ from pydantic import BaseModel, ValidationError
 from assent.core.errors import PolicyInvalid
 from assent.core.resources import resource
 from assent.policy import schema
-from assent.policy.expression import nearest
+from assent.policy.expression import nearest_name
 from assent.policy.schema import CasesModel, PolicyModel
 from assent.policy.source import Source, Where, read_source
 
 MAX_INCLUDES = 4  # of includes inside each other
 _SHIPPED = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _BESIDE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\.yaml")
-Place = tuple[Source, Where]
+SourceSpan = tuple[Source, Where]
 
 
 class _Named(Protocol):
@@ -40,7 +40,7 @@ class Assembled:
     """
 
     model: PolicyModel
-    places: dict[str, Place] = field(repr=False)
+    places: dict[str, SourceSpan] = field(repr=False)
 
     def at(self, place: str, word: str = "") -> str:
         """Returns `file:line:column` of that part, or of a word in it; the policy's name where there is no file."""
@@ -50,7 +50,7 @@ class Assembled:
         return source.at(where, word)
 
 
-def assemble(path: Path, above: tuple[Path, ...] = ()) -> Assembled:
+def assemble_policy(path: Path, above: tuple[Path, ...] = ()) -> Assembled:
     """Reads a policy file, the cases beside it and its includes.
 
     Labels, rules and filters of the file replace included ones of the same name, at their place. Raises PolicyInvalid.
@@ -59,10 +59,10 @@ def assemble(path: Path, above: tuple[Path, ...] = ()) -> Assembled:
         raise PolicyInvalid(f"{path.name}: includes go in a circle or deeper than {MAX_INCLUDES}")
     source = read_source(path)
     model = _validate(PolicyModel, source)
-    places: dict[str, Place] = {}
+    places: dict[str, SourceSpan] = {}
     included: list[PolicyModel] = []
     for n, name in enumerate(model.include):
-        base = assemble(_included(source, n, name, path), (*above, path.resolve()))
+        base = assemble_policy(_included(source, n, name, path), (*above, path.resolve()))
         places |= {key: place for key, place in base.places.items() if key and not key.startswith("cases/")}
         included.append(base.model)
     places |= {"": (source, ()), **_places(model, source)}
@@ -84,15 +84,15 @@ def _included(source: Source, n: int, name: str, path: Path) -> Path:
     raise PolicyInvalid(f"{source.at(('include', n))}: {said}")
 
 
-def _places(model: PolicyModel, source: Source) -> dict[str, Place]:
-    found: dict[str, Place] = {f"labels/{name}": (source, ("labels", name, "")) for name in model.labels}
+def _places(model: PolicyModel, source: Source) -> dict[str, SourceSpan]:
+    found: dict[str, SourceSpan] = {f"labels/{name}": (source, ("labels", name, "")) for name in model.labels}
     found |= {f"rules/{rule.id}": (source, ("rules", n)) for n, rule in enumerate(model.rules)}
     found |= {f"emit/{one.id}": (source, ("emit", n)) for n, one in enumerate(model.emit)}
     found |= {f"cases/{case.name}": (source, ("cases", n)) for n, case in enumerate(model.cases)}
     return found
 
 
-def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, Place]) -> PolicyModel:
+def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, SourceSpan]) -> PolicyModel:
     """Merges the includes in order and the file itself last; later parts replace earlier ones.
 
     Name, version and cases are the file's own.
@@ -103,7 +103,7 @@ def _merge(included: Sequence[PolicyModel], own: PolicyModel, places: dict[str, 
         if dropped not in ids:
             source, _ = places[""]
             raise PolicyInvalid(
-                f"{source.at(('drop',), dropped)}: nothing included is called {dropped}{nearest(dropped, ids)}"
+                f"{source.at(('drop',), dropped)}: nothing included is called {dropped}{nearest_name(dropped, ids)}"
             )
     labels = {name: limit for part in parts for name, limit in part.labels.items()}
     changed: dict[str, Any] = {
@@ -144,10 +144,10 @@ def _explain(error: Any, source: Source) -> str:
     path = ".".join(str(part)[:64] for part in where) or "the file"
     hint = ""
     if error["type"] == "extra_forbidden":
-        hint = nearest(str(where[-1]), _fields())
+        hint = nearest_name(str(where[-1]), _fields())
         where = (*where, "")
     elif error["type"] == "literal_error":
-        hint = nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+        hint = nearest_name(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     return f"{source.at(where)}: {path}: {error['msg']}{hint}"
 
 

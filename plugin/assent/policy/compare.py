@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 from assent.core.values import Verdict
 
-Kind = Literal["action", "rule", "label", "group", "said"]
+CountKind = Literal["action", "rule", "label", "group", "said"]
 
 
-class Key(NamedTuple):
+class CountKey(NamedTuple):
     """A counter's key: the kind and name of what is counted, with its value under the old and the new policy.
 
     `action`, `rule`, `label` and `group` count images, and `was` and `becomes` are actions. A rule counts where it
@@ -19,14 +19,14 @@ class Key(NamedTuple):
     whether the label is told.
     """
 
-    kind: Kind
+    kind: CountKind
     name: str
     was: str
     becomes: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ComparedOutcome:
     """The parts of a decision that count in a comparison: its action, rules that held, tags told to the platform."""
 
     action: str
@@ -34,20 +34,20 @@ class Outcome:
     tags: frozenset[str]
 
     @classmethod
-    def of_verdict(cls, verdict: Verdict) -> Outcome:
+    def of_verdict(cls, verdict: Verdict) -> ComparedOutcome:
         rules, tags = (rule.id for rule in verdict.rules), (tag.name for tag in verdict.tags)
         return cls(verdict.action.name, frozenset(rules), frozenset(tags))
 
 
-def compare(old: Outcome, new: Outcome) -> Counter[Key]:
+def compare_outcomes(old: ComparedOutcome, new: ComparedOutcome) -> Counter[CountKey]:
     """Returns the counts of one image, each 1."""
     actions = (old.action, new.action)
     labels = old.tags | new.tags
-    found = [Key("action", "", *actions)]
-    found += [Key("rule", rule, *actions) for rule in old.rules | new.rules]
-    found += [Key("label", label, *actions) for label in labels]
-    found += [Key("group", group, *actions) for group in {label.split(".")[0] for label in labels}]
-    found += [Key("said", label, _yes(label in old.tags), _yes(label in new.tags)) for label in labels]
+    found = [CountKey("action", "", *actions)]
+    found += [CountKey("rule", rule, *actions) for rule in old.rules | new.rules]
+    found += [CountKey("label", label, *actions) for label in labels]
+    found += [CountKey("group", group, *actions) for group in {label.split(".")[0] for label in labels}]
+    found += [CountKey("said", label, _yes(label in old.tags), _yes(label in new.tags)) for label in labels]
     return Counter(found)
 
 

@@ -102,7 +102,7 @@ def needs_of(readings: Mapping[str, Reading]) -> Needs:
     return Needs(frozenset(roots), named["score"], named["near_face"], frozenset(lists))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest_name(word: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean …?)`, or an empty string where no name is close."""
     close = get_close_matches(word, sorted(known), 1, 0.6)
     return f" (did you mean {close[0]}?)" if close else ""
@@ -210,7 +210,7 @@ class _Reader:
             return
         label = key.text.strip("\"'")
         if label not in groups():
-            self._wrong(f"{label} is no label of the taxonomy{nearest(label, groups())}", label)
+            self._wrong(f"{label} is no label of the taxonomy{nearest_name(label, groups())}", label)
         self.out.by_label[root].append(label)
 
     def _comma(self) -> None:
@@ -227,7 +227,7 @@ class _Reader:
     def _known(self, name: str, known: frozenset[str], what: str) -> bool:
         if name in known:
             return True
-        self._wrong(f"{name} is no {what}{nearest(name, known)}", name)
+        self._wrong(f"{name} is no {what}{nearest_name(name, known)}", name)
         self.path = ""
         return False
 

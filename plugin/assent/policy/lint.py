@@ -48,7 +48,7 @@ def _no_rule(policy: Policy) -> Iterator[str]:
 
 def _not_measured(policy: Policy) -> Iterator[str]:
     """Yields a warning for each threshold for which nobody measured how many harmless images it flags."""
-    figures = measured()
+    figures = measured_on()
     for entry, limit in policy.model.labels.items():
         if limit.uncalibrated:
             continue
@@ -59,7 +59,7 @@ def _not_measured(policy: Policy) -> Iterator[str]:
 
 
 @cache
-def measured() -> dict[str, float]:
+def measured_on() -> dict[str, float]:
     """Returns the lowest score at which each label was measured on harmless images, for every label that was.
 
     The figures are those of `flagged` in `models/calibration/*.json`.

@@ -14,7 +14,7 @@ from assent.core.errors import PolicyInvalid
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS
 from assent.core.values import Event, Face, Picture, PolicyRef, Tag, ToReview
-from assent.policy.assemble import Assembled, assemble
+from assent.policy.assemble import Assembled, assemble_policy
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
 from assent.policy.model import Filter, LoadedRule, Policy, canonical_json
@@ -33,7 +33,7 @@ def load_policy(path: Path | None = None) -> Policy:
     read in one way, or not of the schema; where a label, name or function is unknown or a condition is too long, too
     deep, no CEL or neither true nor false; and where rules contradict each other or can never hold.
     """
-    return _build(assemble(path or resource("policies") / "default.yaml"))
+    return _build(assemble_policy(path or resource("policies") / "default.yaml"))
 
 
 def stored_policy(canonical: str) -> Policy:

@@ -9,7 +9,7 @@ import rfc8785
 
 from assent.core.values import Action, Approval, Audience, Event, PolicyRef, Surface, ToReview
 from assent.policy.input import Needs, above
-from assent.policy.schema import Age, CaseModel, PolicyModel, RuleModel, StatementsModel
+from assent.policy.schema import AgeBand, CaseModel, PolicyModel, RuleModel, StatementsModel
 
 NEVER = 2.0  # a threshold that no score reaches
 
@@ -74,7 +74,7 @@ class Filter:
     id: str
     to: frozenset[Audience]
     regions: frozenset[str]
-    ages: frozenset[Age]
+    ages: frozenset[AgeBand]
     surfaces: frozenset[Surface]
     only: frozenset[str] | None
     never: frozenset[str]
@@ -96,7 +96,7 @@ class Filter:
         return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))
 
 
-def age_band(years: int | None) -> Age:
+def age_band(years: int | None) -> AgeBand:
     """Returns the band of an audience's age."""
     if years is None:
         return "unknown"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from assent.core.taxonomy import BY_NAME as LABELS
 from assent.policy.assemble import Assembled
-from assent.policy.expression import Reading, nearest
+from assent.policy.expression import Reading, nearest_name
 from assent.policy.input import above, groups
 from assent.policy.schema import PolicyModel, RuleModel
 
@@ -39,7 +39,7 @@ def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) ->
 def _unknown(assembled: Assembled, place: str, who: str, labels: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     for label in labels:
         if label not in known:
-            yield f"{assembled.at(place, label)}: {who}{label} is no label of the taxonomy{nearest(label, known)}"
+            yield f"{assembled.at(place, label)}: {who}{label} is no label of the taxonomy{nearest_name(label, known)}"
 
 
 def _condition(rule: RuleModel, reading: Reading, assembled: Assembled) -> Iterator[str]:

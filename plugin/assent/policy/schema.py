@@ -16,7 +16,7 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Score = Annotated[float, Field(ge=0, le=1)]
 ActionName = Literal["allow", "label", "limit", "review", "block"]
-Age = Literal["child", "teen", "adult", "unknown"]
+AgeBand = Literal["child", "teen", "adult", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 StatementCategory = Literal[
     "ANIMAL_WELFARE",
@@ -103,7 +103,7 @@ class EmitModel(_Strict):
     id: Identifier
     to: Annotated[tuple[Audience, ...], Field(min_length=1)]
     regions: tuple[Region, ...] = Field((), description="ISO 3166-1; empty: everywhere.")
-    ages: tuple[Age, ...] = Field((), description="Of the audience: child < 13, teen < 18, adult.")
+    ages: tuple[AgeBand, ...] = Field((), description="Of the audience: child < 13, teen < 18, adult.")
     surfaces: tuple[Surface, ...] = ()
     only: Groups | None = Field(None, description="Nothing but these.")
     never: Groups = ()

@@ -17,7 +17,7 @@ import yaml
 
 from assent.core.errors import PolicyInvalid
 
-MAX_BYTES = 256 * 1024
+MAX_POLICY_BYTES = 256 * 1024
 MAX_DEPTH = 12
 Where = tuple[str | int, ...]
 _LOADER: Any = getattr(
@@ -58,7 +58,7 @@ def read_source(path: Path) -> Source:
     """Reads and parses the file at that path. Raises PolicyInvalid saying what is wrong, and where."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(MAX_POLICY_BYTES + 1)
     except OSError as error:
         raise PolicyInvalid(f"{path} cannot be read: {error.strerror}") from error
     return parse_source(path.name, raw)
@@ -66,8 +66,8 @@ def read_source(path: Path) -> Source:
 
 def parse_source(name: str, raw: bytes) -> Source:
     """Parses the bytes of a policy file. Raises PolicyInvalid saying what is wrong, and where."""
-    if len(raw) > MAX_BYTES:
-        raise PolicyInvalid(f"{name} is larger than {MAX_BYTES} bytes")
+    if len(raw) > MAX_POLICY_BYTES:
+        raise PolicyInvalid(f"{name} is larger than {MAX_POLICY_BYTES} bytes")
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise PolicyInvalid(f"{name}:1:1: begins with a byte order mark; save it as UTF-8 without one")
     try:

@@ -19,7 +19,7 @@ from assent.core.values import PolicyRef
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.policy.compare import Key, Kind
+from assent.policy.compare import CountKey, CountKind
 from assent.policy.load import stored_policy
 from assent.policy.model import Policy
 
@@ -68,7 +68,7 @@ class Policies:
         if sha256 not in self._compiled:
             if len(self._compiled) >= _MOST_COMPILED:
                 self._compiled.clear()
-            self._compiled[sha256] = read(conn, tenant, sha256)
+            self._compiled[sha256] = read_policy(conn, tenant, sha256)
         return self._compiled[sha256]
 
 
@@ -80,7 +80,7 @@ class PolicyUnreadable(PolicyInvalid):
         self.ref = ref
 
 
-def read(conn: Conn, tenant: str, sha256: str) -> Policy:
+def read_policy(conn: Conn, tenant: str, sha256: str) -> Policy:
     """Returns a stored policy.
 
     Raises PolicyUnreadable where it is not there, was altered, or is of another version of `assent.policy`.
@@ -118,7 +118,7 @@ def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
     return _switch(conn, keys, n, policy.ref.sha256, None, "policy.activated", at)
 
 
-def roll_back(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
+def roll_back_policy(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
     """Makes the policy before the last activated one decide again. Returns its hash, None for the installation's own.
 
     Each further call goes back one more. Raises NotFound where there is no activation to roll back.
@@ -158,7 +158,7 @@ def stop_shadow(conn: Conn, keys: TenantKeys, at: datetime) -> None:
     append(conn, keys, "policy.shadow-ended", {}, [], at)
 
 
-def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Key, int]) -> None:
+def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[CountKey, int]) -> None:
     """Adds one image's counts, always in one order, so that two workers never deadlock."""
     keys = sorted(counts)
     columns = {"kinds": 0, "names": 1, "was": 2, "becomes": 3}
@@ -173,15 +173,15 @@ def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Key
     )
 
 
-def shadow_report(conn: Conn, tenant: str) -> tuple[Row, Counter[Key]]:
+def shadow_report(conn: Conn, tenant: str) -> tuple[Row, Counter[CountKey]]:
     """Returns the shadow policy with its start, and its counts. Raises NotFound where there is none."""
     row = fetch_one(conn, _Q["shadow"], tenant=tenant)
     if row is None:
         raise NotFound("no policy is tried in the shadow")
-    counts: Counter[Key] = Counter()
+    counts: Counter[CountKey] = Counter()
     for one in fetch(conn, _Q["shadow_counts"], tenant=tenant):
-        kind: Kind = one["kind"]
-        counts[Key(kind, one["name"], one["was"], one["becomes"])] = one["count"]
+        kind: CountKind = one["kind"]
+        counts[CountKey(kind, one["name"], one["was"], one["becomes"])] = one["count"]
     return row, counts
 
 

@@ -95,7 +95,7 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sh
     decision = assemble(conn, keys, case.media_id, lock=lock)
     case = read_case(conn, keys.tenant, case_id)
     if case.closed_at is not None:
-        raise closed(case)
+        raise case_closed(case)
     if is_severe(case, decision):
         raise PictureWithheld
     kept = open_retained_copy(conn, keys, case.media_id)
@@ -110,7 +110,7 @@ def is_severe(case: Case, decision: Decision | None) -> bool:
     return case.reason == SEVERE_REASON or any(tag.name == SEVERE_LABEL for tag in tags)
 
 
-def closed(case: Case) -> CaseClosed:
+def case_closed(case: Case) -> CaseClosed:
     """Returns the error for a moderator who decides on a case that is closed already."""
     if case.closed_by is None:
         return CaseClosed("the picture was decided anew or deleted meanwhile")

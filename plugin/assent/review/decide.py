@@ -25,7 +25,7 @@ from assent.decisions.store import revise
 from assent.decisions.views import without
 from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
-from assent.review.cases import Case, closed, read_case
+from assent.review.cases import Case, case_closed, read_case
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = named_queries("review"), named_queries("record")
@@ -57,7 +57,7 @@ def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInput) -> dict[str, Any]:
+def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInput) -> dict[str, Any]:
     """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
     Of two at once the second gets CaseClosed. Raises NotFound, CaseClosed, BadRequest for labels where no image could
@@ -67,7 +67,7 @@ def decide(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInp
     row = _newest(conn, keys, case.media_id)
     case = read_case(conn, keys.tenant, case_id)  # again, now that nobody else changes it
     if case.closed_at is not None:
-        raise closed(case)
+        raise case_closed(case)
     if row is None and (said.add or said.remove):
         raise BadRequest("no picture could be read here: there is nothing to correct")
     execute(conn, _Q["close"], tenant=keys.tenant, case=case_id, by=by, outcome=said.action)

@@ -24,7 +24,7 @@ from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import backbone
 from assent.perceive.labels.heads import NONE, Head, HeadFile, open_head
 from assent.perceive.packs.manifest import read_pack
-from assent.shadow.traffic import Comparison, compare
+from assent.shadow.traffic import Comparison, compare_heads
 
 State = Literal["shadow", "live", "replaced", "withdrawn"]
 MIN_PICTURES = 200  # that a head on trial has seen before it may be promoted: 3/n, 1.5 %, bounds what was never seen
@@ -88,7 +88,7 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     sha256 = on_trial(conn, keys.tenant, name)
     file = _file(conn, keys, sha256)
     evaluation = evaluation_of(file)
-    compared = compare(conn, keys.tenant, sha256)
+    compared = compare_heads(conn, keys.tenant, sha256)
     if compared.pictures < MIN_PICTURES and anyway is None:
         raise InsufficientEvidence(f"{name} saw {compared.pictures} pictures in shadow; {MIN_PICTURES} are needed")
     before = _in_state(conn, keys.tenant, name, "live")
@@ -100,7 +100,7 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     return compared
 
 
-def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
+def roll_back_head(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
     """Takes the live head of that name out, and puts back the one before it. Raises NotFound.
 
     Returns that one's sha256, or None where the shipped head of that name, if there is one, takes its place.
@@ -117,11 +117,11 @@ def roll_back(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | None:
     return before
 
 
-def stop(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
+def stop_trial(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
     """Ends a trial without promoting, and returns its results. Raises NotFound."""
     execute(conn, _Q["lock_heads"], tenant=keys.tenant)
     sha256 = on_trial(conn, keys.tenant, name)
-    compared = compare(conn, keys.tenant, sha256)
+    compared = compare_heads(conn, keys.tenant, sha256)
     _end_trial(conn, keys.tenant, sha256)
     _log(conn, keys, "head.trial-ended", name, sha256, by, {"compared": compared.document()})
     return compared

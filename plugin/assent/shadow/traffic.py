@@ -14,7 +14,7 @@ from typing import Any
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
 
-MOST_PICTURES = 100_000  # the newest of a trial that are kept
+TRIAL_IMAGES = 100_000  # the newest of a trial that are kept
 _Q = named_queries("feedback")
 
 
@@ -47,7 +47,7 @@ class Comparison:
         return {"pictures": self.pictures, "labels": [asdict(counts) for counts in self.labels]}
 
 
-def compare(conn: Conn, tenant: str, head: str) -> Comparison:
+def compare_heads(conn: Conn, tenant: str, head: str) -> Comparison:
     """Returns the results of the trial of the head with that sha256."""
     place = {"tenant": tenant, "head": head}
     seen = fetch_one(conn, _Q["pictures"], **place) or {"pictures": 0, "since": None}

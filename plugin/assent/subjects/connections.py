@@ -19,7 +19,7 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import pseudonym
 from assent.subjects.consent import active_consent
 
-MOST = 5_000
+MOST_CONNECTIONS = 5_000
 FRESH = timedelta(hours=24)
 _Q = named_queries("connections")
 
@@ -32,12 +32,12 @@ def author_mac(keys: TenantKeys, author: str) -> bytes:
     return hmac.digest(keys.pseudonym_key, b"connection\x00" + author.encode(), hashlib.sha256)[:16]
 
 
-def state(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
+def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
     """Replaces a subject's connections by these accounts as of `at`, and returns how many there are.
 
     Raises TooManyConnections beyond MOST, and ConsentMissing for a person without a consent in force.
     """
-    if len(authors) > MOST:
+    if len(authors) > MOST_CONNECTIONS:
         raise TooManyConnections(f"{len(authors)} connections")
     pid = pseudonym(keys, ref)
     active_consent(conn, keys, pid)

@@ -75,7 +75,7 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     return consent
 
 
-def withdraw(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
+def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
     """Withdraws a consent: its templates go with the commit, and the subject's matches are retracted.
 
     Nobody is matched by the templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended
@@ -88,7 +88,7 @@ def withdraw(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
 
 
 def withdraw_all(conn: Conn, keys: TenantKeys, pid: bytes) -> None:
-    """Withdraws any consent of the subject that is in force, as `withdraw` does."""
+    """Withdraws any consent of the subject that is in force, as `withdraw_consent` does."""
     _take_back(conn, keys, pid, None)
 
 

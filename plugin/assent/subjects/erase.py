@@ -76,7 +76,7 @@ def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
     return erasure
 
 
-def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
+def complete_erasures(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
     """Signs the receipts of erasures whose tags are retracted and whose epoch's key is destroyed; returns how many.
 
     Every epoch up to `retired_epoch` counts as destroyed. Do not call it in a transaction that appended a leaf: a
@@ -86,10 +86,10 @@ def complete(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
     if not rows:
         return 0
     note, now = checkpoint.current(conn, keys), datetime.now(UTC)
-    size = checkpoint.verify(note, checkpoint.verifier(keys)).size
+    size = checkpoint.verify_checkpoint(note, checkpoint.verifier(keys)).size
     for row in rows:
         said = _receipt(conn, keys, row, size, retired_epoch)
-        whole = receipts.sign(keys, {**said, "checkpoint": note, "completed_at": rfc3339(now)})
+        whole = receipts.sign_receipt(keys, {**said, "checkpoint": note, "completed_at": rfc3339(now)})
         values = {"tenant": keys.tenant, "id": row["id"], "completed_at": now}
         execute(conn, _Q["complete"], **values, receipt=rfc8785.dumps(whole).decode())
     return len(rows)

@@ -24,7 +24,7 @@ from assent.subjects.consent import open_evidence
 from assent.subjects.enrol import waiting_jobs
 from assent.subjects.matches import matches_of
 
-SCHEMA = "assent.export/1"
+EXPORT_SCHEMA = "assent.export/1"
 _PAGE = 2000  # audit payloads read at a time
 _Q = named_queries("export")
 _AUDIT = named_queries("audit")
@@ -36,7 +36,7 @@ NOTES = (
 )
 
 
-def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
+def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     """Returns the document, with times in RFC 3339 and hashes in hex.
 
     Reads through the tenant's matches and audit log. Raises NotFound for a person of whom nothing is stored, SealBroken
@@ -51,7 +51,7 @@ def export(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
         raise NotFound("nothing is held about this person")
     subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"]) if row else None
     return {
-        "schema": SCHEMA,
+        "schema": EXPORT_SCHEMA,
         "made_at": rfc3339(datetime.now(UTC)),
         "tenant": keys.tenant,
         "pseudonym": pid.hex(),

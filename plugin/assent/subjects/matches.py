@@ -23,7 +23,7 @@ _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SubjectMatch:
     """A match of the subject: `suggested` waits for their approval, `published` is known to the platform."""
 
     media_id: str
@@ -35,7 +35,7 @@ class Seen:
     decided_at: datetime
 
 
-def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Seen]:
+def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[SubjectMatch]:
     """Returns the subject's matches, newest first. Reads through all matches of the tenant."""
     person = person_of(conn, keys, pid)
     if person is None:
@@ -119,7 +119,7 @@ def _row(conn: Conn, keys: TenantKeys, media_id: str, face: int) -> Row | None:
     return fetch_one(conn, _Q["match"], tenant=keys.tenant, media=media_id, face=face)
 
 
-def _seen(person: Person, media_id: str, face: int, row: Row) -> Seen:
+def _seen(person: Person, media_id: str, face: int, row: Row) -> SubjectMatch:
     x, y, width, height = row["box"]
     band: Band = open_match(person.subject, media_id, face, row["sealed"])["band"]
-    return Seen(media_id, face, row["revision"], row["state"], band, (x, y, width, height), row["decided_at"])
+    return SubjectMatch(media_id, face, row["revision"], row["state"], band, (x, y, width, height), row["decided_at"])

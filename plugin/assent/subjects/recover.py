@@ -14,7 +14,7 @@ from assent.db.queries import named_queries
 from assent.decisions.store import revise
 from assent.keys.keyfile import Export, Wrapped
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.subjects.rotate import BATCH, rotation_lock
+from assent.subjects.rotate import ROTATED_ROWS, rotation_lock
 
 _Q = named_queries("rotate")
 
@@ -71,8 +71,8 @@ def _take_in(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[
 
 def _restore_keys(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: list[int]) -> int:
     brought = 0
-    for start in range(0, len(people), BATCH):
-        page = people[start : start + BATCH]
+    for start in range(0, len(people), ROTATED_ROWS):
+        page = people[start : start + ROTATED_ROWS]
         values = {
             "pids": [one.pid for one in page],
             "epochs": [one.epoch for one in page],
@@ -87,7 +87,7 @@ def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
     after, dropped = b"", 0
     while True:
         with transaction(pool) as conn:
-            rows = fetch(conn, _Q["dead_people"], tenant=tenant, alive=alive, after=after, most=BATCH)
+            rows = fetch(conn, _Q["dead_people"], tenant=tenant, alive=alive, after=after, most=ROTATED_ROWS)
             if not rows:
                 return dropped
             pids = [row["pid"] for row in rows]
@@ -104,7 +104,7 @@ def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) ->
     pictures = 0
     while True:
         with transaction(pool) as conn:
-            rows = fetch(conn, _Q["dead_pictures"], tenant=keys.tenant, alive=alive, most=BATCH)
+            rows = fetch(conn, _Q["dead_pictures"], tenant=keys.tenant, alive=alive, most=ROTATED_ROWS)
         if not rows:
             return pictures
         for row in rows:

@@ -31,15 +31,15 @@ from assent.keys.keyfile import export_epoch
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.subject_keys import SubjectKey, match_locator, match_pid
 
-BATCH = 2000  # rows moved in one transaction
+ROTATED_ROWS = 2000  # rows moved in one transaction
 # What began before a step is waited for this long. A transaction that idles is ended by the server after 10 s, so who
 # is still there then reads much; they lose what they cannot open, and erasure has its hour.
-WAIT_SECONDS = 60.0
+ROTATION_WAIT_SECONDS = 60.0
 LOCKED_SECONDS = 120.0  # for rows that others keep locked
-POLL_SECONDS = 0.05
+ROTATION_POLL_SECONDS = 0.05
 _Q = named_queries("rotate")
 
-Progress = Callable[[str, int], None]  # table, rows of it moved so far
+RotationProgress = Callable[[str, int], None]  # table, rows of it moved so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def silent(_table: str, _moved: int) -> None:
     """Discards the progress."""
 
 
-def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
+def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = silent) -> Rotated:
     """Moves a tenant to a new epoch and destroys the keys of all earlier ones.
 
     Erasures that came too late for it are marked as waiting for the next one. Raises RotationUnderWay when another
@@ -123,11 +123,11 @@ def _sum(one: dict[str, _Moved], other: dict[str, _Moved]) -> dict[str, _Moved]:
     return {name: _Moved(one[name].rows + other[name].rows, one[name].broken + other[name].broken) for name in one}
 
 
-def _move_all(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Moved]:
+def _move_all(pool: Pool, keys: TenantKeys, progress: RotationProgress) -> dict[str, _Moved]:
     return {table.name: _move_table(pool, keys, table, progress) for table in TABLES}
 
 
-def _move_rest(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _Moved]:
+def _move_rest(pool: Pool, keys: TenantKeys, progress: RotationProgress) -> dict[str, _Moved]:
     """Moves the rows written under an old epoch after their table was passed, and the rows locked then."""
     moved = {table.name: _Moved() for table in TABLES}
     deadline = time.monotonic() + LOCKED_SECONDS
@@ -135,7 +135,7 @@ def _move_rest(pool: Pool, keys: TenantKeys, progress: Progress) -> dict[str, _M
         if time.monotonic() > deadline:
             raise RotationUnderWay("rows stay locked by another transaction; the next rotation goes on from here")
         moved = _sum(moved, _move_all(pool, keys, progress))
-        time.sleep(POLL_SECONDS)
+        time.sleep(ROTATION_POLL_SECONDS)
     return moved
 
 
@@ -145,11 +145,11 @@ def _some_left(pool: Pool, keys: TenantKeys) -> bool:
     return row is not None and bool(row["left"])
 
 
-def _move_table(pool: Pool, keys: TenantKeys, table: _Table, progress: Progress) -> _Moved:
+def _move_table(pool: Pool, keys: TenantKeys, table: _Table, progress: RotationProgress) -> _Moved:
     after, moved, broken = table.start, 0, 0
     while True:
         with transaction(pool) as conn:
-            where = {"tenant": keys.tenant, "live": keys.epoch, "most": BATCH}
+            where = {"tenant": keys.tenant, "live": keys.epoch, "most": ROTATED_ROWS}
             rows = fetch(conn, _Q[f"{table.name}_to_move"], **where, **after)
             if not rows:
                 return _Moved(moved, broken)
@@ -252,12 +252,12 @@ def _under_way(watcher: Conn) -> list[str]:
 
 
 def _wait_for(watcher: Conn, transactions: list[str]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + ROTATION_WAIT_SECONDS
     while time.monotonic() < deadline:
         row = fetch_one(watcher, _Q["still_under_way"], seen=transactions)
         if row is None or not row["busy"]:
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(ROTATION_POLL_SECONDS)
 
 
 def _note(pool: Pool, keys: TenantKeys, ended: list[int], moved: Mapping[str, _Moved], covered: Sequence[UUID]) -> None:

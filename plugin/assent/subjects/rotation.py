@@ -11,8 +11,8 @@ from assent.core.errors import AssentError, RotationUnderWay
 from assent.db.pool import Pool, fetch, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
-from assent.subjects.erase import complete
-from assent.subjects.rotate import Progress, Rotated, rotate_epoch, silent
+from assent.subjects.erase import complete_erasures
+from assent.subjects.rotate import Rotated, RotationProgress, rotate_epoch, silent
 
 # The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
 PAUSE_SECONDS = 20 * 60
@@ -20,11 +20,11 @@ _Q = named_queries("rotate")
 _log = structlog.get_logger(__name__)
 
 
-def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: Progress = silent) -> Rotated:
+def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = silent) -> Rotated:
     """Rotates the epoch, then signs the receipts of the erasures it covers. Raises what `rotate_epoch` raises."""
     done = rotate_epoch(pool, keystore, tenant, progress)
     with transaction(pool) as conn:
-        complete(conn, keystore.tenant(tenant), done.old)
+        complete_erasures(conn, keystore.tenant(tenant), done.old)
     return done
 
 

@@ -25,16 +25,16 @@ from assent.core.values import Action, Analysis, Quarantined, Unprocessable
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.decisions.assemble import body as body_of
+from assent.decisions.assemble import message_body as body_of
 from assent.decisions.render.redact import retained_jpeg
-from assent.decisions.statement import Statement, state
+from assent.decisions.statement import Statement, state_restriction
 from assent.decisions.store import MediaKey, RetainedCopy, announce, forget, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
 from assent.intake.accept import open_event, open_upload
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.pipeline import Stages, analyse
-from assent.policy.compare import Outcome, compare
+from assent.policy.compare import ComparedOutcome, compare_outcomes
 from assent.policy.decide import decide
 from assent.policy.model import Policy
 from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
@@ -156,8 +156,8 @@ def _state(policy: Policy, outcome: Analysis | Quarantined | Unprocessable) -> S
         return None
     heeded = outcome.heeded
     if heeded is None:
-        return state(policy, outcome.seen, outcome.verdict)
-    return state(policy, heeded.seen, heeded.verdict, by_person=heeded.holds)
+        return state_restriction(policy, outcome.seen, outcome.verdict)
+    return state_restriction(policy, heeded.seen, heeded.verdict, by_person=heeded.holds)
 
 
 def _try_shadow(bench: WorkerContext, place: MediaKey, looked: Analysis, shadow: Policy | None) -> None:
@@ -167,7 +167,7 @@ def _try_shadow(bench: WorkerContext, place: MediaKey, looked: Analysis, shadow:
     faces = {match.face for match in looked.matches}
     verdict = decide(shadow, place.event, looked.picture, looked.seen, faces)
     active = looked.heeded.alone if looked.heeded else looked.verdict  # policies beside each other, and no moderator
-    counts = compare(Outcome.of_verdict(active), Outcome.of_verdict(verdict))
+    counts = compare_outcomes(ComparedOutcome.of_verdict(active), ComparedOutcome.of_verdict(verdict))
     with transaction(bench.pool) as conn:
         count_shadow(conn, place.tenant, shadow.ref, counts)
 

@@ -29,11 +29,11 @@ from assent.db.pool import open_pool
 from assent.db.queue import OUTBOX, PICTURES
 from assent.gallery.matching import host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
-from assent.hashlists.follow import Known
+from assent.hashlists.follow import TenantHashLists
 from assent.keys.installation import database, open_keys
 from assent.media.sandbox import Decoder
 from assent.perceive import Models
-from assent.perceive import load as load_models
+from assent.perceive import load_models as load_models
 from assent.perceive.faces.calibration import Calibration
 from assent.perceive.faces.liveness import is_live
 from assent.perceive.frames.batch import Batcher
@@ -115,7 +115,7 @@ async def _work_on(url: str, bench: WorkerContext, stopping: asyncio.Event) -> N
                 await asyncio.wait_for(stopping.wait(), INTERRUPTED_SECONDS)
 
 
-def run(settings: Settings) -> None:
+def run_worker(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; jobs under way are finished first.
 
     Raises KeyMissing, PolicyInvalid, ModelMissing, GalleryUnavailable or DatabaseUnavailable when it cannot begin.
@@ -173,7 +173,7 @@ def open_bench(
             heads=heads,
             allow=settings.allow_private,
             alike=alike(models.calibration),
-            known=Known(pool),
+            known=TenantHashLists(pool),
             read=open_reader(settings) or nothing_read,
             live=partial(is_live, models.liveness),
         )

@@ -12,7 +12,7 @@ from assent.db.pool import Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
-from assent.shadow.traffic import MOST_PICTURES
+from assent.shadow.traffic import TRIAL_IMAGES
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 
@@ -23,15 +23,15 @@ HOUR = 3600.0
 def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTask]]:
     """Returns every task with the seconds between its end and its next begin."""
     return (
-        (1.0, queue_due),
+        (1.0, queue_due_deliveries),
         (settings.lease_seconds / 3, rescue_jobs),
-        (10.0, rotate_due),
-        (HOUR, end_due),
+        (10.0, rotate_due_tenants),
+        (HOUR, end_expired),
         (HOUR, purge_expired),
     )
 
 
-def queue_due(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+def queue_due_deliveries(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """Puts deliveries that are due back into the queue."""
     with transaction(pool) as conn:
         deliver.queue_due(conn)
@@ -50,18 +50,18 @@ def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         log.warning("job rescued", job=job["id"], task=job["task_name"])
 
 
-def rotate_due(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
+def rotate_due_tenants(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
     """Ends each epoch whose end an erasure waits for."""
     rotation.rotate_due(pool, keystore)
 
 
-def end_due(settings: Settings, pool: Pool, keystore: Keystore) -> None:
+def end_expired(settings: Settings, pool: Pool, keystore: Keystore) -> None:
     """Logs the deployer's declaration for every tenant when it is new, and ends what is over now."""
     end_due_by(settings, pool, keystore, datetime.now(UTC))
 
 
 def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime) -> None:
-    """Does what `end_due` does, as of the time `now`."""
+    """Does what `end_expired` does, as of the time `now`."""
     try:
         for keys in map(keystore.tenant, keystore.tenants()):
             if settings.anyone_declaration is not None:
@@ -80,5 +80,5 @@ def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, named_queries("queue")["purge_finished"])
         execute(conn, named_queries("record")["purge_kept"])
         execute(conn, named_queries("idempotency")["purge"])
-        execute(conn, named_queries("feedback")["trim_trials"], most=MOST_PICTURES)
+        execute(conn, named_queries("feedback")["trim_trials"], most=TRIAL_IMAGES)
         links.purge(conn)

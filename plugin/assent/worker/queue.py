@@ -29,20 +29,20 @@ from assent.worker.jobs import WorkerContext, decide_event, deliver_message, enr
 DELIVERIES = 16  # under way at once
 
 
-RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
+FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 
 
 class RetrySchedule(BaseRetryStrategy):
     """Decides when a failed job runs again.
 
-    A fetch runs again by `RETRY_SECONDS`, everything else soon and then every minute, for as long as an outage lasts,
-    spread over a second. An event that itself brings the job down is ended by `MAX_TRIES`.
+    A fetch runs again by `FETCH_RETRY_SECONDS`, everything else soon and then every minute, for as long as an outage
+    lasts, spread over a second. An event that itself brings the job down is ended by `MAX_TRIES`.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         seconds = min(2 ** min(job.attempts, 6), 60) + random.random()  # noqa: S311 - spread, not a secret
         if isinstance(exception, FetchFailed):
-            seconds = RETRY_SECONDS[min(job.attempts, len(RETRY_SECONDS) - 1)]
+            seconds = FETCH_RETRY_SECONDS[min(job.attempts, len(FETCH_RETRY_SECONDS) - 1)]
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
 
 

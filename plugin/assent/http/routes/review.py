@@ -30,15 +30,15 @@ from assent.core.strict import read_model
 from assent.db.pool import transaction
 from assent.http.api_keys import Caller
 from assent.http.idempotency import once
-from assent.http.routes.subjects import Key
+from assent.http.routes.subjects import IdempotencyKey
 from assent.http.state import App, AppState, By, error_responses, read_body, schema_ref
 from assent.platforms.event import TYPEABLE, Name
 from assent.review.cases import open_cases, picture_of, show_case
-from assent.review.decide import Final, ReviewInput, correct, decide
+from assent.review.decide import Final, ReviewInput, correct, decide_case
 
 router = APIRouter(prefix="/v1", tags=["review"])
 SCOPE = "review"
-MOST = 200  # cases of one page
+MOST_CASES = 200  # cases of one page
 Labels = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=100)]
 Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 _REFUSED = (Unauthorized, Forbidden, NotFound)
@@ -76,7 +76,7 @@ def list_reviews(
     by: By,
     queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None,
     after: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MOST_CASES)] = 50,
 ) -> dict[str, Any]:
     """Lists open cases of one queue or of all.
 
@@ -124,7 +124,7 @@ def read_review_picture(case_id: UUID, at: App, by: By) -> Response:
     },
 )
 async def decide_review(
-    case_id: UUID, request: Request, at: App, by: By, idempotency_key: Key = None
+    case_id: UUID, request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None
 ) -> dict[str, Any]:
     """Closes the case: its decision becomes the next revision and goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
@@ -138,7 +138,7 @@ def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str
     keys = at.keystore.tenant(by.tenant)
     request = f"POST /v1/reviews/{case_id}\n".encode() + body
     with transaction(at.pool) as conn:
-        return once(conn, keys, key, request, lambda: decide(conn, keys, by.key_id, case_id, said))
+        return once(conn, keys, key, request, lambda: decide_case(conn, keys, by.key_id, case_id, said))
 
 
 @router.post(
@@ -149,7 +149,7 @@ def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str
     },
 )
 async def correct_media(
-    media_id: Name, request: Request, at: App, by: By, idempotency_key: Key = None
+    media_id: Name, request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None
 ) -> dict[str, Any]:
     """Corrects a media item without an open case; the next revision goes to the platform as `media.reviewed`."""
     by.must(SCOPE)

@@ -18,7 +18,7 @@ from assent.http.state import App, AppState, By, error_responses, read_body, sch
 from assent.platforms.event import Name
 from assent.subjects import links
 from assent.subjects.erase import Erasure, erase, receipt
-from assent.subjects.export import export
+from assent.subjects.export import export_subject
 
 router = APIRouter(prefix="/v1", tags=["people"])
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -67,7 +67,7 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], at: App) -> JSONRe
 
 
 @router.get("/subjects/{ref}/export", responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken))
-def export_subject(ref: Name, at: App, by: By) -> JSONResponse:
+def get_export(ref: Name, at: App, by: By) -> JSONResponse:
     """Returns all that is stored about the person, opened.
 
     It includes their own biometric data, so it is for them only.
@@ -75,7 +75,7 @@ def export_subject(ref: Name, at: App, by: By) -> JSONResponse:
     by.must("subjects:write")
     keys = at.keystore.tenant(by.tenant)
     with transaction(at.pool) as conn:
-        return JSONResponse(export(conn, keys, ref), headers=_PRIVATE)
+        return JSONResponse(export_subject(conn, keys, ref), headers=_PRIVATE)
 
 
 @router.post(

@@ -55,9 +55,9 @@ from assent.subjects.overview import consent_record, subject_record
 
 router = APIRouter(prefix="/v1", tags=["people"])
 MAX_PHOTOS = 10
-WAIT_SECONDS = 30.0
+ENROLMENT_WAIT_SECONDS = 30.0
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TYPEABLE)]
-Key = Annotated[
+IdempotencyKey = Annotated[
     str | None,
     Header(
         min_length=1,
@@ -116,7 +116,7 @@ class ConnectionsRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     connections: list[Name] = Field(
-        description="The platform's own ids of accounts.", json_schema_extra={"maxItems": connections.MOST}
+        description="The platform's own ids of accounts.", json_schema_extra={"maxItems": connections.MOST_CONNECTIONS}
     )
 
 
@@ -130,7 +130,7 @@ class ConnectionsRequest(BaseModel):
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConsentRequest)}}}
     },
 )
-async def give_consent(request: Request, at: App, by: By, idempotency_key: Key = None) -> dict[str, Any]:
+async def give_consent(request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     """Records a consent and puts it in force, in place of the one before.
 
     Without a consent nobody is enrolled or matched.
@@ -178,7 +178,7 @@ def withdraw_consent(consent_id: UUID, at: App, by: By) -> Response:
     """Withdraws the consent: from this answer on nobody is matched by it, and its templates are gone."""
     by.must("consents:write")
     with transaction(at.pool) as conn:
-        consent.withdraw(conn, at.keystore.tenant(by.tenant), consent_id)
+        consent.withdraw_consent(conn, at.keystore.tenant(by.tenant), consent_id)
     return Response(status_code=204)
 
 
@@ -210,7 +210,7 @@ async def state_connections(ref: Name, request: Request, at: App, by: By) -> dic
 def _state(at: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
     now = datetime.now(UTC)
     with transaction(at.pool) as conn:
-        count = connections.state(conn, at.keystore.tenant(tenant), ref, authors, now)
+        count = connections.state_connections(conn, at.keystore.tenant(tenant), ref, authors, now)
     return {"count": count, "stated_at": rfc3339(now)}
 
 
@@ -256,7 +256,7 @@ async def enrol_photos(ref: Name, request: Request, at: App, by: By) -> Any:
     job = uuid4()
     with at.announcements.expected(by.tenant, str(job)) as done:
         await run_in_threadpool(_store, at, by.tenant, job, ref, photos)
-        said = await at.announcements.wait(done, WAIT_SECONDS)
+        said = await at.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
     if said is None:
         return JSONResponse({"enrolment": str(job)}, 202)
     outcome: dict[str, Any] = json.loads(said)

@@ -31,14 +31,14 @@ def detect_faces(
     """Returns the faces in each frame, best first; `seen`: the safety network's detections in it."""
     if models.finder is None:
         return [tuple(DetectedFace(one, None) for one in faces.listed(detections)) for detections in seen]
-    if isinstance(models.finder, insight.Analysis):
-        found, least = insight.detect(models.finder, frames), insight.LEAST_SCORE
+    if isinstance(models.finder, insight.InsightFaceApp):
+        found, least = insight.insightface_detect(models.finder, frames), insight.DETECTOR_LEAST_SCORE
     else:
-        found, least = backend.detect(models.finder, frames), models.finder.file.threshold
+        found, least = backend.run_detector(models.finder, frames), models.finder.file.threshold
     return [_listed(boxes, least) for boxes in found]
 
 
-def _listed(boxes: Sequence[backend.Box], least: float) -> tuple[DetectedFace, ...]:
+def _listed(boxes: Sequence[backend.FloatBox], least: float) -> tuple[DetectedFace, ...]:
     points = {box.corners: box.points for box in boxes}
     detections = [Detection("face", box.score, box.corners) for box in boxes]
     return tuple(DetectedFace(one, points[one.corners]) for one in faces.listed(detections, least))
@@ -59,7 +59,7 @@ def detect_objects(models: Models, places: Sequence[tuple[Picture, Frame]]) -> l
     tags: list[list[Tag]] = [[] for _ in places]
     for net in models.watchers:
         if net.file.role == "objects":
-            for (picture, frame), kept, boxes in zip(places, tags, backend.detect(net, pixels), strict=True):
+            for (picture, frame), kept, boxes in zip(places, tags, backend.run_detector(net, pixels), strict=True):
                 kept += _objects(net, picture, frame, boxes)
         else:
             for (_, frame), kept, scores in zip(places, tags, backend.classify(net, pixels), strict=True):
@@ -80,7 +80,7 @@ def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     return tuple(tag for tag in tags if tag.box is not None or best[tag.name, tag.model] is tag)
 
 
-def _objects(net: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.Box]) -> list[Tag]:
+def _objects(net: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.FloatBox]) -> list[Tag]:
     said = [(net.names[box.kind], box) for box in boxes]
     return [
         _tag(

@@ -143,7 +143,7 @@ def _down_block(graph: _Graph, x: str, side: int, first: _Conv, second: _Conv) -
     return graph.op("Relu", graph.op("Add", y, short)), new
 
 
-def to_onnx(data: bytes) -> bytes:
+def dlib_to_onnx(data: bytes) -> bytes:
     """Converts the network of a dlib_face_recognition_resnet_model_v1.dat into an ONNX file.
 
     Its input `chips` is uint8 RGB (n, 150, 150, 3) as `dlib.get_face_chip(…, 150, 0.25)` cuts it, its output
@@ -198,7 +198,7 @@ def converted(data: bytes, models_dir: Path, known_sha256: str) -> bytes:
     path = models_dir / f"dlib-resnet-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     if path.is_file() and hashlib.sha256(kept := path.read_bytes()).hexdigest() == known_sha256:
         return kept
-    made = to_onnx(data)
+    made = dlib_to_onnx(data)
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
         _replace(path, made)

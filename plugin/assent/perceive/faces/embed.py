@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from assent.core.errors import ModelUnknown
 from assent.core.values import Pixels, Vector
-from assent.perceive.networks.runtime import ONNX_ERRORS, Net, run
+from assent.perceive.networks.runtime import ONNX_ERRORS, Net, run_network
 from assent.perceive.packs.manifest import Input
 
-BATCH = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}  # CPU: 32 is no faster a face, and 61 for 10 MB
+CHIP_BATCH = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}  # CPU: 32 is no faster a face, and 61 for 10 MB
 _UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError)
 
 
@@ -22,7 +22,7 @@ def embed(net: Net, mean: Vector, chips: Sequence[Pixels]) -> NDArray[np.float32
     Without centring two strangers have a cosine of 0.84 with dlib's network."""
     if not chips:
         return np.empty((0, len(mean)), np.float32)
-    centred = run(net, np.stack(chips)) - mean
+    centred = run_network(net, np.stack(chips)) - mean
     unit: NDArray[np.float32] = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     return unit
 
@@ -32,7 +32,7 @@ def dimension(net: Net, spec: Input) -> int:
 
     Raises ModelUnknown where it gives none."""
     try:
-        made = run(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
+        made = run_network(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
     except _UNFIT as error:
         raise ModelUnknown(f"{net.name} does not take chips of {spec.size[0]} pixels") from error
     if made.ndim != 2:

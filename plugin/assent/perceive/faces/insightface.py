@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.core.values import Pixels
-from assent.perceive.networks.backend import Box, open_verified
+from assent.perceive.networks.backend import FloatBox, open_verified
 from assent.perceive.networks.runtime import ONNX_ERRORS, Net, session_options
 from assent.perceive.packs.manifest import Input, ModelFile
 
 MODULES = ("detection", "recognition")
 OWN_WORDS = ("own-weights", "insightface-non-commercial-research")  # either accepts a folder of one's own
-LEAST_SCORE = 0.5  # FaceAnalysis' own
+DETECTOR_LEAST_SCORE = 0.5  # FaceAnalysis' own
 _UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, AssertionError, ValueError, RuntimeError, TypeError, OSError)
 _DETECTION_SIDE = (640, 640)
 
@@ -44,7 +44,7 @@ class _Recognised:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
+class InsightFaceApp:
     """An operator's own folder, opened by FaceAnalysis.
 
     `embedder` has the form that `embed.embed` takes; `spec` describes its chips."""
@@ -66,7 +66,7 @@ def recogniser(file: ModelFile, data: bytes, threads: int) -> Net:
     return replace(net, session=_Recognised(ArcFaceONNX(BytesIO(data), session=net.session)))
 
 
-def hashes(folder: Path) -> tuple[tuple[str, str], ...]:
+def model_hashes(folder: Path) -> tuple[tuple[str, str], ...]:
     """Returns path and sha256 of each network and manifest in a folder.
 
     Raises ModelMissing where there is no network."""
@@ -78,7 +78,7 @@ def hashes(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def open_folder(
     folder: Path, known: Sequence[tuple[str, str]], accepted: Sequence[str], threads: int, on: str
-) -> Analysis:
+) -> InsightFaceApp:
     """Opens detection and recognition of a folder on provider `on`.
 
     `known`: the hashes that the folder had when it was chosen. Raises LicenceNotAccepted, ModelMissing, and
@@ -88,7 +88,7 @@ def open_folder(
             f"{folder}: whose weights these are only you can say. insightface's own are for non-commercial research: "
             f'set ASSENT_ACCEPT_LICENCE="{OWN_WORDS[1]}" for those, "{OWN_WORDS[0]}" for weights of your own'
         )
-    found = hashes(folder)
+    found = model_hashes(folder)
     if set(found) != {one for one in known if Path(one[0]).parent == folder}:
         raise ModelUnknown(f"the files in {folder} are not those that were chosen; `assent models use` takes them anew")
     from insightface.app import FaceAnalysis
@@ -97,7 +97,9 @@ def open_folder(
         app = FaceAnalysis(
             name=str(folder), allowed_modules=list(MODULES), providers=[on], sess_options=session_options(threads)
         )
-        app.prepare(ctx_id=-1 if on == "CPUExecutionProvider" else 0, det_thresh=LEAST_SCORE, det_size=_DETECTION_SIDE)
+        app.prepare(
+            ctx_id=-1 if on == "CPUExecutionProvider" else 0, det_thresh=DETECTOR_LEAST_SCORE, det_size=_DETECTION_SIDE
+        )
     except _UNFIT as error:
         raise ModelUnknown(f"insightface cannot open {folder}: {error or 'it finds no detector in it'}") from error
     if set(app.models) != set(MODULES):
@@ -105,7 +107,7 @@ def open_folder(
     return _analysis(app, dict(found), on)
 
 
-def _analysis(app: Any, digests: dict[str, str], on: str) -> Analysis:
+def _analysis(app: Any, digests: dict[str, str], on: str) -> InsightFaceApp:
     found, known = app.models["detection"], app.models["recognition"]
     for model in (found, known):
         if model.session.get_providers()[0] != on:
@@ -114,7 +116,7 @@ def _analysis(app: Any, digests: dict[str, str], on: str) -> Analysis:
     fixed = known.session.get_inputs()[0].shape[0]
     batch = fixed if isinstance(fixed, int) else 8
     side = int(known.input_size[0])
-    return Analysis(
+    return InsightFaceApp(
         detector=found,
         detector_id=names[found],
         embedder=Net(names[known], _Recognised(known), on, batch),
@@ -123,14 +125,14 @@ def _analysis(app: Any, digests: dict[str, str], on: str) -> Analysis:
     )
 
 
-def detect(analysis: Analysis, frames: Sequence[Pixels]) -> list[list[Box]]:
+def insightface_detect(analysis: InsightFaceApp, frames: Sequence[Pixels]) -> list[list[FloatBox]]:
     """Returns the faces in each frame, by FaceAnalysis' own detector, best first."""
     found = []
     for pixels in frames:
         boxes, points = analysis.detector.detect(np.ascontiguousarray(pixels[..., ::-1]))
         found.append(
             [
-                Box(0, min(1.0, float(box[4])), tuple(box[:4].tolist()), np.asarray(five, np.float32))
+                FloatBox(0, min(1.0, float(box[4])), tuple(box[:4].tolist()), np.asarray(five, np.float32))
                 for box, five in zip(boxes, points, strict=True)
             ]
         )

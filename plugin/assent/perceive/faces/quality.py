@@ -120,7 +120,7 @@ def sharpness(pixels: Pixels, corners: Corners) -> float:
     return min(1.0, max(0.0, (edges - 0.04) / 0.16))
 
 
-def quality(corners: Corners, sharp: float, pose: float) -> float:
+def face_quality(corners: Corners, sharp: float, pose: float) -> float:
     """Rates how well a face can be compared, 0–1: size × sharpness × pose.
 
     size: width of the box over 100 pixels (about what the chip shows of it), at most 1. sharpness and pose: as

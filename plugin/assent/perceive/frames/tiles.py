@@ -18,7 +18,7 @@ from assent.perceive.safety.nudenet import Detection
 # The longer side over the shorter one from which a frame is cut. No telephone's screen is as long: screenshots are
 # many, and parts cost four times as much.
 WIDE = 2.4
-MOST = 6  # tiles of one wide frame
+MOST_TILES = 6  # tiles of one wide frame
 # Pixels of the original above which a frame is cut into GRID tiles across and down. Frames hold at most 4,096 pixels a
 # side, so their own size does not tell a telephone's 12 megapixels from 50; parts cost up to nine times as much,
 # and what platforms hand out (Mastodon: 8.3 megapixels) and a telephone's 12 should not. Of 216 people of a crowd in
@@ -72,7 +72,7 @@ def _row(pixels: Pixels) -> list[tuple[int, int, Pixels]]:
     height, width = pixels.shape[:2]
     short, long = min(height, width), max(height, width)
     step = 1 - _SHARED
-    count = min(MOST, math.ceil((long - short) / (short * step)) + 1)
+    count = min(MOST_TILES, math.ceil((long - short) / (short * step)) + 1)
     side = max(short, math.ceil(long / (1 + (count - 1) * step)))
     starts = np.linspace(0, long - side, count).round().astype(int).tolist()
     if width >= height:

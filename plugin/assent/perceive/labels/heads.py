@@ -24,12 +24,12 @@ from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.resources import resource
 from assent.core.taxonomy import BY_NAME, LABELS
 from assent.core.values import Category, Tag
-from assent.perceive.networks.runtime import Net, open_net, run
+from assent.perceive.networks.runtime import Net, open_net, run_network
 
 NONE = "none"  # the column of "none of these", where a head has one; never said
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 LABEL = re.compile(r"[a-z]+(\.[a-z0-9]+)+")
-BATCH = {"CPUExecutionProvider": 256, "CUDAExecutionProvider": 256}  # rows of a few thousand numbers
+HEAD_BATCH = {"CPUExecutionProvider": 256, "CUDAExecutionProvider": 256}  # rows of a few thousand numbers
 # First parts of the labels that a head may say, with their category. Faces, text and known hashes are no matter of it.
 ROOTS: dict[str, Category] = {
     label.name.split(".")[0]: label.category
@@ -129,7 +129,7 @@ def open_head(path: Path, threads: int) -> Head:
         raise ModelMissing(f"the head {file.name} has no readable ONNX file beside it: {error.strerror}") from error
     if len(model) != file.size or hashlib.sha256(model).hexdigest() != file.sha256:
         raise ModelUnknown(f"{file.name}.onnx is not the file that {path.name} describes")
-    net = open_net(file.name, model, threads, BATCH)
+    net = open_net(file.name, model, threads, HEAD_BATCH)
     (into,), (out,) = net.session.get_inputs(), net.session.get_outputs()
     if into.shape[1:] != [file.features] or out.shape[1:] != [len(file.label)]:
         raise ModelUnknown(f"{file.name}.onnx takes {into.shape} and gives {out.shape}, not what {path.name} describes")
@@ -161,7 +161,7 @@ def load_heads(folders: Sequence[Path], backbone: str, threads: int) -> tuple[He
 
 def scores(head: Head, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns probabilities (n, labels) for pooled features (n, width)."""
-    return run(head.net, features)
+    return run_network(head.net, features)
 
 
 def predict_tags(heads: Sequence[Head], features: NDArray[np.float32], frames: Sequence[int]) -> tuple[Tag, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assent.core.resources import resource
 from assent.core.taxonomy import HASHES, TEXTS
 from assent.perceive.labels.heads import NONE, head_files, read_head
-from assent.perceive.packs.manifest import classes, read_pack, shipped
+from assent.perceive.packs.manifest import classes, read_pack, shipped_packs
 
 
 def sources() -> dict[str, tuple[str, ...]]:
@@ -26,7 +26,7 @@ def sources() -> dict[str, tuple[str, ...]]:
 
 
 def _of_packs() -> Iterator[tuple[str, str]]:
-    for pack in map(read_pack, shipped()):
+    for pack in map(read_pack, shipped_packs()):
         for file in pack.file:
             if file.labels or file.table:
                 yield from ((label, file.name) for label in classes(pack, file) if label is not None)

@@ -42,7 +42,7 @@ class LoadedModel:
         return self.file.id
 
 
-class Box(NamedTuple):
+class FloatBox(NamedTuple):
     """A detection: class, score 0–1, corners and, of a face, five points, in pixels of the frame."""
 
     kind: int
@@ -100,7 +100,7 @@ def _try_out(opened: LoadedModel) -> None:
     empty = np.zeros((opened.spec.size[1], opened.spec.size[0], 3), np.uint8)
     try:
         if opened.file.decoder in DETECTORS:
-            detect(opened, [empty])
+            run_detector(opened, [empty])
         elif opened.file.decoder in CLASSIFIERS:
             scores = classify(opened, [empty])[0]
             if len(scores) != len(opened.names):
@@ -111,12 +111,12 @@ def _try_out(opened: LoadedModel) -> None:
         raise ModelUnknown(f"{opened.file.path} does not do what the manifest says: {type(error).__name__}") from error
 
 
-def detect(opened: LoadedModel, frames: Sequence[Pixels]) -> list[list[Box]]:
+def run_detector(opened: LoadedModel, frames: Sequence[Pixels]) -> list[list[FloatBox]]:
     """Returns the boxes in each frame from score 0.05 up, best first, at most 100.
 
     Of two boxes of one class that overlap the weaker is dropped."""
     decode = DETECTORS[opened.file.decoder]
-    found: list[list[Box]] = []
+    found: list[list[FloatBox]] = []
     for batch in _alike(placed(pixels, opened.spec) for pixels in frames):
         size = batch[0].pixels.shape[1], batch[0].pixels.shape[0]
         for outputs, place in zip(_run(opened, [one.pixels for one in batch]), batch, strict=True):
@@ -194,7 +194,7 @@ def _alike(places: Iterable[Placed]) -> Iterator[list[Placed]]:
         yield list(group)
 
 
-def _kept(boxes: Boxes, place: Placed, width: int, height: int, known: int) -> list[Box]:
+def _kept(boxes: Boxes, place: Placed, width: int, height: int, known: int) -> list[FloatBox]:
     seen = np.flatnonzero(boxes.scores >= LOWEST_SCORE)
     corners, scores, kinds = boxes.corners[seen], boxes.scores[seen], boxes.classes[seen]
     if known and len(kinds) and kinds.max() >= known:
@@ -211,5 +211,6 @@ def _kept(boxes: Boxes, place: Placed, width: int, height: int, known: int) -> l
     best = usable[np.ravel(kept).astype(int)] if len(usable) else usable
     five = [None] * len(seen) if points is None else list(points)
     return [
-        Box(int(kinds[i]), min(1.0, float(scores[i])), tuple(corners[i].tolist()), five[i]) for i in best[:MOST_BOXES]
+        FloatBox(int(kinds[i]), min(1.0, float(scores[i])), tuple(corners[i].tolist()), five[i])
+        for i in best[:MOST_BOXES]
     ]

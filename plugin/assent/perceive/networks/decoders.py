@@ -15,29 +15,29 @@ from numpy.typing import NDArray
 from assent.core.errors import ModelUnknown
 from assent.perceive.packs.manifest import DecoderName
 
-Array = NDArray[np.float32]
-Outputs = Mapping[str, Array]
-Size = tuple[int, int]
+FloatArray = NDArray[np.float32]
+Outputs = Mapping[str, FloatArray]
+InputSize = tuple[int, int]
 STRIDES = (8, 16, 32)
 
 
 class Boxes(NamedTuple):
     """Candidates before suppression, in pixels of the network's input."""
 
-    corners: Array  # (n, 4): left, top, right, bottom
-    scores: Array  # (n,), 0–1
+    corners: FloatArray  # (n, 4): left, top, right, bottom
+    scores: FloatArray  # (n,), 0–1
     classes: NDArray[np.intp]  # (n,)
-    points: Array | None = None  # (n, 5, 2): the eyes, the nose, the corners of the mouth; left in the picture first
+    points: FloatArray | None = None  # (n, 5, 2): eyes, nose, corners of the mouth; left in the image first
 
 
-def yolov8(outputs: Outputs, size: Size) -> Boxes:
+def yolov8(outputs: Outputs, size: InputSize) -> Boxes:
     """Ultralytics YOLOv8: (4 + classes, cells), boxes as centre and size, probabilities as they are."""
     out = _only(outputs)
     _expect(out.ndim == 2 and out.shape[0] > 4 and out.shape[1] == _cells(size), "yolov8", out)
     return _best(out[:4].T, out[4:].T)
 
 
-def yolox(outputs: Outputs, size: Size) -> Boxes:
+def yolox(outputs: Outputs, size: InputSize) -> Boxes:
     """YOLOX without its own decoding (Ge et al. 2021): (cells, 5 + classes), offsets and log sizes in strides."""
     out = _only(outputs)
     _expect(out.ndim == 2 and out.shape[0] == _cells(size) and out.shape[1] > 5, "yolox", out)
@@ -46,7 +46,7 @@ def yolox(outputs: Outputs, size: Size) -> Boxes:
     return _best(np.concatenate([centre, np.exp(out[:, 2:4]) * stride], 1), out[:, 5:] * out[:, 4:5])
 
 
-def yunet(outputs: Outputs, size: Size) -> Boxes:
+def yunet(outputs: Outputs, size: InputSize) -> Boxes:
     """YuNet (Wu et al. 2023): cls, obj, bbox and kps of each stride; a score is the root of the first two's product."""
     parts = {
         kind: np.concatenate([_named(outputs, f"{kind}_{stride}") for stride in STRIDES])
@@ -61,71 +61,71 @@ def yunet(outputs: Outputs, size: Size) -> Boxes:
     return _best(np.concatenate([centre, np.exp(parts["bbox"][:, 2:]) * stride], 1), scores)._replace(points=points)
 
 
-def scrfd(outputs: Outputs, size: Size) -> Boxes:
+def scrfd(outputs: Outputs, size: InputSize) -> Boxes:
     """SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges and points of each stride.
 
     The outputs are told apart by their shapes: exports name them by number."""
     by_width = {w: [out for out in outputs.values() if out.ndim == 2 and out.shape[1] == w] for w in (1, 4, 10)}
-    flat: dict[int, Array] = {
+    flat: dict[int, FloatArray] = {
         width: np.concatenate(sorted(found, key=len, reverse=True) or [np.empty((0, width), np.float32)])
         for width, found in by_width.items()
     }
     for width, out in flat.items():
         _expect(out.shape == (2 * _cells(size), width), "scrfd", out)
     grid, stride = (np.repeat(part, 2, axis=0) for part in _grid(size))
-    centre: Array = grid * stride
-    away: Array = flat[4] * stride
+    centre: FloatArray = grid * stride
+    away: FloatArray = flat[4] * stride
     corners = np.concatenate([centre - away[:, :2], centre + away[:, 2:]], 1)
-    points: Array = centre[:, None] + flat[10].reshape(-1, 5, 2) * stride[:, None]
+    points: FloatArray = centre[:, None] + flat[10].reshape(-1, 5, 2) * stride[:, None]
     scores = np.asarray(flat[1][:, 0], np.float32)
     return Boxes(corners, scores, np.zeros(len(scores), np.intp), points)
 
 
-def softmax(outputs: Outputs, size: Size) -> Array:  # noqa: ARG001 - as the others are called
+def softmax(outputs: Outputs, size: InputSize) -> FloatArray:  # noqa: ARG001 - as the others are called
     """One score a class, from logits: the probabilities, which add up to 1."""
     raw = probabilities_of(outputs, "softmax")
     powers = np.exp(raw - raw.max())
     return np.asarray(powers / powers.sum(), np.float32)
 
 
-def probabilities(outputs: Outputs, size: Size) -> Array:  # noqa: ARG001 - as the others are called
+def decode_probabilities(outputs: Outputs, size: InputSize) -> FloatArray:  # noqa: ARG001 - as the others are called
     """One score a class, already between 0 and 1."""
     raw = probabilities_of(outputs, "probabilities")
     _expect(bool(((raw >= -1e-4) & (raw <= 1 + 1e-4)).all()), "probabilities", raw)
     return raw
 
 
-def probabilities_of(outputs: Outputs, decoder: str) -> Array:
+def probabilities_of(outputs: Outputs, decoder: str) -> FloatArray:
     """Returns the first output, a vector with at least two classes."""
     first = next(iter(outputs.values()))
     _expect(first.ndim == 1 and len(first) > 1, decoder, first)
     return first
 
 
-DETECTORS: dict[DecoderName, Callable[[Outputs, Size], Boxes]] = {
+DETECTORS: dict[DecoderName, Callable[[Outputs, InputSize], Boxes]] = {
     "yolov8": yolov8,
     "yolox": yolox,
     "yunet": yunet,
     "scrfd": scrfd,
 }
-CLASSIFIERS: dict[DecoderName, Callable[[Outputs, Size], Array]] = {
+CLASSIFIERS: dict[DecoderName, Callable[[Outputs, InputSize], FloatArray]] = {
     "softmax": softmax,
-    "probabilities": probabilities,
+    "probabilities": decode_probabilities,
 }
 
 
-def _best(boxes: Array, scores: Array) -> Boxes:
+def _best(boxes: FloatArray, scores: FloatArray) -> Boxes:
     """Gives each box its best class: boxes as centre and size (n, 4), scores (n, classes)."""
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], 1)
     return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1))
 
 
-def _cells(size: Size) -> int:
+def _cells(size: InputSize) -> int:
     return sum((size[0] // stride) * (size[1] // stride) for stride in STRIDES)
 
 
-def _grid(size: Size) -> tuple[Array, Array]:
+def _grid(size: InputSize) -> tuple[FloatArray, FloatArray]:
     """Returns column and row of each cell (cells, 2), row by row, stride by stride, and its stride (cells, 1)."""
     places, strides = [], []
     for stride in STRIDES:
@@ -135,16 +135,16 @@ def _grid(size: Size) -> tuple[Array, Array]:
     return np.concatenate(places).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def _only(outputs: Outputs) -> Array:
+def _only(outputs: Outputs) -> FloatArray:
     return next(iter(outputs.values()))
 
 
-def _named(outputs: Outputs, name: str) -> Array:
+def _named(outputs: Outputs, name: str) -> FloatArray:
     if name not in outputs:
         raise ModelUnknown(f"the network has no output {name}; it has {', '.join(outputs)}")
     return outputs[name]
 
 
-def _expect(holds: bool, decoder: str, found: Array) -> None:
+def _expect(holds: bool, decoder: str, found: FloatArray) -> None:
     if not holds:
         raise ModelUnknown(f"decoder {decoder} cannot read an output of shape {found.shape}")

@@ -86,7 +86,7 @@ def _try_provider(model: bytes, threads: int, provider: str, options: dict[str, 
     return session if session.get_providers()[0] == provider else None
 
 
-def run(net: Net, inputs: NDArray[Any]) -> NDArray[np.float32]:
+def run_network(net: Net, inputs: NDArray[Any]) -> NDArray[np.float32]:
     """Returns the network's first output for any number (≥ 1) of inputs along the first axis.
 
     Inputs go through it in batches of at most `net.batch`."""
@@ -94,7 +94,7 @@ def run(net: Net, inputs: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def run_all(net: Net, inputs: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-    """Returns all the network's outputs, in batches as `run` does."""
+    """Returns all the network's outputs, in batches as `run_network` does."""
     feed = net.session.get_inputs()[0].name
     steps = range(0, len(inputs), net.batch)
     batches = [net.session.run(None, {feed: inputs[at : at + net.batch]}) for at in steps]

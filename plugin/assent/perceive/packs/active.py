@@ -27,7 +27,7 @@ _SPEC = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)(?:@(?P<folder>/[^:]*))?(?::(?P
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PackChoice:
     """The packs in use, and the files of each of the operator's folders by sha256, as they were when it was chosen."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -44,21 +44,21 @@ class ResolvedRole:
     file: ModelFile
 
 
-_CHOICE = TypeAdapter(Choice)
+_CHOICE = TypeAdapter(PackChoice)
 
 
-def read_choice(models_dir: Path) -> Choice:
+def read_choice(models_dir: Path) -> PackChoice:
     """Reads the choice in `<models_dir>/active.json`; without that file it is the default. Raises ModelUnknown."""
     path = models_dir / "active.json"
     try:
         return _CHOICE.validate_json(path.read_bytes())
     except FileNotFoundError:
-        return Choice()
+        return PackChoice()
     except (OSError, ValidationError) as error:
         raise ModelUnknown(f"{path} cannot be read; `assent models use` writes it anew") from error
 
 
-def write_choice(models_dir: Path, choice: Choice) -> None:
+def write_choice(models_dir: Path, choice: PackChoice) -> None:
     """Replaces the choice in `<models_dir>/active.json`, at once or not at all."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=models_dir, delete=False) as file:
@@ -74,7 +74,7 @@ def folder_of(spec: str) -> Path | None:
     return Path(folder) if folder else None
 
 
-def fill(choice: Choice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[ResolvedRole, ...]]:
+def fill(choice: PackChoice, models_dir: Path, accepted: Sequence[str]) -> dict[Role, tuple[ResolvedRole, ...]]:
     """Returns the files of each role by that choice; several only for liveness, whose networks run together.
 
     Raises ModelUnknown for an unknown pack or role, and for a role that a pack fills twice; LicenceNotAccepted."""

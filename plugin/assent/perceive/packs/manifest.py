@@ -145,7 +145,7 @@ class Pack:
 _PACK = TypeAdapter(Pack)
 
 
-def shipped() -> tuple[str, ...]:
+def shipped_packs() -> tuple[str, ...]:
     """Returns the names of the packs that come with Assent."""
     return tuple(sorted(path.stem for path in resource("models").glob("*.toml")))
 
@@ -158,7 +158,7 @@ def read_pack(name: str, models_dir: Path | None = None) -> Pack:
     folders = [resource("models"), *([models_dir / "packs"] if models_dir else [])]
     found = [folder for folder in folders if (folder / f"{name}.toml").is_file()]
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or not found:
-        raise ModelUnknown(f"there is no pack {name!r}; there are {', '.join(shipped())}")
+        raise ModelUnknown(f"there is no pack {name!r}; there are {', '.join(shipped_packs())}")
     try:
         raw = tomllib.loads((found[0] / f"{name}.toml").read_text("utf-8"))
         pack = replace(_PACK.validate_python(raw), folder=found[0])

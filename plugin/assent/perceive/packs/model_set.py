@@ -18,7 +18,7 @@ from assent.perceive.labels.backbone import POOLED, Backbone, backbone, with_fea
 from assent.perceive.labels.heads import Head, folders, load_heads
 from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file
 from assent.perceive.networks.runtime import Net, open_net
-from assent.perceive.packs.active import DEFAULT_PACK, Choice, ResolvedRole, fill, folder_of
+from assent.perceive.packs.active import DEFAULT_PACK, PackChoice, ResolvedRole, fill, folder_of
 from assent.perceive.packs.manifest import Input, ModelFile, Role, classes, locate, read_pack, read_verified
 from assent.perceive.safety import nudenet as safety
 
@@ -39,13 +39,13 @@ class Models:
     embedder: Net
     embedder_id: str
     calibration: Calibration
-    finder: LoadedModel | insight.Analysis | None = None
+    finder: LoadedModel | insight.InsightFaceApp | None = None
     aligned: Input | None = None
     watchers: tuple[LoadedModel, ...] = ()
     backbone: str = ""  # empty: the safety network gives no features
     heads: tuple[Head, ...] = ()
     liveness: tuple[LoadedModel, ...] = ()
-    choice: Choice = field(default_factory=Choice)
+    choice: PackChoice = field(default_factory=PackChoice)
     files: tuple[ResolvedRole, ...] = ()
 
     @property
@@ -53,11 +53,11 @@ class Models:
         """Returns the id of the model that detects faces."""
         if self.finder is None:
             return self.safety_id
-        return self.finder.detector_id if isinstance(self.finder, insight.Analysis) else self.finder.id
+        return self.finder.detector_id if isinstance(self.finder, insight.InsightFaceApp) else self.finder.id
 
 
-def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
-    """Opens all networks that a choice names, as `assent.perceive.load` describes."""
+def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
+    """Opens all networks that a choice names, as `assent.perceive.load_models` describes."""
     roles = fill(choice, models_dir, accepted)
     eyes = _one(roles, "safety")
     labels = classes(eyes.pack, eyes.file)
@@ -87,7 +87,7 @@ def open_choice(choice: Choice, models_dir: Path, threads: int, accepted: Sequen
 def open_backbone(threads: int) -> tuple[Backbone, Net]:
     """Opens the network whose pooled features heads take, without the rest of the pack.
 
-    Its second output are the features. Raises as `assent.perceive.load` does."""
+    Its second output are the features. Raises as `assent.perceive.load_models` does."""
     eyes = read_pack(DEFAULT_PACK).one("safety")
     return backbone(eyes), _load_safety_net(eyes, None, threads)
 
@@ -97,7 +97,7 @@ def _load_safety_net(file: ModelFile, models_dir: Path | None, threads: int) -> 
     model = read_verified(file, models_dir)
     if file.name in POOLED:
         model = with_features(file, model)
-    return open_net(file.name, model, threads, safety.BATCH)
+    return open_net(file.name, model, threads, safety.FRAME_BATCH)
 
 
 def _one(roles: dict[Role, tuple[ResolvedRole, ...]], role: Role) -> ResolvedRole:
@@ -107,7 +107,7 @@ def _one(roles: dict[Role, tuple[ResolvedRole, ...]], role: Role) -> ResolvedRol
 
 
 def _own_folder(
-    choice: Choice, models_dir: Path, accepted: Sequence[str], threads: int, provider: str
+    choice: PackChoice, models_dir: Path, accepted: Sequence[str], threads: int, provider: str
 ) -> dict[str, Any] | None:
     folder = next(filter(None, map(folder_of, choice.packs)), None)
     if folder is None:
@@ -161,7 +161,10 @@ def _dlib(chosen: ResolvedRole, models_dir: Path, threads: int) -> Net:
     if file.onnx_sha256 is None:
         raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")
     return open_net(
-        file.name, converted(read_verified(file, models_dir), models_dir, file.onnx_sha256), threads, embedder.BATCH
+        file.name,
+        converted(read_verified(file, models_dir), models_dir, file.onnx_sha256),
+        threads,
+        embedder.CHIP_BATCH,
     )
 
 

@@ -20,17 +20,17 @@ from assent import __version__
 from assent.core.errors import FetchFailed, ModelDownload, ModelMissing, ModelUnknown
 from assent.core.settings import AllowedHost
 from assent.media.fetch import MAX_REDIRECTS, REDIRECTS, next_url
-from assent.net.client import Limits, exchange
+from assent.net.client import ExchangeLimits, exchange
 from assent.perceive.packs.manifest import ModelFile
 
-FIRST_BYTE_S = 30.0
-TOTAL_S = 3_600.0
+PULL_FIRST_BYTE_S = 30.0
+PULL_TOTAL_S = 3_600.0
 _CHUNK = 1 << 20
 
-Progress = Callable[[int], None]  # how many bytes of the file are here
+PullProgress = Callable[[int], None]  # how many bytes of the file are here
 
 
-def from_folder(file: ModelFile, models_dir: Path, folder: Path, progress: Progress) -> Path:
+def from_folder(file: ModelFile, models_dir: Path, folder: Path, progress: PullProgress) -> Path:
     """Copies the file from somewhere below a folder, found by its content, whatever it is called there.
 
     Raises ModelMissing where it is not there, ModelUnknown where one of its name has another size or content."""
@@ -51,7 +51,7 @@ def from_folder(file: ModelFile, models_dir: Path, folder: Path, progress: Progr
     raise ModelMissing(f"{folder} does not hold {file.path} ({file.size} bytes)")
 
 
-def from_address(file: ModelFile, models_dir: Path, allow: Sequence[AllowedHost], progress: Progress) -> Path:
+def from_address(file: ModelFile, models_dir: Path, allow: Sequence[AllowedHost], progress: PullProgress) -> Path:
     """Downloads the file, or the rest of it where a download was cut off before.
 
     Raises ModelMissing where the manifest names no address, ModelUnknown where what came is not the file, ModelDownload
@@ -73,11 +73,13 @@ def from_address(file: ModelFile, models_dir: Path, allow: Sequence[AllowedHost]
         return _in_place(file, models_dir, target, part)
 
 
-def _download(file: ModelFile, target: BinaryIO, have: int, allow: Sequence[AllowedHost], progress: Progress) -> None:
+def _download(
+    file: ModelFile, target: BinaryIO, have: int, allow: Sequence[AllowedHost], progress: PullProgress
+) -> None:
     url = file.url or ""
     for _ in range(MAX_REDIRECTS + 1):
         headers = {"User-Agent": f"assent/{__version__}", **({"Range": f"bytes={have}-"} if have else {})}
-        limits = Limits(FIRST_BYTE_S, TOTAL_S, file.size)
+        limits = ExchangeLimits(PULL_FIRST_BYTE_S, PULL_TOTAL_S, file.size)
         with exchange("GET", url, headers=headers, limits=limits, allow=allow) as (answer, host):
             if answer.status not in REDIRECTS:
                 _receive(file, answer, host, target, have, progress)
@@ -87,7 +89,7 @@ def _download(file: ModelFile, target: BinaryIO, have: int, allow: Sequence[Allo
 
 
 def _receive(
-    file: ModelFile, answer: httpcore2.Response, host: str, target: BinaryIO, have: int, progress: Progress
+    file: ModelFile, answer: httpcore2.Response, host: str, target: BinaryIO, have: int, progress: PullProgress
 ) -> None:
     if answer.status not in (200, 206):
         raise ModelDownload(f"{host} answered {answer.status} for {file.path}")
@@ -130,7 +132,7 @@ def _part(file: ModelFile, models_dir: Path) -> Iterator[tuple[BinaryIO, Path]]:
         yield target, part
 
 
-def _copied(source: BinaryIO, target: BinaryIO, progress: Progress) -> str:
+def _copied(source: BinaryIO, target: BinaryIO, progress: PullProgress) -> str:
     digest, done = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from assent.core.values import Pixels, Vector
 from assent.perceive.networks.runtime import Net, run_all
 
-BATCH = {"CPUExecutionProvider": 4, "CUDAExecutionProvider": 16}  # CPU: 16 is no faster a picture, and 228 for 63 MB
+FRAME_BATCH = {"CPUExecutionProvider": 4, "CUDAExecutionProvider": 16}  # CPU: 16 is no faster an image, 228 for 63 MB
 LOWEST_SCORE = 0.05
 _SIDE = 320
 _OVERLAP = 0.45  # intersection over union from which the weaker of two boxes goes, whatever their classes
@@ -36,14 +36,14 @@ class Detection:
     corners: tuple[float, float, float, float]
 
 
-class Seen(NamedTuple):
+class FrameDetections(NamedTuple):
     """The result of one frame: its boxes, and its pooled features (width,) where the network gives them."""
 
     detections: tuple[Detection, ...]
     features: Vector | None
 
 
-def prepare(frames: Sequence[Pixels]) -> NDArray[np.float32]:
+def prepare_frames(frames: Sequence[Pixels]) -> NDArray[np.float32]:
     """Converts frames (h, w, 3) into the network's input: (n, 3, 320, 320), blue first, 0–1.
 
     It is black at the bottom or right. One affine map scales and pads a large frame without a copy of it (0.4 ms for
@@ -69,7 +69,7 @@ def _square(pixels: Pixels) -> MatLike:
     return cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
-def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height: int) -> tuple[Detection, ...]:
+def decode_boxes(output: NDArray[np.float32], names: Sequence[str], width: int, height: int) -> tuple[Detection, ...]:
     """Returns the boxes in one output (4 + classes, 2100) of YOLOv8 for a frame of that size, best score first.
 
     `names`: the taxonomy's label of each class; classes of one label are one, so that a face has no gender from here
@@ -90,17 +90,17 @@ def decode(output: NDArray[np.float32], names: Sequence[str], width: int, height
     )
 
 
-def detect_body_parts(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[Seen, ...]:
+def detect_body_parts(net: Net, names: Sequence[str], frames: Sequence[Pixels]) -> tuple[FrameDetections, ...]:
     """Returns the network's boxes in each frame, from score 0.05 up, and the features.
 
     Frames go through the network in batches of `net.batch`."""
-    seen: list[Seen] = []
+    seen: list[FrameDetections] = []
     for at in range(0, len(frames), net.batch):
         batch = frames[at : at + net.batch]
-        outputs, *more = run_all(net, prepare(batch))
+        outputs, *more = run_all(net, prepare_frames(batch))
         features = more[0] if more else [None] * len(batch)
         for output, pooled, pixels in zip(outputs, features, batch, strict=True):
-            seen.append(Seen(decode(output, names, pixels.shape[1], pixels.shape[0]), pooled))
+            seen.append(FrameDetections(decode_boxes(output, names, pixels.shape[1], pixels.shape[0]), pooled))
     return tuple(seen)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.values import Pixels
 from assent.perceive.faces.quality import Corners
-from assent.perceive.networks.runtime import Net, open_net, run
+from assent.perceive.networks.runtime import Net, open_net, run_network
 
 PACKAGE = "rapidocr"
 INSTALL = "pip install --no-deps rapidocr==3.10.0 phonenumbers python-stdnum linkify-it-py"
@@ -79,7 +79,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec(PACKAGE) is not None
 
 
-def load(threads: int) -> Ocr:
+def load_ocr(threads: int) -> Ocr:
     """Opens both networks. Raises ModelMissing when the extra is not installed, ModelUnknown when a file is another."""
     reader = open_net("pp-ocrv6-small-rec", _verified(_READER), threads, _BATCH)
     said = reader.session.get_modelmeta().custom_metadata_map["character"].split("\n")
@@ -129,7 +129,7 @@ def _quads(ocr: Ocr, pixels: Pixels) -> list[NDArray[np.float32]]:
     scale = min(1.0, _SIDE / max(height, width))
     seen_height, seen_width = (max(_GRID, round(side * scale / _GRID) * _GRID) for side in (height, width))
     seen = cv2.resize(pixels, (seen_width, seen_height), interpolation=cv2.INTER_AREA)
-    probability = run(ocr.detector, _normal(np.asarray(seen, np.uint8))[None])[0, 0]
+    probability = run_network(ocr.detector, _normal(np.asarray(seen, np.uint8))[None])[0, 0]
     mask = cv2.dilate((probability > _TEXT).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     rects = [cv2.minAreaRect(contour) for contour in contours]
@@ -188,7 +188,7 @@ def _read(ocr: Ocr, strips: Sequence[Pixels]) -> list[tuple[str, float]]:
             inputs = np.zeros((len(batch), 3, _HEIGHT, step), np.float32)
             for row, n in zip(inputs, batch, strict=True):
                 row[:, :, : strips[n].shape[1]] = _normal(strips[n])
-            for n, output in zip(batch, run(ocr.reader, inputs), strict=True):
+            for n, output in zip(batch, run_network(ocr.reader, inputs), strict=True):
                 read[n] = _collapsed(output, ocr.characters)
     return read
 

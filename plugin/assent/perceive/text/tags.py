@@ -69,8 +69,8 @@ def open_reader(settings: Settings) -> Reader | None:
         return None
     if settings.read == "codes":
         return Reader()
-    blocked = words.load(settings.blocked_words) if settings.blocked_words else words.NO_WORDS
-    return Reader(ocr.load(settings.threads), blocked)
+    blocked = words.load_words(settings.blocked_words) if settings.blocked_words else words.NO_WORDS
+    return Reader(ocr.load_ocr(settings.threads), blocked)
 
 
 def _codes(frame: Frame) -> Iterator[_Found]:

@@ -1,4 +1,4 @@
-"""Finds words that an operator blocks, whatever alphabet and digits they are spelt with. Pure but for `load`.
+"""Finds words that an operator blocks, whatever alphabet and digits they are spelt with. Pure but for `load_words`.
 
 A text is compared word by word, never inside a word: "Scunthorpe" holds no blocked word. Both are folded first: case,
 accents and look-alike letters (Unicode's own compatibility forms, and the Cyrillic and Greek letters below); digits and
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from assent.core.errors import WordListInvalid
 
-MAX_FILE = 4 << 20  # bytes
+MAX_WORD_LIST = 4 << 20  # bytes
 # Letters that look like Latin ones (a selection of Unicode's confusables.txt: those of one letter to one).
 _LOOKALIKES = str.maketrans(
     "аАвВеЕзЗиИкКмМнНоОрРсСтТуУхХіІјЈѕЅԁѡһӏԛԝɡαΑβΒγεΕζΖηΗιΙκΚμΜνΝοΟρΡτΤυΥχΧωıɑøØłŁđĐ",
@@ -43,7 +43,7 @@ class WordLists:
 NO_WORDS = WordLists()
 
 
-def load(folder: Path) -> WordLists:
+def load_words(folder: Path) -> WordLists:
     """Reads the lists in a folder, a file a language (`en.txt`): a word or phrase a line; a # begins a comment.
 
     Raises WordListInvalid where no such folder or no list is there, or a file is not readable UTF-8 of at most 4 MiB.
@@ -51,10 +51,10 @@ def load(folder: Path) -> WordLists:
     files = sorted(folder.glob("*.txt"))
     if not files:
         raise WordListInvalid(f"{folder} holds no word list, such as en.txt")
-    return parse("\n".join(_text(file) for file in files))
+    return parse_words("\n".join(_text(file) for file in files))
 
 
-def parse(text: str) -> WordLists:
+def parse_words(text: str) -> WordLists:
     """Parses lists from their text."""
     entries = {fold(line.partition("#")[0]).strip() for line in text.splitlines()} - {""}
     strings = {entry for entry in entries if _UNSPACED.search(entry)}
@@ -110,8 +110,8 @@ def _letters(word: str, table: dict[int, str]) -> str:
 
 def _text(file: Path) -> str:
     try:
-        if file.stat().st_size > MAX_FILE:
-            raise WordListInvalid(f"{file} is larger than {MAX_FILE} bytes")
+        if file.stat().st_size > MAX_WORD_LIST:
+            raise WordListInvalid(f"{file} is larger than {MAX_WORD_LIST} bytes")
         return file.read_text("utf-8-sig")
     except OSError as error:
         raise WordListInvalid(f"{file} cannot be read: {error.strerror}") from error
