@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from assent.db.pool import transaction
 from assent.http.decision_waiter import DONE_CHANNEL
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.enrol import enrol, request_enrolment
 from assent.worker.jobs import WorkerContext
 from tests.events import rows
@@ -21,7 +21,7 @@ def request(bench: WorkerContext, keys: TenantKeys, ref: str, *photos: bytes) ->
     """Queues an enrolment; returns the job's id."""
     job = uuid4()
     with transaction(bench.pool) as conn:
-        request_enrolment(conn, keys, job, pseudonym(keys, ref), photos)
+        request_enrolment(conn, keys, job, derive_pseudonym(keys, ref), photos)
     return job
 
 

@@ -17,10 +17,10 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.audit.log import open_part, part_pid
+from assent.audit.log import open_part, part_pseudonym
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_template
 from assent.subjects import consent
@@ -47,7 +47,7 @@ def strangers(count: int, seed: int = 0) -> Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    pid: bytes
+    pseudonym: bytes
     subject: SubjectKey
     consent: UUID
     templates: list[UUID] = field(default_factory=list)
@@ -63,7 +63,7 @@ def opt_in(
 ) -> Person:
     """Writes a subject with its key, a consent that lasts that long, and a template of each face."""
     subject = add_subject(conn, keys, name)
-    person = Person(subject.pid, subject, add_consent(conn, keys, subject.pid, scope, lasts))
+    person = Person(subject.pseudonym, subject, add_consent(conn, keys, subject.pseudonym, scope, lasts))
     person.templates.extend(add_template(conn, keys, subject, person.consent, face) for face in faces)
     return person
 
@@ -77,10 +77,10 @@ def opt_in_all(pool: Pool, keys: TenantKeys, *names: str) -> list[SubjectKey]:
 
 def add_subject(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
     """Writes a subject and its key."""
-    subject = SubjectKey.new(keys, pseudonym(keys, name))
-    ref = seal(subject.key, name.encode(), "ref", keys.tenant, subject.pid)
-    conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, subject.pid, ref])
-    wrapped = [keys.tenant, subject.pid, keys.epoch, subject.wrap(keys)]
+    subject = SubjectKey.new(keys, derive_pseudonym(keys, name))
+    ref = seal(subject.key, name.encode(), "ref", keys.tenant, subject.pseudonym)
+    conn.execute("INSERT INTO subject (tenant, pid, sealed) VALUES (%s, %s, %s)", [keys.tenant, subject.pseudonym, ref])
+    wrapped = [keys.tenant, subject.pseudonym, keys.epoch, subject.wrap(keys)]
     conn.execute("INSERT INTO subject_key VALUES (%s, %s, %s, %s)", wrapped)
     return subject
 
@@ -102,7 +102,7 @@ def add_template(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent_id: 
     conn.execute(
         "INSERT INTO template (tenant, id, pid, consent_id, model, sealed, quality)"
         " VALUES (%s, %s, %s, %s, %s, %s, 0.75)",
-        [keys.tenant, row, subject.pid, consent_id, MODEL, sealed],
+        [keys.tenant, row, subject.pseudonym, consent_id, MODEL, sealed],
     )
     return row
 
@@ -122,7 +122,7 @@ def give(pool: Pool, keys: TenantKeys, subject: str, declared: str | None = None
 
 def enrol(conn: Conn, keys: TenantKeys, subject: str, seed: int = 0) -> UUID:
     """Adds a template under the consent in force. Raises ConsentMissing as the job does."""
-    pid = pseudonym(keys, subject)
+    pid = derive_pseudonym(keys, subject)
     stands_on = active_consent(conn, keys, pid)
     face = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
     return add_template(conn, keys, open_subject(conn, keys, pid), stands_on, face / np.linalg.norm(face))
@@ -134,7 +134,7 @@ def enrol_photo(bench: WorkerContext, keys: TenantKeys, subject: str, photo: byt
     with transaction(bench.pool) as conn:
         declared = "Searching all uploads is lawful here."
         consent_id = consent.give(conn, keys, given(subject, scope=scope), declared)
-        request_enrolment(conn, keys, job, pseudonym(keys, subject), [photo])
+        request_enrolment(conn, keys, job, derive_pseudonym(keys, subject), [photo])
     work_enrolment(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
     return consent_id
 
@@ -159,7 +159,7 @@ def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> di
     assert row is not None
     key = keys.seal_key
     if row[1] is not None:
-        key = open_subject(conn, keys, part_pid(keys, seq, 0, row[0], row[1])).key
+        key = open_subject(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1])).key
     opened: dict[str, Any] = json.loads(
         open_part(key, keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0]))
     )

@@ -28,7 +28,7 @@ class Refusal:
 
 def refusals(conn: Conn, subject: SubjectKey) -> list[Refusal]:
     """Returns all refusals of the subject. Raises SealBroken."""
-    rows = fetch(conn, _Q["refusals"], tenant=subject.tenant, pid=subject.pid)
+    rows = fetch(conn, _Q["refusals"], tenant=subject.tenant, pid=subject.pseudonym)
     return [_open(subject, row["id"].bytes, row["sealed"]) for row in rows]
 
 
@@ -39,8 +39,10 @@ def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
     """
     if is_refused(refusals(conn, subject), refusal.media_id, refusal.sha256, refusal.box):
         return False
-    place, row = {"tenant": subject.tenant, "pid": subject.pid}, uuid4()
-    sealed = seal(subject.key, json.dumps(asdict(refusal)).encode(), "refusal", subject.tenant, subject.pid, row.bytes)
+    place, row = {"tenant": subject.tenant, "pid": subject.pseudonym}, uuid4()
+    sealed = seal(
+        subject.key, json.dumps(asdict(refusal)).encode(), "refusal", subject.tenant, subject.pseudonym, row.bytes
+    )
     execute(conn, _Q["insert_refusal"], **place, id=row, sealed=sealed)
     execute(conn, _Q["count_refusal"], **place)
     return True
@@ -62,6 +64,6 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def _open(subject: SubjectKey, row: bytes, sealed: bytes) -> Refusal:
-    said = json.loads(unseal(subject.key, sealed, "refusal", subject.tenant, subject.pid, row))
+    said = json.loads(unseal(subject.key, sealed, "refusal", subject.tenant, subject.pseudonym, row))
     x, y, width, height = said["box"]
     return Refusal(said["media_id"], said["sha256"], (x, y, width, height))

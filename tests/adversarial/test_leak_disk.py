@@ -20,7 +20,7 @@ from psycopg import sql
 
 from assent.core.values import Picture
 from assent.keys.keystore import open_keystore
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey, open_template
 from assent.media.decode import decode
 from assent.perceive import Models, perceive
@@ -157,7 +157,7 @@ def _template(conn: psycopg.Connection, data: Path) -> NDArray[np.float16]:
     ).fetchone()
     assert row is not None
     pid, id_, model, sealed, epoch, wrapped = row
-    assert pid == pseudonym(keys, REF)
+    assert pid == derive_pseudonym(keys, REF)
     return open_template(SubjectKey.unwrap(keys, pid, epoch, wrapped), id_, model, sealed)
 
 

@@ -48,7 +48,7 @@ def test_the_gallery_writes_in_memory_alone(
             with connect_gallery(url) as gallery:
                 assert reconcile(world.truth, gallery, world.keystore).inserted == len(people)
                 found = ask(gallery, strangers(500)[:8], anyone=True)
-                assert [near[0].pid for near in found.faces] == [person.pid for person in people[:8]]
+                assert [near[0].pseudonym for near in found.faces] == [person.pseudonym for person in people[:8]]
                 gallery.execute("SELECT * FROM template ORDER BY embedding::text, random()")  # a sort of all of them
                 world.withdraw(people[0])
                 assert reconcile(world.truth, gallery, world.keystore).deleted == 1

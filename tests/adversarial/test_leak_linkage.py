@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.keys.keystore import Keystore
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from tests.fixtures.figures import Figure
@@ -25,11 +25,11 @@ def _rows(keystore: Keystore, tenant: str, refs: list[str], faces: NDArray[np.fl
     keys = keystore.tenant(tenant)
     rows = []
     for ref, face in zip(refs, faces, strict=True):
-        subject = SubjectKey.new(keys, pseudonym(keys, ref))
-        name = seal(subject.key, ref.encode(), "ref", tenant, subject.pid)
+        subject = SubjectKey.new(keys, derive_pseudonym(keys, ref))
+        name = seal(subject.key, ref.encode(), "ref", tenant, subject.pseudonym)
         match = seal_match(keys, subject, "picture", 0, {"band": "strong"})
         template = seal_template(subject, uuid4(), MODEL, face)
-        rows.append(b"".join((subject.pid, name, subject.wrap(keys), template, match.locator, match.sealed)))
+        rows.append(b"".join((subject.pseudonym, name, subject.wrap(keys), template, match.locator, match.sealed)))
     return np.array([np.frombuffer(row, np.uint8) for row in rows])
 
 

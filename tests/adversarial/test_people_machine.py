@@ -34,7 +34,7 @@ from assent.core.errors import ConsentMissing, NotFound
 from assent.core.resources import resource
 from assent.db.pool import Pool, fetch_one, open_pool, transaction
 from assent.keys.keystore import Keystore, open_keystore
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import matches
 from tests.adversarial.faults import Site, second_worker, site
 from tests.fixtures.figures import Figure
@@ -221,14 +221,14 @@ class People(RuleBasedStateMachine):
             change = matches.approve if yes else matches.refuse
             # Retracted meanwhile; or not yet, and the person has left: then nobody's yes counts.
             with suppress(NotFound, *(() if who in self.consents else (ConsentMissing,))):
-                change(self.town.pool, keys, pseudonym(keys, self.refs[who]), seen[0].media_id, seen[0].face)
+                change(self.town.pool, keys, derive_pseudonym(keys, self.refs[who]), seen[0].media_id, seen[0].face)
             self.town.did["approve" if yes else "refuse"] += 1
 
     def _seen_by(self, who: int) -> list[matches.SubjectMatch]:
         """What the person's own page shows them."""
         keys = self.town.keystore.tenant("default")
         with transaction(self.town.pool) as conn:
-            return matches.matches_of(conn, keys, pseudonym(keys, self.refs[who]))
+            return matches.matches_of(conn, keys, derive_pseudonym(keys, self.refs[who]))
 
     @rule(who=WHO)
     def be_posted(self, who: int) -> None:

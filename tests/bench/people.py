@@ -29,7 +29,7 @@ from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.search import search
 from assent.keys.installation import open_or_create_keys
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
 from assent.media.sandbox import Decoder
@@ -133,7 +133,7 @@ def _unit(count: int, dimension: int = DIMENSION) -> NDArray[np.float32]:
 
 def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[bytes]:
     """That many people with a consent and a template each, as enrolment stores them; their pids."""
-    pids = [pseudonym(keys, f"person-{n}") for n in range(len(faces))]
+    pids = [derive_pseudonym(keys, f"person-{n}") for n in range(len(faces))]
     people = [SubjectKey.new(keys, pid) for pid in pids]
     consents, templates = [uuid4() for _ in pids], [uuid4() for _ in pids]
     rows: Mapping[LiteralString, Callable[[int], tuple[Any, ...]]] = {
@@ -213,7 +213,7 @@ def _rotate(
             ).faces[0]
             with transaction(pool) as conn:
                 opened = consent.open_subject(conn, keystore.tenant(TENANT), pid)
-            counts[0 if near and near[0].pid == opened.pid else 1] += 1
+            counts[0 if near and near[0].pseudonym == opened.pseudonym else 1] += 1
 
     def counted() -> None:
         try:
@@ -242,7 +242,7 @@ def _look_through(pool: Pool, keys: TenantKeys) -> float:
                 row = seal_match(keys, stranger, f"photo {n}", 0, {"band": "likely"})
                 copy.write_row((TENANT, f"photo {n}", 0, 1, *row))
     began = time.perf_counter()
-    assert retract(pool, keys, pseudonym(keys, "nobody")) == 0
+    assert retract(pool, keys, derive_pseudonym(keys, "nobody")) == 0
     return 1e6 * (time.perf_counter() - began) / MATCHES
 
 
@@ -272,7 +272,7 @@ def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[
                 consent.give(conn, keys, given)
             began = time.perf_counter()
             with transaction(bench.pool) as conn:
-                request_enrolment(conn, keys, job, pseudonym(keys, ref), [photo] * FACES)
+                request_enrolment(conn, keys, job, derive_pseudonym(keys, ref), [photo] * FACES)
             enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
             rates.append(FACES / (time.perf_counter() - began))
     return rates[1:]

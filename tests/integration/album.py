@@ -12,7 +12,7 @@ from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
 from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import quality as faces
 from assent.refusals import overlap
@@ -54,7 +54,7 @@ class Album:
             consent.withdraw_consent(conn, self.keys, consent_id)
 
     def pid(self, subject: str) -> bytes:
-        return pseudonym(self.keys, subject)
+        return derive_pseudonym(self.keys, subject)
 
     def post(self, media_id: str = "group", photo: bytes | None = None, **said: Any) -> dict[str, str]:
         """Posts the group photo, or another; who the platform then hears of, and at which face."""

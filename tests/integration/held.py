@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from assent.audit.log import part_pid
+from assent.audit.log import part_pseudonym
 from assent.core.values import Action, Analysis, Event, Face, Match, MediaRef, Perception, Picture, Verdict
 from assent.db.pool import Pool, transaction
 from assent.decisions.store import MediaKey, record
 from assent.intake.accept import store_event
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
-from assent.keys.subject_keys import match_pid
+from assent.keys.subject_keys import match_pseudonym
 from assent.policy.load import load_policy
 from assent.refusals import Refusal, remember
 from assent.subjects import connections, links
@@ -42,11 +42,11 @@ def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()
         connections.state_connections(conn, keys, ref, friends, datetime.now(UTC))
     recognise(pool, keys, ref, template, f"photo with {ref}")
     with transaction(pool) as conn:
-        subject = open_subject(conn, keys, pseudonym(keys, ref))
+        subject = open_subject(conn, keys, derive_pseudonym(keys, ref))
         remember(conn, subject, Refusal(f"photo without {ref}", "ab" * 32, (1, 2, 3, 4)))
     with transaction(pool) as conn:
         links.spend(conn, links.mint(conn, keys, ref))
-        request_enrolment(conn, keys, uuid4(), pseudonym(keys, ref), [PHOTO, PHOTO])
+        request_enrolment(conn, keys, uuid4(), derive_pseudonym(keys, ref), [PHOTO, PHOTO])
 
 
 def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: str) -> None:
@@ -54,7 +54,7 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
     media, event_id = MediaRef(media_id, None), uuid4()
     event = Event("media.created", (media,), "public", "post", ref)
     seen = Perception((), (Face((10, 20, 30, 40), 0, 0.9, 0.8),), ("test@0",), people.MODEL)
-    match = Match(0, pseudonym(keys, ref), template, 1, "strong")
+    match = Match(0, derive_pseudonym(keys, ref), template, 1, "strong")
     looked = Analysis(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
     with transaction(pool) as conn:
         store_event(conn, keys, event_id, "platform", event, "live")
@@ -64,7 +64,7 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
 
 def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:
     """How many rows of each table are this person's."""
-    pid, found = pseudonym(keys, ref), Counter[str]()
+    pid, found = derive_pseudonym(keys, ref), Counter[str]()
     for table in tables_with(pool, "pid"):
         [(count,)] = rows(pool, f'SELECT count(*) FROM "{table}" WHERE pid = %s', pid)  # noqa: S608 - our own
         found[table] = count
@@ -98,4 +98,4 @@ def _rows(pool: Pool, table: str) -> list[Any]:
 
 
 def _owner(keys: TenantKeys, row: tuple[Any, ...], of_match: bool) -> bytes:
-    return match_pid(keys, *row) if of_match else part_pid(keys, *row)
+    return match_pseudonym(keys, *row) if of_match else part_pseudonym(keys, *row)

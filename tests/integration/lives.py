@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from assent.audit.log import Part, append, part_pid
+from assent.audit.log import Part, append, part_pseudonym
 from assent.core.errors import SealBroken
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
-from assent.keys.subject_keys import SubjectKey, match_pid, open_match, open_template, seal_match
+from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match, open_template, seal_match
 
 
 def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:
@@ -22,13 +22,13 @@ def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, 
             " VALUES (%s, %s, %s, 1, %s, %s, %s)",
             [keys.tenant, media_id, face, row.epoch, row.locator, row.sealed],
         )
-        append(conn, keys, "test", {}, [Part({"media": media_id}, subject.pid, subject.key)], datetime.now(UTC))
+        append(conn, keys, "test", {}, [Part({"media": media_id}, subject.pseudonym, subject.key)], datetime.now(UTC))
 
 
 def erase(pool: Pool, keys: TenantKeys, name: str) -> None:
     """The rows go; whose they were stays in old copies only."""
     with transaction(pool) as conn:
-        conn.execute("DELETE FROM subject WHERE tenant = %s AND pid = %s", [keys.tenant, pseudonym(keys, name)])
+        conn.execute("DELETE FROM subject WHERE tenant = %s AND pid = %s", [keys.tenant, derive_pseudonym(keys, name)])
 
 
 def templates(pool: Pool, keys: TenantKeys) -> set[str]:
@@ -53,13 +53,13 @@ def templates(pool: Pool, keys: TenantKeys) -> set[str]:
 
 def matches(pool: Pool, keys: TenantKeys, people: list[SubjectKey]) -> dict[str, str]:
     """Picture → band, of every match that opens for one of these people."""
-    known = {subject.pid: subject for subject in people}
+    known = {subject.pseudonym: subject for subject in people}
     with transaction(pool) as conn:
         rows = conn.execute("SELECT media_id, face, epoch, locator, sealed FROM match").fetchall()
     found = {}
     for media_id, face, epoch, locator, sealed in rows:
         try:
-            subject = known[match_pid(keys, media_id, face, epoch, locator)]
+            subject = known[match_pseudonym(keys, media_id, face, epoch, locator)]
             found[media_id] = open_match(subject, media_id, face, sealed)["band"]
         except (SealBroken, KeyError):
             continue
@@ -75,7 +75,7 @@ def spoken_of(pool: Pool, keys: TenantKeys) -> list[bytes]:
     found = []
     for seq, part, epoch, locator in rows:
         try:
-            found.append(part_pid(keys, seq, part, epoch, locator))
+            found.append(part_pseudonym(keys, seq, part, epoch, locator))
         except SealBroken:
             continue
     return found

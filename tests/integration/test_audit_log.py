@@ -160,7 +160,7 @@ def test_parts_open_with_their_own_key_only_and_fit_their_commitments(conn: Conn
     (_, epoch, locator, ours), (_, their_epoch, their_locator, theirs) = rows
     assert (epoch, locator, their_epoch) == (None, None, keys.epoch)
     assert log.open_part(keys.seal_key, keys.tenant, seq, 0, ours, commitments[0]) == b'{"m":"a-1"}'
-    assert log.part_pid(keys, seq, 1, their_epoch, their_locator) == pid
+    assert log.part_pseudonym(keys, seq, 1, their_epoch, their_locator) == pid
     assert log.open_part(key, keys.tenant, seq, 1, theirs, commitments[1]) == b'{"who":1}'
     with pytest.raises(SealBroken):
         log.open_part(keys.seal_key, keys.tenant, seq, 1, theirs, commitments[1])

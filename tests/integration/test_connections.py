@@ -11,7 +11,7 @@ import pytest
 from assent.core.errors import ConsentMissing, TooManyConnections
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections, consent
 from assent.subjects.connections import FRESH, MOST_CONNECTIONS, author_mac
 from assent.subjects.erase import erase
@@ -35,7 +35,7 @@ def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW) -> set[
 def test_the_list_replaces_the_one_before(pool: Pool, keys: TenantKeys) -> None:
     give(pool, keys, "alice")
     give(pool, keys, "bob")
-    alice, bob = pseudonym(keys, "alice"), pseudonym(keys, "bob")
+    alice, bob = derive_pseudonym(keys, "alice"), derive_pseudonym(keys, "bob")
     assert state(pool, keys, "alice", "carol", "dave", "dave") == 2
     assert state(pool, keys, "bob", "carol") == 1
     assert chose(pool, keys, "carol") == {alice, bob}
@@ -56,10 +56,10 @@ def test_a_list_counts_for_a_day(pool: Pool, keys: TenantKeys) -> None:
     give(pool, keys, "alice")
     state(pool, keys, "alice", "carol")
     just_before, then = NOW + FRESH - timedelta(seconds=1), NOW + FRESH
-    assert chose(pool, keys, "carol", just_before) == {pseudonym(keys, "alice")}
+    assert chose(pool, keys, "carol", just_before) == {derive_pseudonym(keys, "alice")}
     assert chose(pool, keys, "carol", then) == set()
     state(pool, keys, "alice", "carol", at=then)
-    assert chose(pool, keys, "carol", then) == {pseudonym(keys, "alice")}
+    assert chose(pool, keys, "carol", then) == {derive_pseudonym(keys, "alice")}
 
 
 def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:
@@ -69,7 +69,7 @@ def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:
     with pytest.raises(TooManyConnections):
         state(pool, keys, "alice", *names)
     assert chose(pool, keys, names[0]) == set()
-    assert chose(pool, keys, names[MOST_CONNECTIONS]) == {pseudonym(keys, "alice")}
+    assert chose(pool, keys, names[MOST_CONNECTIONS]) == {derive_pseudonym(keys, "alice")}
 
 
 def test_without_a_consent_in_force_nothing_is_stored(pool: Pool, keys: TenantKeys) -> None:
@@ -78,7 +78,7 @@ def test_without_a_consent_in_force_nothing_is_stored(pool: Pool, keys: TenantKe
     give(pool, keys, "alice")
     state(pool, keys, "alice", "carol")
     with transaction(pool) as conn:
-        consent.withdraw_all(conn, keys, pseudonym(keys, "alice"))
+        consent.withdraw_all(conn, keys, derive_pseudonym(keys, "alice"))
     with pytest.raises(ConsentMissing):
         state(pool, keys, "alice", "carol")
     assert rows(pool, "SELECT count(*) FROM connection_list") == [(0,)]
@@ -100,7 +100,7 @@ def test_the_rows_say_neither_who_nor_whom(pool: Pool, keys: TenantKeys) -> None
     state(pool, keys, "alice", "carol")
     [(mac,)] = rows(pool, "SELECT author_mac FROM connection")
     assert (len(mac), mac) == (16, author_mac(keys, "carol"))
-    assert pseudonym(keys, "carol")[:16] != mac  # the author's own rows do not name them here
+    assert derive_pseudonym(keys, "carol")[:16] != mac  # the author's own rows do not name them here
 
 
 def test_who_is_erased_is_chosen_by_nobody(pool: Pool, keys: TenantKeys) -> None:

@@ -11,7 +11,7 @@ from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import transaction
 from assent.decisions.store import MediaKey, record
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
@@ -81,7 +81,7 @@ def test_a_narrower_consent_between_match_and_record_wins(
     event = Event("media.created", (media,), "public", "post", "carol")
     looked = analyse(bench.tools, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
-    assert [match.pid for match in looked.matches] == [pseudonym(keys, "alice")]
+    assert [match.pseudonym for match in looked.matches] == [derive_pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="carol")
     give(bench.pool, keys, "alice", scope="own")
     with transaction(bench.pool) as conn:

@@ -9,7 +9,7 @@ import pytest
 from assent.core.errors import ConsentMissing
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections
 from assent.subjects.consent import EXPIRE_AT_ONCE, expire_due
 from assent.subjects.overview import consent_record, subject_record
@@ -93,4 +93,4 @@ def test_who_consents_anew_after_the_end_begins_without_the_old_faces(pool: Pool
     with transaction(pool) as conn:
         assert [one["state"] for one in subject_record(conn, keys, "alice")["consents"]] == ["granted", "expired"]
         enrol(conn, keys, "alice")
-    assert rows(pool, "SELECT pid FROM template") == [(pseudonym(keys, "alice"),)]
+    assert rows(pool, "SELECT pid FROM template") == [(derive_pseudonym(keys, "alice"),)]

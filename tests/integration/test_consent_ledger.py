@@ -14,7 +14,7 @@ import pytest
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import consent
 from assent.subjects.consent import EVIDENCE_BYTES, active_consent, open_evidence, open_subject
 from assent.subjects.overview import consent_record, subject_record
@@ -74,7 +74,7 @@ def test_evidence_is_sealed_under_the_persons_key(pool: Pool, keys: TenantKeys, 
     [(sealed,)] = rows(pool, "SELECT evidence FROM consent")
     assert b"mother" not in sealed
     with transaction(pool) as conn:
-        subject = open_subject(conn, keys, pseudonym(keys, "alice"))
+        subject = open_subject(conn, keys, derive_pseudonym(keys, "alice"))
     assert open_evidence(subject, given_id, sealed) == {"guardian": "her mother", "evidence": evidence}
 
 
@@ -124,7 +124,7 @@ def test_taking_back_an_old_one_changes_nothing_and_the_newest_everything(pool: 
     assert rows(pool, "SELECT count(*) FROM template") == [(0,)]
     assert (retractions(pool), said(pool, keys, "consent.withdrawn")) == (1, [{"consent": str(new)}])
     with pytest.raises(ConsentMissing), transaction(pool) as conn:
-        active_consent(conn, keys, pseudonym(keys, "alice"))
+        active_consent(conn, keys, derive_pseudonym(keys, "alice"))
 
 
 def test_withdrawing_all_of_a_person_leaves_others_alone(pool: Pool, keys: TenantKeys) -> None:
@@ -134,7 +134,7 @@ def test_withdrawing_all_of_a_person_leaves_others_alone(pool: Pool, keys: Tenan
         enrol(conn, keys, "alice")
         kept = enrol(conn, keys, "bob")
     with transaction(pool) as conn:
-        consent.withdraw_all(conn, keys, pseudonym(keys, "alice"))
+        consent.withdraw_all(conn, keys, derive_pseudonym(keys, "alice"))
     assert states(pool, keys, "alice") == [("connections", "withdrawn")]
     assert states(pool, keys, "bob") == [("connections", "granted")]
     assert rows(pool, "SELECT id FROM template") == [(kept,)]

@@ -17,7 +17,7 @@ from assent.audit.log import open_part
 from assent.db.pool import Pool, transaction
 from assent.decisions.retract import retract
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections
 from assent.subjects.enrol import request_enrolment, waiting_jobs
 from assent.subjects.erase import ROTATION, Erasure, complete_erasures, erase
@@ -35,7 +35,7 @@ def forget(pool: Pool, keys: TenantKeys, ref: str) -> Erasure:
 
 def finish(pool: Pool, keys: TenantKeys, ref: str, erasure: Erasure, retired_epoch: int = 1) -> int:
     """What the worker does within the hour, without the rotation itself."""
-    retract(pool, keys, pseudonym(keys, ref), erasure.id)
+    retract(pool, keys, derive_pseudonym(keys, ref), erasure.id)
     with transaction(pool) as conn:
         return complete_erasures(conn, keys, retired_epoch)
 
@@ -104,7 +104,7 @@ def test_the_receipt_comes_after_retraction_and_rotation_and_is_the_same_each_ti
 def test_asking_twice_gives_two_receipts(pool: Pool, keys: TenantKeys) -> None:
     settle(pool, keys, "alice")
     for erasure in (forget(pool, keys, "alice"), forget(pool, keys, "alice")):
-        retract(pool, keys, pseudonym(keys, "alice"), erasure.id)
+        retract(pool, keys, derive_pseudonym(keys, "alice"), erasure.id)
     with transaction(pool) as conn:
         assert complete_erasures(conn, keys, 1) == 2
     [(receipts,)] = rows(pool, "SELECT count(DISTINCT receipt::text) FROM erasure")
@@ -168,11 +168,11 @@ def test_people_who_chose_each_other_are_erased_at_the_same_time(pool: Pool, key
 def test_who_comes_back_is_a_new_person(pool: Pool, keys: TenantKeys) -> None:
     settle(pool, keys, "alice")
     with transaction(pool) as conn:
-        request_enrolment(conn, keys, uuid4(), pseudonym(keys, "alice"), [PHOTO])
+        request_enrolment(conn, keys, uuid4(), derive_pseudonym(keys, "alice"), [PHOTO])
     forget(pool, keys, "alice")
     people.give(pool, keys, "alice")
     with transaction(pool) as conn:
-        assert waiting_jobs(conn, keys, pseudonym(keys, "alice")) == []
+        assert waiting_jobs(conn, keys, derive_pseudonym(keys, "alice")) == []
     assert held(pool, keys, "alice").keys() >= {"subject", "consent"}
     assert held(pool, keys, "alice")["template"] == 0
 

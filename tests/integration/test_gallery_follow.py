@@ -46,14 +46,14 @@ def test_every_change_arrives(world: World, gallery: Conn, gallery_url: str) -> 
     ana = world.opt_in("ana", FACES[0])
     with following(world, lambda: nullcontext(gallery_url)):
         until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
-        assert pids(gallery) == {ana.pid}
+        assert pids(gallery) == {ana.pseudonym}
         bea = world.opt_in("bea", FACES[1])
-        until(lambda: pids(gallery) == {ana.pid, bea.pid}, "the gallery follows", 20)
+        until(lambda: pids(gallery) == {ana.pseudonym, bea.pseudonym}, "the gallery follows", 20)
         world.withdraw(ana)
-        until(lambda: pids(gallery) == {bea.pid}, "the gallery follows", 20)
+        until(lambda: pids(gallery) == {bea.pseudonym}, "the gallery follows", 20)
         world.consent_anew(bea, "own")
         until(lambda: gallery.execute("SELECT scope FROM template").fetchall() == [("own",)], "the gallery follows", 20)
-        world.truth.execute("DELETE FROM subject WHERE pid = %s", [bea.pid])
+        world.truth.execute("DELETE FROM subject WHERE pid = %s", [bea.pseudonym])
         until(lambda: pids(gallery) == set(), "the gallery follows", 20)
 
 
@@ -65,7 +65,7 @@ def test_lost_connections_are_made_again_and_nothing_is_missed(world: World, gal
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         ana = world.opt_in("ana", FACES[0])
-        until(lambda: pids(gallery) == {ana.pid}, "the gallery follows", 20)
+        until(lambda: pids(gallery) == {ana.pseudonym}, "the gallery follows", 20)
 
 
 def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, gallery: Conn, gallery_url: str) -> None:
@@ -105,7 +105,7 @@ def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder:
         def filled_again() -> bool:
             try:
                 with connect_gallery(url) as again:
-                    return is_ready(again, world.keystore.database) and pids(again) == {ana.pid}
+                    return is_ready(again, world.keystore.database) and pids(again) == {ana.pseudonym}
             except psycopg.OperationalError:
                 return False
 

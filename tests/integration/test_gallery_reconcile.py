@@ -41,7 +41,7 @@ def test_first_fill_takes_active_consents_only(world: World, gallery: Conn) -> N
     world.opt_in("expired", faces[3], lasts="-1 second")
     world.withdraw(world.opt_in("gone", faces[4]))
     assert fill(world, gallery) == Reconciled(inserted=3)
-    assert held(gallery) == {(ana.pid, "connections"), (bea.pid, "own")}
+    assert held(gallery) == {(ana.pseudonym, "connections"), (bea.pseudonym, "own")}
     assert fill(world, gallery) == Reconciled()
 
 
@@ -59,11 +59,15 @@ def test_withdrawal_erasure_and_scope(world: World, gallery: Conn) -> None:
     people = [world.opt_in(name, face) for name, face in zip("abcde", faces, strict=True)]
     fill(world, gallery)
     world.withdraw(people[0])
-    world.truth.execute("DELETE FROM subject WHERE pid = %s", [people[1].pid])
+    world.truth.execute("DELETE FROM subject WHERE pid = %s", [people[1].pseudonym])
     world.consent_anew(people[2], "own")  # another version: what was found under the scope before is nobody
     world.consent_anew(people[3], "connections", "2 years")
     assert fill(world, gallery) == Reconciled(inserted=1, deleted=3, updated=1)
-    assert held(gallery) == {(people[2].pid, "own"), (people[3].pid, "connections"), (people[4].pid, "connections")}
+    assert held(gallery) == {
+        (people[2].pseudonym, "own"),
+        (people[3].pseudonym, "connections"),
+        (people[4].pseudonym, "connections"),
+    }
 
 
 def test_one_person_only(world: World, gallery: Conn) -> None:
@@ -73,8 +77,10 @@ def test_one_person_only(world: World, gallery: Conn) -> None:
     world.withdraw(ana)
     world.withdraw(bea)
     world.opt_in("cem", faces[2])
-    assert reconcile(world.truth, gallery, world.keystore, tenant="club", pid=ana.pid) == Reconciled(deleted=1)
-    assert held(gallery) == {(bea.pid, "connections")}
+    assert reconcile(world.truth, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym) == Reconciled(
+        deleted=1
+    )
+    assert held(gallery) == {(bea.pseudonym, "connections")}
 
 
 def test_a_new_version_replaces_the_old(world: World, gallery: Conn) -> None:
@@ -82,19 +88,20 @@ def test_a_new_version_replaces_the_old(world: World, gallery: Conn) -> None:
     fill(world, gallery)
     world.truth.execute("UPDATE template SET version = 2")
     assert fill(world, gallery) == Reconciled(inserted=1, deleted=1)
-    assert gallery.execute("SELECT pid, version FROM template").fetchall() == [(ana.pid, 2)]
+    assert gallery.execute("SELECT pid, version FROM template").fetchall() == [(ana.pseudonym, 2)]
 
 
 def test_rows_that_do_not_open_are_left_out_and_counted(world: World, gallery: Conn) -> None:
     faces = strangers(4)
     people = [world.opt_in(name, face) for name, face in zip("abcd", faces, strict=True)]
     world.truth.execute(
-        "UPDATE template SET sealed = set_byte(sealed, 20, 255 - get_byte(sealed, 20)) WHERE pid = %s", [people[0].pid]
+        "UPDATE template SET sealed = set_byte(sealed, 20, 255 - get_byte(sealed, 20)) WHERE pid = %s",
+        [people[0].pseudonym],
     )
-    world.truth.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[1].pid])
-    world.truth.execute("UPDATE subject_key SET epoch = 7 WHERE pid = %s", [people[2].pid])
+    world.truth.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[1].pseudonym])
+    world.truth.execute("UPDATE subject_key SET epoch = 7 WHERE pid = %s", [people[2].pseudonym])
     assert fill(world, gallery) == Reconciled(inserted=1, broken=3)
-    assert held(gallery) == {(people[3].pid, "connections")}
+    assert held(gallery) == {(people[3].pseudonym, "connections")}
     again = fill(world, gallery)  # by comparison, with what is there
     assert (again, again.broken_of) == (Reconciled(broken=3), frozenset({"club"}))
 
@@ -103,14 +110,14 @@ def test_one_persons_consent_does_not_cover_anothers_template(world: World, gall
     faces = strangers(2)
     ana, bea = world.opt_in("ana", faces[0]), world.opt_in("bea", faces[1])
     world.withdraw(bea)
-    world.truth.execute("UPDATE template SET consent_id = %s WHERE pid = %s", [ana.consent, bea.pid])
+    world.truth.execute("UPDATE template SET consent_id = %s WHERE pid = %s", [ana.consent, bea.pseudonym])
     assert fill(world, gallery) == Reconciled(inserted=1)
-    assert held(gallery) == {(ana.pid, "connections")}
+    assert held(gallery) == {(ana.pseudonym, "connections")}
 
 
 def test_ready_only_after_everything_is_in(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", strangers(1)[0])
-    reconcile(world.truth, gallery, world.keystore, tenant="club", pid=ana.pid)
+    reconcile(world.truth, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym)
     assert not is_ready(gallery, world.keystore.database)
     fill(world, gallery)
     assert is_ready(gallery, world.keystore.database)

@@ -19,7 +19,7 @@ FACES = strangers(8)
 
 
 def found(candidates: Candidates) -> list[list[bytes]]:
-    return [[candidate.pid for candidate in near] for near in candidates.faces]
+    return [[candidate.pseudonym for candidate in near] for near in candidates.faces]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_scope_decides_who_can_be_found(
     ana = world.opt_in("ana", FACES[0], scope=scope)
     reconcile(world.truth, gallery, world.keystore)
     assert ask(gallery, FACES[:1]).searched == 0
-    assert ask(gallery, FACES[:1], author=ana.pid).searched == as_author
+    assert ask(gallery, FACES[:1], author=ana.pseudonym).searched == as_author
     assert ask(gallery, FACES[:1], connections=(ana,)).searched == as_connection
     assert ask(gallery, FACES[:1], anyone=True).searched == as_anyone
 
@@ -41,9 +41,9 @@ def test_each_face_gets_its_own_people_best_first(world: World, gallery: Conn) -
     ana, bea = world.opt_in("ana", FACES[0], FACES[1]), world.opt_in("bea", FACES[2])
     reconcile(world.truth, gallery, world.keystore)
     probes = np.stack([FACES[2], unit(FACES[0] + 0.3 * FACES[5]), FACES[1]])
-    result = ask(gallery, probes, author=ana.pid, connections=(bea,))
+    result = ask(gallery, probes, author=ana.pseudonym, connections=(bea,))
     assert result.searched == 3
-    assert [near[0].pid for near in result.faces] == [bea.pid, ana.pid, ana.pid]
+    assert [near[0].pseudonym for near in result.faces] == [bea.pseudonym, ana.pseudonym, ana.pseudonym]
     assert [near[0].template for near in result.faces] == [bea.templates[0], *ana.templates]
     assert result.faces[0][0].score == pytest.approx(1, abs=2e-3)
     for near in result.faces:
@@ -54,9 +54,9 @@ def test_scores_are_the_cosines(world: World, gallery: Conn) -> None:
     people = [world.opt_in(f"person {n}", face, scope="anyone") for n, face in enumerate(FACES[:5])]
     reconcile(world.truth, gallery, world.keystore)
     probe = unit(FACES[6:7] + FACES[0])
-    expected = {person.pid: float(face @ probe[0]) for person, face in zip(people, FACES, strict=False)}
+    expected = {person.pseudonym: float(face @ probe[0]) for person, face in zip(people, FACES, strict=False)}
     near = ask(gallery, probe, anyone=True).faces[0]
-    assert {candidate.pid: candidate.score for candidate in near} == pytest.approx(expected, abs=2e-3)
+    assert {candidate.pseudonym: candidate.score for candidate in near} == pytest.approx(expected, abs=2e-3)
 
 
 def test_only_the_five_nearest_come_back(world: World, gallery: Conn) -> None:
@@ -71,24 +71,24 @@ def test_only_the_five_nearest_come_back(world: World, gallery: Conn) -> None:
 def test_another_tenant_or_model_is_another_world(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", FACES[0], scope="anyone")
     reconcile(world.truth, gallery, world.keystore)
-    assert ask(gallery, FACES[:1], author=ana.pid, anyone=True, tenant="other").searched == 0
-    assert ask(gallery, FACES[:1], author=ana.pid, anyone=True, model="another").searched == 0
+    assert ask(gallery, FACES[:1], author=ana.pseudonym, anyone=True, tenant="other").searched == 0
+    assert ask(gallery, FACES[:1], author=ana.pseudonym, anyone=True, model="another").searched == 0
 
 
 def test_an_expired_consent_is_not_searched_even_before_it_is_removed(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", FACES[0])
     reconcile(world.truth, gallery, world.keystore)
     gallery.execute("UPDATE template SET expires_at = now() - interval '1 second'")
-    assert ask(gallery, FACES[:1], author=ana.pid).searched == 0
+    assert ask(gallery, FACES[:1], author=ana.pseudonym).searched == 0
 
 
 def test_nobody_is_searched_before_the_gallery_is_filled(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", FACES[0])
-    reconcile(world.truth, gallery, world.keystore, tenant="club", pid=ana.pid)
+    reconcile(world.truth, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym)
     with pytest.raises(GalleryUnavailable, match="filled"):
-        ask(gallery, FACES[:1], author=ana.pid)
+        ask(gallery, FACES[:1], author=ana.pseudonym)
     with pytest.raises(GalleryUnavailable, match="filled"):
-        candidate_count(gallery, tenant="club", model=MODEL, author=ana.pid, connections=(), anyone=False)
+        candidate_count(gallery, tenant="club", model=MODEL, author=ana.pseudonym, connections=(), anyone=False)
 
 
 def test_a_lost_gallery_is_said(world: World, gallery_url: str) -> None:
@@ -110,16 +110,16 @@ def test_size_of_the_circle_is_what_is_searched(world: World, gallery: Conn) -> 
     world.opt_in("cem", FACES[3], scope="anyone")
     reconcile(world.truth, gallery, world.keystore)
     for connections, anyone, expected in ((), False, 2), ((bea,), False, 3), ((bea,), True, 4):
-        pids = [person.pid for person in connections]
+        pids = [person.pseudonym for person in connections]
         size = candidate_count(
-            gallery, tenant="club", model=MODEL, author=ana.pid, connections=[*pids, uuid4().bytes], anyone=anyone
+            gallery, tenant="club", model=MODEL, author=ana.pseudonym, connections=[*pids, uuid4().bytes], anyone=anyone
         )
         assert size == expected
-        assert ask(gallery, FACES[:1], ana.pid, connections, anyone).searched == expected
+        assert ask(gallery, FACES[:1], ana.pseudonym, connections, anyone).searched == expected
 
 
 def test_faces_of_the_circle_are_found_with_its_people_only(world: World, gallery: Conn) -> None:
     ana, bea = world.opt_in("ana", FACES[0]), world.opt_in("bea", FACES[1])
     reconcile(world.truth, gallery, world.keystore)
-    assert found(ask(gallery, FACES[1:2], author=ana.pid)) == [[ana.pid]]
-    assert found(ask(gallery, FACES[1:2], author=ana.pid, connections=(bea,))) == [[bea.pid, ana.pid]]
+    assert found(ask(gallery, FACES[1:2], author=ana.pseudonym)) == [[ana.pseudonym]]
+    assert found(ask(gallery, FACES[1:2], author=ana.pseudonym, connections=(bea,))) == [[bea.pseudonym, ana.pseudonym]]

@@ -14,7 +14,7 @@ from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import Conn, transaction
 from assent.decisions.store import MediaKey, record
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse
 from assent.subjects import consent
 from assent.subjects.consent import Scope
@@ -91,7 +91,7 @@ def test_a_consents_end_between_match_and_record_wins(
     event = Event("media.created", (media,), "public", "post", "alice")
     looked = analyse(bench.tools, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
-    assert [match.pid for match in looked.matches] == [pseudonym(keys, "alice")]
+    assert [match.pseudonym for match in looked.matches] == [derive_pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="alice")
     with transaction(bench.pool) as conn:
         if end == "withdrawn":
@@ -138,7 +138,7 @@ def test_neither_template_nor_link_lies_in_the_clear(
     text = everything(bench)
     assert "subject-alice" not in text
     assert "group" in text
-    pid = pseudonym(keys, "subject-alice")
+    pid = derive_pseudonym(keys, "subject-alice")
     links = rows(bench, "SELECT locator, sealed FROM match")
     assert links
     assert all(pid not in bytes(part) for link in links for part in link)
@@ -175,5 +175,5 @@ def test_a_photo_that_does_not_show_one_face_enrols_nobody(
 
 def test_without_consent_no_photo_is_even_stored(bench: WorkerContext, keys: TenantKeys, six_people: bytes) -> None:
     with pytest.raises(ConsentMissing), transaction(bench.pool) as conn:
-        request_enrolment(conn, keys, uuid4(), pseudonym(keys, "alice"), [six_people])
+        request_enrolment(conn, keys, uuid4(), derive_pseudonym(keys, "alice"), [six_people])
     assert rows(bench, "SELECT count(*) FROM upload") == [(0,)]

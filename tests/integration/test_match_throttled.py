@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from assent.audit.log import open_part, part_pid
+from assent.audit.log import open_part, part_pseudonym
 from assent.db.pool import transaction
 from assent.decisions.assemble import person_of
 from assent.gallery import throttle
@@ -32,7 +32,7 @@ def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch
     with transaction(album.bench.pool) as conn:
         person = person_of(conn, album.keys, album.pid("alice"))
     assert person is not None
-    assert part_pid(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
+    assert part_pseudonym(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
     for key, (part, _, _, sealed) in zip((album.keys.seal_key, person.subject.key), parts, strict=True):
         assert json.loads(open_part(key, "default", seq, part, sealed, commitments[part])) == {"author": "prober"}
     assert "prober" not in everything(album.bench)

@@ -171,7 +171,7 @@ def test_photos_that_do_not_fit_the_form(
 def test_photos_need_a_consent_that_holds(alice: TestClient, pool: Pool, keys: TenantKeys) -> None:
     submit(alice, "/me/consent", AGREED)
     with transaction(pool) as conn:
-        withdraw_all(conn, keys, links.session(conn, keystore_of(alice), alice.cookies["assent_me"]).pid)
+        withdraw_all(conn, keys, links.session(conn, keystore_of(alice), alice.cookies["assent_me"]).pseudonym)
     answer = submit(alice, "/me/photos", {}, photos(1))
     assert (answer.status_code, "only after you have agreed" in answer.text) == (409, True)
     assert count(pool, "upload") == 0

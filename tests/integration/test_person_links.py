@@ -10,7 +10,7 @@ import pytest
 from assent.core.errors import AssentError, LinkGone, SealBroken, SessionOver
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import links
 from assent.subjects.erase import erase
 from tests import people
@@ -36,7 +36,7 @@ def session(pool: Pool, keystore: Keystore, token: str) -> links.Session:
 def test_a_link_opens_one_session_of_half_an_hour(pool: Pool, keys: TenantKeys, keystore: Keystore) -> None:
     link = mint(pool, keys)
     found = session(pool, keystore, spend(pool, link))
-    assert (found.tenant, found.pid, found.ref) == (keys.tenant, pseudonym(keys, "alice"), "alice")
+    assert (found.tenant, found.pseudonym, found.ref) == (keys.tenant, derive_pseudonym(keys, "alice"), "alice")
     assert timedelta(minutes=29) < found.expires_at - datetime.now(UTC) <= timedelta(minutes=30)
     with pytest.raises(LinkGone):
         spend(pool, link)
@@ -142,7 +142,7 @@ def test_an_erasure_takes_along_a_session_that_is_just_being_opened(
 def test_a_row_moved_to_another_person_opens_nothing(pool: Pool, keys: TenantKeys, keystore: Keystore) -> None:
     cookie = spend(pool, mint(pool, keys))
     with transaction(pool) as conn:
-        conn.execute("UPDATE person_link SET pid = %s WHERE kind = 'session'", [pseudonym(keys, "bob")])
+        conn.execute("UPDATE person_link SET pid = %s WHERE kind = 'session'", [derive_pseudonym(keys, "bob")])
     with pytest.raises(AssentError) as refused:
         session(pool, keystore, cookie)
     assert isinstance(refused.value, SealBroken)

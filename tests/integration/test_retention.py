@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections, consent
 from assent.subjects.consent import acted
 from assent.subjects.retention import end_due, erase_due
@@ -31,7 +31,7 @@ def test_each_is_erased_when_their_own_term_is_over(pool: Pool, keys: TenantKeys
             enrol(conn, keys, name)
     assert erase_due(pool, keys, NOW + YEAR - DAY) == 0
     assert erase_due(pool, keys, NOW + YEAR + DAY) == 1
-    assert left(pool) == {pseudonym(keys, "ill"), pseudonym(keys, "deu")}
+    assert left(pool) == {derive_pseudonym(keys, "ill"), derive_pseudonym(keys, "deu")}
     assert erase_due(pool, keys, NOW + 3 * YEAR - DAY) == 0
     assert erase_due(pool, keys, NOW + 3 * YEAR + DAY) == 2
     for table in ("subject", "subject_key", "consent", "template"):
@@ -43,8 +43,8 @@ def test_each_is_erased_when_their_own_term_is_over(pool: Pool, keys: TenantKeys
 def test_what_the_person_does_begins_the_term_anew(pool: Pool, keys: TenantKeys) -> None:
     given_id = give(pool, keys, "tex", jurisdiction="US-TX")
     with transaction(pool) as conn:
-        acted(conn, keys.tenant, pseudonym(keys, "tex"), NOW + YEAR)
-        acted(conn, keys.tenant, pseudonym(keys, "tex"), NOW)  # an older word changes nothing
+        acted(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW + YEAR)
+        acted(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW)  # an older word changes nothing
     assert erase_due(pool, keys, NOW + YEAR + DAY) == 0
     assert erase_due(pool, keys, NOW + 2 * YEAR + DAY) == 1
     assert left(pool) == set()
@@ -52,7 +52,7 @@ def test_what_the_person_does_begins_the_term_anew(pool: Pool, keys: TenantKeys)
 
 
 def test_consenting_and_withdrawing_are_what_a_person_does_and_a_list_is_not(pool: Pool, keys: TenantKeys) -> None:
-    pid = pseudonym(keys, "alice")
+    pid = derive_pseudonym(keys, "alice")
 
     def silent_since_long() -> bool:
         with transaction(pool) as conn:
@@ -76,7 +76,7 @@ def test_one_whose_key_was_tampered_with_keeps_nobody_else(pool: Pool, keys: Ten
     for name in ("alice", "bob"):
         give(pool, keys, name, jurisdiction="US-TX")
     with transaction(pool) as conn:
-        broken = pseudonym(keys, "alice")
+        broken = derive_pseudonym(keys, "alice")
         conn.execute("UPDATE subject_key SET wrapped = decode(repeat('00', 60), 'hex') WHERE pid = %s", [broken])
     assert erase_due(pool, keys, NOW + 2 * YEAR) == 1
     assert left(pool) == {broken}

@@ -14,7 +14,7 @@ from assent.decisions.retract import retract
 from assent.http.api_keys import create_key
 from assent.http.limits import RATES, RateLimiter
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import links
 from assent.subjects.erase import complete_erasures
 from assent.tenants import CreatedTenant
@@ -40,7 +40,7 @@ def test_from_the_request_to_the_receipt(client: TestClient, pool: Pool, keys: T
         {"state": "pending", "rotation_by": asked.json()["rotation_by"]},
     )
     [(erasure,)] = rows(pool, "SELECT id FROM erasure")
-    retract(pool, keys, pseudonym(keys, "alice"), erasure)
+    retract(pool, keys, derive_pseudonym(keys, "alice"), erasure)
     with transaction(pool) as conn:
         complete_erasures(conn, keys, 1)
     first, second = (client.get(place, headers={"Authorization": ""}) for _ in range(2))

@@ -36,7 +36,7 @@ def test_everything_of_the_living_opens_as_before(pool: Pool, keystore: Keystore
     assert (done.old, done.new, done.people, done.matches, done.payloads, done.broken) == (1, 2, 2, 2, 2, 0)
     assert templates(pool, keys) == {"ana", "bea"}
     assert matches(pool, keys, people) == {"picture 0": "strong", "picture 1": "strong"}
-    assert spoken_of(pool, keys) == [subject.pid for subject in people]
+    assert spoken_of(pool, keys) == [subject.pseudonym for subject in people]
     for table in ("subject_key", "match", "audit_payload"):
         assert rows(pool, f"SELECT DISTINCT epoch FROM {table} WHERE epoch IS NOT NULL") == [(2,)]  # noqa: S608
     assert [(leaf["epochs"], leaf["live"]) for leaf in leaves(pool, "epoch.destroyed")] == [([1], 2)]
@@ -76,9 +76,9 @@ def test_what_is_left_of_the_erased_tells_nobody_who_it_was(pool: Pool, keystore
     rotate_epoch(pool, keystore, "default")
     assert rows(pool, "SELECT media_id FROM match") == [("other",)]
     (nobody, other) = spoken_of(pool, keys)
-    assert other == bea.pid
+    assert other == bea.pseudonym
     assert (nobody,) not in rows(pool, "SELECT pid FROM subject")
-    assert nobody != ana.pid
+    assert nobody != ana.pseudonym
     left = rows(pool, "SELECT seq, part, octet_length(locator) FROM audit_payload ORDER BY 1, 2")
     assert left[: len(sizes)] == sizes  # the row alone does not say that its person is gone
     with transaction(pool) as conn:
@@ -185,7 +185,7 @@ def test_whoever_read_a_row_as_it_was_can_still_open_it(
         row = reader.execute("SELECT pid, epoch, wrapped FROM subject_key").fetchone()
         assert row is not None
         assert row[1] == 1
-        assert SubjectKey.unwrap(keys, *row).pid == row[0]
+        assert SubjectKey.unwrap(keys, *row).pseudonym == row[0]
     thread.join()
     assert not keystore.tenant("default").retiring
 
@@ -211,7 +211,7 @@ def test_altered_rows_do_not_stop_it_and_are_noted(pool: Pool, keystore: Keystor
         recognise(pool, keys, subject, f"picture {n}")
     with transaction(pool) as conn:
         conn.execute("UPDATE match SET locator = 'x' WHERE media_id = 'picture 0'")
-        conn.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[0].pid])
+        conn.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[0].pseudonym])
     assert rotate_epoch(pool, keystore, "default").broken == 2
     assert matches(pool, keys, people) == {"picture 1": "strong"}
     assert templates(pool, keys) == {"bea"}
@@ -230,8 +230,8 @@ def test_the_keys_are_exported_and_older_exports_removed(pool: Pool, keystore: K
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     exported, wrapped = read_export(keystore, file).tenants["default"]
     assert exported.epoch == 3
-    opened = [SubjectKey.unwrap(exported, one.pid, one.epoch, one.wrapped) for one in wrapped]
-    assert sorted(opened, key=lambda one: one.pid) == sorted(people, key=lambda one: one.pid)
+    opened = [SubjectKey.unwrap(exported, one.pseudonym, one.epoch, one.wrapped) for one in wrapped]
+    assert sorted(opened, key=lambda one: one.pseudonym) == sorted(people, key=lambda one: one.pseudonym)
 
 
 def test_an_erasure_brings_about_one_rotation_and_its_receipt_later_ones_wait_a_while(

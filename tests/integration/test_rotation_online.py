@@ -15,8 +15,8 @@ from psycopg.rows import dict_row
 from assent.db.pool import Conn, Pool, transaction
 from assent.gallery.memory import Reconciled, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
-from assent.keys.subject_keys import SubjectKey, match_pid, open_match, seal_match
+from assent.keys.pseudonym import derive_pseudonym
+from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match, seal_match
 from assent.subjects.rotate import rotate_epoch
 from tests.integration.lives import recognise, templates
 from tests.people import opt_in_all
@@ -47,14 +47,14 @@ def match_again(pool: Pool, keys: TenantKeys, who: SubjectKey, n: int) -> None:
     """What `record` and `assemble` do with a match: the key from its row, the match sealed, and opened again."""
     media_id = f"picture {n}"
     with transaction(pool) as conn:
-        found = conn.execute("SELECT pid, epoch, wrapped FROM subject_key WHERE pid = %s", [who.pid]).fetchone()
+        found = conn.execute("SELECT pid, epoch, wrapped FROM subject_key WHERE pid = %s", [who.pseudonym]).fetchone()
         assert found is not None
         subject = SubjectKey.unwrap(keys, *found)
     recognise(pool, keys, subject, media_id)
     with transaction(pool) as conn, conn.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("SELECT epoch, locator, sealed FROM match WHERE media_id = %s", [media_id]).fetchone()
         assert row is not None
-        assert match_pid(keys, media_id, 0, row["epoch"], row["locator"]) == who.pid
+        assert match_pseudonym(keys, media_id, 0, row["epoch"], row["locator"]) == who.pseudonym
         assert open_match(subject, media_id, 0, row["sealed"]) == {"band": "strong"}
 
 
@@ -77,7 +77,7 @@ def test_matching_and_enrolling_go_on(pool: Pool, keystore: Keystore, keys: Tena
     with transaction(pool) as conn:
         rows = conn.execute("SELECT media_id, face, epoch, locator FROM match").fetchall()
         assert len(rows) == len(matched)
-        assert {match_pid(keys, *row) for row in rows} == {ana.pid}
+        assert {match_pseudonym(keys, *row) for row in rows} == {ana.pseudonym}
 
 
 def test_a_gallery_that_fills_meanwhile_leaves_nobody_out(
@@ -101,14 +101,14 @@ def test_a_gallery_that_fills_meanwhile_leaves_nobody_out(
 
 def crowd(pool: Pool, keys: TenantKeys, size: int) -> None:
     """That many people, each with a key and a match."""
-    people = [SubjectKey.new(keys, pseudonym(keys, f"one of {n}")) for n in range(size)]
+    people = [SubjectKey.new(keys, derive_pseudonym(keys, f"one of {n}")) for n in range(size)]
     with transaction(pool) as conn, conn.cursor() as cursor:
         with cursor.copy("COPY subject (tenant, pid, sealed) FROM STDIN") as copy:
             for who in people:
-                copy.write_row(("default", who.pid, b""))
+                copy.write_row(("default", who.pseudonym, b""))
         with cursor.copy("COPY subject_key (tenant, pid, epoch, wrapped) FROM STDIN") as copy:
             for who in people:
-                copy.write_row(("default", who.pid, keys.epoch, who.wrap(keys)))
+                copy.write_row(("default", who.pseudonym, keys.epoch, who.wrap(keys)))
         with cursor.copy("COPY match (tenant, media_id, face, revision, epoch, locator, sealed) FROM STDIN") as copy:
             for n, who in enumerate(people):
                 row = seal_match(keys, who, f"photo {n}", 0, {"band": "likely"})

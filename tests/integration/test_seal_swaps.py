@@ -15,7 +15,7 @@ import pytest
 from psycopg.types.json import Json
 
 from assent.audit.broken import note_broken
-from assent.audit.log import part_pid
+from assent.audit.log import part_pseudonym
 from assent.core.errors import SealBroken
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, transaction
@@ -23,7 +23,7 @@ from assent.decisions.assemble import assemble
 from assent.decisions.assemble import message_body as body_of
 from assent.gallery.memory import Stop, follow, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
@@ -72,8 +72,12 @@ def place(pool: Pool, keystore: Keystore, table: str, who: int) -> dict[str, Any
             rows = conn.execute(
                 "SELECT seq, part, epoch, locator FROM audit_payload WHERE tenant = %s AND epoch IS NOT NULL", [tenant]
             ).fetchall()
-        return next({"tenant": tenant, "seq": row[0]} for row in rows if part_pid(keys, *row) == pseudonym(keys, name))
-    return {"tenant": tenant, "pid": pseudonym(keys, name)}
+        return next(
+            {"tenant": tenant, "seq": row[0]}
+            for row in rows
+            if part_pseudonym(keys, *row) == derive_pseudonym(keys, name)
+        )
+    return {"tenant": tenant, "pid": derive_pseudonym(keys, name)}
 
 
 def swap(pool: Pool, table: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
@@ -127,7 +131,7 @@ def _opens(
     keys: TenantKeys, subject: SubjectKey, seq: int, part: int, epoch: int, locator: bytes, sealed: bytes
 ) -> bool:
     try:
-        if part_pid(keys, seq, part, epoch, locator) != subject.pid:
+        if part_pseudonym(keys, seq, part, epoch, locator) != subject.pseudonym:
             return False
         unseal(subject.key, sealed, "audit", str(seq), str(part), keys.tenant)
     except SealBroken:
@@ -168,8 +172,8 @@ def test_swapped_columns_open_nothing(
     other: int,
 ) -> None:
     names: list[str | None] = [name for _, name in PEOPLE]
-    everybody = {(PEOPLE[who][0], subject.pid) for who, subject in enumerate(people)}
-    two = {(PEOPLE[who][0], people[who].pid) for who in (one, other)}
+    everybody = {(PEOPLE[who][0], subject.pseudonym) for who, subject in enumerate(people)}
+    two = {(PEOPLE[who][0], people[who].pseudonym) for who in (one, other)}
     for table, columns, broken in SWAPS:
         rows = [place(pool, keystore, table, who) for who in (one, other)]
         swap(pool, table, columns, rows)

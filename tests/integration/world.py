@@ -33,7 +33,7 @@ class World:
         """Another consent in place of the one in force, as `subjects.consent.give` does it."""
         with self.truth.transaction():
             self.withdraw(person)
-            new = people.add_consent(self.truth, self.keys, person.pid, scope, lasts)
+            new = people.add_consent(self.truth, self.keys, person.pseudonym, scope, lasts)
             execute(self.truth, named_queries("subjects")["move_templates"], tenant="club", old=person.consent, new=new)
 
     def withdraw(self, person: Person) -> None:
@@ -50,5 +50,5 @@ def ask(
     tenant: str = "club",
 ) -> Candidates:
     """Compares faces with those whom the author and the connections may find."""
-    circle = [person.pid for person in connections]
+    circle = [person.pseudonym for person in connections]
     return search(gallery, tenant=tenant, model=model, author=author, connections=circle, anyone=anyone, probes=probes)

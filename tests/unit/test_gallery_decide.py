@@ -26,7 +26,8 @@ def near(*found: tuple[bytes, float]) -> tuple[Candidate, ...]:
 
 
 def named(searched: int, *faces: tuple[Candidate, ...]) -> list[tuple[int, bytes, str]]:
-    return [(match.face, match.pid, match.band) for match in select_matches(Candidates(searched, faces), CALIBRATION)]
+    matches = select_matches(Candidates(searched, faces), CALIBRATION)
+    return [(match.face, match.pseudonym, match.band) for match in matches]
 
 
 def test_near_enough() -> None:

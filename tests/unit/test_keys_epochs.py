@@ -10,25 +10,25 @@ import pytest
 
 from assent.core.errors import KeyMissing, SealBroken
 from assent.keys.keystore import Keystore, open_keystore
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey, open_locator, seal_locator
 
 
 def test_the_old_epoch_opens_until_it_is_ended(local_keystore: Keystore) -> None:
     keys = local_keystore.tenant("club")
-    ana = SubjectKey.new(keys, pseudonym(keys, "ana"))
-    wrapped, locator = ana.wrap(keys), seal_locator(keys, ana.pid, "place")
+    ana = SubjectKey.new(keys, derive_pseudonym(keys, "ana"))
+    wrapped, locator = ana.wrap(keys), seal_locator(keys, ana.pseudonym, "place")
     fresh = local_keystore.begin_epoch("club")
     assert (fresh.epoch, set(fresh.retiring)) == (2, {1})
     for held in (keys, fresh):  # also with keys taken before
-        assert SubjectKey.unwrap(held, ana.pid, 1, wrapped) == ana
-        assert open_locator(held, 1, locator, "place") == ana.pid
-        assert SubjectKey.unwrap(held, ana.pid, 2, ana.wrap(fresh)) == ana
+        assert SubjectKey.unwrap(held, ana.pseudonym, 1, wrapped) == ana
+        assert open_locator(held, 1, locator, "place") == ana.pseudonym
+        assert SubjectKey.unwrap(held, ana.pseudonym, 2, ana.wrap(fresh)) == ana
     ended = local_keystore.end_epochs("club", [1])
     assert (ended.epoch, dict(ended.retiring)) == (2, {})
     for held in (keys, fresh, ended):
         with pytest.raises(SealBroken, match="epoch 1; the live one is 2"):
-            SubjectKey.unwrap(held, ana.pid, 1, wrapped)
+            SubjectKey.unwrap(held, ana.pseudonym, 1, wrapped)
         with pytest.raises(SealBroken):
             open_locator(held, 1, locator, "place")
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assent.core.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
 from assent.keys.keystore import Keystore, TenantKeys, create_keystore, open_keystore
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.root import parse_root, read_root
 
 
@@ -34,14 +34,14 @@ def test_the_same_keys_come_back(local_keystore: Keystore, keystore_folder: Path
 def test_tenants_share_no_key(local_keystore: Keystore) -> None:
     other = local_keystore.add_tenant("other")
     assert not set(secrets_of(other)) & set(secrets_of(local_keystore.tenant("club")))
-    assert pseudonym(other, "ana") != pseudonym(local_keystore.tenant("club"), "ana")
+    assert derive_pseudonym(other, "ana") != derive_pseudonym(local_keystore.tenant("club"), "ana")
 
 
 def test_pid_is_stable_and_keyed(local_keystore: Keystore, keystore_folder: Path, database_id: UUID) -> None:
     again = open_keystore(keystore_folder, database_id).tenant("club")
-    assert pseudonym(again, "ana") == pseudonym(local_keystore.tenant("club"), "ana")
-    assert pseudonym(again, "ana") != pseudonym(again, "ana ")
-    assert len(pseudonym(again, "")) == 32
+    assert derive_pseudonym(again, "ana") == derive_pseudonym(local_keystore.tenant("club"), "ana")
+    assert derive_pseudonym(again, "ana") != derive_pseudonym(again, "ana ")
+    assert len(derive_pseudonym(again, "")) == 32
 
 
 def test_files_are_private_and_hold_no_key_in_clear(local_keystore: Keystore, keystore_folder: Path) -> None:

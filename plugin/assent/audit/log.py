@@ -36,16 +36,16 @@ _PAGE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of an action: the leaf holds a commitment to it, not its payload. With `pid` and `subject_key` it is
-    about that subject and sealed under their key; without them it is sealed under the tenant's."""
+    """One part of an action: the leaf holds a commitment to it, not its payload. With `pseudonym` and `subject_key` it
+    is about that subject and sealed under their key; without them it is sealed under the tenant's."""
 
     payload: Mapping[str, Any] = field(repr=False)
-    pid: bytes | None = None
+    pseudonym: bytes | None = None
     subject_key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if (self.pid is None) != (self.subject_key is None):
-            raise ValueError("a part about a person needs both the pid and the key")
+        if (self.pseudonym is None) != (self.subject_key is None):
+            raise ValueError("a part about a person needs both the pseudonym and the key")
 
 
 class TreeHead(NamedTuple):
@@ -151,14 +151,14 @@ def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> byte
     return salted[_SALT_BYTES:]
 
 
-def part_pid(keys: TenantKeys, seq: int, part: int, epoch: int, locator: bytes) -> bytes:
-    """Returns the pid (32 bytes) of the subject of a part, as long as that epoch's key exists. Raises SealBroken."""
+def part_pseudonym(keys: TenantKeys, seq: int, part: int, epoch: int, locator: bytes) -> bytes:
+    """Returns the pseudonym of the subject of a part, as long as that epoch's key exists. Raises SealBroken."""
     return open_locator(keys, epoch, locator, *_place(seq, part))
 
 
-def part_locator(keys: TenantKeys, seq: int, part: int, pid: bytes) -> bytes:
+def part_locator(keys: TenantKeys, seq: int, part: int, pseudonym: bytes) -> bytes:
     """Makes the locator of a part about that subject, under the live epoch of `keys`."""
-    return seal_locator(keys, pid, *_place(seq, part))
+    return seal_locator(keys, pseudonym, *_place(seq, part))
 
 
 def leaves(conn: Conn, tenant: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
@@ -174,10 +174,10 @@ def _salted(payload: Mapping[str, Any]) -> bytes:
 
 def _seal(keys: TenantKeys, seq: int, n: int, part: Part, salted: bytes) -> _Sealed:
     place = (*_place(seq, n), keys.tenant)
-    if part.pid is None or part.subject_key is None:
+    if part.pseudonym is None or part.subject_key is None:
         return _Sealed(None, None, seal(keys.seal_key, salted, *place))
     keys = keys.now()  # the live epoch inside this transaction, whenever the caller began
-    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pid), seal(part.subject_key, salted, *place))
+    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pseudonym), seal(part.subject_key, salted, *place))
 
 
 def _place(seq: int, part: int) -> tuple[str, str, str]:

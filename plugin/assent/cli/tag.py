@@ -81,7 +81,7 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
         return
     from assent.gallery.matching import host_gallery
     from assent.keys.installation import database
-    from assent.keys.pseudonym import pseudonym
+    from assent.keys.pseudonym import derive_pseudonym
     from assent.policy.decide import waits
     from assent.worker.loop import open_bench
 
@@ -98,9 +98,9 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
             faces = list(decision.faces)
             with transaction(bench.pool) as conn:
                 for match in looked.matches:
-                    if waits(looked.verdict.approval, match.pid == pseudonym(keys, author)):
+                    if waits(looked.verdict.approval, match.pseudonym == derive_pseudonym(keys, author)):
                         continue
-                    named = name_match(conn, keys, match.pid, match.band)
+                    named = name_match(conn, keys, match.pseudonym, match.band)
                     faces[match.face] = replace(faces[match.face], match=named)
             return replace(decision, faces=tuple(faces))
 

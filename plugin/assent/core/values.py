@@ -146,7 +146,7 @@ class Match:
     """A face recognised as a subject; it is checked against the consent when it is recorded."""
 
     face: int  # index in Perception.faces
-    pid: bytes
+    pseudonym: bytes
     template: UUID
     version: int
     band: Band

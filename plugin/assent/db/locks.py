@@ -22,20 +22,20 @@ SOON_SECONDS = 2
 _Q = named_queries("locks")
 
 
-def lock_shared(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+def lock_shared(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) -> None:
     """Locks these subjects, shared, until the transaction ends, so that no consent of theirs is withdrawn meanwhile.
 
     Call it before their consents are read.
     """
-    _take(conn, "share_person", tenant, pids)
+    _take(conn, "share_person", tenant, pseudonyms)
 
 
-def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+def lock_shared_or_busy(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) -> None:
     """Locks these subjects as `lock_shared` does, but waits SOON_SECONDS at most for each.
 
     It is for callers who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises SubjectLocked.
     """
-    wanted = set(pids)
+    wanted = set(pseudonyms)
     if not wanted:
         return
     try:
@@ -45,12 +45,12 @@ def lock_shared_or_busy(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
         raise SubjectLocked from None
 
 
-def lock_shared_session(conn: Conn, tenant: str, pids: Iterable[bytes]) -> None:
+def lock_shared_session(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) -> None:
     """Locks these subjects, shared, across transactions until `unlock_session`.
 
     It is for work that goes on after the commit, as sending does.
     """
-    _take(conn, "hold_person", tenant, pids)
+    _take(conn, "hold_person", tenant, pseudonyms)
 
 
 def unlock_session(conn: Conn) -> None:
@@ -58,7 +58,7 @@ def unlock_session(conn: Conn) -> None:
     execute(conn, _Q["release_people"])
 
 
-def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
+def try_lock_exclusive(conn: Conn, tenant: str, pseudonym: bytes) -> bool:
     """Locks this subject, exclusively, until the transaction ends.
 
     Nothing about them is stored, shown or sent meanwhile. Waits up to WAIT_SECONDS for the holders of shared locks.
@@ -66,7 +66,7 @@ def try_lock_exclusive(conn: Conn, tenant: str, pid: bytes) -> bool:
     """
     try:
         with _waiting(conn, LOCK_WAIT_SECONDS):
-            execute(conn, _Q["lock_person"], tenant=tenant, pid=pid)
+            execute(conn, _Q["lock_person"], tenant=tenant, pid=pseudonym)
     except LockNotAvailable:
         return False
     return True
@@ -82,6 +82,6 @@ def _waiting(conn: Conn, seconds: int) -> Iterator[None]:
     execute(conn, _Q["set_lock_timeout"], time=before["time"] if before else "0")
 
 
-def _take(conn: Conn, how: str, tenant: str, pids: Iterable[bytes]) -> None:
-    for pid in sorted(set(pids)):  # always in one order
-        execute(conn, _Q[how], tenant=tenant, pid=pid)
+def _take(conn: Conn, how: str, tenant: str, pseudonyms: Iterable[bytes]) -> None:
+    for pseudonym in sorted(set(pseudonyms)):  # always in one order
+        execute(conn, _Q[how], tenant=tenant, pid=pseudonym)

@@ -33,20 +33,20 @@ def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> N
     _enqueue(conn, OUTBOX, "deliver", 0, args)
 
 
-def enqueue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None) -> None:
-    """Adds a job that retracts a subject's matches; `retraction_done` removes the pid from it."""
-    args = {"tenant": tenant, "pid": pid.hex(), "erasure": str(erasure or "")}
+def enqueue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None) -> None:
+    """Adds a job that retracts a subject's matches; `retraction_done` removes the pseudonym from it."""
+    args = {"tenant": tenant, "pid": pseudonym.hex(), "erasure": str(erasure or "")}
     _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
 
 
-def retraction_waits(conn: Conn, tenant: str, pid: bytes) -> bool:
+def retraction_waits(conn: Conn, tenant: str, pseudonym: bytes) -> bool:
     """Tells whether matches of the subject still have to be retracted."""
-    row = fetch_one(conn, named_queries("queue")["retracting"], tenant=tenant, pid=pid.hex())
+    row = fetch_one(conn, named_queries("queue")["retracting"], tenant=tenant, pid=pseudonym.hex())
     return row is not None and bool(row["retracting"])
 
 
 def retraction_done(conn: Conn, job: int) -> None:
-    """Removes the pid from a finished retraction job, which is itself kept for a while.
+    """Removes the pseudonym from a finished retraction job, which is itself kept for a while.
 
     Other jobs about the same subject, who came back and left again meanwhile, still have to be done.
     """

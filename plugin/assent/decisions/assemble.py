@@ -19,7 +19,7 @@ from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch
 from assent.decisions.views import PublicView
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
-from assent.keys.subject_keys import SubjectKey, match_pid, open_match
+from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
 
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.lock_shared` or `locks.hold`
 _Q = named_queries("record")
@@ -168,32 +168,32 @@ def _named(
     """
     values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
     rows = fetch(conn, _Q["matches"], **values)
-    pids = [match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
-    lock(conn, keys.tenant, pids)
-    for row, pid in zip(rows, pids, strict=True):
-        person = person_of(conn, keys, pid)
+    pseudonyms = [match_pseudonym(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
+    lock(conn, keys.tenant, pseudonyms)
+    for row, pseudonym in zip(rows, pseudonyms, strict=True):
+        person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             continue
         try:
             found = open_match(person.subject, media_id, row["face"], row["sealed"])
         except SealBroken:
-            if retraction_waits(conn, keys.tenant, pid):
+            if retraction_waits(conn, keys.tenant, pseudonym):
                 continue  # they left and came back; the match lies under the key that went, and is taken back soon
             raise
         yield row["face"], NamedMatch(person.ref, found["band"], row["state"])
 
 
-def name_match(conn: Conn, keys: TenantKeys, pid: bytes, band: Band) -> NamedMatch | None:
+def name_match(conn: Conn, keys: TenantKeys, pseudonym: bytes, band: Band) -> NamedMatch | None:
     """Returns a match that was not recorded as a decision names it; None when the subject's consent is not active."""
-    person = person_of(conn, keys, pid)
+    person = person_of(conn, keys, pseudonym)
     return NamedMatch(person.ref, band, "published") if person and person.consents else None
 
 
-def person_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Person | None:
+def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
     """Returns the subject, or None for one unknown or erased. To rely on their consent, share their lock first."""
-    row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pid)
+    row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         return None
-    subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
-    ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pid).decode()
+    subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
+    ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pseudonym).decode()
     return Person(subject, ref, row["consenting"])

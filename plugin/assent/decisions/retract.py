@@ -15,18 +15,18 @@ from assent.db.queries import named_queries
 from assent.db.queue import enqueue_retraction, retraction_done
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.subject_keys import match_pid
+from assent.keys.subject_keys import match_pseudonym
 
 MATCH_ROWS = 1000  # rows of `match` read at a time
 _Q = named_queries("record")
 
 
-def queue_retraction(conn: Conn, tenant: str, pid: bytes, erasure: UUID | None = None) -> None:
+def queue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None = None) -> None:
     """Queues `retract` with the caller's transaction, which touches no media item."""
-    enqueue_retraction(conn, tenant, pid, erasure)
+    enqueue_retraction(conn, tenant, pseudonym, erasure)
 
 
-def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
+def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
     """Removes every match of the subject, revises each media item, and returns the number of media items.
 
     This is the job; at its end the queue's job of that number forgets whom it was about. Each media item has a
@@ -34,10 +34,10 @@ def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = Non
     under a consent that was given again meanwhile goes as well.
     """
     with transaction(pool) as conn:
-        pictures = sorted({row["media_id"] for row in rows_of(conn, keys, pid)})
+        pictures = sorted({row["media_id"] for row in rows_of(conn, keys, pseudonym)})
     for media_id in pictures:
         with transaction(pool) as conn:
-            _retract_picture(conn, keys, media_id, pid)
+            _retract_picture(conn, keys, media_id, pseudonym)
     with transaction(pool) as conn:
         if erasure is not None:
             execute(conn, _Q["retracted"], tenant=keys.tenant, erasure=erasure)
@@ -46,25 +46,25 @@ def retract(pool: Pool, keys: TenantKeys, pid: bytes, erasure: UUID | None = Non
     return len(pictures)
 
 
-def rows_of(conn: Conn, keys: TenantKeys, pid: bytes) -> Iterator[Row]:
+def rows_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Iterator[Row]:
     """Yields `media_id` and `face` of every match of the subject, in that order."""
     last = {"media": "", "face": -1}
     while rows := fetch(conn, _Q["some_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
-        yield from (row for row in rows if _is_of(keys, row["media_id"], row, pid))
+        yield from (row for row in rows if _is_of(keys, row["media_id"], row, pseudonym))
         last = {"media": rows[-1]["media_id"], "face": rows[-1]["face"]}
 
 
-def _is_of(keys: TenantKeys, media_id: str, row: Row, pid: bytes) -> bool:
+def _is_of(keys: TenantKeys, media_id: str, row: Row, pseudonym: bytes) -> bool:
     try:
-        return match_pid(keys, media_id, row["face"], row["epoch"], row["locator"]) == pid
+        return match_pseudonym(keys, media_id, row["face"], row["epoch"], row["locator"]) == pseudonym
     except SealBroken:
         return False  # altered, or of an epoch that is gone: it names nobody
 
 
-def _retract_picture(conn: Conn, keys: TenantKeys, media_id: str, pid: bytes) -> None:
+def _retract_picture(conn: Conn, keys: TenantKeys, media_id: str, pseudonym: bytes) -> None:
     place = {"tenant": keys.tenant, "media": media_id}
     execute(conn, _Q["lock_media"], **place)
-    rows = [row for row in fetch(conn, _Q["matches_of_media"], **place) if _is_of(keys, media_id, row, pid)]
+    rows = [row for row in fetch(conn, _Q["matches_of_media"], **place) if _is_of(keys, media_id, row, pseudonym)]
     for row in rows:
         execute(conn, _Q["drop_match"], **place, face=row["face"])
     if any(row["state"] == "published" for row in rows):

@@ -34,7 +34,7 @@ from assent.decisions.document import SEVERE, Decision, decision_of, from_json, 
 from assent.decisions.replay import circumstances
 from assent.decisions.statement import Statement
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.policy.decide import waits
@@ -211,19 +211,19 @@ def _confirm(conn: Conn, keys: TenantKeys, place: MediaKey, looked: Analysis) ->
     matches = looked.matches
     if not matches:
         return ()
-    lock_shared(conn, keys.tenant, [match.pid for match in matches])
+    lock_shared(conn, keys.tenant, [match.pseudonym for match in matches])
     rows = fetch(conn, _Q["confirm"], tenant=keys.tenant, templates=[match.template for match in matches])
     active = {(row["template"], row["version"], row["pid"]): row for row in rows}
-    author = pseudonym(keys, place.event.author or "")
+    author = derive_pseudonym(keys, place.event.author or "")
     confirmed = []
     for match in matches:
-        row = active.get((match.template, match.version, match.pid))
+        row = active.get((match.template, match.version, match.pseudonym))
         if row is None:
             continue
-        subject = SubjectKey.unwrap(keys, match.pid, row["epoch"], row["wrapped"])
+        subject = SubjectKey.unwrap(keys, match.pseudonym, row["epoch"], row["wrapped"])
         box = looked.seen.faces[match.face].box
         if not is_refused(refusals(conn, subject), place.media.id, looked.picture.sha256, box):
-            suggested = waits(looked.verdict.approval, match.pid == author)
+            suggested = waits(looked.verdict.approval, match.pseudonym == author)
             confirmed.append(_Confirmed(match, subject, suggested))
     return tuple(confirmed)
 
@@ -234,7 +234,7 @@ def _store_match(conn: Conn, keys: TenantKeys, place: MediaKey, revision: int, o
     row = seal_match(keys, subject, place.media.id, match.face, said)
     execute(conn, _Q["insert_match"], **place.key, face=match.face, revision=revision, state=state, **row._asdict())
     payload = {"event": str(place.event_id), "media": place.media.id, "face": match.face, "state": state, **said}
-    return Part(payload, subject.pid, subject.key)
+    return Part(payload, subject.pseudonym, subject.key)
 
 
 def _keep(conn: Conn, keys: TenantKeys, place: MediaKey, kept: RetainedCopy | None) -> None:

@@ -27,7 +27,7 @@ from assent.gallery.memory import GalleryServer, Stop, follow, prepare_gallery
 from assent.gallery.search import Candidates, candidate_count, search, select_matches
 from assent.gallery.throttle import charge_probe_budget, probe_hits
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive import Models
 
 Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person
@@ -84,13 +84,18 @@ class Gallery:
         found = probe_hits(candidates, matches, self.models.calibration.threshold(candidates.searched))
         with self._connection() as conn:
             throttled = charge_probe_budget(conn, tenant, author_pid, found)
-        for pid in throttled:
-            self.throttled(self.keystore.tenant(tenant), author, pid)
+        for pseudonym in throttled:
+            self.throttled(self.keystore.tenant(tenant), author, pseudonym)
 
-    def wait_for(self, tenant: str, pid: bytes, templates: int, seconds: float = 5.0) -> None:
+    def wait_for(self, tenant: str, pseudonym: bytes, templates: int, seconds: float = 5.0) -> None:
         """Returns once this host's gallery has that many templates of a subject, or after `seconds`."""
         deadline = time.monotonic() + seconds
-        circle: dict[str, Any] = {"model": self.models.embedder_id, "author": pid, "connections": [], "anyone": False}
+        circle: dict[str, Any] = {
+            "model": self.models.embedder_id,
+            "author": pseudonym,
+            "connections": [],
+            "anyone": False,
+        }
         with self._connection() as conn:
             while candidate_count(conn, tenant=tenant, **circle) < templates and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -111,11 +116,11 @@ class Gallery:
 
     def _circle(self, tenant: str, event: Event) -> dict[str, Any]:
         keys, author = self.keystore.tenant(tenant), event.author or ""
-        chose = {*self.chose(keys, author), *(pseudonym(keys, ref) for ref in event.connections)}
+        chose = {*self.chose(keys, author), *(derive_pseudonym(keys, ref) for ref in event.connections)}
         return {
             "tenant": tenant,
             "model": self.models.embedder_id,
-            "author": pseudonym(keys, author),
+            "author": derive_pseudonym(keys, author),
             "connections": list(chose),
             "anyone": self.anyone,
         }

@@ -32,7 +32,7 @@ from assent.gallery.search import STRICTER, STRICTEST
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
-GALLERY_CHANNEL = "assent_gallery"  # payload `tenant hex(pid)`, sent by the truth's triggers
+GALLERY_CHANNEL = "assent_gallery"  # payload `tenant hex(pseudonym)`, sent by the truth's triggers
 CHUNK = 2000  # missing templates asked for at a time
 READ_AHEAD = 250  # rows taken from a stream at a time: few, so that its sender goes on while they are opened
 FULL_SECONDS = 60.0  # everything is compared this often, whatever was heard
@@ -82,23 +82,23 @@ def prepare_gallery(conn: Conn) -> None:
 
 
 def reconcile(
-    truth: Conn, gallery: Conn, keystore: Keystore, *, tenant: str | None = None, pid: bytes | None = None
+    truth: Conn, gallery: Conn, keystore: Keystore, *, tenant: str | None = None, pseudonym: bytes | None = None
 ) -> Reconciled:
     """Brings the gallery, in one transaction, to exactly the templates of active consents in the primary database.
 
-    Both connections are in autocommit mode. With `tenant` and `pid` (32 bytes) only that subject's rows are compared;
-    without, all are, and afterwards the gallery counts as ready. A template is told apart by its id and version.
+    Both connections are in autocommit mode. With `tenant` and `pseudonym` only that subject's rows are
+    compared; without, all are, and afterwards the gallery counts as ready. Id and version identify a template.
     Raises KeyMissing when the keystore is gone or of another database; psycopg.Error when a database fails.
     """
     keystore.tenants()  # without a keystore nothing opens: that is no reason to call the gallery ready
-    only = {"tenant": tenant, "pid": pid}
+    only = {"tenant": tenant, "pid": pseudonym}
     statements = named_queries("gallery_memory")
     with gallery.transaction():
         gallery.execute(statements["one_writer"])
         with truth.transaction():
             truth.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             instance = _instance(truth, keystore)
-            if pid is None:
+            if pseudonym is None:
                 truth.execute(named_queries("gallery")["join_all"])
             held = fetch_one(gallery, statements["holds_any"])
             step = _compare if held is None or held["holds"] else _fill
@@ -201,15 +201,15 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
     keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in {row[0] for row in rows} & held}
     subject: SubjectKey | None = None
-    for tenant, pid, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped in rows:
+    for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped in rows:
         try:
-            if subject is None or (subject.tenant, subject.pid) != (tenant, pid):
-                subject = SubjectKey.unwrap(keys[tenant], pid, epoch, wrapped)
+            if subject is None or (subject.tenant, subject.pseudonym) != (tenant, pseudonym):
+                subject = SubjectKey.unwrap(keys[tenant], pseudonym, epoch, wrapped)
             embedding = _halfvec(open_template(subject, id_, model, sealed))
         except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
             broken[tenant] += 1
         else:
-            yield tenant.encode(), pid, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
+            yield tenant.encode(), pseudonym, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
 
 
 # PostgreSQL's format of COPY (FORMAT BINARY), written in pieces: several times as fast as a value at a time.
@@ -302,16 +302,16 @@ def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystor
         people = [_person(payload) for payload in heard]
         if len(people) > MANY_CHANGES or None in people or not is_ready(memory, keystore.database):
             break
-        for tenant, pid in filter(None, people):
-            _report(reconcile(truth, memory, keystore, tenant=tenant, pid=pid), "one", truth, keystore)
+        for tenant, pseudonym in filter(None, people):
+            _report(reconcile(truth, memory, keystore, tenant=tenant, pseudonym=pseudonym), "one", truth, keystore)
     _report(reconcile(truth, memory, keystore), "all", truth, keystore)
 
 
 def _person(payload: str) -> tuple[str, bytes] | None:
-    """Parses tenant and pid of a notification; None for one that the triggers did not send."""
-    tenant, _, pid = payload.partition(" ")
+    """Parses tenant and pseudonym of a notification; None for one that the triggers did not send."""
+    tenant, _, pseudonym = payload.partition(" ")
     try:
-        return tenant, bytes.fromhex(pid)
+        return tenant, bytes.fromhex(pseudonym)
     except ValueError:
         return None
 

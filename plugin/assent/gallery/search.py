@@ -35,7 +35,7 @@ MARGIN = 0.05
 class Candidate:
     """One template near a face; `score` is the cosine, −1 to 1. The score stays inside: only a band is returned."""
 
-    pid: bytes
+    pseudonym: bytes
     template: UUID
     version: int
     score: float
@@ -67,7 +67,7 @@ def search(
 ) -> Candidates:
     """Compares all faces of an image, `probes` (n, d), with the subjects allowed for its author, in one round trip.
 
-    Those are the author (pid, any scope); of `connections` (pids of those who chose the author) all who consented to
+    Those are the author (any scope); of `connections` (pseudonyms of those who chose the author) all who consented to
     `connections` or `anyone`; and, only if `anyone`, all who consented to that. `gallery` went through
     `memory.prepare`. Raises GalleryUnavailable when the gallery is gone or has not been filled yet.
     """
@@ -133,12 +133,12 @@ def select_matches(candidates: Candidates, calibration: Calibration, fpir: float
     found: dict[bytes, Match] = {}
     for best, face in sorted(clear, key=lambda pair: pair[0].score, reverse=True):
         band = calibration.band(best.merit, candidates.searched)
-        if band is not None and best.pid not in found:
-            found[best.pid] = Match(face, best.pid, best.template, best.version, band)
+        if band is not None and best.pseudonym not in found:
+            found[best.pseudonym] = Match(face, best.pseudonym, best.template, best.version, band)
     return tuple(sorted(found.values(), key=lambda match: match.face))
 
 
 def _clear(near: tuple[Candidate, ...], threshold: float) -> bool:
     best = near[0]
-    rival = max((other.score for other in near if other.pid != best.pid), default=-1.0)
+    rival = max((other.score for other in near if other.pseudonym != best.pseudonym), default=-1.0)
     return best.merit >= threshold and best.score - rival >= MARGIN

@@ -33,17 +33,19 @@ _Q = named_queries("gallery_memory")
 
 def probe_hits(candidates: Candidates, matches: Sequence[Match], threshold: float) -> Mapping[bytes, int]:
     """Counts, for each subject among the nearest of any face, the faces that came near and were not matched."""
-    matched = {(match.face, match.pid) for match in matches}
+    matched = {(match.face, match.pseudonym) for match in matches}
     counts: dict[bytes, int] = {}
     for face, found in enumerate(candidates.faces):
-        best = {one.pid: one.score for one in reversed(found)}  # a person's best stands last
-        for pid, score in best.items():
-            counts[pid] = counts.get(pid, 0) + (score >= threshold - NEAR and (face, pid) not in matched)
+        best = {one.pseudonym: one.score for one in reversed(found)}  # a person's best stands last
+        for pseudonym, score in best.items():
+            counts[pseudonym] = counts.get(pseudonym, 0) + (
+                score >= threshold - NEAR and (face, pseudonym) not in matched
+            )
     return counts
 
 
 def charge_probe_budget(gallery: Conn, tenant: str, author: bytes, found: Mapping[bytes, int]) -> list[bytes]:
-    """Counts one more image of the author (pid) and returns the subjects not compared with the author for a day.
+    """Counts one more image of the author (pseudonym) and returns the subjects not compared with the author for a day.
 
     Raises GalleryUnavailable when the gallery is gone.
     """

@@ -33,7 +33,7 @@ _Q = named_queries("rotate")
 class Wrapped:
     """One subject's wrapped key, as table `subject_key` stores it."""
 
-    pid: bytes
+    pseudonym: bytes
     epoch: int
     wrapped: bytes = field(repr=False)
 
@@ -66,8 +66,8 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
 
 def _people(conn: Conn, tenant: str) -> Iterator[str]:
     with conn.cursor(name="people") as cursor:
-        for pid, epoch, wrapped in cursor.execute(_Q["exported_keys"], {"tenant": tenant}):
-            yield json.dumps([b64encode(pid).decode(), epoch, b64encode(wrapped).decode()])
+        for pseudonym, epoch, wrapped in cursor.execute(_Q["exported_keys"], {"tenant": tenant}):
+            yield json.dumps([b64encode(pseudonym).decode(), epoch, b64encode(wrapped).decode()])
 
 
 def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:

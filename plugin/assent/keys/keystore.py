@@ -43,7 +43,7 @@ class TenantKeys:
 
     tenant: str
     seal_key: bytes = field(repr=False)  # events, secrets, audit payloads that belong to no subject
-    pseudonym_key: bytes = field(repr=False)  # never rotates: pids are made with it
+    pseudonym_key: bytes = field(repr=False)  # never rotates: pseudonyms are made with it
     log_key: Ed25519PrivateKey = field(repr=False)  # signs the audit log's checkpoints
     epoch: int  # the live epoch's number, from 1
     epoch_key: bytes = field(repr=False)  # wraps the subjects' data keys

@@ -24,22 +24,26 @@ class SubjectKey:
     """One subject's data key. It lies wrapped under the tenant's epoch key: destroying the epoch destroys it."""
 
     tenant: str
-    pid: bytes
+    pseudonym: bytes
     key: bytes = field(repr=False)
 
     @classmethod
-    def new(cls, keys: TenantKeys, pid: bytes) -> SubjectKey:
+    def new(cls, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
         """Makes a random key for a new subject; store `wrap(keys)` with `keys.epoch` in table `subject_key`."""
-        return cls(keys.tenant, pid, os.urandom(32))
+        return cls(keys.tenant, pseudonym, os.urandom(32))
 
     def wrap(self, keys: TenantKeys) -> bytes:
         """Wraps the key under the live epoch key of `keys`; take `keys.now()` in the transaction that stores it."""
-        return seal(keys.epoch_key, self.key, "subject-key", self.tenant, self.pid, str(keys.epoch))
+        return seal(keys.epoch_key, self.key, "subject-key", self.tenant, self.pseudonym, str(keys.epoch))
 
     @classmethod
-    def unwrap(cls, keys: TenantKeys, pid: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
+    def unwrap(cls, keys: TenantKeys, pseudonym: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
         """Unwraps a row of `subject_key`. Raises SealBroken, also where the key of the row's epoch is destroyed."""
-        return cls(keys.tenant, pid, unseal(keys.key_of(epoch), wrapped, "subject-key", keys.tenant, pid, str(epoch)))
+        return cls(
+            keys.tenant,
+            pseudonym,
+            unseal(keys.key_of(epoch), wrapped, "subject-key", keys.tenant, pseudonym, str(epoch)),
+        )
 
 
 def seal_template(subject: SubjectKey, row: UUID, model: str, embedding: NDArray[np.floating[Any]]) -> bytes:
@@ -50,27 +54,27 @@ def seal_template(subject: SubjectKey, row: UUID, model: str, embedding: NDArray
     if embedding.ndim != 1 or not abs(float(np.linalg.norm(embedding.astype(np.float64))) - 1) < 0.01:
         raise ValueError("a template is one vector of unit length")
     plain = embedding.astype("<f2").tobytes()
-    return seal(subject.key, plain, "template", subject.tenant, subject.pid, row.bytes, model)
+    return seal(subject.key, plain, "template", subject.tenant, subject.pseudonym, row.bytes, model)
 
 
 def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> Half:
     """Opens a template and returns its embedding (d,), float16. Raises SealBroken."""
-    plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pid, row.bytes, model)
+    plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pseudonym, row.bytes, model)
     if not plain or len(plain) % 2:
         raise SealBroken("a sealed template holds no half-precision vector")
     return np.frombuffer(plain, dtype="<f2")
 
 
-def seal_locator(keys: TenantKeys, pid: bytes, *place: str | bytes) -> bytes:
-    """Seals the pid under the live epoch key of `keys`: it names the subject whose key opens the row at `place`.
+def seal_locator(keys: TenantKeys, pseudonym: bytes, *place: str | bytes) -> bytes:
+    """Seals the pseudonym under the live epoch key of `keys`: it names the subject whose key opens the row at `place`.
 
     It no longer opens once the epoch's key is destroyed.
     """
-    return seal(keys.epoch_key, pid, "locator", keys.tenant, str(keys.epoch), *place)
+    return seal(keys.epoch_key, pseudonym, "locator", keys.tenant, str(keys.epoch), *place)
 
 
 def open_locator(keys: TenantKeys, epoch: int, locator: bytes, *place: str | bytes) -> bytes:
-    """Returns the pid (32 bytes) that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
+    """Returns the pseudonym that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
     return unseal(keys.key_of(epoch), locator, "locator", keys.tenant, str(epoch), *place)
 
 
@@ -91,16 +95,16 @@ def seal_match(
     """
     keys = keys.now()
     sealed = seal(subject.key, json.dumps(found).encode(), "match", media_id, str(face), subject.tenant)
-    return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pid), sealed)
+    return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pseudonym), sealed)
 
 
-def match_locator(keys: TenantKeys, media_id: str, face: int, pid: bytes) -> bytes:
+def match_locator(keys: TenantKeys, media_id: str, face: int, pseudonym: bytes) -> bytes:
     """Makes the locator of a row of table `match`, under the live epoch of `keys`."""
-    return seal_locator(keys, pid, "match", media_id, str(face))
+    return seal_locator(keys, pseudonym, "match", media_id, str(face))
 
 
-def match_pid(keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes) -> bytes:
-    """Returns the pid of the subject that a row of table `match` belongs to. Raises SealBroken."""
+def match_pseudonym(keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes) -> bytes:
+    """Returns the pseudonym of the subject that a row of table `match` belongs to. Raises SealBroken."""
     return open_locator(keys, epoch, locator, "match", media_id, str(face))
 
 

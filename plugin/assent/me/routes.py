@@ -189,7 +189,7 @@ async def withdraw(request: Request, me: Me) -> Response:
 
 def _withdraw(me: Visitor) -> None:
     with transaction(me.at.pool) as conn:
-        consent.withdraw_all(conn, me.keys, me.session.pid)
+        consent.withdraw_all(conn, me.keys, me.session.pseudonym)
 
 
 @router.post("/photos")
@@ -216,7 +216,7 @@ async def send_photos(request: Request, me: Me) -> Response:
 
 def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:
     with transaction(me.at.pool) as conn:
-        request_enrolment(conn, me.keys, job, me.session.pid, photos)
+        request_enrolment(conn, me.keys, job, me.session.pseudonym, photos)
 
 
 def _again(me: Visitor, error: AssentError) -> Response:
@@ -234,7 +234,7 @@ def show_seen(me: Me, start: Annotated[int, Query(alias="from", ge=0, le=10**9)]
     """Shows the person's matches, newest first."""
     with transaction(me.at.pool) as conn:
         held = fetch_one(conn, _Q["consent_in_force"], **me.who)
-        seen = matches.matches_of(conn, me.keys, me.session.pid)
+        seen = matches.matches_of(conn, me.keys, me.session.pseudonym)
     older = start + ON_A_PAGE
     return page(
         "seen",
@@ -280,7 +280,7 @@ async def answer_seen(request: Request, me: Me) -> Response:
     except ValueError:
         raise BadRequest("the form") from None
     act = matches.approve if answer.answer == "yes" else matches.refuse
-    await run_in_threadpool(act, me.at.pool, me.keys, me.session.pid, answer.media, answer.face)
+    await run_in_threadpool(act, me.at.pool, me.keys, me.session.pseudonym, answer.media, answer.face)
     return go(f"/me/seen?said={'shown' if answer.answer == 'yes' else 'refused'}")
 
 
@@ -342,6 +342,6 @@ def open_link(token: str, request: Request, at: App) -> Response:
     with transaction(at.pool) as conn:
         cookie = links.spend(conn, token)
         opened = links.session(conn, at.keystore, cookie)
-        consent.acted(conn, opened.tenant, opened.pid, datetime.now(UTC))
+        consent.acted(conn, opened.tenant, opened.pseudonym, datetime.now(UTC))
     refund_address_token(request)
     return with_cookie(request, go("/me"), cookie)

@@ -45,7 +45,7 @@ class Visitor:
 
     @property
     def who(self) -> dict[str, Any]:
-        return {"tenant": self.keys.tenant, "pid": self.session.pid}
+        return {"tenant": self.keys.tenant, "pid": self.session.pseudonym}
 
     @property
     def form(self) -> str:
@@ -75,7 +75,7 @@ def visitor(request: Request, at: App) -> Visitor:
         found = links.session(conn, at.keystore, cookie)
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits
-    limits.take("person", f"{found.tenant}/{found.pid.hex()}")
+    limits.take("person", f"{found.tenant}/{found.pseudonym.hex()}")
     return Visitor(at, at.keystore.tenant(found.tenant), found, cookie)
 
 

@@ -16,7 +16,7 @@ from assent.core.errors import TooManyConnections
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.consent import active_consent
 
 MOST_CONNECTIONS = 5_000
@@ -39,10 +39,10 @@ def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collectio
     """
     if len(authors) > MOST_CONNECTIONS:
         raise TooManyConnections(f"{len(authors)} connections")
-    pid = pseudonym(keys, ref)
-    active_consent(conn, keys, pid)
+    pseudonym = derive_pseudonym(keys, ref)
+    active_consent(conn, keys, pseudonym)
     macs = sorted({author_mac(keys, author) for author in authors})
-    person = {"tenant": keys.tenant, "pid": pid}
+    person = {"tenant": keys.tenant, "pid": pseudonym}
     execute(conn, _Q["state_list"], **person, at=at)
     execute(conn, _Q["drop_others"], **person, authors=macs)
     execute(conn, _Q["insert_connections"], **person, authors=macs)
@@ -50,7 +50,7 @@ def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collectio
 
 
 def who_chose(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
-    """Returns the pseudonyms (pids) whose list, stated within FRESH before `now`, holds this author. One query."""
+    """Returns the pseudonyms whose list, stated within FRESH before `now`, holds this author. One query."""
     values = {"tenant": keys.tenant, "author": author_mac(keys, author), "since": now - FRESH}
     return [row["pid"] for row in fetch(conn, _Q["who_chose"], **values)]
 

@@ -22,7 +22,7 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
 
@@ -57,20 +57,20 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
     """
     _check(given, declared)
-    pid, now = pseudonym(keys, given.subject), datetime.now(UTC)
-    locks.try_lock_exclusive(conn, keys.tenant, pid)
-    subject = _open_or_create(conn, keys, pid, given.subject)
-    lapsed = _end_lapsed(conn, keys, [pid], now)
-    replaced = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=None, at=now)
+    pseudonym, now = derive_pseudonym(keys, given.subject), datetime.now(UTC)
+    locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
+    subject = _open_or_create(conn, keys, pseudonym, given.subject)
+    lapsed = _end_lapsed(conn, keys, [pseudonym], now)
+    replaced = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
     consent = uuid4()
     said = _insert(conn, subject, consent, given, now)
     if replaced:
         execute(conn, _Q["move_templates"], tenant=keys.tenant, old=replaced["id"], new=consent)
-    acted(conn, keys.tenant, pid, now)
+    acted(conn, keys.tenant, pseudonym, now)
     if given.scope == "anyone" and declared is not None:
         declare(conn, keys, declared)
     _log_ended(conn, keys, "consent.expired", lapsed, now)
-    part = Part({**said, "replaces": str(replaced["id"]) if replaced else None}, pid, subject.key)
+    part = Part({**said, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
     append(conn, keys, "consent.given", {}, [part], now)
     return consent
 
@@ -87,9 +87,9 @@ def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
     _take_back(conn, keys, row["pid"], consent)
 
 
-def withdraw_all(conn: Conn, keys: TenantKeys, pid: bytes) -> None:
+def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     """Withdraws any consent of the subject that is in force, as `withdraw_consent` does."""
-    _take_back(conn, keys, pid, None)
+    _take_back(conn, keys, pseudonym, None)
 
 
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
@@ -99,8 +99,8 @@ def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
     """
     values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
     people = [row["pid"] for row in fetch(conn, _Q["lapsed"], **values)]
-    for pid in people:
-        locks.try_lock_exclusive(conn, keys.tenant, pid)
+    for pseudonym in people:
+        locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     ended = _end_lapsed(conn, keys, people, now)
     _log_ended(conn, keys, "consent.expired", ended, now)
     return len(ended)
@@ -116,29 +116,29 @@ def declare(conn: Conn, keys: TenantKeys, words: str) -> None:
         append(conn, keys, "anyone.declared", {"words": digest.hex()}, [Part({"words": words})], datetime.now(UTC))
 
 
-def acted(conn: Conn, tenant: str, pid: bytes, at: datetime) -> None:
+def acted(conn: Conn, tenant: str, pseudonym: bytes, at: datetime) -> None:
     """Records that the subject did something themselves: the term after which they are erased begins anew."""
-    execute(conn, _Q["acted"], tenant=tenant, pid=pid, at=at)
+    execute(conn, _Q["acted"], tenant=tenant, pid=pseudonym, at=at)
 
 
-def active_consent(conn: Conn, keys: TenantKeys, pid: bytes) -> UUID:
+def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
     """Returns the consent in force, which nobody can withdraw before the transaction ends.
 
     Raises ConsentMissing.
     """
-    locks.lock_shared(conn, keys.tenant, [pid])
-    row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pid)
+    locks.lock_shared(conn, keys.tenant, [pseudonym])
+    row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         raise ConsentMissing
     return UUID(str(row["id"]))
 
 
-def open_subject(conn: Conn, keys: TenantKeys, pid: bytes) -> SubjectKey:
+def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
     """Returns the subject's data key. Raises ConsentMissing for a person who never consented."""
-    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pid)
+    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         raise ConsentMissing
-    return SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
+    return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
 
 
 def open_evidence(subject: SubjectKey, consent: UUID, sealed: bytes) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
         _Q["insert_consent"],
         tenant=subject.tenant,
         id=consent,
-        pid=subject.pid,
+        pid=subject.pseudonym,
         purpose="face-match",
         notice_sha256=notice,
         evidence=proof and seal(subject.key, proof, "evidence", *_place(subject, consent)),
@@ -189,14 +189,14 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
     }
 
 
-def _take_back(conn: Conn, keys: TenantKeys, pid: bytes, only: UUID | None) -> None:
-    locks.try_lock_exclusive(conn, keys.tenant, pid)
+def _take_back(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None) -> None:
+    locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     now = datetime.now(UTC)
-    row = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pid, only=only, at=now)
+    row = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
     if row is None:
         return
     _drop(conn, keys, row)
-    acted(conn, keys.tenant, pid, now)
+    acted(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
 
 
@@ -220,25 +220,25 @@ def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], 
         append(conn, keys, action, {}, [_part(conn, keys, row["pid"], {"consent": str(row["id"])})], at)
 
 
-def _part(conn: Conn, keys: TenantKeys, pid: bytes, payload: Mapping[str, Any]) -> Part:
+def _part(conn: Conn, keys: TenantKeys, pseudonym: bytes, payload: Mapping[str, Any]) -> Part:
     try:
-        return Part(payload, pid, open_subject(conn, keys, pid).key)
+        return Part(payload, pseudonym, open_subject(conn, keys, pseudonym).key)
     except SealBroken:  # a key that was tampered with keeps nobody from taking their consent back
         return Part(payload)
 
 
 def _place(subject: SubjectKey, consent: UUID) -> tuple[str, bytes, bytes]:
-    return subject.tenant, subject.pid, consent.bytes
+    return subject.tenant, subject.pseudonym, consent.bytes
 
 
-def _open_or_create(conn: Conn, keys: TenantKeys, pid: bytes, ref: str) -> SubjectKey:
-    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pid)
+def _open_or_create(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> SubjectKey:
+    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pseudonym)
     if row is not None:
-        return SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"])
-    subject = SubjectKey.new(keys, pid)
-    sealed = seal(subject.key, ref.encode(), "ref", keys.tenant, pid)
-    execute(conn, _Q["insert_subject"], tenant=keys.tenant, pid=pid, sealed=sealed)
+        return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
+    subject = SubjectKey.new(keys, pseudonym)
+    sealed = seal(subject.key, ref.encode(), "ref", keys.tenant, pseudonym)
+    execute(conn, _Q["insert_subject"], tenant=keys.tenant, pid=pseudonym, sealed=sealed)
     keys = keys.now()  # the live epoch inside this transaction
     wrapped = subject.wrap(keys)
-    execute(conn, _Q["insert_subject_key"], tenant=keys.tenant, pid=pid, epoch=keys.epoch, wrapped=wrapped)
+    execute(conn, _Q["insert_subject_key"], tenant=keys.tenant, pid=pseudonym, epoch=keys.epoch, wrapped=wrapped)
     return subject

@@ -83,18 +83,18 @@ class Waiting:
     photos: int
 
 
-def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, photos: Sequence[bytes]) -> None:
+def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, photos: Sequence[bytes]) -> None:
     """Stores the photos sealed and queues their job at the highest priority. Raises ConsentMissing."""
-    active_consent(conn, keys, pid)
-    subject = open_subject(conn, keys, pid)
-    acted(conn, keys.tenant, pid, datetime.now(UTC))
-    body = json.dumps({"pid": pid.hex(), "photos": len(photos)}).encode()
+    active_consent(conn, keys, pseudonym)
+    subject = open_subject(conn, keys, pseudonym)
+    acted(conn, keys.tenant, pseudonym, datetime.now(UTC))
+    body = json.dumps({"pid": pseudonym.hex(), "photos": len(photos)}).encode()
     sealed = seal(keys.seal_key, body, "enrolment", keys.tenant, str(job))
-    sealed_photos = [seal(subject.key, photo, *_photo(keys, pid, job, n)) for n, photo in enumerate(photos)]
+    sealed_photos = [seal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(photos)]
     store_sealed(conn, keys, job, "enrolment", sealed, "interactive", sealed_photos, task="enrol")
 
 
-def waiting_jobs(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Waiting]:
+def waiting_jobs(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[Waiting]:
     """Returns the subject's enrolments that have not ended, oldest first."""
     found = []
     for row in fetch(conn, _ENROL["waiting"], tenant=keys.tenant):
@@ -102,7 +102,7 @@ def waiting_jobs(conn: Conn, keys: TenantKeys, pid: bytes) -> list[Waiting]:
             asked = _asked(keys, row["id"], row["sealed"])
         except SealBroken:
             continue  # whose it was is lost, and its job will not open it either
-        if bytes.fromhex(asked["pid"]) == pid:
+        if bytes.fromhex(asked["pid"]) == pseudonym:
             found.append(Waiting(row["id"], row["received_at"], asked["photos"]))
     return found
 
@@ -150,20 +150,20 @@ def _enrol(
     if math.isinf(tools.alike):
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     asked = _asked(keys, job, sealed)
-    pid = bytes.fromhex(asked["pid"])
+    pseudonym = bytes.fromhex(asked["pid"])
     with transaction(pool) as conn:
-        photos = _open_photos(conn, keys, job, pid, asked["photos"])
+        photos = _open_photos(conn, keys, job, pseudonym, asked["photos"])
     faces = _look(tools, keys.tenant, photos)
     with transaction(pool) as conn:
-        held = _store(conn, keys, tools.alike, job, pid, faces)
+        held = _store(conn, keys, tools.alike, job, pseudonym, faces)
     if held is None:
         return None
-    in_gallery(keys.tenant, pid, held)
+    in_gallery(keys.tenant, pseudonym, held)
     return {"templates": [_said(found) for found in faces]}
 
 
-def _photo(keys: TenantKeys, pid: bytes, job: UUID, n: int) -> tuple[str | bytes, ...]:
-    return "photo", keys.tenant, pid, str(job), str(n)
+def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str | bytes, ...]:
+    return "photo", keys.tenant, pseudonym, str(job), str(n)
 
 
 def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
@@ -171,13 +171,13 @@ def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
     return asked
 
 
-def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pid: bytes, count: int) -> list[bytes]:
-    subject = open_subject(conn, keys, pid)
+def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, count: int) -> list[bytes]:
+    subject = open_subject(conn, keys, pseudonym)
     sealed = [open_upload(conn, keys, job, n) for n in range(count)]
     found = [photo for photo in sealed if photo is not None]
     if len(found) != count:
         raise NotFound("the photos are no longer stored")
-    return [unseal(subject.key, photo, *_photo(keys, pid, job, n)) for n, photo in enumerate(found)]
+    return [unseal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(found)]
 
 
 def _look(tools: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
@@ -210,16 +210,18 @@ def _one_face(tools: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
     return Enrolled(uuid4(), face, face.embedding, seen.embedder)
 
 
-def _store(conn: Conn, keys: TenantKeys, alike: float, job: UUID, pid: bytes, faces: Sequence[Enrolled]) -> int | None:
+def _store(
+    conn: Conn, keys: TenantKeys, alike: float, job: UUID, pseudonym: bytes, faces: Sequence[Enrolled]
+) -> int | None:
     """Stores the templates and returns how many the subject then has for this model.
 
     Returns None where the job was ended meanwhile.
     """
     model = faces[0].model
-    execute(conn, _ENROL["one_at_a_time"], tenant=keys.tenant, pid=pid)
+    execute(conn, _ENROL["one_at_a_time"], tenant=keys.tenant, pid=pseudonym)
     # Nobody takes it back until the commit: a withdrawal meanwhile waits, then removes what was stored.
-    consent = active_consent(conn, keys, pid)
-    subject = open_subject(conn, keys, pid)
+    consent = active_consent(conn, keys, pseudonym)
+    subject = open_subject(conn, keys, pseudonym)
     stored = _stored(conn, subject, model)
     if not drop_jobs(conn, keys.tenant, [job]):
         return None
@@ -231,12 +233,14 @@ def _store(conn: Conn, keys: TenantKeys, alike: float, job: UUID, pid: bytes, fa
     for found in faces:
         _insert(conn, keys, subject, consent, found)
     payload = {"consent": str(consent), "templates": [_said(found) for found in faces]}
-    append(conn, keys, "template.enrolled", {"model": model}, [Part(payload, pid, subject.key)], datetime.now(UTC))
+    append(
+        conn, keys, "template.enrolled", {"model": model}, [Part(payload, pseudonym, subject.key)], datetime.now(UTC)
+    )
     return len(stored) + len(faces)
 
 
 def _stored(conn: Conn, subject: SubjectKey, model: str) -> list[Vector]:
-    rows = fetch(conn, _ENROL["templates"], tenant=subject.tenant, pid=subject.pid, model=model)
+    rows = fetch(conn, _ENROL["templates"], tenant=subject.tenant, pid=subject.pseudonym, model=model)
     return [open_template(subject, row["id"], model, row["sealed"]).astype(np.float32) for row in rows]
 
 
@@ -254,7 +258,7 @@ def check_same(stored: Sequence[Vector], fresh: Sequence[Vector], alike: float) 
 
 def _insert(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent: UUID, found: Enrolled) -> None:
     sealed = seal_template(subject, found.id, found.model, found.vector)
-    values = {"tenant": keys.tenant, "id": found.id, "pid": subject.pid, "consent": consent}
+    values = {"tenant": keys.tenant, "id": found.id, "pid": subject.pseudonym, "consent": consent}
     execute(
         conn, _Q["insert_template"], **values, model=found.model, quality=round(found.face.quality, 2), sealed=sealed
     )

@@ -25,7 +25,7 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.connections import author_mac
 from assent.subjects.enrol import drop_jobs, waiting_jobs
 
@@ -55,12 +55,12 @@ def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
     From the commit on nobody is matched with them. The same steps are taken for an unknown person; a repeated erasure
     gives another receipt.
     """
-    pid = pseudonym(keys, ref)
-    try_lock_exclusive(conn, keys.tenant, pid)
+    pseudonym = derive_pseudonym(keys, ref)
+    try_lock_exclusive(conn, keys.tenant, pseudonym)
     keys = keys.now()  # the epoch that is live when nobody says anything about the person any more
-    epoch = _drop_rows(conn, keys, pid, ref)
+    epoch = _drop_rows(conn, keys, pseudonym, ref)
     erasure = Erasure(uuid4(), secrets.token_urlsafe(32), datetime.now(UTC))
-    queue_retraction(conn, keys.tenant, pid, erasure.id)
+    queue_retraction(conn, keys.tenant, pseudonym, erasure.id)
     leaf = append(conn, keys, receipts.ACTION, {}, [Part({"erasure": str(erasure.id)})], erasure.requested_at)
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
     execute(
@@ -110,15 +110,15 @@ def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] |
     return ready
 
 
-def _drop_rows(conn: Conn, keys: TenantKeys, pid: bytes, ref: str) -> int:
+def _drop_rows(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> int:
     """Removes the person's rows and returns the epoch that has to be destroyed."""
-    who = {"tenant": keys.tenant, "pid": pid}
+    who = {"tenant": keys.tenant, "pid": pseudonym}
     # The key's own epoch, since a rotation under way may have wrapped it anew after these keys were read.
     key = fetch_one(conn, _Q["drop_key"], **who)
     execute(conn, _Q["drop_connections"], **who, author_mac=author_mac(keys, ref))
     execute(conn, _Q["drop_links"], **who)
     execute(conn, _Q["drop_subject"], **who)
-    drop_jobs(conn, keys.tenant, [job.id for job in waiting_jobs(conn, keys, pid)])
+    drop_jobs(conn, keys.tenant, [job.id for job in waiting_jobs(conn, keys, pseudonym)])
     return max(keys.epoch, key["epoch"] if key else 0)
 
 

@@ -15,7 +15,7 @@ from assent.core.errors import AuditBroken, NotFound, SealBroken
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, open_template
 from assent.refusals import refusals
@@ -42,34 +42,34 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     Reads through the tenant's matches and audit log. Raises NotFound for a person of whom nothing is stored, SealBroken
     or AuditBroken where one of their rows was altered.
     """
-    pid = pseudonym(keys, ref)
-    who = {"tenant": keys.tenant, "pid": pid}
+    pseudonym = derive_pseudonym(keys, ref)
+    who = {"tenant": keys.tenant, "pid": pseudonym}
     row = fetch_one(conn, _Q["subject"], **who)
     links = fetch(conn, _Q["links"], **who)
     circle = fetch_one(conn, _Q["connections"], **who, author_mac=author_mac(keys, ref)) or {}
     if row is None and not links and not circle["chosen_by"]:
         raise NotFound("nothing is held about this person")
-    subject = SubjectKey.unwrap(keys, pid, row["epoch"], row["wrapped"]) if row else None
+    subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"]) if row else None
     return {
         "schema": EXPORT_SCHEMA,
         "made_at": rfc3339(datetime.now(UTC)),
         "tenant": keys.tenant,
-        "pseudonym": pid.hex(),
-        "subject": _subject(keys, pid, subject, row) if row and subject else None,
+        "pseudonym": pseudonym.hex(),
+        "subject": _subject(keys, pseudonym, subject, row) if row and subject else None,
         "consents": [_consent(subject, one) for one in fetch(conn, _Q["consents"], **who)] if subject else [],
         "templates": [_template(subject, one) for one in fetch(conn, _Q["templates"], **who)] if subject else [],
-        "matches": [_plain(asdict(seen)) for seen in matches_of(conn, keys, pid)],
+        "matches": [_plain(asdict(seen)) for seen in matches_of(conn, keys, pseudonym)],
         "refusals": [asdict(refusal) for refusal in refusals(conn, subject)] if subject else [],
         "connections": _plain(circle),
         "links": [_plain(link) for link in links],
-        "enrolments": [_plain(asdict(job)) for job in waiting_jobs(conn, keys, pid)],
+        "enrolments": [_plain(asdict(job)) for job in waiting_jobs(conn, keys, pseudonym)],
         "audit": list(_leaves(conn, keys, subject)) if subject else [],
         "notes": list(NOTES),
     }
 
 
-def _subject(keys: TenantKeys, pid: bytes, subject: SubjectKey, row: Row) -> dict[str, Any]:
-    ref = unseal(subject.key, row["sealed"], "ref", keys.tenant, pid).decode()
+def _subject(keys: TenantKeys, pseudonym: bytes, subject: SubjectKey, row: Row) -> dict[str, Any]:
+    ref = unseal(subject.key, row["sealed"], "ref", keys.tenant, pseudonym).decode()
     kept = {name: row[name] for name in ("refusals", "created_at", "interacted_at")}
     return {"ref": ref, "key_epoch": row["epoch"], **_plain(kept)}
 
@@ -89,13 +89,13 @@ def _leaves(conn: Conn, keys: TenantKeys, subject: SubjectKey) -> Iterator[dict[
     """Yields what the audit log records of the subject, leaf by leaf."""
     last = {"seq": -1, "part": 0}
     while rows := fetch(conn, _Q["some_payloads"], tenant=keys.tenant, most=_PAGE, **last):
-        yield from (_leaf(conn, subject, row) for row in rows if _is_of(keys, subject.pid, row))
+        yield from (_leaf(conn, subject, row) for row in rows if _is_of(keys, subject.pseudonym, row))
         last = {"seq": rows[-1]["seq"], "part": rows[-1]["part"]}
 
 
-def _is_of(keys: TenantKeys, pid: bytes, row: Row) -> bool:
+def _is_of(keys: TenantKeys, pseudonym: bytes, row: Row) -> bool:
     try:
-        return log.part_pid(keys, row["seq"], row["part"], row["epoch"], row["locator"]) == pid
+        return log.part_pseudonym(keys, row["seq"], row["part"], row["epoch"], row["locator"]) == pseudonym
     except SealBroken:
         return False  # of somebody erased: its epoch is gone
 

@@ -17,7 +17,7 @@ from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
 
 LINK_DAYS, MOST_LINK_DAYS = 7, 30
@@ -30,7 +30,7 @@ class Session:
     """An open session: whose page it opens, and until when."""
 
     tenant: str
-    pid: bytes
+    pseudonym: bytes
     ref: str = field(repr=False)
     expires_at: datetime
 
@@ -40,7 +40,7 @@ def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelt
 
     The token is not stored.
     """
-    return _insert(conn, keys.tenant, pseudonym(keys, ref), ref, "link", valid_for)
+    return _insert(conn, keys.tenant, derive_pseudonym(keys, ref), ref, "link", valid_for)
 
 
 def spend(conn: Conn, token: str) -> str:
@@ -63,7 +63,7 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
     if row is None:
         raise SessionOver
     ref = _open(token, "session", row)
-    if pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
+    if derive_pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
         raise SessionOver
     return Session(row["tenant"], row["pid"], ref, row["expires_at"])
 
@@ -80,17 +80,17 @@ def purge(conn: Conn) -> None:
     execute(conn, _Q["purge"])
 
 
-def _insert(conn: Conn, tenant: str, pid: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
+def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
     token = secrets.token_urlsafe(32)
-    lock_shared(conn, tenant, [pid])
+    lock_shared(conn, tenant, [pseudonym])
     execute(
         conn,
         _Q["insert"],
         tenant=tenant,
         sha256=_sha256(token),
         kind=kind,
-        pid=pid,
-        sealed=seal(_key(token), ref.encode(), kind, tenant, pid),
+        pid=pseudonym,
+        sealed=seal(_key(token), ref.encode(), kind, tenant, pseudonym),
         expires_at=datetime.now(UTC) + valid_for,
     )
     return token

@@ -16,7 +16,7 @@ from assent.decisions.assemble import Person, person_of
 from assent.decisions.retract import rows_of
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.subject_keys import match_pid, open_match
+from assent.keys.subject_keys import match_pseudonym, open_match
 from assent.refusals import Refusal, remember
 
 _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
@@ -35,18 +35,18 @@ class SubjectMatch:
     decided_at: datetime
 
 
-def matches_of(conn: Conn, keys: TenantKeys, pid: bytes) -> list[SubjectMatch]:
+def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMatch]:
     """Returns the subject's matches, newest first. Reads through all matches of the tenant."""
-    person = person_of(conn, keys, pid)
+    person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
-    places = [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pid)]
+    places = [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pseudonym)]
     found = [(place, _row(conn, keys, *place)) for place in places]
     seen = [_seen(person, *place, row) for place, row in found if row is not None]
     return sorted(seen, key=lambda one: one.decided_at, reverse=True)
 
 
-def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
+def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> None:
     """Publishes a match that its subject approved: the platform is told (`tag.published`).
 
     Repeating it changes nothing. Raises NotFound where the person was not recognised in that face, ConsentMissing where
@@ -54,63 +54,63 @@ def approve(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) 
     """
     with transaction(pool) as conn:
         execute(conn, _Q["lock_media"], tenant=keys.tenant, media=media_id)
-        _theirs(conn, keys, pid, media_id, face)
-        lock_shared(conn, keys.tenant, [pid])
-        person = person_of(conn, keys, pid)
+        _theirs(conn, keys, pseudonym, media_id, face)
+        lock_shared(conn, keys.tenant, [pseudonym])
+        person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             raise ConsentMissing
         if execute(conn, _Q["publish_match"], tenant=keys.tenant, media=media_id, face=face):
             revise(conn, keys, media_id, "tag.published")
 
 
-def refuse(pool: Pool, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> None:
+def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> None:
     """Records a refusal, then removes the match; recipients of a published match are told (`tag.retracted`).
 
     Afterwards nothing names the subject there. It may be repeated after it was cut short. Raises NotFound where the
     person is not recognised in that face.
     """
     with transaction(pool) as conn:
-        row = _theirs(conn, keys, pid, media_id, face)
+        row = _theirs(conn, keys, pseudonym, media_id, face)
     x, y, width, height = row["box"]
     refusal = Refusal(media_id, row["sha256"], (x, y, width, height))
     with transaction(pool) as conn:
-        _remember(conn, keys, pid, face, refusal)
+        _remember(conn, keys, pseudonym, face, refusal)
     with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
         place = {"tenant": keys.tenant, "media": media_id}
         execute(conn, _Q["lock_media"], **place)
-        try_lock_exclusive(conn, keys.tenant, pid)
-        row = _theirs(conn, keys, pid, media_id, face)
-        _count_refused(conn, keys, pid, media_id, face, row)
+        try_lock_exclusive(conn, keys.tenant, pseudonym)
+        row = _theirs(conn, keys, pseudonym, media_id, face)
+        _count_refused(conn, keys, pseudonym, media_id, face, row)
         execute(conn, _Q["drop_match"], **place, face=face)
         if row["state"] == "published":
             revise(conn, keys, media_id, "tag.retracted")
 
 
-def _count_refused(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face: int, row: Row) -> None:
+def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int, row: Row) -> None:
     """Counts a refusal by the match's band, for setting the thresholds anew.
 
     The count does not record who refused.
     """
-    person = person_of(conn, keys, pid)
+    person = person_of(conn, keys, pseudonym)
     if person is not None:
         band = open_match(person.subject, media_id, face, row["sealed"])["band"]
         execute(conn, _FEEDBACK["count_refused"], tenant=keys.tenant, band=band)
 
 
-def _remember(conn: Conn, keys: TenantKeys, pid: bytes, face: int, refusal: Refusal) -> None:
-    try_lock_exclusive(conn, keys.tenant, pid)
-    person = person_of(conn, keys, pid)
+def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal: Refusal) -> None:
+    try_lock_exclusive(conn, keys.tenant, pseudonym)
+    person = person_of(conn, keys, pseudonym)
     if person is None:
         raise NotFound("the person is not known")
     if remember(conn, person.subject, refusal):
         payload = {"media": refusal.media_id, "face": face}
-        parts = [Part(payload, pid, person.subject.key)]
+        parts = [Part(payload, pseudonym, person.subject.key)]
         append(conn, keys, "match.refused", {}, parts, datetime.now(UTC))
 
 
-def _theirs(conn: Conn, keys: TenantKeys, pid: bytes, media_id: str, face: int) -> Row:
+def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> Row:
     row = _row(conn, keys, media_id, face)
-    if row is None or match_pid(keys, media_id, face, row["epoch"], row["locator"]) != pid:
+    if row is None or match_pseudonym(keys, media_id, face, row["epoch"], row["locator"]) != pseudonym:
         raise NotFound("the person is not recognised in that face")
     return row
 

@@ -11,7 +11,7 @@ from assent.core.errors import NotFound
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 
 _Q = named_queries("subjects")
 _CONNECTIONS = named_queries("connections")
@@ -33,7 +33,7 @@ def subject_record(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
 
     The connections come with the time they were stated. Raises NotFound for a person who never consented or was erased.
     """
-    who = {"tenant": keys.tenant, "pid": pseudonym(keys, ref)}
+    who = {"tenant": keys.tenant, "pid": derive_pseudonym(keys, ref)}
     consents = fetch(conn, _Q["records"], **who, id=None)
     if not consents:
         raise NotFound("no such subject")

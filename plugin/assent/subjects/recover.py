@@ -74,7 +74,7 @@ def _restore_keys(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: lis
     for start in range(0, len(people), ROTATED_ROWS):
         page = people[start : start + ROTATED_ROWS]
         values = {
-            "pids": [one.pid for one in page],
+            "pids": [one.pseudonym for one in page],
             "epochs": [one.epoch for one in page],
             "wrapped": [one.wrapped for one in page],
         }
@@ -90,10 +90,10 @@ def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
             rows = fetch(conn, _Q["dead_people"], tenant=tenant, alive=alive, after=after, most=ROTATED_ROWS)
             if not rows:
                 return dropped
-            pids = [row["pid"] for row in rows]
-            execute(conn, _Q["drop_links"], tenant=tenant, pids=pids)
-            dropped += execute(conn, _Q["drop_people"], tenant=tenant, pids=pids)
-            after = pids[-1]
+            pseudonyms = [row["pid"] for row in rows]
+            execute(conn, _Q["drop_links"], tenant=tenant, pids=pseudonyms)
+            dropped += execute(conn, _Q["drop_people"], tenant=tenant, pids=pseudonyms)
+            after = pseudonyms[-1]
 
 
 def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) -> int:

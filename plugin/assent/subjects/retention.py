@@ -44,21 +44,21 @@ def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
     with transaction(pool) as conn:
         silent = fetch(conn, _Q["silent"], tenant=keys.tenant, since=now - min(TERMS.values()))
     people = [row["pid"] for row in silent if row["interacted_at"] + term(row["jurisdictions"]) <= now]
-    return sum(_erase(pool, keys, pid, now) for pid in people)
+    return sum(_erase(pool, keys, pseudonym, now) for pseudonym in people)
 
 
-def _erase(pool: Pool, keys: TenantKeys, pid: bytes, now: datetime) -> bool:
+def _erase(pool: Pool, keys: TenantKeys, pseudonym: bytes, now: datetime) -> bool:
     """Erases one subject whose term is over.
 
     Returns False where the subject was active meanwhile, is erased already, or their row was altered.
     """
     with transaction(pool) as conn:
-        locks.try_lock_exclusive(conn, keys.tenant, pid)
-        row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pid)
+        locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
+        row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pseudonym)
         if row is None or row["interacted_at"] + term(row["jurisdictions"]) > now:
             return False
         try:
-            ref = _ref(conn, keys, pid, row["sealed"])
+            ref = _ref(conn, keys, pseudonym, row["sealed"])
         except SealBroken as error:
             log.error("somebody was not erased when their term ended", tenant=keys.tenant, code=error.code)
             return False
@@ -66,8 +66,8 @@ def _erase(pool: Pool, keys: TenantKeys, pid: bytes, now: datetime) -> bool:
     return True
 
 
-def _ref(conn: Conn, keys: TenantKeys, pid: bytes, sealed: bytes) -> str:
-    return unseal(open_subject(conn, keys, pid).key, sealed, "ref", keys.tenant, pid).decode()
+def _ref(conn: Conn, keys: TenantKeys, pseudonym: bytes, sealed: bytes) -> str:
+    return unseal(open_subject(conn, keys, pseudonym).key, sealed, "ref", keys.tenant, pseudonym).decode()
 
 
 def _longest(jurisdiction: str) -> str:

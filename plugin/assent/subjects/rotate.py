@@ -23,13 +23,13 @@ from uuid import UUID
 import psycopg
 
 from assent.audit.broken import note_broken
-from assent.audit.log import append, part_locator, part_pid
+from assent.audit.log import append, part_locator, part_pseudonym
 from assent.core.errors import DatabaseUnavailable, RotationUnderWay, SealBroken
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.keys.keyfile import export_epoch
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.subject_keys import SubjectKey, match_locator, match_pid
+from assent.keys.subject_keys import SubjectKey, match_locator, match_pseudonym
 
 ROTATED_ROWS = 2000  # rows moved in one transaction
 # What began before a step is waited for this long. A transaction that idles is ended by the server after 10 s, so who
@@ -176,20 +176,20 @@ def _rewrapped(keys: TenantKeys, row: Row) -> bytes | None:
 
 def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     def owner(row: Row) -> bytes:
-        return match_pid(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
+        return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
 
-    pids = [_opened(owner, row) for row in rows]
-    living = _living(conn, keys, pids)
+    pseudonyms = [_opened(owner, row) for row in rows]
+    living = _living(conn, keys, pseudonyms)
     retracting = fetch_one(
         conn, _Q["retracting"], tenant=keys.tenant
     )  # asked after the keys: erasing does both at once
     wanted = retracting is not None and retracting["retracting"]
     stay, go = [], []
-    for row, pid in zip(rows, pids, strict=True):
-        if pid is None:  # it does not open here, and will not there
+    for row, pseudonym in zip(rows, pseudonyms, strict=True):
+        if pseudonym is None:  # it does not open here, and will not there
             stay.append((row["media_id"], row["face"], row["locator"]))
-        elif pid in living or wanted:
-            stay.append((row["media_id"], row["face"], match_locator(keys, row["media_id"], row["face"], pid)))
+        elif pseudonym in living or wanted:
+            stay.append((row["media_id"], row["face"], match_locator(keys, row["media_id"], row["face"], pseudonym)))
         else:
             go.append((row["media_id"], row["face"]))
     media_ids, faces, locators = _columns(stay, 3)
@@ -197,25 +197,25 @@ def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     execute(conn, _Q["move_match"], tenant=keys.tenant, live=keys.epoch, **places)
     media_ids, faces = _columns(go, 2)
     execute(conn, _Q["drop_matches"], tenant=keys.tenant, media_ids=media_ids, faces=faces)
-    return _altered(keys, rows, pids)
+    return _altered(keys, rows, pseudonyms)
 
 
 def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     def owner(row: Row) -> bytes:
-        return part_pid(keys, row["seq"], row["part"], row["epoch"], row["locator"])
+        return part_pseudonym(keys, row["seq"], row["part"], row["epoch"], row["locator"])
 
-    pids = [_opened(owner, row) for row in rows]
-    living = _living(conn, keys, pids)
+    pseudonyms = [_opened(owner, row) for row in rows]
+    living = _living(conn, keys, pseudonyms)
     locators = []
-    for row, pid in zip(rows, pids, strict=True):
-        if pid is None:  # it does not open here, and will not there
+    for row, pseudonym in zip(rows, pseudonyms, strict=True):
+        if pseudonym is None:  # it does not open here, and will not there
             locators.append(row["locator"])
         else:  # nobody's any more: the payload cannot be opened, and whose it was must not be told either
-            told = pid if pid in living else os.urandom(len(pid))
+            told = pseudonym if pseudonym in living else os.urandom(len(pseudonym))
             locators.append(part_locator(keys, row["seq"], row["part"], told))
     moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
     execute(conn, _Q["move_audit_payload"], tenant=keys.tenant, live=keys.epoch, **moved)
-    return _altered(keys, rows, pids)
+    return _altered(keys, rows, pseudonyms)
 
 
 TABLES = (
@@ -232,8 +232,8 @@ def _opened(owner: Callable[[Row], bytes], row: Row) -> bytes | None:
         return None
 
 
-def _living(conn: Conn, keys: TenantKeys, pids: Sequence[bytes | None]) -> set[bytes]:
-    asked = list({pid for pid in pids if pid is not None})
+def _living(conn: Conn, keys: TenantKeys, pseudonyms: Sequence[bytes | None]) -> set[bytes]:
+    asked = list({pseudonym for pseudonym in pseudonyms if pseudonym is not None})
     return {row["pid"] for row in fetch(conn, _Q["living"], tenant=keys.tenant, pids=asked)}
 
 

@@ -10,13 +10,13 @@ from assent.decisions.assemble import person_of
 from assent.keys.keystore import TenantKeys
 
 
-def note_throttled(pool: Pool, keys: TenantKeys, author: str, pid: bytes) -> None:
+def note_throttled(pool: Pool, keys: TenantKeys, author: str, pseudonym: bytes) -> None:
     """Appends one leaf `match.throttled`.
 
     The author is sealed under the tenant's key, and once more under the subject's.
     """
     with transaction(pool) as conn:
-        person = person_of(conn, keys, pid)
+        person = person_of(conn, keys, pseudonym)
         payload = {"author": author}
-        parts = [Part(payload), *([Part(payload, pid, person.subject.key)] if person else [])]
+        parts = [Part(payload), *([Part(payload, pseudonym, person.subject.key)] if person else [])]
         append(conn, keys, "match.throttled", {}, parts, datetime.now(UTC))

@@ -46,7 +46,7 @@ from assent.db.pool import transaction
 from assent.http.forms import read_form
 from assent.http.idempotency import once
 from assent.http.state import MAX_PHOTO, App, AppState, By, error_responses, problem_response, read_body, schema_ref
-from assent.keys.pseudonym import pseudonym
+from assent.keys.pseudonym import derive_pseudonym
 from assent.platforms.event import TYPEABLE, Name
 from assent.subjects import connections, consent
 from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope
@@ -266,7 +266,7 @@ async def enrol_photos(ref: Name, request: Request, at: App, by: By) -> Any:
 def _store(at: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
     keys = at.keystore.tenant(tenant)
     with transaction(at.pool) as conn:
-        request_enrolment(conn, keys, job, pseudonym(keys, ref), photos)
+        request_enrolment(conn, keys, job, derive_pseudonym(keys, ref), photos)
 
 
 def _refused(outcome: dict[str, str]) -> JSONResponse:
