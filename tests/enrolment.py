@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+from assent.db.channels import DONE_CHANNEL
 from assent.db.pool import transaction
-from assent.http.decision_waiter import DONE_CHANNEL
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.enrol import enrol, request_enrolment
@@ -26,7 +26,7 @@ def request(bench: WorkerContext, keys: TenantKeys, ref: str, *photos: bytes) ->
 
 
 def work_one(bench: WorkerContext, keys: TenantKeys, job: UUID) -> None:
-    enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+    enrol(bench.pool, keys, bench.stages, bench.gallery.wait_for, job)
 
 
 @contextmanager

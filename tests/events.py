@@ -10,7 +10,7 @@ from assent.core.values import Event, MediaRef
 from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import assemble
 from assent.decisions.document import to_json
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext
 
@@ -20,7 +20,7 @@ def store(bench: WorkerContext, keys: TenantKeys, media: MediaRef, upload: bytes
     event_id = uuid4()
     event = Event(said.pop("type", "media.created"), (media,), "public", "post", **said)
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, "platform", event, "live", [upload] if upload is not None else [])
+        store_event(conn, keys, event_id, event, Origin("platform", "live"), [upload] if upload is not None else [])
     return event_id
 
 

@@ -135,7 +135,7 @@ def enrol_photo(bench: WorkerContext, keys: TenantKeys, subject: str, photo: byt
         declared = "Searching all uploads is lawful here."
         consent_id = consent.give(conn, keys, given(subject, scope=scope), declared)
         request_enrolment(conn, keys, job, derive_pseudonym(keys, subject), [photo])
-    work_enrolment(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+    work_enrolment(bench.pool, keys, bench.stages, bench.gallery.wait_for, job)
     return consent_id
 
 

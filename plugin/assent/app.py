@@ -20,12 +20,13 @@ from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import RateLimiter
 from assent.http.openapi import Documented, webhooks
+from assent.http.problems import assent_problem, error_responses, http_problem, validation_problem
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
 from assent.http.routes.review import router as review
 from assent.http.routes.rights import router as rights
 from assent.http.routes.subjects import router as subjects
-from assent.http.state import App, AppState, assent_problem, error_responses, http_problem, validation_problem
+from assent.http.state import App, AppState
 from assent.intake.rejects import Rejects
 from assent.keys.installation import open_keys
 from assent.me.routes import router as me
@@ -42,7 +43,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         keystore = await asyncio.to_thread(open_keys, settings, pool)
         announcements = Announcements(url)
         app.state.rejects = rejects = Rejects()
-        app.state.house = AppState(settings, pool, keystore, announcements)
+        app.state.app_state = AppState(settings, pool, keystore, announcements)
         tasks = [
             asyncio.create_task(announcements.listen()),
             asyncio.create_task(rejects.keep_writing(pool, keystore)),
@@ -73,9 +74,9 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operation"], responses=error_responses())
-    def readyz(at: App) -> dict[str, str]:
+    def readyz(state: App) -> dict[str, str]:
         """Reports that the database answers too; 503 otherwise."""
-        with transaction(at.pool) as conn:
+        with transaction(state.pool) as conn:
             conn.execute("SELECT 1")
         return {"status": "ready"}
 

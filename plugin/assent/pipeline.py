@@ -26,7 +26,7 @@ from assent.core.values import (
     Quarantined,
     Rule,
 )
-from assent.hashlists.search import Hit, tags
+from assent.hashlists.search import Hit, hash_tags
 from assent.media.fetch import fetch_media
 from assent.media.fingerprint import fingerprinted
 from assent.media.sandbox import Decoder
@@ -49,56 +49,55 @@ def all_live(_picture: Picture, _face: Face) -> bool:
     return True
 
 
-def shipped_heads(_tenant: str, seen: Perception) -> Perception:
+def shipped_heads(_tenant: str, perception: Perception) -> Perception:
     """Returns the perception unchanged, where no tenant has heads of its own."""
-    return seen
+    return perception
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The functions, policy and settings that the stages get from outside."""
+    """The functions and settings that the stages get from outside, the same for every tenant."""
 
     decoder: Decoder
     perceive: Callable[[Picture, bool], Perception]  # the second argument: whether faces are to be compared
-    circle: Callable[[str, Event], int]  # tenant, event → how many templates its faces may be compared with
+    candidate_count: Callable[[str, Event], int]  # tenant, event → how many templates its faces may be compared with
     match: Callable[[str, Event, Perception], tuple[Match, ...]]
-    policy: Policy
     allow: Sequence[AllowedHost] = ()
     # tenant, perception → with what the tenant's own heads say
     heads: Callable[[str, Perception], Perception] = shipped_heads
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
-    known: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's lists that hold the picture
+    find_listed: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's hash lists that hold the image
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
     live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
 
 
 def analyse(
-    tools: Stages, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None
+    stages: Stages, policy: Policy, tenant: str, event: Event, media: MediaRef, upload: bytes | None = None
 ) -> Analysis | Quarantined:
-    """Runs stages 1 to 6 for one image of a tenant's event.
+    """Runs stages 1 to 6 for one image of a tenant's event, by the policy that decides for the tenant.
 
     `upload` is its file where the bytes came with the request. Raises the errors of its stages; those that are
     `retryable` may go away by themselves.
     """
-    data = upload if upload is not None else _fetch(tools, media)  # 1 fetch
-    picture = fingerprinted(tools.decoder.decode(data))  # 2 decode, 3 fingerprint
-    listed = tags(hits := tools.known(tenant, picture))
+    data = upload if upload is not None else _fetch(stages, media)  # 1 fetch
+    picture = fingerprinted(stages.decoder.decode(data))  # 2 decode, 3 fingerprint
+    listed = hash_tags(hits := stages.find_listed(tenant, picture))
     if any(hit.severe for hit in hits):
         return quarantine(picture, hits)
-    comparable = tools.policy.recognises and event.author is not None and tools.circle(tenant, event) > 0
-    seen = tools.heads(tenant, tools.perceive(picture, comparable))  # 4 perceive
-    read = tools.read(picture, event.region)
-    seen = replace(seen, tags=listed + seen.tags + read.tags, models=seen.models + read.models)
-    matches = tools.match(tenant, event, seen) if comparable else ()  # 5 match
-    verdict = decide(tools.policy, event, picture, seen, {match.face for match in matches})  # 6 decide
-    return Analysis(picture, seen, matches, verdict)
+    comparable = policy.recognises and event.author is not None and stages.candidate_count(tenant, event) > 0
+    perception = stages.heads(tenant, stages.perceive(picture, comparable))  # 4 perceive
+    text = stages.read(picture, event.region)
+    perception = replace(perception, tags=listed + perception.tags + text.tags, models=perception.models + text.models)
+    matches = stages.match(tenant, event, perception) if comparable else ()  # 5 match
+    verdict = decide(policy, event, picture, perception, {match.face for match in matches})  # 6 decide
+    return Analysis(picture, perception, matches, verdict)
 
 
 def quarantine(picture: Picture, hits: Sequence[Hit]) -> Quarantined:
     """Returns the outcome for an image on a severe list: its hash tags, the rule, and the file's sha256."""
     severe = [hit for hit in hits if hit.severe]
     because = f"on the list {', '.join(hit.list for hit in severe)}, which is marked severe"
-    return Quarantined(tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
+    return Quarantined(hash_tags(severe), (Rule(HASH_SEVERE, because),), picture.sha256)
 
 
 def nobody(_tenant: str, _event: Event) -> int:
@@ -106,12 +105,12 @@ def nobody(_tenant: str, _event: Event) -> int:
     return 0
 
 
-def no_match(_tenant: str, _event: Event, _seen: Perception) -> tuple[Match, ...]:
+def no_match(_tenant: str, _event: Event, _perception: Perception) -> tuple[Match, ...]:
     """Returns no matches: stage 5 of an installation that compares no faces."""
     return ()
 
 
-def _fetch(tools: Stages, media: MediaRef) -> bytes:
+def _fetch(stages: Stages, media: MediaRef) -> bytes:
     if media.url is None:
         raise NotFound("the picture that came with this request is no longer stored")
-    return fetch_media(media.url, tools.allow)
+    return fetch_media(media.url, stages.allow)

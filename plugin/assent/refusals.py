@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from uuid import uuid4
 
+from assent.core.boxes import SAME_FACE_IOU, iou, read_box
 from assent.core.values import Box
 from assent.db.pool import Conn, execute, fetch
 from assent.db.queries import named_queries
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
 
-SAME_FACE = 0.5  # of the union of two boxes that both cover: the same face found once more, not its neighbour
 _Q = named_queries("refusals")
 
 
@@ -28,7 +28,7 @@ class Refusal:
 
 def refusals(conn: Conn, subject: SubjectKey) -> list[Refusal]:
     """Returns all refusals of the subject. Raises SealBroken."""
-    rows = fetch(conn, _Q["refusals"], tenant=subject.tenant, pid=subject.pseudonym)
+    rows = fetch(conn, _Q["list_refusals"], tenant=subject.tenant, pid=subject.pseudonym)
     return [_open(subject, row["id"].bytes, row["sealed"]) for row in rows]
 
 
@@ -39,31 +39,21 @@ def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
     """
     if is_refused(refusals(conn, subject), refusal.media_id, refusal.sha256, refusal.box):
         return False
-    place, row = {"tenant": subject.tenant, "pid": subject.pseudonym}, uuid4()
-    sealed = seal(
-        subject.key, json.dumps(asdict(refusal)).encode(), "refusal", subject.tenant, subject.pseudonym, row.bytes
-    )
-    execute(conn, _Q["insert_refusal"], **place, id=row, sealed=sealed)
-    execute(conn, _Q["count_refusal"], **place)
+    key, refusal_id = {"tenant": subject.tenant, "pid": subject.pseudonym}, uuid4()
+    plain = json.dumps(asdict(refusal)).encode()
+    sealed = seal(subject.key, plain, "refusal", subject.tenant, subject.pseudonym, refusal_id.bytes)
+    execute(conn, _Q["insert_refusal"], **key, id=refusal_id, sealed=sealed)
+    execute(conn, _Q["raise_refusal_count"], **key)
     return True
 
 
-def is_refused(known: Iterable[Refusal], media_id: str, sha256: str, box: Box) -> bool:
+def is_refused(stored: Iterable[Refusal], media_id: str, sha256: str, box: Box) -> bool:
     """Tells whether that face of that media item was refused, under the same id or as the same file under another."""
     return any(
-        (one.media_id == media_id or one.sha256 == sha256) and overlap(one.box, box) >= SAME_FACE for one in known
+        (one.media_id == media_id or one.sha256 == sha256) and iou(one.box, box) >= SAME_FACE_IOU for one in stored
     )
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Returns the intersection over union of two boxes, 0 to 1."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(0, width) * max(0, height)
-    return shared / max(1, a[2] * a[3] + b[2] * b[3] - shared)
-
-
 def _open(subject: SubjectKey, row: bytes, sealed: bytes) -> Refusal:
-    said = json.loads(unseal(subject.key, sealed, "refusal", subject.tenant, subject.pseudonym, row))
-    x, y, width, height = said["box"]
-    return Refusal(said["media_id"], said["sha256"], (x, y, width, height))
+    fields = json.loads(unseal(subject.key, sealed, "refusal", subject.tenant, subject.pseudonym, row))
+    return Refusal(fields["media_id"], fields["sha256"], read_box(fields["box"]))

@@ -13,17 +13,17 @@ import psycopg
 from assent.audit import log as audit_log
 from assent.audit.checkpoint import verifier
 from assent.core.errors import AlreadyInitialised, BadRequest, NotFound
+from assent.core.names import ENTITY_NAME
 from assent.core.values import Audience
 from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.http.api_keys import create_key
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal
-from assent.outbox import deliver
+from assent.outbox.endpoints import insert_endpoint
 from assent.platforms.standard_webhooks import new_secret
 
 _Q = named_queries("instance")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, delive
     Raises AlreadyInitialised when the tenant or the source's name is taken, BadRequest for an invalid name.
     """
     for name in (tenant, source):
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(ENTITY_NAME, name):
             raise BadRequest(f"{name!r}: a name is 1 to 63 of a-z, 0-9 and -, and begins with a letter or digit")
     try:
         with transaction(pool) as conn:
-            if not execute(conn, _Q["insert_tenant"], tenant=tenant):
+            if not execute(conn, _Q["insert_new_tenant"], tenant=tenant):
                 raise AlreadyInitialised(f"tenant {tenant} exists; its key was printed once")
             audit_log.create_log(conn, tenant)
             # Keys without a tenant's row are left over from an attempt that was rolled back.
@@ -67,7 +67,7 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
     if deliver_to is not None:
         execute(conn, _Q["insert_endpoint"], tenant=tenant, name=source, url=deliver_to)
         endpoint_secret = add_secret(conn, keys, "endpoint", source)
-    made = CreatedTenant(
+    created = CreatedTenant(
         tenant=tenant,
         api_key=create_key(conn, tenant),
         source=source,
@@ -78,7 +78,7 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
         audit_key=str(verifier(keys)),
     )
     audit_log.append(conn, keys, "tenant.created", {}, [], datetime.now(UTC))
-    return made
+    return created
 
 
 def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Audience) -> str:
@@ -86,9 +86,9 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
 
     Raises AlreadyInitialised when the name is taken, BadRequest for an invalid name or URL.
     """
-    if not _NAME.fullmatch(name) or not url.startswith(("http://", "https://")):
+    if not re.fullmatch(ENTITY_NAME, name) or not url.startswith(("http://", "https://")):
         raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")
-    deliver.add(conn, keys.tenant, name, url, audience)
+    insert_endpoint(conn, keys.tenant, name, url, audience)
     secret = add_secret(conn, keys, "endpoint", name)
     audit_log.append(conn, keys, "endpoint.added", {"endpoint": name, "audience": audience}, [], datetime.now(UTC))
     return secret
@@ -109,12 +109,12 @@ def rotate_secret(
 
     The newest of the old secrets ends at `old_until`, the others end now. Raises NotFound.
     """
-    place = {"tenant": keys.tenant, "owner": owner, "name": name}
-    found = fetch_one(conn, _Q["known_owner"], **place)
-    if found is None or not found["known"]:
+    key = {"tenant": keys.tenant, "owner": owner, "name": name}
+    row = fetch_one(conn, _Q["owner_exists"], **key)
+    if row is None or not row["known"]:
         raise NotFound(f"tenant {keys.tenant} has no {owner} {name}")
-    execute(conn, _Q["end_secrets"], **place, at=old_until)
+    execute(conn, _Q["end_secrets_of_owner"], **key, at=old_until)
     secret = add_secret(conn, keys, owner, name)
-    execute(conn, _Q["drop_ended_secrets"], **place)
+    execute(conn, _Q["delete_ended_secrets"], **key)
     audit_log.append(conn, keys, "secret.rotated", {owner: name}, [], datetime.now(UTC))
     return secret

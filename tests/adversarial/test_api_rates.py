@@ -35,7 +35,7 @@ def taken(limits: RateLimiter, name: str, tries: int = 1000) -> int:
     passed = 0
     for _ in range(tries):
         try:
-            limits.take("address", name)
+            limits.consume("address", name)
         except RateLimited:
             break
         passed += 1
@@ -47,7 +47,7 @@ def test_a_bucket_holds_its_burst_and_refills_at_its_rate() -> None:
     limits = RateLimiter({"address": Rate(2, 10)}, clock)
     assert taken(limits, "a") == 10
     with pytest.raises(RateLimited) as refused:
-        limits.take("address", "a")
+        limits.consume("address", "a")
     assert refused.value.wait_seconds == 1
     clock.now += 1.5
     assert taken(limits, "a") == 3
@@ -59,16 +59,16 @@ def test_a_bucket_holds_its_burst_and_refills_at_its_rate() -> None:
 def test_what_is_given_back_is_there_again_and_no_more() -> None:
     limits = RateLimiter({"address": Rate(1, 5)}, Clock())
     for _ in range(100):
-        limits.take("address", "a")
-        limits.give_back("address", "a")
-    limits.give_back("address", "a")
+        limits.consume("address", "a")
+        limits.refund("address", "a")
+    limits.refund("address", "a")
     assert taken(limits, "a") == 5
 
 
 def test_buckets_are_bounded_whatever_addresses_come() -> None:
     limits = RateLimiter(clock=Clock())
     for n in range(_MOST * 3):
-        limits.take("address", f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
+        limits.consume("address", f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
     assert len(limits._buckets["address"]) == _MOST
 
 

@@ -31,9 +31,9 @@ with warnings.catch_warnings():
 from assent.app import create_app
 from assent.core.settings import Settings
 from assent.db.pool import Pool
-from assent.http import server as wire
 from assent.http.limits import RATES, Rate, RateLimiter
-from assent.http.state import PROBLEM_JSON
+from assent.http.problems import PROBLEM_JSON
+from assent.http.server import uvicorn_server
 from assent.keys.keystore import Keystore
 from assent.tenants import CreatedTenant
 from tests.adversarial.test_api_tenants import Things, fill
@@ -71,7 +71,7 @@ def url(settings: Settings, database_url: str, made: CreatedTenant) -> Iterator[
         port = listener.getsockname()[1]
     app = create_app(settings, database_url)
     app.state.limits = RateLimiter({kind: Rate(1e6, 10**6) for kind in RATES})  # another test's matter
-    server = wire.server(settings.model_copy(update={"port": port}), app)
+    server = uvicorn_server(settings.model_copy(update={"port": port}), app)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -22,10 +22,10 @@ from assent.core.errors import Undecodable
 from assent.core.settings import Settings
 from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, record
+from assent.decisions.store import MediaKey, NewDecision, record
 from assent.http.api_keys import SCOPES, create_key
 from assent.http.limits import RATES, Rate, RateLimiter
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import Keystore
 from assent.platforms.standard_webhooks import sign_webhook
 from assent.policy.load import load_policy
@@ -141,10 +141,10 @@ def fill(pool: Pool, keystore: Keystore, made: CreatedTenant, media: str, subjec
     event = Event("media.created", (picture,), "public", "post")
     with transaction(pool) as conn:
         given = give(conn, keys, Given(subject, "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
-        store_event(conn, keys, event_id, "platform", event, "live")
+        store_event(conn, keys, event_id, event, Origin("platform", "live"))
     with transaction(pool) as conn:
-        place = MediaKey(made.tenant, event_id, 0, event, picture)
-        record(conn, keys, place, Unprocessable(Undecodable()), load_policy(None).ref)
+        media_key = MediaKey(made.tenant, event_id, 0, event, picture)
+        record(conn, keys, media_key, NewDecision(Unprocessable(Undecodable()), load_policy(None).ref))
     for n in range(leaves):
         with transaction(pool) as conn:
             give(conn, keys, Given(f"{subject} {n}", "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))

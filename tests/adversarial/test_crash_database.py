@@ -20,7 +20,7 @@ from tests.house import assent, is_ready
 from tests.waiting import until
 
 
-def keepers(data: Path) -> list[psutil.Process]:
+def supervisors(data: Path) -> list[psutil.Process]:
     """The processes that watch the server of that data folder."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -44,18 +44,18 @@ def test_a_server_that_dies_comes_back_under_a_running_api(open_folder: Path, fi
         assert at.house.process is api
         assert api.is_running()
         assert len(ledger.acknowledged) == deaths
-        until(lambda: len(keepers(at.data)) == 1, "one keeper is left", 10)
-        _kill_keeper_and_server(at.data)
+        until(lambda: len(supervisors(at.data)) == 1, "one supervisor is left", 10)
+        _kill_supervisor_and_server(at.data)
         assert assent(at.house.environment, "audit", "verify").startswith("ok:")
-        until(lambda: is_ready(at.house) and len(keepers(at.data)) == 1, "whoever joins brings both back", 30)
-    until(lambda: not keepers(open_folder / "dies"), "the keeper ends with the last one out", 20)
+        until(lambda: is_ready(at.house) and len(supervisors(at.data)) == 1, "whoever joins brings both back", 30)
+    until(lambda: not supervisors(open_folder / "dies"), "the supervisor ends with the last one out", 20)
     figure(f"{deaths} deaths of the database: each time 503, then ready again; 0 restarts of serve")
 
 
-def _kill_keeper_and_server(data: Path) -> None:
+def _kill_supervisor_and_server(data: Path) -> None:
     server = faults.postmaster(data)
     assert server is not None
-    for process in (*keepers(data), server):
+    for process in (*supervisors(data), server):
         process.kill()
 
 

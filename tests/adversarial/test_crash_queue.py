@@ -18,7 +18,7 @@ from assent.core.errors import DatabaseUnavailable
 from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
 from assent.embedded.clusters import embedded
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext
 from assent.worker.loop import _work
@@ -35,7 +35,7 @@ def begun_job(bench: WorkerContext, keys: TenantKeys, heartbeat: str = "0") -> i
     was so long from now."""
     event = Event("media.created", (MediaRef("photo", "http://127.0.0.1:9/"),), "public", "post")
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, uuid4(), "platform", event, "live")
+        store_event(conn, keys, uuid4(), event, Origin("platform", "live"))
         ((worker,),) = conn.execute("SELECT worker_id FROM procrastinate_register_worker_v1()").fetchall()
         ((taken,),) = conn.execute("SELECT id FROM procrastinate_fetch_job_v2(NULL, %s)", [worker]).fetchall()
         conn.execute("UPDATE procrastinate_workers SET last_heartbeat = now() + %s::interval", [heartbeat])

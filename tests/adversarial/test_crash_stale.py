@@ -16,9 +16,10 @@ import pytest
 from assent.core.errors import DatabaseUnavailable
 from assent.core.values import Event, EventType, MediaRef, Perception, Picture
 from assent.db.pool import transaction
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.outbox import deliver
+from assent.outbox.schedule import Outcome
 from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.queue import queue_app
 from tests.waiting import until
@@ -30,8 +31,8 @@ class _Paused:
 
     def __init__(self, bench: WorkerContext, event_id: UUID) -> None:
         self._reached, self._go = threading.Event(), threading.Event()
-        self._perceive = bench.tools.perceive
-        stopped = replace(bench, tools=replace(bench.tools, perceive=self._see))
+        self._perceive = bench.stages.perceive
+        stopped = replace(bench, stages=replace(bench.stages, perceive=self._see))
         self._thread = threading.Thread(target=decide_event, args=(stopped, "default", event_id))
         self._thread.start()
         until(self._reached.is_set, "the picture is being looked at")
@@ -50,7 +51,7 @@ def _event(bench: WorkerContext, keys: TenantKeys, kind: EventType, web: Web, re
     event_id = uuid4()
     event = Event(kind, (MediaRef("cat", f"{web.url}/cat.png"),), "public", "post", revision=revision)
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, "platform", event, "live")
+        store_event(conn, keys, event_id, event, Origin("platform", "live"))
     return event_id
 
 
@@ -159,11 +160,10 @@ def _claims(bench: WorkerContext) -> list[tuple[UUID, int]]:
         return conn.execute("SELECT id, attempts FROM outbox").fetchall()
 
 
-def _attempt(bench: WorkerContext, keys: TenantKeys, message: UUID) -> deliver.Outcome:
+def _attempt(bench: WorkerContext, keys: TenantKeys, message: UUID) -> Outcome:
     return deliver.attempt(
         bench.pool,
         keys,
-        "default",
         message,
         lambda _conn, row: {"type": row["type"]},
         bench.settings.allow_private,

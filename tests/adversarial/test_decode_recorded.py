@@ -12,7 +12,7 @@ import pytest
 
 from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
@@ -27,7 +27,7 @@ def upload(at: WorkerContext, keys: TenantKeys, number: int, data: bytes) -> UUI
     event_id = uuid4()
     event = Event("media.created", (MediaRef(f"file-{number}", None),), "public", "post", author="somebody")
     with transaction(at.pool) as conn:
-        store_event(conn, keys, event_id, "platform", event, "live", [data])
+        store_event(conn, keys, event_id, event, Origin("platform", "live"), [data])
     return event_id
 
 

@@ -13,7 +13,8 @@ from itertools import cycle, repeat
 import pytest
 
 from assent.core.errors import AssentError, FetchFailed, FetchRefused, FetchTooLarge
-from assent.media.fetch import FIRST_BYTE_S, MAX_IMAGE_BYTES, TOTAL_S, fetch_media
+from assent.media.fetch import FIRST_BYTE_S, TOTAL_S, fetch_media
+from assent.media.files import MAX_IMAGE_BYTES
 from tests.fixtures.figures import Figure
 from tests.unit.wire_server import WireServer, answer
 

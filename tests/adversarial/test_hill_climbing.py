@@ -1,4 +1,4 @@
-"""Somebody posts variants of a face again and again, to feel their way to a person: the circle closes before that.
+"""Somebody posts variants of a face again and again, to feel their way to a person: the budget ends before that.
 
 The climber here is stronger than any author: it knows each score, which the house never says."""
 
@@ -17,10 +17,10 @@ from psycopg_pool import ConnectionPool
 from assent.core.resources import resource
 from assent.core.values import Event, Face, Match, Perception, Vector
 from assent.db.pool import Conn
-from assent.gallery.matching import Gallery
+from assent.gallery.matching import Gallery, MatchingRules
 from assent.gallery.memory import prepare_gallery, reconcile
 from assent.gallery.search import Candidate, Candidates
-from assent.gallery.throttle import MOST_NEAR, PROBED_IMAGES, charge_probe_budget, probe_hits
+from assent.gallery.throttle import PROBE_HITS, PROBED_IMAGES, charge_probe_budget, probe_hits
 from assent.keys.keystore import TenantKeys
 from assent.perceive import Models
 from assent.perceive.faces.calibration import read_calibration
@@ -42,9 +42,9 @@ class Climb:
     matched: int = 0
 
     def probe(self, faces: np.ndarray[Any, Any], author: str = AUTHOR) -> tuple[Match, ...]:
-        """One picture with those faces; as the pipeline, nobody is compared where the circle is empty."""
+        """One picture with those faces; as the pipeline, nobody is compared where the search space is empty."""
         event = Event("media.created", (), "public", "post", author, ("victim",))
-        if self.gallery.circle("club", event) == 0:
+        if self.gallery.candidate_count("club", event) == 0:
             return ()
         self.compared += 1
         seen = Perception((), tuple(Face((0, 0, 50, 50), 0, 0.9, 0.9, embedding=one) for one in faces), (), MODEL)
@@ -57,7 +57,7 @@ class Climb:
 def climb(world: World, gallery: Conn, gallery_url: str) -> Any:
     victim = world.opt_in("victim", strangers(1)[0])
     assert victim
-    reconcile(world.truth, gallery, world.keystore)
+    reconcile(world.primary_database, gallery, world.keystore)
     calibration = read_calibration(resource("models") / "calibration" / "dlib.json")
     models = cast(Models, SimpleNamespace(embedder_id=MODEL, calibration=calibration))
     noted: list[tuple[str, str, bytes]] = []
@@ -68,7 +68,8 @@ def climb(world: World, gallery: Conn, gallery_url: str) -> Any:
     with ConnectionPool[Conn](
         gallery_url, kwargs={"autocommit": True}, min_size=1, max_size=2, configure=prepare_gallery
     ) as pool:
-        yield Climb(Gallery(pool, world.keystore, models, False, lambda _keys, _author: [], note), noted)
+        rules = MatchingRules(False, lambda _keys, _author: [], note)
+        yield Climb(Gallery(pool, world.keystore, models, rules), noted)
 
 
 def variants(rng: np.random.Generator, best: Vector, victim: Vector) -> Any:
@@ -105,31 +106,31 @@ def test_who_feels_for_the_edge_of_a_match_is_stopped_by_the_misses(climb: Climb
 
 def test_a_collage_of_variants_is_one_picture_and_spends_the_budget(climb: Climb) -> None:
     victim = strangers(1)[0]
-    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8))
     assert climb.probe(victim[None]) == ()
     assert (climb.compared, len(climb.noted)) == (1, 1)
 
 
 def test_other_authors_and_other_people_are_not_touched(climb: Climb, world: World) -> None:
     victim, friend = strangers(1)[0], strangers(3, 11)[2]
-    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8))
     assert climb.probe(victim[None]) == ()
     assert len(climb.probe(victim[None], "another")) == 1
     world.opt_in(AUTHOR, friend)
     with climb.gallery.pool.connection() as gallery:
-        reconcile(world.truth, gallery, world.keystore)
+        reconcile(world.primary_database, gallery, world.keystore)
     assert len(climb.probe(np.stack([friend, victim]))) == 1
 
 
 def test_the_persons_own_account_is_no_way_around(climb: Climb) -> None:
     victim = strangers(1)[0]
-    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8), "victim")
+    climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8), "victim")
     assert climb.probe(victim[None], "victim") == ()
 
 
 def test_after_a_day_it_begins_anew(climb: Climb) -> None:
     victim = strangers(1)[0]
-    climb.probe(unit(0.5 * victim + strangers(2 * MOST_NEAR, 3) * 0.8))
+    climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8))
     assert climb.probe(victim[None]) == ()
     with climb.gallery.pool.connection() as gallery:
         gallery.execute("UPDATE probe SET until = now(), since = since - interval '1 day'")
@@ -147,7 +148,7 @@ def test_who_posts_friends_and_strangers_all_day_is_not_throttled(climb: Climb) 
 
 
 def test_of_two_who_count_at_once_one_answers(climb: Climb, gallery_url: str) -> None:
-    found = {bytes(32): MOST_NEAR}
+    found = {bytes(32): PROBE_HITS}
     with (
         psycopg.connect(gallery_url, autocommit=True) as first,
         psycopg.connect(gallery_url, autocommit=True) as second,

@@ -210,10 +210,10 @@ def test_made_up_names_cannot_hide_what_a_source_was_sent(
     app = create_app(settings, database_url)
     with TestClient(app) as client:
         for n in range(1_100):
-            app.state.limits.give_back("address", "")
+            app.state.limits.refund("address", "")
             answer = client.post(f"/v1/webhooks/name-{n}", content=b"{}")
             assert answer.status_code == 401
-        app.state.limits.give_back("address", "")
+        app.state.limits.refund("address", "")
         assert client.post("/v1/webhooks/platform", content=b"{}").status_code == 401
     with pool.connection() as conn:
         row = conn.execute("SELECT leaf FROM audit_leaf ORDER BY seq DESC LIMIT 1").fetchone()

@@ -46,12 +46,12 @@ def test_the_gallery_writes_in_memory_alone(
             url = holder.first_line(process)
             people = [world.opt_in(f"person {n}", face, scope="anyone") for n, face in enumerate(strangers(500))]
             with connect_gallery(url) as gallery:
-                assert reconcile(world.truth, gallery, world.keystore).inserted == len(people)
+                assert reconcile(world.primary_database, gallery, world.keystore).inserted == len(people)
                 found = ask(gallery, strangers(500)[:8], anyone=True)
                 assert [near[0].pseudonym for near in found.faces] == [person.pseudonym for person in people[:8]]
                 gallery.execute("SELECT * FROM template ORDER BY embedding::text, random()")  # a sort of all of them
                 world.withdraw(people[0])
-                assert reconcile(world.truth, gallery, world.keystore).deleted == 1
+                assert reconcile(world.primary_database, gallery, world.keystore).deleted == 1
             assert process.communicate("", timeout=60)[0] == "done\n"
         finally:
             process.kill()

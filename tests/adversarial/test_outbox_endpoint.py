@@ -22,23 +22,12 @@ from assent.db.pool import Pool, transaction
 from assent.intake.accept import live_secrets
 from assent.keys.keystore import TenantKeys
 from assent.net.client import Response
-from assent.outbox.deliver import (
-    LEASE,
-    MAX_FAILING,
-    MOST_DUE,
-    POSTPONED,
-    REST,
-    STRIKES,
-    Health,
-    Outcome,
-    attempt,
-    enable,
-    postpone,
-    queue_due,
-    record_failure,
-    redrive,
-)
-from assent.outbox.endpoint_concurrency import PATIENCE, PLACES, Lanes
+from assent.outbox.dead_letters import redrive
+from assent.outbox.deliver import LEASE, MOST_DUE, POSTPONED, attempt, postpone, queue_due
+from assent.outbox.endpoint_concurrency import PATIENCE, SLOTS, EndpointConcurrency
+from assent.outbox.endpoint_health import MAX_FAILING, REST, STRIKES, Health, record_failure
+from assent.outbox.endpoints import enable_endpoint
+from assent.outbox.schedule import Outcome
 from assent.tenants import CreatedTenant, init_tenant
 from tests.web import Posted, Web, serving
 
@@ -69,7 +58,7 @@ def add(pool: Pool, now: datetime, media: str | None = None) -> UUID:
 
 
 def send(pool: Pool, keys: TenantKeys, allowed: AllowedHost, message: UUID, now: datetime) -> Outcome:
-    return attempt(pool, keys, "default", message, lambda _conn, row: {"media": row["media_id"]}, (allowed,), now)
+    return attempt(pool, keys, message, lambda _conn, row: {"media": row["media_id"]}, (allowed,), now)
 
 
 def endpoint(pool: Pool) -> tuple[Any, ...]:
@@ -151,7 +140,7 @@ def test_five_failing_days_disable_the_endpoint_and_enabling_brings_all_back(
     assert dead == len(sent)
     web.status = 204
     with transaction(pool) as conn:
-        enable(conn, "default", "app")
+        enable_endpoint(conn, "default", "app")
         again = redrive(conn, "default", None)
     assert sorted(again) == sorted(sent)
     assert {send(pool, keys, web.allowed, message, now).state for message in again} == {"delivered"}
@@ -211,7 +200,7 @@ def test_of_a_backlog_some_come_back_at_once_and_one_where_it_has_to_be_probed(
     assert len(brought_back(pool)) == 1  # the minute is over
     assert len(brought_back(pool)) == 1
     with transaction(pool) as conn:
-        enable(conn, "default", "app")
+        enable_endpoint(conn, "default", "app")
     assert len(brought_back(pool)) == MOST_DUE
     assert len(brought_back(pool)) < MOST_DUE
 
@@ -254,14 +243,14 @@ def test_a_message_without_a_place_waits_and_a_settled_one_does_not(pool: Pool, 
 
 def test_a_full_lane_turns_guests_away_only_while_nothing_moves() -> None:
     async def scene() -> tuple[list[bool], bool, list[bool]]:
-        lanes, release = Lanes(), asyncio.Event()
+        endpoints, release = EndpointConcurrency(), asyncio.Event()
 
         async def guest(endpoint: str, hold: bool) -> bool:
-            async with lanes.place("default", endpoint) as entered:
+            async with endpoints.slot("default", endpoint) as entered:
                 await (release.wait() if hold and entered else asyncio.sleep(0.01))
                 return entered
 
-        stuck = [asyncio.create_task(guest("dead", True)) for _ in range(PLACES)]
+        stuck = [asyncio.create_task(guest("dead", True)) for _ in range(SLOTS)]
         await asyncio.sleep(0)
         refused = await asyncio.gather(*(guest("dead", True) for _ in range(50)))
         began = time.monotonic()
@@ -269,7 +258,7 @@ def test_a_full_lane_turns_guests_away_only_while_nothing_moves() -> None:
         assert time.monotonic() - began < PATIENCE
         moving = await asyncio.gather(*(guest("alive", False) for _ in range(300)))
         release.set()
-        assert await asyncio.gather(*stuck) == [True] * PLACES
+        assert await asyncio.gather(*stuck) == [True] * SLOTS
         return refused, free, moving
 
     refused, free, moving = asyncio.run(scene())

@@ -23,7 +23,9 @@ from assent.core.settings import AllowedHost
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
-from assent.outbox.deliver import SCHEDULE, attempt, redrive
+from assent.outbox.dead_letters import redrive
+from assent.outbox.deliver import attempt
+from assent.outbox.schedule import SCHEDULE
 from assent.platforms.standard_webhooks import sign_webhook
 from assent.tenants import init_tenant
 from tests.fixtures.figures import Figure
@@ -70,7 +72,7 @@ class Post:
         while self.due:
             at, tenant, message = heapq.heappop(self.due)
             self.now = max(self.now, at)
-            outcome = attempt(self.pool, self.keys[tenant], tenant, message, body_of, self.allow, self.now)
+            outcome = attempt(self.pool, self.keys[tenant], message, body_of, self.allow, self.now)
             self.outcomes[outcome.because.split(":")[0] or outcome.state] += 1
             if outcome.retry_at is not None:
                 heapq.heappush(self.due, (outcome.retry_at, tenant, message))
@@ -125,7 +127,7 @@ def silence(pool: Pool, keystore: Keystore) -> Iterator[list[float]]:
         def wait() -> None:
             began = time.monotonic()
             keys = keystore.tenant("silent")
-            attempt(pool, keys, "silent", message, body_of, allow, datetime.now(UTC) + timedelta(seconds=1))
+            attempt(pool, keys, message, body_of, allow, datetime.now(UTC) + timedelta(seconds=1))
             waited.append(time.monotonic() - began)
             with transaction(pool) as conn:
                 conn.execute("DELETE FROM outbox WHERE tenant = 'silent'")

@@ -18,9 +18,9 @@ from assent.core.errors import Undecodable
 from assent.core.settings import Settings
 from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, record
+from assent.decisions.store import MediaKey, NewDecision, record
 from assent.keys.keystore import TenantKeys
-from assent.outbox.deliver import STRIKES
+from assent.outbox.endpoint_health import STRIKES
 from assent.policy.load import load_policy
 from assent.tenants import add_secret
 from tests.fixtures.figures import Figure
@@ -87,8 +87,7 @@ def decide(pool: Pool, keys: TenantKeys, media: str) -> float:
             conn,
             keys,
             MediaKey(keys.tenant, event_id, 0, event, picture),
-            Unprocessable(Undecodable()),
-            load_policy(None).ref,
+            NewDecision(Unprocessable(Undecodable()), load_policy(None).ref),
         )
     return time.monotonic()
 

@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from assent.core.values import Audience, Event, Surface
 from assent.policy.input import above
 from assent.policy.model import ADULT, TEEN
-from assent.policy.schema import Age
+from assent.policy.schema import AgeBand
 
 {inspect.getsource(Filter)}
 {inspect.getsource(age_band)}
@@ -56,7 +56,7 @@ def build(trees: Mapping[str, ast.Module]) -> Any:
         sys.modules[module.__name__] = module  # dataclasses look their module up
         exec(compile(tree, name, "exec"), module.__dict__)  # noqa: S102 - our own source, changed by us
         made[name] = module
-    made["decide"].tell = made["views"].tell  # type: ignore[attr-defined]  # as the import has it
+    made["decide"].build_audience_views = made["views"].build_audience_views  # type: ignore[attr-defined]  # as imported
     made["decide"].Filter = made["filters"].Filter  # type: ignore[attr-defined]
     return made["decide"]
 
@@ -138,29 +138,29 @@ class Battery:
         assert [tag.name for tag in decided((FEET, 0.9)).tags] == []
         assert [tag.name for tag in decided((FEET, 0.8)).tags] == [FEET]
         for age, names in ((12, []), (13, []), (17, []), (18, [BREAST]), (None, [BREAST])):
-            told = decided((BREAST, 0.9), event=replace(POST, audience_age=age)).said["public"].tags
+            told = decided((BREAST, 0.9), event=replace(POST, audience_age=age)).audience_views["public"].tags
             assert [name for _, name in told] == names
         for age, names in ((12, []), (13, [BREAST])):
-            told = decided((BREAST, 0.9), event=replace(POST, audience_age=age)).said["person"].tags
+            told = decided((BREAST, 0.9), event=replace(POST, audience_age=age)).audience_views["person"].tags
             assert [name for _, name in told] == names
         for event, names in (
             (replace(POST, region="DE", surface="story"), []),
             (replace(POST, region="DE"), [BREAST]),
             (replace(POST, region="FR", surface="story"), [BREAST]),
         ):
-            assert [name for _, name in decided((BREAST, 0.9), event=event).said["author"].tags] == names
-        shown = {who: (one.faces, one.matches) for who, one in decided().said.items()}
+            assert [name for _, name in decided((BREAST, 0.9), event=event).audience_views["author"].tags] == names
+        shown = {who: (one.faces, one.matches) for who, one in decided().audience_views.items()}
         assert shown == {
             "platform": (True, True),
             "author": (True, False),
             "person": (True, True),
             "public": (False, False),
         }
-        avatar = decided(event=replace(POST, surface="avatar")).said["public"]
+        avatar = decided(event=replace(POST, surface="avatar")).audience_views["public"]
         assert (avatar.faces, avatar.matches) == (True, True)
-        message = decided(event=replace(POST, surface="message")).said["public"]
+        message = decided(event=replace(POST, surface="message")).audience_views["public"]
         assert (message.faces, message.matches) == (True, False)
-        alone = mutant.decide(replace(two, recognises=False), POST, PICTURE, seen()).said["platform"]
+        alone = mutant.decide(replace(two, recognises=False), POST, PICTURE, seen()).audience_views["platform"]
         assert (alone.faces, alone.matches) == (True, False)
         asked = [(kind, own) for kind in ("never", "others", "always") for own in (True, False)]
         waiting = [one for one in asked if mutant.waits(*one)]

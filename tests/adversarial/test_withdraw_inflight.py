@@ -24,8 +24,9 @@ from assent.core.values import Event, MediaRef
 from assent.db import locks
 from assent.db.pool import transaction
 from assent.decisions.assemble import assemble, message_body
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.outbox import deliver
+from assent.outbox.schedule import Outcome
 from tests.events import rows
 from tests.integration.album import Album
 from tests.waiting import until
@@ -61,7 +62,7 @@ def post(album: Album) -> UUID:
     event_id = UUID(int=1)
     event = Event("media.created", (MediaRef("group", None),), "public", "post", "alice")
     with transaction(album.bench.pool) as conn:
-        store_event(conn, album.keys, event_id, "platform", event, "live", [album.photo])
+        store_event(conn, album.keys, event_id, event, Origin("platform", "live"), [album.photo])
     return event_id
 
 
@@ -193,13 +194,12 @@ def test_stopped_after_the_claim(album: Album, deaf: Deaf) -> None:
     nobody_is_named(album)
 
 
-def send(album: Album, allow: AllowedHost) -> deliver.Outcome:
+def send(album: Album, allow: AllowedHost) -> Outcome:
     """One attempt as the worker makes it."""
     ((message,),) = rows(album.bench, "SELECT id FROM outbox")
     return deliver.attempt(
         album.bench.pool,
         album.keys,
-        "default",
         message,
         lambda conn, row: message_body(conn, album.keys, row, locks.lock_shared_session),
         (allow,),
@@ -294,7 +294,7 @@ def test_the_time_limit_of_the_lock_ends_with_it(album: Album) -> None:
 
 
 def test_alone_says_when_it_waited_in_vain(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(locks, "LOCK_WAIT_SECONDS", 1)
     pid = bytes(32)
     with transaction(album.bench.pool) as sharing, transaction(album.bench.pool) as conn:
         locks.lock_shared_session(sharing, "default", [pid])

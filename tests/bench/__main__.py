@@ -45,7 +45,7 @@ def main() -> None:
 
 def run(size: Size, progress: Progress) -> report.Bench:
     """Measures everything, one part after the other."""
-    cores, found = os.cpu_count() or 1, photos()
+    cores, samples = os.cpu_count() or 1, photos()
     busy: dict[str, float] = {}
 
     def part(name: str, steps: int) -> Tick:
@@ -54,34 +54,34 @@ def run(size: Size, progress: Progress) -> report.Bench:
         return lambda: progress.advance(task)
 
     with temporary_data() as folder:
-        cold = _cold_starts(folder, found, size.cold_starts, part("assent tag", 2 * size.cold_starts))
+        cold = _cold_starts(folder, samples, size.cold_starts, part("assent tag", 2 * size.cold_starts))
         tick = part("models", (size.rounds + 1) * perception.CASES)
-        perceived = perception.measure(folder, found, cores, size.rounds, tick)
+        perceived = perception.measure(folder, samples, cores, size.rounds, tick)
         models = load_models(folder / "models", cores)
-        seen = perceive(models, [photo.picture for photo in found])
+        perceptions = perceive(models, [photo.picture for photo in samples])
         fnir = identification.measure(models)
     tick = part("known pictures, text", (size.rounds + 1) * guarding.CASES)
-    guarded = guarding.measure(found, cores, size.hashes, size.rounds, tick)
+    guarded = guarding.measure(samples, cores, size.hashes, size.rounds, tick)
     with temporary_data() as folder:
         tick = part("storing", 1 + size.decisions // storing.STEP + storing.REPLAY_ROUNDS + 1)
-        stored = storing.measure(folder, found, seen, size, tick)
+        stored = storing.measure(folder, samples, perceptions, size, tick)
     with temporary_data() as folder:
         tick = part("policies", policies.ROUNDS + 1 + size.simulated // policies.STEP)
-        decided = policies.measure(folder, seen[0], size.simulated, tick)
+        decided = policies.measure(folder, perceptions[0], size.simulated, tick)
     with temporary_data() as folder:
         tick = part("people", 4 + len(size.exact))
         opted_in = people.measure(folder, package_file("skimage", "data/astronaut.png").read_bytes(), size, tick)
     with temporary_data() as folder:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
-        served = serving.measure(folder, found, size, tick)
+        served = serving.measure(folder, samples, size, tick)
     return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, guarded, fnir, cold, decided)
 
 
-def _cold_starts(folder: Path, found: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:
+def _cold_starts(folder: Path, samples: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:
     """Seconds of `assent tag` on one photo: with an empty data folder, and once the models are converted."""
     seconds: dict[str, list[float]] = {FIRST: [], AGAIN: []}
     file = folder / "photo"
-    file.write_bytes(found[0].data)
+    file.write_bytes(samples[0].data)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
     for _ in range(count):
         with tempfile.TemporaryDirectory(dir=folder) as data:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assent.hashlists.search import DISTANCE, HashList, find, pdq_columns, sha256_sorted
+from assent.hashlists.search import DISTANCE, HashList, find_hits, pdq_columns, sha256_sorted
 from assent.media.fingerprint import fingerprinted
 from assent.perceive.text import ocr
 from assent.perceive.text.tags import Reader
@@ -30,13 +30,13 @@ class Guarded:
 
 def measure(photos: Sequence[Photo], threads: int, hashes: int, rounds: int, tick: Tick) -> Guarded:
     """Every case in `rounds` rounds."""
-    made = np.random.default_rng(0).bytes(32 * hashes)
-    known = [HashList("bench", "0", True, DISTANCE, pdq_columns(made), sha256_sorted(made))]
+    content = np.random.default_rng(0).bytes(32 * hashes)
+    hash_lists = [HashList("bench", "0", True, DISTANCE, pdq_columns(content), sha256_sorted(content))]
     pictures = [fingerprinted(photo.picture) for photo in photos]
     codes, text = Reader(), Reader(ocr.load_ocr(threads), NO_WORDS)
     cases = {
         "fingerprint": lambda: [fingerprinted(one) for one in pictures],
-        "look up": lambda: [find(known, one) for one in pictures],
+        "look up": lambda: [find_hits(hash_lists, one) for one in pictures],
         "codes": lambda: [codes(one, "US") for one in pictures],
         "text and codes": lambda: [text(one, "US") for one in pictures],
     }

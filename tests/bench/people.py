@@ -26,7 +26,7 @@ from assent.decisions.retract import retract
 from assent.embedded.clusters import embedded, in_memory
 from assent.gallery.matching import host_gallery
 from assent.gallery.memory import connect_gallery, reconcile
-from assent.gallery.search import search
+from assent.gallery.search import SearchSpace, search
 from assent.keys.installation import open_or_create_keys
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -40,12 +40,12 @@ from assent.subjects.enrol import enrol, request_enrolment
 from assent.subjects.erase import erase
 from assent.subjects.rotate import rotate_epoch
 from assent.tenants import init_tenant
-from assent.worker.loop import open_bench
+from assent.worker.loop import open_worker_context
 from tests.bench.rounds import Size, Tick
 
 TENANT, MODEL = "bench", "bench-128@000000000000"
 DIMENSION = 128
-CIRCLE = 500
+CANDIDATES = 500
 FACES = 8
 ROUNDS = 7
 FILLS = 3
@@ -94,33 +94,35 @@ def measure(folder: Path, photo: bytes, size: Size, tick: Tick) -> People:
         keystore = open_or_create_keys(settings, pool)
         init_tenant(pool, keystore, TENANT, "bench", None)
         faces = _unit(size.people)
-        pids = _opt_in(url, keystore.tenant(TENANT), faces)
+        pseudonyms = _opt_in(url, keystore.tenant(TENANT), faces)
         tick()
         with in_memory(settings.gallery_dir, folder, unsafe_on_disk=False) as gallery_url:
             gallery = stack.enter_context(connect_gallery(gallery_url))
-            truth = stack.enter_context(psycopg.connect(url, autocommit=True))
-            filled = [_fill(truth, gallery, keystore, size.people) for _ in range(FILLS)]
+            primary_database = stack.enter_context(psycopg.connect(url, autocommit=True))
+            filled = [_fill(primary_database, gallery, keystore, size.people) for _ in range(FILLS)]
             tick()
-            circle = _timed(gallery, faces, CIRCLE, connections=pids[:CIRCLE])
-            disk = _bytes(truth, "template", "subject", "subject_key", "consent") / size.people
+            candidates = _timed(gallery, faces, CANDIDATES, connections=pseudonyms[:CANDIDATES])
+            disk = _bytes(primary_database, "template", "subject", "subject_key", "consent") / size.people
             memory = _bytes(gallery, "template") / size.people
-            rotated, matched, failed = _rotate(pool, keystore, gallery, faces[0], pids[0])
+            rotated, matched, failed = _rotate(pool, keystore, gallery, faces[0], pseudonyms[0])
             tick()
             gallery.execute("TRUNCATE template")
             exact = tuple(_exact(gallery, *case, tick) for case in size.exact)
         keys = keystore.tenant(TENANT)
-        looked, erased = _look_through(pool, keys), _erase(pool, keys)
+        retraction_us, erased = _look_through(pool, keys), _erase(pool, keys)
         photos = _enrolments(settings, url, photo, size)
         tick()
     rotation = rotated, matched, failed
-    return People(size.people, median(filled), disk, memory, circle, exact, *rotation, photos, looked, erased)
+    return People(
+        size.people, median(filled), disk, memory, candidates, exact, *rotation, photos, retraction_us, erased
+    )
 
 
-def _fill(truth: Conn, gallery: Conn, keystore: Keystore, people: int) -> float:
+def _fill(primary_database: Conn, gallery: Conn, keystore: Keystore, people: int) -> float:
     """Templates a second, into an empty gallery."""
     gallery.execute("TRUNCATE template")
     began = time.perf_counter()
-    done = reconcile(truth, gallery, keystore)
+    done = reconcile(primary_database, gallery, keystore)
     took = time.perf_counter() - began
     assert done.inserted == people, done
     return people / took
@@ -133,11 +135,11 @@ def _unit(count: int, dimension: int = DIMENSION) -> NDArray[np.float32]:
 
 def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[bytes]:
     """That many people with a consent and a template each, as enrolment stores them; their pids."""
-    pids = [derive_pseudonym(keys, f"person-{n}") for n in range(len(faces))]
-    people = [SubjectKey.new(keys, pid) for pid in pids]
-    consents, templates = [uuid4() for _ in pids], [uuid4() for _ in pids]
+    pseudonyms = [derive_pseudonym(keys, f"person-{n}") for n in range(len(faces))]
+    people = [SubjectKey.new(keys, pseudonym) for pseudonym in pseudonyms]
+    consents, templates = [uuid4() for _ in pseudonyms], [uuid4() for _ in pseudonyms]
     rows: Mapping[LiteralString, Callable[[int], tuple[Any, ...]]] = {
-        "subject (tenant, pid, sealed)": lambda n: (seal(people[n].key, b"person", "ref", TENANT, pids[n]),),
+        "subject (tenant, pid, sealed)": lambda n: (seal(people[n].key, b"person", "ref", TENANT, pseudonyms[n]),),
         "subject_key (tenant, pid, epoch, wrapped)": lambda n: (keys.epoch, people[n].wrap(keys)),
         "consent (tenant, pid, id, purpose, scope, notice_sha256, jurisdiction, method, expires_at)": (
             lambda n: (consents[n], "face-match", "anyone", bytes(32), "DE", "bench", "2100-01-01")
@@ -152,22 +154,21 @@ def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[byte
     with psycopg.connect(url) as conn:
         for table, row in rows.items():
             with conn.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.SQL(table))) as copy:
-                for n, pid in enumerate(pids):
-                    copy.write_row((TENANT, pid, *row(n)))
+                for n, pseudonym in enumerate(pseudonyms):
+                    copy.write_row((TENANT, pseudonym, *row(n)))
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("VACUUM (ANALYZE)")  # as it has been done where people opted in one by one
-    return pids
+    return pseudonyms
 
 
-def _timed(gallery: Conn, faces: NDArray[np.float32], templates: int, **circle: Any) -> Exact:
+def _timed(gallery: Conn, faces: NDArray[np.float32], templates: int, **space: Any) -> Exact:
     def ms(count: int) -> float:
         took = []
         for _ in range(ROUNDS + 1):
             began = time.perf_counter()
-            said: dict[str, Any] = {"connections": [], "anyone": False} | circle
-            found = search(gallery, tenant=TENANT, model=MODEL, author=bytes(32), probes=faces[:count], **said)
+            result = search(gallery, SearchSpace(TENANT, MODEL, bytes(32), **space), faces[:count])
             took.append(1000 * (time.perf_counter() - began))
-            assert found.searched == templates, found.searched
+            assert result.searched == templates, result.searched
         return median(took[1:])
 
     return Exact(templates, faces.shape[1], ms(1), ms(FACES))
@@ -179,8 +180,10 @@ def _exact(gallery: Conn, templates: int, dimension: int, tick: Tick) -> Exact:
     columns = "tenant, pid, model, template_id, version, scope, expires_at, strictness, embedding"
     with gallery.cursor().copy(f"COPY template ({columns}) FROM STDIN") as copy:
         for n, face in enumerate(faces):
-            pid = n.to_bytes(32)
-            copy.write_row((TENANT, pid, MODEL, UUID(int=n), 1, "anyone", "2100-01-01", 0, HalfVector(face).to_text()))
+            pseudonym = n.to_bytes(32)
+            copy.write_row(
+                (TENANT, pseudonym, MODEL, UUID(int=n), 1, "anyone", "2100-01-01", 0, HalfVector(face).to_text())
+            )
     again = templates // len(faces) - 1
     gallery.execute(f"INSERT INTO template SELECT t.* FROM template t, generate_series(1, {again})")  # noqa: S608 - ours
     gallery.execute("ANALYZE template")
@@ -201,19 +204,17 @@ def _bytes(conn: Conn, *tables: LiteralString) -> int:
 
 
 def _rotate(
-    pool: Pool, keystore: Keystore, gallery: Conn, face: NDArray[np.float32], pid: bytes
+    pool: Pool, keystore: Keystore, gallery: Conn, face: NDArray[np.float32], pseudonym: bytes
 ) -> tuple[float, int, int]:
     """Seconds of a rotation, and how many searches and confirmations meanwhile found the person, and did not."""
     over, counts = threading.Event(), [0, 0]
 
     def match() -> None:
         while not over.is_set():
-            near = search(
-                gallery, tenant=TENANT, model=MODEL, author=pid, connections=[], anyone=False, probes=face[None]
-            ).faces[0]
+            hits = search(gallery, SearchSpace(TENANT, MODEL, pseudonym), face[None]).faces[0]
             with transaction(pool) as conn:
-                opened = consent.open_subject(conn, keystore.tenant(TENANT), pid)
-            counts[0 if near and near[0].pseudonym == opened.pseudonym else 1] += 1
+                subject = consent.open_subject(conn, keystore.tenant(TENANT), pseudonym)
+            counts[0 if hits and hits[0].pseudonym == subject.pseudonym else 1] += 1
 
     def counted() -> None:
         try:
@@ -262,7 +263,7 @@ def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[
     """Photos a second, of enrolments of eight photos each: stored, decoded, looked at, sealed, in the gallery."""
     models = load_models(settings.models_dir, settings.threads)
     rates = []
-    with Decoder() as decoder, open_bench(settings, url, models, decoder, host_gallery(settings)) as bench:
+    with Decoder() as decoder, open_worker_context(settings, url, models, decoder, host_gallery(settings)) as bench:
         bench.gallery.wait_ready()
         keys = bench.keystore.tenant(TENANT)
         for n in range(size.enrolments + 1):
@@ -273,6 +274,6 @@ def _enrolments(settings: Settings, url: str, photo: bytes, size: Size) -> list[
             began = time.perf_counter()
             with transaction(bench.pool) as conn:
                 request_enrolment(conn, keys, job, derive_pseudonym(keys, ref), [photo] * FACES)
-            enrol(bench.pool, keys, bench.tools, bench.gallery.wait_for, job)
+            enrol(bench.pool, keys, bench.stages, bench.gallery.wait_for, job)
             rates.append(FACES / (time.perf_counter() - began))
     return rates[1:]

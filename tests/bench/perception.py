@@ -24,11 +24,11 @@ from assent.media.sandbox import Decoder
 from assent.perceive import DEFAULT_PACK, Models, load_models, perceive
 from assent.perceive.faces import embed
 from assent.perceive.faces import quality as faces
-from assent.perceive.frames.batch import MAX_PICTURES, Batcher
+from assent.perceive.frames.batch import MAX_IMAGES, Batcher
 from assent.perceive.labels.heads import predict_tags
-from assent.perceive.networks.runtime import Net, open_net, run_all
+from assent.perceive.networks.runtime import FRAME_BATCH, Net, open_net, run_all
 from assent.perceive.packs.manifest import locate, read_pack, read_verified
-from assent.perceive.safety import nudenet as safety
+from assent.perceive.safety import detect as safety
 from assent.pipeline import Stages, analyse, no_match
 from assent.policy.load import load_policy
 from assent.worker.loop import PICTURE_JOBS
@@ -71,7 +71,7 @@ class Clock:
         return outputs
 
 
-class Opened:
+class ClockedModels:
     """Our models with a clock in every session of the default pack (dlib finds the landmarks without one); `inside`
     keeps, by case, the share of its time that these counted."""
 
@@ -79,7 +79,7 @@ class Opened:
         self.clocks: list[Clock] = []
         self.models = replace(
             models,
-            safety=self._with_clock(models.safety),
+            safety=replace(models.safety, net=self._with_clock(models.safety.net)),
             embedder=self._with_clock(models.embedder),
             heads=tuple(replace(head, net=self._with_clock(head.net)) for head in models.heads),
         )
@@ -106,20 +106,20 @@ class Opened:
 def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, tick: Tick) -> Perceived:
     """Every case in `rounds` rounds; models are converted into `folder`."""
     models = load_models(folder / "models", threads)
-    ours = Opened(models)
-    found = _shapes(models, photos)
+    ours = ClockedModels(models)
+    shapes = _shapes(models, photos)
     scrfd, absent = _insightface(folder / "scrfd", threads)
     with _pipeline(models, photos) as whole, OtherLoad() as other:
         cases = _theirs(photos, threads, scrfd) | _ours(ours, photos) | {"pipeline": whole}
-        cases |= _embedders(folder, models, found) | _heads(models, photos, threads)
+        cases |= _embedders(folder, models, shapes) | _heads(models, photos, threads)
         seconds = in_turn(cases, rounds, tick)
     inside = {name: shares[1:] for name, shares in ours.inside.items()}  # the first round does not count
-    return Perceived(len(photos), len(found), threads, seconds, inside, other.cores, absent)
+    return Perceived(len(photos), len(shapes), threads, seconds, inside, other.cores, absent)
 
 
-def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
+def _ours(ours: ClockedModels, photos: Sequence[Photo]) -> dict[str, Case]:
     pictures = [photo.picture for photo in photos]
-    batches = [pictures[at : at + MAX_PICTURES] for at in range(0, len(pictures), MAX_PICTURES)]
+    batches = [pictures[at : at + MAX_IMAGES] for at in range(0, len(pictures), MAX_IMAGES)]
     models = ours.models
     pixels = cv2.resize(np.array(Image.open(package_file("skimage", "data/astronaut.png"))), (1000, 1000))
     one_face = Picture("", "jpeg", 1000, 1000, 1, (Frame(0, np.asarray(pixels, np.uint8), 1.0),))
@@ -135,12 +135,12 @@ def _ours(ours: Opened, photos: Sequence[Photo]) -> dict[str, Case]:
 def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, Case]:
     """The safety network as it comes, with the pooled features that heads read, and each head on those."""
     file = read_pack(DEFAULT_PACK).one("safety")
-    plain = open_net(file.name, read_verified(file), threads, safety.FRAME_BATCH)
-    inputs = [safety.prepare_frames([photo.picture.frames[0].pixels]) for photo in photos]
-    features = [run_all(models.safety, one)[1] for one in inputs]
+    plain = open_net(file.name, read_verified(file), threads, FRAME_BATCH)
+    inputs = [safety.prepare_frames([photo.picture.frames[0].pixels], models.safety.spec) for photo in photos]
+    features = [run_all(models.safety.net, one)[1] for one in inputs]
     cases: dict[str, Case] = {
         "network alone": lambda: [run_all(plain, one) for one in inputs],
-        "network with features": lambda: [run_all(models.safety, one) for one in inputs],
+        "network with features": lambda: [run_all(models.safety.net, one) for one in inputs],
     }
     for head in models.heads:
         cases[f"head {head.file.name}"] = lambda head=head: [predict_tags([head], one, [0]) for one in features]  # type: ignore[misc]  # lambda's default
@@ -156,10 +156,11 @@ def _pipeline(models: Models, photos: Sequence[Photo]) -> Iterator[Case]:
 
     def one(photo: Photo) -> None:
         media = MediaRef(photo.name, None)
-        analyse(tools, "bench", Event("media.created", (media,), "public", "post", "somebody"), media, photo.data)
+        event = Event("media.created", (media,), "public", "post", "somebody")
+        analyse(stages, policy, "bench", event, media, photo.data)
 
     with Decoder() as decoder, ThreadPoolExecutor(PICTURE_JOBS) as pool:
-        tools = Stages(decoder, Batcher(models), everybody, no_match, load_policy(None))
+        stages, policy = Stages(decoder, Batcher(models), everybody, no_match), load_policy(None)
         yield lambda: list(pool.map(one, photos))
 
 
@@ -204,19 +205,19 @@ def _insightface(folder: Path, threads: int) -> tuple[Any, str]:
 
 def _shapes(models: Models, photos: Sequence[Photo]) -> list[tuple[Pixels, Any]]:
     """Every face that would be embedded: its frame and dlib's five points."""
-    found = []
+    shapes = []
     for photo in photos:
         pixels = photo.picture.frames[0].pixels
-        (seen,) = safety.detect(models.safety, models.labels, [pixels])
-        for one in faces.listed(seen):
-            left, top, right, bottom = (round(value) for value in one.corners)
+        (detections,) = safety.detect(models.safety, [pixels])
+        for detection in faces.select_faces(detections, models.safety.file.threshold):
+            left, top, right, bottom = (round(value) for value in detection.corners)
             if right - left >= faces.LEAST_WIDTH:
-                found.append((pixels, models.landmarks(pixels, dlib.rectangle(left, top, right - 1, bottom - 1))))
-    return found
+                shapes.append((pixels, models.landmarks(pixels, dlib.rectangle(left, top, right - 1, bottom - 1))))
+    return shapes
 
 
-def _embedders(folder: Path, models: Models, found: Sequence[tuple[Pixels, Any]]) -> dict[str, Case]:
-    theirs = dlib.face_recognition_model_v1(str(locate(read_pack(DEFAULT_PACK).one("embedder"))))
+def _embedders(folder: Path, models: Models, shapes: Sequence[tuple[Pixels, Any]]) -> dict[str, Case]:
+    dlib_model = dlib.face_recognition_model_v1(str(locate(read_pack(DEFAULT_PACK).one("embedder"))))
     single = load_models(folder / "models", 1)
 
     def chip(pixels: Pixels, shape: Any) -> Pixels:
@@ -224,12 +225,12 @@ def _embedders(folder: Path, models: Models, found: Sequence[tuple[Pixels, Any]]
         return made
 
     def one_by_one(models: Models) -> None:
-        for face in found:
+        for face in shapes:
             embed.embed(models.embedder, models.calibration.mean, [chip(*face)])
 
     return {
-        "dlib descriptor": lambda: [theirs.compute_face_descriptor(*face, 0, 0.25) for face in found],
+        "dlib descriptor": lambda: [dlib_model.compute_face_descriptor(*face, 0, 0.25) for face in shapes],
         "embed": lambda: one_by_one(models),
-        "embed, batched": lambda: embed.embed(models.embedder, models.calibration.mean, [chip(*f) for f in found]),
+        "embed, batched": lambda: embed.embed(models.embedder, models.calibration.mean, [chip(*f) for f in shapes]),
         "embed, one thread": lambda: one_by_one(single),
     }

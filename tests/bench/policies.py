@@ -14,7 +14,7 @@ from assent.core.values import Analysis, Event, Face, MediaRef, Perception, Pict
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
 from assent.decisions import views as audiences
-from assent.decisions.document import decision_of, perceptions_document, to_json
+from assent.decisions.document import decision_of, perception_json, to_json
 from assent.decisions.replay import circumstances
 from assent.decisions.simulate import replay
 from assent.embedded.clusters import embedded
@@ -48,8 +48,8 @@ class Decided:
     grew_mb: float
 
 
-def measure(folder: Path, seen: Perception, simulated: int, tick: Tick) -> Decided:
-    """`seen`: what the models saw in a photo; it is what is recorded, with ten more tags."""
+def measure(folder: Path, perception: Perception, simulated: int, tick: Tick) -> Decided:
+    """`perception`: what the models saw in a photo; it is what is recorded, with ten more tags."""
     policy = load_policy()
     tags = tuple(Tag(name, "safety", 0.9, (10, 10, 50, 50), 0, "m") for name in _LABELS)
     faces = (Face((10, 10, 50, 50), 0, 0.9, 0.9), Face((600, 10, 50, 50), 0, 0.9, 0.9))
@@ -68,30 +68,30 @@ def measure(folder: Path, seen: Perception, simulated: int, tick: Tick) -> Decid
     with embedded(folder) as url:
         migrate(url)
         with open_pool(url, size=1) as pool:
-            _record(pool, replace(seen, tags=(*seen.tags, *tags)), simulated, tick)
+            _record(pool, replace(perception, tags=(*perception.tags, *tags)), simulated, tick)
             before = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
             began = time.perf_counter()
             with transaction(pool) as conn:
-                found = replay(conn, TENANT, policy)
+                replayed = replay(conn, TENANT, policy)
             took = time.perf_counter() - began
-    if (found.decided, found.changed) != (simulated, 0):
-        raise RuntimeError(f"{found.decided} of {simulated} were decided again, {found.changed} otherwise")
+    if (replayed.decided, replayed.changed) != (simulated, 0):
+        raise RuntimeError(f"{replayed.decided} of {simulated} were decided again, {replayed.changed} otherwise")
     grew = (limits.getrusage(limits.RUSAGE_SELF).ru_maxrss - before) / 1024
     return Decided(len(policy.rules), PICTURES, decide_s, load_s, simulated, took, grew)
 
 
-def _record(pool: Pool, seen: Perception, count: int, tick: Tick) -> None:
+def _record(pool: Pool, perception: Perception, count: int, tick: Tick) -> None:
     """Rows of `decision` as `record` writes them."""
     policy = load_policy()
-    looked = Analysis(_PICTURE, seen, (), decide(policy, _EVENT, _PICTURE, seen))
-    document = to_json(decision_of(TENANT, uuid4(), MediaRef("m", None), 1, looked, policy.ref))
+    analysis = Analysis(_PICTURE, perception, (), decide(policy, _EVENT, _PICTURE, perception))
+    document = to_json(decision_of(TENANT, uuid4(), MediaRef("m", None), 1, analysis, policy.ref))
     values = {
         "tenant": TENANT,
         "action": document["action"],
         "document": Json(document),
-        "perceptions": Jsonb(perceptions_document(looked)),
+        "perceptions": Jsonb(perception_json(perception)),
         "given": Jsonb(circumstances(_EVENT, _PICTURE)),
-        "audiences": Jsonb(audiences.stored(looked.verdict, seen)),
+        "audiences": Jsonb(audiences.stored_views(analysis.verdict, perception)),
         "step": STEP,
     }
     with transaction(pool) as conn:

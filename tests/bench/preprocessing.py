@@ -25,12 +25,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from assent.core.values import Frame, Picture, Pixels
-from assent.perceive import Models, _seen, load_models, perceive
+from assent.perceive import Models, _detect_in_frames, load_models, perceive
 from assent.perceive.faces import quality as faces
 from assent.perceive.frames.noise import cleaned
-from assent.perceive.frames.tiles import grid, together
-from assent.perceive.safety import nudenet as safety
-from assent.perceive.safety.nudenet import Detection
+from assent.perceive.frames.tiles import grid, merge_detections
+from assent.perceive.safety import detect as safety
+from assent.perceive.safety.detect import Detection
 from tests.installed import package_file
 from tests.photos import FACES
 
@@ -105,26 +105,26 @@ def tiled(models: Models, stills: Sequence[Pixels]) -> None:
     for count in (5, 6, 8, 12):
         hits, total = [0, 0], 0
         for _ in range(6):
-            row, places = _row(rng, stills, count)
+            row, lefts = _row(rng, stills, count)
             whole, parts = (
-                safety.detect(models.safety, models.labels, [row])[0],
-                _seen(models, [Frame(0, row, 1.0)])[0].detections,
+                safety.detect(models.safety, [row])[0],
+                _detect_in_frames(models, [Frame(0, row, 1.0)])[0].detections,
             )
             total += count
-            for n, seen in enumerate((whole, parts)):
-                boxes = [one.corners for one in faces.listed(seen)]
-                hits[n] += sum(any(x - 20 <= b[0] and b[2] <= x + 170 for b in boxes) for x in places)
+            for n, detections in enumerate((whole, parts)):
+                boxes = [one.corners for one in faces.select_faces(detections, models.safety.file.threshold)]
+                hits[n] += sum(any(x - 20 <= b[0] and b[2] <= x + 170 for b in boxes) for x in lefts)
         print(f"{row.shape[1] / row.shape[0]:.1f}:1  {total} faces: whole {hits[0]}, with tiles {hits[1]}")
 
 
 def _row(rng: random.Random, stills: Sequence[Pixels], count: int) -> tuple[Pixels, list[int]]:
     row = np.full((600, 300 * count, 3), 90, np.uint8)
-    places = []
+    lefts = []
     for n, still in enumerate(rng.sample(list(stills), count)):
         x, y = 300 * n + rng.randrange(150), rng.randrange(450)
         row[y : y + 150, x : x + 150] = cv2.resize(still, (150, 150))
-        places.append(x)
-    return row, places
+        lefts.append(x)
+    return row, lefts
 
 
 GRIDS = (1, 2, 3)  # tiles across and down; 1: the frame as a whole
@@ -143,18 +143,18 @@ def large(models: Models, stills: Sequence[Pixels], harmless: Sequence[Path]) ->
         for across in GRIDS:
             begun = time.perf_counter()
             for crowd, _ in crowds["faces"]:
-                _looked(models, crowd, across)
+                _detect_tiled(models, crowd, across)
             took = 1000 * (time.perf_counter() - begun) / len(crowds["faces"])
             print(f"{width}x{height} {across}x{across}: {took:.0f} ms")
             for name, some in crowds.items():
-                found = _found(models, some, across)
-                said = ", ".join(f"{band} pixels {hits} of {total}" for band, (hits, total) in found.items())
-                print(f"    crowds of {name}, found by their width: {said}")
+                counts = _count_found(models, some, across)
+                text = ", ".join(f"{band} pixels {hits} of {total}" for band, (hits, total) in counts.items())
+                print(f"    crowds of {name}, found by their width: {text}")
             for name, frames in (("photos", photos), ("collages of 12", collages)):
                 rates = []
                 for limit in (True, False):
-                    shown = (_filled(paths, width, height) for paths in frames)
-                    scores = [_explicit(_looked(models, pixels, across, limit)) for pixels in shown]
+                    filled = (_filled(paths, width, height) for paths in frames)
+                    scores = [_explicit(_detect_tiled(models, pixels, across, limit)) for pixels in filled]
                     rates.append("{} explicit from 0.25, {} from 0.60".format(*_reached(scores)))
                 print(f"    of {len(frames)} harmless {name} {rates[0]} (with boxes large in a tile: {rates[1]})")
 
@@ -163,60 +163,61 @@ def _crowd(
     rng: random.Random, stills: Sequence[Pixels], width: int, height: int
 ) -> tuple[Pixels, list[tuple[int, int, int]]]:
     """40 stills of 60 to 150 pixels on grey, and where each lies: left, top, side."""
-    frame, places = np.full((height, width, 3), 90, np.uint8), []
+    frame, positions = np.full((height, width, 3), 90, np.uint8), []
     for cell, still in zip(rng.sample(range(80), 40), rng.sample(list(stills), 40), strict=True):
         side = rng.randint(60, 150)
         x = cell % 10 * width // 10 + rng.randrange(width // 10 - side)
         y = cell // 10 * height // 8 + rng.randrange(height // 8 - side)
         frame[y : y + side, x : x + side] = cv2.resize(still, (side, side), interpolation=cv2.INTER_AREA)
-        places.append((x, y, side))
-    return frame, places
+        positions.append((x, y, side))
+    return frame, positions
 
 
 def _groups(rng: random.Random, group: Pixels, width: int, height: int) -> tuple[Pixels, list[tuple[int, int, int]]]:
     """Six copies of the group photo on grey, its faces 57 to 135 pixels wide, and where each face lies."""
-    frame, places = np.full((height, width, 3), 90, np.uint8), []
+    frame, positions = np.full((height, width, 3), 90, np.uint8), []
     for cell in range(6):
         scale = min(rng.uniform(0.6, 1.2), width / 3 / group.shape[1], height / 2 / group.shape[0])
         copy = cv2.resize(group, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         x = cell % 3 * width // 3 + rng.randint(0, width // 3 - copy.shape[1])
         y = cell // 3 * height // 2 + rng.randint(0, height // 2 - copy.shape[0])
         frame[y : y + copy.shape[0], x : x + copy.shape[1]] = copy
-        places += [
+        positions += [
             (x + round(a * scale), y + round(b * scale), round(side * scale)) for a, b, side, _ in FACES.values()
         ]
-    return frame, places
+    return frame, positions
 
 
-def _found(
+def _count_found(
     models: Models, crowds: Sequence[tuple[Pixels, list[tuple[int, int, int]]]], across: int
 ) -> dict[str, list[int]]:
     """By the width of the faces: how many are found, of how many."""
-    found = {"up to 89": [0, 0], "90 to 119": [0, 0], "from 120": [0, 0]}
-    for crowd, places in crowds:
-        boxes = [one.corners for one in faces.listed(_looked(models, crowd, across))]
-        for x, y, side in places:
-            band = found["up to 89" if side < 90 else "90 to 119" if side < 120 else "from 120"]
+    counts = {"up to 89": [0, 0], "90 to 119": [0, 0], "from 120": [0, 0]}
+    for crowd, positions in crowds:
+        detections = faces.select_faces(_detect_tiled(models, crowd, across), models.safety.file.threshold)
+        boxes = [one.corners for one in detections]
+        for x, y, side in positions:
+            band = counts["up to 89" if side < 90 else "90 to 119" if side < 120 else "from 120"]
             band[0] += any(_within(box, x, y, side) for box in boxes)
             band[1] += 1
-    return found
+    return counts
 
 
 def _filled(paths: Sequence[Path], width: int, height: int) -> Pixels:
     """A frame filled by one photo, or four across and three down of twelve."""
     across, down = (4, 3) if len(paths) > 1 else (1, 1)
     size = width // across, height // down
-    shown = [np.array(ImageOps.fit(Image.open(path).convert("RGB"), size)) for path in paths]
-    return np.vstack([np.hstack(shown[row * across : (row + 1) * across]) for row in range(down)])
+    photos = [np.array(ImageOps.fit(Image.open(path).convert("RGB"), size)) for path in paths]
+    return np.vstack([np.hstack(photos[row * across : (row + 1) * across]) for row in range(down)])
 
 
-def _looked(models: Models, frame: Pixels, across: int, limit: bool = True) -> Sequence[Detection]:
+def _detect_tiled(models: Models, frame: Pixels, across: int, limit: bool = True) -> Sequence[Detection]:
     """What the safety network sees in the frame and in that many overlapping tiles across and down; without `limit`,
     boxes that are large in a tile count too."""
     parts = grid(0, frame, across) if across > 1 else []
     parts = parts if limit else [part._replace(most=math.inf) for part in parts]
-    whole, *seen = safety.detect(models.safety, models.labels, [frame, *(part.pixels for part in parts)])
-    return together(whole, list(zip(parts, seen, strict=True)))
+    whole, *in_parts = safety.detect(models.safety, [frame, *(part.pixels for part in parts)])
+    return merge_detections(whole, list(zip(parts, in_parts, strict=True)))
 
 
 def _within(box: tuple[float, float, float, float], x: int, y: int, side: int) -> bool:
@@ -229,8 +230,8 @@ def _reached(scores: Sequence[float]) -> tuple[int, int]:
     return sum(score >= 0.25 for score in scores), sum(score >= 0.6 for score in scores)
 
 
-def _explicit(seen: Sequence[Detection]) -> float:
-    return max((one.score for one in seen if one.name.startswith("nudity.explicit")), default=0.0)
+def _explicit(detections: Sequence[Detection]) -> float:
+    return max((one.score for one in detections if one.name.startswith("nudity.explicit")), default=0.0)
 
 
 def main() -> None:

@@ -74,59 +74,61 @@ def rows(bench: Bench) -> list[Row]:
     ]
 
 
-def _models(seen: Perceived) -> Iterator[Row]:
-    group = f"{seen.photos} photos, {seen.threads} threads"
-    nudenet = seen.seconds["nudenet detect"]
+def _models(perceived: Perceived) -> Iterator[Row]:
+    group = f"{perceived.photos} photos, {perceived.threads} threads"
+    nudenet = perceived.seconds["nudenet detect"]
 
     def row(name: str, beside: str = "", least: float | None = None) -> Row:
-        took = seen.seconds[name]
+        took = perceived.seconds[name]
         times = ratio(nudenet, took)
-        value = f"{seen.photos / median(took):.1f} images/s"
+        value = f"{perceived.photos / median(took):.1f} images/s"
         compared = beside or f"{times:.2f}× nudenet's detect"
         return Row(group, name, value, compared, *_least(times, least, "×"))
 
     yield row("nudenet detect", "its own call, one by one")
     yield row("nudenet detect_batch")
-    if "insightface detection" in seen.seconds:
+    if "insightface detection" in perceived.seconds:
         yield row("insightface detection", "SCRFD-500M at 640 × 640: faces only")
     else:
-        yield Row(group, "insightface detection", "not measured", seen.absent)
+        yield Row(group, "insightface detection", "not measured", perceived.absent)
     yield row("safety + faces", least=1.0)
     yield row("safety + faces, batched", least=1.3)
     for name in ("perceive", "perceive, batched"):
-        share = median(seen.inside[name])
-        took = seen.photos / median(seen.seconds[name])
-        beside = f"{share:.3f} of it inside ONNX Runtime"
-        yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(share, 0.85))
-    eights = ratio(seen.seconds["safety + faces"], seen.seconds["safety + faces, batched"])
+        inside = median(perceived.inside[name])
+        took = perceived.photos / median(perceived.seconds[name])
+        beside = f"{inside:.3f} of it inside ONNX Runtime"
+        yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(inside, 0.85))
+    eights = ratio(perceived.seconds["safety + faces"], perceived.seconds["safety + faces, batched"])
     yield Row(group, "in eights", f"{eights:.2f}×", "one by one, images/s", *_least(eights, 1.1, "×"))
-    over = 1 / median(seen.inside[ONE_FACE])
-    took_ms = f"{1000 * median(seen.seconds[ONE_FACE]):.1f} ms"
+    over = 1 / median(perceived.inside[ONE_FACE])
+    took_ms = f"{1000 * median(perceived.seconds[ONE_FACE]):.1f} ms"
     yield Row(group, ONE_FACE, took_ms, f"{over:.2f}× the sum of its ONNX calls", *_most(over, 1.15, "×"))
     yield row("pipeline", "decode, perceive, decide; 4 threads")
-    yield from _heads(seen)
-    yield from _faces(seen)
+    yield from _heads(perceived)
+    yield from _faces(perceived)
 
 
-def _heads(seen: Perceived) -> Iterator[Row]:
+def _heads(perceived: Perceived) -> Iterator[Row]:
     """What heads cost a photo on top of the safety network: pooling its maps, once for all heads, and each head."""
-    group = f"{seen.photos} photos, {seen.threads} threads"
-    pairs = zip(seen.seconds["network with features"], seen.seconds["network alone"], strict=True)
-    pooling = 1000 * median(features - alone for features, alone in pairs) / seen.photos
+    group = f"{perceived.photos} photos, {perceived.threads} threads"
+    pairs = zip(perceived.seconds["network with features"], perceived.seconds["network alone"], strict=True)
+    pooling = 1000 * median(features - alone for features, alone in pairs) / perceived.photos
     yield Row(
         group, "pooled features", f"{pooling:.2f} ms a photo", "for all heads together", *_most(pooling, 1, " ms")
     )
-    for name in (name for name in seen.seconds if name.startswith("head ")):
-        took = 1000 * median(seen.seconds[name]) / seen.photos
+    for name in (name for name in perceived.seconds if name.startswith("head ")):
+        took = 1000 * median(perceived.seconds[name]) / perceived.photos
         yield Row(group, name, f"{took:.2f} ms a photo", "on its features", *_most(took, 1, " ms"))
 
 
-def _faces(seen: Perceived) -> Iterator[Row]:
-    group, dlib = f"{seen.faces} faces", seen.seconds["dlib descriptor"]
-    yield Row(group, "dlib compute_face_descriptor", f"{1000 * median(dlib) / seen.faces:.1f} ms a face", "one thread")
+def _faces(perceived: Perceived) -> Iterator[Row]:
+    group, dlib = f"{perceived.faces} faces", perceived.seconds["dlib descriptor"]
+    yield Row(
+        group, "dlib compute_face_descriptor", f"{1000 * median(dlib) / perceived.faces:.1f} ms a face", "one thread"
+    )
     for name, least in (("embed, one thread", None), ("embed", 12.0), ("embed, batched", 12.0)):
-        took, times = seen.seconds[name], ratio(dlib, seen.seconds[name])
-        value = f"{1000 * median(took) / seen.faces:.1f} ms a face"
+        took, times = perceived.seconds[name], ratio(dlib, perceived.seconds[name])
+        value = f"{1000 * median(took) / perceived.faces:.1f} ms a face"
         yield Row(group, name, value, f"{times:.1f}× dlib's call", *_least(times, least, "×"))
 
 
@@ -179,43 +181,43 @@ def _policies(decided: Decided) -> Iterator[Row]:
     yield Row(group, f"simulate, {decided.simulated} decisions", f"{decided.simulate_s:.1f} s", beside, *target)
 
 
-def _people(seen: People) -> Iterator[Row]:
-    group = f"{seen.people} people"
-    filled = f"{seen.filled_per_s:.0f} templates/s"
-    yield Row(group, "filling the gallery", filled, "opened, copied, ready", *_least(seen.filled_per_s, 50_000))
-    circle = seen.circle
-    value = f"{circle.one_ms:.1f} ms a face"
-    yield Row(group, f"circle of {circle.templates}", value, "one round trip", *_most(circle.one_ms, 10, " ms"))
-    eight = circle.eight_ms / (8 * circle.one_ms)
-    value, beside = f"{circle.eight_ms:.1f} ms", f"{eight:.2f}× eight single ones"
-    yield Row(group, f"eight faces, circle of {circle.templates}", value, beside, *_most(eight, 0.35, "×"))
-    for exact in seen.exact:
+def _people(people: People) -> Iterator[Row]:
+    group = f"{people.people} people"
+    filled = f"{people.filled_per_s:.0f} templates/s"
+    yield Row(group, "filling the gallery", filled, "opened, copied, ready", *_least(people.filled_per_s, 50_000))
+    candidates = people.circle
+    value = f"{candidates.one_ms:.1f} ms a face"
+    yield Row(group, f"circle of {candidates.templates}", value, "one round trip", *_most(candidates.one_ms, 10, " ms"))
+    eight = candidates.eight_ms / (8 * candidates.one_ms)
+    value, beside = f"{candidates.eight_ms:.1f} ms", f"{eight:.2f}× eight single ones"
+    yield Row(group, f"eight faces, circle of {candidates.templates}", value, beside, *_most(eight, 0.35, "×"))
+    for exact in people.exact:
         figure, value = f"exact, {exact.templates} × {exact.dimension}", f"{exact.one_ms:.1f} ms a face"
         target = _most(exact.one_ms, 45, " ms") if (exact.templates, exact.dimension) == (100_000, 128) else ("", None)
         yield Row(group, figure, value, f"eight faces {exact.eight_ms:.0f} ms", *target)
-    beside = f"{seen.matched_meanwhile} searches meanwhile, {seen.failed_meanwhile} failed"
-    target = _most(seen.rotated_s, 60, " s") if seen.people == 100_000 else ("", None)
-    yield Row(group, "moving to a new epoch", f"{seen.rotated_s:.1f} s", beside, *target)
-    enrolled = median(seen.enrolled_per_s)
+    beside = f"{people.matched_meanwhile} searches meanwhile, {people.failed_meanwhile} failed"
+    target = _most(people.rotated_s, 60, " s") if people.people == 100_000 else ("", None)
+    yield Row(group, "moving to a new epoch", f"{people.rotated_s:.1f} s", beside, *target)
+    enrolled = median(people.enrolled_per_s)
     yield Row(group, "enrolling", f"{enrolled:.1f} photos/s", "eight at a time", *_least(enrolled, 8))
-    value = f"{seen.looked_through_us:.0f} µs a match"
+    value = f"{people.looked_through_us:.0f} µs a match"
     yield Row(
         group,
         "looking for whom to retract",
         value,
         "a row does not say whose it is",
-        *_most(seen.looked_through_us, 500, " µs"),
+        *_most(people.looked_through_us, 500, " µs"),
     )
-    known, unknown = seen.erased_ms
-    yield Row(group, "erasing", f"{known:.1f} ms", f"{unknown:.1f} ms where nobody is known by that name")
-    beside = f"{seen.gallery_bytes_each:.0f} bytes in the gallery"
-    disk = f"{seen.disk_bytes_each:.0f} bytes a person with one template"
-    yield Row(group, "on disk", disk, beside, *_most(seen.disk_bytes_each, 1500, " B"))
+    known_ms, unknown_ms = people.erased_ms
+    yield Row(group, "erasing", f"{known_ms:.1f} ms", f"{unknown_ms:.1f} ms where nobody is known by that name")
+    beside = f"{people.gallery_bytes_each:.0f} bytes in the gallery"
+    disk = f"{people.disk_bytes_each:.0f} bytes a person with one template"
+    yield Row(group, "on disk", disk, beside, *_most(people.disk_bytes_each, 1500, " B"))
 
 
-def _guarded(guarded: Guarded, seen: Perceived) -> Iterator[Row]:
+def _guarded(guarded: Guarded, perceived: Perceived) -> Iterator[Row]:
     group = "known pictures, text"
-    models = seen.seconds["safety + faces"]
+    models = perceived.seconds["safety + faces"]
 
     def row(name: str, figure: str) -> Row:
         took = guarded.seconds[name]
@@ -252,18 +254,22 @@ def table(bench: Bench) -> Table:
     busy = ", ".join(f"{cores:.2f} before {part}" for part, cores in machine.busy.items())
     during = f"{bench.perceived.other_cores:.2f} during models, {bench.served.other_cores:.2f} during webhooks"
     load = f"cores busy with other programs: {busy}; {during}"
-    said = f"{machine.cpu}, {machine.cores} cores; " + ", ".join(f"{k} {v}" for k, v in machine.versions.items())
-    made = Table(title=f"{said}\n{load}", title_justify="left", show_edge=False, pad_edge=False)
+    machine_line = f"{machine.cpu}, {machine.cores} cores; " + ", ".join(
+        f"{k} {v}" for k, v in machine.versions.items()
+    )
+    report_table = Table(title=f"{machine_line}\n{load}", title_justify="left", show_edge=False, pad_edge=False)
     for name in ("", "figure", "value", "beside it", "target"):
-        made.add_column(name, overflow="fold", justify="left")
+        report_table.add_column(name, overflow="fold", justify="left")
     group = ""
     for row in rows(bench):
         if row.group != group and group:
-            made.add_section()
+            report_table.add_section()
         mark = {None: "", True: "[green]✓[/] ", False: "[red]✗[/] "}[row.reached]
-        made.add_row(row.group if row.group != group else "", row.figure, row.value, row.beside, mark + row.target)
+        report_table.add_row(
+            row.group if row.group != group else "", row.figure, row.value, row.beside, mark + row.target
+        )
         group = row.group
-    return made
+    return report_table
 
 
 def write(bench: Bench, folder: Path) -> None:
@@ -284,17 +290,19 @@ def write(bench: Bench, folder: Path) -> None:
     figure.savefig(folder / "bench.svg", metadata={"Date": None})
 
 
-def _draw_speed(axes: Axes, seen: Perceived) -> None:
+def _draw_speed(axes: Axes, perceived: Perceived) -> None:
     names = [
-        name for name in seen.seconds if name != "dlib descriptor" and not name.startswith(("embed", "head", "network"))
+        name
+        for name in perceived.seconds
+        if name != "dlib descriptor" and not name.startswith(("embed", "head", "network"))
     ]
-    rates = {name: sorted(seen.photos / took for took in seen.seconds[name]) for name in names}
+    rates = {name: sorted(perceived.photos / took for took in perceived.seconds[name]) for name in names}
     middle = [median(rates[name]) for name in names]
     spread = [[median(r) - r[0] for r in rates.values()], [r[-1] - median(r) for r in rates.values()]]
     colours = ["#0b7a68" if _is_ours(name) else "#9aa5a3" for name in names]
     axes.barh(names, middle, xerr=spread, color=colours, ecolor="#444444")
     axes.invert_yaxis()
-    axes.set_title(f"images/s, {seen.threads} threads (median and spread of the rounds)", fontsize=10)
+    axes.set_title(f"images/s, {perceived.threads} threads (median and spread of the rounds)", fontsize=10)
 
 
 def _is_ours(name: str) -> bool:

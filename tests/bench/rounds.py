@@ -89,10 +89,10 @@ def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
     return median(a / b for a, b in zip(slower, faster, strict=True))
 
 
-def quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], fraction: float) -> float:
     """The smallest of the values (≥ 1) that at least that share (0–1) of them do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    return ordered[max(0, math.ceil(fraction * len(ordered)) - 1)]
 
 
 def busy_cores(seconds: float = 1.0) -> float:

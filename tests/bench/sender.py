@@ -67,25 +67,25 @@ class Connections:
 
 def requests(order: Order) -> list[bytes]:
     """The HTTP requests, signed."""
-    place = urlsplit(order.url)
-    made = []
+    url = urlsplit(order.url)
+    signed = []
     for n in range(order.count):
         name = f"{order.prefix}-{n}"
         media = {"id": name, "url": order.pictures[n % len(order.pictures)]}
         event = {"schema": "assent.event/1", "type": "media.created", "media": [media], "author": "somebody"}
         body = json.dumps(event | {"connections": order.connections}).encode()
-        headers = {"host": place.netloc, "content-type": "application/json", "content-length": str(len(body))}
+        headers = {"host": url.netloc, "content-type": "application/json", "content-length": str(len(body))}
         headers |= sign_webhook(f"msg_{name}", datetime.now(UTC), body, [order.secret])
-        lines = [f"POST {place.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-        made.append("\r\n".join(lines).encode() + body)
-    return made
+        lines = [f"POST {url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        signed.append("\r\n".join(lines).encode() + body)
+    return signed
 
 
 async def send(order: Order) -> list[Answer]:
     """Posts all of them on time and waits for the answers."""
     loop = asyncio.get_running_loop()
-    place = urlsplit(order.url)
-    connections = Connections(place.hostname or "", place.port or 80)
+    url = urlsplit(order.url)
+    connections = Connections(url.hostname or "", url.port or 80)
 
     async def one(request: bytes, due: float) -> Answer:
         late = loop.time() - due

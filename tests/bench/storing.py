@@ -19,17 +19,17 @@ from assent.core.values import Analysis, Event, MediaRef, Perception, Picture
 from assent.db.migrate import migrate
 from assent.db.pool import open_pool, transaction
 from assent.db.queue import PICTURES
-from assent.decisions.store import MediaKey, record
+from assent.decisions.store import MediaKey, NewDecision, record
 from assent.embedded.clusters import embedded
 from assent.gallery.matching import host_gallery
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.installation import open_or_create_keys
 from assent.media.sandbox import Decoder
 from assent.perceive import load_models as load_models
 from assent.policy.decide import decide
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, decide_event
-from assent.worker.loop import PICTURE_JOBS, open_bench
+from assent.worker.loop import PICTURE_JOBS, open_worker_context
 from assent.worker.queue import queue_app
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, Size, Tick, quantile
@@ -65,23 +65,23 @@ class Stored:
 class Replay:
     """Stands where the models stand: what they saw of a picture before, at once."""
 
-    def __init__(self, seen: Mapping[str, Perception]) -> None:
-        self._seen = seen
+    def __init__(self, perceptions: Mapping[str, Perception]) -> None:
+        self._perceptions = perceptions
 
     def __call__(self, picture: Picture, _compare: bool) -> Perception:
-        return self._seen[picture.sha256]
+        return self._perceptions[picture.sha256]
 
 
-def measure(folder: Path, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick) -> Stored:
-    """An installation of its own in `folder`; `seen` is what the models saw of each photo."""
+def measure(folder: Path, photos: Sequence[Photo], perceptions: Sequence[Perception], size: Size, tick: Tick) -> Stored:
+    """An installation of its own in `folder`; `perceptions` is what the models saw of each photo."""
     with _bench(folder) as bench:
         leaves_per_s = _audit(bench, size.leaves)
         tick()
-        latency, windows = _grow(bench, photos, seen, size, tick)
-        replay = Replay({photo.picture.sha256: one for photo, one in zip(photos, seen, strict=True)})
-        replaying = replace(bench.tools, perceive=replay)
+        latency, windows = _grow(bench, photos, perceptions, size, tick)
+        replay = Replay({photo.picture.sha256: one for photo, one in zip(photos, perceptions, strict=True)})
+        replaying = replace(bench.stages, perceive=replay)
         smallest = min(photos, key=lambda photo: len(photo.data))  # so that its decoding hides little
-        queued, called = _replay(replace(bench, tools=replaying), smallest, size.replayed, tick)
+        queued, called = _replay(replace(bench, stages=replaying), smallest, size.replayed, tick)
     return Stored(windows, latency, leaves_per_s, size.replayed, queued, called)
 
 
@@ -93,7 +93,7 @@ def _bench(folder: Path) -> Iterator[WorkerContext]:
         with open_pool(url, size=2) as pool:
             init_tenant(pool, open_or_create_keys(settings, pool), TENANT, "platform", "http://127.0.0.1:9/hooks")
         models = load_models(settings.models_dir, settings.threads)
-        with Decoder() as decoder, open_bench(settings, url, models, decoder, host_gallery(settings)) as bench:
+        with Decoder() as decoder, open_worker_context(settings, url, models, decoder, host_gallery(settings)) as bench:
             bench.gallery.wait_ready()
             yield bench
 
@@ -109,23 +109,24 @@ def _audit(bench: WorkerContext, count: int) -> float:
 
 
 def _grow(
-    bench: WorkerContext, photos: Sequence[Photo], seen: Sequence[Perception], size: Size, tick: Tick
+    bench: WorkerContext, photos: Sequence[Photo], perceptions: Sequence[Perception], size: Size, tick: Tick
 ) -> tuple[list[float], tuple[Window, ...]]:
     """Records decisions one after the other, photos in turn; their events are stored before, a few at a time."""
-    keys, policy = bench.keystore.tenant(TENANT), bench.tools.policy
+    keys, policy = bench.keystore.tenant(TENANT), bench.policies.default
     nobody = Event("media.created", (), "public", "post", "somebody")
-    looked = [
+    analyses = [
         Analysis(photo.picture, one, (), decide(policy, nobody, photo.picture, one))
-        for photo, one in zip(photos, seen, strict=True)
+        for photo, one in zip(photos, perceptions, strict=True)
     ]
     latency: list[float] = []
     windows: list[Window] = []
     since, bytes_before = 0, _bytes(bench)
     for _ in range(size.decisions // STEP):
-        for place in _store(bench, "grown", STEP):
+        for media_key in _store(bench, "grown", STEP):
             began = time.perf_counter()
             with transaction(bench.pool) as conn:
-                record(conn, keys, place, looked[len(latency) % len(looked)], policy.ref)
+                analysis = analyses[len(latency) % len(analyses)]
+                record(conn, keys, media_key, NewDecision(analysis, policy.ref))
             latency.append(1000 * (time.perf_counter() - began))
         tick()
         if len(latency) in size.windows:
@@ -159,14 +160,14 @@ def _replay(bench: WorkerContext, photo: Photo, count: int, tick: Tick) -> tuple
 
     def call() -> None:
         with ThreadPoolExecutor(PICTURE_JOBS) as threads:
-            list(threads.map(lambda place: decide_event(bench, TENANT, place.event_id), places))
+            list(threads.map(lambda media_key: decide_event(bench, TENANT, media_key.event_id), media_keys))
 
     queued: list[float] = []
     called: list[float] = []
     for n in range(REPLAY_ROUNDS + 1):
         _store(bench, "replayed", count, photo.data)
         through_queue = _seconds(lambda: asyncio.run(drain()))
-        places = _store(bench, "replayed", count, photo.data)
+        media_keys = _store(bench, "replayed", count, photo.data)
         _drop_jobs(bench)  # this time nobody takes them
         by_call = _seconds(call)
         if n:  # the first round does not count
@@ -179,14 +180,14 @@ def _replay(bench: WorkerContext, photo: Photo, count: int, tick: Tick) -> tuple
 
 def _store(bench: WorkerContext, kind: str, count: int, *uploads: bytes) -> list[MediaKey]:
     """Events of one picture each, with that upload, and their jobs."""
-    keys, places = bench.keystore.tenant(TENANT), []
+    keys, media_keys = bench.keystore.tenant(TENANT), []
     with transaction(bench.pool) as conn:
         for _ in range(count):
             event_id = uuid4()
             event = Event("media.created", (MediaRef(f"{kind}-{event_id}", None),), "public", "post", "somebody")
-            store_event(conn, keys, event_id, "platform", event, "live", uploads)
-            places.append(MediaKey(TENANT, event_id, 0, event, event.media[0]))
-    return places
+            store_event(conn, keys, event_id, event, Origin("platform", "live"), uploads)
+            media_keys.append(MediaKey(TENANT, event_id, 0, event, event.media[0]))
+    return media_keys
 
 
 def _drop_jobs(bench: WorkerContext) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from assent.perceive import perceive
 from assent.perceive.networks.runtime import Net
-from tests.bench.perception import Clock, Opened
+from tests.bench.perception import Clock, ClockedModels
 from tests.bench.rounds import in_turn, quantile, ratio
 from tests.bench.sender import Answer, Order, send
 from tests.unit.perceive_photos import models, photo, picture
@@ -44,9 +44,9 @@ def test_a_ratio_is_taken_within_each_round() -> None:
 
 
 def test_every_network_that_perceive_runs_is_clocked(tmp_path: Path) -> None:
-    opened = models(tmp_path)
-    assert opened.heads
-    ours = Opened(opened)
+    loaded = models(tmp_path)
+    assert loaded.heads
+    ours = ClockedModels(loaded)
     assert all(isinstance(net.session, Clock) for net in nets(ours.models))
     perceive(ours.models, [picture(photo("astronaut.png"))])
     assert min(clock.spent for clock in ours.clocks) > 0
@@ -75,16 +75,16 @@ def test_a_stall_is_counted_for_everyone_who_was_due_meanwhile() -> None:
 
 async def stalled() -> list[Answer]:
     """Posts to a server that answers at once, but stands still for a while at the twentieth request."""
-    seen = 0
+    requests = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal seen
+        nonlocal requests
         with suppress(asyncio.IncompleteReadError):  # the sender is done
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-                seen += 1
-                if seen == 20:
+                requests += 1
+                if requests == 20:
                     time.sleep(STALL_S)  # the whole server stands still
                 writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()

@@ -46,11 +46,11 @@ def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> 
     figure(f"{len(bench['table'])} figures; targets missed on this machine now: {missed or 'none'}")
 
 
-def check_models(seen: dict[str, Any]) -> None:
+def check_models(measured: dict[str, Any]) -> None:
     """Every case ran in every round, and what must lie within another lies within it."""
-    assert {len(took) for took in seen["seconds"].values()} == {SHORT.rounds}
-    assert min(min(took) for took in seen["seconds"].values()) > 0
-    for shares in seen["inside"].values():
+    assert {len(took) for took in measured["seconds"].values()} == {SHORT.rounds}
+    assert min(min(took) for took in measured["seconds"].values()) > 0
+    for shares in measured["inside"].values():
         assert len(shares) == SHORT.rounds
         assert all(0 < share < 1 for share in shares)
-    assert seen["faces"] >= 1 or os.environ.get("PHOTOS")
+    assert measured["faces"] >= 1 or os.environ.get("PHOTOS")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from assent.core.boxes import corners_of, iou
 from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
 from assent.db.queue import PICTURES
@@ -15,7 +16,6 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import quality as faces
-from assent.refusals import overlap
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import SubjectMatch, matches_of
@@ -30,7 +30,7 @@ from tests.web import Web
 
 def at(box: Box) -> str:
     """Which of the six faces that is."""
-    return max(FACES, key=lambda name: overlap(FACES[name], box))
+    return max(FACES, key=lambda name: iou(FACES[name], box))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Album:
     def wait(self, subject: str, templates: int) -> None:
         """Waits until the gallery holds that many templates for what somebody posts."""
         event = Event("media.created", (), "public", "post", subject)
-        until(lambda: self.bench.gallery.circle("default", event) == templates, "the gallery follows", 5)
+        until(lambda: self.bench.gallery.candidate_count("default", event) == templates, "the gallery follows", 5)
 
     def withdraw(self, consent_id: UUID) -> None:
         with transaction(self.bench.pool) as conn:
@@ -98,8 +98,7 @@ class Album:
 def embedding(album: Album, pixels: Pixels, box: Box) -> Vector:
     """Embeds what the picture shows at that place, whether a face is found there or not."""
     models = album.bench.gallery.models
-    x, y, width, height = box
-    chip = faces.cut(models.landmarks, pixels, (x, y, x + width, y + height))
+    chip = faces.chip_by_landmarks(models.landmarks, pixels, corners_of(box))
     assert chip is not None
     vector: Vector = embedder.embed(models.embedder, models.calibration.mean, [chip.pixels])[0]
     return vector

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.learn.head import described, head_to_onnx
+from assent.learn.classifier import Linear, NoveltyGate
+from assent.learn.head import describe_head, head_to_onnx
 from assent.learn.head import write_head as write_files
-from assent.learn.train import Linear, NoveltyGate
 from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import Backbone, backbone
 from assent.perceive.labels.heads import NONE, HeadLabel
@@ -38,7 +38,7 @@ def write_head(
     model = head_to_onnx(Linear(weight, np.log(np.array(list(every.values()), np.float32))), familiar)
     measured = (0.95, 0.4) if evaluated else (None, None)
     rows = (*(HeadLabel(label, 40, 0.5, *measured) for label in says), HeadLabel(NONE, 40))
-    file = described(
+    file = describe_head(
         model,
         name=name,
         backbone=base.id,

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 from assent.audit.log import part_pseudonym
 from assent.core.values import Action, Analysis, Event, Face, Match, MediaRef, Perception, Picture, Verdict
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, record
-from assent.intake.accept import store_event
+from assent.decisions.store import MediaKey, NewDecision, record
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
@@ -57,9 +57,10 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
     match = Match(0, derive_pseudonym(keys, ref), template, 1, "strong")
     looked = Analysis(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
     with transaction(pool) as conn:
-        store_event(conn, keys, event_id, "platform", event, "live")
+        store_event(conn, keys, event_id, event, Origin("platform", "live"))
     with transaction(pool) as conn:
-        record(conn, keys, MediaKey(keys.tenant, event_id, 0, event, media), looked, load_policy(None).ref)
+        media_key = MediaKey(keys.tenant, event_id, 0, event, media)
+        record(conn, keys, media_key, NewDecision(looked, load_policy(None).ref))
 
 
 def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:

@@ -12,21 +12,21 @@ from tests.events import leaves
 
 
 def test_a_key_holds_its_scopes_until_it_is_revoked(environment: dict[str, str], pool: Pool) -> None:
-    key = assent(environment, "apikey", "add", "--scope", "review").strip()
+    key = assent(environment, "api-key", "add", "--scope", "review").strip()
     with transaction(pool) as conn:
         by = authenticate(conn, key)
     by.must("review")
     with pytest.raises(Forbidden):
         by.must("images:tag")
-    assert by.key_id in assent(environment, "apikey", "list")
-    assent(environment, "apikey", "revoke", by.key_id)
+    assert by.key_id in assent(environment, "api-key", "list")
+    assent(environment, "api-key", "revoke", by.key_id)
     with pytest.raises(Unauthorized), transaction(pool) as conn:
         authenticate(conn, key)
-    assert failing(environment, "apikey", "revoke", by.key_id).startswith("not_found ")
+    assert failing(environment, "api-key", "revoke", by.key_id).startswith("not_found ")
     [added] = leaves(pool, "api-key.added")
     assert added["scopes"] == ["review"]
     assert len(leaves(pool, "api-key.revoked")) == 1
 
 
 def test_a_scope_that_does_not_exist_is_refused(environment: dict[str, str]) -> None:
-    assert failing(environment, "apikey", "add", "--scope", "everything").startswith("bad_request ")
+    assert failing(environment, "api-key", "add", "--scope", "everything").startswith("bad_request ")

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from assent.core.values import Audience, Perception, Tag
 from assent.db.pool import transaction
+from assent.policy.versions import Policies
 from assent.tenants import add_endpoint
 from tests.events import rows
 from tests.integration.album import Album
@@ -33,7 +34,7 @@ def told(album: Album, tmp_path: Path) -> Album:
         ],
         emit=[OPEN, SHUT],
     )
-    perceive = album.bench.tools.perceive
+    perceive = album.bench.stages.perceive
 
     def more(picture: Any, comparable: bool) -> Perception:
         seen = perceive(picture, comparable)
@@ -43,12 +44,12 @@ def told(album: Album, tmp_path: Path) -> Album:
         )
         return replace(seen, tags=tags)
 
-    tools = replace(album.bench.tools, policy=made, perceive=more)
+    tools = replace(album.bench.stages, perceive=more)
     with transaction(album.bench.pool) as conn:
         audiences: tuple[Audience, ...] = ("author", "public", "person")
         for audience in audiences:
             add_endpoint(conn, album.keys, audience, f"{album.web.url}/{audience}", audience)
-    return replace(album, bench=replace(album.bench, tools=tools))
+    return replace(album, bench=replace(album.bench, stages=tools, policies=Policies(made)))
 
 
 def asked(client: TestClient, **query: str) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def test_endpoints_hear_what_is_meant_for_them_and_of_what_follows(told: Album) 
 
 def test_nobody_else_is_told_where_no_rule_notifies(told: Album, tmp_path: Path) -> None:
     quiet = policy(tmp_path, rules=[rule("people", "faces.count >= 6", action="label")])
-    told = replace(told, bench=replace(told.bench, tools=replace(told.bench.tools, policy=quiet)))
+    told = replace(told, bench=replace(told.bench, policies=Policies(quiet)))
     told.post(author="alice")
     assert {body["data"]["audience"] for body in told.deliver()} == {"platform"}
     assert rows(told.bench, "SELECT DISTINCT endpoint FROM outbox") == [("platform",)]
@@ -121,6 +122,6 @@ def test_where_faces_are_never_compared_nobody_is_named(told: Album, tmp_path: P
     told.opt_in("alice", "second")
     rules = [rule("people", "faces.count >= 6", action="label")]
     made = policy(tmp_path, rules=rules, matches={"enabled": False})
-    told = replace(told, bench=replace(told.bench, tools=replace(told.bench.tools, policy=made)))
+    told = replace(told, bench=replace(told.bench, policies=Policies(made)))
     assert told.post(author="alice") == {}
     assert rows(told.bench, "SELECT count(*) FROM match") == [(0,)]

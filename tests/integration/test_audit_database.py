@@ -51,7 +51,7 @@ def conn(url: str) -> Iterator[Conn]:
 
 
 def test_an_export_verifies_offline_and_against_the_checkpoint_of_that_time(conn: Conn, keys: TenantKeys) -> None:
-    old = checkpoint.current(conn, keys)
+    old = checkpoint.current_checkpoint(conn, keys)
     log.append(conn, keys, "test.counted", {"n": SIZE}, [], AT)
     file, done = io.StringIO(), list[int]()
     head = export_log(conn, keys, file, done.append)
@@ -64,7 +64,7 @@ def test_an_export_verifies_offline_and_against_the_checkpoint_of_that_time(conn
 
 
 def test_an_honest_database_verifies(conn: Conn, keys: TenantKeys) -> None:
-    report = verify_database(conn, keys, checkpoint.current(conn, keys))
+    report = verify_database(conn, keys, checkpoint.current_checkpoint(conn, keys))
     assert (report.head.size, report.witnessed) == (SIZE, SIZE)
 
 
@@ -93,7 +93,7 @@ def test_any_change_by_hand_is_named(conn: Conn, keys: TenantKeys, change: str, 
 def test_a_database_put_back_to_an_older_state_is_noticed_by_the_witness(conn: Conn, keys: TenantKeys) -> None:
     with conn.transaction(force_rollback=True):
         log.append(conn, keys, "test.counted", {"n": SIZE}, [], AT)
-        newer = checkpoint.current(conn, keys)
+        newer = checkpoint.current_checkpoint(conn, keys)
     with pytest.raises(AuditBroken, match="leaves were taken away"):
         verify_database(conn, keys, newer)
     log.append(conn, keys, "test.counted", {"n": "another"}, [], AT)
@@ -108,7 +108,7 @@ def test_an_export_of_a_log_with_a_hole_is_refused(conn: Conn, keys: TenantKeys)
 
 
 def test_the_head_is_read_by_its_few_nodes_however_long_the_log(conn: Conn, keys: TenantKeys) -> None:
-    rows = conn.execute(sql.SQL("EXPLAIN ") + named_queries("audit")["peaks"], {"tenant": keys.tenant}).fetchall()
+    rows = conn.execute(sql.SQL("EXPLAIN ") + named_queries("audit")["list_peaks"], {"tenant": keys.tenant}).fetchall()
     scans = [row[0].strip() for row in rows if "audit_node" in row[0]]
     assert len(scans) == 1
     assert "Index Scan using audit_node_pkey" in scans[0]

@@ -56,11 +56,11 @@ def append(conn: Conn, keys: TenantKeys, n: int) -> int:
 def test_leaves_are_numbered_from_0_and_prove_themselves(conn: Conn, keys: TenantKeys) -> None:
     assert [append(conn, keys, n) for n in range(23)] == list(range(23))
     conn.commit()
-    note = checkpoint.current(conn, keys)
+    note = checkpoint.current_checkpoint(conn, keys)
     head = checkpoint.verify_checkpoint(note, checkpoint.verifier(keys))
     assert head.size == 23
     for seq in range(23):
-        proof = checkpoint.proof(conn, keys.tenant, seq, 23)
+        proof = checkpoint.prove_inclusion(conn, keys.tenant, seq, 23)
         leaf = base64.b64decode(proof["leaf"])
         hashes = [base64.b64decode(part) for part in proof["hashes"]]
         assert json.loads(leaf)["n"] == seq
@@ -73,7 +73,7 @@ def test_every_older_head_is_proved_to_be_a_prefix(conn: Conn, keys: TenantKeys)
         append(conn, keys, n)
         heads.append(tree.root(log.head(conn, keys.tenant).peaks))
     for old in range(22):
-        proof = checkpoint.consistency(conn, keys.tenant, old, 21)
+        proof = checkpoint.prove_consistency(conn, keys.tenant, old, 21)
         hashes = [base64.b64decode(part) for part in proof["hashes"]]
         tree.verify_consistency(old, heads[old], 21, heads[21], hashes)
 
@@ -82,10 +82,10 @@ def test_there_is_no_proof_of_what_is_not_there(conn: Conn, keys: TenantKeys) ->
     append(conn, keys, 0)
     for seq, size in ((0, 2), (1, 1), (0, 0), (-1, 1), (2**70, 2**71)):
         with pytest.raises(NotFound):
-            checkpoint.proof(conn, keys.tenant, seq, size)
+            checkpoint.prove_inclusion(conn, keys.tenant, seq, size)
     for old, new in ((0, 2), (1, 0), (-1, 1), (0, 2**70)):
         with pytest.raises(NotFound):
-            checkpoint.consistency(conn, keys.tenant, old, new)
+            checkpoint.prove_consistency(conn, keys.tenant, old, new)
 
 
 def test_a_rolled_back_action_leaves_no_leaf(conn: Conn, keys: TenantKeys) -> None:

@@ -19,7 +19,7 @@ from assent.core.errors import BackupRefused, KeyMissing, KeysOutdated, SealBrok
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
-from assent.embedded.backup import bring_back
+from assent.embedded.backup import restore_backup
 from assent.keys.installation import database, instance, open_keys, open_or_create_keys
 from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
@@ -108,7 +108,7 @@ def test_the_files_of_a_backup_and_todays_keys_open_nobody_who_was_erased(home: 
     assert sorted(path.name for path in folder.iterdir()) == ["backup.json", "pg", "postgres.password"]
     assert not [path for path in folder.rglob("*") if path.name in ("root.key", "keystore.json", "keys.json")]
     lose_database(home)
-    bring_back(folder, home.data_dir)  # the rows stay as they are in the backup
+    restore_backup(folder, home.data_dir)  # the rows stay as they are in the backup
     with opened(home) as (pool, _, keys):
         with transaction(pool) as conn:
             rows = conn.execute("SELECT pid, epoch, wrapped FROM subject_key").fetchall()

@@ -18,7 +18,7 @@ from assent.media.sandbox import Decoder
 from assent.perceive import Models, load_models
 from assent.perceive.frames.batch import Batcher
 from assent.perceive.packs.manifest import read_pack
-from assent.worker.loop import open_bench
+from assent.worker.loop import open_worker_context
 from tests.command import Done, assent, invoke
 from tests.enrolment import outcome
 from tests.integration.album import Album
@@ -54,7 +54,7 @@ def _look_once() -> Iterator[None]:
                 seen[key] = super().__call__(picture, compare)
             return seen[key]
 
-    with patch("assent.learn.look.Batcher", Remembering):
+    with patch("assent.learn.perceive_examples.Batcher", Remembering):
         yield
 
 
@@ -119,7 +119,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     environment = install(name)
     models_dir = Path(environment["ASSENT_DATA_DIR"]) / "models"
     settings = settings.model_copy(update={"allow_private": (web.allowed,)})
-    with open_bench(
+    with open_worker_context(
         settings, database_url, load_models(models_dir, 2), decoder, lambda: nullcontext(gallery_url)
     ) as bench:
         give(bench.pool, keys, "alice")
@@ -132,7 +132,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     said = json.loads(path.read_text())
     assert (said["people"], said["impostor_pairs"], said["detector"]) == (25, 300, "yunet-2023mar@8f2383e4dd3c")
     assert said["equal_error_rate"] < 0.2  # of people of whom most are made up
-    with open_bench(
+    with open_worker_context(
         settings, database_url, load_models(models_dir, 2), decoder, lambda: nullcontext(gallery_url)
     ) as bench:
         bench.gallery.wait_ready()

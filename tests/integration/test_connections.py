@@ -29,7 +29,7 @@ def state(pool: Pool, keys: TenantKeys, who: str, *authors: str, at: datetime = 
 
 def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW) -> set[bytes]:
     with transaction(pool) as conn:
-        return set(connections.who_chose(conn, keys, author, at))
+        return set(connections.list_connected_subjects(conn, keys, author, at))
 
 
 def test_the_list_replaces_the_one_before(pool: Pool, keys: TenantKeys) -> None:

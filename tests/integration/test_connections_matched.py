@@ -9,7 +9,7 @@ import pytest
 
 from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import transaction
-from assent.decisions.store import MediaKey, record
+from assent.decisions.store import MediaKey, NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse
@@ -68,7 +68,7 @@ def test_a_new_consent_changes_the_reach_and_keeps_the_faces(
     give(bench.pool, keys, "alice", scope=scope)
     assert rows(bench.pool, "SELECT id FROM template") == before
     carols = Event("media.created", (), "public", "post", "carol")
-    until(lambda: bench.gallery.circle("default", carols) == reached, "the gallery follows", 5)
+    until(lambda: bench.gallery.candidate_count("default", carols) == reached, "the gallery follows", 5)
     album.wait("alice", 1)
 
 
@@ -79,12 +79,13 @@ def test_a_narrower_consent_between_match_and_record_wins(
     state(bench, keys, "alice", "carol")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "carol")
-    looked = analyse(bench.tools, "default", event, media, six_people)
+    looked = analyse(bench.stages, bench.policies.default, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
     assert [match.pseudonym for match in looked.matches] == [derive_pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="carol")
     give(bench.pool, keys, "alice", scope="own")
     with transaction(bench.pool) as conn:
-        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        media_key = MediaKey("default", event_id, 0, event, media)
+        record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     assert rows(bench.pool, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6

@@ -85,7 +85,7 @@ def test_after_a_day_a_key_is_new(pool: Pool, keys: TenantKeys) -> None:
     assert call(pool, keys, "key-1") == second  # the row is the new call's
     rows(pool, "UPDATE idempotency SET at = now() - interval '25 hours' RETURNING 1")
     with transaction(pool) as conn:
-        assert execute(conn, named_queries("idempotency")["purge"]) == 1
+        assert execute(conn, named_queries("idempotency")["purge_old_answers"]) == 1
 
 
 def test_the_row_says_nothing_of_the_call(pool: Pool, keys: TenantKeys) -> None:

@@ -53,7 +53,9 @@ def test_orphans_of_a_killed_postmaster_are_ended(data_dir: Path) -> None:
         until(lambda: backend.cpu_times().user > 0.05, "the backend is busy", 20)
         server = psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().split()[0]))
         server.kill()
-        assert backend.status() == psutil.STATUS_RUNNING  # until the keeper looks, within a second, or somebody joins
+        assert (
+            backend.status() == psutil.STATUS_RUNNING
+        )  # until the supervisor looks, within a second, or somebody joins
         psutil.wait_procs([server], timeout=20)
         with embedded(data_dir) as again, psycopg.connect(again) as conn:
             assert not backend.is_running() or backend.status() == psutil.STATUS_ZOMBIE

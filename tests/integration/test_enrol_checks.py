@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from assent.core.errors import FaceMismatch
+from assent.core.enrolment_errors import FaceMismatch
 from assent.core.values import Face, Perception, Picture, Vector
 from assent.db.pool import transaction
 from assent.intake.accept import open_upload
@@ -135,11 +135,11 @@ def meanwhile(bench: WorkerContext, happens: Callable[[], None]) -> WorkerContex
     """A bench on which something happens while the photos are looked at."""
 
     def look(picture: Picture, compare: bool) -> Perception:
-        seen = bench.tools.perceive(picture, compare)
+        seen = bench.stages.perceive(picture, compare)
         happens()
         return seen
 
-    return replace(bench, tools=replace(bench.tools, perceive=look))
+    return replace(bench, stages=replace(bench.stages, perceive=look))
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "erased", "erased and back"])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assent.core.errors import FaceNotLive, ModelUnknown
+from assent.core.enrolment_errors import FaceNotLive
+from assent.core.errors import ModelUnknown
 from assent.keys.keystore import TenantKeys
 from assent.perceive import Models, load_models, perceive
 from assent.perceive.faces.liveness import is_live
@@ -70,7 +71,7 @@ def test_one_that_looks_like_a_screen_is_refused_and_nothing_is_kept(
 def test_without_a_liveness_pack_nobody_asks(
     bench: WorkerContext, keys: TenantKeys, models_dir: Path, still: bytes
 ) -> None:
-    alone = replace(bench, tools=replace(bench.tools, live=lambda seen, face: is_live((), seen, face)))
+    alone = replace(bench, stages=replace(bench.stages, live=lambda seen, face: is_live((), seen, face)))
     people.give(bench.pool, keys, "alice")
     assert "templates" in outcome(alone, keys, "alice", still)
     write_choice(models_dir, PackChoice(("compact:faces,embedder",)))

@@ -14,7 +14,7 @@ from assent.core.settings import AllowedHost, Settings
 from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
 from assent.decisions.assemble import assemble
-from assent.intake.accept import store_event
+from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
 from tests.events import decision, everything, rows, store
@@ -31,7 +31,7 @@ def test_a_picture_behind_a_url(bench: WorkerContext, keys: TenantKeys, web: Web
     assert len(document["faces"]) == 6
     assert all(face["match"] is None for face in document["faces"])
     assert (document["media"]["width"], document["media"]["height"]) == (1280, 886)
-    assert document["policy"]["sha256"] == bench.tools.policy.ref.sha256
+    assert document["policy"]["sha256"] == bench.policies.default.ref.sha256
 
 
 def test_a_server_that_fails_holds_up_only_its_own_picture(
@@ -40,12 +40,12 @@ def test_a_server_that_fails_holds_up_only_its_own_picture(
     web.files["/cat.png"] = cat
     nobody = "http://127.0.0.1:1/cat.png"
     bench = replace(
-        bench, tools=replace(bench.tools, allow=(web.allowed, AllowedHost.parse("127.0.0.1:1@127.0.0.0/8")))
+        bench, stages=replace(bench.stages, allow=(web.allowed, AllowedHost.parse("127.0.0.1:1@127.0.0.0/8")))
     )
     media = (MediaRef("away", nobody), MediaRef("here", f"{web.url}/cat.png"))
     event_id = uuid4()
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, "platform", Event("media.created", media, "public", "post"), "live")
+        store_event(conn, keys, event_id, Event("media.created", media, "public", "post"), Origin("platform", "live"))
     for _ in range(MAX_TRIES - 1):
         with pytest.raises(FetchFailed):
             decide_event(bench, "default", event_id)

@@ -1,4 +1,4 @@
-"""The gallery follows every change of the truth, across interruptions of either."""
+"""The gallery follows every change of the primary database, across interruptions of either."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_every_change_arrives(world: World, gallery: Conn, gallery_url: str) -> 
         until(lambda: pids(gallery) == {bea.pseudonym}, "the gallery follows", 20)
         world.consent_anew(bea, "own")
         until(lambda: gallery.execute("SELECT scope FROM template").fetchall() == [("own",)], "the gallery follows", 20)
-        world.truth.execute("DELETE FROM subject WHERE pid = %s", [bea.pseudonym])
+        world.primary_database.execute("DELETE FROM subject WHERE pid = %s", [bea.pseudonym])
         until(lambda: pids(gallery) == set(), "the gallery follows", 20)
 
 
 def test_lost_connections_are_made_again_and_nothing_is_missed(world: World, gallery: Conn, gallery_url: str) -> None:
     with following(world, lambda: nullcontext(gallery_url)):
         until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
-        world.truth.execute(
+        world.primary_database.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
@@ -72,7 +72,7 @@ def test_what_nobody_sends_is_answered_by_a_full_comparison(world: World, galler
     with following(world, lambda: nullcontext(gallery_url)):
         until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
         gallery.execute("DELETE FROM ready")
-        world.truth.execute("NOTIFY assent_gallery, 'club no-hex'")
+        world.primary_database.execute("NOTIFY assent_gallery, 'club no-hex'")
         until(lambda: is_ready(gallery, world.keystore.database), "the gallery is filled", 20)
 
 
@@ -83,7 +83,7 @@ def test_a_process_stopped_while_it_writes_does_not_keep_others_from_writing(
     monkeypatch.setattr("assent.gallery.memory.IDLE_LIMIT", sql.SQL(IDLE_LIMIT.as_string().replace("10s", "1s")))
     with connect_gallery(gallery_url) as stopped:
         stopped.execute("BEGIN")
-        stopped.execute(named_queries("gallery_memory")["one_writer"])
+        stopped.execute(named_queries("gallery_memory")["lock_gallery_writes"])
         with following(world, lambda: nullcontext(gallery_url)):
             until(lambda: is_ready(gallery, world.keystore.database), "the gallery is ready")
         with pytest.raises(psycopg.Error):

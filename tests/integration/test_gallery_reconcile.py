@@ -21,7 +21,7 @@ def held(gallery: Conn) -> set[tuple[bytes, str]]:
 
 
 def fill(world: World, gallery: Conn) -> Reconciled:
-    return reconcile(world.truth, gallery, world.keystore)
+    return reconcile(world.primary_database, gallery, world.keystore)
 
 
 def opened(world: World, gallery: Conn) -> int:
@@ -59,7 +59,7 @@ def test_withdrawal_erasure_and_scope(world: World, gallery: Conn) -> None:
     people = [world.opt_in(name, face) for name, face in zip("abcde", faces, strict=True)]
     fill(world, gallery)
     world.withdraw(people[0])
-    world.truth.execute("DELETE FROM subject WHERE pid = %s", [people[1].pseudonym])
+    world.primary_database.execute("DELETE FROM subject WHERE pid = %s", [people[1].pseudonym])
     world.consent_anew(people[2], "own")  # another version: what was found under the scope before is nobody
     world.consent_anew(people[3], "connections", "2 years")
     assert fill(world, gallery) == Reconciled(inserted=1, deleted=3, updated=1)
@@ -77,16 +77,16 @@ def test_one_person_only(world: World, gallery: Conn) -> None:
     world.withdraw(ana)
     world.withdraw(bea)
     world.opt_in("cem", faces[2])
-    assert reconcile(world.truth, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym) == Reconciled(
-        deleted=1
-    )
+    assert reconcile(
+        world.primary_database, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym
+    ) == Reconciled(deleted=1)
     assert held(gallery) == {(bea.pseudonym, "connections")}
 
 
 def test_a_new_version_replaces_the_old(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", strangers(1)[0])
     fill(world, gallery)
-    world.truth.execute("UPDATE template SET version = 2")
+    world.primary_database.execute("UPDATE template SET version = 2")
     assert fill(world, gallery) == Reconciled(inserted=1, deleted=1)
     assert gallery.execute("SELECT pid, version FROM template").fetchall() == [(ana.pseudonym, 2)]
 
@@ -94,12 +94,12 @@ def test_a_new_version_replaces_the_old(world: World, gallery: Conn) -> None:
 def test_rows_that_do_not_open_are_left_out_and_counted(world: World, gallery: Conn) -> None:
     faces = strangers(4)
     people = [world.opt_in(name, face) for name, face in zip("abcd", faces, strict=True)]
-    world.truth.execute(
+    world.primary_database.execute(
         "UPDATE template SET sealed = set_byte(sealed, 20, 255 - get_byte(sealed, 20)) WHERE pid = %s",
         [people[0].pseudonym],
     )
-    world.truth.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[1].pseudonym])
-    world.truth.execute("UPDATE subject_key SET epoch = 7 WHERE pid = %s", [people[2].pseudonym])
+    world.primary_database.execute("UPDATE subject_key SET wrapped = 'x' WHERE pid = %s", [people[1].pseudonym])
+    world.primary_database.execute("UPDATE subject_key SET epoch = 7 WHERE pid = %s", [people[2].pseudonym])
     assert fill(world, gallery) == Reconciled(inserted=1, broken=3)
     assert held(gallery) == {(people[3].pseudonym, "connections")}
     again = fill(world, gallery)  # by comparison, with what is there
@@ -110,14 +110,14 @@ def test_one_persons_consent_does_not_cover_anothers_template(world: World, gall
     faces = strangers(2)
     ana, bea = world.opt_in("ana", faces[0]), world.opt_in("bea", faces[1])
     world.withdraw(bea)
-    world.truth.execute("UPDATE template SET consent_id = %s WHERE pid = %s", [ana.consent, bea.pseudonym])
+    world.primary_database.execute("UPDATE template SET consent_id = %s WHERE pid = %s", [ana.consent, bea.pseudonym])
     assert fill(world, gallery) == Reconciled(inserted=1)
     assert held(gallery) == {(ana.pseudonym, "connections")}
 
 
 def test_ready_only_after_everything_is_in(world: World, gallery: Conn) -> None:
     ana = world.opt_in("ana", strangers(1)[0])
-    reconcile(world.truth, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym)
+    reconcile(world.primary_database, gallery, world.keystore, tenant="club", pseudonym=ana.pseudonym)
     assert not is_ready(gallery, world.keystore.database)
     fill(world, gallery)
     assert is_ready(gallery, world.keystore.database)
@@ -133,7 +133,7 @@ def test_without_its_keystore_nothing_is_ready(world: World, gallery: Conn) -> N
 
 
 def test_keystore_of_another_database(world: World, gallery: Conn) -> None:
-    world.truth.execute("UPDATE instance SET id = gen_random_uuid()")
+    world.primary_database.execute("UPDATE instance SET id = gen_random_uuid()")
     with pytest.raises(KeyMissing, match="another database"):
         fill(world, gallery)
 
@@ -158,8 +158,8 @@ def test_two_processes_at_once_insert_once(world: World, gallery_url: str) -> No
     done: list[Reconciled] = []
 
     def work() -> None:
-        with psycopg.connect(world.url, autocommit=True) as truth, connect_gallery(gallery_url) as memory:
-            done.append(reconcile(truth, memory, world.keystore))
+        with psycopg.connect(world.url, autocommit=True) as primary_database, connect_gallery(gallery_url) as memory:
+            done.append(reconcile(primary_database, memory, world.keystore))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -187,7 +187,7 @@ def test_a_failure_halfway_changes_nothing(
         nonlocal opened
         opened += 1
         if opened > 4:
-            raise psycopg.OperationalError("the truth went away")
+            raise psycopg.OperationalError("the primary database went away")
         return faces[0].astype("<f2")
 
     with monkeypatch.context() as patch:

@@ -53,7 +53,7 @@ def test_an_accepted_event_is_stored_sealed_and_queued(
     assert answer.status_code == 202
     event_id = answer.json()["event"]
     with transaction(pool) as conn:
-        row = fetch_one(conn, named_queries("intake")["event"], tenant="default", event=event_id)
+        row = fetch_one(conn, named_queries("intake")["read_event"], tenant="default", event=event_id)
         jobs = conn.execute("SELECT task_name, args, priority FROM procrastinate_jobs").fetchall()
     assert row is not None
     assert jobs == [("decide", {"tenant": "default", "event": event_id}, 50)]
@@ -93,7 +93,7 @@ def test_an_id_is_free_again_after_seven_days(client: TestClient, made: CreatedT
     first = post(client, made.source_secret).json()["event"]
     with transaction(pool) as conn:
         conn.execute("UPDATE intake_seen SET received_at = now() - interval '7 days 1 minute'")
-        conn.execute(named_queries("intake")["purge_seen"])
+        conn.execute(named_queries("intake")["purge_old_deliveries"])
     assert post(client, made.source_secret).json()["event"] != first
 
 

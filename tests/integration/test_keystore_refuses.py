@@ -52,10 +52,10 @@ def test_a_running_worker_matches_nobody(
     bench: WorkerContext, keys: TenantKeys, tmp_path: Path, harm: Callable[[Path, Path], None], says: str
 ) -> None:
     event = Event("media.created", (), "public", "post", "ana")
-    assert bench.gallery.circle("default", event) == 0
+    assert bench.gallery.candidate_count("default", event) == 0
     harm(bench.settings.keys_dir, tmp_path)
     with pytest.raises(KeyMissing, match=says):
-        bench.gallery.circle("default", event)
+        bench.gallery.candidate_count("default", event)
     with pytest.raises(KeyMissing, match=says):
         keys.now()
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from assent.app import create_app
 from assent.audit.log import leaves, open_part
-from assent.core.errors import DatabaseUnavailable, NotFound, PhotoRefused
+from assent.core.enrolment_errors import PhotoRefused
+from assent.core.errors import DatabaseUnavailable, NotFound
 from assent.core.values import MediaRef, Perception, Picture
 from assent.db.locks import lock_shared
 from assent.db.pool import fetch, open_pool, transaction
@@ -27,7 +28,7 @@ from assent.hashlists.entries import Entries
 from assent.hashlists.follow import TenantHashLists
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.media.fingerprint import pdqs
-from assent.subjects.enrol import _look
+from assent.subjects.enrol import _analyse_photos
 from assent.tenants import CreatedTenant, init_tenant
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing, invoke
@@ -56,14 +57,16 @@ def entries(*photos: bytes, by: str = "pdq") -> Entries:
     return Entries(pdq=bytearray().join(found))
 
 
-def put(bench: WorkerContext, keys: TenantKeys, name: str, found: Entries, **said: Any) -> lists.Imported:
+def put(
+    bench: WorkerContext, keys: TenantKeys, name: str, found: Entries, *, replace: bool = False, **terms: Any
+) -> lists.ImportResult:
     with transaction(bench.pool) as conn:
-        return lists.put(conn, keys, name, found, **said)
+        return lists.import_hashes(conn, keys, name, found, lists.ListTerms(**terms), replace=replace)
 
 
 def remove(bench: WorkerContext, keys: TenantKeys, name: str) -> None:
     with transaction(bench.pool) as conn:
-        lists.remove_list(conn, keys, name)
+        lists.remove_hash_list(conn, keys, name)
 
 
 def post(bench: WorkerContext, keys: TenantKeys, photo: bytes, media_id: str = "photo", **said: Any) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def test_no_model_sees_a_severe_picture_and_nothing_of_it_is_kept_or_said(
     assert post(bench, keys, cat)["action"] == "allow"  # and a copy is kept
     assert rows(bench, "SELECT media_id FROM kept_picture") == [("photo",)]
     put(bench, keys, "hotline", entries(cat, by=by), severe=True)
-    bench = replace(bench, tools=replace(bench.tools, perceive=never))
+    bench = replace(bench, stages=replace(bench.stages, perceive=never))
     photo = cat if by == "sha256" else copy_of(cat)
     said = post(bench, keys, photo, type="media.updated", author="alice")
 
@@ -141,7 +144,7 @@ def test_what_leaves_says_the_action_and_the_tag(bench: WorkerContext, keys: Ten
     post(bench, keys, cat)
     ((waiting,),) = rows(bench, "SELECT id FROM outbox WHERE state = 'waiting'")
     with transaction(bench.pool) as conn:
-        (message,) = fetch(conn, named_queries("outbox")["message"], tenant="default", id=waiting)
+        (message,) = fetch(conn, named_queries("outbox")["select_message"], tenant="default", id=waiting)
         sent = message_body(conn, keys, message, lock_shared)
     assert sent is not None
     assert sent["type"] == "media.tagged"
@@ -186,7 +189,7 @@ def test_many_hashes_come_back_as_they_were(bench: WorkerContext, keys: TenantKe
     many = np.random.default_rng(3).bytes(32 * (2 * lists.BLOCK + 5))
     put(bench, keys, "many", Entries(pdq=bytearray(many + many[:640]), sha256=bytearray(many)))
     with transaction(bench.pool) as conn:
-        (held,) = lists.read_list(conn, "default", lists.versions(conn, "default"))
+        (held,) = lists.read_hash_lists(conn, "default", lists.list_versions(conn, "default"))
         (row,) = lists.list_hash_lists(conn, "default")
     wanted = sorted(many[at : at + 32] for at in range(0, len(many), 32))
     assert sorted(column.tobytes() for column in held.pdq.T) == wanted
@@ -197,18 +200,20 @@ def test_many_hashes_come_back_as_they_were(bench: WorkerContext, keys: TenantKe
 def test_lists_belong_to_one_tenant(bench: WorkerContext, keys: TenantKeys, keystore: Keystore, cat: bytes) -> None:
     init_tenant(bench.pool, keystore, "other", "elsewhere", None)
     put(bench, keys, "mine", entries(cat))
-    picture = bench.tools.decoder.decode(cat)
-    assert bench.tools.known("default", Picture(picture.sha256, "png", 1, 1, 1, picture.frames)) == ()  # no pdq yet
+    picture = bench.stages.decoder.decode(cat)
+    assert (
+        bench.stages.find_listed("default", Picture(picture.sha256, "png", 1, 1, 1, picture.frames)) == ()
+    )  # no pdq yet
     put(bench, keys, "mine", entries(cat, by="sha256"))
-    assert [hit.list for hit in bench.tools.known("default", picture)] == ["mine"]
-    assert bench.tools.known("other", picture) == ()
+    assert [hit.list for hit in bench.stages.find_listed("default", picture)] == ["mine"]
+    assert bench.stages.find_listed("other", picture) == ()
 
 
 def test_without_the_database_nothing_is_called_unlisted(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
     assert bench.settings.database_url is not None
     lost = open_pool(bench.settings.database_url.get_secret_value(), size=1)
     known = TenantHashLists(lost)
-    picture = bench.tools.decoder.decode(cat)
+    picture = bench.stages.decoder.decode(cat)
     assert known("default", picture) == ()
     lost.close()
     with pytest.raises(DatabaseUnavailable):
@@ -219,7 +224,7 @@ def test_versions_are_asked_for_once_a_second(
     bench: WorkerContext, keys: TenantKeys, cat: bytes, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(follow, "FRESH_SECONDS", 3600.0)
-    known, picture = TenantHashLists(bench.pool), bench.tools.decoder.decode(cat)
+    known, picture = TenantHashLists(bench.pool), bench.stages.decoder.decode(cat)
     assert known("default", picture) == ()
     put(bench, keys, "one", entries(cat, by="sha256"))
     assert known("default", picture) == ()
@@ -230,7 +235,7 @@ def test_versions_are_asked_for_once_a_second(
 def test_nobody_is_enrolled_with_a_listed_photo(bench: WorkerContext, keys: TenantKeys, six_people: bytes) -> None:
     put(bench, keys, "one", entries(six_people), severe=True)
     with pytest.raises(PhotoRefused):
-        _look(replace(bench.tools, perceive=never), "default", [six_people])
+        _analyse_photos(replace(bench.stages, perceive=never), "default", [six_people])
 
 
 def opened(bench: WorkerContext, keys: TenantKeys) -> list[dict[str, Any]]:
@@ -247,15 +252,15 @@ def test_the_commands(
 ) -> None:
     file = tmp_path / "list.csv"
     file.write_text(f"hash,type\n{bytes(entries(cat).pdq).hex()},pdq\nnot a hash,pdq\n{'0' * 64},md5\n")
-    done = invoke(environment, "hashes", "import", file, "--name", "hotline", "--severe")
+    done = invoke(environment, "hash-lists", "import", file, "--name", "hotline", "--severe")
     assert done.status == 0
     assert done.stdout == "hotline: 1 new; it holds 1 PDQ within 31 bits, 0 SHA-256, severe\n2 lines were skipped\n"
     assert "line 3: 10 characters instead of 64 hex digits" in done.stderr
     assert "line 4: its type is neither pdq nor sha256" in done.stderr
     assert post(bench, keys, copy_of(cat))["action"] == "block"
-    assert "hotline" in assent(environment, "hashes", "list")
-    assert assent(environment, "hashes", "remove", "hotline") == "hotline is removed\n"
-    assert assent(environment, "hashes", "list") == "No lists.\n"
+    assert "hotline" in assent(environment, "hash-lists", "list")
+    assert assent(environment, "hash-lists", "remove", "hotline") == "hotline is removed\n"
+    assert assent(environment, "hash-lists", "list") == "No lists.\n"
     assert post(bench, keys, copy_of(cat), "again")["action"] == "allow"
 
 
@@ -264,5 +269,5 @@ def test_a_file_without_hashes_changes_nothing(
 ) -> None:
     file = tmp_path / "list.csv"
     file.write_text("prose\n")
-    assert "hash_list_invalid" in failing(environment, "hashes", "import", file, "--name", "one")
+    assert "hash_list_invalid" in failing(environment, "hash-lists", "import", file, "--name", "one")
     assert rows(bench, "SELECT * FROM hash_list") == []

@@ -60,10 +60,10 @@ def test_a_running_worker_takes_up_and_drops_a_head(house: House, web: Web, tmp_
     posts = Posts(house, web)
     assert posts.action() == "allow"
     worker = house.worker()
-    assent(house.environment, "learn", "shadow", write_head(tmp_path, "hats", {HAT: 0.9}))
+    assent(house.environment, "learn", "shadow", "start", write_head(tmp_path, "hats", {HAT: 0.9}))
 
     def compared() -> dict[str, object]:
-        found: dict[str, object] = json.loads(assent(house.environment, "learn", "compare", "hats"))
+        found: dict[str, object] = json.loads(assent(house.environment, "learn", "shadow", "compare", "hats"))
         return found
 
     def seen() -> bool:
@@ -72,7 +72,7 @@ def test_a_running_worker_takes_up_and_drops_a_head(house: House, web: Web, tmp_
 
     until(seen, "the worker runs the head in shadow")
     files = tmp_path / "table.csv", tmp_path / "plot.svg"
-    assent(house.environment, "learn", "compare", "hats", "--csv", files[0], "--svg", files[1])
+    assent(house.environment, "learn", "shadow", "compare", "hats", "--csv", files[0], "--svg", files[1])
     (row,) = csv.DictReader(files[0].read_text().splitlines())
     assert (row["label"], row["both"], int(row["only_candidate"]) >= 1) == (HAT, "0", True)
     assert HAT in files[1].read_text()

@@ -186,7 +186,7 @@ def test_a_head_altered_in_the_database_is_left_out(trials: Trials, capsys: pyte
     fresh = TenantHeads(bench.gallery.models, threads=1)
     fresh.refresh(bench.settings, bench.pool, bench.keystore)
     assert "head left out" in capsys.readouterr().out
-    seen = bench.tools.perceive(bench.tools.decoder.decode(trials.desk.photo), False)
+    seen = bench.stages.perceive(bench.stages.decoder.decode(trials.desk.photo), False)
     assert fresh("default", seen).tags == seen.tags
 
 
@@ -195,7 +195,7 @@ def test_another_tenant_has_none_of_it(trials: Trials) -> None:
     trials.promote()
     bench = trials.desk.bench
     init_tenant(bench.pool, bench.keystore, "other", "elsewhere", None)
-    seen = bench.tools.perceive(bench.tools.decoder.decode(trials.desk.photo), False)
+    seen = bench.stages.perceive(bench.stages.decoder.decode(trials.desk.photo), False)
     assert [tag.name for tag in bench.heads("default", seen).tags if tag.name == HAT] == [HAT]
     assert bench.heads("other", seen) is seen
 
@@ -207,14 +207,14 @@ def test_counts_go_with_the_picture_and_are_bounded(trials: Trials, monkeypatch:
         desk.post(f"photo-{n}")
     decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("photo-3", None), type="media.deleted"))
     assert trials.compared(head).pictures == 3
-    monkeypatch.setattr("assent.worker.maintenance.MOST_PICTURES", 2)
+    monkeypatch.setattr("assent.worker.maintenance.TRIAL_IMAGES", 2)
     purge_expired(desk.bench.settings, desk.bench.pool, desk.bench.keystore)
     assert rows(desk.bench, "SELECT media_id FROM shadow ORDER BY media_id") == [("photo-1",), ("photo-2",)]
 
 
 def test_features_are_finite_and_in_no_row(trials: Trials) -> None:
     bench = trials.desk.bench
-    seen = bench.tools.perceive(bench.tools.decoder.decode(trials.desk.photo), False)
+    seen = bench.stages.perceive(bench.stages.decoder.decode(trials.desk.photo), False)
     ((frame, features),) = seen.features.items()
     assert (frame, features.shape) == (0, (default_backbone().width,))
     assert np.isfinite(features).all()

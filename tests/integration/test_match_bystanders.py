@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from assent.core.values import MediaRef, Perception, Picture, Vector
-from assent.gallery.search import search
+from assent.gallery.search import SearchSpace, search
 from assent.worker.jobs import decide_event
 from tests.events import everything_bytes, store
 from tests.integration.album import Album
@@ -30,14 +30,14 @@ def traces(vector: Vector) -> list[bytes]:
 def watched(album: Album) -> tuple[Album, list[Vector]]:
     """The album, and where the embeddings of all faces will be."""
     embeddings: list[Vector] = []
-    perceive = album.bench.tools.perceive
+    perceive = album.bench.stages.perceive
 
     def watch(picture: Picture, comparable: bool) -> Perception:
         seen = perceive(picture, comparable)
         embeddings.extend(face.embedding for face in seen.faces if face.embedding is not None)
         return seen
 
-    return replace(album, bench=replace(album.bench, tools=replace(album.bench.tools, perceive=watch))), embeddings
+    return replace(album, bench=replace(album.bench, stages=replace(album.bench.stages, perceive=watch))), embeddings
 
 
 def found_in(text: bytes, embeddings: list[Vector]) -> list[bytes]:
@@ -75,7 +75,7 @@ def test_what_is_said_of_a_wrong_vector(album: Album) -> None:
     album.opt_in("alice", "second")
     model, pid = album.bench.gallery.models.embedder_id, album.pid("alice")
     with album.bench.gallery.pool.connection() as gallery, pytest.raises(psycopg.Error) as raised:
-        search(gallery, tenant="default", model=model, author=pid, connections=(), anyone=False, probes=vector[None])
+        search(gallery, SearchSpace("default", model, pid), vector[None])
     said = "".join(traceback.format_exception(raised.value)).encode()
     assert b"dimensions" in said
     assert found_in(said, [vector]) == []

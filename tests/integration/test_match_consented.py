@@ -12,7 +12,7 @@ import pytest
 from assent.core.errors import ConsentMissing
 from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import Conn, transaction
-from assent.decisions.store import MediaKey, record
+from assent.decisions.store import MediaKey, NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse
@@ -89,7 +89,7 @@ def test_a_consents_end_between_match_and_record_wins(
     consent_id = album.opt_in("alice", "second")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "alice")
-    looked = analyse(bench.tools, "default", event, media, six_people)
+    looked = analyse(bench.stages, bench.policies.default, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
     assert [match.pseudonym for match in looked.matches] == [derive_pseudonym(keys, "alice")]
     event_id = store(bench, keys, media, six_people, author="alice")
@@ -99,7 +99,8 @@ def test_a_consents_end_between_match_and_record_wins(
         else:
             expire(conn)
     with transaction(bench.pool) as conn:
-        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        media_key = MediaKey("default", event_id, 0, event, media)
+        record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     assert rows(bench, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6
 
@@ -115,11 +116,10 @@ def test_an_expired_consent_names_nobody(
 
 def test_nobody_is_compared_where_nobody_may_be_found(bench: WorkerContext, six_people: bytes) -> None:
     media = MediaRef("group", None)
-    looked = analyse(
-        bench.tools, "default", Event("media.created", (media,), "public", "post", "zoe"), media, six_people
-    )
+    event = Event("media.created", (media,), "public", "post", "zoe")
+    looked = analyse(bench.stages, bench.policies.default, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
-    assert [face.embedding for face in looked.seen.faces] == [None] * 6
+    assert [face.embedding for face in looked.perception.faces] == [None] * 6
 
 
 def test_neither_template_nor_link_lies_in_the_clear(
@@ -128,11 +128,12 @@ def test_neither_template_nor_link_lies_in_the_clear(
     album.opt_in("subject-alice", "second")
     media = MediaRef("group", None)
     event = Event("media.created", (media,), "public", "post", "subject-alice")
-    looked = analyse(bench.tools, "default", event, media, six_people)
+    looked = analyse(bench.stages, bench.policies.default, "default", event, media, six_people)
     assert isinstance(looked, Analysis)
     event_id = store(bench, keys, media, six_people, author="subject-alice")
     with transaction(bench.pool) as conn:
-        record(conn, keys, MediaKey("default", event_id, 0, event, media), looked, bench.tools.policy.ref)
+        media_key = MediaKey("default", event_id, 0, event, media)
+        record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     stored = everything_bytes(bench)
     assert looked.matches
     text = everything(bench)
@@ -142,7 +143,7 @@ def test_neither_template_nor_link_lies_in_the_clear(
     links = rows(bench, "SELECT locator, sealed FROM match")
     assert links
     assert all(pid not in bytes(part) for link in links for part in link)
-    for face in looked.seen.faces:
+    for face in looked.perception.faces:
         assert face.embedding is not None
         for kind in (np.float16, np.float32, np.float64):
             raw = face.embedding.astype(kind).tobytes()
@@ -156,8 +157,8 @@ def test_another_tenants_people_are_not_found(
     album.opt_in("alice", "second", "anyone")
     init_tenant(bench.pool, bench.keystore, "other", "elsewhere", None)
     event = Event("media.created", (), "public", "post", "alice", ("alice",))
-    assert bench.gallery.circle("other", event) == 0
-    assert bench.gallery.circle("default", event) == 1
+    assert bench.gallery.candidate_count("other", event) == 0
+    assert bench.gallery.candidate_count("default", event) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from assent.core.errors import NotFound
-from assent.core.values import Box
-from assent.refusals import Refusal, is_refused, overlap
+from assent.refusals import Refusal, is_refused
 from assent.subjects.matches import refuse
 from tests.events import everything, rows
 from tests.integration.album import Album
@@ -78,14 +77,6 @@ def test_what_was_refused_lies_sealed(album: Album) -> None:
     assert pid == album.pid("subject-alice")
     assert b"secret-picture" not in sealed
     assert "subject-alice" not in everything(album.bench)
-
-
-@pytest.mark.parametrize(
-    ("box", "expected"),
-    [((10, 10, 100, 100), 1.0), ((60, 10, 100, 100), 1 / 3), ((300, 10, 50, 50), 0.0), ((10, 10, 100, 50), 0.5)],
-)
-def test_overlap(box: Box, expected: float) -> None:
-    assert overlap((10, 10, 100, 100), box) == pytest.approx(expected)
 
 
 def test_a_refusal_is_about_its_face_only() -> None:

@@ -9,7 +9,8 @@ from uuid import uuid4
 from assent.db.pool import transaction
 from assent.decisions.retract import MATCH_ROWS, queue_retraction, retract
 from assent.keys.subject_keys import SubjectKey, seal_match
-from assent.outbox import deliver
+from assent.outbox.dead_letters import redrive
+from assent.outbox.endpoints import enable_endpoint
 from assent.subjects.erase import erase
 from tests.events import rows
 from tests.integration.album import Album
@@ -82,8 +83,8 @@ def test_an_endpoint_that_is_disabled_can_be_told_later(album: Album) -> None:
     assert album.deliver() == []
     assert rows(album.bench, "SELECT type FROM outbox WHERE state = 'dead'") == [("tag.retracted",)]
     with transaction(album.bench.pool) as conn:
-        deliver.enable(conn, "default", "platform")
-        deliver.redrive(conn, "default", None)
+        enable_endpoint(conn, "default", "platform")
+        redrive(conn, "default", None)
     assert [told["type"] for told in album.deliver()] == ["tag.retracted"]
 
 

@@ -16,7 +16,7 @@ from tests.photos import saved_at
 
 
 def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "MOST_PICTURES", 3)
+    monkeypatch.setattr(throttle, "PROBED_IMAGES", 3)
     album.opt_in("alice", "second")
     posted = [
         album.post(f"photo-{n}", saved_at(album.photo, 95 - n), author="prober", connections=("alice",))

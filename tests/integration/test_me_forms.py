@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.app import create_app
+from assent.core.enrolment_errors import TemplateLimitReached
 from assent.core.errors import (
     AnyoneUndeclared,
     AssentError,
@@ -23,7 +24,6 @@ from assent.core.errors import (
     NotFound,
     NoticeChanged,
     SessionOver,
-    TemplateLimitReached,
 )
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
@@ -178,7 +178,7 @@ def test_photos_need_a_consent_that_holds(alice: TestClient, pool: Pool, keys: T
 
 
 def keystore_of(client: TestClient) -> Keystore:
-    found: Keystore = client.app.state.house.keystore  # type: ignore[attr-defined]  # the application of the fixture
+    found: Keystore = client.app.state.app_state.keystore  # type: ignore[attr-defined]  # the application of the fixture
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from assent.core.resources import resource
-from assent.db.migrate import migrate, missing
+from assent.db.migrate import migrate, missing_migrations
 from assent.embedded.clusters import embedded
 from tests.installed import package_file
 
@@ -34,7 +34,7 @@ def test_schema_file_is_the_migrated_schema(database_url: str) -> None:
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
     assert migrate(database_url) == []
-    assert missing(database_url) == []
+    assert missing_migrations(database_url) == []
 
 
 def test_tenant_stands_first_in_every_primary_key(database_url: str) -> None:

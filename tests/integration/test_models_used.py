@@ -13,7 +13,7 @@ from assent.core.errors import ModelUnknown
 from assent.core.settings import Settings
 from assent.media.sandbox import Decoder
 from assent.perceive import Models, load_models
-from assent.worker.loop import open_bench
+from assent.worker.loop import open_worker_context
 from tests.command import invoke
 from tests.events import decision
 from tests.integration.album import Album
@@ -61,7 +61,7 @@ def test_a_photo_gets_faces_a_match_objects_and_labels(album: Album) -> None:
 
 
 def perceived_tags(album: Album) -> set[tuple[str, bool]]:
-    seen = album.bench.tools.perceive(picture(photo("t1.jpg")), False)
+    seen = album.bench.stages.perceive(picture(photo("t1.jpg")), False)
     return {(tag.name, tag.box is not None) for tag in seen.tags if tag.score > 0.25}
 
 
@@ -71,7 +71,7 @@ def test_templates_of_another_pack_are_not_compared(
     album.opt_in("alice", "second")
     assert album.post(author="alice") == {"alice": "second"}
     default = load_models(tmp_path / "embedded", threads=2)
-    with open_bench(settings, database_url, default, decoder, lambda: nullcontext(gallery_url)) as bench:
+    with open_worker_context(settings, database_url, default, decoder, lambda: nullcontext(gallery_url)) as bench:
         bench.gallery.wait_ready()
         after = Album(bench, album.keys, album.photo, album.web)
         assert after.post("again", author="alice") == {}

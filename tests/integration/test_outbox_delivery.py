@@ -23,7 +23,10 @@ from assent.core.settings import AllowedHost
 from assent.db.pool import Conn, Pool, Row, open_pool
 from assent.keys.keystore import TenantKeys, create_keystore
 from assent.keys.seal import seal
-from assent.outbox.deliver import LEASE, REST, SCHEDULE, Outcome, attempt, dead_letters, redrive
+from assent.outbox.dead_letters import list_dead_letters, redrive
+from assent.outbox.deliver import LEASE, attempt
+from assent.outbox.endpoint_health import REST
+from assent.outbox.schedule import SCHEDULE, Outcome
 from assent.platforms.standard_webhooks import new_secret
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
@@ -50,7 +53,7 @@ class Office:
 
     def send(self, now: datetime, assemble: Callable[[Conn, Row], Mapping[str, Any] | None] | None = None) -> Outcome:
         make = assemble or (lambda _conn, _row: BODY)
-        return attempt(self.pool, self.keys, self.keys.tenant, self.message, make, self.allow, now)
+        return attempt(self.pool, self.keys, self.message, make, self.allow, now)
 
     def verified(self, secret: str) -> Any:
         """What the last delivery says, once its signature is verified."""
@@ -200,8 +203,7 @@ def test_an_error_holds_neither_the_answer_nor_the_address(office: Office) -> No
 
 
 def test_an_address_that_is_not_allowed_is_not_dialled(office: Office) -> None:
-    tenant = office.keys.tenant
-    outcome = attempt(office.pool, office.keys, tenant, office.message, lambda _conn, _row: BODY, (), now())
+    outcome = attempt(office.pool, office.keys, office.message, lambda _conn, _row: BODY, (), now())
     assert outcome.state == "waiting"
     assert outcome.because.startswith("fetch_refused")
     assert office.web.received == []
@@ -217,9 +219,9 @@ def test_after_the_last_attempt_a_message_is_dead_until_it_is_redriven(office: O
     assert (outcome.state, outcome.because) == ("dead", "HTTP 503")
     assert at - now() > timedelta(hours=75)
     with office.pool.connection() as conn:
-        letters = dead_letters(conn, office.keys.tenant)
+        letters = list_dead_letters(conn, office.keys.tenant)
         assert [(letter["id"], letter["attempts"]) for letter in letters] == [(office.message, 10)]
-        assert dead_letters(conn, "another") == []
+        assert list_dead_letters(conn, "another") == []
         assert redrive(conn, office.keys.tenant, [uuid4()]) == []
         assert redrive(conn, "another", None) == []
         assert redrive(conn, office.keys.tenant, None) == [office.message]

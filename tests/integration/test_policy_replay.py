@@ -17,7 +17,7 @@ from assent.core.taxonomy import LABELS
 from assent.core.values import Analysis, Event, Face, MediaRef, Perception, Picture, Tag
 from assent.db.pool import Pool, transaction
 from assent.decisions import views as audiences
-from assent.decisions.document import decision_of, perceptions_document, to_json
+from assent.decisions.document import decision_of, perception_json, to_json
 from assent.decisions.replay import circumstances, recorded
 from assent.decisions.simulate import how_many, replay
 from assent.keys.keystore import TenantKeys
@@ -25,7 +25,7 @@ from assent.policy.compare import CountKey
 from assent.policy.decide import decide
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
-from assent.policy.versions import store as keep
+from assent.policy.versions import store_policy as keep
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent
 from tests.events import store
@@ -65,7 +65,7 @@ def test_a_replay_decides_what_was_decided(
     verdict = decide(made, event, picture, seen, matched)
     looked = Analysis(picture, seen, (), verdict)
     stored = {
-        "perceptions": perceptions_document(looked),
+        "perceptions": perception_json(looked.perception),
         "document": to_json(decision_of("t", None, MediaRef("m", None), 1, looked, made.ref)),
         "given": circumstances(event, picture),
         "matched": sorted(matched),
@@ -73,7 +73,7 @@ def test_a_replay_decides_what_was_decided(
     again = recorded(json.loads(json.dumps(stored)))
     assert again is not None
     assert again.exact
-    assert decide(made, again.event, again.picture, again.seen, again.matched) == verdict
+    assert decide(made, again.event, again.picture, again.perception, again.matched) == verdict
     assert "somebody" not in json.dumps(stored)
 
 
@@ -97,9 +97,9 @@ def remember(pool: Pool, keys: TenantKeys, made: Policy, count: int, score: floa
                     event_id,
                     document["action"],
                     Json(document),
-                    Jsonb(perceptions_document(looked)),
+                    Jsonb(perception_json(looked.perception)),
                     Jsonb(circumstances(event, picture)),
-                    Jsonb(audiences.stored(looked.verdict, seen)),
+                    Jsonb(audiences.stored_views(looked.verdict, seen)),
                 ],
             )
 

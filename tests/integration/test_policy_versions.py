@@ -70,7 +70,7 @@ def test_roll_back_goes_back_one_further_each_time(bench: WorkerContext, keys: T
     activate(bench, keys, c)
     assert roll_back(bench, keys) is None
     with transaction(bench.pool) as conn:
-        history = versions.history(conn, "default")
+        history = versions.list_activations(conn, "default")
     assert [(row["n"], row["name"], row["back_to"]) for row in history] == [
         (1, "a", None),
         (2, "b", None),
@@ -174,7 +174,7 @@ def test_a_condition_that_fails_on_live_traffic_is_counted_and_goes_to_review(
 
 def test_queue_and_priority_reach_the_case(bench: WorkerContext, keys: TenantKeys, cat: bytes, tmp_path: Path) -> None:
     rules = [rule("look", "faces.count == 0", action="label", review={"queue": "cats", "priority": 7})]
-    bench = replace(bench, tools=replace(bench.tools, policy=policy(tmp_path, rules=rules)))
+    bench = replace(bench, policies=versions.Policies(policy(tmp_path, rules=rules)))
     assert post(bench, keys, cat, "cat")["action"] == "label"
     assert rows(bench, "SELECT queue, priority, reason FROM review_case") == [("cats", 7, "look")]
     assert rows(bench, "SELECT media_id FROM kept_picture") == [("cat",)]

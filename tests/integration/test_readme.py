@@ -18,7 +18,7 @@ from assent.cli import COMMANDS, app
 from assent.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-GROUPS = "audit|outbox|policy|endpoint|secret|decision|statements"
+GROUPS = "audit|dead-letters|hash-lists|policy|endpoint|secret|decision|statements|api-key|review|learn"
 README = (ROOT / "README.md").read_text()
 
 
@@ -60,8 +60,7 @@ def test_one_event_followed_by_hand(open_folder: Path) -> None:
 
 def test_every_command_named_exists() -> None:
     runner = CliRunner()
-    groups = "audit|outbox|policy|endpoint|secret|decision|statements|apikey|review|learn"
-    named = {tuple(words.split()) for words in re.findall(rf"`?assent ((?:(?:{groups}) )?[a-z]+)", README)}
+    named = {tuple(words.split()) for words in re.findall(rf"`?assent ((?:(?:{GROUPS}) )?[a-z-]+)", README)}
     commands = {words for words in named if words[0] in COMMANDS}
     assert len(commands) >= 10
     for words in commands:

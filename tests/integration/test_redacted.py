@@ -114,14 +114,14 @@ def test_the_copy_lies_sealed_for_its_term_and_goes_with_the_picture(keeping: Al
 
 
 def test_pictures_in_review_are_kept(album: Album, client: TestClient) -> None:
-    seen = album.bench.tools
+    seen = album.bench.stages
 
     def perceive(picture: Picture, comparable: bool) -> Perception:
         found = seen.perceive(picture, comparable)
         far = Tag("nudity.explicit.breast", "safety", 0.9, (0, 0, 5, 5), 0, "test")
         return replace(found, tags=(far,), faces=())
 
-    bench = replace(album.bench, tools=replace(seen, perceive=perceive))
+    bench = replace(album.bench, stages=replace(seen, perceive=perceive))
     replace(album, bench=bench).post("peach")
     assert rows(album.bench, "SELECT action FROM decision") == [("review",)]
     assert shown(client, "peach").shape == (886, 1280, 3)

@@ -9,7 +9,7 @@ from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections, consent
-from assent.subjects.consent import acted
+from assent.subjects.consent import touch_last_interaction
 from assent.subjects.retention import end_due, erase_due
 from assent.worker.jobs import WorkerContext
 from assent.worker.maintenance import end_due_by
@@ -43,8 +43,8 @@ def test_each_is_erased_when_their_own_term_is_over(pool: Pool, keys: TenantKeys
 def test_what_the_person_does_begins_the_term_anew(pool: Pool, keys: TenantKeys) -> None:
     given_id = give(pool, keys, "tex", jurisdiction="US-TX")
     with transaction(pool) as conn:
-        acted(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW + YEAR)
-        acted(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW)  # an older word changes nothing
+        touch_last_interaction(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW + YEAR)
+        touch_last_interaction(conn, keys.tenant, derive_pseudonym(keys, "tex"), NOW)  # an older one changes nothing
     assert erase_due(pool, keys, NOW + YEAR + DAY) == 0
     assert erase_due(pool, keys, NOW + 2 * YEAR + DAY) == 1
     assert left(pool) == set()

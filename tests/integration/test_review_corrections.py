@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from assent.audit.log import open_salted
 from assent.core.values import MediaRef, ModerationHistory, Perception, Picture, Tag
 from assent.db.pool import transaction
-from assent.decisions.assemble import assemble_view
+from assent.decisions.assemble import Recipient, assemble_view
 from assent.decisions.views import view_json
 from assent.hashlists.search import Hit
 from assent.review.history import read_history
@@ -86,7 +86,7 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
     assert wrong in {tag["name"] for tag in perceived}  # what the models saw stays as it was
     with transaction(desk.bench.pool) as conn:
         for audience in ("author", "public"):
-            view = assemble_view(conn, desk.keys, "another", audience)
+            view = assemble_view(conn, desk.keys, "another", Recipient(audience))
             assert view is not None
             document = view_json(view)
             assert not {wrong, "nudity.partial.belly"} & set(names(document))
@@ -101,14 +101,14 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
 def test_what_a_moderator_was_not_shown_is_decided_by_the_policy(desk: Album, moderator: TestClient) -> None:
     case = waiting_case(desk, moderator)
     assert moderator.post(f"/v1/reviews/{case}", json={"action": "allow"}).status_code == 200
-    look = desk.bench.tools.perceive
+    look = desk.bench.stages.perceive
 
     def more(picture: Picture, comparable: bool) -> Perception:
         seen = look(picture, comparable)
         tag = Tag("body.covered.feet", "safety", 0.99, (1, 1, 9, 9), 0, "newer")
         return replace(seen, tags=(*(one for one in seen.tags if one.name != tag.name), tag))
 
-    newer = replace(desk, bench=replace(desk.bench, tools=replace(desk.bench.tools, perceive=more)))
+    newer = replace(desk, bench=replace(desk.bench, stages=replace(desk.bench.stages, perceive=more)))
     newer.post("another")
     action, _, why = heeded(newer, "another")
     assert why is not None
@@ -154,8 +154,8 @@ def test_a_list_marked_severe_is_heard_before_a_moderator(desk: Album, moderator
     case = waiting_case(desk, moderator)
     moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
     hit = Hit("terror", "1", True, "sha256", 0, 0)
-    severe = replace(desk.bench.tools, known=lambda _tenant, _picture: (hit,))
-    replace(desk, bench=replace(desk.bench, tools=severe)).post("another")
+    severe = replace(desk.bench.stages, find_listed=lambda _tenant, _picture: (hit,))
+    replace(desk, bench=replace(desk.bench, stages=severe)).post("another")
     assert heeded(desk, "another") == ("block", ["hash.known.severe"], None)
     assert [case["reason"] for case in open_cases(moderator)] == ["hash-severe"]
 
@@ -171,8 +171,8 @@ def test_a_case_that_waits_keeps_its_place_when_nothing_else_is_said(desk: Album
     assert other["id"] != str(case)
     assert moderator.post(f"/v1/reviews/{case}", json={"action": "allow"}).json()["code"] == "case_closed"
     assert decision(desk.bench, desk.keys, "group")["tags"]
-    fewer = replace(desk.bench.tools, perceive=lambda *given: replace(desk.bench.tools.perceive(*given), tags=()))
-    other_models = replace(desk, bench=replace(desk.bench, tools=fewer))
+    fewer = replace(desk.bench.stages, perceive=lambda *given: replace(desk.bench.stages.perceive(*given), tags=()))
+    other_models = replace(desk, bench=replace(desk.bench, stages=fewer))
     other_models.post(photo=desk.photo + b"\0", revision=2)  # something else is said of it
     assert [one["id"] != other["id"] for one in open_cases(moderator)] == [True]
 
@@ -182,7 +182,7 @@ def test_other_tenants_and_other_files_hear_nothing_of_it(desk: Album, moderator
     moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
     sha256 = decision(desk.bench, desk.keys, "group")["media"]["sha256"]
     with transaction(desk.bench.pool) as conn:
-        assert read_history(conn, "default", sha256).judged is not None
+        assert read_history(conn, "default", sha256).decision is not None
         assert read_history(conn, "other", sha256) == read_history(conn, "default", "00" * 32) == ModerationHistory({})
     desk.post("another", desk.photo + b"\0")  # the same pixels in another file
     assert heeded(desk, "another")[2] is None

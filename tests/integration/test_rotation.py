@@ -117,7 +117,7 @@ def test_a_rotation_cut_short_loses_nothing_and_the_next_one_ends_it(
     names = {f"person {n}" for n in range(10)}
     people = opt_in_all(pool, keys, *sorted(names))
     recognise(pool, keys, people[0], "picture")
-    monkeypatch.setattr(rotate, "BATCH", 3)
+    monkeypatch.setattr(rotate, "ROTATED_ROWS", 3)
 
     def dies(_table: str, moved: int) -> None:
         if moved == 6:

@@ -85,11 +85,11 @@ def test_a_gallery_that_fills_meanwhile_leaves_nobody_out(
 ) -> None:
     opt_in_all(pool, keys, *(f"person {n}" for n in range(300)))
     fills = []
-    with psycopg.connect(database_url, autocommit=True) as truth:
+    with psycopg.connect(database_url, autocommit=True) as primary_database:
 
         def fill(_n: int) -> None:
             gallery.execute("DELETE FROM template")
-            fills.append(reconcile(truth, gallery, keystore))
+            fills.append(reconcile(primary_database, gallery, keystore))
 
         with at_it(fill) as done:
             for _ in range(4):

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Json
 
-from assent.audit.broken import note_broken
+from assent.audit.broken import record_broken_seal
 from assent.audit.log import part_pseudonym
 from assent.core.errors import SealBroken
 from assent.db.locks import lock_shared_session
@@ -27,6 +27,8 @@ from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
+from assent.outbox.dead_letters import list_dead_letters
+from assent.outbox.schedule import JITTER, SCHEDULE
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
 from tests.events import leaves
@@ -141,8 +143,8 @@ def _opens(
 
 def in_gallery(pool: Pool, keystore: Keystore, gallery: Conn, database_url: str) -> set[tuple[str, bytes]]:
     gallery.execute("DELETE FROM template")
-    with psycopg.connect(database_url, autocommit=True) as truth:
-        reconcile(truth, gallery, keystore)
+    with psycopg.connect(database_url, autocommit=True) as primary_database:
+        reconcile(primary_database, gallery, keystore)
     return set(gallery.execute("SELECT tenant, pid FROM template").fetchall())
 
 
@@ -217,7 +219,7 @@ def test_once_a_minute_and_kind(pool: Pool, keys: TenantKeys) -> None:
 
     def note(kind: str, seconds: int) -> bool:
         with transaction(pool) as conn:
-            return note_broken(conn, keys, kind, at + timedelta(seconds=seconds))
+            return record_broken_seal(conn, keys, kind, at + timedelta(seconds=seconds))
 
     assert [note("template", 0), note("template", 0), note("template", 29)] == [True, False, False]
     assert [note("deliver", 0), note("template", 30), note("template", 89)] == [True, True, False]
@@ -263,7 +265,7 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
     now = datetime.now(UTC)
     waited: list[timedelta] = []
     while True:
-        outcome = deliver.attempt(bench.pool, keys, "default", message, body, bench.settings.allow_private, now)
+        outcome = deliver.attempt(bench.pool, keys, message, body, bench.settings.allow_private, now)
         assert outcome.because.startswith("seal_broken: ")
         if outcome.retry_at is None:
             break
@@ -271,15 +273,15 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
         waited.append(outcome.retry_at - now)
         now = outcome.retry_at
     assert [
-        wait <= told < wait * (1 + deliver.JITTER) + timedelta(minutes=1)
-        for wait, told in zip(deliver.SCHEDULE[1:], waited, strict=True)
-    ] == [True] * (len(deliver.SCHEDULE) - 1)
-    assert outbox(bench)[:4] == ("dead", len(deliver.SCHEDULE), len(deliver.SCHEDULE), False)
+        wait <= told < wait * (1 + JITTER) + timedelta(minutes=1)
+        for wait, told in zip(SCHEDULE[1:], waited, strict=True)
+    ] == [True] * (len(SCHEDULE) - 1)
+    assert outbox(bench)[:4] == ("dead", len(SCHEDULE), len(SCHEDULE), False)
     assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["deliver"]
     assert web.received == []
     with transaction(bench.pool) as conn:
-        (letter,) = deliver.dead_letters(conn, "default")
-    assert (letter["id"], letter["attempts"]) == (message, len(deliver.SCHEDULE))
+        (letter,) = list_dead_letters(conn, "default")
+    assert (letter["id"], letter["attempts"]) == (message, len(SCHEDULE))
     assert letter["last_error"].startswith("seal_broken: ")
     assert "ana" not in letter["last_error"]
     assert str(message) in capsys.readouterr().out  # the worker's log names the message, and once

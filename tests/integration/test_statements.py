@@ -14,11 +14,12 @@ from psycopg.types.json import Jsonb
 from assent.core.resources import resource
 from assent.core.values import Face, MediaRef, Perception, Tag
 from assent.db.pool import Pool, transaction
-from assent.decisions.assemble import assemble_view
-from assent.decisions.statement import puid
+from assent.decisions.assemble import Recipient, assemble_view
+from assent.decisions.statement import derive_puid
 from assent.decisions.views import AuthorView, view_json
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
+from assent.policy.versions import Policies
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing
 from tests.events import rows, store
@@ -35,7 +36,7 @@ def seen(*_: object) -> Perception:
 @pytest.fixture
 def eu(bench: WorkerContext) -> WorkerContext:
     policy = load_policy(resource("policies") / "eu.yaml")
-    return replace(bench, tools=replace(bench.tools, policy=policy, perceive=seen))
+    return replace(bench, stages=replace(bench.stages, perceive=seen), policies=Policies(policy))
 
 
 def post(bench: WorkerContext, keys: TenantKeys, cat: bytes, media: str, revision: int = 1) -> None:
@@ -48,10 +49,10 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: WorkerContext, key
     post(eu, keys, cat, HIDDEN[2])
     post(eu, keys, cat, "another", revision=2)
     stored = rows(eu, "SELECT puid, body, notice FROM statement ORDER BY at")
-    assert [one[0] for one in stored] == [puid(keys, HIDDEN[2], 1), puid(keys, "another", 1)]
+    assert [one[0] for one in stored] == [derive_puid(keys, HIDDEN[2], 1), derive_puid(keys, "another", 1)]
     assert all(one[1]["puid"] == one[0] for one in stored)
     with transaction(eu.pool) as conn:
-        author, public = (assemble_view(conn, keys, HIDDEN[2], who) for who in ("author", "public"))
+        author, public = (assemble_view(conn, keys, HIDDEN[2], Recipient(who)) for who in ("author", "public"))
     assert isinstance(author, AuthorView)
     assert author.statement == stored[0][0]
     assert set(author.notice) == {"en", "de", "fr"}
@@ -80,7 +81,7 @@ def test_a_decision_anew_is_another_statement_and_they_outlive_the_picture(
 
 
 def test_nothing_is_stated_under_a_policy_that_makes_none(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
-    bench = replace(bench, tools=replace(bench.tools, perceive=seen))
+    bench = replace(bench, stages=replace(bench.stages, perceive=seen))
     post(bench, keys, cat, "cat")
     assert rows(bench, "SELECT count(*) FROM statement") == [(0,)]
     assert rows(bench, "SELECT action FROM decision") == [("limit",)]

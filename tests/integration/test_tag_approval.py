@@ -11,9 +11,10 @@ from assent.core.errors import ConsentMissing, NotFound
 from assent.core.resources import resource
 from assent.core.values import Approval
 from assent.db.pool import transaction
-from assent.outbox import deliver
+from assent.outbox.endpoints import list_endpoints
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
+from assent.policy.versions import Policies
 from assent.subjects.matches import approve, refuse
 from assent.tenants import add_endpoint
 from tests.command import assent, failing
@@ -27,7 +28,7 @@ def asking(album: Album) -> Album:
     policy = load_policy(resource("policies") / "ask-first.yaml")
     with transaction(album.bench.pool) as conn:
         add_endpoint(conn, album.keys, "people", f"{album.web.url}/people", "person")
-    return replace(album, bench=replace(album.bench, tools=replace(album.bench.tools, policy=policy)))
+    return replace(album, bench=replace(album.bench, policies=Policies(policy)))
 
 
 def test_the_ready_policy_is_valid_and_asks() -> None:
@@ -97,7 +98,7 @@ def test_who_is_asked(album: Album, tmp_path: Path, approval: Approval, author: 
     text = (resource("policies") / "ask-first.yaml").read_text().replace("approval: always", f"approval: {approval}")
     (tmp_path / "policy.yaml").write_text(text)
     policy = load_policy(tmp_path / "policy.yaml")
-    album = replace(album, bench=replace(album.bench, tools=replace(album.bench.tools, policy=policy)))
+    album = replace(album, bench=replace(album.bench, policies=Policies(policy)))
     album.opt_in("alice", "second")
     assert album.post(author=author, connections=("alice",)) == ({} if waiting else {"alice": "second"})
 
@@ -128,7 +129,7 @@ def test_no_yes_after_the_consent_is_gone(asking: Album) -> None:
 
 def test_endpoints_are_listed_with_their_audience(asking: Album) -> None:
     with transaction(asking.bench.pool) as conn:
-        assert [(row["name"], row["audience"]) for row in deliver.endpoints(conn, "default")] == [
+        assert [(row["name"], row["audience"]) for row in list_endpoints(conn, "default")] == [
             ("people", "person"),
             ("platform", "platform"),
         ]

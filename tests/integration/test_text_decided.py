@@ -29,7 +29,7 @@ def reader() -> Reader:
 
 @pytest.fixture
 def reading(bench: WorkerContext, reader: Reader) -> WorkerContext:
-    return replace(bench, tools=replace(bench.tools, read=reader))
+    return replace(bench, stages=replace(bench.stages, read=reader))
 
 
 @pytest.fixture(scope="module")

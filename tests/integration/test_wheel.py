@@ -51,7 +51,7 @@ def test_the_wheel_is_what_is_run(installed: Path, tmp_path: Path) -> None:
 
 def test_the_persons_own_page_is_in_it(installed: Path, tmp_path: Path) -> None:
     said = (
-        "from assent.subjects.notice import read_notice; from assent.subjects.pages import asset, page, places;"
+        "from assent.me.notice import read_notice; from assent.me.pages import asset, page, places;"
         "print(page('open').status_code, asset('icon.svg').status_code, len(places()) > 200, read_notice(None).version)"
     )
     done = subprocess.run([installed, "-c", said], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""A tenant whose people are written straight into the truth, from which a gallery is filled."""
+"""A tenant whose people are written straight into the primary database, from which a gallery is filled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from assent.db.pool import Conn, execute
 from assent.db.queries import named_queries
-from assent.gallery.search import Candidates, search
+from assent.gallery.search import Candidates, SearchSpace, search
 from assent.keys.keystore import Keystore, TenantKeys
 from tests import people
 from tests.people import MODEL, Person, Vectors
@@ -16,7 +16,7 @@ NOBODY = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    truth: Conn
+    primary_database: Conn
     keystore: Keystore
     url: str
 
@@ -26,18 +26,24 @@ class World:
 
     def opt_in(self, name: str, *faces: Vectors, scope: str = "connections", lasts: str = "1 year") -> Person:
         """Writes a person of tenant `club`."""
-        with self.truth.transaction():
-            return people.opt_in(self.truth, self.keys, name, faces, scope, lasts)
+        with self.primary_database.transaction():
+            return people.opt_in(self.primary_database, self.keys, name, faces, scope, lasts)
 
     def consent_anew(self, person: Person, scope: str, lasts: str = "1 year") -> None:
         """Another consent in place of the one in force, as `subjects.consent.give` does it."""
-        with self.truth.transaction():
+        with self.primary_database.transaction():
             self.withdraw(person)
-            new = people.add_consent(self.truth, self.keys, person.pseudonym, scope, lasts)
-            execute(self.truth, named_queries("subjects")["move_templates"], tenant="club", old=person.consent, new=new)
+            new = people.add_consent(self.primary_database, self.keys, person.pseudonym, scope, lasts)
+            execute(
+                self.primary_database,
+                named_queries("subjects")["move_templates_to_consent"],
+                tenant="club",
+                old=person.consent,
+                new=new,
+            )
 
     def withdraw(self, person: Person) -> None:
-        self.truth.execute("UPDATE consent SET withdrawn_at = now() WHERE id = %s", [person.consent])
+        self.primary_database.execute("UPDATE consent SET withdrawn_at = now() WHERE id = %s", [person.consent])
 
 
 def ask(
@@ -50,5 +56,5 @@ def ask(
     tenant: str = "club",
 ) -> Candidates:
     """Compares faces with those whom the author and the connections may find."""
-    circle = [person.pseudonym for person in connections]
-    return search(gallery, tenant=tenant, model=model, author=author, connections=circle, anyone=anyone, probes=probes)
+    pseudonyms = [person.pseudonym for person in connections]
+    return search(gallery, SearchSpace(tenant, model, author, pseudonyms, anyone), probes)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
 
 from assent.core.errors import ModelUnknown
 from assent.perceive import open_backbone
-from assent.perceive.labels.backbone import POOLED, backbone, with_features
+from assent.perceive.labels.backbone import backbone, with_features
 from assent.perceive.networks.runtime import run_all
 from assent.perceive.packs.manifest import read_pack, read_verified
-from assent.perceive.safety.nudenet import prepare_frames
+from assent.perceive.safety.detect import prepare_frames
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
 FILE = read_pack("embedded").one("safety")
 
 
 def test_the_boxes_are_untouched_and_the_features_are_what_numpy_makes_of_the_maps() -> None:
-    base, net = open_backbone(threads=1)
-    inputs = prepare_frames([photo(name) for name in (*SKIMAGE[:2], INSIGHTFACE[0])])
-    boxes, features = run_all(net, inputs)
+    base, model = open_backbone(threads=1)
+    inputs = prepare_frames([photo(name) for name in (*SKIMAGE[:2], INSIGHTFACE[0])], model.spec)
+    boxes, features = run_all(model.net, inputs)
     plain = onnxruntime.InferenceSession(read_verified(FILE), providers=["CPUExecutionProvider"])
     assert np.allclose(boxes, plain.run(None, {"images": inputs})[0], atol=1e-3)
     assert features.shape == (3, base.width)
     means, maxima, parts = [], [], []
-    for one, values in zip(POOLED[FILE.name], inner_maps(inputs), strict=True):
+    for one, values in zip(FILE.maps, inner_maps(inputs), strict=True):
         assert values.shape == (3, one.channels, one.side, one.side)
         means.append(values.mean(axis=(2, 3)))
         maxima.append(values.max(axis=(2, 3)))
@@ -43,7 +45,7 @@ def inner_maps(
     import onnx
 
     network = onnx.load_from_string(read_verified(FILE))
-    names = [one.tensor for one in POOLED[FILE.name]]
+    names = [one.tensor for one in FILE.maps]
     for name in names:
         network.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(network.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -51,9 +53,9 @@ def inner_maps(
     return maps
 
 
-def test_a_network_without_chosen_maps_and_a_file_without_them_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_without_chosen_maps_and_a_file_without_them_are_refused() -> None:
     with pytest.raises(ModelUnknown, match="no backbone"):
         backbone(read_pack("embedded").one("embedder"))
-    monkeypatch.setitem(POOLED, FILE.name, (POOLED[FILE.name][0]._replace(tensor="/model.99/nothing"),))
+    other = replace(FILE, maps=(replace(FILE.maps[0], tensor="/model.99/nothing"),))
     with pytest.raises(ModelUnknown, match=r"model\.99"):
-        with_features(FILE, read_verified(FILE))
+        with_features(other, read_verified(FILE))

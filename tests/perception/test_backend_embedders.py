@@ -33,7 +33,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def people_faces(scratch: Path) -> list[tuple[str, Pixels, backend.FloatBox]]:
+def people_faces(scratch: Path) -> list[tuple[str, Pixels, backend.NetworkDetection]]:
     """The strongest face in each photo of somebody known."""
     photos = [(person, read(path)) for person, paths in known_people().items() for path in paths]
     return [(person, pixels, backend.run_detector(real(YUNET, scratch), [pixels])[0][0]) for person, pixels in photos]
@@ -47,7 +47,7 @@ def test_photos_of_one_person_score_as_the_calibration_says(name: str, scratch: 
     who, chips = [], []
     for person, pixels, best in people_faces(scratch):
         assert best.points is not None
-        chip = align.cut(opened.spec, pixels, best.corners, best.points)
+        chip = align.chip_by_points(opened.spec, pixels, best.corners, best.points)
         assert chip is not None
         who.append(person)
         chips.append(chip.pixels)
@@ -71,7 +71,7 @@ def test_a_face_is_turned_as_insightface_turns_it(scratch: Path) -> None:
         assert box.points is not None
         matrix = align.similarity(box.points, align.template(ARCFACE))
         assert np.allclose(matrix, face_align.estimate_norm(box.points, 112), atol=1e-3)
-        chip = align.cut(ARCFACE, pixels, box.corners, box.points)
+        chip = align.chip_by_points(ARCFACE, pixels, box.corners, box.points)
         assert chip is not None
         apart = np.abs(chip.pixels.astype(int) - face_align.norm_crop(pixels, box.points).astype(int))
         assert apart.mean() < 0.5

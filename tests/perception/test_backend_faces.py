@@ -10,7 +10,7 @@ import pytest
 
 from assent.core.values import Pixels
 from assent.perceive.networks import backend
-from assent.perceive.networks.backend import FloatBox
+from assent.perceive.networks.backend import NetworkDetection
 from tests.photos import FACES
 from tests.unit.perceive_photos import known_people, photo, read
 from tests.unit.real_models import models_folder, real
@@ -24,7 +24,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def found(name: str, scratch: Path, *frames: Pixels) -> list[list[FloatBox]]:
+def found(name: str, scratch: Path, *frames: Pixels) -> list[list[NetworkDetection]]:
     opened = real(name, scratch)
     return [
         [box for box in boxes if box.score >= opened.file.threshold] for boxes in backend.run_detector(opened, frames)

@@ -9,8 +9,8 @@ import pytest
 
 from assent.perceive import Models
 from assent.perceive.networks import backend
-from assent.perceive.packs.manifest import read_pack
-from assent.perceive.safety import nudenet as safety
+from assent.perceive.packs.manifest import LOWEST_SCORE, read_pack
+from assent.perceive.safety import detect as safety
 from tests.unit.perceive_photos import photo
 from tests.unit.real_models import real
 
@@ -39,7 +39,7 @@ def test_a_photos_strongest_label_is_what_it_shows(scratch: Path, name: str, lab
     labels = backend.by_label(opened, scores)
     assert next(iter(labels)) == label
     assert labels[label] >= least
-    assert min(labels.values()) >= backend.LOWEST_SCORE
+    assert min(labels.values()) >= LOWEST_SCORE
 
 
 def test_classes_of_one_label_add_up(scratch: Path) -> None:
@@ -88,9 +88,7 @@ def test_the_generic_backend_reads_nudenet_as_its_own_code_does(models: Models) 
     pack = read_pack("embedded")
     generic = backend.open_file(pack, pack.one("safety"), None, threads=2)
     frames = [photo("t1.jpg"), photo("astronaut.png")]
-    for own, boxes in zip(
-        safety.detect(models.safety, models.labels, frames), backend.run_detector(generic, frames), strict=True
-    ):
+    for own, boxes in zip(safety.detect(models.safety, frames), backend.run_detector(generic, frames), strict=True):
         strong = [one for one in own if one.score >= 0.4]
         assert strong
         for one in strong:

@@ -143,7 +143,7 @@ def test_insightfaces_recogniser_runs_with_the_real_mobilefacenet(tmp_path: Path
     chips = []
     for box in backend.run_detector(real("yunet/face_detection_yunet_2023mar.onnx", tmp_path), [pixels])[0][:6]:
         assert box.points is not None
-        chip = align.cut(spec, pixels, box.corners, box.points)
+        chip = align.chip_by_points(spec, pixels, box.corners, box.points)
         assert chip is not None
         chips.append(chip.pixels)
     theirs = run_network(opened, np.stack(chips))

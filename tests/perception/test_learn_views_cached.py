@@ -8,7 +8,7 @@ import numpy as np
 
 from assent.learn.cache import Cache
 from assent.learn.dataset import Example
-from assent.learn.features import featured
+from assent.learn.features import FeatureExtractor, extract_features
 from assent.learn.views import VIEWS
 from assent.media.sandbox import Decoder
 from assent.perceive import open_backbone
@@ -16,11 +16,12 @@ from tests.installed import package_file
 
 
 def test_a_copy_has_features_of_its_own_in_the_cache(tmp_path: Path, decoder: Decoder) -> None:
-    base, net = open_backbone(threads=1)
+    base, model = open_backbone(threads=1)
     cache = Cache(tmp_path, base.id, base.width)
+    extractor = FeatureExtractor(model, base.width, cache, decoder)
     examples = [Example(package_file("skimage", "data/coffee.png"), "cup")]
     plain, copy, again = (
-        featured(net, base.width, cache, decoder, examples, lambda: None, view) for view in (None, VIEWS[0], VIEWS[0])
+        extract_features(extractor, examples, lambda: None, view) for view in (None, VIEWS[0], VIEWS[0])
     )
     assert plain.sha256 == copy.sha256
     assert not np.allclose(plain.features, copy.features, atol=0.05)

@@ -15,7 +15,7 @@ import pytest
 from assent.core.errors import Undecodable
 from assent.core.values import Perception, Picture
 from assent.perceive import Models, perceive
-from assent.perceive.frames.batch import MAX_PICTURES, Batcher
+from assent.perceive.frames.batch import MAX_IMAGES, Batcher
 from tests.unit.perceive_photos import photo, picture
 from tests.waiting import until
 
@@ -47,9 +47,10 @@ class Queue:
     """Threads that come to a batcher one after the other while a first picture keeps the models busy."""
 
     def __init__(self, models: Models) -> None:
-        self.session = HeldSession(models.safety.session)
-        self._batcher = Batcher(replace(models, safety=replace(models.safety, session=self.session)))
-        self._threads = ThreadPoolExecutor(MAX_PICTURES + 4)
+        self.session = HeldSession(models.safety.net.session)
+        net = replace(models.safety.net, session=self.session)
+        self._batcher = Batcher(replace(models, safety=replace(models.safety, net=net)))
+        self._threads = ThreadPoolExecutor(MAX_IMAGES + 4)
         self._first = self._threads.submit(self._batcher, picture(photo("page.png")), False)
         assert self.session.entered.wait(30)
 
@@ -88,7 +89,7 @@ def test_those_who_wait_go_together_and_each_gets_its_own(queue: Queue, models: 
 
 def test_no_more_than_so_many_go_together(queue: Queue) -> None:
     small = np.asarray(cv2.resize(photo("coffee.png"), (60, 40)), np.uint8)
-    waiting = [queue.put(picture(small), False) for _ in range(MAX_PICTURES + 2)]
+    waiting = [queue.put(picture(small), False) for _ in range(MAX_IMAGES + 2)]
     queue.open()
     for future in waiting:
         assert "dlib-resnet@55533b28a958" not in future.result(30).models

@@ -108,7 +108,7 @@ def test_no_value_holds_a_gender(models: Models) -> None:
     assert "male" not in repr(seen).lower()
     bodies = {tag.name for tag in seen.tags if tag.category == "safety"}
     assert bodies
-    assert bodies <= set(models.labels) - {"face"}
+    assert bodies <= set(models.safety.names) - {"face"}
 
 
 def test_tags_keep_weak_perceptions_for_replay(models: Models) -> None:

@@ -72,6 +72,6 @@ def test_an_animation_keeps_the_strongest_of_each_label_and_every_box(opened: Mo
 
 
 def test_a_pack_is_opened_on_one_provider_and_says_on_which(opened: Models, tmp_path: Path) -> None:
-    nets = [opened.safety, opened.embedder, *(net.net for net in opened.watchers)]
+    nets = [opened.safety.net, opened.embedder, *(net.net for net in opened.watchers)]
     assert {net.provider for net in nets} == {"CPUExecutionProvider"}
-    assert opened.safety.session.get_providers() == ["CPUExecutionProvider"]
+    assert opened.safety.net.session.get_providers() == ["CPUExecutionProvider"]

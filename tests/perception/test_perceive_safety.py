@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from assent.core.taxonomy import NUDENET
+from assent.core.resources import resource
 from assent.core.values import Pixels
 from assent.perceive import Models
-from assent.perceive.packs.manifest import read_pack
-from assent.perceive.safety.nudenet import LOWEST_SCORE, Detection, detect, prepare_frames
+from assent.perceive.packs.manifest import LOWEST_SCORE, read_table
+from assent.perceive.safety.detect import Detection, detect, prepare_frames
 from tests.unit.perceive_photos import INSIGHTFACE, SKIMAGE, photo
 
-CLASSES = read_pack("embedded").one("safety").labels
-NAMES = tuple(NUDENET[name] for name in CLASSES)
+NUDENET = {name: label for name, label, _ in read_table(resource("models") / "tables/nudenet.tsv")}
 
 
 def stretched(name: str, width: int, height: int) -> Pixels:
@@ -34,7 +33,7 @@ def photos() -> list[Pixels]:
 @pytest.fixture(scope="module")
 def together(models: Models) -> Sequence[Sequence[Detection]]:
     """What is detected in all photos, given at once."""
-    return detect(models.safety, NAMES, photos())
+    return detect(models.safety, photos())
 
 
 def test_it_agrees_with_nudenets_own_detect(together: Sequence[Sequence[Detection]]) -> None:
@@ -56,7 +55,7 @@ def test_it_agrees_with_nudenets_own_detect(together: Sequence[Sequence[Detectio
 
 
 def test_a_batch_gives_what_one_by_one_gives(models: Models, together: Sequence[Sequence[Detection]]) -> None:
-    alone = [detect(models.safety, NAMES, [pixels])[0] for pixels in photos()]
+    alone = [detect(models.safety, [pixels])[0] for pixels in photos()]
     for one, other in zip(together, alone, strict=True):
         assert [d.name for d in one] == [d.name for d in other]
         assert [d.score for d in one] == pytest.approx([d.score for d in other], abs=1e-4)
@@ -75,14 +74,14 @@ def test_nothing_below_the_lowest_score_and_nothing_outside_the_frame(together: 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4096), (4096, 1), (3, 700), (319, 320), (320, 320)])
 def test_any_size_can_be_prepared(models: Models, size: tuple[int, int]) -> None:
     pixels = np.full((*size, 3), 200, np.uint8)
-    (prepared,) = prepare_frames([pixels])
+    (prepared,) = prepare_frames([pixels], models.safety.spec)
     assert prepared.shape == (3, 320, 320)
     assert prepared.dtype == np.float32
     assert 0 <= prepared.min() <= prepared.max() <= 1
-    detect(models.safety, NAMES, [pixels])
+    detect(models.safety, [pixels])
 
 
 def test_the_shipped_network_is_the_one_these_classes_belong_to(models: Models) -> None:
-    told = models.safety.session.get_modelmeta().custom_metadata_map["names"]
-    assert [part.split("'")[1] for part in told.split(",")] == list(CLASSES)
-    assert models.safety.batch <= 16
+    told = models.safety.net.session.get_modelmeta().custom_metadata_map["names"]
+    assert [part.split("'")[1] for part in told.split(",")] == list(NUDENET)
+    assert models.safety.net.batch <= 16

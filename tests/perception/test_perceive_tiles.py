@@ -7,7 +7,7 @@ import numpy as np
 
 from assent.core.values import Pixels
 from assent.perceive import Models, perceive
-from assent.perceive.safety import nudenet as safety
+from assent.perceive.safety import detect as safety
 from tests.unit.perceive_photos import photo, picture
 
 
@@ -24,7 +24,7 @@ def test_faces_in_a_panorama_are_found_only_by_its_parts(models: Models) -> None
     wide, people = panorama()
     (seen,) = perceive(models, [picture(wide)], embed=False)
     assert len(seen.faces) == people
-    (whole,) = safety.detect(models.safety, models.labels, [wide])
+    (whole,) = safety.detect(models.safety, [wide])
     assert sum(one.name == "face" and one.score >= 0.25 for one in whole) < people / 2
     for face in seen.faces:
         x, _, width, _ = face.box

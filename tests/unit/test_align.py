@@ -21,15 +21,15 @@ def test_a_turned_copy_of_a_photo_gives_nearly_the_same_chip() -> None:
 
 def test_a_narrow_face_gets_no_chip() -> None:
     pixels = photo("t1.jpg")
-    assert align.cut(ARCFACE, pixels, (10, 10, 48, 60), align.template(ARCFACE)) is None
-    assert align.cut(ARCFACE, pixels, (10, 10, 52, 60), align.template(ARCFACE)) is not None
+    assert align.chip_by_points(ARCFACE, pixels, (10, 10, 48, 60), align.template(ARCFACE)) is None
+    assert align.chip_by_points(ARCFACE, pixels, (10, 10, 52, 60), align.template(ARCFACE)) is not None
 
 
 def test_a_frontal_face_has_more_pose_than_a_turned_one() -> None:
     points = align.template(ARCFACE).copy()
-    frontal = align.cut(ARCFACE, photo("t1.jpg"), (0, 0, 112, 112), points)
+    frontal = align.chip_by_points(ARCFACE, photo("t1.jpg"), (0, 0, 112, 112), points)
     points[2, 0] = points[1, 0]
-    turned = align.cut(ARCFACE, photo("t1.jpg"), (0, 0, 112, 112), points)
+    turned = align.chip_by_points(ARCFACE, photo("t1.jpg"), (0, 0, 112, 112), points)
     assert frontal is not None
     assert turned is not None
     assert frontal.pose > 0.95

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from assent.decisions.views import without
+from assent.decisions.views import without_labels
 
 SEEN = {"tags": [{"name": "nudity.explicit.breast"}, {"name": "text.code"}, {"name": "nudity.explicit.anus"}]}
 SAID = {"tags": [0, [0, "nudity"], 1, [2, "nudity"]], "faces": False, "matches": False}
 
 
 def test_by_the_name_that_was_seen() -> None:
-    told = without({"perceptions": SEEN, "audiences": {"author": SAID}}, ("nudity.explicit.breast",))
+    told = without_labels({"perceptions": SEEN, "audiences": {"author": SAID}}, ("nudity.explicit.breast",))
     assert told == {"author": {**SAID, "tags": [1, [2, "nudity"]]}}
 
 
 def test_by_the_name_that_was_told() -> None:
-    told = without({"perceptions": SEEN, "audiences": {"public": SAID}}, ("nudity",))
+    told = without_labels({"perceptions": SEEN, "audiences": {"public": SAID}}, ("nudity",))
     assert told == {"public": {**SAID, "tags": [0, 1]}}
 
 
 def test_a_picture_that_nobody_looked_at_tells_nobody_anything() -> None:
-    assert without({"perceptions": {}, "audiences": None}, ("nudity",)) is None
+    assert without_labels({"perceptions": {}, "audiences": None}, ("nudity",)) is None

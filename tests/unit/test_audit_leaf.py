@@ -35,8 +35,8 @@ def test_the_body_cannot_replace_the_leafs_own_fields(name: str) -> None:
         leaf_bytes("x", {name: 1}, [], AT)
 
 
-def test_a_persons_part_needs_both_pid_and_key() -> None:
-    for half in ({"pid": bytes(32)}, {"subject_key": bytes(32)}):
+def test_a_persons_part_needs_both_pseudonym_and_key() -> None:
+    for half in ({"pseudonym": bytes(32)}, {"subject_key": bytes(32)}):
         with pytest.raises(ValueError, match="both"):
             Part({}, **half)
 

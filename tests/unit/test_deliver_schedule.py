@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assent.core.errors import FetchFailed, FetchRefused
 from assent.net.client import Response
-from assent.outbox.deliver import JITTER, MAX_RETRY_AFTER, SCHEDULE, classify_response, next_attempt, retry_after
+from assent.outbox.schedule import JITTER, MAX_RETRY_AFTER, SCHEDULE, classify_response, next_attempt, retry_after
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

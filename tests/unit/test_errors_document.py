@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from assent.core import errors
+from assent.core import enrolment_errors, errors
 from assent.core.errors import AssentError
 
 FILE = Path(__file__).parents[2] / "docs" / "errors.md"
+MODULES = (errors.__name__, enrolment_errors.__name__)  # a test may define errors of its own
 HEAD = """# Errors
 
 Every error answer is `application/problem+json` (RFC 9457) with one of these codes; the same codes stand in decisions
@@ -29,7 +30,7 @@ def classes(kind: type[AssentError] = AssentError) -> Iterator[type[AssentError]
 
 def document() -> str:
     """The page, one row a code, in alphabetical order."""
-    kinds = {kind.code: kind for kind in classes() if kind.__module__ == errors.__name__}
+    kinds = {kind.code: kind for kind in classes() if kind.__module__ in MODULES}
     rows = (
         f"| `{code}` | {kind.status} | {'yes' if kind.retryable else ''} | {kind.remedy} |\n"
         for code, kind in sorted(kinds.items())
@@ -42,7 +43,7 @@ def test_the_page_is_what_the_tree_says() -> None:
 
 
 def test_no_code_has_two_meanings() -> None:
-    counts = Counter(kind.code for kind in classes() if kind.__module__ == errors.__name__)
+    counts = Counter(kind.code for kind in classes() if kind.__module__ in MODULES)
     assert [code for code, count in counts.items() if count > 1] == []
 
 

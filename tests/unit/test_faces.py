@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from assent.core.boxes import box_of
 from assent.perceive.faces import quality as faces
-from assent.perceive.safety.nudenet import Detection
+from assent.perceive.safety.detect import Detection
 
 
 def test_two_boxes_over_one_face_are_one_face() -> None:
@@ -15,7 +16,7 @@ def test_two_boxes_over_one_face_are_one_face() -> None:
     beside = Detection("face", 0.5, (190, 100, 290, 220))
     weak = Detection("face", 0.2, (400, 400, 500, 500))
     other = Detection("nudity.partial.feet", 0.9, (400, 400, 500, 500))
-    assert faces.listed([inside, other, strong, weak, beside]) == (strong, beside)
+    assert faces.select_faces([inside, other, strong, weak, beside], 0.25) == (strong, beside)
 
 
 @pytest.mark.parametrize("corners", [(0.0, 0.0, 0.2, 0.2), (5.0, 5.0, 5.0, 5.0), (90.0, 90.0, 140.0, 140.0)])
@@ -24,5 +25,5 @@ def test_quality_of_a_box_of_nothing_is_nothing(corners: tuple[float, float, flo
 
 
 def test_boxes_stay_inside_the_oriented_picture() -> None:
-    assert faces.to_box((-3.0, 10.0, 55.0, 99.0), 0.5, 100, 150) == (0, 20, 100, 130)
-    assert faces.to_box((49.9, 74.9, 50.0, 75.0), 0.5, 100, 150) == (99, 149, 1, 1)
+    assert box_of((-3.0, 10.0, 55.0, 99.0), 0.5, 100, 150) == (0, 20, 100, 130)
+    assert box_of((49.9, 74.9, 50.0, 75.0), 0.5, 100, 150) == (99, 149, 1, 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from assent.core.errors import FetchFailed, FetchMissing, FetchTooLarge
-from assent.media.fetch import MAX_IMAGE_BYTES, fetch_media
+from assent.media.fetch import fetch_media
+from assent.media.files import MAX_IMAGE_BYTES
 from tests.unit.wire_server import WireServer, answer
 
 

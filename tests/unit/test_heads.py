@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from assent.core.errors import ModelMissing, ModelUnknown
-from assent.learn.head import described, head_to_onnx, to_toml, write_head
-from assent.learn.train import Linear, NoveltyGate
+from assent.learn.classifier import Linear, NoveltyGate
+from assent.learn.head import describe_head, head_to_onnx, to_toml, write_head
 from assent.perceive.labels.heads import (
     Head,
     HeadFile,
@@ -47,7 +47,7 @@ def head_file(**changes: object) -> HeadFile:
         "licence": "MIT",
         "training_data": 'a "quoted" line',
     }
-    made = described(MODEL, label=ROWS, trained=date(2026, 1, 2), figures={"accuracy": 0.5}, **fields)
+    made = describe_head(MODEL, label=ROWS, trained=date(2026, 1, 2), figures={"accuracy": 0.5}, **fields)
     return replace(made, **changes)  # type: ignore[arg-type]  # by name
 
 

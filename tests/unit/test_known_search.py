@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from assent.core.values import Frame, Picture
-from assent.hashlists.search import LISTED, SEVERE, HashList, Hit, find, nearest_hash, pdq_columns, sha256_sorted, tags
+from assent.hashlists.search import (
+    LISTED_LABEL,
+    SEVERE_LABEL,
+    HashList,
+    Hit,
+    find_hits,
+    hash_tags,
+    nearest_hash,
+    pdq_columns,
+    sha256_sorted,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -40,9 +50,9 @@ def picture(*frames: tuple[bytes, ...], file: bytes = b"a file") -> Picture:
 def test_within_the_distance_it_is_found_and_beyond_not(bits: int) -> None:
     listed = hashes(1000)
     near, far = flipped(listed[517], bits), flipped(listed[517], 32)
-    assert find([known(listed)], picture((near,))) == (Hit("list", "f" * 32, False, "pdq", bits, 0),)
-    assert find([known(listed)], picture((far,))) == ()
-    assert find([known(listed, distance=32)], picture((far,)))[0].distance == 32
+    assert find_hits([known(listed)], picture((near,))) == (Hit("list", "f" * 32, False, "pdq", bits, 0),)
+    assert find_hits([known(listed)], picture((far,))) == ()
+    assert find_hits([known(listed, distance=32)], picture((far,)))[0].distance == 32
 
 
 def test_all_changed_bits_may_lie_in_one_half() -> None:
@@ -71,32 +81,32 @@ def test_every_chunk_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_frame_and_any_way_it_lies_counts() -> None:
     listed = hashes(10)
     other = hashes(8)
-    hit = find([known(listed)], picture(tuple(other), (*other[:5], flipped(listed[3], 9), *other[5:7])))[0]
+    hit = find_hits([known(listed)], picture(tuple(other), (*other[:5], flipped(listed[3], 9), *other[5:7])))[0]
     assert (hit.distance, hit.frame) == (9, 3)
 
 
 def test_the_file_itself_needs_no_pdq() -> None:
     others = sorted(hashes(100))
     digest = sha256(b"a file").digest()
-    assert find([known([], [*others, digest])], picture(()))[0][3:5] == ("sha256", 0)
-    assert find([known([], others)], picture(())) == ()
-    assert find([known([], [])], picture(())) == ()
+    assert find_hits([known([], [*others, digest])], picture(()))[0][3:5] == ("sha256", 0)
+    assert find_hits([known([], others)], picture(())) == ()
+    assert find_hits([known([], [])], picture(())) == ()
 
 
 @pytest.mark.parametrize("digest", [b"\x00" * 32, b"\xff" * 32, b"\x01" + b"\x00" * 31])
 def test_hashes_that_end_in_zeros_are_no_others(digest: bytes) -> None:
     one = picture(())
-    assert find([known([], [digest])], one) == ()
+    assert find_hits([known([], [digest])], one) == ()
     same = Picture(digest.hex(), one.format, 1, 1, 1, one.frames)
-    assert find([known([], [digest])], same)[0].kind == "sha256"
+    assert find_hits([known([], [digest])], same)[0].kind == "sha256"
 
 
 def test_each_list_is_named_once_and_severe_ones_are_told_apart() -> None:
     listed = hashes(5)
     lists = [known(listed), known([flipped(listed[0], 20), *listed], severe=True), known(hashes(5))]
-    said = tags(find(lists, picture((listed[0],))))
+    said = hash_tags(find_hits(lists, picture((listed[0],))))
     assert [(tag.name, tag.category, tag.score, tag.box) for tag in said] == [
-        (LISTED, "hash", 1.0, None),
-        (SEVERE, "hash", 1.0, None),
+        (LISTED_LABEL, "hash", 1.0, None),
+        (SEVERE_LABEL, "hash", 1.0, None),
     ]
     assert said[0].model == "list@ffffffffffff"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import DatasetUnusable
-from assent.learn.dataset import read_dataset, word
+from assent.learn.dataset import label_word, read_dataset
 
 
 def touch(root: Path, *names: str) -> None:
@@ -26,7 +26,7 @@ def test_a_folder_is_a_class_and_what_is_no_picture_is_listed(tmp_path: Path) ->
         ("c.webp", "pear"),
     ]
     assert found.classes == ("apple", "pear")
-    assert {(Path(one.what).name, one.why) for one in found.skipped} == {
+    assert {(Path(one.item).name, one.reason) for one in found.skipped} == {
         ("notes.txt", "no picture, by its name"),
         ("loose.jpg", "in no class folder"),
     }
@@ -45,8 +45,8 @@ def test_broken_rows_are_listed_by_line(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("path,label\na.jpg,apple\n,pear\nb.jpg,\ngone.jpg,pear\nb.jpg,pear,more\n")
     found = read_dataset(tmp_path / "set.csv")
     assert len(found.examples) == 1
-    assert [one.what for one in found.skipped] == ["set.csv:3", "set.csv:4", "set.csv:5", "set.csv:6"]
-    assert found.skipped[2].why == "gone.jpg is no file"
+    assert [one.item for one in found.skipped] == ["set.csv:3", "set.csv:4", "set.csv:5", "set.csv:6"]
+    assert found.skipped[2].reason == "gone.jpg is no file"
 
 
 def test_a_picture_under_two_classes_is_left_out_under_both(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_picture_under_two_classes_is_left_out_under_both(tmp_path: Path) -> N
     (tmp_path / "set.csv").write_text("path,label\na.jpg,apple\na.jpg,pear\nb.jpg,pear\nb.jpg,pear\n")
     found = read_dataset(tmp_path / "set.csv")
     assert [one.path.name for one in found.examples] == ["b.jpg"]
-    assert [one.why for one in found.skipped] == ["two classes: apple, pear"]
+    assert [one.reason for one in found.skipped] == ["two classes: apple, pear"]
 
 
 @pytest.mark.parametrize("content", ["", "file,class\na.jpg,apple\n", "path,label\n", "path,label\ngone.jpg,apple\n"])
@@ -77,4 +77,4 @@ def test_nothing_and_nowhere_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_last_word_of_a_label_is_letters_and_digits() -> None:
-    assert [word(name) for name in ("T-shirt", "oat milk", "iPhone 15")] == ["tshirt", "oatmilk", "iphone15"]
+    assert [label_word(name) for name in ("T-shirt", "oat milk", "iPhone 15")] == ["tshirt", "oatmilk", "iphone15"]

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assent.learn.measure import calibration_error, counts, lowest_threshold, reliability, share
+from assent.learn.measure import calibration_error, count_correct, lowest_threshold, proportion, reliability
 
 
 def test_counts_by_hand() -> None:
-    one = counts(np.array([True, True, False, False]), np.array([True, False, True, False]))
-    assert (one.said, one.right, one.there, one.precision, one.recall) == (2, 1, 2, 0.5, 0.5)
-    nothing = counts(np.zeros(3, np.bool_), np.zeros(3, np.bool_))
-    assert (nothing.precision, nothing.recall, share(np.zeros(0, np.bool_))) == (None, None, None)
+    one = count_correct(np.array([True, True, False, False]), np.array([True, False, True, False]))
+    assert (one.predicted, one.correct, one.actual, one.precision, one.recall) == (2, 1, 2, 0.5, 0.5)
+    nothing = count_correct(np.zeros(3, np.bool_), np.zeros(3, np.bool_))
+    assert (nothing.precision, nothing.recall, proportion(np.zeros(0, np.bool_))) == (None, None, None)
 
 
 def test_the_lowest_threshold_lies_where_precision_last_holds() -> None:
@@ -41,17 +41,17 @@ def test_what_is_said_from_the_threshold_up_is_as_right_as_promised(
 ) -> None:
     scores, there = np.array([one / 20 for one, _ in pairs]), np.array([right for _, right in pairs])
     least = lowest_threshold(scores, there, promised, least=3)
-    kept = [counts(scores >= one, there) for one in np.unique(scores)]
-    possible = [one for one in kept if one.said >= 3 and one.right >= promised * one.said]
+    kept = [count_correct(scores >= one, there) for one in np.unique(scores)]
+    possible = [one for one in kept if one.predicted >= 3 and one.correct >= promised * one.predicted]
     if least is None:
         assert possible == []
     else:
-        assert counts(scores >= least, there) == max(possible, key=lambda one: one.said)
+        assert count_correct(scores >= least, there) == max(possible, key=lambda one: one.predicted)
 
 
 def test_reliability_by_hand() -> None:
     scores, right = np.array([0.95, 0.85, 0.15, 1.0]), np.array([True, False, False, True])
     bins = reliability(scores, right)
-    assert [(one.pictures, one.right) for one in bins] == [(1, 0), (1, 0), (2, 1)]
+    assert [(one.images, one.correct) for one in bins] == [(1, 0), (1, 0), (2, 1)]
     assert calibration_error(bins) == pytest.approx((0.15 + 0.85 + 2 * 0.025) / 4)
     assert calibration_error(()) is None

@@ -7,19 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from assent.learn.classifier import ValidationSet, fit
 from assent.learn.dataset import fingerprint
-from assent.learn.thresholds import UNREACHED, Answers, choose, figures, halves, judge_validation
-from assent.learn.train import ValidationSet, fit
+from assent.learn.thresholds import (
+    UNREACHED,
+    HeldOutScores,
+    choose_thresholds,
+    figures_by_label,
+    figures_in_halves,
+    overall_figures,
+)
 
 ORDER = ("product.a", "product.b", "product.c", "none")
 
 
-def told(*pictures: tuple[int, int, float]) -> Answers:
-    """Answers by picture: the column it has, the column that is likeliest, and how likely."""
+def told(*pictures: tuple[int, int, float]) -> HeldOutScores:
+    """Scores by picture: the column it has, the column that is likeliest, and how likely."""
     scores = np.zeros((len(pictures), len(ORDER)))
     for row, (_, column, score) in enumerate(pictures):
         scores[row, column] = score
-    return Answers(ORDER, scores, np.array([truth for truth, _, _ in pictures]))
+    return HeldOutScores(ORDER, scores, np.array([truth for truth, _, _ in pictures]))
 
 
 def often(count: int, truth: int, column: int, score: float) -> Sequence[tuple[int, int, float]]:
@@ -32,36 +39,36 @@ def test_with_few_pictures_a_label_needs_the_floor_of_all_and_its_own_precision(
         *often(3, 1, 1, 0.8), *often(3, 2, 1, 0.55),  # b: few, right above the floor
         *often(1, 0, 2, 0.85), *often(1, 2, 2, 0.6),  # c: wrong above the floor, never right there
     )  # fmt: skip
-    limits = choose(found, 0.9, validation=True)
+    limits = choose_thresholds(found, 0.9, validation=True)
     assert 0.7 < limits[0] <= 0.9
     assert 0.7 < limits[1] <= 0.8
     assert limits[2:] == (UNREACHED, UNREACHED)
-    rows = judge_validation(found, limits, [30] * 4)
+    rows = figures_by_label(found, limits, [30] * 4)
     assert [(row.said, row.precision) for row in rows] == [(12, 1.0), (3, 1.0), (None, None), (None, None)]
     # By cross-validation three pictures are no evidence, whatever they say.
-    assert choose(found, 0.9, validation=False)[1] == UNREACHED
+    assert choose_thresholds(found, 0.9, validation=False)[1] == UNREACHED
 
 
 def test_a_label_with_enough_pictures_needs_as_many_on_which_it_is_right() -> None:
     found = told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95), *often(9, 2, 0, 0.93))
-    assert choose(found, 0.9, validation=True)[0] == UNREACHED  # two of two would be luck
-    assert choose(told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95)), 0.9, validation=True)[0] < UNREACHED
+    assert choose_thresholds(found, 0.9, validation=True)[0] == UNREACHED  # two of two would be luck
+    assert choose_thresholds(told(*often(40, 1, 1, 0.9), *often(2, 0, 0, 0.95)), 0.9, validation=True)[0] < UNREACHED
 
 
 def test_where_nothing_reaches_the_precision_all_is_silent() -> None:
     found = told(*often(10, 0, 0, 0.9), *often(5, 1, 0, 0.95))
-    assert choose(found, 0.9, validation=True) == (UNREACHED,) * 4
+    assert choose_thresholds(found, 0.9, validation=True) == (UNREACHED,) * 4
 
 
 @pytest.mark.parametrize("wrong", [0, 6])
 def test_what_is_said_of_none_counts_against_the_floor(wrong: int) -> None:
-    limits = choose(told(*often(20, 0, 0, 0.8), *often(wrong, 3, 0, 0.9)), 0.9, validation=True)
+    limits = choose_thresholds(told(*often(20, 0, 0, 0.8), *often(wrong, 3, 0, 0.9)), 0.9, validation=True)
     assert (limits[0] < UNREACHED) == (wrong == 0)
 
 
 def test_figures_over_all_labels() -> None:
     found = told((0, 0, 0.9), (0, 1, 0.9), (1, 1, 0.6), (3, 0, 0.95), (3, 3, 0.9))
-    made = figures(found, (0.8, 0.8, UNREACHED, UNREACHED))
+    made = overall_figures(found, (0.8, 0.8, UNREACHED, UNREACHED))
     assert made["accuracy"] == pytest.approx(2 / 3)
     assert made["precision of what is said"] == pytest.approx(1 / 3)
     assert made["labelled photos said rightly"] == pytest.approx(1 / 3)
@@ -75,11 +82,11 @@ def test_in_halves_luck_does_not_count() -> None:
     truth = np.repeat(np.arange(3), 40)
     points = (centres[truth] + random.normal(size=(120, 12))).astype(np.float32)
     made = fit(points, truth.tolist(), lambda: None)
-    there = halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, truth), 0.9)
+    there = figures_in_halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, truth), 0.9)
     assert there["precision of what is said"] > 0.9
     assert there["labelled photos said rightly"] > 0.8
     lot = random.permutation(truth)
-    luck = halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, lot), 0.9)
+    luck = figures_in_halves(made, ("product.a", "product.b", "product.c"), ValidationSet(points, lot), 0.9)
     assert luck["labelled photos said rightly"] == 0
 
 

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from assent.core.errors import DatasetUnusable
 from assent.learn.cache import Cache
-from assent.learn.dataset import Example
-from assent.learn.features import Featured
-from assent.learn.head import head_to_onnx
-from assent.learn.labelled import class_labels, doubtful, for_validation, large_enough
-from assent.learn.thresholds import UNREACHED, answers, choose, judge_validation
-from assent.learn.train import (
-    FAMILIAR,
+from assent.learn.classifier import (
+    FAMILIAR_QUANTILE,
     FOLDS,
     STRENGTHS,
     Augmented,
     Fitted,
     ValidationSet,
-    calibrated_probabilities,
     fit,
     probabilities,
+    recalibrate,
 )
+from assent.learn.dataset import Example
+from assent.learn.features import ExampleFeatures
+from assent.learn.head import head_to_onnx
+from assent.learn.labelled import class_labels, doubtful, select_for_validation, select_trainable
+from assent.learn.thresholds import UNREACHED, choose_thresholds, figures_by_label, held_out_scores
 from assent.perceive.networks.runtime import open_net, run_network
 
 ORDER = ("product.a", "product.b", "none")
@@ -53,11 +53,11 @@ def fitted(apart: float, classes: int = 3) -> tuple[Fitted, NDArray[np.float32],
 @pytest.mark.parametrize("classes", [2, 3])
 def test_classes_that_lie_apart_are_told_apart_unseen(classes: int) -> None:
     made, points, truth = fitted(6.0, classes)
-    factor = made.familiar.factor(points)
+    factor = made.novelty_gate.factor(points)
     assert np.allclose(made.held_out.sum(axis=1), factor)
-    assert (factor == 1).mean() == pytest.approx(FAMILIAR, abs=0.02)
+    assert (factor == 1).mean() == pytest.approx(FAMILIAR_QUANTILE, abs=0.02)
     assert (made.held_out.argmax(axis=1) == truth).mean() > 0.95
-    net = open_net("test", head_to_onnx(made.model, made.familiar), 1, {"CPUExecutionProvider": 64})
+    net = open_net("test", head_to_onnx(made.model, made.novelty_gate), 1, {"CPUExecutionProvider": 64})
     found = run_network(net, points)
     assert (found.argmax(axis=1) == truth).mean() > 0.95
     assert np.allclose(found.sum(axis=1), factor, atol=1e-4)
@@ -68,16 +68,16 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
     made, _, truth = fitted(0.0)
     assert (made.held_out.argmax(axis=1) == truth).mean() < 0.5
     assert made.held_out.max() < 0.8  # the temperature leaves no room for false certainty
-    found = answers(made, ORDER, truth)
-    limits = choose(found, 0.9, validation=False)
+    found = held_out_scores(made, ORDER, truth)
+    limits = choose_thresholds(found, 0.9, validation=False)
     assert limits == (UNREACHED,) * 3
-    assert [label.threshold for label in judge_validation(found, limits, [60] * 3)] == [None] * 3
+    assert [label.threshold for label in figures_by_label(found, limits, [60] * 3)] == [None] * 3
 
 
 def test_thresholds_keep_the_precision_and_none_has_no_threshold() -> None:
     made, _, truth = fitted(2.0)
-    found = answers(made, ORDER, truth)
-    rows = judge_validation(found, choose(found, 0.9, validation=False), [60] * 3)
+    found = held_out_scores(made, ORDER, truth)
+    rows = figures_by_label(found, choose_thresholds(found, 0.9, validation=False), [60] * 3)
     for column, label in enumerate(rows[:2]):
         assert label.threshold is not None
         said = np.round(made.held_out[:, column], 4) >= label.threshold
@@ -109,17 +109,17 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     made, points, truth = fitted(3.0)
     random = np.random.default_rng(3)
     other = (points + random.normal(0, 1, points.shape)).astype(np.float32)  # harder than what was trained on
-    tuned = calibrated_probabilities(made, ValidationSet(other, np.array(truth)))
+    tuned = recalibrate(made, ValidationSet(other, np.array(truth)))
     assert tuned.temperature > made.temperature
     assert np.allclose(tuned.held_out, probabilities(tuned, other))
-    net = open_net("test", head_to_onnx(tuned.model, tuned.familiar), 1, {"CPUExecutionProvider": 256})
+    net = open_net("test", head_to_onnx(tuned.model, tuned.novelty_gate), 1, {"CPUExecutionProvider": 256})
     assert np.allclose(run_network(net, other), tuned.held_out, atol=1e-4)
 
 
 def test_regularisation_follows_the_pictures_for_validation() -> None:
     alone, points, truth = fitted(2.0)
     proven = fit(
-        points, truth, lambda: None, proof=ValidationSet(points, np.array(truth))
+        points, truth, lambda: None, validation=ValidationSet(points, np.array(truth))
     )  # the same pictures once more
     assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
     assert proven.held_out.shape == alone.held_out.shape
@@ -128,16 +128,16 @@ def test_regularisation_follows_the_pictures_for_validation() -> None:
 def test_what_validates_was_not_trained_on_and_has_a_trained_label() -> None:
     names = ("a", "a", "none", "z")
     examples = tuple(Example(Path(f"{at}.jpg"), name) for at, name in enumerate(names))
-    seen = Featured(examples, np.zeros((4, 2), np.float32), ("1", "2", "3", "4"), ())
+    seen = ExampleFeatures(examples, np.zeros((4, 2), np.float32), ("1", "2", "3", "4"), ())
     columns = {"a": "product.a", "b": "product.b"}
-    kept, classes, skipped = for_validation(seen, ("product.a", "product.b"), columns, {"2"})
+    kept, classes, skipped = select_for_validation(seen, ("product.a", "product.b"), columns, {"2"})
     assert (kept, classes) == ([0, 2], [0, -1])
-    assert [(one.what, one.why) for one in skipped] == [
+    assert [(one.item, one.reason) for one in skipped] == [
         ("1.jpg", "the head was trained on it"),
         ("3.jpg", "no class z was trained"),
     ]
     with pytest.raises(DatasetUnusable, match="trained on all"):
-        for_validation(seen, ("product.a", "product.b"), columns, {"1", "2"})
+        select_for_validation(seen, ("product.a", "product.b"), columns, {"1", "2"})
 
 
 def test_a_picture_in_the_wrong_folder_is_named() -> None:
@@ -153,9 +153,9 @@ def test_too_few_pictures_of_a_class() -> None:
     with pytest.raises(ValueError, match="at least"):
         fit(np.zeros((9, 3), np.float32), [0] * 6 + [1] * 3, lambda: None)
     examples = [Example(Path("a"), "many")] * FOLDS + [Example(Path("b"), "few")]
-    kept, skipped = large_enough(examples)
+    kept, skipped = select_trainable(examples)
     assert kept == list(range(FOLDS))
-    assert [one.what for one in skipped] == ["class few"]
+    assert [one.item for one in skipped] == ["class few"]
 
 
 def test_the_labels_of_classes() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from assent.cli.doctor import _models
 from assent.cli.models import WHICH
-from assent.core.errors import LicenceNotAccepted, ModelUnknown
+from assent.core.errors import LicenceNotAccepted, PackUnknown
 from assent.core.settings import Settings
 from assent.perceive import load_models
 from assent.perceive.packs.active import PackChoice, fill, read_choice, write_choice
@@ -47,7 +47,7 @@ def test_some_roles_of_a_pack_can_be_taken_alone(tmp_path: Path) -> None:
     "spec", ["", "No-Pack", "nothing-by-that-name", "embedded:eyes", "embedded@/tmp", "../embedded", "insightface@here"]
 )
 def test_an_unknown_pack_or_role_is_refused(tmp_path: Path, spec: str) -> None:
-    with pytest.raises(ModelUnknown):
+    with pytest.raises(PackUnknown):
         fill(PackChoice((spec,)), tmp_path, ())
 
 
@@ -61,7 +61,7 @@ def test_a_choice_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"packs": 1}', '{"pack": []}', "{"])
 def test_a_broken_choice_is_refused_and_not_taken_for_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "active.json").write_text(text)
-    with pytest.raises(ModelUnknown, match="assent models use"):
+    with pytest.raises(PackUnknown, match="assent models use"):
         load_models(tmp_path, 1)
 
 
@@ -92,5 +92,5 @@ def test_what_is_said_of_which_pack_to_choose_is_true(tmp_path: Path) -> None:
     assert chosen.one("embedder").size > 10 * default.one("embedder").size
     assert chosen.one("embedder").calibration is None
     first = next(_models(Settings(data_dir=tmp_path)))
-    assert first.said == WHICH
+    assert first.detail == WHICH
     assert WHICH in " ".join((Path(__file__).parents[2] / "docs" / "models.md").read_text().split())

@@ -14,7 +14,7 @@ import pytest
 
 from assent.core.errors import FetchFailed, FetchRefused, FetchTooLarge
 from assent.core.settings import AllowedHost
-from assent.net.client import ExchangeLimits, Response, request
+from assent.net.client import ExchangeLimits, RequestBody, Response, request
 from tests.unit.wire_server import LOOPBACK, WireServer, answer, seconds
 
 LIMIT = 10_000
@@ -64,7 +64,7 @@ def test_a_server_that_never_reads_does_not_outlast_the_first_byte_limit() -> No
                 "POST",
                 f"http://127.0.0.1:{port}/",
                 headers={},
-                body=bytes(50_000_000),
+                body=RequestBody(bytes(50_000_000)),
                 limits=ExchangeLimits(first_byte_s=0.3, total_s=5, max_bytes=LIMIT),
                 allow=(AllowedHost("127.0.0.1", port, LOOPBACK),),
             )
@@ -190,7 +190,7 @@ def test_a_posted_body_arrives_whole() -> None:
             "POST",
             server.url("/hook"),
             headers={"webhook-id": "msg_1", "Content-Type": "application/json"},
-            body=body,
+            body=RequestBody(body),
             limits=ExchangeLimits(2, 3, 100),
             allow=server.allowed(),
         )

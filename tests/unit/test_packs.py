@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.errors import ModelMissing, ModelUnknown, PackUnknown
 from assent.core.resources import resource
-from assent.perceive.packs.manifest import ModelFile, Pack, locate, read_pack, read_verified
+from assent.perceive.packs.manifest import ModelFile, Pack, classes, locate, read_pack, read_verified
 
 PACK = read_pack("embedded")
 SAFETY = PACK.one("safety")
@@ -35,7 +35,7 @@ def test_a_model_is_named_by_its_file() -> None:
 
 @pytest.mark.parametrize("name", ["none", "", "Embedded", "../models/embedded", "embedded.toml", "/etc/passwd"])
 def test_an_unknown_pack_is_refused(name: str) -> None:
-    with pytest.raises(ModelUnknown, match="there is no pack"):
+    with pytest.raises(PackUnknown, match="there is no pack"):
         read_pack(name)
 
 
@@ -61,3 +61,18 @@ def test_a_file_that_is_not_installed_is_missing(file: ModelFile) -> None:
 
 def test_the_manifest_points_into_the_installed_package() -> None:
     assert locate(SAFETY).parent.name == "nudenet"
+
+
+def test_a_safety_network_takes_a_letterbox_in_the_corner(tmp_path: Path) -> None:
+    text = (resource("models") / "embedded.toml").read_text("utf-8").replace('name = "embedded"', 'name = "own"')
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs/own.toml").write_text(text.replace('place = "corner"', 'place = "centre"'))
+    with pytest.raises(ModelUnknown, match="letterbox in the corner"):
+        read_pack("own", tmp_path)
+
+
+def test_classes_without_a_table_are_labels_of_the_taxonomy() -> None:
+    known = replace(SAFETY, table=None, labels=("face", "body.covered.feet"))
+    assert classes(PACK, known) == ("face", "body.covered.feet")
+    with pytest.raises(ModelUnknown, match="does not map: FACE_MALE"):
+        classes(PACK, replace(known, labels=("face", "FACE_MALE")))

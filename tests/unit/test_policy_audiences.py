@@ -21,7 +21,7 @@ SEEN = seen((BREAST, 0.9), (FEET, 0.8), (PHONE, 0.7))
 def told(tmp_path: Path, event: Event, *filters: dict[str, Any]) -> dict[Audience, list[str]]:
     """Names of tags by audience."""
     verdict = decide(policy(tmp_path, rules=RULES, emit=list(filters)), event, PICTURE, SEEN)
-    return {audience: [name for _, name in said.tags] for audience, said in verdict.said.items()}
+    return {audience: [name for _, name in view.tags] for audience, view in verdict.audience_views.items()}
 
 
 def test_without_filters_everybody_is_told_all(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_age_bands(years: int | None, band: str) -> None:
 
 
 def test_faces_and_matches_by_audience(tmp_path: Path) -> None:
-    said = decide(policy(tmp_path, rules=RULES), POST, PICTURE, SEEN).said
-    assert {audience: (one.faces, one.matches) for audience, one in said.items()} == {
+    views = decide(policy(tmp_path, rules=RULES), POST, PICTURE, SEEN).audience_views
+    assert {audience: (one.faces, one.matches) for audience, one in views.items()} == {
         "platform": (True, True),
         "author": (True, False),
         "person": (True, True),
@@ -80,14 +80,14 @@ def test_faces_and_matches_by_audience(tmp_path: Path) -> None:
     open_ = {"id": "a", "to": ["author", "public"], "faces": True, "matches": True}
     shut = {"id": "b", "to": ["public"], "surfaces": ["avatar"], "faces": False}
     made = policy(tmp_path, rules=RULES, emit=[open_, shut])
-    assert decide(made, POST, PICTURE, SEEN).said["public"].matches
-    assert not decide(made, replace(POST, surface="avatar"), PICTURE, SEEN).said["public"].matches
+    assert decide(made, POST, PICTURE, SEEN).audience_views["public"].matches
+    assert not decide(made, replace(POST, surface="avatar"), PICTURE, SEEN).audience_views["public"].matches
 
 
 def test_where_nobody_is_recognised_no_match_is_told(tmp_path: Path) -> None:
     made = policy(tmp_path, rules=RULES, matches={"enabled": False})
     assert not made.recognises
-    assert not any(one.matches for one in decide(made, POST, PICTURE, SEEN).said.values())
+    assert not any(one.matches for one in decide(made, POST, PICTURE, SEEN).audience_views.values())
 
 
 def test_the_platform_cannot_be_kept_from_the_faces_it_has_to_hide(tmp_path: Path) -> None:

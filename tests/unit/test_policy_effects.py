@@ -49,7 +49,7 @@ def test_a_suppression_holds_for_all_and_names_its_rule(tmp_path: Path) -> None:
     made = policy(tmp_path, rules=[rule("no-feet", ALWAYS, suppress=["nudity.partial"])])
     verdict = decide(made, POST, PICTURE, seen((FEET, 0.9), (BREAST, 0.8)))
     assert [tag.name for tag in verdict.tags] == [BREAST]
-    assert all(said.tags == ((1, BREAST),) for said in verdict.said.values())
+    assert all(view.tags == ((1, BREAST),) for view in verdict.audience_views.values())
     kept = {Withheld(audience, FEET, "no-feet") for audience in ("platform", "author", "person", "public")}
     assert set(verdict.withheld) == kept
 

@@ -1,9 +1,9 @@
-"""What several frames and models saw is merged, the strongest of each."""
+"""What several frames and models saw is merge_tags, the strongest of each."""
 
 from __future__ import annotations
 
 from assent.core.values import Tag
-from assent.perceive.faces.detect import merged
+from assent.perceive.faces.detect import merge_tags
 
 
 def test_merging_keeps_the_order_and_looks_at_each_model_alone() -> None:
@@ -11,5 +11,5 @@ def test_merging_keeps_the_order_and_looks_at_each_model_alone() -> None:
         return Tag("animal.cat", "object", score, None, frame, model)
 
     weak, strong, other = tag(0.2, 0), tag(0.7, 1), tag(0.1, 0, "n")
-    assert merged([weak, other, strong]) == (other, strong)
-    assert merged([]) == ()
+    assert merge_tags([weak, other, strong]) == (other, strong)
+    assert merge_tags([]) == ()

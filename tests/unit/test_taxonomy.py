@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from typing import get_args
 
 import pytest
 
 from assent.core.resources import resource
-from assent.core.taxonomy import BODIES, BY_NAME, LABELS, NUDENET, Label
+from assent.core.taxonomy import BODIES, BY_NAME, LABELS, Label, parse_taxonomy
 from assent.core.values import Category
-from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.manifest import classes, read_pack, read_table
 
+NUDENET = {name: label for name, label, _ in read_table(resource("models") / "tables/nudenet.tsv")}
 PACKS = sorted(path.stem for path in resource("models").glob("*.toml"))
 REKOGNITION_V7 = {
     "Explicit Nudity",
@@ -28,9 +30,10 @@ ATPROTO = {"!hide", "!warn", "!no-unauthenticated", "porn", "sexual", "nudity", 
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_every_class_of_every_shipped_pack_has_a_label(pack: str) -> None:
-    classes = [label for file in read_pack(pack).file if file.role == "safety" for label in file.labels]
-    assert classes or pack != "embedded"
-    assert [name for name in classes if NUDENET.get(name) not in BY_NAME] == []
+    found = read_pack(pack)
+    labels = [name for file in found.file if file.role == "safety" for name in classes(found, file)]
+    assert labels or pack != "embedded"
+    assert [name for name in labels if name not in BY_NAME] == []
 
 
 def test_there_is_a_pack() -> None:
@@ -43,6 +46,32 @@ def test_the_table_names_each_label_once() -> None:
 
 def test_no_label_of_bodies_is_left_without_a_class() -> None:
     assert set(NUDENET.values()) == {label.name for label in BODIES}
+
+
+def test_labels_stand_in_the_order_of_the_file() -> None:
+    assert [label.name for label in LABELS] == list(BY_NAME)
+    assert (LABELS[0].name, LABELS[-1].name) == ("face", "scene.venue")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("[scenes]", "[views]", "unknown or missing: scenes, views"),
+        ("[scenes]\n", "[more]\n[scenes]\n", "unknown or missing: more"),
+        ("[scenes]\n", '[scenes]\nface = { category = "face", meaning = "Twice." }\n', "names labels twice: face"),
+        ("face = {", 'face = { colour = "red",', "colour"),
+        ('face = { category = "face",', "face = {", "face.category"),
+        ('category = "face"', 'category = "person"', "face.category"),
+        ('meaning = "A dress."', 'meaning = ""', "product.clothing.dress"),
+        ("face = {", '"Face" = {', "Face"),
+        ("[scenes]", "[scenes", "Expected"),
+    ],
+)
+def test_a_taxonomy_that_is_not_as_it_should_be_is_refused(old: str, new: str, why: str) -> None:
+    text = files("assent.core").joinpath("taxonomy.toml").read_text("utf-8")
+    assert old in text
+    with pytest.raises(ValueError, match=why):
+        parse_taxonomy(text.replace(old, new, 1))
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label.name)

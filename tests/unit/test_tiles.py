@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.core.values import Frame
-from assent.perceive.frames.tiles import GRID, LARGE, MOST_TILES, Tile, tiles, together
-from assent.perceive.safety.nudenet import Detection
+from assent.perceive.frames.tiles import GRID, LARGE, MOST_TILES, Tile, merge_detections, tiles
+from assent.perceive.safety.detect import Detection
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 886), (1080, 2400), (1, 1), (640, 640), (4032, 3024)])
@@ -67,20 +67,20 @@ def test_what_two_tiles_show_is_one_and_the_stronger_wins() -> None:
             Detection("body.covered.feet", 0.3, (11.0, 10.0, 41.0, 40.0)),
         ),
     )
-    found = together((Detection("face", 0.1, (300.0, 0.0, 310.0, 10.0)),), [left, right])
+    found = merge_detections((Detection("face", 0.1, (300.0, 0.0, 310.0, 10.0)),), [left, right])
     assert [(one.name, one.score, one.corners[0]) for one in found] == [
         ("face", 0.7, 91.0),
         ("body.covered.feet", 0.3, 91.0),
         ("face", 0.1, 300.0),
     ]
-    assert together((), [(left[0], ())]) == ()
+    assert merge_detections((), [(left[0], ())]) == ()
 
 
 def test_what_is_large_in_a_part_of_a_large_picture_is_left_to_the_whole() -> None:
     tile = tiles([blank(4096, 3072, 0.8)])[0]
     small = Detection("nudity.explicit.breast", 0.9, (10.0, 10.0, 410.0, 310.0))
     close = Detection("nudity.explicit.breast", 0.9, (600.0, 10.0, 1200.0, 310.0))
-    assert together((), [(tile, (close, small))]) == (small,)
-    assert together((close,), [(tile, ())]) == (close,)
+    assert merge_detections((), [(tile, (close, small))]) == (small,)
+    assert merge_detections((close,), [(tile, ())]) == (close,)
     row = tiles([blank(2400, 600)])[0]
-    assert len(together((), [(row, (close, small))])) == 2
+    assert len(merge_detections((), [(row, (close, small))])) == 2

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from assent.cli import app
-from assent.core.taxonomy import BY_NAME, LABELS, NUDENET, Label
+from assent.core.taxonomy import BODIES, BY_NAME, LABELS, Label
 from assent.perceive.labels.sources import sources
-from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.manifest import classes, read_pack
 from assent.policy.schema import StatementCategory
 
 
@@ -38,9 +38,9 @@ def test_no_label_claims_more_than_was_seen() -> None:
 
 def test_every_class_of_the_default_pack_has_its_label_and_its_model() -> None:
     said = sources()
-    classes = {NUDENET[name] for file in read_pack("embedded").file for name in file.labels if name in NUDENET}
-    assert classes
-    assert all("nudenet-320n" in said[name] for name in classes)
+    pack = read_pack("embedded")
+    assert set(classes(pack, pack.one("safety"))) == {label.name for label in BODIES}
+    assert all("nudenet-320n" in said[label.name] for label in BODIES)
     assert set(said) <= set(BY_NAME)
 
 

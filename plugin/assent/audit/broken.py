@@ -13,16 +13,14 @@ from assent.keys.keystore import TenantKeys
 _Q = named_queries("rotate")
 
 
-def note_broken(conn: Conn, keys: TenantKeys, kind: str, at: datetime) -> bool:
-    """Appends a leaf `seal.broken` that names the kind of row and no subject.
+def record_broken_seal(conn: Conn, keys: TenantKeys, kind: str, at: datetime) -> bool:
+    """Appends a leaf `seal.broken` that names the kind of row and no subject; returns True when it was written.
 
-    At most one a minute and kind is written, over all processes.
-
-    Takes the tree's lock, so it comes last in a transaction. Returns True when the leaf was written.
+    At most one a minute and kind is written, over all processes. The tree is locked, so call it last in a transaction.
     """
     minute = int(at.timestamp()) // 60
     mac = hmac.digest(keys.seal_key, f"seal.broken\0{kind}\0{minute}".encode(), "sha256")
-    if not execute(conn, _Q["first_time"], tenant=keys.tenant, key_mac=mac):
+    if not execute(conn, _Q["insert_broken_note_once"], tenant=keys.tenant, key_mac=mac):
         return False
     append(conn, keys, "seal.broken", {"kind": kind}, [], at)
     return True

@@ -5,8 +5,6 @@ The log's origin, which is also the name of its key, is `assent/<tenant>`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,7 +14,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.audit import log, tree
-from assent.core.errors import AuditBroken, NotFound
+from assent.core.encoding import decode_base64, encode_base64
+from assent.core.errors import AuditBroken, NotFound, ProofUnreadable
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
@@ -50,7 +49,7 @@ class Verifier(NamedTuple):
 
     def __str__(self) -> str:
         """Returns the verifier key as text: `name+<hex of the id>+<base64 of 0x01 || key>`."""
-        return f"{self.name}+{self.id.hex()}+{_encode(_ED25519 + self.key)}"
+        return f"{self.name}+{self.id.hex()}+{encode_base64(_ED25519 + self.key)}"
 
 
 def verifier(keys: TenantKeys) -> Verifier:
@@ -59,16 +58,16 @@ def verifier(keys: TenantKeys) -> Verifier:
 
 
 def parse_verifier(text: str) -> Verifier:
-    """Parses `name+hash+key`. Raises AuditBroken on anything else, another algorithm or a hash that does not fit."""
+    """Parses `name+hash+key`. Raises ProofUnreadable on other text, another algorithm or a hash that does not fit."""
     name, _, rest = text.strip().partition("+")
     stated, _, encoded = rest.partition("+")
-    raw = _decode(encoded, "the verifier key")
+    raw = decode_field(encoded, "the verifier key")
     if not name or re.search(r"\s", name) or raw[:1] != _ED25519 or len(raw) != 1 + _KEY_BYTES:
-        raise AuditBroken("the verifier key is not name+hash+base64 of an Ed25519 key")
-    found = Verifier(name, raw[1:])
-    if stated != found.id.hex():
-        raise AuditBroken("the verifier key's hash does not fit its name and key")
-    return found
+        raise ProofUnreadable("the verifier key is not name+hash+base64 of an Ed25519 key")
+    key = Verifier(name, raw[1:])
+    if stated != key.id.hex():
+        raise ProofUnreadable("the verifier key's hash does not fit its name and key")
+    return key
 
 
 def sign_checkpoint(keys: TenantKeys, size: int, root: bytes) -> str:
@@ -77,32 +76,33 @@ def sign_checkpoint(keys: TenantKeys, size: int, root: bytes) -> str:
     Never call this for an append that may still be rolled back: a signed tree has to stay.
     """
     key = verifier(keys)
-    text = f"{key.name}\n{size}\n{_encode(root)}\n"
-    return f"{text}\n— {key.name} {_encode(key.id + keys.log_key.sign(text.encode()))}\n"
+    text = f"{key.name}\n{size}\n{encode_base64(root)}\n"
+    return f"{text}\n— {key.name} {encode_base64(key.id + keys.log_key.sign(text.encode()))}\n"
 
 
 def verify_checkpoint(note: str, key: Verifier) -> Checkpoint:
     """Checks the note's signature by `key` and returns its checkpoint; other keys' signatures are passed over.
 
-    Raises AuditBroken when the note is malformed, not signed by this key, wrongly signed, or of another log.
+    Raises ProofUnreadable when the note is malformed, AuditBroken when it is not signed by this key, wrongly signed, or
+    of another log.
     """
     text, lines = _split_note(note)
     signatures = [_signature(line) for line in lines]
-    mine = [said[_ID_BYTES:] for name, said in signatures if (name, said[:_ID_BYTES]) == (key.name, key.id)]
-    if not mine:
+    own = [raw[_ID_BYTES:] for name, raw in signatures if (name, raw[:_ID_BYTES]) == (key.name, key.id)]
+    if not own:
         raise AuditBroken(f"the checkpoint is not signed by the key of {key.name}")
-    for signature in mine:
+    for signature in own:
         try:
             Ed25519PublicKey.from_public_bytes(key.key).verify(signature, text.encode())
         except InvalidSignature as error:
             raise AuditBroken(f"the checkpoint's signature by {key.name} is false") from error
-    found = _parse_text(text)
-    if found.origin != key.name:
-        raise AuditBroken(f"the checkpoint is of {found.origin!r}, not of {key.name}")
-    return found
+    checkpoint = _parse_text(text)
+    if checkpoint.origin != key.name:
+        raise AuditBroken(f"the checkpoint is of {checkpoint.origin!r}, not of {key.name}")
+    return checkpoint
 
 
-def current(conn: Conn, keys: TenantKeys) -> str:
+def current_checkpoint(conn: Conn, keys: TenantKeys) -> str:
     """Returns the signed checkpoint of the tenant's log now.
 
     Not for a transaction that appended a leaf: a rollback would leave a signature on a tree that never was.
@@ -111,21 +111,21 @@ def current(conn: Conn, keys: TenantKeys) -> str:
     return sign_checkpoint(keys, size, tree.root(peaks))
 
 
-def proof(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
+def prove_inclusion(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
     """Proves that leaf `seq` is in the tree of `size` leaves: `leaf`, `hashes` (base64), `index`, `size`.
 
     Raises NotFound unless 0 ≤ seq < size ≤ the log's size, AuditBroken when the leaf or a node is missing.
     """
     if not 0 <= seq < size <= log.head(conn, tenant).size:
         raise NotFound("the log has no such leaf, or never had that size")
-    row = fetch_one(conn, _Q["leaf"], tenant=tenant, seq=seq)
+    row = fetch_one(conn, _Q["read_leaf"], tenant=tenant, seq=seq)
     if row is None:
         raise AuditBroken(f"leaf {seq} is missing")
     hashes = _read(conn, tenant, tree.inclusion_spans(seq, size))
-    return {"leaf": _encode(row["leaf"]), "index": seq, "size": size, "hashes": [_encode(part) for part in hashes]}
+    return {"leaf": encode_base64(row["leaf"]), "index": seq, "size": size, "hashes": [*map(encode_base64, hashes)]}
 
 
-def consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
+def prove_consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
     """Proves that the log of `old` leaves is a prefix of that of `new`: `old`, `new`, `hashes` (base64).
 
     Raises NotFound unless 0 ≤ old ≤ new ≤ the log's size, AuditBroken when a node is missing.
@@ -133,13 +133,13 @@ def consistency(conn: Conn, tenant: str, old: int, new: int) -> dict[str, Any]:
     if not 0 <= old <= new <= log.head(conn, tenant).size:
         raise NotFound(f"the log never had {old} and then {new} leaves")
     hashes = _read(conn, tenant, tree.consistency_spans(old, new))
-    return {"old": old, "new": new, "hashes": [_encode(part) for part in hashes]}
+    return {"old": old, "new": new, "hashes": [*map(encode_base64, hashes)]}
 
 
 def _read(conn: Conn, tenant: str, spans: Sequence[tree.Span]) -> list[bytes]:
-    places = tree.node_ids(spans)
-    levels, ns = [level for level, _ in places], [n for _, n in places]
-    rows = fetch(conn, _Q["nodes"], tenant=tenant, levels=levels, ns=ns)
+    ids = tree.node_ids(spans)
+    levels, ns = [level for level, _ in ids], [n for _, n in ids]
+    rows = fetch(conn, _Q["list_nodes"], tenant=tenant, levels=levels, ns=ns)
     return tree.node_hashes(spans, {(row["level"], row["n"]): row["hash"] for row in rows if row["hash"] is not None})
 
 
@@ -148,34 +148,31 @@ def _split_note(note: str) -> tuple[str, list[str]]:
     text, blank, signatures = note.rpartition("\n\n")
     printable = all(char >= " " or char == "\n" for char in note)
     if not blank or not printable or len(note) > _MAX_NOTE or not signatures.endswith("\n"):
-        raise AuditBroken("this is no signed note")
+        raise ProofUnreadable("this is no signed note")
     return text + "\n", signatures.removesuffix("\n").split("\n")
 
 
 def _signature(line: str) -> tuple[str, bytes]:
     """Parses a signature line into the key's name, and key id and signature together."""
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise AuditBroken("a signature line of the checkpoint is malformed")
-    return found[1], _decode(found[2], "a signature")
+    parts = _LINE.fullmatch(line)
+    if parts is None:
+        raise ProofUnreadable("a signature line of the checkpoint is malformed")
+    return parts[1], decode_field(parts[2], "a signature")
 
 
 def _parse_text(text: str) -> Checkpoint:
     lines = text.removesuffix("\n").split("\n")
     if len(lines) < 3 or not all(lines) or not _SIZE.fullmatch(lines[1]):  # lines after the third are extensions
-        raise AuditBroken("the note is no checkpoint: origin, size and root are expected")
-    root = _decode(lines[2], "the root")
+        raise ProofUnreadable("the note is no checkpoint: origin, size and root are expected")
+    root = decode_field(lines[2], "the root")
     if len(root) != _HASH_BYTES:
-        raise AuditBroken("the root is not 32 bytes")
+        raise ProofUnreadable("the root is not 32 bytes")
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _decode(text: str, what: str) -> bytes:
+def decode_field(text: str, what: str) -> bytes:
+    """Decodes a base64 field of a checkpoint, receipt or export. Raises ProofUnreadable, naming it by `what`."""
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise AuditBroken(f"{what} is no base64") from error
+        return decode_base64(text)
+    except ValueError as error:
+        raise ProofUnreadable(f"{what} is no base64") from error

@@ -45,7 +45,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if (self.pseudonym is None) != (self.subject_key is None):
-            raise ValueError("a part about a person needs both the pseudonym and the key")
+            raise ValueError("a part about a subject needs both the pseudonym and the key")
 
 
 class TreeHead(NamedTuple):
@@ -63,7 +63,7 @@ class _Sealed(NamedTuple):
 
 def create_log(conn: Conn, tenant: str) -> None:
     """Creates an empty log for a new tenant."""
-    execute(conn, _Q["create_tree"], tenant=tenant)
+    execute(conn, _Q["insert_tree"], tenant=tenant)
 
 
 def append(
@@ -76,13 +76,14 @@ def append(
     Raises NotInitialised when the tenant has no log, AuditBroken when its tree is damaged, ValueError on a field name
     that the leaf uses itself or a time without a zone.
     """
-    said = [_salted(part.payload) for part in parts]
-    leaf = leaf_bytes(action, body, [sha256(salted).digest() for salted in said], at)
+    openings = [_salted(part.payload) for part in parts]
+    leaf = leaf_bytes(action, body, [sha256(opening).digest() for opening in openings], at)
     # Not in a pipeline: between its statements the server counts a client that was stopped as active, not as idle in a
     # transaction, and would let it keep the tree's lock for ever.
     conn.execute(_Q["lock_tree"], {"tenant": keys.tenant})
     seq, peaks = head(conn, keys.tenant)
-    sealed = [_seal(keys, seq, n, part, salted) for n, (part, salted) in enumerate(zip(parts, said, strict=True))]
+    pairs = zip(parts, openings, strict=True)
+    sealed = [_seal(keys, seq, n, part, opening) for n, (part, opening) in enumerate(pairs)]
     _, nodes = tree.grow(peaks, seq, tree.leaf_hash(leaf))
     written = execute(
         conn,
@@ -107,7 +108,7 @@ def head(conn: Conn, tenant: str) -> TreeHead:
 
     Raises NotInitialised when the tenant has no log, AuditBroken when a peak is missing.
     """
-    rows = fetch(conn, _Q["peaks"], tenant=tenant)
+    rows = fetch(conn, _Q["list_peaks"], tenant=tenant)
     if not rows:
         raise NotInitialised(f"tenant {tenant} has no audit log")
     size, peaks = int(rows[0]["size"]), [row["hash"] for row in rows if row["hash"] is not None]
@@ -122,8 +123,8 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
     taken = _OWN_FIELDS & body.keys()
     if taken:
         raise ValueError(f"the leaf itself has the fields {sorted(taken)}")
-    said = {"v": 1, "at": rfc3339(at), "action": action, **body, "commitments": [c.hex() for c in commitments]}
-    return rfc8785.dumps(said)
+    fields = {"v": 1, "at": rfc3339(at), "action": action, **body, "commitments": [c.hex() for c in commitments]}
+    return rfc8785.dumps(fields)
 
 
 def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:
@@ -136,7 +137,7 @@ def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commi
 
 def open_salted(key: bytes, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
     """Returns salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
-    return unseal(key, sealed, *_place(seq, part), tenant)
+    return unseal(key, sealed, *_part_id(seq, part), tenant)
 
 
 def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> bytes:
@@ -153,18 +154,18 @@ def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> byte
 
 def part_pseudonym(keys: TenantKeys, seq: int, part: int, epoch: int, locator: bytes) -> bytes:
     """Returns the pseudonym of the subject of a part, as long as that epoch's key exists. Raises SealBroken."""
-    return open_locator(keys, epoch, locator, *_place(seq, part))
+    return open_locator(keys, epoch, locator, *_part_id(seq, part))
 
 
 def part_locator(keys: TenantKeys, seq: int, part: int, pseudonym: bytes) -> bytes:
     """Makes the locator of a part about that subject, under the live epoch of `keys`."""
-    return seal_locator(keys, pseudonym, *_place(seq, part))
+    return seal_locator(keys, pseudonym, *_part_id(seq, part))
 
 
 def leaves(conn: Conn, tenant: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
     """Yields the leaves [start, stop) in order, page by page. Leaves never change, so this needs no snapshot."""
     for first in range(start, stop, _PAGE):
-        for row in fetch(conn, _Q["leaves"], tenant=tenant, start=first, stop=min(first + _PAGE, stop)):
+        for row in fetch(conn, _Q["list_leaves"], tenant=tenant, start=first, stop=min(first + _PAGE, stop)):
             yield row["seq"], row["leaf"]
 
 
@@ -173,12 +174,12 @@ def _salted(payload: Mapping[str, Any]) -> bytes:
 
 
 def _seal(keys: TenantKeys, seq: int, n: int, part: Part, salted: bytes) -> _Sealed:
-    place = (*_place(seq, n), keys.tenant)
+    aad = (*_part_id(seq, n), keys.tenant)
     if part.pseudonym is None or part.subject_key is None:
-        return _Sealed(None, None, seal(keys.seal_key, salted, *place))
+        return _Sealed(None, None, seal(keys.seal_key, salted, *aad))
     keys = keys.now()  # the live epoch inside this transaction, whenever the caller began
-    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pseudonym), seal(part.subject_key, salted, *place))
+    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pseudonym), seal(part.subject_key, salted, *aad))
 
 
-def _place(seq: int, part: int) -> tuple[str, str, str]:
+def _part_id(seq: int, part: int) -> tuple[str, str, str]:
     return "audit", str(seq), str(part)

@@ -5,12 +5,9 @@ The signature (Ed25519) is over the RFC 8785 form of the receipt without its fie
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import rfc8785
@@ -20,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assent.audit import checkpoint, log, tree
 from assent.audit.checkpoint import Checkpoint, Verifier
-from assent.core.errors import AuditBroken, SealBroken
+from assent.core.clock import parse_rfc3339
+from assent.core.encoding import encode_base64
+from assent.core.errors import AuditBroken, ProofUnreadable, SealBroken
+from assent.core.strict import NameRepeated, load_unique
 from assent.keys.keystore import TenantKeys
 
 RECEIPT_SCHEMA = "assent.receipt/1"
@@ -57,7 +57,7 @@ class ReceiptModel(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedReceipt:
     """One receipt that verified. `pinned`: its key is the one that the reader knew before."""
 
     tenant: str
@@ -71,31 +71,31 @@ class Verified:
     pinned: bool
 
 
-def sign_receipt(keys: TenantKeys, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the receipt with its schema, verifier key and signature; `said` has `ReceiptModel`'s other fields."""
-    whole = {"schema": RECEIPT_SCHEMA, **said, "key": str(checkpoint.verifier(keys))}
-    return {**whole, "signature": encode(keys.log_key.sign(rfc8785.dumps(whole)))}
+def sign_receipt(keys: TenantKeys, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the receipt with its schema, verifier key and signature; `fields` are `ReceiptModel`'s other ones."""
+    unsigned = {"schema": RECEIPT_SCHEMA, **fields, "key": str(checkpoint.verifier(keys))}
+    return {**unsigned, "signature": encode_base64(keys.log_key.sign(rfc8785.dumps(unsigned)))}
 
 
-def verify_receipt(data: bytes, key: Verifier | None = None) -> Verified:
+def verify_receipt(data: bytes, key: Verifier | None = None) -> VerifiedReceipt:
     """Checks a receipt without any database; `key` is the log's verifier key as the reader knows it from elsewhere.
 
-    Raises AuditBroken with the first thing that is wrong.
+    Raises ProofUnreadable where the file is no receipt, AuditBroken with the first thing in it that does not hold.
     """
-    said, receipt = _read(data)
+    document, receipt = _read(data)
     own = checkpoint.parse_verifier(receipt.key)
     if str(own) != receipt.key or own.name != f"assent/{receipt.tenant}":  # 1 whose key
         raise AuditBroken(f"the receipt's key is not the key of assent/{receipt.tenant}")
     if key is not None and key != own:
         raise AuditBroken("the receipt is signed by another key than the one that was given")
-    _check_signature(said, own)  # 2 signature
+    _check_signature(document, own)  # 2 signature
     head = checkpoint.verify_checkpoint(receipt.checkpoint, own)  # 3 checkpoint
     leaf = _decode(receipt.leaf.bytes, "the leaf")
     proof = [_decode(part, "the proof") for part in receipt.leaf.proof]
     tree.verify_inclusion(tree.leaf_hash(leaf), receipt.leaf.index, head.size, proof, head.root)  # 4 the leaf is in it
     _check_leaf(leaf, receipt)  # 5 the leaf is of this erasure
     _check_statement(receipt)  # 6 what is stated makes sense
-    return Verified(
+    return VerifiedReceipt(
         receipt.tenant,
         receipt.erasure,
         receipt.requested_at,
@@ -110,28 +110,23 @@ def verify_receipt(data: bytes, key: Verifier | None = None) -> Verified:
 
 def _read(data: bytes) -> tuple[dict[str, Any], ReceiptModel]:
     if len(data) > MAX_RECEIPT_BYTES:
-        raise AuditBroken("the file is too large to be a receipt")
+        raise ProofUnreadable("the file is too large to be a receipt")
     try:
-        said: dict[str, Any] = json.loads(data, object_pairs_hook=_each_once)
-        renamed = {"schema_" if name == "schema" else name: value for name, value in said.items()}
+        document: dict[str, Any] = load_unique(data)
+        renamed = {"schema_" if name == "schema" else name: value for name, value in document.items()}
         receipt = ReceiptModel.model_validate(renamed)
+    except NameRepeated as error:
+        raise ProofUnreadable("the same field twice") from error
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
-        raise AuditBroken("the file is no receipt, or a field of it was taken away or altered") from error
+        raise ProofUnreadable("the file is no receipt, or a field of it was taken away or altered") from error
     if receipt.schema_ != RECEIPT_SCHEMA:
-        raise AuditBroken(f"the receipt is not of format {RECEIPT_SCHEMA}")
-    return said, receipt
+        raise ProofUnreadable(f"the receipt is not of format {RECEIPT_SCHEMA}")
+    return document, receipt
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise AuditBroken("the same field twice")
-    return found
-
-
-def _check_signature(said: Mapping[str, Any], key: Verifier) -> None:
-    signed = {name: value for name, value in said.items() if name != "signature"}
-    signature = _decode(said["signature"], "the signature")
+def _check_signature(document: Mapping[str, Any], key: Verifier) -> None:
+    signed = {name: value for name, value in document.items() if name != "signature"}
+    signature = _decode(document["signature"], "the signature")
     try:
         Ed25519PublicKey.from_public_bytes(key.key).verify(signature, rfc8785.dumps(signed))
     except (InvalidSignature, rfc8785.CanonicalizationError, UnicodeError) as error:
@@ -140,38 +135,30 @@ def _check_signature(said: Mapping[str, Any], key: Verifier) -> None:
 
 def _check_leaf(leaf: bytes, receipt: ReceiptModel) -> None:
     try:
-        said = json.loads(leaf)
-        action, at, commitments = said["action"], said["at"], [bytes.fromhex(one) for one in said["commitments"]]
+        fields = json.loads(leaf)
+        action, requested_at = fields["action"], fields["at"]
+        commitments = [bytes.fromhex(commitment) for commitment in fields["commitments"]]
         payload = json.loads(
             log.check_opening(_decode(receipt.leaf.opening, "the opening"), receipt.leaf.index, 0, commitments[0])
         )
         erasure = payload["erasure"]
     except (ValueError, KeyError, TypeError, IndexError, SealBroken) as error:
         raise AuditBroken("the leaf is not one of an erasure") from error
-    if (action, at, erasure) != (ACTION, receipt.requested_at, receipt.erasure):
+    if (action, requested_at, erasure) != (ACTION, receipt.requested_at, receipt.erasure):
         raise AuditBroken("the leaf is of another action than the receipt")
 
 
 def _check_statement(receipt: ReceiptModel) -> None:
     try:
-        asked, done = (datetime.fromisoformat(at) for at in (receipt.requested_at, receipt.completed_at))
-        late = done < asked
+        backwards = parse_rfc3339(receipt.completed_at) < parse_rfc3339(receipt.requested_at)
     except (ValueError, TypeError) as error:
-        raise AuditBroken("the receipt's times are no times") from error
-    if late or not receipt.destroyed_epochs or min(receipt.destroyed_epochs) < 1:
+        raise ProofUnreadable("the receipt's times are no times") from error
+    if backwards or not receipt.destroyed_epochs or min(receipt.destroyed_epochs) < 1:
         raise AuditBroken("the receipt states no destroyed epoch, or an end before the beginning")
 
 
-def encode(data: bytes) -> str:
-    """Encodes bytes as standard base64."""
-    return base64.b64encode(data).decode()
-
-
 def _decode(text: str, what: str) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise AuditBroken(f"{what} is no base64") from error
-    if encode(data) != text:  # the last letter of base64 has spare bits: one spelling only
-        raise AuditBroken(f"{what} is no canonical base64")
+    data = checkpoint.decode_field(text, what)
+    if encode_base64(data) != text:  # the last letter of base64 has spare bits: one spelling only
+        raise ProofUnreadable(f"{what} is no canonical base64")
     return data

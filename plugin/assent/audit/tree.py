@@ -40,12 +40,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def subtrees(start: int, end: int) -> list[NodeId]:
     """Returns the complete subtrees that make up a span, left to right; `subtrees(0, size)` are a tree's peaks."""
-    found = []
+    ids = []
     while start < end:
         level = (end - start).bit_length() - 1
-        found.append((level, start >> level))
+        ids.append((level, start >> level))
         start += 1 << level
-    return found
+    return ids
 
 
 def root(node_hashes: Sequence[bytes]) -> bytes:
@@ -123,13 +123,13 @@ def consistency_spans(old: int, new: int) -> list[Span]:
 
 def node_ids(spans: Iterable[Span]) -> list[NodeId]:
     """Returns every node that the hashes of these spans are made from, so that one query can read them all."""
-    return [place for span in spans for place in subtrees(*span)]
+    return [node for span in spans for node in subtrees(*span)]
 
 
 def node_hashes(spans: Iterable[Span], nodes: Mapping[NodeId, bytes]) -> list[bytes]:
     """Returns the hash of each span. Raises AuditBroken where a node is missing."""
     try:
-        return [root([nodes[place] for place in subtrees(*span)]) for span in spans]
+        return [root([nodes[node] for node in subtrees(*span)]) for span in spans]
     except KeyError as error:
         raise AuditBroken(f"node {error.args[0]} of the tree is missing") from error
 

@@ -5,8 +5,6 @@ Both stream: memory does not grow with the log.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +12,8 @@ from typing import IO
 
 from assent.audit import checkpoint, log, tree
 from assent.audit.checkpoint import Checkpoint, Verifier
-from assent.core.errors import AuditBroken
+from assent.core.encoding import encode_base64
+from assent.core.errors import AuditBroken, ProofUnreadable
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
@@ -53,17 +52,17 @@ class _Replay:
         return tree.root(self.peaks)
 
 
-def _silent(_done: int) -> None:
+def _no_progress(_done: int) -> None:
     pass
 
 
-def export_log(conn: Conn, keys: TenantKeys, file: IO[str], progress: VerifyProgress = _silent) -> Checkpoint:
+def export_log(conn: Conn, keys: TenantKeys, file: IO[str], progress: VerifyProgress = _no_progress) -> Checkpoint:
     """Writes the log as lines: a JSON object with format, tenant, verifier key and newest checkpoint, then each leaf
     in base64. No payload is in it. Returns the head that was exported.
 
     Raises AuditBroken when a leaf is missing.
     """
-    note = checkpoint.current(conn, keys)
+    note = checkpoint.current_checkpoint(conn, keys)
     key = checkpoint.verifier(keys)
     head = checkpoint.verify_checkpoint(note, key)
     json.dump({"format": EXPORT_FORMAT, "tenant": keys.tenant, "key": str(key), "checkpoint": note}, file)
@@ -72,7 +71,7 @@ def export_log(conn: Conn, keys: TenantKeys, file: IO[str], progress: VerifyProg
     for seq, leaf in log.leaves(conn, keys.tenant, 0, head.size):
         if seq != expected:
             break
-        file.write(base64.b64encode(leaf).decode() + "\n")
+        file.write(encode_base64(leaf) + "\n")
         expected += 1
         if expected % _EVERY == 0:
             progress(expected)
@@ -82,19 +81,19 @@ def export_log(conn: Conn, keys: TenantKeys, file: IO[str], progress: VerifyProg
     return head
 
 
-def verify_log(file: IO[str], old_checkpoint: str | None, progress: VerifyProgress = _silent) -> VerifyReport:
+def verify_log(file: IO[str], old_checkpoint: str | None, progress: VerifyProgress = _no_progress) -> VerifyReport:
     """Checks an export without any database: its checkpoint's signature, that its leaves give the signed root, and
     that the log of `old_checkpoint`, which must be signed by the same key, is a prefix of it.
 
-    Raises AuditBroken with the first thing that is wrong.
+    Raises ProofUnreadable where a file is malformed, AuditBroken with the first thing that does not hold.
     """
     key, head = _read_header(file)
-    old = _old(old_checkpoint, key, head)
+    old = _older_checkpoint(old_checkpoint, key, head)
     return _check(_export_leaves(file, head.size), key, head, old, progress)
 
 
 def verify_database(
-    conn: Conn, keys: TenantKeys, old_checkpoint: str | None = None, progress: VerifyProgress = _silent
+    conn: Conn, keys: TenantKeys, old_checkpoint: str | None = None, progress: VerifyProgress = _no_progress
 ) -> VerifyReport:
     """Checks the tenant's log in the database: every stored node against the leaves, the root, nothing missing and
     nothing surplus, and the older checkpoint as `verify_log` does. Leaves appended meanwhile wait for the next time.
@@ -104,8 +103,8 @@ def verify_database(
     key = checkpoint.verifier(keys)
     size, peaks = log.head(conn, keys.tenant)
     head = Checkpoint(key.name, size, tree.root(peaks))  # not signed: it is what is in doubt
-    old = _old(old_checkpoint, key, head)
-    surplus = fetch_one(conn, _Q["surplus"], tenant=keys.tenant)
+    old = _older_checkpoint(old_checkpoint, key, head)
+    surplus = fetch_one(conn, _Q["count_surplus_rows"], tenant=keys.tenant)
     if surplus is None or surplus["leaves"] or surplus["nodes"]:
         raise AuditBroken("the database holds leaves or nodes beyond the tree's size")
     return _check(_database_leaves(conn, keys.tenant, head.size), key, head, old, progress)
@@ -113,23 +112,25 @@ def verify_database(
 
 def _read_header(file: IO[str]) -> tuple[Verifier, Checkpoint]:
     try:
-        said = json.loads(file.readline(_MAX_LINE))
-        format_, tenant, key, note = (str(said[name]) for name in ("format", "tenant", "key", "checkpoint"))
+        header = json.loads(file.readline(_MAX_LINE))
+        format_, tenant, key, note = (str(header[name]) for name in ("format", "tenant", "key", "checkpoint"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise AuditBroken("the file does not begin as an export does") from error
+        raise ProofUnreadable("the file does not begin as an export does") from error
     if format_ != EXPORT_FORMAT:
-        raise AuditBroken(f"the export is not of format {EXPORT_FORMAT}")
+        raise ProofUnreadable(f"the export is not of format {EXPORT_FORMAT}")
     verifier = checkpoint.parse_verifier(key)
     if verifier.name != f"assent/{tenant}":
         raise AuditBroken(f"the export's key is not the key of assent/{tenant}")
     return verifier, checkpoint.verify_checkpoint(note, verifier)
 
 
-def _old(note: str | None, key: Verifier, head: Checkpoint) -> Checkpoint | None:
+def _older_checkpoint(note: str | None, key: Verifier, head: Checkpoint) -> Checkpoint | None:
     if note is None:
         return None
     try:
         old = checkpoint.verify_checkpoint(note, key)
+    except ProofUnreadable as error:
+        raise ProofUnreadable(f"the older checkpoint cannot be read: {error.detail}") from error
     except AuditBroken as error:
         raise AuditBroken(f"the older checkpoint does not fit this log's key: {error.detail}") from error
     if old.size > head.size:
@@ -152,13 +153,15 @@ def _check(
     if replay.size != head.size:
         raise AuditBroken(f"there are {replay.size} leaves, the checkpoint is of {head.size}")
     if replay.root() != head.root:
-        raise AuditBroken(f"the leaves do not give the signed root: {_where(prefix_holds, old, head)} was altered")
+        raise AuditBroken(
+            f"the leaves do not give the signed root: {_altered_leaves(prefix_holds, old, head)} was altered"
+        )
     if not prefix_holds and old is not None:
         raise AuditBroken(f"fork: the log's first {old.size} leaves are not those of the older checkpoint")
     return VerifyReport(head, key, old.size if old else None)
 
 
-def _where(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:
+def _altered_leaves(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:
     if old is None:
         return f"one of the {head.size} leaves"
     if prefix_holds:
@@ -167,15 +170,14 @@ def _where(prefix_holds: bool, old: Checkpoint | None, head: Checkpoint) -> str:
 
 
 def _export_leaves(file: IO[str], size: int) -> Iterator[bytes]:
-    """Yields the leaves of an export; stops one after `size`, which is enough to see that there are too many."""
+    """Yields the leaves of an export; stops one after `size`, which is enough to see that there are too many.
+
+    Raises ProofUnreadable."""
     for seq in range(size + 1):
         line = file.readline(_MAX_LINE)
         if not line:
             return
-        try:
-            yield base64.b64decode(line.removesuffix("\n"), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise AuditBroken(f"leaf {seq} is no base64") from error
+        yield checkpoint.decode_field(line.removesuffix("\n"), f"leaf {seq}")
 
 
 def _database_leaves(conn: Conn, tenant: str, size: int) -> Iterator[bytes]:
@@ -183,7 +185,7 @@ def _database_leaves(conn: Conn, tenant: str, size: int) -> Iterator[bytes]:
     replay = _Replay()
     for start in range(0, size, _EVERY):
         stop = min(start + _EVERY, size)
-        rows = fetch(conn, _Q["completed_nodes"], tenant=tenant, start=start, stop=stop)
+        rows = fetch(conn, _Q["list_completed_nodes"], tenant=tenant, start=start, stop=stop)
         stored = {(row["level"], row["n"]): row["hash"] for row in rows}
         for seq, leaf in log.leaves(conn, tenant, start, stop):
             if seq != replay.size:

@@ -28,12 +28,12 @@ COMMANDS = {
     "restore": "backup:restore",
     "train": "train:train",
     "labels": "labels:labels",
-    "apikey": "apikey:app",
+    "api-key": "api_keys:app",
     "eval": "eval:app",
     "audit": "audit:app",
-    "hashes": "hashes:app",
+    "hash-lists": "hash_lists:app",
     "keys": "keys:app",
-    "outbox": "outbox:app",
+    "dead-letters": "dead_letters:app",
     "endpoint": "endpoint:app",
     "secret": "endpoint:secret",
     "policy": "policy:app",
@@ -56,12 +56,12 @@ class _Commands(TyperGroup):
             self.commands = dict.fromkeys(COMMANDS, self)  # of which only the keys are read, to suggest one
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(f"{__name__}.{module}"), name)
-        if isinstance(found, typer.Typer):
-            command: Any = get_group(found)
+        defined = getattr(import_module(f"{__name__}.{module}"), name)
+        if isinstance(defined, typer.Typer):
+            command: Any = get_group(defined)
         else:
             alone = typer.Typer(add_completion=False)
-            alone.command(cmd_name)(found)
+            alone.command(cmd_name)(defined)
             command = get_command(alone)
         command.name = cmd_name
         return command

@@ -36,7 +36,7 @@ def export(file: Path, tenant: Tenant = "default") -> None:
 def checkpoint(tenant: Tenant = "default") -> None:
     """Print the newest signed checkpoint: kept elsewhere, it is the witness of everything before it."""
     with tenant_transaction(tenant) as (conn, keys):
-        print(checkpoints.current(conn, keys), end="")
+        print(checkpoints.current_checkpoint(conn, keys), end="")
 
 
 @app.command()
@@ -67,28 +67,30 @@ def verify_receipt(
 ) -> None:
     """Check the receipt of an erasure; this needs no server. Ends with status 1 where anything in it was altered."""
     try:
-        found = receipt.verify_receipt(file.read_bytes(), checkpoints.parse_verifier(key) if key is not None else None)
+        verified = receipt.verify_receipt(
+            file.read_bytes(), checkpoints.parse_verifier(key) if key is not None else None
+        )
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
-    print(_said_by_receipt(found))
+    print(_receipt_summary(verified))
 
 
-def _said_by_receipt(found: receipt.Verified) -> str:
-    epochs = ", ".join(map(str, found.destroyed_epochs))
-    whose = "the key that you gave" if found.pinned else "the key that the receipt itself names"
+def _receipt_summary(verified: receipt.VerifiedReceipt) -> str:
+    epochs = ", ".join(map(str, verified.destroyed_epochs))
+    whose = "the key that you gave" if verified.pinned else "the key that the receipt itself names"
     lines = [
-        f"ok: erasure {found.erasure} at {found.tenant}",
+        f"ok: erasure {verified.erasure} at {verified.tenant}",
         "Verified:",
-        f"- The receipt is signed with {whose}: {found.key}",
-        f"- The erasure was asked for at {found.requested_at}; it is leaf {found.index} of the log of"
-        f" {found.head.size} leaves whose root is {found.head.root.hex()}.",
-        f"- The operator states that the keys of epoch {epochs} were destroyed by {found.completed_at}.",
+        f"- The receipt is signed with {whose}: {verified.key}",
+        f"- The erasure was asked for at {verified.requested_at}; it is leaf {verified.index} of the log of"
+        f" {verified.head.size} leaves whose root is {verified.head.root.hex()}.",
+        f"- The operator states that the keys of epoch {epochs} were destroyed by {verified.completed_at}.",
         "Not proved by it:",
         "- That no copy of those keys was made before. The statement is signed: the operator can be held to it.",
         "- Who was erased: neither the receipt nor the log says; the token with which you asked for it does.",
         "- That others see the same log: compare the root with a checkpoint that a witness kept.",
     ]
-    if not found.pinned:
+    if not verified.pinned:
         lines.append("- Whose key it is: compare it with the one that the operator publishes, or give it with --key.")
     return "\n".join(lines)
 

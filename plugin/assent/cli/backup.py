@@ -42,7 +42,7 @@ def backup(
     if settings.database_url is not None:
         raise BackupRefused(EXTERNAL)
     with database(settings) as url, open_pool(url, size=4) as pool:
-        files.back_up(url, settings.data_dir, instance(pool), folder)
+        files.write_backup(url, settings.data_dir, instance(pool), folder)
         if with_keys or with_root_key:
             keystore = open_keys(settings, pool)
             with rotation_lock(pool, *keystore.tenants()):
@@ -66,10 +66,10 @@ def _about_keys(settings: Settings, with_keys: bool, with_root_key: bool) -> str
             f"It holds no key. Copy {settings.keys_dir} elsewhere, and anew after each rotation in place of the old"
             " copy: a backup with keys of its time gives back whom an erasure has made unreadable."
         )
-    said = (
+    readers = (
         "with the root key: everybody who has the folder" if with_root_key else "everybody who has it and the root key"
     )
-    return f"It holds an export of the keys; {said} can read what was in the database now, also who is erased later."
+    return f"It holds an export of the keys; {readers} can read what was in the database now, also who is erased later."
 
 
 def restore(
@@ -86,15 +86,15 @@ def restore(
     database_id = files.backup_database(folder)
     exports = [keys] if keys else _exports(settings, folder)
     keystore = _keystore(settings, folder, database_id, exports)
-    opened = [keyfile.read_export(keystore, file) for file in exports]
+    read = [keyfile.read_export(keystore, file) for file in exports]
     for tenant in keystore.tenants():
-        if keystore.tenant(tenant).epoch > 1 and not any(tenant in export.tenants for export in opened):
+        if keystore.tenant(tenant).epoch > 1 and not any(tenant in export.tenants for export in read):
             raise KeyMissing(f"the export of tenant {tenant}'s keys is missing: name the newest one with --keys")
-    files.bring_back(folder, settings.data_dir)
+    files.restore_backup(folder, settings.data_dir)
     with database(settings) as url:
         migrate(url)
         with open_pool(url, size=4) as pool:
-            for export in opened:
+            for export in read:
                 done = import_keys(pool, keystore, export)
                 print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
@@ -103,7 +103,7 @@ def restore(
 
 def _exports(settings: Settings, folder: Path) -> list[Path]:
     """Returns the newest exports of keys: beside the keystore one a tenant, else the backup's own."""
-    beside = sorted((settings.keys_dir / keyfile.FOLDER).glob("*-epoch-*.json"))
+    beside = sorted((settings.keys_dir / keyfile.EXPORTS_FOLDER).glob("*-epoch-*.json"))
     if (settings.keys_dir / STORE_FILE).exists():
         return beside  # none: no epoch was ever rotated, and the keystore opens the backup as it is
     return beside or [folder / KEYS]

@@ -23,20 +23,20 @@ _CELL, _LEFT, _TOP = 84, 90, 70
 _UNCHANGED, _STRONGER, _WEAKER = "#9aa5b1", "#b3541e", "#0b7a68"
 
 
-def show_replay(console: Console, name: str, found: Replay) -> None:
+def show_replay(console: Console, name: str, replay: Replay) -> None:
     """Prints a whole replay."""
-    show(console, name, found.counts)
+    show(console, name, replay.counts)
     notes = {
-        "would be decided otherwise (action or tags)": found.changed,
-        "could not be looked at when they came, and stay as they are": found.not_looked_at,
-        "are from before the circumstances were kept: taken as public posts": found.inexact,
-        "make a condition fail, and go to review": found.broken,
+        "would be decided otherwise (action or tags)": replay.changed,
+        "could not be looked at when they came, and stay as they are": replay.not_looked_at,
+        "are from before the circumstances were kept: taken as public posts": replay.inexact,
+        "make a condition fail, and go to review": replay.broken,
     }
-    console.print(f"{found.decided} pictures decided again")
-    for said, count in notes.items():
+    console.print(f"{replay.decided} pictures decided again")
+    for text, count in notes.items():
         if count:
-            console.print(f"{count} {said}")
-    for (was, becomes), media in sorted(found.examples.items()):
+            console.print(f"{count} {text}")
+    for (was, becomes), media in sorted(replay.examples.items()):
         console.print(f"{was} → {becomes}, for example: {', '.join(media)}", highlight=False, markup=False)
 
 
@@ -50,9 +50,9 @@ def show(console: Console, name: str, counts: Mapping[CountKey, int]) -> None:
             for key, count in rows[:_MOST]:
                 table.add_row(key.name, key.was, key.becomes, str(count))
             console.print(table)
-    if said := _changes(counts, "said"):
+    if rows := _changes(counts, "said"):
         table = Table("tag", "was said", "is said", "pictures", title="what is said", title_justify="left")
-        for key, count in said[:_MOST]:
+        for key, count in rows[:_MOST]:
             table.add_row(key.name, key.was, key.becomes, str(count))
         console.print(table)
 
@@ -88,8 +88,8 @@ def write_svg(path: Path, name: str, counts: Mapping[CountKey, int]) -> None:
         y = _TOP + Action[was] * _CELL + _CELL / 2
         size = max(4.0, (_CELL - 6) * (count / most) ** 0.5)
         colour = _UNCHANGED if was == becomes else _STRONGER if Action[becomes] > Action[was] else _WEAKER
-        place = f'x="{x - size / 2:.1f}" y="{y - size / 2:.1f}" width="{size:.1f}" height="{size:.1f}"'
-        parts.append(f'<rect {place} fill="{colour}"/>')
+        square = f'x="{x - size / 2:.1f}" y="{y - size / 2:.1f}" width="{size:.1f}" height="{size:.1f}"'
+        parts.append(f'<rect {square} fill="{colour}"/>')
         parts.append(f'<text x="{x}" y="{y + 4}" font-size="13" text-anchor="middle">{count}</text>')
     path.write_text("\n".join((*parts, "</svg>")) + "\n", encoding="utf-8")
 

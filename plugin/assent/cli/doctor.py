@@ -13,7 +13,7 @@ from rich.table import Table
 from assent.cli.models import WHICH
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
-from assent.db.migrate import OLDEST_SERVER, missing
+from assent.db.migrate import OLDEST_SERVER, missing_migrations
 from assent.db.pool import open_pool
 from assent.embedded.clusters import check_memory
 from assent.keys.installation import database, open_keys
@@ -24,8 +24,8 @@ from assent.policy.load import load_policy
 class Finding(NamedTuple):
     what: str
     ok: bool
-    said: str
-    mend: str = ""
+    detail: str
+    repair: str = ""
 
 
 def doctor() -> None:
@@ -34,7 +34,7 @@ def doctor() -> None:
     findings = [finding for check in CHECKS for finding in _run(check, settings)]
     table = Table("", "what", "found", "to mend it")
     for finding in findings:
-        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.said, finding.mend)
+        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.detail, finding.repair)
     console = Console()
     console.print(table)
     names = Table("setting", "value", "what it does")
@@ -53,13 +53,13 @@ def _run(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> 
 
 
 def _runtime(_settings: Settings) -> Iterator[Finding]:
-    found = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
-    present = [f"{name} {number}" for name, number in found.items() if number]
-    mend = "pip uninstall both, then install requirements-cpu.txt or requirements-gpu.txt"
-    yield Finding("ONNX Runtime", len(present) == 1, ", ".join(present) or "none", "" if len(present) == 1 else mend)
+    versions = {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
+    present = [f"{name} {number}" for name, number in versions.items() if number]
+    repair = "pip uninstall both, then install requirements-cpu.txt or requirements-gpu.txt"
+    yield Finding("ONNX Runtime", len(present) == 1, ", ".join(present) or "none", "" if len(present) == 1 else repair)
     clash = _version("opencv-python") and _version("opencv-python-headless")
-    said = "two packages write cv2/" if clash else f"opencv-python {_version('opencv-python')}"
-    yield Finding("OpenCV", not clash, said, "pip uninstall opencv-python-headless" if clash else "")
+    detail = "two packages write cv2/" if clash else f"opencv-python {_version('opencv-python')}"
+    yield Finding("OpenCV", not clash, detail, "pip uninstall opencv-python-headless" if clash else "")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -71,14 +71,13 @@ def _models(settings: Settings) -> Iterator[Finding]:
     choice = read_choice(settings.models_dir)
     for folder in filter(None, map(folder_of, choice.packs)):
         same = set(model_hashes(folder)) <= set(choice.files)
-        said = "the files that were chosen" if same else "other files than were chosen"
-        yield Finding(f"faces by {folder}", same, said, "" if same else f"assent models use insightface@{folder}")
-    for file in (
-        one.file for role in fill(choice, settings.models_dir, settings.accept_licence).values() for one in role
-    ):
+        detail = "the files that were chosen" if same else "other files than were chosen"
+        yield Finding(f"faces by {folder}", same, detail, "" if same else f"assent models use insightface@{folder}")
+    roles = fill(choice, settings.models_dir, settings.accept_licence)
+    for file in (filled.file for role in roles.values() for filled in role):
         read_verified(file, settings.models_dir)
-        said = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
-        yield Finding(f"model {file.name}", True, said)
+        detail = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
+        yield Finding(f"model {file.name}", True, detail)
 
 
 def _text(settings: Settings) -> Iterator[Finding]:
@@ -88,15 +87,15 @@ def _text(settings: Settings) -> Iterator[Finding]:
     reader = open_reader(settings)
     installed = "installed" if is_installed() else f"not installed: {INSTALL}"
     blocked = len(reader.blocked.words) + len(reader.blocked.phrases) + len(reader.blocked.strings) if reader else 0
-    said = f"ASSENT_READ={settings.read}, {blocked} blocked words; the extra `text` is {installed}"
-    yield Finding("text in pictures", True, said)
+    detail = f"ASSENT_READ={settings.read}, {blocked} blocked words; the extra `text` is {installed}"
+    yield Finding("text in pictures", True, detail)
 
 
 def _policy(settings: Settings) -> Iterator[Finding]:
     policy = load_policy(settings.policy)
     wrong = run_cases(policy)
-    said = f"{policy.ref.name} {policy.ref.version}, {len(policy.cases)} cases, {len(wrong)} wrong"
-    yield Finding("policy", not wrong, said, "assent policy check" if wrong else "")
+    detail = f"{policy.ref.name} {policy.ref.version}, {len(policy.cases)} cases, {len(wrong)} wrong"
+    yield Finding("policy", not wrong, detail, "assent policy check" if wrong else "")
 
 
 def _gallery_memory(settings: Settings) -> Iterator[Finding]:
@@ -107,9 +106,9 @@ def _gallery_memory(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     with database(settings) as url:
         yield _server(url)
-        pending = missing(url)
-        said = "schema is new enough" if not pending else f"{len(pending)} migrations to apply"
-        yield Finding("database", not pending, said, "assent init" if pending else "")
+        pending = missing_migrations(url)
+        detail = "schema is new enough" if not pending else f"{len(pending)} migrations to apply"
+        yield Finding("database", not pending, detail, "assent init" if pending else "")
         if not pending:
             with open_pool(url, size=1) as pool:
                 tenants = open_keys(settings, pool).tenants()
@@ -119,8 +118,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _server(url: str) -> Finding:
     with open_pool(url, size=1) as pool, pool.connection() as conn:
         major, minor = divmod(conn.info.server_version, 10_000)
-    mend = "" if major >= OLDEST_SERVER else f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one"
-    return Finding("PostgreSQL", not mend, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", mend)
+    repair = "" if major >= OLDEST_SERVER else f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one"
+    return Finding("PostgreSQL", not repair, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", repair)
 
 
 CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.cli.context import tenant_transaction
+from assent.core.clock import format_minute
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.keys.installation import database, open_keys
-from assent.outbox import deliver
+from assent.outbox import endpoints
 from assent.tenants import add_endpoint, rotate_secret
 
 app = typer.Typer(no_args_is_help=True, help="Where messages go: list, add, enable.")
@@ -38,7 +39,7 @@ class Owner(StrEnum):
 def list_endpoints(tenant: Tenant = "default") -> None:
     """Show each endpoint, how many messages wait for it, and whether it fails, rests or is disabled."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        rows = deliver.endpoints(conn, tenant)
+        rows = endpoints.list_endpoints(conn, tenant)
     table = Table("endpoint", "audience", "waiting", "failing since", "rests until", "disabled", "because")
     for row in rows:
         times = [_minute(row[name]) for name in ("failing_since", "rests_until", "disabled_at")]
@@ -66,9 +67,9 @@ def add(
 
 @app.command()
 def enable(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
-    """Send to a disabled or resting endpoint again; `assent outbox redrive` sends its dead letters again."""
+    """Send to a disabled or resting endpoint again; `assent dead-letters redrive` sends its dead letters again."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        deliver.enable(conn, tenant, name)
+        endpoints.enable_endpoint(conn, tenant, name)
     print(f"{name} is enabled")
 
 
@@ -88,5 +89,5 @@ def rotate(
             print(rotate_secret(conn, keys, owner.value, name, until))
 
 
-def _minute(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+def _minute(time: datetime | None) -> str:
+    return format_minute(time) if time else ""

@@ -28,14 +28,14 @@ def event(
 
 
 def _trace(conn: Conn, tenant: str, event_id: UUID) -> dict[str, Any]:
-    row = fetch_one(conn, named_queries("intake")["event"], tenant=tenant, event=event_id)
+    row = fetch_one(conn, named_queries("intake")["read_event"], tenant=tenant, event=event_id)
     if row is None:
         raise NotFound(f"no event {event_id} of tenant {tenant}: never accepted, or past its retention")
     sealed = f"{len(row.pop('sealed'))} bytes, sealed"
-    decisions = fetch(conn, _RECORD["decision_of_event"], tenant=tenant, event=event_id)
+    decisions = fetch(conn, _RECORD["list_decisions_of_event"], tenant=tenant, event=event_id)
     return {
         "event": {"id": event_id, **row, "body": sealed},
-        "jobs": fetch(conn, named_queries("queue")["jobs_of_event"], tenant=tenant, event=str(event_id)),
+        "jobs": fetch(conn, named_queries("queue")["list_jobs_of_event"], tenant=tenant, event=str(event_id)),
         "pictures": [_picture(conn, tenant, decision) for decision in decisions],
     }
 
@@ -44,6 +44,6 @@ def _picture(conn: Conn, tenant: str, decision: Row) -> dict[str, Any]:
     size = log.head(conn, tenant).size
     return {
         "decision": decision,
-        "leaf": checkpoint.proof(conn, tenant, decision["leaf"], size),
-        "deliveries": fetch(conn, _RECORD["messages_of_media"], tenant=tenant, media=decision["media_id"]),
+        "leaf": checkpoint.prove_inclusion(conn, tenant, decision["leaf"], size),
+        "deliveries": fetch(conn, _RECORD["list_messages_of_media"], tenant=tenant, media=decision["media_id"]),
     }

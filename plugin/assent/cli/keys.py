@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from assent.cli.context import opened_keystore
+from assent.core.encoding import encode_base64
 from assent.core.settings import Settings
 from assent.db.pool import Pool
 from assent.keys.keyfile import export_epoch, read_export, write_export
@@ -57,9 +57,7 @@ def rotate_root() -> None:
         fresh = os.urandom(32)
         if not keystore.own_root:  # shown before it counts: a lost root key is the loss of everything
             name = "ASSENT_ROOT_KEY" if settings.root_key else f"the file {settings.root_key_file}"
-            print(
-                f"The new root key, shown only now, belongs into {name}:\n\n  {b64encode(fresh).decode()}\n", flush=True
-            )
+            print(f"The new root key, shown only now, belongs into {name}:\n\n  {encode_base64(fresh)}\n", flush=True)
             print("Then start all of Assent's processes again; until then nobody is matched.", flush=True)
         keystore.rotate_root(fresh)
         for tenant in keystore.tenants():

@@ -24,11 +24,11 @@ def labels(
     """Show every label: its meaning, its model, its threshold in the policy, and its names in other vocabularies."""
     from assent.perceive.labels.sources import sources  # its packages take a second to import
 
-    said, policy = sources(), load_policy(Settings().policy)
+    models, policy = sources(), load_policy(Settings().policy)
     rows = [
         {
             **_row(label),
-            "model": ", ".join(said.get(label.name, ())),
+            "model": ", ".join(models.get(label.name, ())),
             "threshold": _threshold(policy.threshold(label.name)),
         }
         for label in LABELS

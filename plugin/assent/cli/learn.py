@@ -16,10 +16,13 @@ from rich.table import Table
 
 from assent.cli.context import opened_tenant
 from assent.cli.learning import need_learn
+from assent.core.clock import format_minute
 from assent.db.pool import transaction
 from assent.shadow import traffic
 
-app = typer.Typer(no_args_is_help=True, help="Feedback: export corrections; shadow, compare, promote, roll back heads.")
+app = typer.Typer(no_args_is_help=True, help="Feedback: export corrections; try heads in shadow, promote, roll back.")
+shadow = typer.Typer(no_args_is_help=True, help="A head beside the live ones: start, compare, stop.")
+app.add_typer(shadow, name="shadow")
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 Name = Annotated[str, typer.Argument(help="The head's name.")]
 BY = "cli"
@@ -39,9 +42,9 @@ def export(
 
     with opened_tenant(tenant) as (pool, keys), _progress() as tell:
         done = feedback.export_corrections(pool, keys, folder, below, pictures, tell)
-    print(f"{done.corrections} corrections of {done.pictures} pictures written to {folder}")
+    print(f"{done.corrections} corrections of {done.images} pictures written to {folder}")
     if pictures:
-        print(f"{done.copies} of them still had a copy: assent train --labels {folder / feedback.LABELS}")
+        print(f"{done.copies} of them still had a copy: assent train --labels {folder / feedback.LABELS_FILE}")
 
 
 @app.command("list")
@@ -53,12 +56,12 @@ def list_heads(tenant: Tenant = "default") -> None:
         rows = trial.heads(conn, tenant)
     table = Table("head", "state", "since", "sha256")
     for row in rows:
-        table.add_row(row["name"], row["state"], f"{row['since']:%Y-%m-%d %H:%M}", row["sha256"][:12])
+        table.add_row(row["name"], row["state"], format_minute(row["since"]), row["sha256"][:12])
     Console().print(table if rows else "No head was tried yet.")
 
 
-@app.command()
-def shadow(
+@shadow.command()
+def start(
     head: Annotated[Path, typer.Argument(help="Its TOML file, with the ONNX file beside it.")],
     tenant: Tenant = "default",
 ) -> None:
@@ -67,10 +70,10 @@ def shadow(
 
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         stored = trial.try_out(conn, keys, BY, head)
-    print(f"{stored.file.name} ({stored.sha256[:12]}) is on trial; see: assent learn compare {stored.file.name}")
+    print(f"{stored.file.name} ({stored.sha256[:12]}) is on trial; see: assent learn shadow compare {stored.file.name}")
 
 
-@app.command()
+@shadow.command()
 def compare(
     name: Name,
     csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
@@ -82,16 +85,26 @@ def compare(
     from assent.shadow import heads as trial
 
     with opened_tenant(tenant) as (pool, _), transaction(pool) as conn:
-        found = traffic.compare_heads(conn, tenant, trial.on_trial(conn, tenant, name))
+        comparison = traffic.compare_heads(conn, tenant, trial.on_trial(conn, tenant, name))
     if csv is not None:
-        traffic.write_csv(found, csv)
+        traffic.write_csv(comparison, csv)
     if svg is not None:
         need_learn()
-        traffic.write_svg(found, svg, name)
+        traffic.write_svg(comparison, svg, name)
     if as_json or not sys.stdout.isatty():
-        print(json.dumps(found.document()))
+        print(json.dumps(comparison.document()))
     else:
-        Console().print(_table(name, found))
+        Console().print(_table(name, comparison))
+
+
+@shadow.command()
+def stop(name: Name, tenant: Tenant = "default") -> None:
+    """End a trial without promoting."""
+    from assent.shadow import heads as trial
+
+    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
+        compared = trial.stop_trial(conn, keys, BY, name)
+    print(f"the trial of {name} ended after {compared.pictures} pictures")
 
 
 @app.command()
@@ -120,24 +133,23 @@ def rollback(name: Name, tenant: Tenant = "default") -> None:
     print(f"{name} is rolled back to {before[:12] if before else 'what is shipped'}")
 
 
-@app.command()
-def stop(name: Name, tenant: Tenant = "default") -> None:
-    """End a trial without promoting."""
-    from assent.shadow import heads as trial
-
-    with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
-        compared = trial.stop_trial(conn, keys, BY, name)
-    print(f"the trial of {name} ended after {compared.pictures} pictures")
-
-
-def _table(name: str, found: traffic.Comparison) -> Table:
-    title = f"{name}: {found.pictures} pictures" + (f" since {found.since:%Y-%m-%d %H:%M}" if found.since else "")
+def _table(name: str, comparison: traffic.Comparison) -> Table:
+    title = f"{name}: {comparison.pictures} pictures" + (
+        f" since {format_minute(comparison.since)}" if comparison.since else ""
+    )
     table = Table(title=title, title_justify="left")
     for column in ("label", "both", "only live", "only candidate", "judged", "live right", "candidate right"):
         table.add_column(column, justify="left" if column == "label" else "right")
-    for one in found.labels:
-        said = (one.both, one.only_live, one.only_candidate, one.corrected, one.live_right, one.candidate_right)
-        table.add_row(one.label, *map(str, said))
+    for label in comparison.labels:
+        counts = (
+            label.both,
+            label.only_live,
+            label.only_candidate,
+            label.corrected,
+            label.live_right,
+            label.candidate_right,
+        )
+        table.add_row(label.label, *map(str, counts))
     return table
 
 

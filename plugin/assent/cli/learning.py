@@ -1,4 +1,4 @@
-"""Provides what `assent train` and `assent eval` share: models, cache, progress, and the list of skipped files."""
+"""Provides what `assent train` and `assent eval` share: progress, tables, and the list of skipped files."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
 
+from assent.core import telemetry
 from assent.core.errors import LearnMissing
 from assent.core.settings import Settings
 
 if TYPE_CHECKING:
-    from assent.learn.dataset import Example, Skipped
-    from assent.learn.features import Featured
-    from assent.learn.views import View
+    from assent.learn.dataset import Skipped
+    from assent.learn.report import Cell, Report, Table
 
 MOST_LISTED = 20
 
@@ -30,49 +31,58 @@ def need_learn() -> None:
         raise LearnMissing(f"not installed: {', '.join(absent)}")
 
 
+def begin() -> Settings:
+    """Configures the log and returns the settings. Raises LearnMissing where the learning libraries are missing."""
+    need_learn()
+    telemetry.configure("error")
+    return Settings()
+
+
 def command() -> str:
     """Returns the command line as typed, without this machine's folders before the program's name."""
     return shlex.join(["assent", *sys.argv[1:]])
 
 
 @contextmanager
-def ticking(what: str, total: int) -> Iterator[Callable[[], object]]:
+def ticking(activity: str, total: int) -> Iterator[Callable[[], object]]:
     """Shows a progress bar on the terminal; call the yielded function once for each finished item."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(what, total=total)
+        bar = progress.add_task(activity, total=total)
         yield lambda: progress.advance(bar)
 
 
-def features_of(settings: Settings, examples: Sequence[Example], view: View | None = None) -> tuple[str, Featured]:
-    """Returns the backbone's id, and the pooled features of all examples that can be decoded.
+def print_report(report: Report, console: Console) -> None:
+    """Prints the report's title, its tables and its notes."""
+    console.print(f"[bold]{report.title}[/]", highlight=False)
+    for table in report.tables:
+        if table.printed:
+            console.print(_rich_table(table))
+    for note in report.notes:
+        console.print(note, highlight=False, markup=False)
 
-    With `view` the features are those of an altered copy of each.
-    """
-    from assent.learn.cache import Cache
-    from assent.learn.features import featured
-    from assent.media.sandbox import Decoder
-    from assent.perceive import open_backbone
 
-    base, net = open_backbone(settings.threads)
-    cache = Cache(settings.data_dir / "features", base.id, base.width)
-    with Decoder() as decoder, ticking("looking", len(examples)) as tick:
-        return base.id, featured(net, base.width, cache, decoder, examples, tick, view)
+def _rich_table(table: Table) -> RichTable:
+    from assent.learn.report import format_cell
+
+    rich_table = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(table.columns):
+        rich_table.add_column(name, justify="left" if _is_text(table.rows, number) else "right", overflow="fold")
+    for row in table.rows:
+        rich_table.add_row(*map(format_cell, row))
+    return rich_table
+
+
+def _is_text(rows: Sequence[tuple[Cell, ...]], column: int) -> bool:
+    return any(isinstance(row[column], str) for row in rows)
 
 
 def list_skipped(skipped: Sequence[Skipped], console: Console) -> None:
+    """Prints how many files, rows or classes were left out, and the first of them with their reasons."""
     if skipped:
         console.print(f"[yellow]{len(skipped)} left out[/]", highlight=False)
-    for one in skipped[:MOST_LISTED]:
-        console.print(f"  {one.what}: {one.why}", highlight=False, markup=False)
+    for each in skipped[:MOST_LISTED]:
+        console.print(f"  {each.item}: {each.reason}", highlight=False, markup=False)
     if len(skipped) > MOST_LISTED:
         console.print(f"  … and {len(skipped) - MOST_LISTED} more", highlight=False)
-
-
-def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
-    """Writes all skipped files, one a line; writes no file where there are none."""
-    path.unlink(missing_ok=True)
-    if not skipped:
-        return
-    path.write_text("".join(f"{one.what}\t{one.why}\n" for one in skipped), "utf-8")

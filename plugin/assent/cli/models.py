@@ -56,9 +56,9 @@ def show(pack: PackName) -> None:
     from assent.perceive.packs.model_set import own_calibration
 
     settings = Settings()
-    found = read_pack(pack, settings.models_dir)
-    print(f"{found.name}: {found.summary}")
-    for file in found.file:
+    manifest = read_pack(pack, settings.models_dir)
+    print(f"{manifest.name}: {manifest.summary}")
+    for file in manifest.file:
         print(f"\n{file.role}: {file.id}, {file.path}, {file.size:,} bytes, sha256 {file.sha256}")
         here = _is_here(file, settings.models_dir)
         from_ = f"Python package {file.package}" if file.package else file.url or "no public address; bring it --from"
@@ -67,7 +67,7 @@ def show(pack: PackName) -> None:
         accept = f'; ASSENT_ACCEPT_LICENCE="{file.accept}" accepts it' if file.accept else ""
         print(f"  commercial    {file.commercial_use}{accept}")
         print(f"  trained on    {file.training_data}")
-        print(f"  card          {found.folder / file.card}")
+        print(f"  card          {manifest.folder / file.card}")
         if file.role == "embedder":
             own = own_calibration(settings.models_dir, file.id)
             packaged = file.calibration or "none: nobody is matched until you measure it"
@@ -84,12 +84,12 @@ def pull(
     from assent.perceive.packs.pull import from_address, from_folder
 
     settings = Settings()
-    found = read_pack(pack, settings.models_dir)
-    for file in found.file:
+    manifest = read_pack(pack, settings.models_dir)
+    for file in manifest.file:
         check_licence(file, settings.accept_licence)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        for file in _wanted(found, settings.models_dir):
+        for file in _wanted(manifest, settings.models_dir):
             task = bar.add_task(file.path, total=file.size)
 
             def shown(done: int, task: int = task) -> None:
@@ -138,7 +138,7 @@ def use(
     from assent.perceive.packs.model_set import open_choice
 
     settings = Settings()
-    files = tuple(one for spec in packs if (folder := folder_of(spec)) for one in model_hashes(folder))
+    files = tuple(file for spec in packs if (folder := folder_of(spec)) for file in model_hashes(folder))
     choice = PackChoice(tuple(spec for spec in packs if spec != DEFAULT_PACK), files)
     before = _embedder(read_choice(settings.models_dir), settings)
     models = open_choice(choice, settings.models_dir, settings.threads, settings.accept_licence)

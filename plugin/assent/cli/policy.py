@@ -17,6 +17,7 @@ from rich.table import Table
 
 from assent.cli import comparison
 from assent.cli.context import tenant_transaction
+from assent.core.clock import format_minute
 from assent.core.errors import BadRequest, PolicyInvalid
 from assent.core.resources import resource
 from assent.core.settings import Settings
@@ -35,6 +36,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Policy files: check, schema. Versions: activate, rollback, history. Trying a change: simulate, shadow.",
 )
+shadow = typer.Typer(no_args_is_help=True, help="A policy beside the active one: start, compare, stop.")
+app.add_typer(shadow, name="shadow")
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 File = Annotated[Path, typer.Argument(help="A policy file.")]
 _SINCE = re.compile(r"(\d{1,5})([mhd])")
@@ -62,26 +65,28 @@ def check(
 
 
 def _check(policy: Policy, path: Path, strict: bool) -> bool:
-    said = tuple(warnings(policy))
+    found_warnings = tuple(warnings(policy))
     missed = run_cases(policy)
-    for line in said:
+    for line in found_warnings:
         print(f"{path.name}: warning: {line}")
     for line in missed:
         print(f"{path.name}: case {line}")
     ref = policy.ref
-    counts = f"{len(policy.rules)} rules, {len(said)} warnings, {len(policy.cases)} cases, {len(missed)} wrong"
+    counts = (
+        f"{len(policy.rules)} rules, {len(found_warnings)} warnings, {len(policy.cases)} cases, {len(missed)} wrong"
+    )
     print(f"{ref.name} {ref.version} ({ref.sha256[:12]}): {counts}")
-    return bool(missed or (strict and said))
+    return bool(missed or (strict and found_warnings))
 
 
 def _policy_files(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
-        found = [path]
+        files = [path]
         if path.is_dir():
-            found = sorted(one for one in path.glob("*.yaml") if not one.name.endswith(".cases.yaml"))
-            if not found:
+            files = sorted(one for one in path.glob("*.yaml") if not one.name.endswith(".cases.yaml"))
+            if not files:
                 raise PolicyInvalid(f"{path} holds no policy (*.yaml)")
-        yield from found
+        yield from files
 
 
 @app.command()
@@ -114,39 +119,40 @@ def rollback(tenant: Tenant = "default") -> None:
 def history(tenant: Tenant = "default") -> None:
     """Show which policies were activated and rolled back, with their leaves in the log."""
     with _reading() as conn:
-        rows = versions.history(conn, tenant)
+        rows = versions.list_activations(conn, tenant)
     table = Table("n", "when", "policy", "sha256", "how", "leaf")
     for row in rows:
         name = f"{row['name']} {row['version']}" if row["sha256"] else "the installation's"
         how = "activated" if row["back_to"] is None else f"rolled back to {row['back_to']}"
         sha256 = (row["sha256"] or "")[:12]
-        table.add_row(str(row["n"]), f"{row['at']:%Y-%m-%d %H:%M}", name, sha256, how, str(row["leaf"]))
+        table.add_row(str(row["n"]), format_minute(row["at"]), name, sha256, how, str(row["leaf"]))
     Console().print(table if rows else "Nothing was activated: ASSENT_POLICY decides.")
 
 
-@app.command()
-def shadow(
-    file: Annotated[Path | None, typer.Argument(help="The policy that is tried from now on.")] = None,
-    report: Annotated[bool, typer.Option("--report", help="Show what it would have changed so far.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Try nothing any more; the counts go.")] = False,
-    tenant: Tenant = "default",
-) -> None:
+@shadow.command()
+def start(file: File, tenant: Tenant = "default") -> None:
     """Evaluate a policy on live traffic beside the active one. Only counts are kept, of no image."""
-    if (file is not None) + report + stop != 1:
-        raise BadRequest("say a file, --report or --stop")
-    if report:
-        with _reading() as conn:
-            row, counts = versions.shadow_report(conn, tenant)
-        name = f"{row['name']} {row['version']} ({row['sha256'][:12]}), since {row['since']:%Y-%m-%d %H:%M}"
-        comparison.show(Console(), name, counts)
-        return
-    policy = None if file is None else _sound(file)
+    policy = _sound(file)
     with tenant_transaction(tenant) as (conn, keys):
-        if policy is None:
-            versions.stop_shadow(conn, keys, datetime.now(UTC))
-        else:
-            versions.start_shadow(conn, keys, policy, datetime.now(UTC))
-    print(f"{policy.ref.name} {policy.ref.version} is tried beside the active policy" if policy else "stopped")
+        versions.start_shadow(conn, keys, policy, datetime.now(UTC))
+    print(f"{policy.ref.name} {policy.ref.version} is tried beside the active policy")
+
+
+@shadow.command()
+def compare(tenant: Tenant = "default") -> None:
+    """Show what the policy in shadow would have changed so far."""
+    with _reading() as conn:
+        row, counts = versions.shadow_report(conn, tenant)
+    name = f"{row['name']} {row['version']} ({row['sha256'][:12]}), since {format_minute(row['since'])}"
+    comparison.show(Console(), name, counts)
+
+
+@shadow.command()
+def stop(tenant: Tenant = "default") -> None:
+    """Try no policy any more; the counts go."""
+    with tenant_transaction(tenant) as (conn, keys):
+        versions.stop_shadow(conn, keys, datetime.now(UTC))
+    print("stopped")
 
 
 @app.command()
@@ -168,13 +174,13 @@ def simulate(
         Progress(*bars, console=errors, transient=True, disable=not errors.is_terminal) as progress,
     ):
         bar = progress.add_task("deciding again", total=how_many(conn, tenant, begin, sample))
-        found = replay(conn, tenant, policy, begin, sample, lambda: progress.advance(bar))
+        replayed = replay(conn, tenant, policy, begin, sample, lambda: progress.advance(bar))
     name = f"{policy.ref.name} {policy.ref.version} ({policy.ref.sha256[:12]})"
-    comparison.show_replay(Console(), name, found)
+    comparison.show_replay(Console(), name, replayed)
     if csv is not None:
-        comparison.write_csv(csv, found.counts)
+        comparison.write_csv(csv, replayed.counts)
     if svg is not None:
-        comparison.write_svg(svg, name, found.counts)
+        comparison.write_svg(svg, name, replayed.counts)
 
 
 def _sound(file: Path) -> Policy:
@@ -186,10 +192,10 @@ def _sound(file: Path) -> Policy:
 
 
 def _span(text: str) -> timedelta:
-    found = _SINCE.fullmatch(text)
-    if found is None:
+    match = _SINCE.fullmatch(text)
+    if match is None:
         raise BadRequest(f"{text!r} is no time such as 30m, 12h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from assent.cli.context import tenant_transaction
+from assent.core.clock import format_minute
 from assent.review import cases
 from assent.review.decide import Final, ReviewInput
 from assent.review.decide import correct as correct_media
@@ -48,17 +49,17 @@ def list_open(
 ) -> None:
     """Show open cases: those on a list marked severe first, then by priority and age. Piped: one JSON object a line."""
     with tenant_transaction(tenant) as (conn, _):
-        found = cases.open_cases(conn, tenant, limit, after, queue)
+        open_cases = cases.open_cases(conn, tenant, limit, after, queue)
     if as_json or not sys.stdout.isatty():
-        for case in found:
+        for case in open_cases:
             print(json.dumps(case.document(), ensure_ascii=False))
         return
     table = Table("case", "picture", "reason", "queue", "priority", "waits since")
-    for case in found:
-        since = f"{case.opened_at:%Y-%m-%d %H:%M}"
-        said = (case.reason, case.queue, str(case.priority), since)
-        table.add_row(str(case.id), escape(case.media_id), *map(escape, said))
-    Console().print(table if found else "No open cases.")
+    for case in open_cases:
+        since = format_minute(case.opened_at)
+        cells = (case.reason, case.queue, str(case.priority), since)
+        table.add_row(str(case.id), escape(case.media_id), *map(escape, cells))
+    Console().print(table if open_cases else "No open cases.")
 
 
 @app.command()
@@ -72,10 +73,10 @@ def show(
 ) -> None:
     """Show a case: why it waits, and the tags of its image."""
     with tenant_transaction(tenant) as (conn, keys):
-        found = cases.show_case(conn, keys, case)
+        document = cases.show_case(conn, keys, case)
         if picture is not None:
             _write(picture, cases.picture_of(conn, keys, case))
-    _print(found, as_json, _case_table)
+    _print(document, as_json, _case_table)
 
 
 @app.command()
@@ -89,9 +90,9 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Close a case: the platform gets the decision's next revision as `media.reviewed`."""
-    said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    decision = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with tenant_transaction(tenant) as (conn, keys):
-        done = decide_case(conn, keys, BY, case, said)
+        done = decide_case(conn, keys, BY, case, decision)
     _print(done, as_json, _done_table)
 
 
@@ -106,9 +107,9 @@ def correct(
     as_json: AsJson = False,
 ) -> None:
     """Correct the labels of a media item without an open case."""
-    said = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
+    correction = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with tenant_transaction(tenant) as (conn, keys):
-        done = correct_media(conn, keys, BY, media, said)
+        done = correct_media(conn, keys, BY, media, correction)
     _print(done, as_json, _done_table)
 
 
@@ -123,11 +124,11 @@ def _write(path: Path, jpeg: bytes) -> None:
         raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _print(said: dict[str, Any], as_json: bool, table: Any) -> None:
+def _print(document: dict[str, Any], as_json: bool, table: Any) -> None:
     if as_json or not sys.stdout.isatty():
-        print(json.dumps(said, ensure_ascii=False))
+        print(json.dumps(document, ensure_ascii=False))
     else:
-        Console().print(table(said))
+        Console().print(table(document))
 
 
 def _grid(title: str) -> Table:
@@ -137,13 +138,13 @@ def _grid(title: str) -> Table:
     return table
 
 
-def _case_table(said: dict[str, Any]) -> Table:
-    table = _grid(said["media"])
-    table.add_row("reason", said["reason"])
-    table.add_row("since", said["opened_at"])
-    if said["closed_at"]:
-        table.add_row("closed", f"{said['closed_at']} {said['closed_by'] or ''} {said['outcome'] or ''}")
-    decision = said["decision"] or {"tags": [], "faces": [], "rules": [], "action": "none: no picture could be read"}
+def _case_table(case: dict[str, Any]) -> Table:
+    table = _grid(case["media"])
+    table.add_row("reason", case["reason"])
+    table.add_row("since", case["opened_at"])
+    if case["closed_at"]:
+        table.add_row("closed", f"{case['closed_at']} {case['closed_by'] or ''} {case['outcome'] or ''}")
+    decision = case["decision"] or {"tags": [], "faces": [], "rules": [], "action": "none: no picture could be read"}
     for tag in decision["tags"]:
         table.add_row("tag", f"{tag['name']}  {tag['score']:.2f}  {tag['box'] or ''}")
     table.add_row("faces", str(len(decision["faces"])))
@@ -153,8 +154,8 @@ def _case_table(said: dict[str, Any]) -> Table:
     return table
 
 
-def _done_table(said: dict[str, Any]) -> Table:
-    table = _grid(said["media"])
+def _done_table(document: dict[str, Any]) -> Table:
+    table = _grid(document["media"])
     for name in ("action", "revision", "leaf"):
-        table.add_row(name, str(said[name]))
+        table.add_row(name, str(document[name]))
     return table

@@ -40,38 +40,40 @@ def init(
     with database(settings) as url:
         migrate(url)
         with open_pool(url, size=2) as pool:
-            made = init_tenant(pool, open_or_create_keys(settings, pool), tenant, source, deliver_to)
+            created = init_tenant(pool, open_or_create_keys(settings, pool), tenant, source, deliver_to)
     if as_json:
-        print(json.dumps(_as_json(made)))
+        print(json.dumps(_as_json(created)))
     else:
-        _show(settings, made)
+        _show(settings, created)
 
 
-def _as_json(made: CreatedTenant) -> dict[str, object]:
-    said = asdict(made)
+def _as_json(created: CreatedTenant) -> dict[str, object]:
+    values = asdict(created)
     endpoint = (
-        {"name": made.endpoint, "url": made.deliver_to, "secret": made.endpoint_secret} if made.endpoint else None
+        {"name": created.endpoint, "url": created.deliver_to, "secret": created.endpoint_secret}
+        if created.endpoint
+        else None
     )
     return {
-        "tenant": said["tenant"],
-        "api_key": said["api_key"],
-        "source": {"name": made.source, "secret": made.source_secret, "path": f"/v1/webhooks/{made.source}"},
+        "tenant": values["tenant"],
+        "api_key": values["api_key"],
+        "source": {"name": created.source, "secret": created.source_secret, "path": f"/v1/webhooks/{created.source}"},
         "endpoint": endpoint,
-        "audit_key": said["audit_key"],
+        "audit_key": values["audit_key"],
     }
 
 
-def _show(settings: Settings, made: CreatedTenant) -> None:
+def _show(settings: Settings, created: CreatedTenant) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Tenant [bold]{made.tenant}[/] is ready. These secrets are shown only now:\n")
+    console.print(f"Tenant [bold]{created.tenant}[/] is ready. These secrets are shown only now:\n")
     rows = [
-        ("API key", made.api_key),
-        ("Webhooks go to", f"http://{settings.host}:{settings.port}/v1/webhooks/{made.source}"),
-        ("signed with", made.source_secret),
+        ("API key", created.api_key),
+        ("Webhooks go to", f"http://{settings.host}:{settings.port}/v1/webhooks/{created.source}"),
+        ("signed with", created.source_secret),
     ]
-    if made.endpoint:
-        rows += [("Decisions go to", str(made.deliver_to)), ("signed with", str(made.endpoint_secret))]
-    rows += [("Audit log's key", made.audit_key)]
+    if created.endpoint:
+        rows += [("Decisions go to", str(created.deliver_to)), ("signed with", str(created.endpoint_secret))]
+    rows += [("Audit log's key", created.audit_key)]
     for name, value in rows:
         console.print(f"  {name:<16} {value}", markup=False)
     console.print(f"\nKeys are in {settings.keys_dir}: back this folder up, apart from the database.")
@@ -82,8 +84,8 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the API; workers run elsewhere.")] = False,
 ) -> None:
     """Run the API and a worker in one process tree, on the embedded database unless ASSENT_DATABASE_URL is set."""
-    from assent.app import create_app
-    from assent.http import server as wire  # these bring the web framework along, which a worker does without
+    from assent.app import create_app  # these bring the web framework along, which a worker does without
+    from assent.http.server import uvicorn_server
 
     settings = Settings()
     telemetry.configure(settings.log_level)
@@ -91,17 +93,17 @@ def serve(
     with database(settings) as url:
         migrate(url)
         app = create_app(settings, url)
-        server = wire.server(settings, app)
+        server = uvicorn_server(settings, app)
         for sign in (signal.SIGTERM, signal.SIGINT):
             # The server ends on these by itself, then raises them once more under the handler that was there before:
             # the default one would end the process before the worker and the database were stopped.
             signal.signal(sign, lambda *_: None)
-        keeper = None if no_worker else _WorkerKeeper()
+        supervisor = None if no_worker else _WorkerSupervisor()
         try:
             server.run()
         finally:
-            if keeper is not None:
-                keeper.stop()
+            if supervisor is not None:
+                supervisor.stop()
     if not server.started:
         raise typer.Exit(1)
 
@@ -121,23 +123,22 @@ def worker(
 
 def _end_with_parent() -> None:
     # Standard input ends when the server that started us is gone, however it went.
-    while os.read(
-        0, 1
-    ):  # not sys.stdin: its lock, held by a thread that is not waited for, aborts the interpreter's end
+    # Not sys.stdin: its lock, held by a thread that is not waited for, aborts the interpreter's end.
+    while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _WorkerKeeper:
+class _WorkerSupervisor:
     """Runs a worker beside the API, and starts it again when it dies."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name="worker keeper")
+        self._thread = threading.Thread(target=self._supervise, name="worker supervisor")
         self._thread.start()
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()

@@ -48,6 +48,6 @@ def export(
 
 def _batches(conn: Conn, tenant: str, since: datetime) -> Iterator[list[dict[str, Any]]]:
     after: dict[str, Any] = {"after_at": _BEGINNING, "after_puid": ""}
-    while rows := fetch(conn, _Q["statements"], tenant=tenant, since=since, most=MAX_BATCH, **after):
+    while rows := fetch(conn, _Q["list_statements_after"], tenant=tenant, since=since, most=MAX_BATCH, **after):
         yield [row["body"] for row in rows]
         after = {"after_at": rows[-1]["at"], "after_puid": rows[-1]["puid"]}

@@ -24,10 +24,11 @@ from assent.db.pool import transaction
 from assent.decisions.assemble import name_match
 from assent.decisions.document import Decision, decision_of, to_json
 from assent.decisions.render.annotate import annotate
-from assent.media.files import pictures_below, read_file
+from assent.media.files import images_below, read_file
 from assent.media.sandbox import Decoder
 from assent.pipeline import Stages, analyse, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
+from assent.policy.model import Policy
 
 THREADS = 4  # pictures under way at once: one is decoded while others go through the models
 
@@ -46,19 +47,19 @@ def tag(
     """Tag images by the policy; status 1 when one of them could not be analysed."""
     settings = Settings()
     telemetry.configure("error")
-    places = list(_places(pictures))
+    sources = list(_sources(pictures))
     lines = as_json or not sys.stdout.isatty()
     console = Console()
     failed = 0
-    with _bench(settings, author, tenant) as (tools, name):
-        for place, decision, outcome in _look_at_all(tools, places, author, tenant, name):
+    with _open_stages(settings, author, tenant) as (stages, policy, name):
+        for source, decision, outcome in _analyse_all(stages, policy, sources, author, tenant, name):
             failed += isinstance(outcome, Unprocessable)
             if isinstance(outcome, Analysis) and annotated is not None:
-                _write_annotated(annotated, place, outcome, decision)
+                _write_annotated(annotated, source, outcome, decision)
             if lines:
                 print(json.dumps(to_json(decision), ensure_ascii=False), flush=True)
             else:
-                console.print(_table(place, decision))
+                console.print(_table(source, decision))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -66,7 +67,7 @@ Name = Callable[[Analysis, Decision], Decision]  # fills in who was matched
 
 
 @contextmanager
-def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Stages, Name | None]]:
+def _open_stages(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Stages, Policy, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load_models as load_models
     from assent.perceive.frames.batch import Batcher
@@ -75,91 +76,96 @@ def _bench(settings: Settings, author: str | None, tenant: str) -> Iterator[tupl
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     if author is None:
         with Decoder() as decoder:
-            policy = load_policy(settings.policy)
             read = open_reader(settings) or nothing_read
-            yield Stages(decoder, Batcher(models), nobody, no_match, policy, settings.allow_private, read=read), None
+            stages = Stages(decoder, Batcher(models), nobody, no_match, settings.allow_private, read=read)
+            yield stages, load_policy(settings.policy), None
         return
     from assent.gallery.matching import host_gallery
     from assent.keys.installation import database
     from assent.keys.pseudonym import derive_pseudonym
     from assent.policy.decide import waits
-    from assent.worker.loop import open_bench
+    from assent.worker.loop import open_worker_context
 
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
         decoder = stack.enter_context(Decoder())
-        bench = stack.enter_context(open_bench(settings, url, models, decoder, host_gallery(settings)))
-        bench.gallery.wait_ready()
-        keys = bench.keystore.tenant(tenant)
-        with transaction(bench.pool) as conn:
-            tools = replace(bench.tools, policy=bench.policies.of(conn, tenant).active)
+        context = stack.enter_context(open_worker_context(settings, url, models, decoder, host_gallery(settings)))
+        context.gallery.wait_ready()
+        keys = context.keystore.tenant(tenant)
+        with transaction(context.pool) as conn:
+            policy = context.policies.of(conn, tenant).active
 
-        def name(looked: Analysis, decision: Decision) -> Decision:
+        def name(analysis: Analysis, decision: Decision) -> Decision:
             faces = list(decision.faces)
-            with transaction(bench.pool) as conn:
-                for match in looked.matches:
-                    if waits(looked.verdict.approval, match.pseudonym == derive_pseudonym(keys, author)):
+            with transaction(context.pool) as conn:
+                for match in analysis.matches:
+                    if waits(analysis.verdict.approval, match.pseudonym == derive_pseudonym(keys, author)):
                         continue
                     named = name_match(conn, keys, match.pseudonym, match.band)
                     faces[match.face] = replace(faces[match.face], match=named)
             return replace(decision, faces=tuple(faces))
 
-        yield tools, name
+        yield context.stages, policy, name
 
 
-def _places(pictures: list[str]) -> Iterator[str]:
+def _sources(pictures: list[str]) -> Iterator[str]:
     for picture in pictures:
         if picture.startswith(("http://", "https://")):
             yield picture
             continue
         path = Path(picture)
         if path.is_dir():
-            yield from map(str, pictures_below(path))
+            yield from map(str, images_below(path))
         elif path.is_file():
             yield picture
         else:
             raise NotFound(f"{picture} is no file, no folder and no http(s) URL")
 
 
-def _look_at_all(
-    tools: Stages, places: list[str], author: str | None, tenant: str, name: Name | None
+def _analyse_all(
+    stages: Stages, policy: Policy, sources: list[str], author: str | None, tenant: str, name: Name | None
 ) -> Iterator[tuple[str, Decision, Analysis | Quarantined | Unprocessable]]:
-    progress = Progress(console=Console(stderr=True), transient=True, disable=len(places) < 2)
+    progress = Progress(console=Console(stderr=True), transient=True, disable=len(sources) < 2)
     with progress, ThreadPoolExecutor(THREADS) as threads:
-        bar = progress.add_task("looking", total=len(places))
+        bar = progress.add_task("looking", total=len(sources))
         # A few ahead, not all: decoded pictures are large.
-        for start in range(0, len(places), 4 * THREADS):
-            part = places[start : start + 4 * THREADS]
-            for place, outcome in zip(part, threads.map(lambda p: _look(tools, tenant, p, author), part), strict=True):
-                yield place, _say(place, outcome, tools.policy.ref, tenant, name), outcome
+        for start in range(0, len(sources), 4 * THREADS):
+            part = sources[start : start + 4 * THREADS]
+            outcomes = threads.map(lambda p: _analyse_one(stages, policy, tenant, p, author), part)
+            for source, outcome in zip(part, outcomes, strict=True):
+                yield source, _decision(source, outcome, policy.ref, tenant, name), outcome
                 progress.advance(bar)
 
 
-def _look(tools: Stages, tenant: str, place: str, author: str | None) -> Analysis | Quarantined | Unprocessable:
-    is_url = place.startswith(("http://", "https://"))
-    media = MediaRef(place, place if is_url else None)
+def _analyse_one(
+    stages: Stages, policy: Policy, tenant: str, source: str, author: str | None
+) -> Analysis | Quarantined | Unprocessable:
+    is_url = source.startswith(("http://", "https://"))
+    media = MediaRef(source, source if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
     try:
-        return analyse(tools, tenant, event, media, None if is_url else read_file(Path(place)))
+        return analyse(stages, policy, tenant, event, media, None if is_url else read_file(Path(source)))
     except AssentError as error:
         return Unprocessable(error)
 
 
-def _say(
-    place: str, outcome: Analysis | Quarantined | Unprocessable, policy: PolicyRef, tenant: str, name: Name | None
+def _decision(
+    source: str, outcome: Analysis | Quarantined | Unprocessable, policy: PolicyRef, tenant: str, name: Name | None
 ) -> Decision:
-    decision = decision_of(tenant, None, MediaRef(place, None), 1, outcome, policy)
+    decision = decision_of(tenant, None, MediaRef(source, None), 1, outcome, policy)
     return name(outcome, decision) if name is not None and isinstance(outcome, Analysis) else decision
 
 
-def _write_annotated(folder: Path, place: str, looked: Analysis, decision: Decision) -> None:
+def _write_annotated(folder: Path, source: str, analysis: Analysis, decision: Decision) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    stem = Path(place.split("?")[0]).stem or "picture"
-    annotate(looked.picture.frames[0], decision).save(folder / f"{stem}-{looked.picture.sha256[:8]}.jpg", quality=88)
+    stem = Path(source.split("?")[0]).stem or "picture"
+    annotate(analysis.picture.frames[0], decision).save(
+        folder / f"{stem}-{analysis.picture.sha256[:8]}.jpg", quality=88
+    )
 
 
-def _table(place: str, decision: Decision) -> Table:
-    table = Table(title=place, title_justify="left", show_header=False, box=None, pad_edge=False)
+def _table(source: str, decision: Decision) -> Table:
+    table = Table(title=source, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", min_width=8)
     table.add_column()
     if decision.error:

@@ -142,9 +142,16 @@ class ModelMissing(AssentError):
     remedy = "Run `assent doctor`: it names the missing file and the command that brings it."
 
 
+class PackUnknown(AssentError):
+    code, status = "pack_unknown", 500
+    remedy = (
+        "Name a pack and roles that there are: `assent models list` shows them, `assent models use` writes a choice."
+    )
+
+
 class ModelUnknown(AssentError):
     code, status = "model_unknown", 500
-    remedy = "Use a pack that `models/` describes."
+    remedy = "Use the file that its manifest, table or head describes; `assent models verify` compares them."
 
 
 class LicenceNotAccepted(AssentError):
@@ -276,60 +283,6 @@ class IdempotencyConflict(AssentError):
     remedy = "Use a new Idempotency-Key for a new request; this one came with another within the last 24 hours."
 
 
-class NoFace(AssentError):
-    code, status = "no_face", 422
-    remedy = "Send a photo that shows the person's face."
-
-
-class MultipleFaces(AssentError):
-    code, status = "multiple_faces", 422
-    remedy = "Send a photo with exactly one face."
-
-
-class FaceTooSmall(AssentError):
-    code, status = "face_too_small", 422
-    remedy = "Send a photo in which the face is at least 40 pixels wide."
-
-
-class FaceBlurred(AssentError):
-    code, status = "face_blurred", 422
-    remedy = "Send a sharp photo: hold still, and let more light fall on the face."
-
-
-class FaceTurned(AssentError):
-    code, status = "face_turned", 422
-    remedy = "Send a photo in which the person looks towards the camera, with the head upright."
-
-
-class FaceNotLive(AssentError):
-    code, status = "face_not_live", 422
-    remedy = (
-        "Send a photo of the person, not of a print or a screen, straight from a camera and with room around the head."
-    )
-
-
-class FaceMismatch(AssentError):
-    code, status = "face_mismatch", 422
-    remedy = "Send photos of the person themselves only; one of these resembles the others too little."
-
-
-class NotCalibrated(AssentError):
-    code, status = "not_calibrated", 503
-    remedy = (
-        "Measure the embedder in use with `assent eval faces PEOPLE --calibrate`; before that nobody can be matched."
-    )
-
-
-class PhotoRefused(AssentError):
-    code, status = "photo_refused", 422
-    remedy = "This photo cannot be used; send another one."
-
-
-class TemplateLimitReached(AssentError):
-    code, status = "template_limit_reached", 409
-    remedy = "At most 10 templates a person are kept; what is stored already is used."
-
-
 # The person's own page
 
 
@@ -424,7 +377,12 @@ class HeadAlreadyActive(AssentError):
 
 class AuditBroken(AssentError):
     code, status = "audit_broken", 500
-    remedy = "The log does not match its checkpoint: keep both, and find out who changed the database."
+    remedy = "The log, or a file from it, does not match what was signed: keep both, and find out who changed it."
+
+
+class ProofUnreadable(AssentError):
+    code, status = "proof_unreadable", 422
+    remedy = "Give the whole file as Assent wrote it: this is no export, checkpoint, receipt or key of a log."
 
 
 class WorkerLost(AssentError):

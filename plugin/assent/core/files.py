@@ -1,14 +1,19 @@
-"""Reads and writes files that only their owner can read; a crash leaves a write whole or undone."""
+"""Reads files that only their owner can read, and replaces files whole: a crash leaves the old content or the new."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO, Any
 
 from assent.core.errors import KeyMissing, StoreUnsafe
 
 
 def read_private(file: Path, what: str) -> str:
+    """Reads an ASCII file that nobody else can read or change; `what` names it in messages.
+
+    Raises StoreUnsafe where its mode lets others in, KeyMissing where it is absent or unreadable.
+    """
     try:
         with file.open(encoding="ascii") as stream:
             if os.fstat(stream.fileno()).st_mode & 0o027:
@@ -20,21 +25,43 @@ def read_private(file: Path, what: str) -> str:
         raise KeyMissing(f"{what} cannot be read: {file}") from error
 
 
-def write_private(file: Path, text: str) -> None:
-    """Writes a 0600 file so that a crash leaves the old or the new content, never a part (temp, fsync, rename)."""
+def write_private(file: Path, content: str) -> None:
+    """Replaces a file that only its owner can read (0600), durably. Raises OSError."""
+    replace_file(file, content)
+
+
+def replace_file(file: Path, content: str | bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Replaces a file's content so that a crash leaves the old or the new one, never a part (temp, fsync, rename).
+
+    `mode` is narrowed by the umask. Without `durable` a power failure may undo the write. Raises OSError.
+    """
     temp = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:  # noqa: PTH123 - a descriptor
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temp.rename(file)
+        with open(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:  # noqa: PTH123 - a descriptor
+            stream.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                sync_file(stream)
+        temp.replace(file)
     finally:
         temp.unlink(missing_ok=True)
-    sync_folder(file.parent)
+    if durable:
+        sync_folder(file.parent)
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Renames a file or folder within its folder; after the return a power failure does not undo it."""
+    source.replace(target)
+    sync_folder(target.parent)
+
+
+def sync_file(stream: IO[Any]) -> None:
+    """Writes what the stream holds to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def sync_folder(folder: Path) -> None:
+    """Writes the folder's entries to the disk: what was renamed or made in it stays so."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -22,9 +22,9 @@ class AllowedHost(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> AllowedHost:
         """Parses `host:port@cidr`, for example `media.internal:443@10.1.0.0/16`. Raises ValueError otherwise."""
-        place, at, cidr = text.strip().partition("@")
-        host, colon, port = place.rpartition(":")
-        if not (host and at and colon):
+        address, _, cidr = text.strip().partition("@")
+        host, _, port = address.rpartition(":")
+        if not (host and port and cidr):
             raise ValueError(f"{text!r} is not host:port@cidr")
         return cls(host.strip("[]").lower(), int(port), ip_network(cidr))
 

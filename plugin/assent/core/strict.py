@@ -13,6 +13,10 @@ _MAX_NAME = 64  # characters of a field's name that an answer repeats
 M = TypeVar("M", bound=BaseModel)
 
 
+class NameRepeated(ValueError):
+    """An object of a JSON document has two fields of one name."""
+
+
 def read_model(body: bytes, kind: type[M]) -> M:
     """Returns the model in a JSON body (RFC 8259, UTF-8).
 
@@ -22,25 +26,32 @@ def read_model(body: bytes, kind: type[M]) -> M:
     try:
         model = kind.model_validate_json(body)
     except ValidationError as error:
-        raise BadRequest(explain(error)) from None
-    # pydantic's parser takes the last of two equal names; other readers of the same bytes take the first.
-    json.loads(body, object_pairs_hook=_each_once)
+        raise BadRequest(explain_invalid(error)) from None
+    try:  # pydantic's parser takes the last of two equal names; other readers of the same bytes take the first
+        load_unique(body)
+    except NameRepeated:
+        raise BadRequest("body: the same name twice in one object") from None
     return model
 
 
-def explain(error: ValidationError) -> str:
-    """Describes each invalid field by its place and the reason. Leaves out the value, which may be a person's name."""
-    said = error.errors(include_url=False, include_context=False, include_input=False)[:5]
-    return "; ".join(f"{place(e['loc']) or 'body'}: {e['msg']}" for e in said)
+def load_unique(text: str | bytes) -> Any:
+    """Parses JSON as `json.loads` does. Raises NameRepeated where an object has a name twice, ValueError otherwise."""
+    return json.loads(text, object_pairs_hook=_unique_pairs)
 
 
-def place(parts: tuple[int | str, ...]) -> str:
-    """Formats the place of a field, as `media.0.url`. Cuts each name, which the sender may have made up."""
+def explain_invalid(error: ValidationError) -> str:
+    """Describes each invalid field by its path and the reason. Leaves out the value, which may be a person's name."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    return "; ".join(f"{field_path(e['loc']) or 'body'}: {e['msg']}" for e in errors)
+
+
+def field_path(parts: tuple[int | str, ...]) -> str:
+    """Formats the path of a field, as `media.0.url`. Cuts each name, which the sender may have made up."""
     return ".".join(str(part)[:_MAX_NAME] for part in parts)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadRequest("body: the same name twice in one object")
-    return found
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise NameRepeated("the same name twice in one object")
+    return fields

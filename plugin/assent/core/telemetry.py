@@ -23,7 +23,7 @@ DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.
 BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
-LOOK_SECONDS = Histogram("assent_look_seconds", "Seconds from fetch to verdict of one picture.")
+ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from fetch to verdict of one picture.")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -71,11 +71,11 @@ class _Discreet(logging.Formatter):
 def _chain(error: BaseException) -> list[str]:
     """Describes the error and its causes, innermost first: type, our own message, SQLSTATE, and the places."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    said = error.detail if isinstance(error, AssentError) else (getattr(error, "sqlstate", None) or "")
+    detail = error.detail if isinstance(error, AssentError) else (getattr(error, "sqlstate", None) or "")
     places = (
         f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in walk_tb(error.__traceback__)
     )
     inner = (
         [line for part in error.exceptions for line in _chain(part)] if isinstance(error, BaseExceptionGroup) else []
     )
-    return [*(_chain(cause) if cause else []), *inner, f"{type(error).__qualname__} {said}".strip(), *places]
+    return [*(_chain(cause) if cause else []), *inner, f"{type(error).__qualname__} {detail}".strip(), *places]

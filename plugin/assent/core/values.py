@@ -28,6 +28,7 @@ EventType = Literal["media.created", "media.updated", "media.deleted"]
 Band = Literal["strong", "likely"]
 Approval = Literal["never", "others", "always"]
 Audience = Literal["platform", "author", "person", "public"]  # who reads a document
+ActionName = Literal["allow", "label", "limit", "review", "block"]
 
 
 class Action(IntEnum):
@@ -102,7 +103,7 @@ class Tag:
     score: float
     box: Box | None
     frame: int
-    model: str  # "nudenet-320n@<first 12 of the file's sha256>"
+    model: str  # "<the model's name>@<first 12 of the file's sha256>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +195,7 @@ class Verdict:
     tags: tuple[Tag, ...]
     rules: tuple[Rule, ...]
     approval: Approval = "never"  # when a match waits for the person's own yes
-    said: Mapping[Audience, AudienceView] = field(default_factory=dict)
+    audience_views: Mapping[Audience, AudienceView] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
     review: ToReview | None = None  # None: nobody has to look
@@ -219,14 +220,16 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class ModeratorDecision:
-    """An action that a moderator decided on, with what they were shown: the action of models and policy alone, its
-    rules, and the strongest score of each label in the perception."""
+    """An action that a moderator decided on, with what they were shown.
+
+    That is the action of models and policy alone, its rules, and the strongest score of each label in the perception.
+    """
 
     action: Action
     at: datetime
-    was: Action
-    rules: frozenset[str]
-    seen: Mapping[str, float]
+    automated_action: Action
+    automated_rules: frozenset[str]
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,27 +237,30 @@ class ModerationHistory:
     """All moderator decisions on one file of a tenant: labels confirmed or denied, and the action."""
 
     labels: Mapping[str, bool]
-    judged: ModeratorDecision | None = None
+    decision: ModeratorDecision | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModeratedVerdict:
-    """A verdict that takes a moderator decision into account. `alone`: the verdict of models and policy without it;
-    `seen`: the perception that the policy read, its own tags first; `news`: what the moderator was not shown, empty
-    where their action holds or they decided on none."""
+    """A verdict that takes a moderator decision into account.
+
+    `automated` is the verdict of models and policy without it. `perception` is the one that the policy read, its own
+    tags first. `new_evidence` says what the moderator was not shown; it is empty where their action holds or they
+    decided on none.
+    """
 
     verdict: Verdict
-    alone: Verdict
-    seen: Perception
+    automated: Verdict
+    perception: Perception
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    judged: ModeratorDecision | None
-    news: str
+    decision: ModeratorDecision | None
+    new_evidence: str
 
     @property
     def holds(self) -> bool:
         """Tells whether the moderator's action is the verdict's."""
-        return self.judged is not None and not self.news
+        return self.decision is not None and not self.new_evidence
 
 
 HASH_SEVERE = "hash-severe"  # the rule that no policy can change, and the reason of the review case
@@ -265,10 +271,10 @@ class Analysis:
     """The analysis of one image that went through stages 1 to 6."""
 
     picture: Picture
-    seen: Perception
+    perception: Perception
     matches: tuple[Match, ...]
     verdict: Verdict
-    heeded: ModeratedVerdict | None = None  # where a moderator's word on the same file went into the verdict
+    moderated: ModeratedVerdict | None = None  # where moderator decisions on the same file went into the verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,19 +27,19 @@ def lock_shared(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) -> None:
 
     Call it before their consents are read.
     """
-    _take(conn, "share_person", tenant, pseudonyms)
+    _lock_each(conn, "lock_subject_shared", tenant, pseudonyms)
 
 
 def lock_shared_or_busy(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) -> None:
     """Locks these subjects as `lock_shared` does, but waits SOON_SECONDS at most for each.
 
-    It is for callers who cannot wait long: a withdrawal may take WAIT_SECONDS. Raises SubjectLocked.
+    It is for callers who cannot wait long, since a withdrawal may take LOCK_WAIT_SECONDS. Raises SubjectLocked.
     """
     wanted = set(pseudonyms)
     if not wanted:
         return
     try:
-        with _waiting(conn, SOON_SECONDS):
+        with _limited_wait(conn, SOON_SECONDS):
             lock_shared(conn, tenant, wanted)
     except LockNotAvailable:
         raise SubjectLocked from None
@@ -50,38 +50,38 @@ def lock_shared_session(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) ->
 
     It is for work that goes on after the commit, as sending does.
     """
-    _take(conn, "hold_person", tenant, pseudonyms)
+    _lock_each(conn, "lock_subject_shared_session", tenant, pseudonyms)
 
 
 def unlock_session(conn: Conn) -> None:
     """Releases all locks that this connection took by `lock_shared_session`."""
-    execute(conn, _Q["release_people"])
+    execute(conn, _Q["release_session_locks"])
 
 
 def try_lock_exclusive(conn: Conn, tenant: str, pseudonym: bytes) -> bool:
     """Locks this subject, exclusively, until the transaction ends.
 
-    Nothing about them is stored, shown or sent meanwhile. Waits up to WAIT_SECONDS for the holders of shared locks.
-    Returns False where one of them had been stopped; that one is then too late to commit or send.
+    Nothing about them is stored, shown or sent meanwhile. Waits up to LOCK_WAIT_SECONDS for holders of shared locks.
+    Returns False where one of them was stopped, which is then too late to commit or send.
     """
     try:
-        with _waiting(conn, LOCK_WAIT_SECONDS):
-            execute(conn, _Q["lock_person"], tenant=tenant, pid=pseudonym)
+        with _limited_wait(conn, LOCK_WAIT_SECONDS):
+            execute(conn, _Q["lock_subject_exclusive"], tenant=tenant, pid=pseudonym)
     except LockNotAvailable:
         return False
     return True
 
 
 @contextmanager
-def _waiting(conn: Conn, seconds: int) -> Iterator[None]:
+def _limited_wait(conn: Conn, seconds: int) -> Iterator[None]:
     """Limits the wait for each lock to that many seconds. Raises LockNotAvailable."""
-    before = fetch_one(conn, _Q["lock_timeout"])
+    before = fetch_one(conn, _Q["read_lock_timeout"])
     with conn.transaction():  # where the wait was in vain the setting goes back with the savepoint
         execute(conn, _Q["set_lock_timeout"], time=f"{seconds}s")
         yield
     execute(conn, _Q["set_lock_timeout"], time=before["time"] if before else "0")
 
 
-def _take(conn: Conn, how: str, tenant: str, pseudonyms: Iterable[bytes]) -> None:
+def _lock_each(conn: Conn, query: str, tenant: str, pseudonyms: Iterable[bytes]) -> None:
     for pseudonym in sorted(set(pseudonyms)):  # always in one order
-        execute(conn, _Q[how], tenant=tenant, pid=pseudonym)
+        execute(conn, _Q[query], tenant=tenant, pid=pseudonym)

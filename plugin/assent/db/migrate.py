@@ -21,10 +21,10 @@ def migrate(url: str) -> list[str]:
 
     `url` is a `postgresql://` URL. Raises DatabaseUnavailable when the server cannot be reached.
     """
-    with _alone(url), _backend(url) as backend:
+    with _migration_lock(url), _backend(url) as backend:
         backend.break_lock()  # yoyo's own is a row, which stays behind when its process is killed
         backend.ensure_internal_schema_updated()
-        pending = backend.to_apply(_all())
+        pending = backend.to_apply(_read_all())
         for migration in pending:
             with backend.transaction():
                 migration.process_steps(backend, "apply")
@@ -32,14 +32,14 @@ def migrate(url: str) -> list[str]:
     return [migration.id for migration in pending]
 
 
-def missing(url: str) -> list[str]:
+def missing_migrations(url: str) -> list[str]:
     """Returns the names of the migrations that this database lacks. Raises DatabaseUnavailable."""
     with _backend(url) as backend:
-        return [migration.id for migration in backend.to_apply(_all())]
+        return [migration.id for migration in backend.to_apply(_read_all())]
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[None]:
+def _migration_lock(url: str) -> Iterator[None]:
     """Lets one process migrate at a time; the lock ends with its connection, however that ends."""
     try:
         with psycopg.connect(url) as conn:
@@ -49,7 +49,7 @@ def _alone(url: str) -> Iterator[None]:
         raise DatabaseUnavailable from error
 
 
-def _all() -> Any:
+def _read_all() -> Any:
     # schema.sql, which shows what they come to, lies beside them.
     return read_migrations(str(resource("migrations"))).filter(lambda migration: migration.id != "schema")
 

@@ -41,7 +41,7 @@ def enqueue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID 
 
 def retraction_waits(conn: Conn, tenant: str, pseudonym: bytes) -> bool:
     """Tells whether matches of the subject still have to be retracted."""
-    row = fetch_one(conn, named_queries("queue")["retracting"], tenant=tenant, pid=pseudonym.hex())
+    row = fetch_one(conn, named_queries("queue")["is_retraction_queued"], tenant=tenant, pid=pseudonym.hex())
     return row is not None and bool(row["retracting"])
 
 
@@ -50,8 +50,8 @@ def retraction_done(conn: Conn, job: int) -> None:
 
     Other jobs about the same subject, who came back and left again meanwhile, still have to be done.
     """
-    execute(conn, named_queries("queue")["forget_pid"], job=job)
+    execute(conn, named_queries("queue")["clear_pseudonym_of_job"], job=job)
 
 
 def _enqueue(conn: Conn, queue: str, task: str, priority: int, args: dict[str, str]) -> None:
-    execute(conn, named_queries("queue")["enqueue"], queue=queue, task=task, priority=priority, args=Jsonb(args))
+    execute(conn, named_queries("queue")["insert_job"], queue=queue, task=task, priority=priority, args=Jsonb(args))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from assent.audit import checkpoint
@@ -21,8 +21,16 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
 
-Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.lock_shared` or `locks.hold`
+Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.lock_shared`, or another of that module
 _Q = named_queries("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The reader that a decision is assembled for; `subject`, by the platform's id, goes with audience `person`."""
+
+    audience: Audience
+    subject: str | None = None
 
 
 class Person(NamedTuple):
@@ -38,13 +46,13 @@ def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict
 
     The subjects that it names are locked by `lock` first.
     """
-    media_id, audience = message["media_id"], message["audience"]
+    media_id, recipient = message["media_id"], Recipient(message["audience"])
     if message["type"] == "tag.suggested":
         data = suggestions(conn, keys, media_id, lock)
-    elif audience == "person":
+    elif recipient.audience == "person":
         return None  # what was meant for the platform, from before the endpoint was another's
     else:
-        data = document_for(conn, keys, media_id, audience, message["revision"], lock)
+        data = document_for(conn, keys, media_id, recipient, message["revision"], lock)
     return data and {"type": message["type"], "timestamp": rfc3339(message["created_at"]), "data": data}
 
 
@@ -60,11 +68,11 @@ def assemble(
     row = _newest(conn, keys, media_id, revision)
     if row is None:
         return None
-    told = views.told(row, "platform")
+    view = views.audience_view(row, "platform")
     decision = _decision(row)
-    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if told.matches else {}
-    audit = LeafRef(row["leaf"], checkpoint.current(conn, keys))
-    faces = _with_names(decision, named) if told.faces else ()
+    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if view.matches else {}
+    audit = LeafRef(row["leaf"], checkpoint.current_checkpoint(conn, keys))
+    faces = _with_names(decision, named) if view.faces else ()
     return replace(decision, faces=faces, audit=audit, decided_at=rfc3339(row["decided_at"]))
 
 
@@ -72,49 +80,46 @@ def assemble_view(
     conn: Conn,
     keys: TenantKeys,
     media_id: str,
-    audience: Audience,
+    recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
-    subject: str | None = None,
 ) -> PublicView | None:
     """Returns the newest decision on a media item as another audience than the platform may see it now, or None.
 
-    For `person` it is the view of `subject`, and None when they have no match in it. `revision` and `lock` work as for
-    `assemble`.
+    A subject gets None when they have no match in it. `revision` and `lock` work as for `assemble`.
     """
     row = _newest(conn, keys, media_id, revision)
     if row is None:
         return None
-    told = views.told(row, audience)
+    view = views.audience_view(row, recipient.audience)
     decision = _decision(row)
-    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if told.matches else {}
+    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if view.matches else {}
     faces = _with_names(decision, named)
-    if audience == "person":
-        faces = tuple(face for face in faces if face.match and face.match.subject == subject)
+    if recipient.audience == "person":
+        faces = tuple(face for face in faces if face.match and face.match.subject == recipient.subject)
         if not faces:
             return None
-    elif not told.faces:
+    elif not view.faces:
         faces = ()
     decision = replace(decision, faces=faces, decided_at=rfc3339(row["decided_at"]))
-    if audience == "author":
-        return views.author_view(decision, row["perceptions"], told, _notice(conn, keys, decision))
-    return views.view(decision, row["perceptions"], audience, told)
+    if recipient.audience == "author":
+        return views.author_view(decision, row["perceptions"], view, _notice(conn, keys, decision))
+    return views.public_view(decision, row["perceptions"], recipient.audience, view)
 
 
 def document_for(
     conn: Conn,
     keys: TenantKeys,
     media_id: str,
-    audience: Audience,
+    recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
-    subject: str | None = None,
 ) -> dict[str, Any] | None:
-    """Returns the result of `assemble` or `assemble_view` for that audience, as JSON values."""
-    if audience == "platform":
+    """Returns the result of `assemble` or `assemble_view` for that recipient, as JSON values."""
+    if recipient.audience == "platform":
         decision = assemble(conn, keys, media_id, revision, lock)
         return to_json(decision) if decision else None
-    view = assemble_view(conn, keys, media_id, audience, revision, lock, subject)
+    view = assemble_view(conn, keys, media_id, recipient, revision, lock)
     return views.view_json(view) if view else None
 
 
@@ -129,7 +134,7 @@ def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[De
 
 def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
     """Returns the notice of a restriction for the author, by language; empty where no statement was made."""
-    row = fetch_one(conn, named_queries("policy")["notice"], tenant=keys.tenant, puid=decision.statement)
+    row = fetch_one(conn, named_queries("policy")["read_notice"], tenant=keys.tenant, puid=decision.statement)
     return dict(row["notice"]) if row else {}
 
 
@@ -142,11 +147,11 @@ def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = lock_s
     if row is None:
         return None
     faces = row["document"]["faces"]
-    said = [
+    suggested = [
         {"subject": match.subject, "face": face, "box": faces[face]["box"], "band": match.band}
         for face, match in _named(conn, keys, media_id, row["revision"], lock, "suggested")
     ]
-    return {"media": row["document"]["media"], "suggestions": said} if said else None
+    return {"media": row["document"]["media"], "suggestions": suggested} if suggested else None
 
 
 def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None) -> Row | None:
@@ -154,8 +159,8 @@ def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = 
 
     Until the transaction ends neither it nor its matches change.
     """
-    execute(conn, _Q["share_media"], tenant=keys.tenant, media=media_id)
-    row = fetch_one(conn, _Q["decision"], tenant=keys.tenant, media=media_id)
+    execute(conn, _Q["lock_media_shared"], tenant=keys.tenant, media=media_id)
+    row = fetch_one(conn, _Q["read_newest_decision"], tenant=keys.tenant, media=media_id)
     return row if row is not None and revision in (None, row["revision"]) else None
 
 
@@ -167,7 +172,7 @@ def _named(
     Raises SealBroken where a match, its subject or their key was altered.
     """
     values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
-    rows = fetch(conn, _Q["matches"], **values)
+    rows = fetch(conn, _Q["list_matches_in_state"], **values)
     pseudonyms = [match_pseudonym(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
@@ -175,12 +180,12 @@ def _named(
         if person is None or not person.consents:
             continue
         try:
-            found = open_match(person.subject, media_id, row["face"], row["sealed"])
+            match = open_match(person.subject, media_id, row["face"], row["sealed"])
         except SealBroken:
             if retraction_waits(conn, keys.tenant, pseudonym):
                 continue  # they left and came back; the match lies under the key that went, and is taken back soon
             raise
-        yield row["face"], NamedMatch(person.ref, found["band"], row["state"])
+        yield row["face"], NamedMatch(person.ref, match["band"], row["state"])
 
 
 def name_match(conn: Conn, keys: TenantKeys, pseudonym: bytes, band: Band) -> NamedMatch | None:
@@ -191,7 +196,7 @@ def name_match(conn: Conn, keys: TenantKeys, pseudonym: bytes, band: Band) -> Na
 
 def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
     """Returns the subject, or None for one unknown or erased. To rely on their consent, share their lock first."""
-    row = fetch_one(conn, _Q["person"], tenant=keys.tenant, pid=pseudonym)
+    row = fetch_one(conn, _Q["read_subject_with_consent"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         return None
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])

@@ -17,12 +17,14 @@ from pydantic import Field, TypeAdapter
 from assent.core.clock import rfc3339
 from assent.core.values import (
     Action,
+    ActionName,
     Analysis,
     Audience,
     Band,
     Box,
     MediaRef,
     ModeratedVerdict,
+    Perception,
     PolicyRef,
     Quarantined,
     Rule,
@@ -32,8 +34,7 @@ from assent.core.values import (
     Verdict,
 )
 
-SEVERE = ToReview("severe", 100)  # where a media item of a severe list is decided on, before everything else
-ActionName = Literal["allow", "label", "limit", "review", "block"]
+SEVERE_QUEUE = ToReview("severe", 100)  # where a media item of a severe list is decided on, before everything else
 
 
 def _is_absent(part: object) -> bool:
@@ -109,8 +110,8 @@ class Moderation:
     removed: tuple[str, ...]
     decided: ModeratedAction | None
     holds: bool
-    news: str | None
-    alone: Automated
+    new_evidence: Annotated[str | None, Field(alias="news")]
+    automated: Annotated[Automated, Field(alias="alone")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Reviewed:
     at: str
     was: ActionName
     action: ActionName | None
-    alone: Automated
+    automated: Annotated[Automated, Field(alias="alone")]
     added: tuple[str, ...]
     removed: tuple[str, ...]
 
@@ -164,7 +165,7 @@ class Decision:
     notify: tuple[Audience, ...] = ()
     statement: str | None = None  # the statement of reasons' puid, once it is recorded
     policy: PolicyRef
-    heeded: Annotated[Moderation | None, _OPTIONAL] = None
+    moderation: Annotated[Moderation | None, Field(alias="heeded", exclude_if=_is_absent)] = None
     error: Annotated[DecisionError | None, _OPTIONAL] = None
     reviewed: Annotated[Reviewed | None, _OPTIONAL] = None
     audit: Annotated[LeafRef | None, _OPTIONAL] = None
@@ -185,8 +186,8 @@ JSON = TypeAdapter(Decision)
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """Returns the decision as JSON values, its parts in the order of the class."""
-    written: dict[str, Any] = JSON.dump_python(decision, mode="json")
-    return written
+    document: dict[str, Any] = JSON.dump_python(decision, mode="json", by_alias=True)
+    return document
 
 
 def from_json(document: Mapping[str, Any]) -> Decision:
@@ -215,7 +216,7 @@ def decision_of(
             faces=(),
             action="block",
             rules=outcome.rules,
-            review=SEVERE,
+            review=SEVERE_QUEUE,
         )
     return Decision(
         **head,
@@ -229,32 +230,32 @@ def decision_of(
     )
 
 
-def _of_analysis(media: MediaRef, looked: Analysis, head: dict[str, Any]) -> Decision:
-    picture, verdict = looked.picture, looked.verdict
+def _of_analysis(media: MediaRef, analysis: Analysis, head: dict[str, Any]) -> Decision:
+    picture, verdict = analysis.picture, analysis.verdict
     return Decision(
         **head,
         media=DecidedMedia(media.id, picture.sha256, picture.pdq, picture.width, picture.height, picture.format),
         tags=tuple(map(_rounded, verdict.tags)),
-        faces=tuple(DecidedFace(face.box, face.frame, round(face.quality, 2)) for face in looked.seen.faces),
+        faces=tuple(DecidedFace(face.box, face.frame, round(face.quality, 2)) for face in analysis.perception.faces),
         action=_name(verdict.action),
         rules=verdict.rules,
         withheld=_withheld(verdict),
         redact=verdict.redact,
         review=verdict.review,
         notify=verdict.notify,
-        heeded=_moderation(looked.heeded) if looked.heeded else None,
+        moderation=_moderation(analysis.moderated) if analysis.moderated else None,
     )
 
 
-def _moderation(heeded: ModeratedVerdict) -> Moderation:
-    judged = heeded.judged
+def _moderation(moderated: ModeratedVerdict) -> Moderation:
+    decision, automated = moderated.decision, moderated.automated
     return Moderation(
-        added=heeded.added,
-        removed=heeded.removed,
-        decided=ModeratedAction(_name(judged.action), rfc3339(judged.at)) if judged else None,
-        holds=heeded.holds,
-        news=heeded.news or None,
-        alone=Automated(_name(heeded.alone.action), tuple(rule.id for rule in heeded.alone.rules)),
+        added=moderated.added,
+        removed=moderated.removed,
+        decided=ModeratedAction(_name(decision.action), rfc3339(decision.at)) if decision else None,
+        holds=moderated.holds,
+        new_evidence=moderated.new_evidence or None,
+        automated=Automated(_name(automated.action), tuple(rule.id for rule in automated.rules)),
     )
 
 
@@ -273,14 +274,14 @@ def _rounded(tag: Tag) -> Tag:
     return replace(tag, score=round(tag.score, 4))
 
 
-def perceptions_document(looked: Analysis) -> dict[str, Any]:
+def perception_json(perception: Perception) -> dict[str, Any]:
     """Returns the perception from score 0.05 up, so that another policy can be tried on it; no embedding.
 
     Nothing is rounded: a score next to a threshold has to fall on the same side again.
     """
     return {
-        "models": list(looked.seen.models),
-        "tags": [{**asdict(tag), "box": list(tag.box) if tag.box else None} for tag in looked.seen.tags],
+        "models": list(perception.models),
+        "tags": [{**asdict(tag), "box": list(tag.box) if tag.box else None} for tag in perception.tags],
         "faces": [
             {
                 "box": list(face.box),
@@ -289,6 +290,6 @@ def perceptions_document(looked: Analysis) -> dict[str, Any]:
                 "match": None,
                 "score": face.score,
             }
-            for face in looked.seen.faces
+            for face in perception.faces
         ],
     }

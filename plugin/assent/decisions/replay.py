@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from assent.core.values import Event, Face, Perception, Picture, Tag
+from assent.core.boxes import read_box
+from assent.core.values import Box, Event, Face, Perception, Picture, Tag
 from assent.decisions.document import from_json
 
 
@@ -18,7 +19,7 @@ class Recorded(NamedTuple):
 
     event: Event
     picture: Picture
-    seen: Perception
+    perception: Perception
     matched: frozenset[int]
     exact: bool
 
@@ -54,18 +55,15 @@ def recorded(row: Mapping[str, Any]) -> Recorded | None:
     size = (media.width or 0, media.height or 0)
     picture = Picture(media.sha256 or "", media.format or "", *size, given["frames"], ())
     tags = tuple(
-        Tag(tag["name"], tag["category"], tag["score"], _box(tag["box"]), tag["frame"], tag["model"])
+        Tag(tag["name"], tag["category"], tag["score"], _box(tag), tag["frame"], tag["model"])
         for tag in perceptions["tags"]
     )
     faces = tuple(
-        Face(tuple(face["box"]), face["frame"], face["score"], face["quality"]) for face in perceptions["faces"]
+        Face(read_box(face["box"]), face["frame"], face["score"], face["quality"]) for face in perceptions["faces"]
     )
-    seen = Perception(tags, faces, tuple(perceptions["models"]))
-    return Recorded(event, picture, seen, frozenset(row["matched"]), row["given"] is not None)
+    perception = Perception(tags, faces, tuple(perceptions["models"]))
+    return Recorded(event, picture, perception, frozenset(row["matched"]), row["given"] is not None)
 
 
-def _box(box: list[int] | None) -> tuple[int, int, int, int] | None:
-    if box is None:
-        return None
-    x, y, width, height = box
-    return x, y, width, height
+def _box(tag: Mapping[str, Any]) -> Box | None:
+    return None if tag["box"] is None else read_box(tag["box"])

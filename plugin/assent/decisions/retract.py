@@ -34,22 +34,22 @@ def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None
     under a consent that was given again meanwhile goes as well.
     """
     with transaction(pool) as conn:
-        pictures = sorted({row["media_id"] for row in rows_of(conn, keys, pseudonym)})
-    for media_id in pictures:
+        media_ids = sorted({row["media_id"] for row in rows_of(conn, keys, pseudonym)})
+    for media_id in media_ids:
         with transaction(pool) as conn:
-            _retract_picture(conn, keys, media_id, pseudonym)
+            _retract_media(conn, keys, media_id, pseudonym)
     with transaction(pool) as conn:
         if erasure is not None:
-            execute(conn, _Q["retracted"], tenant=keys.tenant, erasure=erasure)
+            execute(conn, _Q["mark_erasure_retracted"], tenant=keys.tenant, erasure=erasure)
         if job is not None:
             retraction_done(conn, job)
-    return len(pictures)
+    return len(media_ids)
 
 
 def rows_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Iterator[Row]:
     """Yields `media_id` and `face` of every match of the subject, in that order."""
     last = {"media": "", "face": -1}
-    while rows := fetch(conn, _Q["some_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
+    while rows := fetch(conn, _Q["list_next_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
         yield from (row for row in rows if _is_of(keys, row["media_id"], row, pseudonym))
         last = {"media": rows[-1]["media_id"], "face": rows[-1]["face"]}
 
@@ -61,11 +61,11 @@ def _is_of(keys: TenantKeys, media_id: str, row: Row, pseudonym: bytes) -> bool:
         return False  # altered, or of an epoch that is gone: it names nobody
 
 
-def _retract_picture(conn: Conn, keys: TenantKeys, media_id: str, pseudonym: bytes) -> None:
-    place = {"tenant": keys.tenant, "media": media_id}
-    execute(conn, _Q["lock_media"], **place)
-    rows = [row for row in fetch(conn, _Q["matches_of_media"], **place) if _is_of(keys, media_id, row, pseudonym)]
+def _retract_media(conn: Conn, keys: TenantKeys, media_id: str, pseudonym: bytes) -> None:
+    key = {"tenant": keys.tenant, "media": media_id}
+    execute(conn, _Q["lock_media"], **key)
+    rows = [row for row in fetch(conn, _Q["list_matches_of_media"], **key) if _is_of(keys, media_id, row, pseudonym)]
     for row in rows:
-        execute(conn, _Q["drop_match"], **place, face=row["face"])
+        execute(conn, _Q["delete_match"], **key, face=row["face"])
     if any(row["state"] == "published" for row in rows):
         revise(conn, keys, media_id, "tag.retracted")

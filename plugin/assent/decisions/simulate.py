@@ -41,7 +41,7 @@ class Replay:
 
 def how_many(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> int:
     """Returns the number of decisions that a replay goes through."""
-    row = fetch_one(conn, _Q["recorded"], tenant=tenant, since=since)
+    row = fetch_one(conn, _Q["count_decisions_since"], tenant=tenant, since=since)
     count = int(row["count"]) if row else 0
     return count if sample is None else min(count, sample)
 
@@ -58,11 +58,11 @@ def replay(
 
     The sample is the same each time. Runs in the caller's transaction; `tick` is called after each decision.
     """
-    found = Replay()
+    totals = Replay()
     for row in _rows(conn, tenant, since, sample):
-        _again(policy, row, found)
+        _decide_again(policy, row, totals)
         tick()
-    return found
+    return totals
 
 
 def outcome_of(decision: Decision) -> ComparedOutcome:
@@ -74,24 +74,24 @@ def outcome_of(decision: Decision) -> ComparedOutcome:
 def _rows(conn: Conn, tenant: str, since: datetime | None, sample: int | None) -> Iterator[Row]:
     with conn.cursor(name="replay", row_factory=dict_row) as cursor:
         cursor.itersize = REPLAYED_ROWS
-        statement = _Q["replay" if sample is None else "replay_sample"]
+        statement = _Q["replay_decisions" if sample is None else "replay_decision_sample"]
         cursor.execute(statement, {"tenant": tenant, "since": since, "sample": sample})
         yield from cursor
 
 
-def _again(policy: Policy, row: Row, found: Replay) -> None:
-    was = recorded(row)
-    if was is None:
-        found.not_looked_at += 1
+def _decide_again(policy: Policy, row: Row, totals: Replay) -> None:
+    inputs = recorded(row)
+    if inputs is None:
+        totals.not_looked_at += 1
         return
-    verdict = decide(policy, was.event, was.picture, was.seen, was.matched)
+    verdict = decide(policy, inputs.event, inputs.picture, inputs.perception, inputs.matched)
     old, new = outcome_of(from_json(row["document"])), ComparedOutcome.of_verdict(verdict)
-    found.decided += 1
-    found.inexact += not was.exact
-    found.broken += bool(verdict.broken)
-    found.changed += (old.action, old.tags) != (new.action, new.tags)
-    found.counts.update(compare_outcomes(old, new))
+    totals.decided += 1
+    totals.inexact += not inputs.exact
+    totals.broken += bool(verdict.broken)
+    totals.changed += (old.action, old.tags) != (new.action, new.tags)
+    totals.counts.update(compare_outcomes(old, new))
     if old.action != new.action:
-        some = found.examples.setdefault((old.action, new.action), [])
-        if len(some) < EXAMPLES:
-            some.append(row["media_id"])
+        examples = totals.examples.setdefault((old.action, new.action), [])
+        if len(examples) < EXAMPLES:
+            examples.append(row["media_id"])

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from assent.core.clock import format_day
 from assent.core.taxonomy import BY_NAME as LABELS
 from assent.core.taxonomy import Label
 from assent.core.values import Action, Perception, Verdict
@@ -95,7 +96,9 @@ class Statement:
     notice: dict[str, str]
 
 
-def state_restriction(policy: Policy, seen: Perception, verdict: Verdict, by_person: bool = False) -> Statement | None:
+def state_restriction(
+    policy: Policy, perception: Perception, verdict: Verdict, by_person: bool = False
+) -> Statement | None:
     """Returns the statement that a verdict calls for; None where it restricts nothing or the policy makes none.
 
     `by_person`: a person decided the same of the same file before.
@@ -105,44 +108,46 @@ def state_restriction(policy: Policy, seen: Perception, verdict: Verdict, by_per
     rules = [rule for rule in policy.rules if rule.id in held and rule.action is verdict.action]
     if wanted is None or verdict.action.name not in wanted.for_actions or not rules:
         return None
-    labels = tuple(_labels(policy, seen, rules))
-    chosen = rules[0].model.then.statement
+    labels = tuple(_labels(policy, perception, rules))
+    model = rules[0].model.then.statement
     fields = {
         "decision_visibility": [_VISIBILITY[verdict.action]],
         **({"decision_visibility_other": _OTHER_WORDS[verdict.action]} if verdict.action in _OTHER_WORDS else {}),
         **_ground(rules[0], wanted),
         "content_type": ["CONTENT_TYPE_IMAGE"],
-        "category": f"STATEMENT_CATEGORY_{chosen.category or _category(labels)}",
+        "category": f"STATEMENT_CATEGORY_{model.category or _category(labels)}",
         "territorial_scope": list(wanted.territory or EU),
         "decision_facts": _facts(rules, labels),
         "source_type": "SOURCE_VOLUNTARY",
         "automated_detection": "Yes",
         "automated_decision": f"AUTOMATED_DECISION_{'PARTIALLY' if by_person or verdict.review else 'FULLY'}",
     }
-    keywords = chosen.keywords or tuple(dict.fromkeys(label.keyword for label in labels if label.keyword))
+    keywords = model.keywords or tuple(dict.fromkeys(label.keyword for label in labels if label.keyword))
     if keywords:
         fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
     how = _SAME if by_person else _FOUND if verdict.review else _HOW
-    notice: dict[str, str] = {one: _notice(one, rules[0], verdict, how[one], wanted) for one in wanted.languages}
+    notice: dict[str, str] = {
+        language: _notice(language, rules[0], verdict, how[language], wanted) for language in wanted.languages
+    }
     return Statement(fields, notice)
 
 
-def puid(keys: TenantKeys, media_id: str, revision: int) -> str:
+def derive_puid(keys: TenantKeys, media_id: str, revision: int) -> str:
     """Returns the statement's identifier, the same for the same decision: 64 hexadecimal digits of an HMAC-SHA256."""
-    said = f"statement\x00{revision}\x00{media_id}".encode()
-    return hmac.digest(keys.pseudonym_key, said, hashlib.sha256).hex()
+    message = f"statement\x00{revision}\x00{media_id}".encode()
+    return hmac.digest(keys.pseudonym_key, message, hashlib.sha256).hex()
 
 
-def statement_body(statement: Statement, puid: str, at: datetime) -> dict[str, Any]:
+def statement_body(statement: Statement, puid: str, decided_at: datetime) -> dict[str, Any]:
     """Returns the statement in the database's form. The image's own date is not known; it is the decision's."""
-    day = f"{at:%Y-%m-%d}"
+    day = format_day(decided_at)
     return {**statement.fields, "content_date": day, "application_date": day, "puid": puid}
 
 
-def _labels(policy: Policy, seen: Perception, rules: Sequence[LoadedRule]) -> Iterator[Label]:
+def _labels(policy: Policy, perception: Perception, rules: Sequence[LoadedRule]) -> Iterator[Label]:
     """Returns the labels that count and that the rules name, the strongest first, each once."""
     about = {name for rule in rules for name in rule.about}
-    tags = sorted(seen.tags, key=lambda tag: -tag.score)
+    tags = sorted(perception.tags, key=lambda tag: -tag.score)
     names = [tag.name for tag in tags if tag.score >= policy.threshold(tag.name) and about & set(above(tag.name))]
     return (LABELS[name] for name in dict.fromkeys(names) if name in LABELS)
 
@@ -152,20 +157,20 @@ def _category(labels: Sequence[Label]) -> str:
 
 
 def _ground(rule: LoadedRule, wanted: StatementsModel) -> dict[str, str]:
-    said = rule.model.then.statement
+    statement = rule.model.then.statement
     why = next(iter(rule.model.reason.values()), rule.id)[:_MAX_EXPLANATION]
     url = {"decision_ground_reference_url": wanted.terms} if wanted.terms else {}
-    if said.illegal:
-        words = {"illegal_content_legal_ground": said.ground, "illegal_content_explanation": why}
+    if statement.illegal:
+        words = {"illegal_content_legal_ground": statement.ground, "illegal_content_explanation": why}
         return {"decision_ground": "DECISION_GROUND_ILLEGAL_CONTENT", **words, **url}
-    words = {"incompatible_content_ground": said.ground, "incompatible_content_explanation": why}
+    words = {"incompatible_content_ground": statement.ground, "incompatible_content_explanation": why}
     return {"decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT", **words, **url}
 
 
 def _facts(rules: Sequence[LoadedRule], labels: Sequence[Label]) -> str:
-    found = " ".join(label.meaning for label in labels) or "No label; the circumstances of the post."
+    meanings = " ".join(label.meaning for label in labels) or "No label; the circumstances of the post."
     named = ", ".join(rule.id for rule in rules)
-    return f"A program looked at the picture and found: {found} Rules of the policy that held: {named}."[:_MAX_FACTS]
+    return f"A program looked at the picture and found: {meanings} Rules of the policy that held: {named}."[:_MAX_FACTS]
 
 
 def _notice(language: str, rule: LoadedRule, verdict: Verdict, how: str, wanted: StatementsModel) -> str:

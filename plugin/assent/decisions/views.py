@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from assent.core.values import Audience, AudienceView, Box, Category, Perception, PolicyRef, Verdict
-from assent.decisions.document import ActionName, Decision, NamedMatch
+from assent.core.boxes import read_box
+from assent.core.values import ActionName, Audience, AudienceView, Box, Category, Perception, PolicyRef, Verdict
+from assent.decisions.document import Decision, NamedMatch
 from assent.policy.views import SHOWN
 
 
@@ -80,73 +81,75 @@ class AuthorView(PublicView):
 _JSON = {kind: TypeAdapter[PublicView](kind) for kind in (PublicView, AuthorView)}
 
 
-def stored(verdict: Verdict, seen: Perception) -> dict[str, Any]:
+def stored_views(verdict: Verdict, perception: Perception) -> dict[str, Any]:
     """Returns the audience views as they are stored beside the perception.
 
     A tag is stored as its index, with its name where that is another one.
     """
     return {
         audience: {
-            "tags": [n if seen.tags[n].name == name else [n, name] for n, name in said.tags],
-            "faces": said.faces,
-            "matches": said.matches,
+            "tags": [n if perception.tags[n].name == name else [n, name] for n, name in view.tags],
+            "faces": view.faces,
+            "matches": view.matches,
         }
-        for audience, said in verdict.said.items()
+        for audience, view in verdict.audience_views.items()
     }
 
 
-def told(row: Mapping[str, Any], audience: Audience) -> AudienceView:
+def audience_view(row: Mapping[str, Any], audience: Audience) -> AudienceView:
     """Returns an audience's view from a row of `decision`.
 
     Only the platform is told of an image that was not analysed, or that was decided before views were stored.
     """
-    said = (row["audiences"] or {}).get(audience)
-    if said is None:
+    stored = (row["audiences"] or {}).get(audience)
+    if stored is None:
         faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
         return AudienceView((), faces, matches)
-    seen = row["perceptions"]["tags"]
-    tags = ((one, seen[one]["name"]) if isinstance(one, int) else (one[0], one[1]) for one in said["tags"])
-    return AudienceView(tuple(tags), said["faces"], said["matches"])
+    perceived = row["perceptions"]["tags"]
+    tags = ((one, perceived[one]["name"]) if isinstance(one, int) else (one[0], one[1]) for one in stored["tags"])
+    return AudienceView(tuple(tags), stored["faces"], stored["matches"])
 
 
-def without(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
+def without_labels(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
     """Returns the audience views in a row of `decision` without the tags of those labels.
 
     A tag is left out whether the label is its own name or the name that it is told by.
     """
     if row["audiences"] is None:
         return None
-    seen = row["perceptions"]["tags"]
+    perceived = row["perceptions"]["tags"]
 
-    def stays(one: int | list[Any]) -> bool:
-        n, name = (one, None) if isinstance(one, int) else one
-        return not {seen[n]["name"], name} & set(labels)
+    def stays(tag: int | list[Any]) -> bool:
+        n, name = (tag, None) if isinstance(tag, int) else tag
+        return not {perceived[n]["name"], name} & set(labels)
 
     return {
-        audience: {**said, "tags": [one for one in said["tags"] if stays(one)]}
-        for audience, said in row["audiences"].items()
+        audience: {**stored, "tags": [tag for tag in stored["tags"] if stays(tag)]}
+        for audience, stored in row["audiences"].items()
     }
 
 
-def view(decision: Decision, perceptions: Mapping[str, Any], audience: Audience, said: AudienceView) -> PublicView:
+def public_view(
+    decision: Decision, perceptions: Mapping[str, Any], audience: Audience, view: AudienceView
+) -> PublicView:
     """Returns a decision for the person in it or the public; its faces are those that they may know of."""
-    tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
+    tags = (perceptions["tags"][n] | {"name": name} for n, name in view.tags)
     viewed = tuple(PublicTag(tag["name"], tag["category"]) for tag in tags)
     return PublicView(**_parts(decision, audience), tags=viewed)
 
 
 def author_view(
-    decision: Decision, perceptions: Mapping[str, Any], said: AudienceView, notice: Mapping[str, str]
+    decision: Decision, perceptions: Mapping[str, Any], view: AudienceView, notice: Mapping[str, str]
 ) -> AuthorView:
     """Returns a decision for its author, with the notice of the restriction by language.
 
     Its faces are those that the author may know of.
     """
-    tags = (perceptions["tags"][n] | {"name": name} for n, name in said.tags)
+    tags = (perceptions["tags"][n] | {"name": name} for n, name in view.tags)
     return AuthorView(
         **_parts(decision, "author"),
         tags=tuple(
-            LocatedTag(tag["name"], tag["category"], tuple(tag["box"]) if tag["box"] else None, tag["frame"])
+            LocatedTag(tag["name"], tag["category"], read_box(tag["box"]) if tag["box"] else None, tag["frame"])
             for tag in tags
         ),
         rules=tuple(RuleName(rule.id) for rule in decision.rules),
@@ -157,8 +160,8 @@ def author_view(
 
 def view_json(view: PublicView) -> dict[str, Any]:
     """Returns the view as JSON values."""
-    written: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
-    return written
+    document: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
+    return document
 
 
 def _parts(decision: Decision, audience: Audience) -> dict[str, Any]:

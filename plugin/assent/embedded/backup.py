@@ -12,15 +12,17 @@ from uuid import UUID
 
 from psycopg.conninfo import conninfo_to_dict
 
+from assent.core.clock import rfc3339_with_offset
 from assent.core.errors import BackupRefused, StoreUnsafe
+from assent.core.files import replace_file, write_private
 from assent.embedded import install
 from assent.embedded.install import Account
 
 BACKUP_FORMAT = "assent.backup/1"
-ABOUT, DATA, PASSWORD = "backup.json", "pg", "postgres.password"
+HEADER_FILE, DATA_FOLDER, PASSWORD_FILE = "backup.json", "pg", "postgres.password"
 
 
-def back_up(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
+def write_backup(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
     """Writes a base backup of the running embedded server, with the WAL it needs, to a new or empty folder (0700).
 
     Raises BackupRefused where the folder holds something or the backup fails.
@@ -29,54 +31,54 @@ def back_up(url: str, data_dir: Path, database: UUID, folder: Path) -> None:
         raise BackupRefused(f"{folder} is not empty")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    place = install.binaries(None, data_dir)
-    command = [str(place / "bin" / "pg_basebackup"), "-D", str(folder.resolve() / DATA), "-F", "plain", "-X", "stream"]
-    command += ["-c", "fast", "--no-password", "--manifest-checksums=SHA256"]
-    done = install.run_command(command, None, _env(place, url))
-    if done.returncode != 0:
-        raise BackupRefused(f"pg_basebackup failed: {done.stdout.strip()[-300:]}")
-    shutil.copyfile(data_dir.resolve() / PASSWORD, folder / PASSWORD)
-    (folder / PASSWORD).chmod(0o600)
-    about = {"format": BACKUP_FORMAT, "database": str(database), "made_at": datetime.now(UTC).isoformat()}
-    (folder / ABOUT).write_text(json.dumps(about) + "\n")  # last: without it the backup is not whole
+    binaries = install.find_binaries(None, data_dir)
+    command = [str(binaries / "bin" / "pg_basebackup"), "-D", str(folder.resolve() / DATA_FOLDER), "-F", "plain"]
+    command += ["-X", "stream", "-c", "fast", "--no-password", "--manifest-checksums=SHA256"]
+    result = install.run_command(command, None, _connection_environment(binaries, url))
+    if result.returncode != 0:
+        raise BackupRefused(f"pg_basebackup failed: {result.stdout.strip()[-300:]}")
+    write_private(folder / PASSWORD_FILE, (data_dir.resolve() / PASSWORD_FILE).read_text())
+    made_at = rfc3339_with_offset(datetime.now(UTC))
+    header = {"format": BACKUP_FORMAT, "database": str(database), "made_at": made_at}
+    # Last: without it the backup is not whole.
+    replace_file(folder / HEADER_FILE, json.dumps(header) + "\n", mode=0o666)
 
 
-def _env(place: Path, url: str) -> dict[str, str]:
+def _connection_environment(binaries: Path, url: str) -> dict[str, str]:
     # Not on the command line, where every user of the host could read the password.
-    said = conninfo_to_dict(url)
+    fields = conninfo_to_dict(url)
     names = {"PGHOST": "host", "PGUSER": "user", "PGPASSWORD": "password"}
-    return install.env(place) | {name: str(said[key]) for name, key in names.items()}
+    return install.binary_environment(binaries) | {name: str(fields[key]) for name, key in names.items()}
 
 
 def backup_database(folder: Path) -> UUID:
     """Returns the id of the database that was backed up. Raises BackupRefused when no finished backup is there."""
     try:
-        about = json.loads((folder / ABOUT).read_text())
-        if about["format"] != BACKUP_FORMAT:
-            raise ValueError(about["format"])
-        return UUID(about["database"])
+        header = json.loads((folder / HEADER_FILE).read_text())
+        if header["format"] != BACKUP_FORMAT:
+            raise ValueError(header["format"])
+        return UUID(header["database"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupRefused(f"{folder} holds no finished backup") from error
 
 
-def bring_back(folder: Path, data_dir: Path) -> None:
+def restore_backup(folder: Path, data_dir: Path) -> None:
     """Compares a backup with its manifest and copies it to the folder from which the embedded server starts.
 
     Raises BackupRefused where a database is there already or the backup is damaged, StoreUnsafe as the server does.
     """
     backup_database(folder)
     home = install.own_folder(data_dir)
-    target = home / DATA
+    target = home / DATA_FOLDER
     if target.exists():
         raise BackupRefused(f"{target} exists: stop Assent and move that folder away")
-    _verify(folder / DATA)
+    _verify(folder / DATA_FOLDER)
     account = install.account_of(target)
     fresh = home / "pg.new-restored"  # what is left of it after a crash is removed at the next start
     shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(folder / DATA, fresh, symlinks=True)
-    _give(fresh, account)
-    shutil.copyfile(folder / PASSWORD, home / PASSWORD)
-    (home / PASSWORD).chmod(0o600)
+    shutil.copytree(folder / DATA_FOLDER, fresh, symlinks=True)
+    _give_to(fresh, account)
+    write_private(home / PASSWORD_FILE, (folder / PASSWORD_FILE).read_text())
     try:
         fresh.rename(target)
     except OSError as error:
@@ -84,14 +86,14 @@ def bring_back(folder: Path, data_dir: Path) -> None:
 
 
 def _verify(data: Path) -> None:
-    """Checks each file against the manifest, as pg_verifybackup does: the wheel's own was seen to crash (18.4)."""
+    """Checks each file against the manifest. The wheel's own pg_verifybackup was seen to crash (18.4)."""
     try:
         manifest = (data / "backup_manifest").read_bytes()
-        said = json.loads(manifest)
+        checksums = json.loads(manifest)
         lines = manifest.rstrip(b"\n").rpartition(b"\n")[0] + b"\n"  # the checksum stands in the last one
-        if hashlib.sha256(lines).hexdigest() != said["Manifest-Checksum"]:
+        if hashlib.sha256(lines).hexdigest() != checksums["Manifest-Checksum"]:
             raise BackupRefused("the backup's manifest is damaged")
-        for entry in said["Files"]:
+        for entry in checksums["Files"]:
             with (data / entry["Path"]).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry["Checksum"]:
                     raise BackupRefused(f"the backup is damaged: {entry['Path']} is not what was backed up")
@@ -99,7 +101,7 @@ def _verify(data: Path) -> None:
         raise BackupRefused(f"the backup is damaged: {error}") from error
 
 
-def _give(folder: Path, account: Account | None) -> None:
+def _give_to(folder: Path, account: Account | None) -> None:
     folder.chmod(0o700)
     if account is None:
         return

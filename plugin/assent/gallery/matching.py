@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -24,14 +23,20 @@ from assent.core.values import Event, Match, Perception
 from assent.db.pool import Conn, Pool
 from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, follow, prepare_gallery
-from assent.gallery.search import Candidates, candidate_count, search, select_matches
+from assent.gallery.search import Candidates, SearchSpace, count_candidates, search, select_matches
 from assent.gallery.throttle import charge_probe_budget, probe_hits
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive import Models
 
-Throttled = Callable[[TenantKeys, str, bytes], None]  # an author's pictures are no longer held against that person
-WhoChose = Callable[[TenantKeys, str], Sequence[bytes]]  # an author → the people who said that they chose them
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchingRules:
+    """The bounds of matching that the deployer and the primary database set."""
+
+    anyone: bool  # the deployer declared that searching all uploads is lawful here
+    connected_subjects: Callable[[TenantKeys, str], Sequence[bytes]]  # author → subjects who said that they chose them
+    note_throttled: Callable[[TenantKeys, str, bytes], None]  # an author's images are not compared with that subject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +46,9 @@ class Gallery:
     pool: Pool
     keystore: Keystore
     models: Models
-    anyone: bool  # the deployer declared that searching all uploads is lawful here
-    chose: WhoChose
-    throttled: Throttled
+    rules: MatchingRules
 
-    def circle(self, tenant: str, event: Event) -> int:
+    def candidate_count(self, tenant: str, event: Event) -> int:
         """Counts the templates that this event's faces may be compared with; 0 without an author.
 
         It is 0 too where the embedder is not calibrated. Raises GalleryUnavailable before the gallery is filled, and
@@ -54,50 +57,44 @@ class Gallery:
         if event.author is None or not self.models.calibration.templates_supported():
             return 0
         with self._connection() as conn:
-            return candidate_count(conn, **self._circle(tenant, event))
+            return count_candidates(conn, self._space(tenant, event))
 
-    def match(self, tenant: str, event: Event, seen: Perception) -> tuple[Match, ...]:
+    def match(self, tenant: str, event: Event, perception: Perception) -> tuple[Match, ...]:
         """Returns a match for each subject recognised, each at most once. Raises GalleryUnavailable.
 
         Where more templates are searched than the calibration supports, nobody is matched and a warning is logged.
         """
-        faces = [n for n, face in enumerate(seen.faces) if face.embedding is not None]
+        faces = [n for n, face in enumerate(perception.faces) if face.embedding is not None]
         if not faces or event.author is None:
             return ()
-        probes = np.stack([face.embedding for face in seen.faces if face.embedding is not None])
-        circle = self._circle(tenant, event)
+        probes = np.stack([face.embedding for face in perception.faces if face.embedding is not None])
+        space = self._space(tenant, event)
         with self._connection() as conn:
-            candidates = search(conn, **circle, probes=probes)
+            candidates = search(conn, space, probes)
         try:
             matches = select_matches(candidates, self.models.calibration)
         except GalleryTooLarge as error:
             log.warning("nobody matched", code=error.code, searched=candidates.searched)
             return ()
-        self._count(tenant, event.author, circle["author"], candidates, matches)
+        self._charge(space, event.author, candidates, matches)
         return tuple(replace(match, face=faces[match.face]) for match in matches)
 
-    def _count(
-        self, tenant: str, author: str, author_pid: bytes, candidates: Candidates, matches: Sequence[Match]
-    ) -> None:
+    def _charge(self, space: SearchSpace, author: str, candidates: Candidates, matches: Sequence[Match]) -> None:
+        """Charges the author's probe budget for one image; a budget that is spent is noted in the log."""
         if candidates.searched == 0:
             return
-        found = probe_hits(candidates, matches, self.models.calibration.threshold(candidates.searched))
+        hits = probe_hits(candidates, matches, self.models.calibration.threshold(candidates.searched))
         with self._connection() as conn:
-            throttled = charge_probe_budget(conn, tenant, author_pid, found)
+            throttled = charge_probe_budget(conn, space.tenant, space.author, hits)
         for pseudonym in throttled:
-            self.throttled(self.keystore.tenant(tenant), author, pseudonym)
+            self.rules.note_throttled(self.keystore.tenant(space.tenant), author, pseudonym)
 
     def wait_for(self, tenant: str, pseudonym: bytes, templates: int, seconds: float = 5.0) -> None:
         """Returns once this host's gallery has that many templates of a subject, or after `seconds`."""
         deadline = time.monotonic() + seconds
-        circle: dict[str, Any] = {
-            "model": self.models.embedder_id,
-            "author": pseudonym,
-            "connections": [],
-            "anyone": False,
-        }
+        space = SearchSpace(tenant, self.models.embedder_id, pseudonym)
         with self._connection() as conn:
-            while candidate_count(conn, tenant=tenant, **circle) < templates and time.monotonic() < deadline:
+            while count_candidates(conn, space) < templates and time.monotonic() < deadline:
                 time.sleep(0.02)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
@@ -106,7 +103,7 @@ class Gallery:
         while True:
             try:
                 with self._connection() as conn:
-                    candidate_count(conn, tenant="", model="", author=b"", connections=[], anyone=False)
+                    count_candidates(conn, SearchSpace("", "", b""))
             except GalleryUnavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -114,16 +111,15 @@ class Gallery:
             else:
                 return
 
-    def _circle(self, tenant: str, event: Event) -> dict[str, Any]:
+    def _space(self, tenant: str, event: Event) -> SearchSpace:
         keys, author = self.keystore.tenant(tenant), event.author or ""
-        chose = {*self.chose(keys, author), *(derive_pseudonym(keys, ref) for ref in event.connections)}
-        return {
-            "tenant": tenant,
-            "model": self.models.embedder_id,
-            "author": derive_pseudonym(keys, author),
-            "connections": list(chose),
-            "anyone": self.anyone,
+        connected = {
+            *self.rules.connected_subjects(keys, author),
+            *(derive_pseudonym(keys, ref) for ref in event.connections),
         }
+        return SearchSpace(
+            tenant, self.models.embedder_id, derive_pseudonym(keys, author), list(connected), self.rules.anyone
+        )
 
     @contextmanager
     def _connection(self) -> Iterator[Conn]:
@@ -141,18 +137,12 @@ def host_gallery(settings: Settings) -> GalleryServer:
 
 @contextmanager
 def open_gallery(
-    server: GalleryServer,
-    url: str,
-    keystore: Keystore,
-    models: Models,
-    anyone: bool,
-    chose: WhoChose,
-    throttled: Throttled,
+    server: GalleryServer, url: str, keystore: Keystore, models: Models, rules: MatchingRules
 ) -> Iterator[Gallery]:
     """Enters that server and keeps its gallery in step with the primary database at `url` while the context lasts.
 
-    It is being filled meanwhile: a caller that needs it ready calls `Gallery.circle` until it no longer raises.
-    Raises GalleryUnavailable where there is no room for it in memory.
+    It is being filled meanwhile: a caller that needs it ready calls `Gallery.wait_ready`. Raises GalleryUnavailable
+    where there is no room for it in memory.
     """
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
@@ -172,4 +162,4 @@ def open_gallery(
         follower.start()
         stack.callback(follower.join)
         stack.callback(stop.set)
-        yield Gallery(pool, keystore, models, anyone, chose, throttled)
+        yield Gallery(pool, keystore, models, rules)

@@ -24,15 +24,15 @@ import structlog
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
-from assent.audit.broken import note_broken
+from assent.audit.broken import record_broken_seal
 from assent.core.errors import AssentError, KeyMissing, NotInitialised, SealBroken
+from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
-GALLERY_CHANNEL = "assent_gallery"  # payload `tenant hex(pseudonym)`, sent by the truth's triggers
 CHUNK = 2000  # missing templates asked for at a time
 READ_AHEAD = 250  # rows taken from a stream at a time: few, so that its sender goes on while they are opened
 FULL_SECONDS = 60.0  # everything is compared this often, whatever was heard
@@ -72,17 +72,22 @@ def prepare_gallery(conn: Conn) -> None:
     """Makes the gallery's tables where they are missing, and registers its types on a connection in autocommit mode."""
     conn.execute(IDLE_LIMIT)  # a process stopped while it writes would keep all others of this host from writing
     statements = named_queries("gallery_memory")
-    made = fetch_one(conn, statements["schema_made"])
-    if made is None or not made["made"]:  # else there is no need to wait for who writes
+    schema = fetch_one(conn, statements["is_schema_created"])
+    if schema is None or not schema["made"]:  # else there is no need to wait for who writes
         with conn.transaction():
-            conn.execute(statements["one_writer"])
-            conn.execute(statements["schema"])
-    conn.execute(statements["two_processes"])
+            conn.execute(statements["lock_gallery_writes"])
+            conn.execute(statements["create_schema"])
+    conn.execute(statements["set_planner_parallel"])
     register_vector(conn)
 
 
 def reconcile(
-    truth: Conn, gallery: Conn, keystore: Keystore, *, tenant: str | None = None, pseudonym: bytes | None = None
+    primary_database: Conn,
+    gallery: Conn,
+    keystore: Keystore,
+    *,
+    tenant: str | None = None,
+    pseudonym: bytes | None = None,
 ) -> Reconciled:
     """Brings the gallery, in one transaction, to exactly the templates of active consents in the primary database.
 
@@ -94,22 +99,22 @@ def reconcile(
     only = {"tenant": tenant, "pid": pseudonym}
     statements = named_queries("gallery_memory")
     with gallery.transaction():
-        gallery.execute(statements["one_writer"])
-        with truth.transaction():
-            truth.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            instance = _instance(truth, keystore)
+        gallery.execute(statements["lock_gallery_writes"])
+        with primary_database.transaction():
+            primary_database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            instance = _instance(primary_database, keystore)
             if pseudonym is None:
-                truth.execute(named_queries("gallery")["join_all"])
-            held = fetch_one(gallery, statements["holds_any"])
-            step = _compare if held is None or held["holds"] else _fill
-            done = step(truth, gallery, keystore, only)
+                primary_database.execute(named_queries("gallery")["set_planner_whole_joins"])
+            row = fetch_one(gallery, statements["has_any_template"])
+            step = _compare if row is None or row["holds"] else _fill
+            reconciled = step(primary_database, gallery, keystore, only)
         if tenant is None:
-            execute(gallery, statements["others_gone"], instance=instance)
-            execute(gallery, statements["now_ready"], instance=instance)
-            execute(gallery, statements["purge_probes"])
-        if done.inserted > CHUNK:
+            execute(gallery, statements["unmark_other_instances"], instance=instance)
+            execute(gallery, statements["mark_ready"], instance=instance)
+            execute(gallery, statements["purge_expired_probes"])
+        if reconciled.inserted > CHUNK:
             gallery.execute("ANALYZE template")
-    return done
+    return reconciled
 
 
 def is_ready(gallery: Conn, instance: UUID) -> bool:
@@ -118,8 +123,8 @@ def is_ready(gallery: Conn, instance: UUID) -> bool:
     return row is not None and bool(row["ready"])
 
 
-def _instance(truth: Conn, keystore: Keystore) -> UUID:
-    row = fetch_one(truth, named_queries("gallery")["instance"])
+def _instance(primary_database: Conn, keystore: Keystore) -> UUID:
+    row = fetch_one(primary_database, named_queries("gallery")["read_instance"])
     if row is None:
         raise NotInitialised
     instance: UUID = row["id"]
@@ -128,39 +133,39 @@ def _instance(truth: Conn, keystore: Keystore) -> UUID:
     return instance
 
 
-def _fill(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
+def _fill(primary_database: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
     """Copies all templates into an empty gallery. One server sends and the other stores while this process opens."""
     statements = named_queries("gallery")
-    active = statements["active_templates"].format(sealed=statements["and_sealed"])
-    with truth.cursor() as reader:
+    active = statements["list_active_templates"].format(sealed=statements["add_sealed_columns"])
+    with primary_database.cursor() as reader:
         stream = reader.stream(active, only | _STRICTNESS, binary=True, size=READ_AHEAD)
-        with closing(cast(Generator[tuple[Any, ...]], stream)) as rows:  # an error leaves the truth usable
+        with closing(cast(Generator[tuple[Any, ...]], stream)) as rows:  # an error leaves the connection usable
             inserted, broken = _insert(gallery, rows, keystore)
     return Reconciled(inserted, broken=broken.total(), broken_of=frozenset(broken))
 
 
-def _compare(truth: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
+def _compare(primary_database: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
     """Deletes surplus templates from the gallery, updates changed ones, and inserts missing ones."""
-    memory = named_queries("gallery_memory")
-    gallery.execute(memory["wanted"])
-    _copy_wanted(truth, gallery, only)
-    deleted = execute(gallery, memory["delete_extra"], **only)
-    updated = execute(gallery, memory["update_changed"])
+    statements = named_queries("gallery_memory")
+    gallery.execute(statements["create_wanted"])
+    _copy_wanted(primary_database, gallery, only)
+    deleted = execute(gallery, statements["delete_surplus_templates"], **only)
+    updated = execute(gallery, statements["update_changed_templates"])
     inserted, broken = 0, Counter[str]()
     with gallery.cursor(name="missing") as missing:
-        missing.execute(memory["missing"], binary=True)
+        missing.execute(statements["list_missing_templates"], binary=True)
         while chunk := missing.fetchmany(CHUNK):
-            more, more_broken = _insert(gallery, _with_sealed(truth, chunk), keystore)
+            more, more_broken = _insert(gallery, _with_sealed(primary_database, chunk), keystore)
             inserted, broken = inserted + more, broken + more_broken
     return Reconciled(inserted, deleted, updated, broken.total(), frozenset(broken))
 
 
-def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
+def _copy_wanted(primary_database: Conn, gallery: Conn, only: dict[str, Any]) -> None:
     """Streams the wanted templates, without embeddings, from the primary database to the gallery."""
-    active = named_queries("gallery")["active_templates"].format(sealed=sql.SQL(""))
+    active = named_queries("gallery")["list_active_templates"].format(sealed=sql.SQL(""))
     wanted = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(active)
     with (
-        truth.cursor() as reader,
+        primary_database.cursor() as reader,
         reader.copy(wanted, only | _STRICTNESS) as rows,
         gallery.cursor() as writer,
         writer.copy(named_queries("gallery_memory")["copy_wanted"]) as copy,
@@ -169,37 +174,41 @@ def _copy_wanted(truth: Conn, gallery: Conn, only: dict[str, Any]) -> None:
             copy.write(row)
 
 
-def _with_sealed(truth: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Adds the sealed columns to rows of `missing`.
+def _with_sealed(primary_database: Conn, chunk: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Adds the sealed columns to rows of `list_missing_templates`.
 
     None is absent: the primary database is still read in the snapshot of `wanted`.
     """
-    with truth.cursor(binary=True) as reader:
+    with primary_database.cursor(binary=True) as reader:
         named = {"tenants": [row[0] for row in chunk], "ids": [row[3] for row in chunk]}
-        sealed = reader.execute(named_queries("gallery")["sealed_templates"], named).fetchall()
+        sealed = reader.execute(named_queries("gallery")["read_sealed_templates"], named).fetchall()
     return ((*row, *rest) for row, rest in zip(chunk, sealed, strict=True))
 
 
 def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) -> tuple[int, Counter[str]]:
-    """Opens and inserts rows of `active_templates` with their sealed columns; returns how many, and by tenant how many
-    did not open."""
+    """Opens and inserts rows of `list_active_templates` with their sealed columns.
+
+    Returns how many were inserted, and by tenant how many did not open.
+    """
     inserted, broken = 0, Counter[str]()
-    with gallery.cursor() as cursor, cursor.copy(named_queries("gallery_memory")["copy_opened"]) as copy:
+    with gallery.cursor() as cursor, cursor.copy(named_queries("gallery_memory")["copy_opened_templates"]) as copy:
         copy.write(_COPY_BEGINS)
-        while some := list(islice(rows, READ_AHEAD)):
-            opened = list(_open_all(some, keystore, broken))
-            copy.write(_copy_rows(opened))
-            inserted += len(opened)
+        while sealed := list(islice(rows, READ_AHEAD)):
+            templates = list(_open_all(sealed, keystore, broken))
+            copy.write(_copy_rows(templates))
+            inserted += len(templates)
         copy.write(_COPY_ENDS)
     return inserted, broken
 
 
 def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[str]) -> Iterator[tuple[bytes, ...]]:
-    """Yields the rows that open, as COPY takes them; counts the others by tenant. Consecutive rows of one subject share
-    the opened key."""
-    held = set(keystore.tenants())
+    """Yields the rows that open, as COPY takes them; counts the others by tenant.
+
+    Consecutive rows of one subject share the opened key.
+    """
+    tenants = {row[0] for row in rows} & set(keystore.tenants())
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
-    keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in {row[0] for row in rows} & held}
+    keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in tenants}
     subject: SubjectKey | None = None
     for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped in rows:
         try:
@@ -232,7 +241,7 @@ def _halfvec(vector: Half) -> bytes:
     return _int2(vector.size) + _int2(0) + vector.byteswap().tobytes()
 
 
-# Following the truth
+# Following the primary database
 
 GalleryServer = Callable[[], AbstractContextManager[str]]  # enters a server that holds a gallery; yields its URL
 
@@ -262,7 +271,7 @@ class Stop:
         return any(descriptor == self._asked.fileno() for descriptor, _ in poll.poll(seconds * 1000))
 
 
-def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Stop) -> None:
+def follow(primary_url: str, gallery: GalleryServer, keystore: Keystore, stop: Stop) -> None:
     """Keeps the gallery in step until `stop` is set; made for a thread of its own.
 
     `gallery` enters the in-memory server and yields its URL; it is entered again after every interruption, which
@@ -274,22 +283,22 @@ def follow(truth_url: str, gallery: GalleryServer, keystore: Keystore, stop: Sto
         try:
             with (
                 gallery() as gallery_url,
-                psycopg.connect(truth_url, autocommit=True, connect_timeout=5) as listener,
-                psycopg.connect(truth_url, autocommit=True, connect_timeout=5) as truth,
+                psycopg.connect(primary_url, autocommit=True, connect_timeout=5) as listener,
+                psycopg.connect(primary_url, autocommit=True, connect_timeout=5) as primary_database,
                 connect_gallery(gallery_url) as memory,
             ):
                 listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(GALLERY_CHANNEL)))
-                _report(reconcile(truth, memory, keystore), "all", truth, keystore)
+                _report(reconcile(primary_database, memory, keystore), "all", primary_database, keystore)
                 pause = GALLERY_RETRY_SECONDS[0]
                 while not stop.wait(0):
-                    _follow_a_while(listener, truth, memory, keystore, stop)
+                    _follow_a_while(listener, primary_database, memory, keystore, stop)
         except (psycopg.Error, AssentError) as error:
             _log.warning("gallery.interrupted", error=type(error).__name__, again_in=pause)
             stop.wait(pause)
             pause = min(2 * pause, GALLERY_RETRY_SECONDS[1])
 
 
-def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystore, stop: Stop) -> None:
+def _follow_a_while(listener: Conn, primary_database: Conn, memory: Conn, keystore: Keystore, stop: Stop) -> None:
     """Follows the changes heard for FULL_SECONDS, then compares everything.
 
     Checks once a second whether the gallery is still there; an error ends it if not.
@@ -298,16 +307,17 @@ def _follow_a_while(listener: Conn, truth: Conn, memory: Conn, keystore: Keystor
     while time.monotonic() < until:
         if stop.wait(1.0, listener.fileno()):
             return
-        heard = {notice.payload for notice in listener.notifies(timeout=0)}
-        people = [_person(payload) for payload in heard]
-        if len(people) > MANY_CHANGES or None in people or not is_ready(memory, keystore.database):
+        payloads = {notice.payload for notice in listener.notifies(timeout=0)}
+        subjects = [_changed_subject(payload) for payload in payloads]
+        if len(subjects) > MANY_CHANGES or None in subjects or not is_ready(memory, keystore.database):
             break
-        for tenant, pseudonym in filter(None, people):
-            _report(reconcile(truth, memory, keystore, tenant=tenant, pseudonym=pseudonym), "one", truth, keystore)
-    _report(reconcile(truth, memory, keystore), "all", truth, keystore)
+        for tenant, pseudonym in filter(None, subjects):
+            reconciled = reconcile(primary_database, memory, keystore, tenant=tenant, pseudonym=pseudonym)
+            _report(reconciled, "one", primary_database, keystore)
+    _report(reconcile(primary_database, memory, keystore), "all", primary_database, keystore)
 
 
-def _person(payload: str) -> tuple[str, bytes] | None:
+def _changed_subject(payload: str) -> tuple[str, bytes] | None:
     """Parses tenant and pseudonym of a notification; None for one that the triggers did not send."""
     tenant, _, pseudonym = payload.partition(" ")
     try:
@@ -316,21 +326,23 @@ def _person(payload: str) -> tuple[str, bytes] | None:
         return None
 
 
-def _report(done: Reconciled, looked_at: str, truth: Conn, keystore: Keystore) -> None:
-    for tenant in done.broken_of:
+def _report(reconciled: Reconciled, looked_at: str, primary_database: Conn, keystore: Keystore) -> None:
+    """Logs what a reconciliation changed, and notes templates that did not open in the tenant's audit log."""
+    for tenant in reconciled.broken_of:
         try:
-            with truth.transaction():
-                truth.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")  # the tree is locked meanwhile
-                note_broken(truth, keystore.tenant(tenant), "template", datetime.now(UTC))
+            with primary_database.transaction():
+                # The tree is locked meanwhile.
+                primary_database.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")
+                record_broken_seal(primary_database, keystore.tenant(tenant), "template", datetime.now(UTC))
         except AssentError as error:
             _log.error("gallery.broken_not_noted", tenant=tenant, code=error.code)
-    if done != Reconciled():
-        log = _log.warning if done.broken else _log.info
+    if reconciled != Reconciled():
+        log = _log.warning if reconciled.broken else _log.info
         log(
             "gallery.reconciled",
             looked_at=looked_at,
-            inserted=done.inserted,
-            deleted=done.deleted,
-            updated=done.updated,
-            broken=done.broken,
+            inserted=reconciled.inserted,
+            deleted=reconciled.deleted,
+            updated=reconciled.updated,
+            broken=reconciled.broken,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +32,25 @@ MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """The templates that may be compared with the faces of one author's images; nobody else is ever compared.
+
+    They are those of the author (any scope); of `connections` all who consented to `connections` or `anyone`; and,
+    only if `anyone`, all who consented to that.
+    """
+
+    tenant: str
+    model: str
+    author: bytes  # pseudonym
+    connections: Sequence[bytes] = ()  # pseudonyms of those who chose the author
+    anyone: bool = False
+
+    def values(self) -> dict[str, object]:
+        """Returns the parameters of the queries."""
+        return {**asdict(self), "connections": list(self.connections)}
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One template near a face; `score` is the cosine, −1 to 1. The score stays inside: only a band is returned."""
 
@@ -55,60 +74,50 @@ class Candidates:
     faces: tuple[tuple[Candidate, ...], ...]
 
 
-def search(
-    gallery: Conn,
-    *,
-    tenant: str,
-    model: str,
-    author: bytes,
-    connections: Sequence[bytes],
-    anyone: bool,
-    probes: NDArray[np.float32],
-) -> Candidates:
-    """Compares all faces of an image, `probes` (n, d), with the subjects allowed for its author, in one round trip.
+def search(gallery: Conn, space: SearchSpace, probes: NDArray[np.float32]) -> Candidates:
+    """Compares all faces of an image, `probes` (n, d), with the templates of the search space, in one round trip.
 
-    Those are the author (any scope); of `connections` (pseudonyms of those who chose the author) all who consented to
-    `connections` or `anyone`; and, only if `anyone`, all who consented to that. `gallery` went through
-    `memory.prepare`. Raises GalleryUnavailable when the gallery is gone or has not been filled yet.
+    `gallery` went through `memory.prepare_gallery`. Raises GalleryUnavailable when the gallery is gone or has not been
+    filled yet.
     """
     if len(probes) == 0:
         return Candidates(0, ())
-    values = {"tenant": tenant, "model": model, "author": author, "connections": list(connections), "nearest": NEAREST}
+    values = {**space.values(), "nearest": NEAREST}
     vectors = [HalfVector(probe) for probe in probes]
-    if anyone:
+    if space.anyone:
         named = {f"probe{n}": vector for n, vector in enumerate(vectors)}
-        rows = _ask(gallery, _everybody(len(vectors)), values | named | {"count": len(vectors)})
+        rows = _ask(gallery, _tenant_search(len(vectors)), values | named | {"count": len(vectors)})
     else:
-        rows = _ask(gallery, _Q["search"], values | {"anyone": False, "probes": vectors})
+        rows = _ask(gallery, _Q["search_candidates"], values | {"probes": vectors})
     faces: list[list[Candidate]] = [[] for _ in vectors]
     for row in rows:
         if row["pid"] is not None:
-            found = Candidate(row["pid"], row["template_id"], row["version"], row["score"], row["strictness"])
-            faces[row["face"]].append(found)
-    return Candidates(rows[0]["searched"], tuple(tuple(near) for near in faces))
+            candidate = Candidate(row["pid"], row["template_id"], row["version"], row["score"], row["strictness"])
+            faces[row["face"]].append(candidate)
+    return Candidates(rows[0]["searched"], tuple(tuple(nearest) for nearest in faces))
 
 
-def candidate_count(
-    gallery: Conn, *, tenant: str, model: str, author: bytes, connections: Sequence[bytes], anyone: bool
-) -> int:
+def count_candidates(gallery: Conn, space: SearchSpace) -> int:
     """Counts the templates that `search` would compare each face with. Raises GalleryUnavailable as it does."""
-    values = {"tenant": tenant, "model": model, "author": author, "connections": list(connections), "anyone": anyone}
-    size: int = _ask(gallery, _Q["circle_size"], values)[0]["size"]
-    return size
+    count: int = _ask(gallery, _Q["count_candidates"], space.values())[0]["size"]
+    return count
 
 
-def _everybody(faces: int) -> sql.Composed:
-    """Composes the search of a whole tenant. A large table is scanned once a face, not copied as a circle is: 43 ms
-    against 97 for one face and 100,000 templates of 128 numbers, 220 against 242 for eight."""
-    branch = _Q["near_face"]
+def _tenant_search(faces: int) -> sql.Composed:
+    """Composes the search of a whole tenant.
+
+    A large table is scanned once a face, not copied as a smaller search space is: 43 ms against 97 for one face and
+    100,000 templates of 128 numbers, 220 against 242 for eight.
+    """
+    branch = _Q["search_one_face"]
     branches = [branch.format(face=sql.Literal(n), probe=sql.Placeholder(f"probe{n}")) for n in range(faces)]
-    return _Q["search_everybody"].format(faces=sql.SQL(" UNION ALL ").join(branches))
+    return _Q["search_whole_tenant"].format(faces=sql.SQL(" UNION ALL ").join(branches))
 
 
 def _ask(gallery: Conn, question: sql.SQL | sql.Composed, values: dict[str, object]) -> list[Row]:
     try:
         with gallery.cursor(row_factory=dict_row) as cursor:
-            # Not prepared: a generic plan would not know how large this circle is.
+            # Not prepared: a generic plan would not know how large this search space is.
             rows = cursor.execute(question, values, prepare=False).fetchall()
     except psycopg.OperationalError as error:
         raise GalleryUnavailable from error
@@ -129,16 +138,19 @@ def select_matches(candidates: Candidates, calibration: Calibration, fpir: float
     if candidates.searched == 0:
         return ()
     threshold = calibration.threshold(candidates.searched, fpir)
-    clear = [(near[0], face) for face, near in enumerate(candidates.faces) if near and _clear(near, threshold)]
-    found: dict[bytes, Match] = {}
+    clear = [
+        (nearest[0], face) for face, nearest in enumerate(candidates.faces) if nearest and _clear(nearest, threshold)
+    ]
+    matches: dict[bytes, Match] = {}
     for best, face in sorted(clear, key=lambda pair: pair[0].score, reverse=True):
         band = calibration.band(best.merit, candidates.searched)
-        if band is not None and best.pseudonym not in found:
-            found[best.pseudonym] = Match(face, best.pseudonym, best.template, best.version, band)
-    return tuple(sorted(found.values(), key=lambda match: match.face))
+        if band is not None and best.pseudonym not in matches:
+            matches[best.pseudonym] = Match(face, best.pseudonym, best.template, best.version, band)
+    return tuple(sorted(matches.values(), key=lambda match: match.face))
 
 
-def _clear(near: tuple[Candidate, ...], threshold: float) -> bool:
-    best = near[0]
-    rival = max((other.score for other in near if other.pseudonym != best.pseudonym), default=-1.0)
+def _clear(nearest: tuple[Candidate, ...], threshold: float) -> bool:
+    """Tells whether the best candidate reaches the threshold and leads every other subject by MARGIN."""
+    best = nearest[0]
+    rival = max((other.score for other in nearest if other.pseudonym != best.pseudonym), default=-1.0)
     return best.merit >= threshold and best.score - rival >= MARGIN

@@ -1,4 +1,4 @@
-"""Reads a file of known hashes: CSV, or JSON as ThreatExchange has it. Reports line by line what cannot be read.
+"""Reads a file of a hash list: CSV, or JSON as ThreatExchange has it. Reports line by line what cannot be read.
 
 A PDQ hash and a SHA-256 are both 64 hex digits, so a file has to name the kind: in a column or field of its own,
 in the name of the column, or the caller names it.
@@ -35,7 +35,7 @@ _TYPE_NAMES = ("indicator_type", "signal_type", "hash_type", "type")
 class Broken(NamedTuple):
     """One part of the file that is no hash: `line 7`, or `item 7` of a JSON array, and why. Its text is not kept."""
 
-    place: str
+    position: str
     why: str
 
 
@@ -47,26 +47,28 @@ class Entries:
     sha256: bytearray = field(default_factory=bytearray, repr=False)
     broken: list[Broken] = field(default_factory=list)
 
-    def add(self, place: str, text: object, kind: str | None, default: HashKind | None) -> None:
+    def add(self, position: str, text: object, kind: str | None, default: HashKind | None) -> None:
         """Adds one hash, or the reason why it is none; `kind` is the file's, `default` counts where it names none."""
-        known = _KINDS.get(kind.strip().lower()) if kind else default
+        hash_kind = _KINDS.get(kind.strip().lower()) if kind else default
         digits = text.strip() if isinstance(text, str) else ""
-        if kind and known is None:
+        if kind and hash_kind is None:
             why = "its type is neither pdq nor sha256"
-        elif known is None:
+        elif hash_kind is None:
             why = "nothing says whether it is a pdq or a sha256"
         elif not digits:
             why = "no hash"
         else:
-            why = _append(self.pdq if known == "pdq" else self.sha256, digits)
+            why = _append(self.pdq if hash_kind == "pdq" else self.sha256, digits)
         if why:
-            self.skip(place, why)
+            self.skip(position, why)
 
-    def skip(self, place: str, why: str) -> None:
+    def skip(self, position: str, why: str) -> None:
         """Records a part that is no hash. Raises HashListInvalid where MAX_BROKEN were skipped already."""
         if len(self.broken) == MAX_BROKEN:
-            raise HashListInvalid(f"more than {MAX_BROKEN} lines hold no hash, {place} the last that was read: {why}")
-        self.broken.append(Broken(place, why))
+            raise HashListInvalid(
+                f"more than {MAX_BROKEN} lines hold no hash, {position} the last that was read: {why}"
+            )
+        self.broken.append(Broken(position, why))
 
 
 def read_entries(path: Path, default: HashKind | None = None) -> Entries:
@@ -77,21 +79,21 @@ def read_entries(path: Path, default: HashKind | None = None) -> Entries:
     object with `data`, or an object a line, each with `indicator` and `type` or `indicator_type`.
     Raises HashListInvalid where the file cannot be read, holds not one hash or more than 10,000 broken lines.
     """
-    found = Entries()
+    entries = Entries()
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             begin = file.read(1024).lstrip()[:1]
             file.seek(0)
             if begin in ("{", "["):
-                _read_json(path, file, found, default)
+                _read_json(path, file, entries, default)
             else:
-                _read_csv(file, found, default)
+                _read_csv(file, entries, default)
     except OSError as error:
         raise HashListInvalid(f"{path} cannot be read: {error.strerror}") from error
-    if not found.pdq and not found.sha256:
-        first = "; ".join(f"{place}: {why}" for place, why in found.broken[:3])
+    if not entries.pdq and not entries.sha256:
+        first = "; ".join(f"{position}: {why}" for position, why in entries.broken[:3])
         raise HashListInvalid(f"{path.name} holds no hash" + (f" ({first})" if first else ""))
-    return found
+    return entries
 
 
 def _append(hashes: bytearray, digits: str) -> str:
@@ -108,21 +110,21 @@ def _append(hashes: bytearray, digits: str) -> str:
 
 
 class _Columns(NamedTuple):
-    hashes: Sequence[tuple[int, HashKind | None]]  # with the kind that the column's name says
+    hashes: Sequence[tuple[int, HashKind | None]]  # each with the kind that its column's name says
     type: int | None
 
 
 _HEADLESS = _Columns(((0, None),), 1)
 
 
-def _read_csv(file: IO[str], found: Entries, default: HashKind | None) -> None:
+def _read_csv(file: IO[str], entries: Entries, default: HashKind | None) -> None:
     # A row a line, so that a stray quotation mark breaks its own line and not all that follow.
     columns: _Columns | None = None
-    for place, line in _lines(file, found):
+    for position, line in _lines(file, entries):
         try:
             row = next(csv.reader([line]), [])
         except csv.Error:
-            found.skip(place, "no line of a CSV file")
+            entries.skip(position, "no line of a CSV file")
             continue
         if not any(cell.strip() for cell in row) or row[0].lstrip().startswith("#"):
             continue
@@ -130,18 +132,18 @@ def _read_csv(file: IO[str], found: Entries, default: HashKind | None) -> None:
             columns = _header(row) or _HEADLESS
             if columns is not _HEADLESS:
                 continue
-        _read_row(row, columns, place, found, default)
+        _read_row(row, columns, position, entries, default)
 
 
-def _lines(file: IO[str], found: Entries) -> Iterator[tuple[str, str]]:
-    """Yields each line with its place; skips the rest of one that is too long."""
+def _lines(file: IO[str], entries: Entries) -> Iterator[tuple[str, str]]:
+    """Yields each line with its position; skips the rest of one that is too long."""
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1
         if len(line) < MAX_LINE or line.endswith("\n"):
             yield f"line {number}", line
             continue
-        found.skip(f"line {number}", "a line without end")
+        entries.skip(f"line {number}", "a line without end")
         while line and not line.endswith("\n"):
             line = file.readline(MAX_LINE)
 
@@ -156,32 +158,32 @@ def _header(row: Sequence[str]) -> _Columns | None:
     )
 
 
-def _read_row(row: Sequence[str], columns: _Columns, place: str, found: Entries, default: HashKind | None) -> None:
-    said = row[columns.type] if columns.type is not None and columns.type < len(row) else None
-    if columns is _HEADLESS and said is not None and said.strip().lower() not in _KINDS:
-        said = None if default else said  # whatever else stands in the second column
+def _read_row(row: Sequence[str], columns: _Columns, position: str, entries: Entries, default: HashKind | None) -> None:
+    type_cell = row[columns.type] if columns.type is not None and columns.type < len(row) else None
+    if columns is _HEADLESS and type_cell is not None and type_cell.strip().lower() not in _KINDS:
+        type_cell = None if default else type_cell  # the second column may hold something else
     filled = [(n, kind) for n, kind in columns.hashes if n < len(row) and row[n].strip()]
     if not filled:
-        found.skip(place, "no hash")
+        entries.skip(position, "no hash")
     for n, kind in filled:
-        found.add(place, row[n], kind or said, default)
+        entries.add(position, row[n], kind or type_cell, default)
 
 
-def _read_json(path: Path, file: IO[str], found: Entries, default: HashKind | None) -> None:
+def _read_json(path: Path, file: IO[str], entries: Entries, default: HashKind | None) -> None:
     items = _document(path)
     if items is not None:
         for number, item in enumerate(items, 1):
-            _read_item(item, f"item {number}", found, default)
+            _read_item(item, f"item {number}", entries, default)
         return
-    for place, line in _lines(file, found):
+    for position, line in _lines(file, entries):
         if not line.strip():
             continue
         try:
             item = json.loads(line)
         except (ValueError, RecursionError):
-            found.skip(place, "no JSON")
+            entries.skip(position, "no JSON")
         else:
-            _read_item(item, place, found, default)
+            _read_item(item, position, entries, default)
 
 
 def _document(path: Path) -> list[Any] | None:
@@ -197,12 +199,12 @@ def _document(path: Path) -> list[Any] | None:
     return document if isinstance(document, list) else [document]
 
 
-def _read_item(item: Any, place: str, found: Entries, default: HashKind | None) -> None:
+def _read_item(item: Any, position: str, entries: Entries, default: HashKind | None) -> None:
     if not isinstance(item, dict):
-        found.skip(place, "not an object with indicator and type")
+        entries.skip(position, "not an object with indicator and type")
         return
     if isinstance(item.get("indicator"), dict):  # a threat descriptor holds the indicator with its type
         item = item["indicator"]
     text = next((item[name] for name in _HASH_NAMES if name in item), None)
     kind = next((item[name] for name in _TYPE_NAMES if isinstance(item.get(name), str)), None)
-    found.add(place, text, kind, default)
+    entries.add(position, text, kind, default)

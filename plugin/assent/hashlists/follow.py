@@ -8,9 +8,9 @@ from threading import Lock
 from assent.core.values import Picture
 from assent.db.pool import Pool, transaction
 from assent.hashlists import lists
-from assent.hashlists.search import HashList, Hit, find
+from assent.hashlists.search import HashList, Hit, find_hits
 
-FRESH_SECONDS = 1.0  # how long what was read counts as what is there
+FRESH_SECONDS = 1.0  # how long the lists in memory count as those in the database
 
 
 class TenantHashLists:
@@ -30,21 +30,21 @@ class TenantHashLists:
 
         Raises DatabaseUnavailable: without the lists no image is called unlisted.
         """
-        return find(self._current(tenant), picture)
+        return find_hits(self._current(tenant), picture)
 
     def _current(self, tenant: str) -> tuple[HashList, ...]:
         with self._lock:
             now = time.monotonic()
             if now - self._read_at.get(tenant, -FRESH_SECONDS) >= FRESH_SECONDS:
-                self._lists[tenant] = self._again(tenant)
+                self._lists[tenant] = self._read_again(tenant)
                 self._read_at[tenant] = now
             return self._lists[tenant]
 
-    def _again(self, tenant: str) -> tuple[HashList, ...]:
-        held = {one.version: one for one in self._lists.get(tenant, ())}
+    def _read_again(self, tenant: str) -> tuple[HashList, ...]:
+        by_version = {hash_list.version: hash_list for hash_list in self._lists.get(tenant, ())}
         with transaction(self._pool) as conn:
             # A list that changes between these statements has another version by then, and is soon read again.
-            rows = lists.versions(conn, tenant)
-            fresh = lists.read_list(conn, tenant, [row for row in rows if row["version"] not in held])
-        held |= {one.version: one for one in fresh}
-        return tuple(held[row["version"]] for row in rows)
+            rows = lists.list_versions(conn, tenant)
+            changed = [row for row in rows if row["version"] not in by_version]
+            by_version |= {hash_list.version: hash_list for hash_list in lists.read_hash_lists(conn, tenant, changed)}
+        return tuple(by_version[row["version"]] for row in rows)

@@ -12,6 +12,7 @@ import numpy as np
 
 from assent.audit.log import Part, append
 from assent.core.errors import HashListInvalid, NotFound
+from assent.core.names import ENTITY_NAME
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.hashlists.entries import HASH_BYTES, Entries, HashKind
@@ -19,13 +20,20 @@ from assent.hashlists.search import DISTANCE, HashList, pdq_columns, sha256_sort
 from assent.keys.keystore import TenantKeys
 
 BLOCK = 4096  # hashes a row
-_Q = named_queries("known")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_Q = named_queries("hashlists")
 _KINDS: tuple[HashKind, ...] = ("pdq", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ListTerms:
+    """Whether a list is to be marked severe, and its distance in bits of a PDQ hash; None leaves it, or takes 31."""
+
+    severe: bool = False
+    distance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
     """One hash list after an import: how many hashes it holds, and how many of them are new."""
 
     severe: bool
@@ -35,88 +43,81 @@ class Imported:
     new: int
 
 
-def put(
-    conn: Conn,
-    keys: TenantKeys,
-    name: str,
-    entries: Entries,
-    *,
-    severe: bool = False,
-    distance: int | None = None,
-    replace: bool = False,
-) -> Imported:
+def import_hashes(
+    conn: Conn, keys: TenantKeys, name: str, entries: Entries, terms: ListTerms, *, replace: bool = False
+) -> ImportResult:
     """Adds hashes to the list of that name, or makes it; with `replace` they are then its only ones.
 
     A list that is marked severe stays so; without `distance` it keeps the one it has, a new list has 31.
     Raises HashListInvalid on a name that is none.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(ENTITY_NAME, name):
         raise HashListInvalid(f"{name!r} is no name for a list: 1 to 63 of a-z, 0-9 and -")
-    said = {"severe": severe, "distance": distance, "usual": DISTANCE}
-    row = fetch_one(conn, _Q["put_list"], tenant=keys.tenant, name=name, **said)
+    values = {"severe": terms.severe, "distance": terms.distance, "usual": DISTANCE}
+    row = fetch_one(conn, _Q["upsert_hash_list"], tenant=keys.tenant, name=name, **values)
     if row is None:
         raise RuntimeError("an upsert returned no row")
-    held: dict[HashKind, int] = {}
+    counts: dict[HashKind, int] = {}
     new, digest = 0, sha256()
-    for kind, fresh in zip(_KINDS, (bytes(entries.pdq), bytes(entries.sha256)), strict=True):
-        before = _hashes(conn, keys.tenant, name, kind)
-        merged = _unique(fresh if replace else before + fresh)
+    for kind, added in zip(_KINDS, (bytes(entries.pdq), bytes(entries.sha256)), strict=True):
+        before = _read_hashes(conn, keys.tenant, name, kind)
+        merged = _unique(added if replace else before + added)
         new += len(np.setdiff1d(_array(merged), _array(before), assume_unique=True))
-        _store(conn, keys.tenant, name, kind, merged)
-        held[kind] = len(merged) // HASH_BYTES
+        _store_hashes(conn, keys.tenant, name, kind, merged)
+        counts[kind] = len(merged) // HASH_BYTES
         digest.update(merged)
     payload = {
         "list": name,
         **row,
-        "pdq": held["pdq"],
-        "sha256": held["sha256"],
+        "pdq": counts["pdq"],
+        "sha256": counts["sha256"],
         "new": new,
         "replaced": replace,
         "sha256_of_hashes": digest.hexdigest(),
     }
     append(conn, keys, "hashes.imported", {}, [Part(payload)], datetime.now(UTC))
-    return Imported(row["severe"], row["distance"], held["pdq"], held["sha256"], new)
+    return ImportResult(row["severe"], row["distance"], counts["pdq"], counts["sha256"], new)
 
 
-def remove_list(conn: Conn, keys: TenantKeys, name: str) -> None:
+def remove_hash_list(conn: Conn, keys: TenantKeys, name: str) -> None:
     """Removes a list with its hashes. Raises NotFound."""
-    if not execute(conn, _Q["drop_list"], tenant=keys.tenant, name=name):
+    if not execute(conn, _Q["delete_hash_list"], tenant=keys.tenant, name=name):
         raise NotFound(f"there is no list {name!r}")
     append(conn, keys, "hashes.removed", {}, [Part({"list": name})], datetime.now(UTC))
 
 
 def list_hash_lists(conn: Conn, tenant: str) -> list[Row]:
     """Returns each list's name, severe, distance, version, changed_at, and how many hashes of each kind it holds."""
-    return fetch(conn, _Q["lists"], tenant=tenant)
+    return fetch(conn, _Q["list_hash_lists"], tenant=tenant)
 
 
-def versions(conn: Conn, tenant: str) -> list[Row]:
+def list_versions(conn: Conn, tenant: str) -> list[Row]:
     """Returns the rows of `list_hash_lists` without counting the hashes, for the check before a search."""
-    return fetch(conn, _Q["versions"], tenant=tenant)
+    return fetch(conn, _Q["list_hash_list_versions"], tenant=tenant)
 
 
-def read_list(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
+def read_hash_lists(conn: Conn, tenant: str, rows: Iterable[Row]) -> list[HashList]:
     """Reads the lists of those rows, ready to be searched; one that was removed meanwhile is empty."""
     return [
         HashList(
             **row,
-            pdq=pdq_columns(_hashes(conn, tenant, row["name"], "pdq")),
-            sha256=sha256_sorted(_hashes(conn, tenant, row["name"], "sha256")),
+            pdq=pdq_columns(_read_hashes(conn, tenant, row["name"], "pdq")),
+            sha256=sha256_sorted(_read_hashes(conn, tenant, row["name"], "sha256")),
         )
         for row in rows
     ]
 
 
-def _hashes(conn: Conn, tenant: str, name: str, kind: HashKind) -> bytes:
-    rows = fetch(conn, _Q["blocks"], tenant=tenant, list=name, kind=kind)
+def _read_hashes(conn: Conn, tenant: str, name: str, kind: HashKind) -> bytes:
+    rows = fetch(conn, _Q["read_hash_blocks"], tenant=tenant, list=name, kind=kind)
     return b"".join(row["hashes"] for row in rows)
 
 
-def _store(conn: Conn, tenant: str, name: str, kind: HashKind, hashes: bytes) -> None:
-    place = {"tenant": tenant, "list": name, "kind": kind}
-    execute(conn, _Q["drop_blocks"], **place)
+def _store_hashes(conn: Conn, tenant: str, name: str, kind: HashKind, hashes: bytes) -> None:
+    key = {"tenant": tenant, "list": name, "kind": kind}
+    execute(conn, _Q["delete_hash_blocks"], **key)
     for n, start in enumerate(range(0, len(hashes), BLOCK * HASH_BYTES)):
-        execute(conn, _Q["insert_block"], **place, n=n, hashes=hashes[start : start + BLOCK * HASH_BYTES])
+        execute(conn, _Q["insert_hash_block"], **key, n=n, hashes=hashes[start : start + BLOCK * HASH_BYTES])
 
 
 def _unique(hashes: bytes) -> bytes:

@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from assent.core.values import Picture, Tag
 from assent.hashlists.entries import HASH_BYTES, HashKind
 
-LISTED, SEVERE = "hash.known.listed", "hash.known.severe"
+LISTED_LABEL, SEVERE_LABEL = "hash.known.listed", "hash.known.severe"
 DISTANCE = 31  # bits; what Meta recommends for PDQ
-MOST_DISTANCE = 64  # beyond it unrelated pictures begin to be alike
+MOST_DISTANCE = 64  # beyond it unrelated images begin to be alike
 _PDQ_BITS = 256
 _CHUNK = 1 << 16  # hashes compared at once: their half megabyte a column stays in the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HashList:
-    """One hash list as it is searched. `pdq`: uint64 (4, n), a column a hash; `sha256`: S32 (m,), sorted."""
+    """One hash list in the form that is searched. `pdq`: uint64 (4, n), a column a hash; `sha256`: S32 (m,), sorted."""
 
     name: str
     version: str
     severe: bool
-    distance: int  # bits, 0–64, within which a PDQ hash counts as the same picture
+    distance: int  # bits, 0–64, within which a PDQ hash counts as the same image
     pdq: NDArray[np.uint64] = field(repr=False)
     sha256: NDArray[np.bytes_] = field(repr=False)
 
@@ -57,17 +57,17 @@ def sha256_sorted(hashes: bytes) -> NDArray[np.bytes_]:
     return np.sort(np.frombuffer(hashes, f"S{HASH_BYTES}"))
 
 
-def find(lists: Iterable[HashList], picture: Picture) -> tuple[Hit, ...]:
+def find_hits(lists: Iterable[HashList], picture: Picture) -> tuple[Hit, ...]:
     """Finds the lists that hold the image: its file or a near frame, also turned or mirrored. One hit a list."""
-    found = (_find(one, picture) for one in lists)
-    return tuple(hit for hit in found if hit is not None)
+    hits = (_find_hit(hash_list, picture) for hash_list in lists)
+    return tuple(hit for hit in hits if hit is not None)
 
 
-def tags(hits: Sequence[Hit]) -> tuple[Tag, ...]:
+def hash_tags(hits: Sequence[Hit]) -> tuple[Tag, ...]:
     """Makes a tag a hit; its `model` names the list and its version, its score is the share of bits that agree."""
     return tuple(
         Tag(
-            name=SEVERE if hit.severe else LISTED,
+            name=SEVERE_LABEL if hit.severe else LISTED_LABEL,
             category="hash",
             score=round(1 - hit.distance / _PDQ_BITS, 4),
             box=None,
@@ -95,15 +95,18 @@ def nearest_hash(pdq: NDArray[np.uint64], queries: Sequence[bytes], within: int)
     return best
 
 
-def _find(one: HashList, picture: Picture) -> Hit | None:
-    said = one.name, one.version, one.severe
-    if _holds(one.sha256, bytes.fromhex(picture.sha256)):
-        return Hit(*said, "sha256", 0, picture.frames[0].index)
+def _find_hit(hash_list: HashList, picture: Picture) -> Hit | None:
+    name, version, severe = hash_list.name, hash_list.version, hash_list.severe
+    if _contains(hash_list.sha256, bytes.fromhex(picture.sha256)):
+        return Hit(name, version, severe, "sha256", 0, picture.frames[0].index)
     queries = [(pdq, frame.index) for frame in picture.frames for pdq in frame.pdqs]
-    near = nearest_hash(one.pdq, [pdq for pdq, _ in queries], one.distance)
-    return Hit(*said, "pdq", near[0], queries[near[1]][1]) if near else None
+    nearest = nearest_hash(hash_list.pdq, [pdq for pdq, _ in queries], hash_list.distance)
+    if nearest is None:
+        return None
+    distance, query = nearest
+    return Hit(name, version, severe, "pdq", distance, queries[query][1])
 
 
-def _holds(sha256: NDArray[np.bytes_], digest: bytes) -> bool:
-    at = int(np.searchsorted(sha256, np.frombuffer(digest, f"S{HASH_BYTES}")[0]))
-    return at < sha256.size and sha256[at : at + 1].tobytes() == digest
+def _contains(sha256: NDArray[np.bytes_], digest: bytes) -> bool:
+    index = int(np.searchsorted(sha256, np.frombuffer(digest, f"S{HASH_BYTES}")[0]))
+    return index < sha256.size and sha256[index : index + 1].tobytes() == digest

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 
 from assent.core.errors import Forbidden, Unauthorized
+from assent.core.names import ENTITY_NAME
 from assent.db.pool import Conn, execute, fetch_one
 from assent.db.queries import named_queries
 
@@ -20,7 +21,7 @@ SCOPES = (
     "audit:read",  # checkpoints and proofs
     "review",  # see and decide what waits for a moderator, correct tags
 )
-_FORM = re.compile(r"assent_([a-z0-9][a-z0-9-]{0,62})_([0-9a-f]{12})_([A-Za-z0-9-]{43})")
+_FORM = re.compile(rf"assent_({ENTITY_NAME})_([0-9a-f]{{12}})_([A-Za-z0-9-]{{43}})")
 _Q = named_queries("instance")
 
 
@@ -51,7 +52,7 @@ def authenticate(conn: Conn, key: str) -> Caller:
     if form is None:
         raise Unauthorized
     tenant, key_id, secret = form.groups()
-    row = fetch_one(conn, _Q["api_key"], tenant=tenant, id=key_id)
+    row = fetch_one(conn, _Q["select_live_api_key"], tenant=tenant, id=key_id)
     if row is None or not hmac.compare_digest(row["sha256"], _hash(secret)):
         raise Unauthorized("this API key is not known or was revoked")
     return Caller(tenant, key_id, frozenset(row["scopes"]))

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import psycopg
 
 from assent.core.telemetry import log
+from assent.db.channels import DONE_CHANNEL
 
-DONE_CHANNEL = "assent_done"
+ENROLMENT_WAIT_SECONDS = 30.0  # how long the answer to photos waits for the worker
 
 
 class Announcements:
@@ -53,7 +54,7 @@ class Announcements:
                 await asyncio.sleep(1)
 
     def _hear(self, payload: str) -> None:
-        tenant, job, *said = payload.split(" ", 2)
+        tenant, job, *outcome = payload.split(" ", 2)
         future = self._waiting.get(f"{tenant} {job}")
         if future is not None and not future.done():
-            future.set_result(said[0] if said else "")
+            future.set_result(outcome[0] if outcome else "")

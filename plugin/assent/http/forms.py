@@ -11,8 +11,9 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from assent.core.errors import BadRequest, BodyTooLarge
-from assent.http.state import bounded, within
+from assent.http.body import bounded, within
 
+MAX_PHOTOS = 10  # photos of one enrolment
 FORM_SECONDS = 60.0  # for all of a form
 MAX_FORM = 64 << 20  # bytes of a form, however many photos it may hold
 _OVERHEAD = 64 << 10  # boundaries, headers and the small fields
@@ -40,27 +41,27 @@ async def read_form(
     except MultiPartException as error:
         raise BadRequest(f"the form: {error.message}") from error
     try:
-        fields, found = await _sort(form, files)
+        fields, photos = await _sort(form, files)
     finally:
         await form.close()
-    if any(len(data) > file_bytes for data in found):
+    if any(len(data) > file_bytes for data in photos):
         raise BodyTooLarge(f"a photo is larger than {file_bytes} bytes")
-    return fields, found
+    return fields, photos
 
 
 async def _sort(form: FormData, files: Sequence[str]) -> tuple[dict[str, str], list[bytes]]:
     fields: dict[str, str] = {}
-    found: list[bytes] = []
+    photos: list[bytes] = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name not in files:
                 raise BadRequest(f"a file under a name that is not expected; expected: {', '.join(files)}")
-            found.append(await value.read())
+            photos.append(await value.read())
         elif name in fields:
             raise BadRequest("the form: the same field twice")
         else:
             fields[name] = value
-    return fields, found
+    return fields, photos
 
 
 def _content_type(request: Request) -> Headers:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assent.core.errors import AssentError, BadRequest, HeadTooLarge, RateLimited
-from assent.http.limits import RateLimiter, rate_limit_prefix
-from assent.http.state import ADDRESS, assent_problem_response
+from assent.http.limits import ADDRESS, RateLimiter, rate_limit_prefix
+from assent.http.problems import assent_problem_response
 
 MAX_HEAD = 16 << 10  # bytes
 MAX_FIELDS = 64
@@ -28,7 +28,7 @@ class Guard:
         try:
             scope[ADDRESS] = rate_limit_prefix(scope["client"][0]) if scope["client"] else ""
             limits: RateLimiter = scope["app"].state.limits
-            limits.take("address", scope[ADDRESS])
+            limits.consume("address", scope[ADDRESS])
             check_head(scope["http_version"], scope["raw_path"] + scope["query_string"], scope["headers"])
         except AssentError as error:
             answer = assent_problem_response(error)

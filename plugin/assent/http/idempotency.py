@@ -29,21 +29,21 @@ def once(
     """
     if key is None:
         return act()
-    named, asked = _mac(keys, "key", key.encode()), _mac(keys, "request", request)
-    place = {"tenant": keys.tenant, "key": named}
-    execute(conn, _Q["one_at_a_time"], **place)
-    before = fetch_one(conn, _Q["answered"], **place)
-    if before is None:
+    key_mac, request_mac = _mac(keys, "key", key.encode()), _mac(keys, "request", request)
+    row_key = {"tenant": keys.tenant, "key": key_mac}
+    execute(conn, _Q["lock_key"], **row_key)
+    earlier = fetch_one(conn, _Q["select_recent_answer"], **row_key)
+    if earlier is None:
         answer = act()
-        sealed = seal(keys.seal_key, json.dumps(answer).encode(), "idempotency", keys.tenant, named)
-        execute(conn, _Q["remember"], **place, request=asked, sealed=sealed)
+        sealed = seal(keys.seal_key, json.dumps(answer).encode(), "idempotency", keys.tenant, key_mac)
+        execute(conn, _Q["store_answer"], **row_key, request=request_mac, sealed=sealed)
         return answer
-    if not hmac.compare_digest(before["request_mac"], asked):
+    if not hmac.compare_digest(earlier["request_mac"], request_mac):
         raise IdempotencyConflict
-    known: dict[str, Any] = json.loads(unseal(keys.seal_key, before["sealed"], "idempotency", keys.tenant, named))
-    return known
+    stored: dict[str, Any] = json.loads(unseal(keys.seal_key, earlier["sealed"], "idempotency", keys.tenant, key_mac))
+    return stored
 
 
-def _mac(keys: TenantKeys, kind: str, said: bytes) -> bytes:
+def _mac(keys: TenantKeys, kind: str, text: bytes) -> bytes:
     # Keyed, so that the row confirms no guess about what was sent.
-    return hmac.digest(keys.seal_key, f"assent.idempotency/{kind}\0".encode() + said, "sha256")
+    return hmac.digest(keys.seal_key, f"assent.idempotency/{kind}\0".encode() + text, "sha256")

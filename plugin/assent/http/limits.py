@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from assent.core.errors import RateLimited
 
 RateKind = Literal["key", "address", "person"]
+ADDRESS = "assent.address"  # where a request's scope keeps whose bucket its token came from
 
 
 class Rate(NamedTuple):
@@ -40,7 +41,7 @@ class RateLimiter:
         self._buckets: dict[RateKind, OrderedDict[str, tuple[float, float]]] = {kind: OrderedDict() for kind in rates}
         self._lock = threading.Lock()
 
-    def take(self, kind: RateKind, name: str) -> None:
+    def consume(self, kind: RateKind, name: str) -> None:
         """Counts one request of that key, address or person. Raises RateLimited when its bucket is empty."""
         rate = self._rates[kind]
         with self._lock:
@@ -50,15 +51,15 @@ class RateLimiter:
                 return
         raise RateLimited(math.ceil((1 - tokens) / rate.per_second))
 
-    def give_back(self, kind: RateKind, name: str) -> None:
-        """Undoes a `take`."""
+    def refund(self, kind: RateKind, name: str) -> None:
+        """Undoes a `consume`."""
         with self._lock:
             self._put(kind, name, min(self._tokens(kind, name) + 1, self._rates[kind].burst))
 
     def _tokens(self, kind: RateKind, name: str) -> float:
         rate = self._rates[kind]
-        tokens, at = self._buckets[kind].get(name, (float(rate.burst), 0.0))
-        return min(tokens + (self._clock() - at) * rate.per_second, rate.burst)
+        tokens, counted_at = self._buckets[kind].get(name, (float(rate.burst), 0.0))
+        return min(tokens + (self._clock() - counted_at) * rate.per_second, rate.burst)
 
     def _put(self, kind: RateKind, name: str, tokens: float) -> None:
         buckets = self._buckets[kind]

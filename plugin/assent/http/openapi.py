@@ -11,11 +11,11 @@ from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
 from assent.decisions.document import DecisionMessage
+from assent.http.problems import ProblemDocument
 from assent.http.routes.intake import ImageRequest
 from assent.http.routes.review import CorrectionRequest, ReviewRequest
 from assent.http.routes.rights import LinkRequest
 from assent.http.routes.subjects import ConnectionsRequest, ConsentRequest
-from assent.http.state import ProblemDocument
 from assent.platforms.event import EventModel
 
 _MODELS = (

@@ -18,15 +18,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assent.core.errors import AssentError, BadRequest, HeadTooLarge, RequestTooSlow
 from assent.core.settings import Settings
-from assent.http.state import assent_problem_response
+from assent.http.problems import assent_problem_response
 
 HEAD_SECONDS = 10.0
 LINGER_SECONDS = 2.0
-_MAX_EVENT = 32 << 10  # bytes of a head or of a chunk's first line; assent.guard sets the exact limit of a head
+_MAX_EVENT = 32 << 10  # bytes of a head or of a chunk's first line; assent.http.guard sets the exact limit of a head
 _PIECE = 16 << 10
 
 
-def server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+def uvicorn_server(settings: Settings, app: FastAPI) -> uvicorn.Server:
     """Returns the server of `assent serve`, on the settings' host and port."""
     for name in ("uvicorn.error", "python_multipart"):
         # They warn of every bad request: a stranger could fill the log.

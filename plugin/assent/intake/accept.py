@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from assent.core.errors import DeliveryConflict
@@ -19,77 +20,87 @@ from assent.platforms import event as events
 _Q = named_queries("intake")
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedDelivery:
+    """A webhook whose signature was verified: the source's name, the id that the sender gave it, and its raw body."""
+
+    source: str
+    id: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that an event came from, and the lane in which its job waits."""
+
+    source: str
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
+class SealedJob:
+    """A job of the worker: its sealed body, and the images that came with it, which are sealed as they are stored."""
+
+    origin: Origin
+    sealed: bytes = field(repr=False)
+    uploads: Sequence[bytes] = field(default=(), repr=False)
+    task: str = "decide"
+
+
 def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[str]:
     """Returns the one or two secrets that sign for this source or endpoint now, newest first."""
-    rows = fetch(conn, _Q["live_secrets"], tenant=keys.tenant, owner=owner, name=name)
+    rows = fetch(conn, _Q["list_live_secrets"], tenant=keys.tenant, owner=owner, name=name)
     return [
         unseal(keys.seal_key, row["sealed"], "secret", keys.tenant, owner, name, str(row["id"])).decode()
         for row in rows
     ]
 
 
-def known_delivery(conn: Conn, keys: TenantKeys, source: str, delivery: str, body: bytes) -> UUID | None:
+def known_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery) -> UUID | None:
     """Returns the event that this delivery made when it came first, or None when it is new.
 
     Raises DeliveryConflict when the id came with another body.
     """
-    row = fetch_one(conn, _Q["known_delivery"], tenant=keys.tenant, source=source, delivery=delivery)
+    row = fetch_one(conn, _Q["read_delivery"], tenant=keys.tenant, source=delivery.source, delivery=delivery.id)
     if row is None:
         return None
-    if not hmac.compare_digest(row["body_mac"], _mac(keys, body)):
+    if not hmac.compare_digest(row["body_mac"], _mac(keys, delivery.body)):
         raise DeliveryConflict
     return UUID(str(row["event_id"]))
 
 
-def accept_delivery(
-    conn: Conn, keys: TenantKeys, source: str, delivery: str, body: bytes, event: Event, lane: Lane
-) -> UUID:
+def accept_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery, event: Event, lane: Lane) -> UUID:
     """Stores a verified delivery and queues its event, once. Returns the event's id, the same for every repetition.
 
     A repetition that arrives meanwhile waits for the first one's commit (unique index) and then finds it. Raises
     DeliveryConflict as `known_delivery` does.
     """
-    new = uuid4()
-    values = {"tenant": keys.tenant, "source": source, "delivery": delivery, "event": new}
-    if not execute(conn, _Q["remember_delivery"], **values, body_mac=_mac(keys, body)):
-        known = known_delivery(conn, keys, source, delivery, body)
+    event_id = uuid4()
+    values = {"tenant": keys.tenant, "source": delivery.source, "delivery": delivery.id, "event": event_id}
+    if not execute(conn, _Q["insert_delivery_once"], **values, body_mac=_mac(keys, delivery.body)):
+        first = known_delivery(conn, keys, delivery)
         # None: its seven days ended between the two statements, so it is new again.
-        return known or accept_delivery(conn, keys, source, delivery, body, event, lane)
-    store_event(conn, keys, new, source, event, lane)
-    return new
+        return first or accept_delivery(conn, keys, delivery, event, lane)
+    store_event(conn, keys, event_id, event, Origin(delivery.source, lane))
+    return event_id
 
 
 def store_event(
-    conn: Conn,
-    keys: TenantKeys,
-    event_id: UUID,
-    source: str,
-    event: Event,
-    lane: Lane,
-    uploads: Sequence[bytes] = (),
+    conn: Conn, keys: TenantKeys, event_id: UUID, event: Event, origin: Origin, uploads: Sequence[bytes] = ()
 ) -> None:
     """Stores the sealed event and the sealed images that came with it, and queues its job."""
     sealed = seal(keys.seal_key, events.dump(event), "event", keys.tenant, str(event_id))
-    store_sealed(conn, keys, event_id, source, sealed, lane, uploads)
+    store_job(conn, keys, event_id, SealedJob(origin, sealed, uploads))
 
 
-def store_sealed(
-    conn: Conn,
-    keys: TenantKeys,
-    event_id: UUID,
-    source: str,
-    sealed: bytes,
-    lane: Lane,
-    uploads: Sequence[bytes],
-    task: str = "decide",
-) -> None:
+def store_job(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> None:
     """Stores a job's sealed body and its images, and queues the job."""
     values = {"tenant": keys.tenant, "event": event_id}
-    execute(conn, _Q["insert_event"], **values, source=source, lane=lane, sealed=sealed)
-    for n, picture in enumerate(uploads):
-        sealed_picture = seal(keys.seal_key, picture, "upload", keys.tenant, str(event_id), str(n))
-        execute(conn, _Q["insert_upload"], **values, n=n, sealed=sealed_picture)
-    enqueue_event(conn, keys.tenant, event_id, lane, task)
+    execute(conn, _Q["insert_event"], **values, source=job.origin.source, lane=job.origin.lane, sealed=job.sealed)
+    for n, upload in enumerate(job.uploads):
+        sealed = seal(keys.seal_key, upload, "upload", keys.tenant, str(event_id), str(n))
+        execute(conn, _Q["insert_upload"], **values, n=n, sealed=sealed)
+    enqueue_event(conn, keys.tenant, event_id, job.origin.lane, job.task)
 
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:
@@ -99,7 +110,7 @@ def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:
 
 def open_upload(conn: Conn, keys: TenantKeys, event_id: UUID, n: int) -> bytes | None:
     """Returns the image that came with the event, or None when there is none under that number."""
-    row = fetch_one(conn, _Q["upload"], tenant=keys.tenant, event=event_id, n=n)
+    row = fetch_one(conn, _Q["read_upload"], tenant=keys.tenant, event=event_id, n=n)
     if row is None:
         return None
     return unseal(keys.seal_key, row["sealed"], "upload", keys.tenant, str(event_id), str(n))

@@ -56,7 +56,7 @@ class Rejects:
 
 def _append(pool: Pool, keystore: Keystore, source: str, rejected: dict[str, int]) -> None:
     with transaction(pool) as conn:
-        row = fetch_one(conn, named_queries("intake")["source"], source=source)
+        row = fetch_one(conn, named_queries("intake")["read_source"], source=source)
         if row is not None:
             keys = keystore.tenant(row["tenant"])
             append(conn, keys, "intake.rejected", {"source": source, "rejected": rejected}, [], datetime.now(UTC))

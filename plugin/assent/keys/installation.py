@@ -36,7 +36,7 @@ def instance(pool: Pool) -> UUID:
     """Returns the database's own id, which the keystore must name. Raises NotInitialised before the first migration."""
     try:
         with transaction(pool) as conn:
-            row = fetch_one(conn, _Q["instance"])
+            row = fetch_one(conn, _Q["select_instance"])
     except psycopg.errors.UndefinedTable as error:
         raise NotInitialised from error
     if row is None:
@@ -52,7 +52,7 @@ def open_keys(settings: Settings, pool: Pool) -> Keystore:
 def open_or_create_keys(settings: Settings, pool: Pool) -> Keystore:
     """Opens the keystore as `open_keys` does, or creates one where the database holds no tenant yet."""
     with transaction(pool) as conn:
-        row = fetch_one(conn, _Q["tenants"])
+        row = fetch_one(conn, _Q["count_tenants"])
     if row and row["count"]:
         return open_keys(settings, pool)
     if (settings.keys_dir / "keystore.json").exists():

@@ -8,7 +8,6 @@ altered is refused: a subject who is missing in it counts as erased.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from assent.core.clock import parse_rfc3339, rfc3339_with_offset
+from assent.core.encoding import decode_base64, encode_base64
 from assent.core.errors import KeyMissing, SealBroken
 from assent.core.files import read_private, write_private
 from assent.db.pool import Conn, Pool, transaction
@@ -25,12 +26,12 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 
 KEYFILE_FORMAT = "assent.keys/1"
-FOLDER = "exports"  # in the keys folder
+EXPORTS_FOLDER = "exports"  # in the keys folder
 _Q = named_queries("rotate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wrapped:
+class WrappedKey:
     """One subject's wrapped key, as table `subject_key` stores it."""
 
     pseudonym: bytes
@@ -39,46 +40,50 @@ class Wrapped:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Export:
+class KeyExport:
     """One export, checked and opened."""
 
     made_at: datetime
-    tenants: dict[str, tuple[TenantKeys, list[Wrapped]]] = field(repr=False)
+    tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = field(repr=False)
 
 
 def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[str]) -> None:
     """Writes the keys of these tenants to a 0600 file, whole or not at all.
 
-    Call it while no rotation of theirs runs (`rotate.alone`): rows under a retiring epoch would not open. Raises
+    Call it while no rotation of theirs runs (`rotation_lock`): rows under a retiring epoch would not open. Raises
     KeyMissing or DatabaseUnavailable.
     """
-    head = {"format": KEYFILE_FORMAT, "database": str(keystore.database), "made_at": datetime.now(UTC).isoformat()}
+    head = {
+        "format": KEYFILE_FORMAT,
+        "database": str(keystore.database),
+        "made_at": rfc3339_with_offset(datetime.now(UTC)),
+    }
     lines = [json.dumps(head)]
     with transaction(pool) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for tenant in tenants:
             lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant)}))
-            lines.extend(_people(conn, tenant))
+            lines.extend(_wrapped_keys(conn, tenant))
     text = "\n".join(lines) + "\n"
     check = seal(keystore.root, sha256(text.encode()).digest(), KEYFILE_FORMAT, str(keystore.database))
-    write_private(file, text + json.dumps({"seal": b64encode(check).decode()}) + "\n")
+    write_private(file, text + json.dumps({"seal": encode_base64(check)}) + "\n")
 
 
-def _people(conn: Conn, tenant: str) -> Iterator[str]:
-    with conn.cursor(name="people") as cursor:
-        for pseudonym, epoch, wrapped in cursor.execute(_Q["exported_keys"], {"tenant": tenant}):
-            yield json.dumps([b64encode(pseudonym).decode(), epoch, b64encode(wrapped).decode()])
+def _wrapped_keys(conn: Conn, tenant: str) -> Iterator[str]:
+    with conn.cursor(name="wrapped_keys") as cursor:
+        for pseudonym, epoch, wrapped in cursor.execute(_Q["list_wrapped_keys"], {"tenant": tenant}):
+            yield json.dumps([encode_base64(pseudonym), epoch, encode_base64(wrapped)])
 
 
 def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
     """Writes the export that follows a rotation to `<keys_dir>/exports` and removes the tenant's older ones there."""
-    folder = keystore.keys_dir / FOLDER
+    folder = keystore.keys_dir / EXPORTS_FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / f"{tenant}-epoch-{keystore.tenant(tenant).epoch}.json"
     write_export(pool, keystore, file, [tenant])
     for other in folder.glob(f"{tenant}-epoch-*.json"):
         number = other.stem.removeprefix(f"{tenant}-epoch-")
-        if other != file and number.isdecimal():  # else a tenant of a longer name
+        if other != file and number.isdecimal():  # otherwise it is of a tenant with a longer name
             other.unlink(missing_ok=True)
     return file
 
@@ -94,14 +99,14 @@ def export_database(file: Path) -> UUID:
         raise KeyMissing(f"no export of keys: {file}") from error
 
 
-def read_export(keystore: Keystore, file: Path) -> Export:
+def read_export(keystore: Keystore, file: Path) -> KeyExport:
     """Opens an export. Raises KeyMissing when it is cut, altered, of another database or under another root key."""
     if export_database(file) != keystore.database:
         raise KeyMissing(f"the export belongs to another database: {file}")
     text, _, end = read_private(file, "the export of the keys").rstrip("\n").rpartition("\n")
     text += "\n"
     try:
-        check = b64decode(json.loads(end)["seal"], validate=True)
+        check = decode_base64(json.loads(end)["seal"])
         digest = unseal(keystore.root, check, KEYFILE_FORMAT, str(keystore.database))
     except (SealBroken, ValueError, KeyError, TypeError) as error:
         raise KeyMissing(f"the export is cut, or sealed under another root key: {file}") from error
@@ -110,14 +115,15 @@ def read_export(keystore: Keystore, file: Path) -> Export:
     return _parse(keystore, text.splitlines())
 
 
-def _parse(keystore: Keystore, lines: list[str]) -> Export:
-    tenants: dict[str, tuple[TenantKeys, list[Wrapped]]] = {}
-    people: list[Wrapped] = []
+def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
+    tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = {}
+    subjects: list[WrappedKey] = []
     for line in lines[1:]:
-        said: Any = json.loads(line)
-        if isinstance(said, dict):
-            people = []
-            tenants[said["tenant"]] = (keystore.open_entry(said["tenant"], said["keys"]), people)
+        entry: Any = json.loads(line)
+        if isinstance(entry, dict):
+            subjects = []
+            tenants[entry["tenant"]] = (keystore.open_entry(entry["tenant"], entry["keys"]), subjects)
         else:
-            people.append(Wrapped(b64decode(said[0]), said[1], b64decode(said[2])))
-    return Export(datetime.fromisoformat(json.loads(lines[0])["made_at"]), tenants)
+            pseudonym, epoch, wrapped = entry
+            subjects.append(WrappedKey(decode_base64(pseudonym), epoch, decode_base64(wrapped)))
+    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -24,8 +23,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from assent.core.encoding import decode_base64, encode_base64
 from assent.core.errors import AlreadyInitialised, KeyMissing, SealBroken
-from assent.core.files import read_private, sync_folder, write_private
+from assent.core.files import read_private, rename_durably, write_private
 from assent.keys.root import parse_root, read_root
 from assent.keys.seal import seal, unseal
 
@@ -65,13 +65,12 @@ class TenantKeys:
             return keys.epoch_key
         if epoch in keys.retiring:
             return keys.retiring[epoch]
-        said = f"sealed in epoch {epoch}; the live one is {keys.epoch}, and the keys of others are destroyed"
-        raise SealBroken(said)
+        raise SealBroken(f"sealed in epoch {epoch}; the live one is {keys.epoch}, and the keys of others are destroyed")
 
 
 @contextmanager
 def _locked(keys_dir: Path) -> Iterator[None]:
-    """Lets one process write at a time, of all that share the folder."""
+    """Locks the folder against the other processes that write in it."""
     descriptor = os.open(keys_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -87,12 +86,10 @@ class Keystore:
     keys_dir: Path
     database: UUID
     root: bytes = field(repr=False)
-    own_root: bool = field(
-        default=False, repr=False
-    )  # the root key is the folder's own file, read again when it changes
+    own_root: bool = field(default=False, repr=False)  # the root key is the folder's file, read again when it changes
     _reading: Lock = field(default_factory=Lock, init=False, repr=False)
     # The file's stamp and what it held, replaced in one assignment, since threads share the store.
-    _seen: tuple[tuple[int, ...], dict[str, TenantKeys]] = field(default=((), {}), init=False, repr=False)
+    _cached: tuple[tuple[int, ...], dict[str, TenantKeys]] = field(default=((), {}), init=False, repr=False)
 
     def tenant(self, name: str) -> TenantKeys:
         """Returns the keys of a tenant. Raises KeyMissing when the keystore is gone, broken or does not hold it."""
@@ -111,14 +108,14 @@ class Keystore:
             if name in entries:
                 raise AlreadyInitialised(f"tenant {name} has keys already")
             seal_key, pseudonym_key, epoch_key = (os.urandom(32) for _ in range(3))
-            made = TenantKeys(name, seal_key, pseudonym_key, Ed25519PrivateKey.generate(), 1, epoch_key)
-            entries[name] = self._entry(made)
+            keys = TenantKeys(name, seal_key, pseudonym_key, Ed25519PrivateKey.generate(), 1, epoch_key)
+            entries[name] = self._entry(keys)
         return self.tenant(name)
 
     def begin_epoch(self, name: str) -> TenantKeys:
         """Makes the next epoch live and the one before retiring; it is on disk before anything is sealed under it.
 
-        Call it under the tenant's rotation lock (`rotate.alone`). Raises KeyMissing.
+        Call it under the tenant's rotation lock (`rotation_lock`). Raises KeyMissing.
         """
         with self._writing() as entries:
             keys = self._open(name, entries.get(name, {}))
@@ -131,11 +128,11 @@ class Keystore:
         """Destroys the keys of these retiring epochs: what is still sealed under them never opens again."""
         with self._writing() as entries:
             keys = self._open(name, entries.get(name, {}))
-            left = {epoch: key for epoch, key in keys.retiring.items() if epoch not in epochs}
-            entries[name] = self._entry(replace(keys, retiring=left))
+            retiring = {epoch: key for epoch, key in keys.retiring.items() if epoch not in epochs}
+            entries[name] = self._entry(replace(keys, retiring=retiring))
         return self.tenant(name)
 
-    def take_in(self, keys: TenantKeys) -> TenantKeys:
+    def import_keys(self, keys: TenantKeys) -> TenantKeys:
         """Replaces the tenant's keys in the keystore by these."""
         with self._writing() as entries:
             entries[keys.tenant] = self._entry(keys)
@@ -153,7 +150,7 @@ class Keystore:
             other = Keystore(self.keys_dir, self.database, fresh)
             moved = {name: other._entry(self._open(name, entry)) for name, entry in entries.items()}
             if self.own_root:
-                write_private(self.keys_dir / NEXT_ROOT_FILE, b64encode(fresh).decode() + "\n")
+                write_private(self.keys_dir / NEXT_ROOT_FILE, encode_base64(fresh) + "\n")
             other._write(moved)
             self.root = fresh
             if self.own_root:
@@ -168,19 +165,20 @@ class Keystore:
         return self._open(name, entry)
 
     def _current(self) -> dict[str, TenantKeys]:
-        stamp = self._now()
-        seen, tenants = self._seen
-        if stamp != seen:
+        stamp = self._stamp()
+        cached_stamp, tenants = self._cached
+        if stamp != cached_stamp:
             tenants = {name: self._open(name, entry) for name, entry in self._read().items()}
-            self._seen = (stamp, tenants)
+            self._cached = (stamp, tenants)
         return tenants
 
-    def _now(self) -> tuple[int, ...]:
+    def _stamp(self) -> tuple[int, ...]:
+        """Returns what changes whenever the file is replaced."""
         try:
-            found = (self.keys_dir / STORE_FILE).stat()
+            status = (self.keys_dir / STORE_FILE).stat()
         except OSError as error:
             raise KeyMissing(f"the keystore is missing: {self.keys_dir / STORE_FILE}") from error
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
+        return (status.st_ino, status.st_mtime_ns, status.st_size)
 
     def _read(self) -> dict[str, Any]:
         """Reads the tenants' entries by name."""
@@ -188,7 +186,7 @@ class Keystore:
         with self._reading:  # else one thread could hold an old file against a new root key
             try:
                 document: dict[str, Any] = json.loads(read_private(file, "the keystore"))
-                marker, database, check = document["format"], document["database"], b64decode(document["check"])
+                marker, database, check = document["format"], document["database"], decode_base64(document["check"])
                 entries: dict[str, Any] = dict(document["tenants"].items())
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise KeyMissing(f"the keystore is truncated or no keystore: {file}") from error
@@ -221,8 +219,7 @@ class Keystore:
         coming = self.keys_dir / NEXT_ROOT_FILE
         with suppress(FileNotFoundError):  # another process was faster
             if parse_root(coming.read_text()) == self.root:
-                coming.rename(self.keys_dir / ROOT_FILE)
-                sync_folder(self.keys_dir)
+                rename_durably(coming, self.keys_dir / ROOT_FILE)
 
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Any]]:
@@ -239,7 +236,7 @@ class Keystore:
 
     def _wrap(self, key: bytes, tenant: str, kind: str, number: int = 0) -> str:
         sealed = seal(self.root, key, KEYSTORE_FORMAT, str(self.database), tenant, kind, str(number))
-        return b64encode(sealed).decode()
+        return encode_base64(sealed)
 
     def _entry(self, keys: TenantKeys) -> dict[str, Any]:
         return {
@@ -253,7 +250,7 @@ class Keystore:
 
     def _open(self, tenant: str, entry: dict[str, Any]) -> TenantKeys:
         def key(text: str, kind: str, number: int = 0) -> bytes:
-            sealed = b64decode(text, validate=True)
+            sealed = decode_base64(text)
             return unseal(self.root, sealed, KEYSTORE_FORMAT, str(self.database), tenant, kind, str(number))
 
         try:
@@ -283,8 +280,8 @@ def create_keystore(keys_dir: Path, database: UUID, root: bytes | None = None) -
         if (keys_dir / STORE_FILE).exists():
             raise AlreadyInitialised(f"{keys_dir / STORE_FILE} exists; it belongs to an initialised database")
         if root is None and not (keys_dir / ROOT_FILE).exists():
-            write_private(keys_dir / ROOT_FILE, b64encode(os.urandom(32)).decode() + "\n")
-        store = _opened(keys_dir, database, root)
+            write_private(keys_dir / ROOT_FILE, encode_base64(os.urandom(32)) + "\n")
+        store = _load_keystore(keys_dir, database, root)
         store._write({})
     return store
 
@@ -294,12 +291,12 @@ def open_keystore(keys_dir: Path, database: UUID, root: bytes | None = None) -> 
 
     Raises KeyMissing when it is absent, damaged, of another database or under another root key, saying which.
     """
-    store = _opened(keys_dir, database, root)
+    store = _load_keystore(keys_dir, database, root)
     store.tenants()
     return store
 
 
-def _opened(keys_dir: Path, database: UUID, root: bytes | None) -> Keystore:
+def _load_keystore(keys_dir: Path, database: UUID, root: bytes | None) -> Keystore:
     if root is not None:
         return Keystore(keys_dir, database, root)
     return Keystore(keys_dir, database, read_root(keys_dir / ROOT_FILE), own_root=True)

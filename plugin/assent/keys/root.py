@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from pathlib import Path
 
+from assent.core.encoding import decode_base64
 from assent.core.errors import KeyMissing
 from assent.core.files import read_private
 from assent.core.settings import Settings
@@ -14,8 +13,8 @@ from assent.core.settings import Settings
 def parse_root(text: str) -> bytes:
     """Parses a root key from its base64 text. Raises KeyMissing when it is not 32 bytes."""
     try:
-        root = b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
+        root = decode_base64(text.strip())
+    except ValueError:
         root = b""
     if len(root) != 32:
         raise KeyMissing("the root key is not the base64 of 32 bytes")

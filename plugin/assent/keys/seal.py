@@ -1,8 +1,8 @@
 """Seals and opens values with AES-256-GCM: subject keys, templates, locators, matches.
 
 A sealed value is `nonce (12 bytes) | ciphertext | tag (16 bytes)` (NIST SP 800-38D). Its additional data names what it
-is and where it belongs, so that a row moved to another person, table or tenant does not open. Nonces are random: one
-key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more than one person or tenant has rows.
+is and where it belongs, so that a row moved to another subject, table or tenant does not open. Nonces are random: one
+key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more than one subject or tenant has rows.
 """
 
 from __future__ import annotations

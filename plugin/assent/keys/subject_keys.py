@@ -65,17 +65,17 @@ def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> 
     return np.frombuffer(plain, dtype="<f2")
 
 
-def seal_locator(keys: TenantKeys, pseudonym: bytes, *place: str | bytes) -> bytes:
-    """Seals the pseudonym under the live epoch key of `keys`: it names the subject whose key opens the row at `place`.
+def seal_locator(keys: TenantKeys, pseudonym: bytes, *row: str | bytes) -> bytes:
+    """Seals the pseudonym under the live epoch key of `keys`: it names the subject whose key opens that row.
 
     It no longer opens once the epoch's key is destroyed.
     """
-    return seal(keys.epoch_key, pseudonym, "locator", keys.tenant, str(keys.epoch), *place)
+    return seal(keys.epoch_key, pseudonym, "locator", keys.tenant, str(keys.epoch), *row)
 
 
-def open_locator(keys: TenantKeys, epoch: int, locator: bytes, *place: str | bytes) -> bytes:
+def open_locator(keys: TenantKeys, epoch: int, locator: bytes, *row: str | bytes) -> bytes:
     """Returns the pseudonym that `seal_locator` sealed. Raises SealBroken, also for an epoch that is gone."""
-    return unseal(keys.key_of(epoch), locator, "locator", keys.tenant, str(epoch), *place)
+    return unseal(keys.key_of(epoch), locator, "locator", keys.tenant, str(epoch), *row)
 
 
 class SealedMatch(NamedTuple):
@@ -87,14 +87,14 @@ class SealedMatch(NamedTuple):
 
 
 def seal_match(
-    keys: TenantKeys, subject: SubjectKey, media_id: str, face: int, found: Mapping[str, object]
+    keys: TenantKeys, subject: SubjectKey, media_id: str, face: int, match: Mapping[str, object]
 ) -> SealedMatch:
     """Seals the match of face number `face` of an image, any JSON object, under the subject's key.
 
     Call it in the transaction that stores the row: it takes the live epoch's key at that moment.
     """
     keys = keys.now()
-    sealed = seal(subject.key, json.dumps(found).encode(), "match", media_id, str(face), subject.tenant)
+    sealed = seal(subject.key, json.dumps(match).encode(), "match", media_id, str(face), subject.tenant)
     return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pseudonym), sealed)
 
 
@@ -111,5 +111,5 @@ def match_pseudonym(keys: TenantKeys, media_id: str, face: int, epoch: int, loca
 def open_match(subject: SubjectKey, media_id: str, face: int, sealed: bytes) -> dict[str, Any]:
     """Returns the JSON object given to `seal_match`. Raises SealBroken."""
     plain = unseal(subject.key, sealed, "match", media_id, str(face), subject.tenant)
-    found: dict[str, Any] = json.loads(plain)
-    return found
+    match: dict[str, Any] = json.loads(plain)
+    return match

@@ -7,11 +7,11 @@ The folder is private to its owner and holds at most MAX_ENTRIES; the longest un
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from assent.core.files import replace_file
 from assent.core.values import Vector
 
 MAX_ENTRIES = 50_000  # 22 kB each with the default backbone
@@ -37,19 +37,18 @@ class Cache:
         return np.frombuffer(data, np.float16).astype(np.float32) if len(data) == 2 * self._width else None
 
     def put(self, key: str, features: Vector) -> None:
+        """Stores the features (width,), as float16. Raises OSError."""
         path = self._path(key)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(np.ascontiguousarray(features, np.float16).tobytes())
-        Path(file.name).replace(path)
+        replace_file(path, np.ascontiguousarray(features, np.float16).tobytes(), durable=False)
 
     def trim(self, most: int = MAX_ENTRIES) -> int:
         """Removes the longest unused entries beyond `most`; returns how many."""
-        held = [path for path in self._folder.glob("*/*") if path.is_file()]
-        gone = sorted(held, key=lambda path: path.stat().st_mtime)[: max(0, len(held) - most)]
-        for path in gone:
+        entries = [path for path in self._folder.glob("*/*") if path.is_file()]
+        surplus = sorted(entries, key=lambda path: path.stat().st_mtime)[: max(0, len(entries) - most)]
+        for path in surplus:
             path.unlink(missing_ok=True)
-        return len(gone)
+        return len(surplus)
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / key[2:]

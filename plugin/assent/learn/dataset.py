@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from assent.core.errors import DatasetUnusable
-from assent.media.files import SUFFIXES, pictures_below
+from assent.media.files import SUFFIXES, images_below
 
 MAX_EXAMPLES = 1_000_000
 
@@ -29,16 +29,21 @@ class Example(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    what: str
-    why: str
+    """A file, row or class that was left out, and the reason."""
+
+    item: str
+    reason: str
 
 
 class Dataset(NamedTuple):
+    """The labelled images of one source, and what was left out of it."""
+
     examples: tuple[Example, ...]
     skipped: tuple[Skipped, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Returns the names of all classes, sorted."""
         return tuple(sorted({example.label for example in self.examples}))
 
 
@@ -47,31 +52,34 @@ def read_dataset(source: Path) -> Dataset:
 
     An image named under two classes is left out under both. Raises DatasetUnusable when the source is neither, when
     the CSV has no such columns, or when nothing is left."""
-    if source.is_dir():
-        found = list(_folders(source))
-    elif source.is_file():
-        found = list(_rows(source))
-    else:
-        raise DatasetUnusable(f"{source} is neither a folder nor a CSV file")
-    if len(found) > MAX_EXAMPLES:
+    rows = _read_rows(source)
+    if len(rows) > MAX_EXAMPLES:
         raise DatasetUnusable(f"{source} has more than {MAX_EXAMPLES} pictures")
-    examples = [one for one in found if isinstance(one, Example)]
-    skipped = [one for one in found if isinstance(one, Skipped)]
-    labels = defaultdict(set)
+    examples = [row for row in rows if isinstance(row, Example)]
+    skipped = [row for row in rows if isinstance(row, Skipped)]
+    classes = defaultdict(set)
     for example in examples:
-        labels[example.path].add(example.label)
-    kept = {one.path: one for one in examples if len(labels[one.path]) == 1}
+        classes[example.path].add(example.label)
+    usable = {example.path: example for example in examples if len(classes[example.path]) == 1}
     skipped += [
         Skipped(str(path), f"two classes: {', '.join(sorted(names))}")
-        for path, names in labels.items()
+        for path, names in classes.items()
         if len(names) > 1
     ]
-    if not kept:
+    if not usable:
         raise DatasetUnusable(f"{source} holds no labelled picture")
-    return Dataset(tuple(kept.values()), tuple(skipped))
+    return Dataset(tuple(usable.values()), tuple(skipped))
 
 
-def _folders(source: Path) -> Iterator[Example | Skipped]:
+def _read_rows(source: Path) -> list[Example | Skipped]:
+    if source.is_dir():
+        return list(_folder_rows(source))
+    if source.is_file():
+        return list(_csv_rows(source))
+    raise DatasetUnusable(f"{source} is neither a folder nor a CSV file")
+
+
+def _folder_rows(source: Path) -> Iterator[Example | Skipped]:
     for path in sorted(source.rglob("*")):
         if not path.is_file() or path.name.startswith("."):
             continue
@@ -84,19 +92,19 @@ def _folders(source: Path) -> Iterator[Example | Skipped]:
             yield Example(path, inside[0])
 
 
-def _rows(source: Path) -> Iterator[Example | Skipped]:
+def _csv_rows(source: Path) -> Iterator[Example | Skipped]:
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"path", "label"} <= set(rows.fieldnames or ()):
                 raise DatasetUnusable(f"{source.name} needs a first line with the columns path and label")
             for row in rows:
-                yield _row(source, rows.line_num, row)
+                yield _csv_row(source, rows.line_num, row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetUnusable(f"{source.name} cannot be read as CSV: {error}") from error
 
 
-def _row(source: Path, line: int, row: dict[str | None, str | None]) -> Example | Skipped:
+def _csv_row(source: Path, line: int, row: dict[str | None, str | None]) -> Example | Skipped:
     name, label = (row.get("path") or "").strip(), (row.get("label") or "").strip()
     if not name or not label or None in row:
         return Skipped(
@@ -109,9 +117,9 @@ def _row(source: Path, line: int, row: dict[str | None, str | None]) -> Example 
     return Example(path, label, MappingProxyType(columns))
 
 
-def negatives(folder: Path, label: str) -> Iterator[Example]:
-    """Yields all images below a folder as examples of one class, whatever their own folders are called."""
-    return (Example(path, label) for path in pictures_below(folder))
+def negatives(folders: Iterable[Path], label: str) -> list[Example]:
+    """Returns all images below the folders as examples of one class, whatever their own folders are called."""
+    return [Example(path, label) for folder in folders for path in images_below(folder)]
 
 
 def fingerprint(labelled: Iterable[tuple[str, str]]) -> str:
@@ -121,6 +129,14 @@ def fingerprint(labelled: Iterable[tuple[str, str]]) -> str:
     return sha256("".join(sorted(f"{digest} {label}\n" for digest, label in labelled)).encode()).hexdigest()
 
 
-def word(name: str) -> str:
+def label_word(name: str) -> str:
     """Turns a class's name into the last word of a label: lower-case letters and digits (`T-shirt` → `tshirt`)."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
+    """Writes what was left out, one a line; writes no file where that is nothing."""
+    path.unlink(missing_ok=True)
+    if not skipped:
+        return
+    path.write_text("".join(f"{each.item}\t{each.reason}\n" for each in skipped), "utf-8")

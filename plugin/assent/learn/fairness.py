@@ -29,6 +29,8 @@ class Ratio(NamedTuple):
 
 
 class Interval(NamedTuple):
+    """A figure with the bounds of its 95 % interval."""
+
     value: float
     low: float
     high: float
@@ -44,12 +46,12 @@ def by_group(ratios: Sequence[Ratio], groups: Sequence[str], unit: str) -> tuple
     gaps: list[tuple[str | float | int | None, ...]] = []
     for ratio in ratios:
         drawn = {name: _draws(ratio, members[name]) for name in names}
-        found = {name: _interval(ratio, members[name], drawn[name]) for name in names}
-        for name, interval in found.items():
-            few = len(members[name]) < LEAST_UNITS
-            shown = interval or (None, None, None)
-            rows.append((ratio.name, name, len(members[name]), *shown, "too few to compare" if few else ""))
-        gaps.append(_gap(ratio.name, {n: i for n, i in found.items() if i and len(members[n]) >= LEAST_UNITS}, drawn))
+        intervals = {name: _interval(ratio, members[name], drawn[name]) for name in names}
+        for name, interval in intervals.items():
+            warning = "too few to compare" if len(members[name]) < LEAST_UNITS else ""
+            rows.append((ratio.name, name, len(members[name]), *(interval or (None, None, None)), warning))
+        large = {name: i for name, i in intervals.items() if i and len(members[name]) >= LEAST_UNITS}
+        gaps.append(_gap(ratio.name, large, drawn))
     columns = ("figure", "group", unit, "value", "95 % from", "to", "warning")
     wide = ("figure", "highest", "lowest", "gap", "95 % from", "to", "")
     return (
@@ -84,13 +86,13 @@ def _draws(ratio: Ratio, members: np.ndarray[tuple[int], np.dtype[np.intp]]) -> 
     return np.array([np.nan if value is None else value for value in values])
 
 
-def _gap(figure: str, found: dict[str, Interval], drawn: dict[str, Floats]) -> tuple[str | float | int | None, ...]:
-    if len(found) < 2:
+def _gap(figure: str, intervals: dict[str, Interval], drawn: dict[str, Floats]) -> tuple[str | float | int | None, ...]:
+    if len(intervals) < 2:
         return (figure, None, None, None, None, None, "fewer than two groups are large enough")
-    highest = max(found, key=lambda name: found[name].value)
-    lowest = min(found, key=lambda name: found[name].value)
+    highest = max(intervals, key=lambda name: intervals[name].value)
+    lowest = min(intervals, key=lambda name: intervals[name].value)
     # The groups' draws share a seed; in another order they are independent of each other.
-    apart = drawn[highest] - np.roll(drawn[lowest], 1)
-    low, high = np.nanquantile(apart, (0.025, 0.975))
-    said = "" if low > 0 else "may be chance"
-    return (figure, highest, lowest, found[highest].value - found[lowest].value, float(low), float(high), said)
+    differences = drawn[highest] - np.roll(drawn[lowest], 1)
+    low, high = np.nanquantile(differences, (0.025, 0.975))
+    gap = intervals[highest].value - intervals[lowest].value
+    return (figure, highest, lowest, gap, float(low), float(high), "" if low > 0 else "may be chance")

@@ -4,68 +4,77 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from assent.learn.report import show
-from assent.learn.train import STEEP, Linear, NoveltyGate
-from assent.perceive.labels.heads import NONE, HeadFile
+from assent.core.files import replace_file
+from assent.learn.classifier import GATE_EXPONENT, Linear, NoveltyGate
+from assent.learn.report import Cell, format_cell
+from assent.perceive.labels.heads import NONE, HeadFile, HeadLabel
 
 _OPSET = 17
 _IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
+# The graph's nodes: operator, inputs, output, attributes. Softmax of the class scores, times the novelty gate's factor.
+_NODES: tuple[tuple[str, list[str], str, dict[str, int | list[int]]], ...] = (
+    ("Gemm", ["features", "weight", "bias"], "scores", {}),
+    ("Softmax", ["scores"], "softmax", {"axis": 1}),
+    ("Sub", ["features", "mean"], "centred", {}),
+    ("Div", ["centred", "spread"], "standard", {}),
+    ("Mul", ["standard", "standard"], "squares", {}),
+    ("ReduceMean", ["squares"], "strange", {"axes": [1], "keepdims": 1}),
+    ("Max", ["strange", "least"], "positive", {}),
+    ("Div", ["limit", "positive"], "ratio", {}),
+    ("Min", ["ratio", "one"], "capped", {}),
+    ("Pow", ["capped", "steep"], "familiar", {}),
+    ("Mul", ["softmax", "familiar"], "probabilities", {}),
+)
 
 
-def head_to_onnx(model: Linear, familiar: NoveltyGate) -> bytes:
+def head_to_onnx(model: Linear, gate: NoveltyGate) -> bytes:
     """Builds the head's ONNX file from the classifier and its novelty gate.
 
     Input `features` float32 (n, width), output `probabilities` float32 (n, classes): softmax of the class scores,
-    times how familiar the image is."""
+    times the gate's factor."""
     width, classes = model.weight.shape
-    numbers = {
-        "weight": model.weight,
-        "bias": model.bias,
-        "mean": familiar.mean,
-        "spread": familiar.spread,
-        "limit": np.array(familiar.limit, np.float32),
-        "least": np.array(1e-6, np.float32),
-        "one": np.array(1, np.float32),
-        "steep": np.array(STEEP, np.float32),
-    }
-    weights = [numpy_helper.from_array(values, name) for name, values in numbers.items()]
-    steps: tuple[tuple[str, list[str], str, dict[str, int | list[int]]], ...] = (
-        ("Gemm", ["features", "weight", "bias"], "scores", {}),
-        ("Softmax", ["scores"], "softmax", {"axis": 1}),
-        ("Sub", ["features", "mean"], "centred", {}),
-        ("Div", ["centred", "spread"], "standard", {}),
-        ("Mul", ["standard", "standard"], "squares", {}),
-        ("ReduceMean", ["squares"], "strange", {"axes": [1], "keepdims": 1}),
-        ("Max", ["strange", "least"], "positive", {}),
-        ("Div", ["limit", "positive"], "ratio", {}),
-        ("Min", ["ratio", "one"], "capped", {}),
-        ("Pow", ["capped", "steep"], "familiar", {}),
-        ("Mul", ["softmax", "familiar"], "probabilities", {}),
-    )
-    nodes = []
-    for kind, inputs, output, attributes in steps:
-        nodes.append(helper.make_node(kind, inputs, [output]))
-        nodes[-1].attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     graph = helper.make_graph(
-        nodes,
+        _nodes(),
         "head",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
-        weights,
+        _weights(model, gate),
     )
-    made = helper.make_model(
+    proto = helper.make_model(
         graph, producer_name="assent", opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
     )
-    onnx.checker.check_model(made)
-    written: bytes = made.SerializeToString()
-    return written
+    onnx.checker.check_model(proto)
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _nodes() -> list[NodeProto]:
+    nodes = []
+    for operator, inputs, output, attributes in _NODES:
+        nodes.append(helper.make_node(operator, inputs, [output]))
+        nodes[-1].attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+    return nodes
+
+
+def _weights(model: Linear, gate: NoveltyGate) -> list[TensorProto]:
+    numbers = {
+        "weight": model.weight,
+        "bias": model.bias,
+        "mean": gate.mean,
+        "spread": gate.spread,
+        "limit": np.array(gate.limit, np.float32),
+        "least": np.array(1e-6, np.float32),
+        "one": np.array(1, np.float32),
+        "steep": np.array(GATE_EXPONENT, np.float32),
+    }
+    return [numpy_helper.from_array(values, name) for name, values in numbers.items()]
 
 
 def write_head(folder: Path, file: HeadFile, model: bytes, card: str) -> Path:
@@ -77,12 +86,11 @@ def write_head(folder: Path, file: HeadFile, model: bytes, card: str) -> Path:
     path.unlink(missing_ok=True)
     path.with_suffix(".onnx").write_bytes(model)
     path.with_suffix(".md").write_text(card, "utf-8")
-    partial = path.with_suffix(".partial")
-    partial.write_text(to_toml(file), "utf-8")
-    return partial.replace(path)
+    replace_file(path, to_toml(file), mode=0o666)
+    return path
 
 
-def described(model: bytes, **fields: object) -> HeadFile:
+def describe_head(model: bytes, **fields: object) -> HeadFile:
     """Returns a head's description with the size and sha256 of its ONNX file."""
     return HeadFile(size=len(model), sha256=hashlib.sha256(model).hexdigest(), **fields)  # type: ignore[arg-type]  # by name
 
@@ -102,55 +110,68 @@ def to_toml(file: HeadFile) -> str:
     return "\n".join(lines) + "\n"
 
 
-def card(file: HeadFile, command: str, precision: float, elsewhere: Mapping[str, Mapping[str, float]]) -> str:
+def render_card(file: HeadFile, command: str, precision: float, elsewhere: Mapping[str, Mapping[str, float]]) -> str:
     """Returns the model card: what the head is, its training data, its figures on held-out images, and its limits.
 
     elsewhere: more figures, by what they are of."""
-    silent = [label.name for label in file.label if label.threshold is None and label.name != NONE]
-    shown = [label for label in file.label if label.name != NONE]
-    rows = [
-        f"| {label.name} | {label.photos} | {show(label.threshold)} | {show(label.precision)} | {show(label.said)} "
-        f"| {show(label.recall)} |"
-        for label in shown
+    labels = [label for label in file.label if label.name != NONE]
+    columns = {_measured_on(file): file.figures, **elsewhere}
+    sections = (_description(file, len(labels), command), _measured(file, columns), _by_label(labels, precision))
+    return "\n".join(line for section in sections for line in section)
+
+
+def _description(file: HeadFile, labels: int, command: str) -> list[str]:
+    return [
+        f"# {file.name} (`{file.id}`)",
+        "",
+        f"**What it is.** A linear classifier of {labels} labels on the pooled features of `{file.backbone}`,",
+        f"{file.size / 1000:.0f} kB. It looks at the whole picture and gives no boxes.",
+        "",
+        f"**Training data.** {file.training_data}",
+        f"Their fingerprint: `{file.data_sha256}`.",
+        "",
+        f"**Licence.** {file.licence}",
+        "",
+        f"**Made by** `{command}` on {file.trained.isoformat()}.",
+        "",
     ]
-    columns = {_judged_on(file): file.figures, **elsewhere}
-    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
-    figures = [
-        f"| {name} | " + " | ".join(show(_rounded(column.get(name))) for column in columns.values()) + " |"
-        for name in names
+
+
+def _measured(file: HeadFile, columns: Mapping[str, Mapping[str, float]]) -> list[str]:
+    method = _VALIDATED.format(file.validation_sha256) if file.validation_sha256 else _CROSS_VALIDATED
+    return [
+        "## Measured on pictures that it was not trained on",
+        "",
+        *method.split("\n"),
+        "A picture unlike those that had a label is scored down, whatever it resembles most.",
+        "",
+        "| figure | " + " | ".join(columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+        *_figure_rows(columns),
+        "",
     ]
-    return "\n".join(
-        [
-            f"# {file.name} (`{file.id}`)",
-            "",
-            f"**What it is.** A linear classifier of {len(shown)} labels on the pooled features of `{file.backbone}`,",
-            f"{file.size / 1000:.0f} kB. It looks at the whole picture and gives no boxes.",
-            "",
-            f"**Training data.** {file.training_data}",
-            f"Their fingerprint: `{file.data_sha256}`.",
-            "",
-            f"**Licence.** {file.licence}",
-            "",
-            f"**Made by** `{command}` on {file.trained.isoformat()}.",
-            "",
-            "## Measured on pictures that it was not trained on",
-            "",
-            *(_VALIDATED.format(file.validation_sha256) if file.validation_sha256 else _CROSS_VALIDATED).split("\n"),
-            "A picture unlike those that had a label is scored down, whatever it resembles most.",
-            "",
-            "| figure | " + " | ".join(columns) + " |",
-            "|---" * (len(columns) + 1) + "|",
-            *figures,
-            "",
-            f"A label is said from the lowest score that gave a precision of {precision:g} there; one that never",
-            f"reached it is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
-            "",
-            "| label | photos | threshold | precision | of | recall |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+
+
+def _figure_rows(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = dict.fromkeys(name for figures in columns.values() for name in figures)
+    rows = ((name, *(_format_rounded(figures.get(name)) for figures in columns.values())) for name in names)
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _by_label(labels: Sequence[HeadLabel], precision: float) -> list[str]:
+    silent = [label.name for label in labels if label.threshold is None]
+    cells: list[tuple[Cell, ...]] = [
+        (label.name, label.photos, label.threshold, label.precision, label.said, label.recall) for label in labels
+    ]
+    return [
+        f"A label is said from the lowest score that gave a precision of {precision:g} there; one that never",
+        f"reached it is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
+        "",
+        "| label | photos | threshold | precision | of | recall |",
+        "|---|---|---|---|---|---|",
+        *("| " + " | ".join(map(format_cell, row)) + " |" for row in cells),
+        "",
+    ]
 
 
 _CROSS_VALIDATED = """\
@@ -165,9 +186,9 @@ ways: expect that. Cross-validated, every picture was judged by a classifier tha
 the folder, with thresholds from there."""
 
 
-def _judged_on(file: HeadFile) -> str:
+def _measured_on(file: HeadFile) -> str:
     return "on validation" if file.validation_sha256 else "cross-validated"
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _format_rounded(value: float | None) -> str:
+    return format_cell(None if value is None else round(value, 4))

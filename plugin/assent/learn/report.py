@@ -1,9 +1,9 @@
-"""Renders an evaluation as tables and plots: printed, as CSV and SVG files, and as one HTML page by itself."""
+"""Renders an evaluation as tables and plots: as CSV and SVG files, and as one HTML page by itself."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 
 import jinja2
 from markupsafe import Markup
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,8 +53,8 @@ class Report:
     plots: tuple[Plot, ...]
 
 
-def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
-    """Returns an SVG that `draw` fills. The same figures give the same bytes."""
+def draw_plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
+    """Returns an SVG that `draw` fills; equal figures give equal bytes."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -79,11 +76,12 @@ def plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
+    """Labels the axes of a plot."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
-def write(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path) -> None:
     """Writes `<table>.csv`, `<plot>.svg` and `report.html`, which loads nothing from anywhere."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in report.tables:
@@ -91,10 +89,10 @@ def write(report: Report, folder: Path) -> None:
             lines = csv.writer(file)
             lines.writerow(table.columns)
             lines.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
-    for one in report.plots:
-        (folder / f"{one.name}.svg").write_text(one.svg, "utf-8")
-    drawings = [(one.title, Markup(_inline(one.svg))) for one in report.plots]  # noqa: S704 - matplotlib's own SVG
-    page = _PAGE.get_template("report.html").render(report=report, drawings=drawings, show=show)
+    for plot in report.plots:
+        (folder / f"{plot.name}.svg").write_text(plot.svg, "utf-8")
+    drawings = [(plot.title, Markup(_inline(plot.svg))) for plot in report.plots]  # noqa: S704 - matplotlib's own SVG
+    page = _PAGE.get_template("report.html").render(report=report, drawings=drawings, format_cell=format_cell)
     (folder / "report.html").write_text(page, "utf-8")
 
 
@@ -103,30 +101,8 @@ def _inline(svg: str) -> str:
     return svg[svg.index("<svg") :]
 
 
-def show(cell: Cell) -> str:
+def format_cell(cell: Cell) -> str:
     """Formats a cell for people: at most four digits, – where nothing could be measured."""
     if cell is None:
         return "–"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def print_report(report: Report, console: Console) -> None:
-    console.print(f"[bold]{report.title}[/]", highlight=False)
-    for table in report.tables:
-        if table.printed:
-            console.print(_rich(table))
-    for note in report.notes:
-        console.print(note, highlight=False, markup=False)
-
-
-def _rich(table: Table) -> RichTable:
-    made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(table.columns):
-        made.add_column(name, justify="left" if _is_text(table.rows, number) else "right", overflow="fold")
-    for row in table.rows:
-        made.add_row(*map(show, row))
-    return made
-
-
-def _is_text(rows: Sequence[tuple[Cell, ...]], column: int) -> bool:
-    return any(isinstance(row[column], str) for row in rows)

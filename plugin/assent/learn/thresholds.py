@@ -12,27 +12,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.learn.classifier import Fitted, ValidationSet, probabilities, recalibrate
 from assent.learn.measure import (
-    LEAST_SAID,
+    LEAST_PREDICTED,
     Bools,
     Floats,
     calibration_error,
-    counts,
+    count_correct,
     in_any,
     lowest_threshold,
+    proportion,
     reliability,
-    share,
 )
-from assent.learn.train import Fitted, ValidationSet, calibrated_probabilities, probabilities
 from assent.perceive.labels.heads import NONE, HeadLabel
 
-# A label is said only where it is likelier than all else together, however easy the pictures were that it was measured
+# A label is given only where it is likelier than all else together, however easy the images were that it was measured
 # on: what people post is more varied than any set.
 LEAST_SCORE = 0.5
 UNREACHED = 2.0  # a score that none reaches
 
 
-class Answers(NamedTuple):
+class HeldOutScores(NamedTuple):
     """A head's probabilities (n, columns) for images it was not trained on, and the column (n,) of each one's label.
 
     Probabilities are rounded as a tag's score is; `order` names the columns. −1: `none` where the head has no such
@@ -40,125 +40,142 @@ class Answers(NamedTuple):
 
     order: Sequence[str]
     scores: Floats
-    truth: NDArray[np.intp]
+    labels: NDArray[np.intp]
 
     @property
-    def labels(self) -> list[int]:
+    def columns(self) -> list[int]:
         """Returns the columns that may be given as labels."""
         return [column for column, name in enumerate(self.order) if name != NONE]
 
     @property
-    def there(self) -> Bools:
+    def actual(self) -> Bools:
         """Returns (n, columns): whether each column is the image's label."""
-        return np.asarray(self.truth[:, None] == np.arange(len(self.order)))
+        return np.asarray(self.labels[:, None] == np.arange(len(self.order)))
 
 
-def answers(fitted: Fitted, order: Sequence[str], classes: Sequence[int] | NDArray[np.intp]) -> Answers:
+def held_out_scores(fitted: Fitted, order: Sequence[str], classes: Sequence[int] | NDArray[np.intp]) -> HeldOutScores:
     """Returns the held-out probabilities of a classifier, with the labels of those images."""
-    return Answers(order, np.round(fitted.held_out, 4), np.asarray(classes, np.intp))
+    return HeldOutScores(order, np.round(fitted.held_out, 4), np.asarray(classes, np.intp))
 
 
-def choose(found: Answers, precision: float, *, validation: bool) -> tuple[float, ...]:
-    """Returns the threshold of each column, NEVER where the label is never given.
+def choose_thresholds(scored: HeldOutScores, precision: float, *, validation: bool) -> tuple[float, ...]:
+    """Returns the threshold of each column, UNREACHED where the label is never given.
 
-    It is the lowest score from which that share of the given labels is right, on at least LEAST_SAID images.
+    It is the lowest score from which that share of the given labels is right, on at least LEAST_PREDICTED images.
 
     Of images for validation there are often too few of a label for that. So there is a floor for all labels there:
     the lowest score from which that share of all given labels is right. From it up each label has to reach the
     precision on its own images too, on however few they are; one that is never right is never given."""
-    scores, there, limits = found.scores, found.there, [UNREACHED] * len(found.order)
+    scores, actual, thresholds = scored.scores, scored.actual, [UNREACHED] * len(scored.order)
     floor: float | None = LEAST_SCORE
     if validation:
-        all_scores, all_there = scores[:, found.labels].ravel(), there[:, found.labels].ravel()
-        floor = lowest_threshold(all_scores, all_there, precision, LEAST_SCORE)
+        all_scores, all_actual = scores[:, scored.columns].ravel(), actual[:, scored.columns].ravel()
+        floor = lowest_threshold(all_scores, all_actual, precision, LEAST_SCORE)
     if floor is None:
-        return tuple(limits)
-    for column in found.labels:
-        many = (scores[:, column] >= LEAST_SCORE).sum() >= LEAST_SAID
-        least = LEAST_SAID if many or not validation else 1
-        chosen = lowest_threshold(scores[:, column], there[:, column], precision, floor, least)
-        limits[column] = UNREACHED if chosen is None else chosen
-    return tuple(limits)
+        return tuple(thresholds)
+    for column in scored.columns:
+        many = (scores[:, column] >= LEAST_SCORE).sum() >= LEAST_PREDICTED
+        least = LEAST_PREDICTED if many or not validation else 1
+        lowest = lowest_threshold(scores[:, column], actual[:, column], precision, floor, least)
+        thresholds[column] = UNREACHED if lowest is None else lowest
+    return tuple(thresholds)
 
 
-def judge_validation(found: Answers, limits: Sequence[float], photos: Sequence[int]) -> tuple[HeadLabel, ...]:
+def figures_by_label(
+    scored: HeldOutScores, thresholds: Sequence[float], photos: Sequence[int]
+) -> tuple[HeadLabel, ...]:
     """Returns the figures at those thresholds, label by label; `photos`: how many of each column were trained on."""
     rows = []
-    for column, (name, limit) in enumerate(zip(found.order, limits, strict=True)):
-        one = counts(found.scores[:, column] >= limit, found.there[:, column])
-        measured = (None,) * 4 if limit == UNREACHED else (limit, one.precision, one.recall, one.said)
-        rows.append(HeadLabel(name, photos[column], *measured))
+    for column, (name, threshold) in enumerate(zip(scored.order, thresholds, strict=True)):
+        if threshold == UNREACHED:
+            rows.append(HeadLabel(name, photos[column]))
+            continue
+        counts = count_correct(scored.scores[:, column] >= threshold, scored.actual[:, column])
+        rows.append(HeadLabel(name, photos[column], threshold, counts.precision, counts.recall, counts.predicted))
     return tuple(rows)
 
 
-def figures(found: Answers, limits: Sequence[float]) -> dict[str, float]:
+def overall_figures(scored: HeldOutScores, thresholds: Sequence[float]) -> dict[str, float]:
     """Returns the figures at those thresholds over all labels together; those that cannot be measured are left out."""
-    labels = found.labels
-    scores, there = found.scores[:, labels], found.there[:, labels]
-    labelled, said = in_any(there), scores >= np.array(limits)[labels]
-    right = there[np.arange(len(scores)), scores.argmax(axis=1)]
-    made = {
+    columns = scored.columns
+    scores, actual = scored.scores[:, columns], scored.actual[:, columns]
+    labelled, predicted = in_any(actual), scores >= np.array(thresholds)[columns]
+    correct = actual[np.arange(len(scores)), scores.argmax(axis=1)]
+    figures = {
         "labelled photos": float(labelled.sum()),
         "photos of none": float((~labelled).sum()),
-        "accuracy": share(right[labelled]),
-        "precision of what is said": counts(said, there).precision,
-        "labelled photos said rightly": share(in_any(said & there)[labelled]),
-        "photos of none with a tag": share(in_any(said)[~labelled]),
-        "calibration error": calibration_error(reliability(scores.max(axis=1), right)),
+        "accuracy": proportion(correct[labelled]),
+        "precision of what is said": count_correct(predicted, actual).precision,
+        "labelled photos said rightly": proportion(in_any(predicted & actual)[labelled]),
+        "photos of none with a tag": proportion(in_any(predicted)[~labelled]),
+        "calibration error": calibration_error(reliability(scores.max(axis=1), correct)),
     }
-    return {name: value for name, value in made.items() if value is not None}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
-class Settled(NamedTuple):
-    """A classifier at its final temperature, its answers and thresholds, and figures of other ways to choose them.
+class TunedClassifier(NamedTuple):
+    """A classifier at its final temperature, its scores and thresholds, and figures of other ways to choose them.
 
-    The thresholds were chosen on those answers, one a column. The other figures go by the name of the way."""
+    The thresholds were chosen on those scores, one a column. The other figures go by the name of the way."""
 
     fitted: Fitted
-    judged: Answers
-    limits: tuple[float, ...]
+    scored: HeldOutScores
+    thresholds: tuple[float, ...]
     elsewhere: dict[str, dict[str, float]]
 
 
-def settled(
-    fitted: Fitted, order: Sequence[str], classes: Sequence[int], proof: ValidationSet | None, precision: float
-) -> Settled:
+def tune(
+    fitted: Fitted, order: Sequence[str], classes: Sequence[int], validation: ValidationSet | None, precision: float
+) -> TunedClassifier:
     """Chooses temperature and thresholds by the images for validation, else by the held-out scores.
 
     The held-out scores are those of the images learned from; they count where there are no images for validation.
     classes: the column (n,) of each image learned from; precision: 0–1, of the labels given."""
-    judged = answers(fitted, order, classes)
-    limits = choose(judged, precision, validation=False)
-    if proof is None:
-        return Settled(fitted, judged, limits, {})
-    elsewhere = {"in halves": halves(fitted, order, proof, precision), "cross-validated": figures(judged, limits)}
-    tuned = calibrated_probabilities(fitted, proof)
-    judged = answers(tuned, order, proof.classes)
-    return Settled(tuned, judged, choose(judged, precision, validation=True), elsewhere)
+    trained = held_out_scores(fitted, order, classes)
+    thresholds = choose_thresholds(trained, precision, validation=False)
+    if validation is None:
+        return TunedClassifier(fitted, trained, thresholds, {})
+    elsewhere = {
+        "in halves": figures_in_halves(fitted, order, validation, precision),
+        "cross-validated": overall_figures(trained, thresholds),
+    }
+    recalibrated = recalibrate(fitted, validation)
+    scored = held_out_scores(recalibrated, order, validation.classes)
+    return TunedClassifier(recalibrated, scored, choose_thresholds(scored, precision, validation=True), elsewhere)
 
 
-def halves(fitted: Fitted, order: Sequence[str], proof: ValidationSet, precision: float) -> dict[str, float]:
+def figures_in_halves(
+    fitted: Fitted, order: Sequence[str], validation: ValidationSet, precision: float
+) -> dict[str, float]:
     """Returns figures that are not flattered: chosen on one half of the images for validation, measured on the other.
 
-    Temperature and thresholds are chosen both ways, and all answers are counted together. Each label is halved in
-    its order: neighbours stay in one half."""
-    features, truth = proof
-    second = np.zeros(len(truth), np.bool_)
-    for column in np.unique(truth):
-        those = np.flatnonzero(truth == column)
-        second[those[(len(those) + 1) // 2 :]] = True
-    said, there, labelled = [], [], []
-    for here in (second, ~second):
-        tuned = calibrated_probabilities(fitted, ValidationSet(features[here], truth[here]))
-        limits = choose(answers(tuned, order, truth[here]), precision, validation=True)
-        other = Answers(order, np.round(probabilities(tuned, features[~here]), 4), truth[~here])
-        said.append(other.scores[:, other.labels] >= np.array(limits)[other.labels])
-        there.append(other.there[:, other.labels])
-        labelled.append(in_any(there[-1]))
-    all_said, all_there, of_labels = np.concatenate(said), np.concatenate(there), np.concatenate(labelled)
-    made = {
-        "precision of what is said": counts(all_said, all_there).precision,
-        "labelled photos said rightly": share(in_any(all_said & all_there)[of_labels]),
-        "photos of none with a tag": share(in_any(all_said)[~of_labels]),
+    Temperature and thresholds are chosen both ways, and the labels given are counted together. Each label is halved
+    in its order: neighbours stay in one half."""
+    features, labels = validation
+    second = _second_halves(labels)
+    parts: list[tuple[Bools, Bools]] = []
+    for half in (second, ~second):
+        recalibrated = recalibrate(fitted, ValidationSet(features[half], labels[half]))
+        scored = held_out_scores(recalibrated, order, labels[half])
+        thresholds = choose_thresholds(scored, precision, validation=True)
+        rest = HeldOutScores(order, np.round(probabilities(recalibrated, features[~half]), 4), labels[~half])
+        columns = rest.columns
+        parts.append((rest.scores[:, columns] >= np.array(thresholds)[columns], rest.actual[:, columns]))
+    predicted = np.concatenate([part for part, _ in parts])
+    actual = np.concatenate([part for _, part in parts])
+    labelled = in_any(actual)
+    figures = {
+        "precision of what is said": count_correct(predicted, actual).precision,
+        "labelled photos said rightly": proportion(in_any(predicted & actual)[labelled]),
+        "photos of none with a tag": proportion(in_any(predicted)[~labelled]),
     }
-    return {name: value for name, value in made.items() if value is not None}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _second_halves(labels: NDArray[np.intp]) -> Bools:
+    """Returns (n,): whether an image lies in the second half of its label's images."""
+    second = np.zeros(len(labels), np.bool_)
+    for column in np.unique(labels):
+        rows = np.flatnonzero(labels == column)
+        second[rows[(len(rows) + 1) // 2 :]] = True
+    return second

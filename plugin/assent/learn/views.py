@@ -28,10 +28,10 @@ def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
     left, top = random.uniform(0, 0.4) * width, random.uniform(0, 1) * max(0, height - 1.2 * size * len(lines))
     on_bar, rim = random.random() < 0.5, int(random.integers(0, 2 + size // 12))
     for number, line in enumerate(lines):
-        place = (left, top + 1.2 * size * number)
+        corner = (left, top + 1.2 * size * number)
         if on_bar:
-            draw.rectangle(draw.textbbox(place, line, font=font), fill=paper)
-        draw.text(place, line, fill=ink, font=font, stroke_width=rim, stroke_fill=paper)
+            draw.rectangle(draw.textbbox(corner, line, font=font), fill=paper)
+        draw.text(corner, line, fill=ink, font=font, stroke_width=rim, stroke_fill=paper)
     return np.asarray(image)
 
 
@@ -46,16 +46,16 @@ def altered(pixels: Pixels, random: np.random.Generator) -> Pixels:
     It is perhaps mirrored, a part of 50 to 100 % of it, darker or lighter, of more or less contrast, of another
     warmth."""
     height, width = pixels.shape[:2]
-    share = np.sqrt(random.uniform(0.5, 1))
-    tall, wide = max(8, round(height * share)), max(8, round(width * share))
+    scale = np.sqrt(random.uniform(0.5, 1))
+    tall, wide = max(8, round(height * scale)), max(8, round(width * scale))
     top, left = random.integers(0, max(1, height - tall + 1)), random.integers(0, max(1, width - wide + 1))
     part = pixels[top : top + tall, left : left + wide]
     if random.random() < 0.5:
         part = part[:, ::-1]
     contrast, light = random.uniform(0.75, 1.25), random.uniform(-30, 30)
     warmth = np.array([random.uniform(0.92, 1.08), 1, random.uniform(0.92, 1.08)])
-    made = (part.astype(np.float32) - 128) * contrast * warmth + 128 + light
-    return np.ascontiguousarray(np.clip(made, 0, 255).astype(np.uint8))
+    toned = (part.astype(np.float32) - 128) * contrast * warmth + 128 + light
+    return np.ascontiguousarray(np.clip(toned, 0, 255).astype(np.uint8))
 
 
 class View(NamedTuple):
@@ -63,13 +63,13 @@ class View(NamedTuple):
 
     name: str
     draw: Callable[[Pixels, np.random.Generator], Pixels]
-    of_none: bool  # whether pictures of none are altered so, or those that have a label
+    of_none: bool  # whether images of none are altered so, or those that have a label
 
     def of(self, pixels: Pixels, sha256: str) -> Pixels:
         """Returns the altered copy of the image (h, w, 3) in the file with that hash, always the same one."""
         return self.draw(pixels, np.random.default_rng(int(sha256[:16], 16)))
 
 
-# 43 kinds of groceries in other shops: of 25 % something was said rightly with letters on labelled pictures too,
-# of 32 % with letters on pictures of none alone. A garment with large letters over it may be passed over.
+# 43 kinds of groceries in other shops: 25 % got a right tag with letters on labelled images too, 32 % with letters on
+# images of none alone. A garment with large letters over it may be passed over.
 VIEWS = (View("lettered", lettered, of_none=True), View("altered", altered, of_none=False))

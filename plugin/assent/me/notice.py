@@ -32,16 +32,16 @@ class Notice:
     @property
     def blocks(self) -> list[tuple[LineKind, list[str]]]:
         """Returns headings, lists and paragraphs in order, each with its lines."""
-        found: list[tuple[LineKind, list[str]]] = []
+        blocks: list[tuple[LineKind, list[str]]] = []
         open_block = False
         for line in self.text.splitlines():
             kind, words = _line(line)
-            if open_block and found[-1][0] == kind != "heading" and words:
-                found[-1][1].append(words)
+            if open_block and blocks[-1][0] == kind != "heading" and words:
+                blocks[-1][1].append(words)
             elif words:
-                found.append((kind, [words]))
+                blocks.append((kind, [words]))
             open_block = bool(words)
-        return found
+        return blocks
 
 
 def parse_notice(text: str) -> Notice:

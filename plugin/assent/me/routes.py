@@ -15,10 +15,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from assent.core.clock import parse_rfc3339
 from assent.core.errors import AssentError, BadRequest, NotFound, NoticeChanged
+from assent.core.names import JURISDICTION
 from assent.db.pool import fetch, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.http.state import App, AppState, refund_address_token
+from assent.http.auth import refund_address_token
+from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
+from assent.http.forms import MAX_PHOTOS
+from assent.http.state import App, AppState
 from assent.me import words
 from assent.me.pages import asset, download, go, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
@@ -29,8 +34,6 @@ from assent.subjects.enrol import request_enrolment
 from assent.subjects.export import export_subject
 
 router = APIRouter(prefix="/me", include_in_schema=False, route_class=PageRoute)
-MAX_PHOTOS = 10
-ENROLMENT_SECONDS = 30.0  # how long the answer to photos waits for the worker
 VALID_FOR = timedelta(days=365)
 ON_A_PAGE = 50  # pictures
 _Q = named_queries("me")
@@ -43,7 +46,7 @@ class Choice(BaseModel):
 
     scope: Scope
     age: Literal["adult", "minor", "unknown"]
-    jurisdiction: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+    jurisdiction: Annotated[str, Field(pattern=f"^{JURISDICTION}$")]
     guardian: Annotated[str, Field(max_length=1000)] = ""
 
 
@@ -66,56 +69,56 @@ async def closed_page() -> Response:
 
 
 @router.get("/receipt/{token}")
-def show_receipt(token: str, at: App) -> Response:
+def show_receipt(token: str, state: App) -> Response:
     """Shows the receipt's page to anybody who has its token, for good.
 
     The person is erased and has no session.
     """
-    found = _receipt(at, token)
-    pending = found.get("state") == "pending"
-    by = words.time(datetime.fromisoformat(found["rotation_by"])) if pending else ""
+    document = _receipt(state, token)
+    pending = document.get("state") == "pending"
+    by = words.time(parse_rfc3339(document["rotation_by"])) if pending else ""
     title = "Everything is deleted" if pending else "Your receipt is ready"
     return page("receipt", title=title, token=token, ready=not pending, by=by)
 
 
 @router.get("/receipt/{token}/file")
-def download_receipt(token: str, at: App) -> Response:
-    found = _receipt(at, token)
-    if found.get("state") == "pending":
+def download_receipt(token: str, state: App) -> Response:
+    document = _receipt(state, token)
+    if document.get("state") == "pending":
         raise NotFound("the receipt is not ready")
-    return download(found, "assent-receipt.json")
+    return download(document, "assent-receipt.json")
 
 
-def _receipt(at: AppState, token: str) -> dict[str, Any]:
+def _receipt(state: AppState, token: str) -> dict[str, Any]:
     if not TOKEN.fullmatch(token):
         raise NotFound
-    with transaction(at.pool) as conn:
-        found = erase.receipt(conn, None, token)
-    if found is None:
+    with transaction(state.pool) as conn:
+        document = erase.receipt(conn, None, token)
+    if document is None:
         raise NotFound
-    return found
+    return document
 
 
 # An open page
 
 
 @router.get("")
-def show_choice(me: Me, said: str = "") -> Response:
+def show_choice(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
     """Shows the consent in force, and the form that changes it."""
-    return _choice(me, said=words.SAID.get(said, ""))
+    return _choice(me, message=words.MESSAGES.get(name, ""))
 
 
-def _choice(me: Visitor, status: int = 200, *, said: str = "", wrong: str = "") -> Response:
-    with transaction(me.at.pool) as conn:
-        held = fetch_one(conn, _Q["consent_in_force"], **me.who)
-        photos = fetch(conn, _Q["photos"], **me.who)
-    given = held and {
-        "where": words.SCOPES[held["scope"]],
-        "scope": held["scope"],
-        "jurisdiction": held["jurisdiction"],
-        "since": words.date(held["given_at"]),
-        "until": words.date(held["expires_at"]),
-        "same_notice": held["notice_sha256"].hex() == me.notice.sha256,
+def _choice(me: Visitor, status: int = 200, *, message: str = "", wrong: str = "") -> Response:
+    with transaction(me.state.pool) as conn:
+        row = fetch_one(conn, _Q["select_consent_in_force"], **me.who)
+        photos = fetch(conn, _Q["list_template_photos"], **me.who)
+    given = row and {
+        "where": words.SCOPE_TEXTS[row["scope"]],
+        "scope": row["scope"],
+        "jurisdiction": row["jurisdiction"],
+        "since": words.date(row["given_at"]),
+        "until": words.date(row["expires_at"]),
+        "same_notice": row["notice_sha256"].hex() == me.notice.sha256,
     }
     return page(
         "me",
@@ -123,14 +126,16 @@ def _choice(me: Visitor, status: int = 200, *, said: str = "", wrong: str = "") 
         title=_title(given is not None, bool(photos)),
         here="/me",
         me=me,
-        said=said,
+        message=message,
         wrong=wrong,
         consent=given,
         templates=[
             {"since": words.date(one["enrolled_at"]), "quality": words.quality_words(one["quality"])} for one in photos
         ],
         notice=me.notice,
-        scopes=[(scope, text) for scope, text in words.SCOPES.items() if scope != "anyone" or me.may_choose_anyone],
+        scopes=[
+            (scope, text) for scope, text in words.SCOPE_TEXTS.items() if scope != "anyone" or me.may_choose_anyone
+        ],
         places=places(),
         most=MAX_PHOTOS,
     )
@@ -145,25 +150,25 @@ def _title(agreed: bool, photos: bool) -> str:
 @router.post("/consent")
 async def agree(request: Request, me: Me) -> Response:
     """Records the person's consent, for a year."""
-    said, _ = await read_own_form(request, me)
-    return await run_in_threadpool(_agree, me, said)
+    fields, _ = await read_own_form(request, me)
+    return await run_in_threadpool(_agree, me, fields)
 
 
-def _agree(me: Visitor, said: dict[str, str]) -> Response:
+def _agree(me: Visitor, fields: dict[str, str]) -> Response:
     try:
-        given = _given(me, said)
-        with transaction(me.at.pool) as conn:
-            consent.give(conn, me.keys, given, me.at.settings.anyone_declaration)
+        given = _given(me, fields)
+        with transaction(me.state.pool) as conn:
+            consent.give(conn, me.keys, given, me.state.settings.anyone_declaration)
     except AssentError as error:
         return _again(me, error)
     return go("/me?said=agreed")
 
 
-def _given(me: Visitor, said: dict[str, str]) -> Given:
-    if said.pop("notice", "") != me.notice.sha256:
+def _given(me: Visitor, fields: dict[str, str]) -> Given:
+    if fields.pop("notice", "") != me.notice.sha256:
         raise NoticeChanged
     try:
-        choice = Choice.model_validate(said)
+        choice = Choice.model_validate(fields)
     except ValueError:
         raise BadRequest("the form") from None
     return Given(
@@ -188,7 +193,7 @@ async def withdraw(request: Request, me: Me) -> Response:
 
 
 def _withdraw(me: Visitor) -> None:
-    with transaction(me.at.pool) as conn:
+    with transaction(me.state.pool) as conn:
         consent.withdraw_all(conn, me.keys, me.session.pseudonym)
 
 
@@ -200,22 +205,22 @@ async def send_photos(request: Request, me: Me) -> Response:
         title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
         return await run_in_threadpool(_choice, me, 422, wrong=title)
     job = uuid4()
-    with me.at.announcements.expected(me.keys.tenant, str(job)) as done:
+    with me.state.announcements.expected(me.keys.tenant, str(job)) as done:
         try:
             await run_in_threadpool(_store, me, job, photos)
         except AssentError as error:
             return await run_in_threadpool(_again, me, error)
-        outcome = await me.at.announcements.wait(done, ENROLMENT_SECONDS)
+        outcome = await me.state.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
     if outcome is None:
         return go("/me?said=waiting")
-    found = json.loads(outcome)
-    if "error" in found:
-        return await run_in_threadpool(_choice, me, 422, wrong=words.wrong(found["error"], found["detail"])[1])
+    result = json.loads(outcome)
+    if "error" in result:
+        return await run_in_threadpool(_choice, me, 422, wrong=words.wrong(result["error"], result["detail"])[1])
     return go("/me?said=enrolled")
 
 
 def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:
-    with transaction(me.at.pool) as conn:
+    with transaction(me.state.pool) as conn:
         request_enrolment(conn, me.keys, job, me.session.pseudonym, photos)
 
 
@@ -230,36 +235,40 @@ def _again(me: Visitor, error: AssentError) -> Response:
 
 
 @router.get("/seen")
-def show_seen(me: Me, start: Annotated[int, Query(alias="from", ge=0, le=10**9)] = 0, said: str = "") -> Response:
+def show_seen(
+    me: Me,
+    start: Annotated[int, Query(alias="from", ge=0, le=10**9)] = 0,
+    name: Annotated[str, Query(alias="said")] = "",
+) -> Response:
     """Shows the person's matches, newest first."""
-    with transaction(me.at.pool) as conn:
-        held = fetch_one(conn, _Q["consent_in_force"], **me.who)
-        seen = matches.matches_of(conn, me.keys, me.session.pseudonym)
+    with transaction(me.state.pool) as conn:
+        row = fetch_one(conn, _Q["select_consent_in_force"], **me.who)
+        subject_matches = matches.matches_of(conn, me.keys, me.session.pseudonym)
     older = start + ON_A_PAGE
     return page(
         "seen",
         title="Where you were recognised",
         here="/me/seen",
         me=me,
-        said=words.SAID.get(said, ""),
+        message=words.MESSAGES.get(name, ""),
         wrong="",
-        recognised=held is not None,
-        seen=[_in_words(me, one) for one in seen[start:older]],
-        older=older if older < len(seen) else None,
+        recognised=row is not None,
+        seen=[_in_words(me, one) for one in subject_matches[start:older]],
+        older=older if older < len(subject_matches) else None,
     )
 
 
-def _in_words(me: Visitor, one: matches.SubjectMatch) -> dict[str, Any]:
-    template = me.at.settings.media_page
+def _in_words(me: Visitor, match: matches.SubjectMatch) -> dict[str, Any]:
+    template = me.state.settings.media_page
     return {
-        "media": one.media_id,
-        "face": one.face,
-        "waits": one.state == "suggested",
-        "state": words.STATES[one.state],
-        "on": words.date(one.decided_at),
-        "certainty": words.CERTAINTY[one.band],
-        "place": words.face_place(one.box),
-        "link": template.replace("{media}", quote(one.media_id, safe="")) if template else None,
+        "media": match.media_id,
+        "face": match.face,
+        "waits": match.state == "suggested",
+        "state": words.STATES[match.state],
+        "on": words.date(match.decided_at),
+        "certainty": words.CERTAINTY[match.band],
+        "place": words.face_place(match.box),
+        "link": template.replace("{media}", quote(match.media_id, safe="")) if template else None,
     }
 
 
@@ -274,40 +283,40 @@ class Answer(BaseModel):
 @router.post("/seen")
 async def answer_seen(request: Request, me: Me) -> Response:
     """Approves a suggested match, or records a refusal ("not me")."""
-    said, _ = await read_own_form(request, me)
+    fields, _ = await read_own_form(request, me)
     try:
-        answer = Answer.model_validate(said)
+        answer = Answer.model_validate(fields)
     except ValueError:
         raise BadRequest("the form") from None
     act = matches.approve if answer.answer == "yes" else matches.refuse
-    await run_in_threadpool(act, me.at.pool, me.keys, me.session.pseudonym, answer.media, answer.face)
+    await run_in_threadpool(act, me.state.pool, me.keys, me.session.pseudonym, answer.media, answer.face)
     return go(f"/me/seen?said={'shown' if answer.answer == 'yes' else 'refused'}")
 
 
 @router.get("/data")
 def show_data(me: Me) -> Response:
     """Shows which data can be downloaded and what can be deleted."""
-    return page("data", title="My data", here="/me/data", me=me, said="", wrong="")
+    return page("data", title="My data", here="/me/data", me=me, message="", wrong="")
 
 
 @router.get("/export")
 def download_export(me: Me) -> Response:
-    with transaction(me.at.pool) as conn:
+    with transaction(me.state.pool) as conn:
         return download(export_subject(conn, me.keys, me.ref), "my-data.json")
 
 
 @router.post("/delete")
 async def delete(request: Request, me: Me) -> Response:
     """Erases everything of the person at once; the answer leads to the receipt."""
-    said, _ = await read_own_form(request, me)
-    if said.get("sure") != "yes":
+    fields, _ = await read_own_form(request, me)
+    if fields.get("sure") != "yes":
         raise BadRequest("sure")
     token = await run_in_threadpool(_erase, me)
     return without_cookie(request, go(f"/me/receipt/{token}"))
 
 
 def _erase(me: Visitor) -> str:
-    with transaction(me.at.pool) as conn:
+    with transaction(me.state.pool) as conn:
         return erase.erase(conn, me.keys, me.ref).token
 
 
@@ -320,7 +329,7 @@ async def leave(request: Request, me: Me) -> Response:
 
 
 def _end(me: Visitor) -> None:
-    with transaction(me.at.pool) as conn:
+    with transaction(me.state.pool) as conn:
         links.end(conn, me.cookie)
 
 
@@ -336,12 +345,12 @@ async def show_link(token: str) -> Response:
 
 
 @router.post("/{token}")
-def open_link(token: str, request: Request, at: App) -> Response:
+def open_link(token: str, request: Request, state: App) -> Response:
     """Spends the link and opens the page in this browser."""
     must_be_ours(request)
-    with transaction(at.pool) as conn:
+    with transaction(state.pool) as conn:
         cookie = links.spend(conn, token)
-        opened = links.session(conn, at.keystore, cookie)
-        consent.acted(conn, opened.tenant, opened.pseudonym, datetime.now(UTC))
+        session = links.session(conn, state.keystore, cookie)
+        consent.touch_last_interaction(conn, session.tenant, session.pseudonym, datetime.now(UTC))
     refund_address_token(request)
     return with_cookie(request, go("/me"), cookie)

@@ -16,12 +16,14 @@ from fastapi.routing import APIRoute
 
 from assent.core.errors import AssentError, BadRequest, CsrfFailed, SessionOver
 from assent.db.pool import transaction
+from assent.http.auth import refund_address_token
 from assent.http.forms import read_form
 from assent.http.limits import RateLimiter
-from assent.http.state import MAX_PHOTO, App, AppState, refund_address_token
+from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
 from assent.me.notice import Notice, read_notice
 from assent.me.pages import error_page
+from assent.media.files import MAX_IMAGE_BYTES
 from assent.subjects import links
 
 COOKIE = "assent_me"
@@ -34,7 +36,7 @@ _FORM = b"assent.form/1"
 class Visitor:
     """A person with an open session of their own page."""
 
-    at: AppState
+    state: AppState
     keys: TenantKeys
     session: links.Session
     cookie: str = field(repr=False)
@@ -59,24 +61,24 @@ class Visitor:
 
     @property
     def notice(self) -> Notice:
-        return read_notice(self.at.settings.notice)
+        return read_notice(self.state.settings.notice)
 
     @property
     def may_choose_anyone(self) -> bool:
-        return bool(self.at.settings.anyone_declaration)
+        return bool(self.state.settings.anyone_declaration)
 
 
-def visitor(request: Request, at: App) -> Visitor:
+def visitor(request: Request, state: App) -> Visitor:
     """Returns the visitor. Raises SessionOver, or RateLimited when this person sends too many requests."""
     cookie = request.cookies.get(COOKIE, "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
-    with transaction(at.pool) as conn:
-        found = links.session(conn, at.keystore, cookie)
+    with transaction(state.pool) as conn:
+        session = links.session(conn, state.keystore, cookie)
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits
-    limits.take("person", f"{found.tenant}/{found.pseudonym.hex()}")
-    return Visitor(at, at.keystore.tenant(found.tenant), found, cookie)
+    limits.consume("person", f"{session.tenant}/{session.pseudonym.hex()}")
+    return Visitor(state, state.keystore.tenant(session.tenant), session, cookie)
 
 
 Me = Annotated[Visitor, Depends(visitor)]
@@ -107,7 +109,7 @@ async def read_own_form(request: Request, me: Visitor, photos: int = 0) -> tuple
     must_be_ours(request)
     files = ("photos", "camera") if photos else ()
     # One file more than photos may come: a field in which nothing was chosen is sent, too, as an empty file.
-    fields, sent = await read_form(request, MAX_PHOTO, files=files, most=photos and photos + 1)
+    fields, sent = await read_form(request, MAX_IMAGE_BYTES, files=files, most=photos and photos + 1)
     if not hmac.compare_digest(fields.pop("form", "").encode(), me.form.encode()):
         raise CsrfFailed
     return fields, [data for data in sent if data]

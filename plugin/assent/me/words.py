@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from assent.core.values import Band, Box
 
-SCOPES: Mapping[str, str] = {
+SCOPE_TEXTS: Mapping[str, str] = {
     "own": "Only in what you post yourself",
     "connections": "In what you post, and in posts by accounts that you chose",
     "anyone": "In posts by anybody",
@@ -18,7 +18,7 @@ STATES: Mapping[str, str] = {
     "published": "Your name is shown",
 }
 # What has just been done, by the word in the address after it was done.
-SAID: Mapping[str, str] = {
+MESSAGES: Mapping[str, str] = {
     "agreed": "You have agreed.",
     "withdrawn": "Done. Nobody recognises you any more, and what was made from your photos is deleted.",
     "enrolled": "Thank you. From now on you can be recognised by the photos that you sent.",
@@ -93,14 +93,14 @@ def quality_words(value: float) -> str:
     return "good" if value >= 0.5 else "fair" if value >= 0.25 else "weak, a sharper one helps"
 
 
-def date(at: datetime) -> str:
+def date(moment: datetime) -> str:
     """Returns the date as `24 November 2026`, UTC."""
-    return f"{at.astimezone(UTC):%-d %B %Y}"
+    return f"{moment.astimezone(UTC):%-d %B %Y}"
 
 
-def time(at: datetime) -> str:
+def time(moment: datetime) -> str:
     """Returns the time as `24 November 2026, 14:05 UTC`."""
-    return f"{date(at)}, {at.astimezone(UTC):%H:%M} UTC"
+    return f"{date(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def face_place(box: Box) -> str:

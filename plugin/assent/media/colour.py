@@ -1,6 +1,6 @@
 """Converts colours to sRGB, as the networks were trained on, at the end of step 2. Runs in the decode child.
 
-Telephones save pictures in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were.
+Telephones save images in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def to_srgb(decoded: Decoded) -> Decoded:
 def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
     """Returns the transform from that profile to sRGB, None for no change. A worker's images have few profiles."""
     try:
-        found = ImageCms.ImageCmsProfile(BytesIO(profile))
-        transform = ImageCms.buildTransform(found, _SRGB, "RGB", "RGB")
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        transform = ImageCms.buildTransform(source, _SRGB, "RGB", "RGB")
         moved = np.asarray(ImageCms.applyTransform(Image.fromarray(_GRID), transform), np.int16)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
@@ -43,5 +43,5 @@ def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
 
 
 def _applied(frame: Frame, transform: ImageCms.ImageCmsTransform) -> Frame:
-    made = ImageCms.applyTransform(Image.fromarray(frame.pixels), transform)
-    return replace(frame, pixels=np.asarray(made))
+    converted = ImageCms.applyTransform(Image.fromarray(frame.pixels), transform)
+    return replace(frame, pixels=np.asarray(converted))

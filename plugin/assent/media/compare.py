@@ -28,7 +28,7 @@ _SIDE, _CELL = 64, 8
 # files of every kind 7: BMP of 5 bits a colour can be widened in two ways (tests/adversarial/test_decode_disagree.py).
 TOLERANCE = 8.0
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-_LEAST = 3 * _SIDE  # of a reduced picture's sides: with fewer, the grids of the two shrunk pictures differ visibly
+_LEAST = 3 * _SIDE  # of a reduced image's sides: with fewer, the grids of the two shrunk images differ visibly
 
 cv2.setNumThreads(1)  # a pool's stacks would count as the child's memory
 
@@ -44,9 +44,9 @@ def confirm(data: bytes, decoded: Decoded) -> None:
         raise DecodersDisagree(f"two decoders show two {decoded.format} pictures, {off:.0f} of 255 apart")
 
 
-def difference(one: Image.Image, other: Image.Image) -> float:
+def difference(first: Image.Image, second: Image.Image) -> float:
     """Returns the largest mean absolute difference of two 64 × 64 grey images within any of 8 × 8 cells: 0–255."""
-    apart = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))
+    apart = np.abs(np.asarray(first, np.int16) - np.asarray(second, np.int16))
     return float(apart.reshape(_CELL, _SIDE // _CELL, _CELL, _SIDE // _CELL).mean(axis=(1, 3)).max())
 
 

@@ -53,7 +53,7 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _BOTH_BRANDS = frozenset({b"mif1", b"msf1"})
 
-_ANIMATED = frozenset({"png", "webp", "gif", "avif", "tiff"})  # the others show one picture, whatever else they hold
+_ANIMATED = frozenset({"png", "webp", "gif", "avif", "tiff"})  # the others show one image, whatever else they hold
 _ORIENTED_BY_DECODER = frozenset({"heic", "tiff"})
 _EXIF_ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -129,7 +129,7 @@ def decode(data: bytes) -> Decoded:
     """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
 
     Of several frames the first, the middle and the last are decoded, as a viewer composes them; of JPEG, HEIC and
-    BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the picture's end are ignored.
+    BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the image's end are ignored.
     Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
     are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
     """

@@ -9,11 +9,11 @@ from urllib.parse import quote, urljoin
 from assent import __version__
 from assent.core.errors import FetchFailed, FetchMissing, FetchRefused
 from assent.core.settings import AllowedHost
+from assent.media.files import MAX_IMAGE_BYTES
 from assent.net.client import PRINTABLE, ExchangeLimits, Response, request
 
 FIRST_BYTE_S = 5.0
 TOTAL_S = 10.0
-MAX_IMAGE_BYTES = 20_000_000
 MAX_REDIRECTS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

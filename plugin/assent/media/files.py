@@ -8,21 +8,21 @@ from pathlib import Path
 from assent.core.errors import NotFound
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
-MAX_FILE = 20_000_000  # bytes, as for pictures fetched
+MAX_IMAGE_BYTES = 20_000_000  # of one image file, read from disk or fetched
 
 
-def pictures_below(folder: Path) -> Iterator[Path]:
+def images_below(folder: Path) -> Iterator[Path]:
     """Returns every file below the folder whose name ends as an image's, sorted."""
     return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
 
 
 def read_file(path: Path) -> bytes:
-    """Reads an image's bytes, at most MAX_FILE. Raises NotFound."""
+    """Reads an image's bytes, at most MAX_IMAGE_BYTES. Raises NotFound."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(MAX_IMAGE_BYTES + 1)
     except OSError as error:
         raise NotFound(f"the file cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE:
-        raise NotFound(f"the file is larger than {MAX_FILE} bytes")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise NotFound(f"the file is larger than {MAX_IMAGE_BYTES} bytes")
     return data

@@ -1,6 +1,6 @@
 """Computes the PDQ hash of each frame, stage 3; the file's sha256 came with the decoded image. Pure.
 
-PDQ is Meta's perceptual hash for finding copies of known pictures (ThreatExchange, hashing/hashing.pdf): luma is
+PDQ is Meta's perceptual hash for finding copies of known images (ThreatExchange, hashing/hashing.pdf): luma is
 smoothed by two passes of a box filter (Jarosz), sampled at 64 × 64 points and transformed; of the 16 × 16 lowest
 frequencies each gives one bit, whether it is above their median. Both passes and the sampling are linear and apart by
 axis, so they are one matrix an axis here. Compared with the bits of Meta's own C++ in tests/unit/test_fingerprint.py.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from assent.core.values import Picture, Pixels
 
-# Frames with less detail than that get no hash: flat pictures resemble each other. Quality is 0–100, as the paper has
+# Frames with less detail than that get no hash: flat images resemble each other. Quality is 0–100, as the paper has
 # it; 50 is what ThreatExchange's own tools ask for.
 LEAST_QUALITY = 50
 _LEAST_SIDE = 5  # pixels, as in the reference
@@ -65,14 +65,14 @@ def _smoothing(side: int) -> NDArray[np.float32]:
     The window is a 128th of the side, rounded up; at the edges its mean is over what there is of it."""
     window = -(-side // (2 * _SAMPLES))
     ahead = window // 2
-    places = np.arange(side)
-    first, last = np.maximum(places - (window - 1 - ahead), 0), np.minimum(places + ahead, side - 1)
+    columns = np.arange(side)
+    first, last = np.maximum(columns - (window - 1 - ahead), 0), np.minimum(columns + ahead, side - 1)
     share = 1 / (last - first + 1)
     weights = np.zeros((_SAMPLES, side + 1))
     for row, middle in zip(weights, ((np.arange(_SAMPLES) + 0.5) * side / _SAMPLES).astype(int), strict=True):
-        seen = slice(first[middle], last[middle] + 1)  # by the second pass; each of these by the first
-        np.add.at(row, first[seen], share[middle] * share[seen])
-        np.add.at(row, last[seen] + 1, -share[middle] * share[seen])
+        inner = slice(first[middle], last[middle] + 1)  # the second pass reads these, each of which the first made
+        np.add.at(row, first[inner], share[middle] * share[inner])
+        np.add.at(row, last[inner] + 1, -share[middle] * share[inner])
     weights = np.cumsum(weights, axis=1)[:, :side]
     return np.where(weights > _NOISE, weights, 0).astype(np.float32)
 
@@ -90,7 +90,7 @@ def _turned(spectrum: NDArray[np.float32]) -> tuple[bytes, ...]:
     Mirroring an axis turns the sign of its odd waves, rows 0, 2, 4 … here; the diagonal swaps the axes."""
     odd = np.resize(np.array([-1, 1], np.float32), _FREQUENCIES)
     turned = (spectrum, spectrum * odd, spectrum * odd[:, None], spectrum * odd * odd[:, None])
-    return tuple(_bits(one) for one in (*turned, *(one.T for one in turned)))
+    return tuple(_bits(waves) for waves in (*turned, *(waves.T for waves in turned)))
 
 
 def _bits(spectrum: NDArray[np.float32]) -> bytes:

@@ -70,7 +70,7 @@ class _FrameSize:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """The child's answer for a decoded picture; the frames lie one after the other in the memfd."""
+    """The child's answer for a decoded image; the frames lie one after the other in the memfd."""
 
     format: str
     width: int
@@ -89,7 +89,7 @@ class Decoder:
     """One warm child and the lock around it: one image at a time, from any thread.
 
     The child is replaced after `lifetime` images and after every failure of its own; `memory` bytes are what it may
-    use beyond its baseline, `wall_s` the seconds one picture may take.
+    use beyond its baseline, `wall_s` the seconds one image may take.
     """
 
     def __init__(self, *, wall_s: float = WALL_S, lifetime: int = LIFETIME, memory: int = MEMORY) -> None:
@@ -112,7 +112,7 @@ class Decoder:
 
         Raises MediaUnsupported, PictureTooLarge, Undecodable as `assent.media.decode.decode` does, DecodersDisagree as
         `assent.media.compare.confirm` does, and DecoderDied when the child went beyond its memory or time, or ended;
-        the next picture then gets a new child.
+        the next image then gets a new child.
         """
         with self._lock:
             child = self._warm_child()
@@ -156,7 +156,7 @@ def _start(memory: int) -> _Child:
             env={"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # a traceback could quote the picture
+            stderr=subprocess.DEVNULL,  # a traceback could quote the image
             process_group=0,  # an interrupt at the terminal is for the parent
         )
     child = _Child(process, ours)

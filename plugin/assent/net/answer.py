@@ -67,10 +67,10 @@ def _whole(chunks: Iterable[bytes], headers: Mapping[str, str], limit: int, host
 
 
 def _counted(chunks: Iterable[bytes], limit: int, host: str) -> Iterator[bytes]:
-    seen = 0
+    size = 0
     for chunk in chunks:
-        seen += len(chunk)
-        if seen > limit:
+        size += len(chunk)
+        if size > limit:
             raise FetchTooLarge(f"{host} sends more than {limit} bytes")
         yield chunk
 

@@ -84,6 +84,14 @@ class ExchangeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestBody:
+    """The bytes of a request's body, and what is called right before the first of them is written."""
+
+    content: bytes
+    before: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
 class _Target:
     scheme: str
     host: str
@@ -115,23 +123,23 @@ def request(
     url: str,
     *,
     headers: Mapping[str, str],
-    body: bytes = b"",
+    body: RequestBody | None = None,
     limits: ExchangeLimits,
     allow: Sequence[AllowedHost],
-    before_body: Callable[[], None] = lambda: None,
 ) -> Response:
     """Sends one request on a fresh connection and returns its answer, whatever its status; follows no redirect.
 
-    `before_body` is called once the connection stands and the head is written, right before the body: what it raises
-    ends the exchange without a byte of the body.
+    `body.before` is called once the connection stands and the head is written: what it raises ends the exchange without
+    a byte of the body.
     The body of a 2xx answer is whole or refused; that of a redirect is not read; that of another status is cut at
     64 KiB (or `max_bytes`) and left out if it is encoded.
     Raises FetchRefused (bad URL, forbidden address, unknown content encoding), FetchTooLarge (declared, received or
     inflated bytes beyond the limit) and FetchFailed (DNS, connection, TLS, protocol, time). Details name the host only.
     """
-    content = None if method == "GET" and not body else _asked(before_body, body)
-    if content is not None:
-        headers = {**headers, "Content-Length": str(len(body))}
+    content = None
+    if body is not None:
+        content = _asked(body)
+        headers = {**headers, "Content-Length": str(len(body.content))}
     with exchange(method, url, headers=headers, content=content, limits=limits, allow=allow) as (answer, host):
         return receive(answer, host, limits.max_bytes)
 
@@ -152,21 +160,21 @@ def exchange(
     target = _parse(url)
     fixed = {"Host": _host_header(target), "Accept-Encoding": "identity", "Connection": "close"}
     fields = [*fixed.items(), *headers.items()]
-    place = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+    address = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
     backend = _GuardedBackend(_Clock(limits), allow)
     try:
         with (
             httpcore2.ConnectionPool(ssl_context=_tls(), max_keepalive_connections=0, network_backend=backend) as pool,
-            pool.stream(method, place, headers=fields, content=content) as answer,
+            pool.stream(method, address, headers=fields, content=content) as answer,
         ):
             yield answer, target.host
     except _TRANSPORT_ERRORS as error:
         raise _failure(target.host, error) from None  # the cause's text may hold the path
 
 
-def _asked(before: Callable[[], None], body: bytes) -> Iterator[bytes]:
-    before()
-    yield body
+def _asked(body: RequestBody) -> Iterator[bytes]:
+    body.before()
+    yield body.content
 
 
 @cache
@@ -307,16 +315,16 @@ def _resolve(host: str, port: int, clock: _Clock) -> list[Address]:
     results: SimpleQueue[list[Address] | OSError | ValueError] = SimpleQueue()
     Thread(target=_look_up, args=(host, port, results), daemon=True).start()
     try:
-        found = results.get(timeout=clock.left())
+        result = results.get(timeout=clock.left())
     except Empty:
         raise TimeoutError from None
-    if isinstance(found, socket.gaierror):
+    if isinstance(result, socket.gaierror):
         raise FetchFailed(f"{host} does not resolve")
-    if isinstance(found, ValueError):
+    if isinstance(result, ValueError):
         raise FetchRefused(f"{host} is no host name, or resolves to an address with a zone")
-    if isinstance(found, OSError):
-        raise found
-    return found
+    if isinstance(result, OSError):
+        raise result
+    return result
 
 
 def _look_up(host: str, port: int, results: SimpleQueue[list[Address] | OSError | ValueError]) -> None:

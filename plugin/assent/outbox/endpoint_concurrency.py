@@ -7,39 +7,39 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-PLACES = 4  # attempts under way at once to one endpoint
-PATIENCE = 0.5  # seconds without any movement in a full lane after which it takes nobody in
+SLOTS = 4  # attempts under way at once to one endpoint
+PATIENCE = 0.5  # seconds without a freed slot after which nobody waits for one any longer
 
 
-class Lanes:
-    """Holds one lane of places for each endpoint. For one event loop."""
+class EndpointConcurrency:
+    """Holds the slots of each endpoint. For one event loop."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._endpoints: dict[tuple[str, str], _Slots] = {}
 
     @asynccontextmanager
-    async def place(self, tenant: str, endpoint: str) -> AsyncIterator[bool]:
-        """Yields whether there is a place, which is taken until the block ends. Waits as long as the lane moves."""
+    async def slot(self, tenant: str, endpoint: str) -> AsyncIterator[bool]:
+        """Yields whether there is a slot, which is taken until the block ends. Waits as long as others become free."""
         key = (tenant, endpoint)
-        lane = self._lanes.setdefault(key, _Lane())
-        lane.guests += 1
+        slots = self._endpoints.setdefault(key, _Slots())
+        slots.users += 1
         try:
-            entered = await lane.enter()
+            entered = await slots.enter()
             try:
                 yield entered
             finally:
                 if entered:
-                    lane.free.release()
+                    slots.free.release()
         finally:
-            lane.guests -= 1
-            if not lane.guests:
-                del self._lanes[key]
+            slots.users -= 1
+            if not slots.users:
+                del self._endpoints[key]
 
 
-class _Lane:
+class _Slots:
     def __init__(self) -> None:
-        self.free = asyncio.Semaphore(PLACES)
-        self.guests = 0  # in a place or waiting for one
+        self.free = asyncio.Semaphore(SLOTS)
+        self.users = 0  # in a slot or waiting for one
         self._moved = time.monotonic()
 
     async def enter(self) -> bool:

@@ -11,21 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+from assent.core.boxes import box_of
 from assent.core.errors import Undecodable
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
 from assent.perceive.faces import embed as embedder
-from assent.perceive.faces import quality as faces
-from assent.perceive.faces.detect import DetectedFace, chip_of, detect_faces, detect_objects, merged
+from assent.perceive.faces.detect import DetectedFace, chip_of, detect_faces, detect_objects, merge_tags
+from assent.perceive.faces.quality import face_quality, sharpness
 from assent.perceive.frames.noise import cleaned
-from assent.perceive.frames.tiles import tiles, together
+from assent.perceive.frames.tiles import merge_detections, tiles
 from assent.perceive.labels.heads import predict_tags
 from assent.perceive.packs.active import DEFAULT_PACK as DEFAULT_PACK
 from assent.perceive.packs.active import read_choice
 from assent.perceive.packs.model_set import Models as Models
 from assent.perceive.packs.model_set import open_backbone as open_backbone
 from assent.perceive.packs.model_set import open_choice
-from assent.perceive.safety import nudenet as safety
+from assent.perceive.safety import detect as safety
 
 
 def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:
@@ -33,19 +34,19 @@ def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = ()) ->
 
     `accepted`: the words by which licences that forbid commercial use were accepted. Every file's sha256 is checked
     before it is used; dlib's weights are converted into `models_dir` once. Raises ModelMissing when a file is not
-    installed or `models_dir` cannot be written, ModelUnknown when a file, manifest or calibration is not what it should
-    be, LicenceNotAccepted.
+    installed or `models_dir` cannot be written, PackUnknown when a pack of the choice is unknown, ModelUnknown when a
+    file, manifest or calibration is not what it should be, LicenceNotAccepted.
     """
     return open_choice(read_choice(models_dir), models_dir, threads, accepted)
 
 
 def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) -> tuple[Perception, ...]:
-    """Returns the perception of each image: tags from score 0.05 up, faces from score FACE_SCORE up. Faces are no tags.
+    """Returns the perception of each image: tags from score 0.05 up, faces from their detector's threshold up.
 
-    Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their frame. Very wide
-    or large frames are also processed in tiles; small, noisy ones are smoothed. `embed=False` (nobody may be matched):
-    no landmarks and no embedding are computed, so that no biometric template exists. Raises Undecodable for an image
-    without a frame or without pixels: an image that no model processed is not harmless.
+    Faces are no tags. Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their
+    frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. `embed=False` (nobody
+    may be matched): no landmarks and no embedding are computed, so that no biometric template exists. Raises
+    Undecodable for an image without a frame or without pixels: an image that no model processed is not harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
@@ -55,84 +56,86 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
         for frame in picture.frames
     ]
     pixels = [frame.pixels for _, frame in frames]
-    seen = _seen(models, [frame for _, frame in frames])
-    spots = detect_faces(models, pixels, [one.detections for one in seen])
-    noted = detect_objects(models, [(pictures[number], frame) for number, frame in frames])
+    results = _detect_in_frames(models, [frame for _, frame in frames])
+    detected_faces = detect_faces(models, pixels, [result.detections for result in results])
+    object_tags = detect_objects(models, [(pictures[number], frame) for number, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
-    found: list[list[Face]] = [[] for _ in pictures]
+    faces: list[list[Face]] = [[] for _ in pictures]
     features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
-    chips: list[tuple[int, int, Pixels]] = []  # picture, place among its faces, chip
-    for (number, frame), one, spot, more in zip(frames, seen, spots, noted, strict=True):
-        tags[number] += [*_tags(models, pictures[number], frame, one.detections), *more]
-        if one.features is not None:
-            features[number][frame.index] = one.features
-        for face, chip in _faces(models, pictures[number], frame, spot, embed):
+    chips: list[tuple[int, int, Pixels]] = []  # the image's index, the face's index in it, the chip
+    for (number, frame), result, detected, objects in zip(frames, results, detected_faces, object_tags, strict=True):
+        tags[number] += [*_tags(models, pictures[number], frame, result.detections), *objects]
+        if result.features is not None:
+            features[number][frame.index] = result.features
+        for face, chip in _faces(models, pictures[number], frame, detected, embed):
             if chip is not None:
-                chips.append((number, len(found[number]), chip))
-            found[number].append(face)
+                chips.append((number, len(faces[number]), chip))
+            faces[number].append(face)
     for number, rows in enumerate(features):
         tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows)) if rows else ()
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])
-    for (number, place, _), vector in zip(chips, vectors, strict=True):
-        found[number][place] = replace(found[number][place], embedding=vector)
-    every = zip(tags, found, features, strict=True)
-    made_by = models.embedder_id if embed else ""
-    ran = _ran(models) + ((made_by,) if embed else ())
-    return tuple(Perception(merged(t), tuple(f), ran, made_by, rows) for t, f, rows in every)
+    for (number, index, _), vector in zip(chips, vectors, strict=True):
+        faces[number][index] = replace(faces[number][index], embedding=vector)
+    embedded_by = models.embedder_id if embed else ""
+    ran = _ran(models) + ((embedded_by,) if embed else ())
+    return tuple(
+        Perception(merge_tags(of_image), tuple(in_image), ran, embedded_by, rows)
+        for of_image, in_image, rows in zip(tags, faces, features, strict=True)
+    )
 
 
 def _ran(models: Models) -> tuple[str, ...]:
     """Returns the ids of all networks that ran, except the embedder."""
-    watchers, heads = (net.id for net in models.watchers), (head.file.id for head in models.heads)
+    watchers, heads = (model.id for model in models.watchers), (head.file.id for head in models.heads)
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 
 
-def _seen(models: Models, frames: Sequence[Frame]) -> list[safety.FrameDetections]:
+def _detect_in_frames(models: Models, frames: Sequence[Frame]) -> list[safety.FrameDetections]:
     """Returns the safety network's detections in each frame and in its tiles; the features are the frame's own."""
     parts = tiles(frames)
-    found = safety.detect_body_parts(
-        models.safety, models.labels, [*(one.pixels for one in frames), *(one.pixels for one in parts)]
+    results = safety.detect_body_parts(
+        models.safety, [*(frame.pixels for frame in frames), *(tile.pixels for tile in parts)]
     )
-    pairs = list(zip(parts, (one.detections for one in found[len(frames) :]), strict=True))
+    of_tiles = list(zip(parts, (result.detections for result in results[len(frames) :]), strict=True))
     return [
-        one._replace(detections=together(one.detections, mine))
-        if (mine := [pair for pair in pairs if pair[0].frame == number])
-        else one
-        for number, one in enumerate(found[: len(frames)])
+        result._replace(detections=merge_detections(result.detections, own))
+        if (own := [pair for pair in of_tiles if pair[0].frame == number])
+        else result
+        for number, result in enumerate(results[: len(frames)])
     ]
 
 
 def _tags(models: Models, picture: Picture, frame: Frame, detections: Sequence[safety.Detection]) -> list[Tag]:
     return [
         Tag(
-            name=one.name,
-            category=BY_NAME[one.name].category,
-            score=round(one.score, 4),
-            box=faces.to_box(one.corners, frame.scale, picture.width, picture.height),
+            name=detection.name,
+            category=BY_NAME[detection.name].category,
+            score=round(detection.score, 4),
+            box=box_of(detection.corners, frame.scale, picture.width, picture.height),
             frame=frame.index,
             model=models.safety_id,
         )
-        for one in detections
-        if one.name != "face"
+        for detection in detections
+        if detection.name != "face"
     ]
 
 
 def _faces(
-    models: Models, picture: Picture, frame: Frame, spots: Sequence[DetectedFace], embed: bool
+    models: Models, picture: Picture, frame: Frame, detected: Sequence[DetectedFace], embed: bool
 ) -> list[tuple[Face, Pixels | None]]:
     """Returns the frame's faces, still without embedding, each with the chip to embed."""
-    out: list[tuple[Face, Pixels | None]] = []
-    for spot in spots:
-        chip = chip_of(models, frame.pixels, spot) if embed else None
-        corners = spot.box.corners
-        sharp, pose = faces.sharpness(frame.pixels, corners), chip.pose if chip else 1.0
+    faces: list[tuple[Face, Pixels | None]] = []
+    for detection in detected:
+        chip = chip_of(models, frame.pixels, detection) if embed else None
+        corners = detection.box.corners
+        sharp, pose = sharpness(frame.pixels, corners), chip.pose if chip else 1.0
         face = Face(
-            box=faces.to_box(corners, frame.scale, picture.width, picture.height),
+            box=box_of(corners, frame.scale, picture.width, picture.height),
             frame=frame.index,
-            score=round(spot.box.score, 4),
-            quality=faces.face_quality(corners, sharp, pose),
+            score=round(detection.box.score, 4),
+            quality=face_quality(corners, sharp, pose),
             sharpness=sharp,
             pose=pose,
         )
-        out.append((face, chip.pixels if chip else None))
-    return out
+        faces.append((face, chip.pixels if chip else None))
+    return faces

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from assent.core.errors import BadRequest
+from assent.core.names import COUNTRY
 from assent.core.strict import read_model
 from assent.core.values import Event, EventType, MediaRef, Surface, Visibility
 
@@ -48,7 +49,7 @@ class Circumstances(_Strict):
     )
     visibility: Visibility = "public"
     surface: Surface = "post"
-    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(None, description="ISO 3166-1.")
+    region: Annotated[str, StringConstraints(pattern=f"^{COUNTRY}$")] | None = Field(None, description="ISO 3166-1.")
     audience_age: Annotated[int, Field(ge=0, le=150)] | None = None
     lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")] | None = None
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
@@ -71,19 +72,19 @@ def parse_event(body: bytes) -> Event:
     return make_event(model, type=model.type, media=media)
 
 
-def make_event(said: Circumstances, *, type: EventType, media: tuple[MediaRef, ...]) -> Event:
+def make_event(circumstances: Circumstances, *, type: EventType, media: tuple[MediaRef, ...]) -> Event:
     """Builds an event of these media items under these circumstances."""
     return Event(
         type=type,
         media=media,
-        visibility=said.visibility,
-        surface=said.surface,
-        author=said.author,
-        connections=said.connections,
-        region=said.region,
-        audience_age=said.audience_age,
-        lang=said.lang,
-        revision=said.revision,
+        visibility=circumstances.visibility,
+        surface=circumstances.surface,
+        author=circumstances.author,
+        connections=circumstances.connections,
+        region=circumstances.region,
+        audience_age=circumstances.audience_age,
+        lang=circumstances.lang,
+        revision=circumstances.revision,
     )
 
 

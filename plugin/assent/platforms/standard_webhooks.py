@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import binascii
 import secrets
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from assent.core.encoding import encode_base64
 from assent.core.errors import BadRequest, SignatureInvalid
 
 MAX_DELIVERY_ID = 256
@@ -17,7 +17,7 @@ MAX_DELIVERY_ID = 256
 
 def new_secret() -> str:
     """Returns a new signing secret of 32 random bytes, as `whsec_<base64>`."""
-    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+    return "whsec_" + encode_base64(secrets.token_bytes(32))
 
 
 def verify_webhook(headers: Mapping[str, str], body: bytes, live_secrets: Sequence[str]) -> str:
@@ -40,14 +40,14 @@ def verify_webhook(headers: Mapping[str, str], body: bytes, live_secrets: Sequen
     raise SignatureInvalid
 
 
-def sign_webhook(delivery: str, at: datetime, body: bytes, live_secrets: Sequence[str]) -> dict[str, str]:
+def sign_webhook(delivery: str, sent_at: datetime, body: bytes, live_secrets: Sequence[str]) -> dict[str, str]:
     """Returns the three headers of an outgoing delivery, signed with every live secret.
 
-    Several secrets follow "multiple signatures" of Standard Webhooks. `at` is an aware time; each attempt signs its
-    own.
+    Several secrets follow "multiple signatures" of Standard Webhooks. `sent_at` is an aware time; each attempt signs
+    its own.
     """
     # The library reads the time's fields as if they were UTC.
-    moment = at.astimezone(tz=UTC)
+    moment = sent_at.astimezone(tz=UTC)
     signatures = [Webhook(secret).sign(delivery, moment, body.decode()) for secret in live_secrets]
     return {
         "webhook-id": delivery,

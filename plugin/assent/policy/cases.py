@@ -19,16 +19,15 @@ def run_cases(policy: Policy) -> tuple[str, ...]:
     return tuple(
         f"{case.name}: expected {what} {expected}, got {got}"
         for case in policy.cases
-        for what, expected, got in _wrong(case.expect, decided(policy, case)[1])
+        for what, expected, got in _mismatches(case.expect, decided(policy, case)[1])
     )
 
 
-def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object, object]]:
+def _mismatches(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object, object]]:
     """Returns point, expected value and value for each point at which the verdict differs from the expectation."""
-    said = sorted({tag.name for tag in verdict.tags})
     points: list[tuple[str, object, object]] = [
         ("action", expect.action, verdict.action.name),
-        ("tags", sorted(expect.tags), said),
+        ("tags", sorted(expect.tags), sorted({tag.name for tag in verdict.tags})),
     ]
     if expect.approval is not None:
         points.append(("approval", expect.approval, verdict.approval))
@@ -37,8 +36,8 @@ def _wrong(expect: ExpectModel, verdict: Verdict) -> Iterator[tuple[str, object,
     if expect.queue is not None:
         points.append(("queue", expect.queue, verdict.review.queue if verdict.review else None))
     for audience, tags in expect.to.items():
-        told = sorted({name for _, name in verdict.said[audience].tags})
-        points.append((f"tags to {audience}", sorted(tags), told))
+        names = sorted({name for _, name in verdict.audience_views[audience].tags})
+        points.append((f"tags to {audience}", sorted(tags), names))
     return (point for point in points if point[1] != point[2])
 
 
@@ -60,5 +59,5 @@ def decided(policy: Policy, case: CaseModel) -> tuple[Perception, Verdict]:
         audience_age=given.audience_age,
     )
     picture = Picture("", "jpeg", _SIDE, _SIDE, 1, ())
-    seen = Perception(tags, faces, ())
-    return seen, decide(policy, event, picture, seen, range(given.matched))
+    perception = Perception(tags, faces, ())
+    return perception, decide(policy, event, picture, perception, range(given.matched))

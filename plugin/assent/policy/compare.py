@@ -43,13 +43,13 @@ def compare_outcomes(old: ComparedOutcome, new: ComparedOutcome) -> Counter[Coun
     """Returns the counts of one image, each 1."""
     actions = (old.action, new.action)
     labels = old.tags | new.tags
-    found = [CountKey("action", "", *actions)]
-    found += [CountKey("rule", rule, *actions) for rule in old.rules | new.rules]
-    found += [CountKey("label", label, *actions) for label in labels]
-    found += [CountKey("group", group, *actions) for group in {label.split(".")[0] for label in labels}]
-    found += [CountKey("said", label, _yes(label in old.tags), _yes(label in new.tags)) for label in labels]
-    return Counter(found)
+    keys = [CountKey("action", "", *actions)]
+    keys += [CountKey("rule", rule, *actions) for rule in old.rules | new.rules]
+    keys += [CountKey("label", label, *actions) for label in labels]
+    keys += [CountKey("group", group, *actions) for group in {label.split(".")[0] for label in labels}]
+    keys += [CountKey("said", label, _yes_no(label in old.tags), _yes_no(label in new.tags)) for label in labels]
+    return Counter(keys)
 
 
-def _yes(said: bool) -> str:
-    return "yes" if said else "no"
+def _yes_no(is_told: bool) -> str:
+    return "yes" if is_told else "no"

@@ -23,44 +23,44 @@ from assent.core.values import (
 from assent.policy.input import above, policy_input
 from assent.policy.load import CEL_ERRORS
 from assent.policy.model import LoadedRule, Policy
-from assent.policy.views import tell
+from assent.policy.views import build_audience_views
 
 _BROKEN = "the condition could not be evaluated"
 
 
 def decide(
-    policy: Policy, event: Event, picture: Picture, seen: Perception, matched: Collection[int] = frozenset()
+    policy: Policy, event: Event, picture: Picture, perception: Perception, matched: Collection[int] = frozenset()
 ) -> Verdict:
     """Returns the verdict of the policy on one image: its action, audience views and the rules that held.
 
-    `matched` holds the indices in `seen.faces` of people recognised with consent. A tag counts from its label's
+    `matched` holds the indices in `perception.faces` of subjects recognised with consent. A tag counts from its label's
     threshold up; a label that the policy does not list never counts. The strongest action of all rules that hold wins.
     Where a condition fails to evaluate, its rule is named and the image goes to review.
     """
-    counted = {n: tag for n, tag in enumerate(seen.tags) if tag.score >= policy.threshold(tag.name)}
+    counted = {n: tag for n, tag in enumerate(perception.tags) if tag.score >= policy.threshold(tag.name)}
     tags = tuple(counted.values())
-    given = cel.Context(policy_input(event, picture, tags, seen.faces, matched, policy.needs))
+    context = cel.Context(policy_input(event, picture, tags, perception.faces, matched, policy.needs))
     held: list[LoadedRule] = []
     broken: list[str] = []
-    said: list[Rule] = []
+    reasons: list[Rule] = []
     for rule in policy.rules:
-        outcome = _evaluate(rule, given)
+        outcome = _evaluate(rule, context)
         if outcome is None:
             broken.append(rule.id)
-            said.append(Rule(rule.id, _BROKEN))
+            reasons.append(Rule(rule.id, _BROKEN))
         elif outcome:
             held.append(rule)
-            said.append(Rule(rule.id, _because(rule, tags, policy)))
+            reasons.append(Rule(rule.id, _because(rule, tags, policy)))
     action = max((rule.action for rule in held), default=Action.allow)
     if broken:
         action = max(action, Action.review)
-    told, withheld = tell(policy, event, held, counted)
+    views, withheld = build_audience_views(policy, event, held, counted)
     return Verdict(
         action,
-        tuple(_called(seen.tags[n], name) for n, name in told["platform"].tags),
-        tuple(said),
+        tuple(_renamed(perception.tags[n], name) for n, name in views["platform"].tags),
+        tuple(reasons),
         policy.approval,
-        told,
+        views,
         withheld,
         _hidden(held, tags),
         _to_review(action, held),
@@ -74,15 +74,15 @@ def waits(approval: Approval, own: bool) -> bool:
     return approval == "always" or (approval == "others" and not own)
 
 
-def _evaluate(rule: LoadedRule, given: cel.Context) -> bool | None:
+def _evaluate(rule: LoadedRule, context: cel.Context) -> bool | None:
     try:
-        outcome = rule.program.execute(given)
+        outcome = rule.program.execute(context)
     except CEL_ERRORS:
         return None
     return outcome if isinstance(outcome, bool) else None
 
 
-def _called(tag: Tag, name: str) -> Tag:
+def _renamed(tag: Tag, name: str) -> Tag:
     return tag if tag.name == name else replace(tag, name=name)
 
 
@@ -96,17 +96,17 @@ def _because(rule: LoadedRule, tags: Sequence[Tag], policy: Policy) -> str:
 
 def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
     """Returns the most urgent queue that rules ask for; the default one where the action alone asks for a person."""
-    asked = [rule.review for rule in held if rule.review is not None]
-    if asked:
-        return max(asked, key=lambda one: one.priority)
+    queues = [rule.review for rule in held if rule.review is not None]
+    if queues:
+        return max(queues, key=lambda queue: queue.priority)
     return ToReview() if action is Action.review else None
 
 
 def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:
     """Returns the boxes to hide, of the first frame only: the redacted image shows no other."""
     hide = {name for rule in held for name in rule.redact}
-    found = (tag.box for tag in tags if tag.frame == 0 and not hide.isdisjoint(above(tag.name)))
-    return tuple(dict.fromkeys(box for box in found if box is not None))
+    boxes = (tag.box for tag in tags if tag.frame == 0 and not hide.isdisjoint(above(tag.name)))
+    return tuple(dict.fromkeys(box for box in boxes if box is not None))
 
 
 def _notified(held: Sequence[LoadedRule]) -> tuple[Audience, ...]:

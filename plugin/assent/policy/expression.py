@@ -41,7 +41,7 @@ _TOKEN = re.compile(
 class ExpressionDiagnostic(NamedTuple):
     """A problem in a condition, and the word at which it stands (empty: the whole condition)."""
 
-    said: str
+    message: str
     word: str = ""
 
 
@@ -98,7 +98,7 @@ def needs_of(readings: Mapping[str, Reading]) -> Needs:
         name: tuple(dict.fromkeys(label for reading in readings.values() for label in reading.by_label[name]))
         for name in BY_LABEL
     }
-    lists = {one for reading in readings.values() for one in reading.lists}
+    lists = {path for reading in readings.values() for path in reading.lists}
     return Needs(frozenset(roots), named["score"], named["near_face"], frozenset(lists))
 
 
@@ -231,8 +231,8 @@ class _Reader:
         self.path = ""
         return False
 
-    def _wrong(self, said: str, word: str) -> None:
-        self.out.problems.append(ExpressionDiagnostic(said, word))
+    def _wrong(self, message: str, word: str) -> None:
+        self.out.problems.append(ExpressionDiagnostic(message, word))
 
 
 def _fields(path: str) -> frozenset[str] | None:

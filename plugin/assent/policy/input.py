@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from assent.core.boxes import area, centre
 from assent.core.taxonomy import BY_NAME as LABELS
-from assent.core.values import Box, Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
+from assent.core.values import Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
 
 # A body part belongs to a face when its centre lies within this many face heights of the face's: an adult stands about
 # 7.5 head heights tall, a face box is about three quarters of a head.
@@ -137,26 +138,26 @@ def policy_input(
 
     `tags` are those that count, `matched` the indices in `faces` of people who were recognised.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in needs.roots:
         match name:
             case "score":
-                given[name] = strongest(tags, needs.score)
+                values[name] = strongest(tags, needs.score)
             case "near_face":
-                wanted = frozenset(needs.near_face)
-                near = (tag for tag in tags if not wanted.isdisjoint(above(tag.name)) and is_near(tag, faces))
-                given[name] = strongest(near, needs.near_face)
+                labels = frozenset(needs.near_face)
+                beside = (tag for tag in tags if not labels.isdisjoint(above(tag.name)) and is_near_face(tag, faces))
+                values[name] = strongest(beside, needs.near_face)
             case "faces":
-                given[name] = _faces(picture, faces, matched, "faces.each" in needs.lists)
+                values[name] = _faces(picture, faces, matched, "faces.each" in needs.lists)
             case "text" | "hash":
-                given[name] = _flags(tags, f"{name}.")
+                values[name] = _flags(tags, f"{name}.")
             case "media":
-                given[name] = _media(picture)
+                values[name] = _media(picture)
             case "event":
-                given[name] = _event(event)
+                values[name] = _event(event)
             case "tags":
-                given[name] = _tags(tags, faces)
-    return given
+                values[name] = _tags(tags, faces)
+    return values
 
 
 def strongest(tags: Iterable[Tag], wanted: Iterable[str]) -> dict[str, float]:
@@ -169,27 +170,27 @@ def strongest(tags: Iterable[Tag], wanted: Iterable[str]) -> dict[str, float]:
     return scores
 
 
-def is_near(tag: Tag, faces: Sequence[Face]) -> bool:
+def is_near_face(tag: Tag, faces: Sequence[Face]) -> bool:
     """Tells whether a face of the same frame is close enough for the tag to be a part of that body."""
     box = tag.box
     if box is None:
         return bool(faces)
     return any(
-        face.frame == tag.frame and dist(_centre(box), _centre(face.box)) <= NEAR_FACE_HEIGHTS * face.box[3]
+        face.frame == tag.frame and dist(centre(box), centre(face.box)) <= NEAR_FACE_HEIGHTS * face.box[3]
         for face in faces
     )
 
 
 def _flags(tags: Sequence[Tag], root: str) -> dict[str, bool]:
-    seen = {group for tag in tags for group in above(tag.name)}
-    return {name.removeprefix(root): group in seen for name, group in FLAGS.items() if name.startswith(root)}
+    labels = {group for tag in tags for group in above(tag.name)}
+    return {name.removeprefix(root): group in labels for name, group in FLAGS.items() if name.startswith(root)}
 
 
 def _faces(picture: Picture, faces: Sequence[Face], matched: Collection[int], listed: bool) -> dict[str, Any]:
-    said: dict[str, Any] = {"count": len(faces), "matched": len(matched)}
+    values: dict[str, Any] = {"count": len(faces), "matched": len(matched)}
     if listed:
-        largest = sorted(range(len(faces)), key=lambda n: -faces[n].box[2] * faces[n].box[3])[:MAX_LIST]
-        said["each"] = [
+        largest = sorted(range(len(faces)), key=lambda n: -area(faces[n].box))[:MAX_LIST]
+        values["each"] = [
             {
                 "subject": "known" if n in matched else "",
                 "quality": faces[n].quality,
@@ -198,7 +199,7 @@ def _faces(picture: Picture, faces: Sequence[Face], matched: Collection[int], li
             }
             for n in largest
         ]
-    return said
+    return values
 
 
 def _media(picture: Picture) -> dict[str, Any]:
@@ -228,12 +229,7 @@ def _tags(tags: Sequence[Tag], faces: Sequence[Face]) -> list[dict[str, Any]]:
             "category": tag.category,
             "score": tag.score,
             "frame": tag.frame,
-            "near_face": is_near(tag, faces),
+            "near_face": is_near_face(tag, faces),
         }
         for tag in sorted(tags, key=lambda tag: -tag.score)[:MAX_LIST]
     ]
-
-
-def _centre(box: Box) -> tuple[float, float]:
-    x, y, width, height = box
-    return x + width / 2, y + height / 2

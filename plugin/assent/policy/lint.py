@@ -38,11 +38,11 @@ def _no_rule(policy: Policy) -> Iterator[str]:
     Categories that the policy lists as `informative` are meant so.
     """
     named = {name for rule in policy.rules for name in rule.about}
-    said = {label.category for label in LABELS if policy.entry(label.name)}
+    listed = {label.category for label in LABELS if policy.entry(label.name)}
     ruled = {label.category for label in LABELS if named & {*above(label.name)}} | named
     if "tags" in policy.needs.lists:
         return  # a rule looks through all tags
-    for category in sorted(said - ruled - set(policy.model.informative)):
+    for category in sorted(listed - ruled - set(policy.model.informative)):
         yield f"category {category} has thresholds and no rule; write it under `informative` if that is meant"
 
 
@@ -64,12 +64,12 @@ def measured_on() -> dict[str, float]:
 
     The figures are those of `flagged` in `models/calibration/*.json`.
     """
-    found: dict[str, float] = {}
+    lowest: dict[str, float] = {}
     for path in sorted((resource("models") / "calibration").glob("*.json")):
         file: dict[str, Any] = json.loads(path.read_text("utf-8"))
         for label in file.get("flagged", {}):
-            found[label] = min(file["at"])
-    return found
+            lowest[label] = min(file["at"])
+    return lowest
 
 
 def _some(names: list[str]) -> str:
@@ -98,12 +98,12 @@ def _probe(
 ) -> tuple[Event, Picture, list[Tag], list[Face]]:
     words = [one for one in literals if isinstance(one, str)]
     numbers = [int(one) + more for one in literals if isinstance(one, float) for more in (-1, 0, 1)]
-    chosen = [label for label in labels if rng.random() < 0.6]
+    drawn = [label for label in labels if rng.random() < 0.6]
     boxes = (_NEAR, _FAR)
     tags = [
-        Tag(one.name, one.category, rng.choice((1.0, policy.threshold(one.name))), rng.choice(boxes), 0, "")
-        for one in chosen
-        if policy.entry(one.name)
+        Tag(label.name, label.category, rng.choice((1.0, policy.threshold(label.name))), rng.choice(boxes), 0, "")
+        for label in drawn
+        if policy.entry(label.name)
     ]
     faces = [Face(_NEAR, 0, 0.9, rng.random()) for _ in range(rng.choice((0, 1, 2, *numbers[:3])) % 300)]
     count = max(1, rng.choice((1, 1_000, *numbers)))

@@ -23,7 +23,7 @@ from assent.policy.schema import EmitModel, PolicyModel, RuleModel
 
 # What the evaluator is known to raise; it has no error class of its own.
 CEL_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)
-_MAX_SAID = 20  # problems that one refusal lists
+_MAX_PROBLEMS = 20  # problems that one refusal lists
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -55,16 +55,16 @@ def _build(assembled: Assembled) -> Policy:
     programs: dict[str, cel.Program] = {}
     if not wrong:
         for rule in model.rules:
-            if program := _compile(rule, needs, assembled.at(f"rules/{rule.id}"), wrong):
+            if program := _compile(rule, needs, assembled.span_of(f"rules/{rule.id}"), wrong):
                 programs[rule.id] = program
     if wrong:
-        raise PolicyInvalid("\n".join(wrong[:_MAX_SAID]))
+        raise PolicyInvalid("\n".join(wrong[:_MAX_PROBLEMS]))
     return Policy(
         ref=PolicyRef(model.name, model.version, hashlib.sha256(canonical_json(model)).hexdigest()),
         thresholds={entry: limit.threshold for entry, limit in model.labels.items()},
-        unsaid=frozenset(entry for entry, limit in model.labels.items() if not limit.emit),
+        withheld_entries=frozenset(entry for entry, limit in model.labels.items() if not limit.emit),
         rules=tuple(_loaded(rule, readings[rule.id], programs[rule.id]) for rule in model.rules),
-        filters=tuple(_filter(one) for one in model.emit),
+        filters=tuple(_filter(emit) for emit in model.emit),
         cases=model.cases,
         needs=needs,
         approval=model.matches.approval,
@@ -104,8 +104,8 @@ def _compile(rule: RuleModel, needs: Needs, where: str, wrong: list[str]) -> cel
                 wrong.append(f"{where}: rule {rule.id} is {type(result).__name__}, not true or false")
                 break
     except CEL_ERRORS as error:
-        said = " ".join(str(error).split())[:200]
-        wrong.append(f"{where}: rule {rule.id}: {said}")
+        reason = " ".join(str(error).split())[:200]
+        wrong.append(f"{where}: rule {rule.id}: {reason}")
         return None
     return program
 
@@ -119,15 +119,15 @@ def _samples(needs: Needs) -> Iterator[dict[str, Any]]:
     yield policy_input(event, picture, tags, faces, (0,), needs)
 
 
-def _filter(one: EmitModel) -> Filter:
+def _filter(emit: EmitModel) -> Filter:
     return Filter(
-        id=one.id,
-        to=frozenset(one.to),
-        regions=frozenset(one.regions),
-        ages=frozenset(one.ages),
-        surfaces=frozenset(one.surfaces),
-        only=frozenset(one.only) if one.only is not None else None,
-        never=frozenset(one.never),
-        faces=one.faces,
-        matches=one.matches,
+        id=emit.id,
+        to=frozenset(emit.to),
+        regions=frozenset(emit.regions),
+        ages=frozenset(emit.ages),
+        surfaces=frozenset(emit.surfaces),
+        only=frozenset(emit.only) if emit.only is not None else None,
+        never=frozenset(emit.never),
+        faces=emit.faces,
+        matches=emit.matches,
     )

@@ -33,7 +33,7 @@ class LoadedRule:
 class Policy:
     ref: PolicyRef
     thresholds: dict[str, float]  # by entry of `labels`: a label or a group
-    unsaid: frozenset[str]  # entries that only a rule can make said
+    withheld_entries: frozenset[str]  # entries of `labels` that nobody is told of unless a rule emits them
     rules: tuple[LoadedRule, ...]
     filters: tuple[Filter, ...]
     cases: tuple[CaseModel, ...]
@@ -42,7 +42,7 @@ class Policy:
     recognises: bool  # whether faces are compared at all
     statements: StatementsModel | None
     model: PolicyModel = field(repr=False)
-    _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` found before
+    _entries: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # what `entry` returned before
 
     def entry(self, label: str) -> str:
         """Returns the entry of `labels` that counts for a label: the longest name that fits; empty where none does."""
@@ -90,7 +90,7 @@ class Filter:
             and (not self.surfaces or event.surface in self.surfaces)
         )
 
-    def keeps(self, label: str) -> bool:
+    def withholds(self, label: str) -> bool:
         """Tells whether the filter withholds that label from the audience."""
         over = above(label)
         return not self.never.isdisjoint(over) or (self.only is not None and self.only.isdisjoint(over))

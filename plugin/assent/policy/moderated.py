@@ -8,19 +8,18 @@ policy's review.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from assent.core.clock import format_day
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import (
-    Audience,
-    AudienceView,
+    Analysis,
     Event,
     ModeratedVerdict,
     ModerationHistory,
     ModeratorDecision,
     Perception,
-    Picture,
     Rule,
     Tag,
     Verdict,
@@ -28,41 +27,53 @@ from assent.core.values import (
 from assent.policy.decide import decide
 from assent.policy.model import Policy
 
-MODERATOR = "moderator"  # what tags and rules of a person's say name as their origin
+MODERATOR = "moderator"  # the origin that tags and rules of a moderator name
 
 
 def apply_moderation(
-    policy: Policy,
-    event: Event,
-    picture: Picture,
-    seen: Perception,
-    matched: Collection[int],
-    alone: Verdict,
-    word: ModerationHistory,
+    policy: Policy, event: Event, analysis: Analysis, history: ModerationHistory
 ) -> ModeratedVerdict | None:
     """Returns the verdict with the moderation history applied, or None where that changes nothing.
 
-    `alone` is the verdict of `decide` on the same without the history. Entries of hash lists cannot be denied here:
-    those are corrected in the list.
+    `analysis` carries the verdict of models and policy without the history. Entries of hash lists cannot be denied
+    here: those are corrected in the list.
     """
-    counted = _counted(policy, {tag.name: tag.score for tag in sorted(seen.tags, key=lambda tag: tag.score)})
-    denied = {label for label, holds in word.labels.items() if not holds and not _is_listed(label)}
-    added = tuple(
-        sorted(name for name, holds in word.labels.items() if holds and name in BY_NAME and name not in counted)
-    )
-    removed = tuple(sorted(denied & counted))
-    if not (added or removed or word.judged):
+    perception, automated, moderator = analysis.perception, analysis.verdict, history.decision
+    counted = _counted(policy, {tag.name: tag.score for tag in sorted(perception.tags, key=lambda tag: tag.score)})
+    denied = {label for label, holds in history.labels.items() if not holds and not _is_listed(label)}
+    confirmed = {label for label, holds in history.labels.items() if holds and label in BY_NAME}
+    added, removed = tuple(sorted(confirmed - counted)), tuple(sorted(denied & counted))
+    if not (added or removed or moderator):
         return None
-    tags = tuple(replace(tag, score=0.0) if tag.name in denied else tag for tag in seen.tags)
-    said = {name: Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR) for name in added}
-    corrected = replace(seen, tags=tags + tuple(said.values()))
-    verdict = decide(policy, event, picture, corrected, matched)
-    unlisted = tuple(tag for tag in said.values() if policy.threshold(tag.name) > tag.score)
-    verdict = replace(verdict, tags=verdict.tags + unlisted, said=_perceived(verdict.said, len(seen.tags)))
-    news = _new_evidence(policy, alone, counted - set(word.labels), word.judged) if word.judged else ""
-    if word.judged:
-        verdict = _with_action(verdict, word.judged, news)
-    return ModeratedVerdict(verdict, alone, corrected, added, removed, word.judged, news)
+    corrected = _corrected(perception, denied, added)
+    matched = {match.face for match in analysis.matches}
+    verdict = decide(policy, event, analysis.picture, corrected, matched)
+    verdict = _with_added(policy, verdict, corrected.tags[len(perception.tags) :], len(perception.tags))
+    new_evidence = ""
+    if moderator:
+        new_evidence = _new_evidence(policy, automated, counted - set(history.labels), moderator)
+        verdict = _with_action(verdict, moderator, new_evidence)
+    return ModeratedVerdict(verdict, automated, corrected, added, removed, moderator, new_evidence)
+
+
+def _corrected(perception: Perception, denied: Collection[str], added: Sequence[str]) -> Perception:
+    """Returns the perception with denied labels at score 0, and after them the added ones at score 1."""
+    tags = tuple(replace(tag, score=0.0) if tag.name in denied else tag for tag in perception.tags)
+    confirmed = tuple(Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR) for name in added)
+    return replace(perception, tags=tags + confirmed)
+
+
+def _with_added(policy: Policy, verdict: Verdict, added: Sequence[Tag], perceived: int) -> Verdict:
+    """Returns the verdict with the added tags that the policy does not list, told to the platform alone.
+
+    The first `perceived` tags are the perception's own: no other audience is told of any other.
+    """
+    unlisted = tuple(tag for tag in added if policy.threshold(tag.name) > tag.score)
+    views = {
+        audience: replace(view, tags=tuple(tag for tag in view.tags if tag[0] < perceived))
+        for audience, view in verdict.audience_views.items()
+    }
+    return replace(verdict, tags=verdict.tags + unlisted, audience_views=views)
 
 
 def _counted(policy: Policy, scores: Mapping[str, float]) -> set[str]:
@@ -73,35 +84,26 @@ def _is_listed(label: str) -> bool:
     return label in BY_NAME and BY_NAME[label].category == "hash"
 
 
-def _new_evidence(policy: Policy, alone: Verdict, counted: Collection[str], judged: ModeratorDecision) -> str:
+def _new_evidence(policy: Policy, automated: Verdict, counted: Collection[str], decision: ModeratorDecision) -> str:
     """Describes what the moderator was not shown; empty where they were shown all of it.
 
     `counted` are the labels that count now and that no moderator confirmed or denied.
     """
-    if alone.action > judged.was:
-        return f"the policy asks for {alone.action.name}, then for {judged.was.name}"
-    if rules := sorted({rule.id for rule in alone.rules} - judged.rules):
+    if automated.action > decision.automated_action:
+        return f"the policy asks for {automated.action.name}, then for {decision.automated_action.name}"
+    if rules := sorted({rule.id for rule in automated.rules} - decision.automated_rules):
         return f"rule {rules[0]} holds, and did not then"
-    if labels := sorted(set(counted) - _counted(policy, judged.seen)):
+    if labels := sorted(set(counted) - _counted(policy, decision.scores)):
         return f"{labels[0]} counts, and did not then"
     return ""
 
 
-def _with_action(verdict: Verdict, judged: ModeratorDecision, news: str) -> Verdict:
-    said = Rule(MODERATOR, f"a moderator decided it of the same file on {judged.at:%Y-%m-%d}")
-    if news:
-        stronger = judged.action > verdict.action
-        rules = (*verdict.rules, said) if stronger else verdict.rules
-        return replace(verdict, action=max(verdict.action, judged.action), rules=rules)
-    rules = (*verdict.rules, said) if judged.action is verdict.action else (said,)
-    return replace(verdict, action=judged.action, rules=rules, review=None)
-
-
-def _perceived(said: Mapping[Audience, AudienceView], most: int) -> dict[Audience, AudienceView]:
-    """Returns the audience views with the perception's own tags only.
-
-    A label that a moderator added is told to the platform alone.
-    """
-    return {
-        audience: replace(one, tags=tuple(tag for tag in one.tags if tag[0] < most)) for audience, one in said.items()
-    }
+def _with_action(verdict: Verdict, decision: ModeratorDecision, new_evidence: str) -> Verdict:
+    """Returns the verdict with the moderator's action, or with the stronger of the two where there is new evidence."""
+    rule = Rule(MODERATOR, f"a moderator decided it of the same file on {format_day(decision.at)}")
+    if new_evidence:
+        stronger = decision.action > verdict.action
+        rules = (*verdict.rules, rule) if stronger else verdict.rules
+        return replace(verdict, action=max(verdict.action, decision.action), rules=rules)
+    rules = (*verdict.rules, rule) if decision.action is verdict.action else (rule,)
+    return replace(verdict, action=decision.action, rules=rules, review=None)

@@ -18,9 +18,9 @@ from assent.policy.schema import PolicyModel, RuleModel
 def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) -> Iterator[str]:
     """Yields one line for each error; `readings` holds the conditions by rule."""
     model = assembled.model
-    for part, found in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):
-        if not found:
-            yield f"{assembled.at('')}: has no {part}"
+    for part, entries in (("labels", model.labels), ("rules", model.rules), ("cases", model.cases)):
+        if not entries:
+            yield f"{assembled.span_of('')}: has no {part}"
     for entry in model.labels:
         yield from _unknown(assembled, f"labels/{entry}", "", (entry,), groups())
     for rule in model.rules:
@@ -28,28 +28,28 @@ def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) ->
         yield from _effects(rule, assembled)
         yield from _unsaid_reasons(rule, assembled)
     yield from _twice(assembled)
-    for one in model.emit:
-        yield from _unknown(
-            assembled, f"emit/{one.id}", f"filter {one.id}: ", (*(one.only or ()), *one.never), groups()
-        )
+    for emit in model.emit:
+        named = (*(emit.only or ()), *emit.never)
+        yield from _unknown(assembled, f"emit/{emit.id}", f"filter {emit.id}: ", named, groups())
     for case in model.cases:
         yield from _unknown(assembled, f"cases/{case.name}", f"case {case.name}: ", case.given.tags, LABELS)
 
 
-def _unknown(assembled: Assembled, place: str, who: str, labels: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+def _unknown(assembled: Assembled, part: str, who: str, labels: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     for label in labels:
         if label not in known:
-            yield f"{assembled.at(place, label)}: {who}{label} is no label of the taxonomy{nearest_name(label, known)}"
+            hint = nearest_name(label, known)
+            yield f"{assembled.span_of(part, label)}: {who}{label} is no label of the taxonomy{hint}"
 
 
 def _condition(rule: RuleModel, reading: Reading, assembled: Assembled) -> Iterator[str]:
-    place = f"rules/{rule.id}"
+    part = f"rules/{rule.id}"
     for problem in reading.problems:
-        yield f"{assembled.at(place, problem.word)}: rule {rule.id}: {problem.said}"
+        yield f"{assembled.span_of(part, problem.word)}: rule {rule.id}: {problem.message}"
     for label in reading.labels:
         if label in groups() and not _counts(label, assembled.model):
-            said = f"rule {rule.id} asks for {label}, for which `labels` has no threshold: it can never be seen"
-            yield f"{assembled.at(place, label)}: {said}"
+            message = f"rule {rule.id} asks for {label}, for which `labels` has no threshold: it can never be seen"
+            yield f"{assembled.span_of(part, label)}: {message}"
 
 
 def _counts(label: str, model: PolicyModel) -> bool:
@@ -57,14 +57,14 @@ def _counts(label: str, model: PolicyModel) -> bool:
 
 
 def _effects(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
-    place, then = f"rules/{rule.id}", rule.then
+    part, then = f"rules/{rule.id}", rule.then
     labels = (*then.emit, *then.suppress, *then.redact, *then.rename)
-    yield from _unknown(assembled, place, f"rule {rule.id}: ", labels, groups())
+    yield from _unknown(assembled, part, f"rule {rule.id}: ", labels, groups())
     both = set(then.suppress) & {*then.emit, *then.rename}
     if both:
-        yield f"{assembled.at(place)}: rule {rule.id} both says and suppresses {min(both)}"
+        yield f"{assembled.span_of(part)}: rule {rule.id} both says and suppresses {min(both)}"
     if then == type(then)():
-        yield f"{assembled.at(place)}: rule {rule.id} changes nothing"
+        yield f"{assembled.span_of(part)}: rule {rule.id} changes nothing"
 
 
 def _unsaid_reasons(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
@@ -72,8 +72,8 @@ def _unsaid_reasons(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
     if wanted and rule.then.action in wanted.for_actions:
         for language in wanted.languages:
             if language not in rule.reason:
-                place = assembled.at(f"rules/{rule.id}")
-                yield f"{place}: rule {rule.id} restricts, and has no `reason` in {language} for the author"
+                span = assembled.span_of(f"rules/{rule.id}")
+                yield f"{span}: rule {rule.id} restricts, and has no `reason` in {language} for the author"
 
 
 def _twice(assembled: Assembled) -> Iterator[str]:
@@ -85,4 +85,5 @@ def _twice(assembled: Assembled) -> Iterator[str]:
     for rule in assembled.model.rules:
         same = first.setdefault("".join(rule.when.split()), rule.id)
         if same != rule.id:
-            yield f"{assembled.at(f'rules/{rule.id}')}: rule {rule.id} has the condition of {same}; make one of them"
+            span = assembled.span_of(f"rules/{rule.id}")
+            yield f"{span}: rule {rule.id} has the condition of {same}; make one of them"

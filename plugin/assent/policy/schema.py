@@ -6,18 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from assent.core.values import Action, Approval, Audience, Category, EventType, Surface, Visibility
+from assent.core.names import COUNTRY, POLICY_NAME
+from assent.core.values import Action, ActionName, Approval, Audience, Category, EventType, Surface, Visibility
 
 MAX_EXPRESSION = 2_000  # characters
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Identifier = Annotated[str, StringConstraints(pattern=f"^{POLICY_NAME}$")]
 Group = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=128)]
 Groups = Annotated[tuple[Group, ...], Field(max_length=256)]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Score = Annotated[float, Field(ge=0, le=1)]
-ActionName = Literal["allow", "label", "limit", "review", "block"]
+
 AgeBand = Literal["child", "teen", "adult", "unknown"]
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Region = Annotated[str, StringConstraints(pattern=f"^{COUNTRY}$")]
 StatementCategory = Literal[
     "ANIMAL_WELFARE",
     "CONSUMER_INFORMATION",

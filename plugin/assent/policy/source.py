@@ -37,7 +37,7 @@ class Source:
     data: Any = None
     marks: dict[Where, tuple[int, int]] = field(default_factory=dict, repr=False)
 
-    def at(self, where: Where, word: str = "") -> str:
+    def span_of(self, where: Where, word: str = "") -> str:
         """Returns `file:line:column` of a value, or of the nearest one above it where it has no position of its own.
 
         With `word`, returns the position at which that word first stands from there on.
@@ -47,9 +47,9 @@ class Source:
         line, column = self.marks.get(where, (0, 0))
         if word:
             for n, text in enumerate(self.lines[line : line + 40]):
-                found = text.find(word, column if n == 0 else 0)
-                if found >= 0:
-                    line, column = line + n, found
+                start = text.find(word, column if n == 0 else 0)
+                if start >= 0:
+                    line, column = line + n, start
                     break
         return f"{self.name}:{line + 1}:{column + 1}"
 
@@ -100,11 +100,11 @@ class _Reader:
 
     def document(self, events: Iterator[Any]) -> Any:
         data: Any = None
-        seen = 0
+        documents = 0
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
-                seen += 1
-                if seen > 1:
+                documents += 1
+                if documents > 1:
                     self._refuse(event, "a second document; one file is one policy")
             elif isinstance(event, yaml.NodeEvent):
                 data = self._value(event, events, ())
@@ -125,26 +125,26 @@ class _Reader:
         return self._mapping(events, where)
 
     def _sequence(self, events: Iterator[Any], where: Where) -> list[Any]:
-        found: list[Any] = []
+        values: list[Any] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            found.append(self._value(event, events, (*where, len(found))))
-        return found
+            values.append(self._value(event, events, (*where, len(values))))
+        return values
 
     def _mapping(self, events: Iterator[Any], where: Where) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent) or event.anchor or event.tag:
                 self._refuse(event, "a name that is no plain word")
-            if event.value in found:
+            if event.value in values:
                 self._refuse(event, f"{event.value[:64]} a second time")
-            place = (event.start_mark.line, event.start_mark.column)
-            found[event.value] = self._value(next(events), events, (*where, event.value))
-            self.marks[(*where, event.value, "")] = place  # the name's own place
-        return found
+            mark = (event.start_mark.line, event.start_mark.column)
+            values[event.value] = self._value(next(events), events, (*where, event.value))
+            self.marks[(*where, event.value, "")] = mark  # the name's own position
+        return values
 
-    def _refuse(self, event: Any, said: str) -> None:
+    def _refuse(self, event: Any, reason: str) -> None:
         mark = event.start_mark
-        raise PolicyInvalid(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {said}")
+        raise PolicyInvalid(f"{self.name}:{mark.line + 1}:{mark.column + 1}: {reason}")
 
 
 def _scalar(text: str) -> Any:

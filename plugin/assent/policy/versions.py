@@ -27,11 +27,20 @@ _Q = named_queries("policy")
 _MOST_COMPILED = 64
 
 
-class Chosen(NamedTuple):
+class TenantPolicies(NamedTuple):
     """The active policy, and the shadow policy that is tried beside it, if any."""
 
     active: Policy
     shadow: Policy | None
+
+
+class _Activation(NamedTuple):
+    """A change of the active policy: its number, the policy's hash and, of a rollback, the activation that counts."""
+
+    n: int
+    sha256: str | None  # None: the installation's own
+    back_to: int | None
+    action: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,29 +49,28 @@ class Policies:
 
     default: Policy
     _compiled: dict[str, Policy] = field(default_factory=dict)
-    _kept: set[tuple[str, str]] = field(default_factory=set)  # tenants whose database has the default
+    _has_default: set[str] = field(default_factory=set)  # tenants beside whose decisions the default is stored
 
-    def of(self, conn: Conn, tenant: str, default: Policy | None = None) -> Chosen:
+    def of(self, conn: Conn, tenant: str) -> TenantPolicies:
         """Returns the tenant's active policy and its shadow policy.
 
         Raises PolicyUnreadable for an active policy that no longer reads; a shadow policy that does not is left out.
         """
-        default = default or self.default
-        row = fetch_one(conn, _Q["chosen"], tenant=tenant) or {"active": None, "shadow": None}
+        row = fetch_one(conn, _Q["read_active_and_shadow"], tenant=tenant) or {"active": None, "shadow": None}
         if row["active"] is None:
-            self._keep(conn, tenant, default)
-        active = default if row["active"] is None else self._read(conn, tenant, row["active"])
+            self._store_default(conn, tenant)
+        active = self.default if row["active"] is None else self._read(conn, tenant, row["active"])
         try:
             shadow = None if row["shadow"] is None else self._read(conn, tenant, row["shadow"])
         except PolicyInvalid as error:
             log.error("the shadow policy does not read", tenant=tenant, code=error.code)
             shadow = None
-        return Chosen(active, shadow)
+        return TenantPolicies(active, shadow)
 
-    def _keep(self, conn: Conn, tenant: str, policy: Policy) -> None:
-        if (tenant, policy.ref.sha256) not in self._kept:
-            store(conn, tenant, policy)
-            self._kept.add((tenant, policy.ref.sha256))
+    def _store_default(self, conn: Conn, tenant: str) -> None:
+        if tenant not in self._has_default:
+            store_policy(conn, tenant, self.default)
+            self._has_default.add(tenant)
 
     def _read(self, conn: Conn, tenant: str, sha256: str) -> Policy:
         if sha256 not in self._compiled:
@@ -85,7 +93,7 @@ def read_policy(conn: Conn, tenant: str, sha256: str) -> Policy:
 
     Raises PolicyUnreadable where it is not there, was altered, or is of another version of `assent.policy`.
     """
-    row = fetch_one(conn, _Q["policy"], tenant=tenant, sha256=sha256)
+    row = fetch_one(conn, _Q["read_policy"], tenant=tenant, sha256=sha256)
     ref = PolicyRef("unreadable", "", sha256)
     if row is None:
         raise PolicyUnreadable(f"policy {sha256[:12]} is not stored", ref)
@@ -98,14 +106,14 @@ def read_policy(conn: Conn, tenant: str, sha256: str) -> Policy:
     return policy
 
 
-def store(conn: Conn, tenant: str, policy: Policy) -> None:
+def store_policy(conn: Conn, tenant: str, policy: Policy) -> None:
     """Stores a policy's text beside the decisions that name its hash."""
     ref, canonical = policy.ref, policy.canonical.decode()
     values = {"sha256": ref.sha256, "name": ref.name, "version": ref.version, "canonical": canonical}
-    execute(conn, _Q["store_policy"], tenant=tenant, **values)
+    execute(conn, _Q["insert_policy"], tenant=tenant, **values)
 
 
-def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
+def activate(conn: Conn, keys: TenantKeys, policy: Policy, now: datetime) -> int:
     """Makes a policy decide for the tenant from the commit on. Returns the leaf's place in the log.
 
     Raises NotFound where it does already.
@@ -113,12 +121,12 @@ def activate(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> int:
     newest = _lock(conn, keys)
     if newest is not None and newest["sha256"] == policy.ref.sha256:
         raise NotFound(f"{policy.ref.name} {policy.ref.version} is active already")
-    store(conn, keys.tenant, policy)
+    store_policy(conn, keys.tenant, policy)
     n = newest["n"] + 1 if newest else 1
-    return _switch(conn, keys, n, policy.ref.sha256, None, "policy.activated", at)
+    return _switch(conn, keys, _Activation(n, policy.ref.sha256, None, "policy.activated"), now)
 
 
-def roll_back_policy(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
+def roll_back_policy(conn: Conn, keys: TenantKeys, now: datetime) -> str | None:
     """Makes the policy before the last activated one decide again. Returns its hash, None for the installation's own.
 
     Each further call goes back one more. Raises NotFound where there is no activation to roll back.
@@ -128,34 +136,34 @@ def roll_back_policy(conn: Conn, keys: TenantKeys, at: datetime) -> str | None:
         raise NotFound("no policy was activated that could be rolled back")
     back_to, sha256 = newest["stands"] - 1, None
     if back_to:
-        target = fetch_one(conn, _Q["activation"], tenant=keys.tenant, n=back_to)
+        target = fetch_one(conn, _Q["read_activation"], tenant=keys.tenant, n=back_to)
         if target is None:
             raise NotFound(f"activation {back_to} is missing")
         back_to, sha256 = target["stands"], target["sha256"]
-    _switch(conn, keys, newest["n"] + 1, sha256, back_to, "policy.rolled-back", at)
+    _switch(conn, keys, _Activation(newest["n"] + 1, sha256, back_to, "policy.rolled-back"), now)
     return sha256
 
 
-def history(conn: Conn, tenant: str) -> list[Row]:
+def list_activations(conn: Conn, tenant: str) -> list[Row]:
     """Returns every change, oldest first."""
-    return fetch(conn, _Q["history"], tenant=tenant)
+    return fetch(conn, _Q["list_activations"], tenant=tenant)
 
 
-def start_shadow(conn: Conn, keys: TenantKeys, policy: Policy, at: datetime) -> None:
+def start_shadow(conn: Conn, keys: TenantKeys, policy: Policy, now: datetime) -> None:
     """Tries a policy beside the active one from the commit on; the counts of the one before are deleted."""
     _lock(conn, keys)
-    execute(conn, _Q["drop_shadow"], tenant=keys.tenant)
-    store(conn, keys.tenant, policy)
-    execute(conn, _Q["insert_shadow"], tenant=keys.tenant, sha256=policy.ref.sha256, at=at)
-    append(conn, keys, "policy.shadowed", {"policy": policy.ref.sha256}, [], at)
+    execute(conn, _Q["delete_shadow"], tenant=keys.tenant)
+    store_policy(conn, keys.tenant, policy)
+    execute(conn, _Q["insert_shadow"], tenant=keys.tenant, sha256=policy.ref.sha256, at=now)
+    append(conn, keys, "policy.shadowed", {"policy": policy.ref.sha256}, [], now)
 
 
-def stop_shadow(conn: Conn, keys: TenantKeys, at: datetime) -> None:
+def stop_shadow(conn: Conn, keys: TenantKeys, now: datetime) -> None:
     """Ends the trial of the shadow policy and deletes its counts. Raises NotFound where there is none."""
     _lock(conn, keys)
-    if not execute(conn, _Q["drop_shadow"], tenant=keys.tenant):
+    if not execute(conn, _Q["delete_shadow"], tenant=keys.tenant):
         raise NotFound("no policy is tried in the shadow")
-    append(conn, keys, "policy.shadow-ended", {}, [], at)
+    append(conn, keys, "policy.shadow-ended", {}, [], now)
 
 
 def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[CountKey, int]) -> None:
@@ -165,7 +173,7 @@ def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Cou
     values = {name: [key[n] for key in keys] for name, n in columns.items()}
     execute(
         conn,
-        _Q["count_shadow"],
+        _Q["add_shadow_counts"],
         tenant=tenant,
         sha256=shadow.sha256,
         counts=[counts[key] for key in keys],
@@ -175,26 +183,26 @@ def count_shadow(conn: Conn, tenant: str, shadow: PolicyRef, counts: Mapping[Cou
 
 def shadow_report(conn: Conn, tenant: str) -> tuple[Row, Counter[CountKey]]:
     """Returns the shadow policy with its start, and its counts. Raises NotFound where there is none."""
-    row = fetch_one(conn, _Q["shadow"], tenant=tenant)
+    row = fetch_one(conn, _Q["read_shadow"], tenant=tenant)
     if row is None:
         raise NotFound("no policy is tried in the shadow")
     counts: Counter[CountKey] = Counter()
-    for one in fetch(conn, _Q["shadow_counts"], tenant=tenant):
-        kind: CountKind = one["kind"]
-        counts[CountKey(kind, one["name"], one["was"], one["becomes"])] = one["count"]
+    for counted in fetch(conn, _Q["list_shadow_counts"], tenant=tenant):
+        kind: CountKind = counted["kind"]
+        counts[CountKey(kind, counted["name"], counted["was"], counted["becomes"])] = counted["count"]
     return row, counts
 
 
 def _lock(conn: Conn, keys: TenantKeys) -> Row | None:
+    """Locks the tenant's activations and returns the newest."""
     execute(conn, _Q["lock_tenant"], tenant=keys.tenant)
-    return fetch_one(conn, _Q["activation"], tenant=keys.tenant, n=None)
+    return fetch_one(conn, _Q["read_activation"], tenant=keys.tenant, n=None)
 
 
-def _switch(
-    conn: Conn, keys: TenantKeys, n: int, sha256: str | None, back_to: int | None, action: str, at: datetime
-) -> int:
+def _switch(conn: Conn, keys: TenantKeys, activation: _Activation, now: datetime) -> int:
+    """Appends the leaf of an activation, stores it and returns the leaf's number."""
     # The log's lock is the last one taken; a row of our own afterwards waits for nobody.
-    leaf = append(conn, keys, action, {"policy": sha256 or "installation"}, [], at)
-    values = {"n": n, "sha256": sha256, "back_to": back_to, "leaf": leaf.seq, "at": at}
-    execute(conn, _Q["insert_activation"], tenant=keys.tenant, **values)
+    leaf = append(conn, keys, activation.action, {"policy": activation.sha256 or "installation"}, [], now)
+    values = {"n": activation.n, "sha256": activation.sha256, "back_to": activation.back_to}
+    execute(conn, _Q["insert_activation"], tenant=keys.tenant, **values, leaf=leaf.seq, at=now)
     return leaf.seq

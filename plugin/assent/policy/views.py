@@ -24,53 +24,55 @@ SHOWN: dict[Audience, tuple[bool, bool]] = {
 }
 
 
-def tell(
+def build_audience_views(
     policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
 ) -> tuple[dict[Audience, AudienceView], tuple[Withheld, ...]]:
     """Returns each audience's view of the tags that count (by their index), and what is withheld from it."""
     suppressing = [rule for rule in held if rule.suppress]
     renaming = [rule for rule in held if rule.rename]
-    keepers = {n: _kept_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
-    kept = {n: keeper for n, keeper in keepers.items() if keeper}
-    sayable = tuple((n, _renamed(renaming, tag.name)) for n, tag in counted.items() if n not in kept)
-    told: dict[Audience, AudienceView] = {}
+    withholders = {n: _withheld_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}
+    from_all = {n: withholder for n, withholder in withholders.items() if withholder}
+    tellable = tuple((n, _told_name(renaming, tag.name)) for n, tag in counted.items() if n not in from_all)
+    views: dict[Audience, AudienceView] = {}
     withheld: list[Withheld] = []
     for audience in AUDIENCES:
         filters = [one for one in policy.filters if one.fits(audience, event)]
-        by = {**kept, **_kept_by_filters(filters, counted, kept)} if filters else kept
-        withheld += (Withheld(audience, counted[n].name, who) for n, who in by.items())
+        by = {**from_all, **_withheld_by_filters(filters, counted, from_all)} if filters else from_all
+        withheld += (Withheld(audience, counted[n].name, withholder) for n, withholder in by.items())
         faces, matches = SHOWN[audience]
-        for one in filters:
-            faces = faces if one.faces is None else one.faces
-            matches = matches if one.matches is None else one.matches
-        tags = tuple(one for one in sayable if one[0] not in by) if filters else sayable
-        told[audience] = AudienceView(tags, faces, faces and matches and policy.recognises)
-    return told, tuple(dict.fromkeys(withheld))
+        for emit in filters:
+            faces = faces if emit.faces is None else emit.faces
+            matches = matches if emit.matches is None else emit.matches
+        tags = tuple(tag for tag in tellable if tag[0] not in by) if filters else tellable
+        views[audience] = AudienceView(tags, faces, faces and matches and policy.recognises)
+    return views, tuple(dict.fromkeys(withheld))
 
 
-def _kept_by_filters(filters: Sequence[Filter], counted: Mapping[int, Tag], kept: Mapping[int, str]) -> dict[int, str]:
+def _withheld_by_filters(
+    filters: Sequence[Filter], counted: Mapping[int, Tag], from_all: Mapping[int, str]
+) -> dict[int, str]:
     """Returns, for each tag that nothing else withholds, the first filter that does."""
-    found: dict[int, str] = {}
+    withholders: dict[int, str] = {}
     for n, tag in counted.items():
-        by = next((one.id for one in filters if one.keeps(tag.name)), "")
-        if by and n not in kept:
-            found[n] = by
-    return found
+        by = next((emit.id for emit in filters if emit.withholds(tag.name)), "")
+        if by and n not in from_all:
+            withholders[n] = by
+    return withholders
 
 
-def _kept_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[LoadedRule], label: str) -> str:
+def _withheld_by(policy: Policy, suppressing: Sequence[LoadedRule], held: Sequence[LoadedRule], label: str) -> str:
     """Returns the rule, or the entry of `labels`, that withholds a label from everybody; empty where none does."""
     over = above(label)
     for rule in suppressing:
         if not rule.suppress.isdisjoint(over):
             return rule.id
     entry = policy.entry(label)
-    if entry not in policy.unsaid or any(not rule.emit.isdisjoint(over) for rule in held):
+    if entry not in policy.withheld_entries or any(not rule.emit.isdisjoint(over) for rule in held):
         return ""
     return f"labels.{entry}"
 
 
-def _renamed(renaming: Sequence[LoadedRule], label: str) -> str:
+def _told_name(renaming: Sequence[LoadedRule], label: str) -> str:
     """Returns the name that a label is told by.
 
     The first rule that renames it or a group above it counts, the longest name first.

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from assent.core.clock import rfc3339
 from assent.core.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
+from assent.core.values import HASH_SEVERE
 from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -16,10 +17,9 @@ from assent.decisions.assemble import Lock, assemble
 from assent.decisions.document import Decision, to_json
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
+from assent.hashlists.search import SEVERE_LABEL
 from assent.keys.keystore import TenantKeys
 
-SEVERE_REASON = "hash-severe"  # the reason of a case whose picture stands on a list marked severe
-SEVERE_LABEL = "hash.known.severe"
 _Q = named_queries("review")
 
 
@@ -66,12 +66,14 @@ def open_cases(conn: Conn, tenant: str, most: int, after: UUID | None = None, qu
     """
     if after is not None:
         read_case(conn, tenant, after)
-    return [Case(**row) for row in fetch(conn, _Q["open_cases"], tenant=tenant, most=most, after=after, queue=queue)]
+    return [
+        Case(**row) for row in fetch(conn, _Q["list_open_cases"], tenant=tenant, most=most, after=after, queue=queue)
+    ]
 
 
 def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
     """Returns the case, open or closed. Raises NotFound."""
-    row = fetch_one(conn, _Q["case"], tenant=tenant, case=case_id)
+    row = fetch_one(conn, _Q["read_case"], tenant=tenant, case=case_id)
     if row is None:
         raise NotFound("no case of that id")
     return Case(**row)
@@ -98,16 +100,16 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sh
         raise case_closed(case)
     if is_severe(case, decision):
         raise PictureWithheld
-    kept = open_retained_copy(conn, keys, case.media_id)
-    if kept is None or decision is None:
+    copy = open_retained_copy(conn, keys, case.media_id)
+    if copy is None or decision is None:
         raise PictureNotKept("no copy of this picture is kept")
-    return redact(kept, decision)
+    return redact(copy, decision)
 
 
 def is_severe(case: Case, decision: Decision | None) -> bool:
     """Tells whether the image is on a list marked severe."""
     tags = decision.tags if decision else ()
-    return case.reason == SEVERE_REASON or any(tag.name == SEVERE_LABEL for tag in tags)
+    return case.reason == HASH_SEVERE or any(tag.name == SEVERE_LABEL for tag in tags)
 
 
 def case_closed(case: Case) -> CaseClosed:

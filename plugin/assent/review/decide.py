@@ -21,11 +21,11 @@ from assent.core.values import Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import Automated, Decision, Reviewed, from_json
-from assent.decisions.store import revise
-from assent.decisions.views import without
+from assent.decisions.store import ModeratorChange, revise
+from assent.decisions.views import without_labels
 from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
-from assent.review.cases import Case, case_closed, read_case
+from assent.review.cases import case_closed, read_case
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = named_queries("review"), named_queries("record")
@@ -45,19 +45,39 @@ class ReviewInput:
             raise BadRequest(f"{min(both)} is both in add and in remove")
 
 
-def check_labels(labels: Iterable[str], said: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Review:
+    """A moderator's input, with who gave it (an API key's id, or `cli`) and the case that it closes."""
+
+    by: str
+    input: ReviewInput
+    case_id: UUID | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """Returns what the leaf commits to."""
+        return {
+            "by": self.by,
+            "case": self.case_id and str(self.case_id),
+            "action": self.input.action,
+            "add": sorted(set(self.input.add)),
+            "remove": sorted(set(self.input.remove)),
+            "note": self.input.note,
+        }
+
+
+def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
     """Raises LabelUnknown, with the nearest right name, for a label that no tag may have.
 
-    `said`: labels of the image's tags; a head may give one of the operator's own.
+    `present`: labels of the image's tags; a head may give one of the operator's own.
     """
-    known = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(said)
+    allowed = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(present)
     for label in labels:
-        if label not in known:
-            near = get_close_matches(label, known, n=1, cutoff=0.5)
-            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {near[0]}?" if near else ""))
+        if label not in allowed:
+            close = get_close_matches(label, allowed, n=1, cutoff=0.5)
+            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: ReviewInput) -> dict[str, Any]:
+def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput) -> dict[str, Any]:
     """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
     Of two at once the second gets CaseClosed. Raises NotFound, CaseClosed, BadRequest for labels where no image could
@@ -68,16 +88,15 @@ def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, said: Revi
     case = read_case(conn, keys.tenant, case_id)  # again, now that nobody else changes it
     if case.closed_at is not None:
         raise case_closed(case)
-    if row is None and (said.add or said.remove):
+    if row is None and (given.add or given.remove):
         raise BadRequest("no picture could be read here: there is nothing to correct")
-    execute(conn, _Q["close"], tenant=keys.tenant, case=case_id, by=by, outcome=said.action)
-    if row is None:
-        return _close_only(conn, keys, by, case, said)
-    return _change(conn, keys, by, case.media_id, row, said, case_id)
+    execute(conn, _Q["close_case"], tenant=keys.tenant, case=case_id, by=by, outcome=given.action)
+    review = _Review(by, given, case_id)
+    return _change(conn, keys, case.media_id, row, review) if row else _close_only(conn, keys, case.media_id, review)
 
 
 def correct(
-    conn: Conn, keys: TenantKeys, by: str, media_id: str, said: ReviewInput, revision: int | None = None
+    conn: Conn, keys: TenantKeys, by: str, media_id: str, given: ReviewInput, revision: int | None = None
 ) -> dict[str, Any]:
     """Stores a moderator decision on a media item without an open case.
 
@@ -87,71 +106,71 @@ def correct(
     row = _newest(conn, keys, media_id)
     if row is None:
         raise NotFound("no decision on a picture of that id")
-    if not (said.add or said.remove or said.action):
+    if not (given.add or given.remove or given.action):
         raise BadRequest("say which labels hold, which do not, or what is to be done")
-    waiting = fetch_one(conn, _Q["open_case_of"], tenant=keys.tenant, media=media_id)
+    waiting = fetch_one(conn, _Q["read_open_case_of_media"], tenant=keys.tenant, media=media_id)
     if waiting is not None:
         raise CaseOpen(f"case {waiting['id']} waits for a moderator")
     if revision not in (None, row["revision"]):
         raise DecisionChanged(f"the newest is revision {row['revision']}")
-    return _change(conn, keys, by, media_id, row, said, None)
+    return _change(conn, keys, media_id, row, _Review(by, given))
 
 
-def reviewed(decision: Decision, said: ReviewInput, at: datetime) -> Decision:
+def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
     """Returns the decision after a moderator's; its `reviewed` says what changed, never who changed it.
 
     A statement of reasons holds for the action that it was made for.
     """
-    before = decision.reviewed or decision.heeded
-    kept = tuple(tag for tag in decision.tags if tag.name not in said.remove)
-    there = {tag.name for tag in kept}
+    before = decision.reviewed or decision.moderation
+    stay = tuple(tag for tag in decision.tags if tag.name not in given.remove)
+    names = {tag.name for tag in stay}
     added = tuple(
         Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR)
-        for name in dict.fromkeys(said.add)
-        if name not in there
+        for name in dict.fromkeys(given.add)
+        if name not in names
     )
     changed = Reviewed(
-        at=rfc3339(at),
+        at=rfc3339(now),
         was=decision.action,
-        action=said.action or (decision.reviewed.action if decision.reviewed else None),
-        alone=before.alone if before else Automated(decision.action, tuple(rule.id for rule in decision.rules)),
+        action=given.action or (decision.reviewed.action if decision.reviewed else None),
+        automated=before.automated if before else Automated(decision.action, tuple(rule.id for rule in decision.rules)),
         added=tuple(tag.name for tag in added),
-        removed=tuple(sorted({tag.name for tag in decision.tags} & set(said.remove))),
+        removed=tuple(sorted({tag.name for tag in decision.tags} & set(given.remove))),
     )
-    decision = replace(decision, tags=kept + added, reviewed=changed)
-    if said.action is None:
+    decision = replace(decision, tags=stay + added, reviewed=changed)
+    if given.action is None:
         return decision
     return replace(
         decision,
-        action=said.action,
+        action=given.action,
         rules=(Rule(MODERATOR, "a moderator decided it"),),
         review=None,
-        statement=decision.statement if said.action == decision.action else None,
+        statement=decision.statement if given.action == decision.action else None,
     )
 
 
 def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
+    """Returns the row of the newest decision, which nobody else changes before the transaction ends."""
     execute(conn, _RECORD["lock_media"], tenant=keys.tenant, media=media_id)
-    return fetch_one(conn, _RECORD["decision"], tenant=keys.tenant, media=media_id)
+    return fetch_one(conn, _RECORD["read_newest_decision"], tenant=keys.tenant, media=media_id)
 
 
-def _change(
-    conn: Conn, keys: TenantKeys, by: str, media_id: str, row: Row, said: ReviewInput, case_id: UUID | None
-) -> dict[str, Any]:
-    before = from_json(row["document"])
-    check_labels((*said.add, *said.remove), {tag.name for tag in before.tags})
-    decision = reviewed(before, said, datetime.now(UTC))
+def _change(conn: Conn, keys: TenantKeys, media_id: str, row: Row, review: _Review) -> dict[str, Any]:
+    """Stores the corrections, makes the next revision and returns the answer."""
+    before, given = from_json(row["document"]), review.input
+    check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
+    decision = reviewed(before, given, datetime.now(UTC))
     sha256 = decision.media.sha256
-    for holds, labels in ((True, said.add), (False, said.remove)):
+    for holds, labels in ((True, given.add), (False, given.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
-            values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": by}
-            execute(conn, _Q["correct"], tenant=keys.tenant, **values)
-    told = without(row, said.remove)
-    revised = revise(conn, keys, media_id, "media.reviewed", decision, told, _leaf(by, said, case_id))
+            values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": review.by}
+            execute(conn, _Q["record_correction"], tenant=keys.tenant, **values)
+    change = ModeratorChange(decision, without_labels(row, given.remove), review.payload())
+    revised = revise(conn, keys, media_id, "media.reviewed", change)
     if revised is None:
         raise NotFound("no decision on a picture of that id")
     return {
-        "case": case_id and str(case_id),
+        "case": review.case_id and str(review.case_id),
         "media": media_id,
         "action": decision.action,
         "revision": revised.revision,
@@ -159,18 +178,14 @@ def _change(
     }
 
 
-def _close_only(conn: Conn, keys: TenantKeys, by: str, case: Case, said: ReviewInput) -> dict[str, Any]:
-    payload = {"media": case.media_id, **_leaf(by, said, case.id)}
+def _close_only(conn: Conn, keys: TenantKeys, media_id: str, review: _Review) -> dict[str, Any]:
+    """Appends the leaf of a case whose image could not be read, and returns the answer."""
+    payload = {"media": media_id, **review.payload()}
     leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
-    return {"case": str(case.id), "media": case.media_id, "action": said.action, "revision": None, "leaf": leaf.seq}
-
-
-def _leaf(by: str, said: ReviewInput, case_id: UUID | None) -> dict[str, Any]:
     return {
-        "by": by,
-        "case": case_id and str(case_id),
-        "action": said.action,
-        "add": sorted(set(said.add)),
-        "remove": sorted(set(said.remove)),
-        "note": said.note,
+        "case": str(review.case_id),
+        "media": media_id,
+        "action": review.input.action,
+        "revision": None,
+        "leaf": leaf.seq,
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
+from assent.core.clock import parse_rfc3339
 from assent.core.values import Action, Analysis, ModerationHistory, ModeratorDecision
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -17,16 +17,15 @@ from assent.policy.moderated import apply_moderation
 _Q, _RECORD = named_queries("review"), named_queries("record")
 
 
-def with_history(conn: Conn, place: MediaKey, policy: Policy, looked: Analysis) -> Analysis:
+def with_history(conn: Conn, media_key: MediaKey, policy: Policy, analysis: Analysis) -> Analysis:
     """Returns the analysis decided with moderators' decisions on the same file; unchanged where there are none.
 
     Locks the media item, so that no moderator decides on it before the transaction ends.
     """
-    execute(conn, _RECORD["lock_media"], **place.key)
-    word = read_history(conn, place.tenant, looked.picture.sha256)
-    matched = {match.face for match in looked.matches}
-    heeded = apply_moderation(policy, place.event, looked.picture, looked.seen, matched, looked.verdict, word)
-    return replace(looked, verdict=heeded.verdict, heeded=heeded) if heeded else looked
+    execute(conn, _RECORD["lock_media"], **media_key.key)
+    history = read_history(conn, media_key.tenant, analysis.picture.sha256)
+    moderated = apply_moderation(policy, media_key.event, analysis, history)
+    return replace(analysis, verdict=moderated.verdict, moderated=moderated) if moderated else analysis
 
 
 def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
@@ -34,18 +33,20 @@ def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
 
     What they decided on a media item that the platform deleted is gone with it.
     """
-    labels = {row["label"]: row["holds"] for row in fetch(conn, _Q["labels_of_file"], tenant=tenant, sha256=sha256)}
-    row = fetch_one(conn, _Q["judged"], tenant=tenant, sha256=sha256)
-    return ModerationHistory(labels, _judged(row) if row else None)
+    labels = {
+        row["label"]: row["holds"] for row in fetch(conn, _Q["list_corrections_of_file"], tenant=tenant, sha256=sha256)
+    }
+    row = fetch_one(conn, _Q["read_newest_moderator_decision"], tenant=tenant, sha256=sha256)
+    return ModerationHistory(labels, _moderator_decision(row) if row else None)
 
 
-def _judged(row: Row) -> ModeratorDecision:
-    said, alone = row["reviewed"], row["reviewed"]["alone"]
+def _moderator_decision(row: Row) -> ModeratorDecision:
+    reviewed, automated = row["reviewed"], row["reviewed"]["alone"]
     return ModeratorDecision(
-        Action[said["action"]],
-        datetime.fromisoformat(said["at"]),
-        Action[alone["action"]],
-        frozenset(alone["rules"]),
+        Action[reviewed["action"]],
+        parse_rfc3339(reviewed["at"]),
+        Action[automated["action"]],
+        frozenset(automated["rules"]),
         _strongest(row["perceptions"].get("tags", ())),
     )
 

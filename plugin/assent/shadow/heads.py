@@ -39,9 +39,20 @@ class Stored:
     file: HeadFile
 
 
+@dataclass(frozen=True, slots=True)
+class _HeadChange:
+    """A logged change of a head: its name, its manifest's sha256, who made it, and with `anyway` why on few images."""
+
+    name: str
+    sha256: str
+    by: str
+    figures: Mapping[str, Any]
+    anyway: str | None = None
+
+
 def heads(conn: Conn, tenant: str) -> list[Row]:
     """Returns `name`, `sha256`, `state`, `since` of all heads that were ever tried."""
-    return fetch(conn, _Q["heads"], tenant=tenant)
+    return fetch(conn, _Q["list_heads"], tenant=tenant)
 
 
 def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
@@ -64,7 +75,7 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
         _end_trial(conn, keys.tenant, before)
     sealed = {"manifest": _seal(keys, text, "manifest", sha256), "network": _seal(keys, network, "network", sha256)}
     execute(conn, _Q["insert_head"], tenant=keys.tenant, head=sha256, name=head.file.name, **sealed)
-    _log(conn, keys, "head.tried", head.file.name, sha256, by, {"network": head.file.sha256})
+    _log(conn, keys, "head.tried", _HeadChange(head.file.name, sha256, by, {"network": head.file.sha256}))
     return Stored(sha256, head.file)
 
 
@@ -72,7 +83,7 @@ def on_trial(conn: Conn, tenant: str, name: str) -> str:
     """Returns the sha256 of the head of that name that runs in shadow. Raises NotFound."""
     sha256 = _in_state(conn, tenant, name, "shadow")
     if sha256 is None:
-        raise NotFound(f"no head {name} is on trial; `assent learn shadow` begins it")
+        raise NotFound(f"no head {name} is on trial; `assent learn shadow start` begins it")
     return sha256
 
 
@@ -95,8 +106,8 @@ def promote(conn: Conn, keys: TenantKeys, by: str, name: str, anyway: str | None
     if before is not None:
         _set(conn, keys.tenant, before, "replaced")
     _end_trial(conn, keys.tenant, sha256, "live")
-    said = {"network": file.sha256, "replaces": before, "evaluation": evaluation, "compared": compared.document()}
-    _log(conn, keys, "head.promoted", name, sha256, by, said, anyway)
+    figures = {"network": file.sha256, "replaces": before, "evaluation": evaluation, "compared": compared.document()}
+    _log(conn, keys, "head.promoted", _HeadChange(name, sha256, by, figures, anyway))
     return compared
 
 
@@ -113,7 +124,7 @@ def roll_back_head(conn: Conn, keys: TenantKeys, by: str, name: str) -> str | No
     before = _in_state(conn, keys.tenant, name, "replaced")
     if before is not None:
         _set(conn, keys.tenant, before, "live")
-    _log(conn, keys, "head.rolled-back", name, live, by, {"to": before})
+    _log(conn, keys, "head.rolled-back", _HeadChange(name, live, by, {"to": before}))
     return before
 
 
@@ -123,7 +134,7 @@ def stop_trial(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
     sha256 = on_trial(conn, keys.tenant, name)
     compared = compare_heads(conn, keys.tenant, sha256)
     _end_trial(conn, keys.tenant, sha256)
-    _log(conn, keys, "head.trial-ended", name, sha256, by, {"compared": compared.document()})
+    _log(conn, keys, "head.trial-ended", _HeadChange(name, sha256, by, {"compared": compared.document()}))
     return compared
 
 
@@ -132,11 +143,11 @@ def evaluation_of(file: HeadFile) -> dict[str, Any]:
 
     It was measured before the head came here. Raises InsufficientEvidence where any of it is missing.
     """
-    said = [label for label in file.label if label.name != NONE and label.threshold is not None]
-    missing = [label.name for label in said if label.precision is None or label.recall is None]
+    given = [label for label in file.label if label.name != NONE and label.threshold is not None]
+    missing = [label.name for label in given if label.precision is None or label.recall is None]
     lacks = {
         f"precision and recall of {', '.join(missing)}": bool(missing),
-        "a label that it says": not said,
+        "a label that it says": not given,
         "figures": not file.figures,
         "the data it was measured on": file.training_data.strip() in ("", "not stated"),
     }
@@ -144,7 +155,7 @@ def evaluation_of(file: HeadFile) -> dict[str, Any]:
         raise InsufficientEvidence(f"the manifest of {file.name} carries no evaluation; missing: {'; '.join(absent)}")
     labels = {
         label.name: {"threshold": label.threshold, "precision": label.precision, "recall": label.recall}
-        for label in said
+        for label in given
     }
     return {"data": file.training_data, "figures": file.figures, "labels": labels}
 
@@ -159,24 +170,24 @@ def open_stored(keys: TenantKeys, row: Row, threads: int) -> Head:
 
 
 def _file(conn: Conn, keys: TenantKeys, sha256: str) -> HeadFile:
-    row = fetch_one(conn, _Q["head"], tenant=keys.tenant, head=sha256)
+    row = fetch_one(conn, _Q["read_head"], tenant=keys.tenant, head=sha256)
     if row is None:
         raise NotFound(f"no head {sha256}")
     return open_stored(keys, row, threads=1).file
 
 
 def _in_state(conn: Conn, tenant: str, name: str, state: State) -> str | None:
-    row = fetch_one(conn, _Q["head_in_state"], tenant=tenant, name=name, state=state)
+    row = fetch_one(conn, _Q["read_head_in_state"], tenant=tenant, name=name, state=state)
     return None if row is None else str(row["sha256"])
 
 
 def _set(conn: Conn, tenant: str, sha256: str, state: State) -> None:
-    execute(conn, _Q["set_state"], tenant=tenant, head=sha256, state=state)
+    execute(conn, _Q["set_head_state"], tenant=tenant, head=sha256, state=state)
 
 
 def _end_trial(conn: Conn, tenant: str, sha256: str, state: State = "withdrawn") -> None:
     _set(conn, tenant, sha256, state)
-    execute(conn, _Q["end_trial"], tenant=tenant, head=sha256)
+    execute(conn, _Q["delete_trial_labels"], tenant=tenant, head=sha256)
 
 
 def _seal(keys: TenantKeys, plain: bytes, part: str, sha256: str) -> bytes:
@@ -187,15 +198,7 @@ def _unseal(keys: TenantKeys, sealed: bytes, part: str, sha256: str) -> bytes:
     return unseal(keys.seal_key, sealed, "head", keys.tenant, part, sha256)
 
 
-def _log(
-    conn: Conn,
-    keys: TenantKeys,
-    action: str,
-    name: str,
-    sha256: str,
-    by: str,
-    said: Mapping[str, Any],
-    anyway: str | None = None,
-) -> None:
-    body = {"head": name, "manifest": sha256, **said}
-    append(conn, keys, action, body, [Part({"by": by, "anyway": anyway})], datetime.now(UTC))
+def _log(conn: Conn, keys: TenantKeys, action: str, change: _HeadChange) -> None:
+    body = {"head": change.name, "manifest": change.sha256, **change.figures}
+    part = Part({"by": change.by, "anyway": change.anyway})
+    append(conn, keys, action, body, [part], datetime.now(UTC))

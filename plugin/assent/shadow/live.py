@@ -40,7 +40,8 @@ class TenantHeads:
     def __init__(self, models: Models, threads: int) -> None:
         self._backbone, self._threads = models.backbone, threads
         self._shipped = frozenset(head.file.name for head in models.heads)
-        self._open: dict[tuple[str, str], Head | None] = {}  # None: it cannot be used, as was logged
+        # By tenant and sha256 of the manifest; None: it cannot be used, as was logged.
+        self._heads: dict[tuple[str, str], Head | None] = {}
         self._running: Mapping[str, _Running] = {}
 
     def refresh(self, _settings: Settings, pool: Pool, keystore: Keystore) -> None:
@@ -49,42 +50,41 @@ class TenantHeads:
         One that does not open is logged and left out, and the others run. Raises DatabaseUnavailable.
         """
         with transaction(pool) as conn:
-            rows = fetch(conn, _Q["running"])
-            places = [(row["tenant"], row["sha256"]) for row in rows]
-            opened = {place: self._opened(conn, keystore, *place) for place in places}
-        self._open = opened
-        tenants = {tenant for tenant, _ in places}
+            rows = fetch(conn, _Q["list_running_heads"])
+            ids = [(row["tenant"], row["sha256"]) for row in rows]
+            heads = {head_id: self._open_head(conn, keystore, *head_id) for head_id in ids}
+        self._heads = heads
+        tenants = {tenant for tenant, _ in ids}
         self._running = {
-            tenant: _running([row for row in rows if row["tenant"] == tenant], opened) for tenant in tenants
+            tenant: _running([row for row in rows if row["tenant"] == tenant], heads) for tenant in tenants
         }
 
-    def __call__(self, tenant: str, seen: Perception) -> Perception:
+    def __call__(self, tenant: str, perception: Perception) -> Perception:
         """Returns the perception with the tenant's own heads in place of the shipped ones of their names.
 
         The labels of the heads on trial are added beside it, in `trials`.
         """
         running = self._running.get(tenant)
-        if running is None or not seen.features:
-            return seen
-        features, frames = np.stack(list(seen.features.values())), list(seen.features)
+        if running is None or not perception.features:
+            return perception
+        features, frames = np.stack(list(perception.features.values())), list(perception.features)
         own = {head.file.name for head in running.live}
-        tags = tuple(tag for tag in seen.tags if _name(tag.model) not in own) + predict_tags(
-            running.live, features, frames
-        )
-        models = tuple(model for model in seen.models if _name(model) not in own)
+        tags = tuple(tag for tag in perception.tags if _name(tag.model) not in own)
+        tags += predict_tags(running.live, features, frames)
+        models = tuple(model for model in perception.models if _name(model) not in own)
         models += tuple(head.file.id for head in running.live)
-        said = {tag.name for tag in tags if _name(tag.model) in own | self._shipped}
+        live = {tag.name for tag in tags if _name(tag.model) in own | self._shipped}
         trials = []
         for sha256, head in running.trials.items():
             labels = {label.name for label in head.file.label}
             candidate = {tag.name for tag in predict_tags((head,), features, frames)}
-            trials.append(Trial(sha256, tuple(sorted(said & labels)), tuple(sorted(candidate))))
-        return replace(seen, tags=tags, models=models, trials=tuple(trials))
+            trials.append(Trial(sha256, tuple(sorted(live & labels)), tuple(sorted(candidate))))
+        return replace(perception, tags=tags, models=models, trials=tuple(trials))
 
-    def _opened(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str) -> Head | None:
-        if (tenant, sha256) in self._open:
-            return self._open[tenant, sha256]
-        row = fetch_one(conn, _Q["head"], tenant=tenant, head=sha256)
+    def _open_head(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str) -> Head | None:
+        if (tenant, sha256) in self._heads:
+            return self._heads[tenant, sha256]
+        row = fetch_one(conn, _Q["read_head"], tenant=tenant, head=sha256)
         try:
             head = open_stored(keystore.tenant(tenant), row, self._threads) if row else None
             if head is not None and head.file.backbone != self._backbone:
@@ -97,22 +97,25 @@ class TenantHeads:
         return head
 
 
-def note_trials(conn: Conn, place: MediaKey, trials: Sequence[Trial]) -> None:
+def note_trials(conn: Conn, media_key: MediaKey, trials: Sequence[Trial]) -> None:
     """Counts the labels that the heads on trial gave an image.
 
     Runs in a transaction of its own, after the decision's: there the audit tree's lock is held, and a promotion holds
     these rows while waiting for it.
     """
-    execute(conn, named_queries("record")["lock_media"], **place.key)  # else what is being deleted might be noted
+    execute(conn, named_queries("record")["lock_media"], **media_key.key)  # else what is being deleted might be noted
+    key = {"tenant": media_key.tenant, "event": media_key.event_id, "n": media_key.n}
     for trial in trials:
-        said = {"head": trial.head, "live": list(trial.live), "candidate": list(trial.candidate)}
-        execute(conn, _Q["note_trial"], tenant=place.tenant, event=place.event_id, n=place.n, **said)
+        labels = {"live": list(trial.live), "candidate": list(trial.candidate)}
+        execute(conn, _Q["record_trial_labels"], **key, head=trial.head, **labels)
 
 
-def _running(rows: Sequence[Row], opened: Mapping[tuple[str, str], Head | None]) -> _Running:
-    found = [(row["state"], row["sha256"], opened[row["tenant"], row["sha256"]]) for row in rows]
-    live = tuple(head for state, _, head in found if state == "live" and head is not None)
-    return _Running(live, {sha256: head for state, sha256, head in found if state == "shadow" and head is not None})
+def _running(rows: Sequence[Row], heads: Mapping[tuple[str, str], Head | None]) -> _Running:
+    usable = [
+        (row["state"], row["sha256"], head) for row in rows if (head := heads[row["tenant"], row["sha256"]]) is not None
+    ]
+    live = tuple(head for state, _, head in usable if state == "live")
+    return _Running(live, {sha256: head for state, sha256, head in usable if state == "shadow"})
 
 
 def _name(model: str) -> str:

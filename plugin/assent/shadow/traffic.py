@@ -49,39 +49,39 @@ class Comparison:
 
 def compare_heads(conn: Conn, tenant: str, head: str) -> Comparison:
     """Returns the results of the trial of the head with that sha256."""
-    place = {"tenant": tenant, "head": head}
-    seen = fetch_one(conn, _Q["pictures"], **place) or {"pictures": 0, "since": None}
-    said = {row["label"]: row for row in fetch(conn, _Q["said"], **place)}
-    judged = {row["label"]: row for row in fetch(conn, _Q["corrected"], **place)}
-    labels = sorted(said.keys() | judged.keys())
-    counts = [LabelCounts(**{"label": label, **said.get(label, {}), **judged.get(label, {})}) for label in labels]
-    return Comparison(seen["pictures"], seen["since"], tuple(counts))
+    key = {"tenant": tenant, "head": head}
+    images = fetch_one(conn, _Q["count_trial_images"], **key) or {"pictures": 0, "since": None}
+    given = {row["label"]: row for row in fetch(conn, _Q["count_trial_labels"], **key)}
+    agreement = {row["label"]: row for row in fetch(conn, _Q["count_trial_agreement"], **key)}
+    labels = sorted(given.keys() | agreement.keys())
+    counts = [LabelCounts(**{"label": label, **given.get(label, {}), **agreement.get(label, {})}) for label in labels]
+    return Comparison(images["pictures"], images["since"], tuple(counts))
 
 
-def write_csv(found: Comparison, path: Path) -> None:
+def write_csv(comparison: Comparison, path: Path) -> None:
     """Writes the comparison as CSV, one row for each label."""
     with path.open("w", newline="", encoding="utf-8") as out:
         rows = csv.DictWriter(out, [field.name for field in fields(LabelCounts)])
         rows.writeheader()
-        rows.writerows(asdict(counts) for counts in found.labels)
+        rows.writerows(asdict(counts) for counts in comparison.labels)
 
 
-def write_svg(found: Comparison, path: Path, title: str) -> None:
+def write_svg(comparison: Comparison, path: Path, title: str) -> None:
     """Draws the comparison as bars: both, only live, only the candidate. Needs matplotlib (extra `learn`)."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     parts = (("both", "#7a8a99"), ("only_live", "#b3541e"), ("only_candidate", "#0b7a68"))
-    names = [counts.label for counts in found.labels]
+    names = [counts.label for counts in comparison.labels]
     with mpl.rc_context({"svg.hashsalt": "assent", "svg.fonttype": "none"}):
         figure = Figure(figsize=(8, 1.2 + 0.3 * max(1, len(names))), layout="constrained")
         axes = figure.subplots()
         left = [0] * len(names)
         for part, colour in parts:
-            widths = [int(getattr(counts, part)) for counts in found.labels]
+            widths = [int(getattr(counts, part)) for counts in comparison.labels]
             axes.barh(names, widths, left=left, color=colour, label=part.replace("_", " "))
-            left = [at + width for at, width in zip(left, widths, strict=True)]
-        axes.set(title=f"{title}: {found.pictures} pictures", xlabel="pictures")
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        axes.set(title=f"{title}: {comparison.pictures} pictures", xlabel="pictures")
         axes.invert_yaxis()
         axes.legend(frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None})

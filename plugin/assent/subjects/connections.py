@@ -32,30 +32,30 @@ def author_mac(keys: TenantKeys, author: str) -> bytes:
     return hmac.digest(keys.pseudonym_key, b"connection\x00" + author.encode(), hashlib.sha256)[:16]
 
 
-def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], at: datetime) -> int:
-    """Replaces a subject's connections by these accounts as of `at`, and returns how many there are.
+def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collection[str], stated_at: datetime) -> int:
+    """Replaces a subject's connections by these accounts, and returns how many there are.
 
-    Raises TooManyConnections beyond MOST, and ConsentMissing for a person without a consent in force.
+    Raises TooManyConnections beyond MOST_CONNECTIONS, and ConsentMissing for a person without a consent in force.
     """
     if len(authors) > MOST_CONNECTIONS:
         raise TooManyConnections(f"{len(authors)} connections")
     pseudonym = derive_pseudonym(keys, ref)
     active_consent(conn, keys, pseudonym)
     macs = sorted({author_mac(keys, author) for author in authors})
-    person = {"tenant": keys.tenant, "pid": pseudonym}
-    execute(conn, _Q["state_list"], **person, at=at)
-    execute(conn, _Q["drop_others"], **person, authors=macs)
-    execute(conn, _Q["insert_connections"], **person, authors=macs)
+    subject = {"tenant": keys.tenant, "pid": pseudonym}
+    execute(conn, _Q["set_connection_list"], **subject, at=stated_at)
+    execute(conn, _Q["delete_other_connections"], **subject, authors=macs)
+    execute(conn, _Q["insert_connections"], **subject, authors=macs)
     return len(macs)
 
 
-def who_chose(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
+def list_connected_subjects(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
     """Returns the pseudonyms whose list, stated within FRESH before `now`, holds this author. One query."""
     values = {"tenant": keys.tenant, "author": author_mac(keys, author), "since": now - FRESH}
-    return [row["pid"] for row in fetch(conn, _Q["who_chose"], **values)]
+    return [row["pid"] for row in fetch(conn, _Q["list_connected_subjects"], **values)]
 
 
 def connected_subjects(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
-    """Returns what `who_chose` finds at this moment. Raises DatabaseUnavailable."""
+    """Returns the subjects connected to this author at this moment. Raises DatabaseUnavailable."""
     with transaction(pool) as conn:
-        return who_chose(conn, keys, author, datetime.now(UTC))
+        return list_connected_subjects(conn, keys, author, datetime.now(UTC))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from assent.audit.log import Part, append
+from assent.core.clock import rfc3339_with_offset
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
 from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
@@ -61,16 +62,16 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     subject = _open_or_create(conn, keys, pseudonym, given.subject)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
-    replaced = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
+    replaced = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
     consent = uuid4()
-    said = _insert(conn, subject, consent, given, now)
+    terms = _insert(conn, subject, consent, given, now)
     if replaced:
-        execute(conn, _Q["move_templates"], tenant=keys.tenant, old=replaced["id"], new=consent)
-    acted(conn, keys.tenant, pseudonym, now)
+        execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent)
+    touch_last_interaction(conn, keys.tenant, pseudonym, now)
     if given.scope == "anyone" and declared is not None:
         declare(conn, keys, declared)
     _log_ended(conn, keys, "consent.expired", lapsed, now)
-    part = Part({**said, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
+    part = Part({**terms, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
     append(conn, keys, "consent.given", {}, [part], now)
     return consent
 
@@ -81,15 +82,15 @@ def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
     Nobody is matched by the templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended
     before. Raises NotFound for a consent that this tenant does not have.
     """
-    row = fetch_one(conn, _Q["person_of_consent"], tenant=keys.tenant, id=consent)
+    row = fetch_one(conn, _Q["read_subject_of_consent"], tenant=keys.tenant, id=consent)
     if row is None:
         raise NotFound("no such consent")
-    _take_back(conn, keys, row["pid"], consent)
+    _end_consent(conn, keys, row["pid"], consent)
 
 
 def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     """Withdraws any consent of the subject that is in force, as `withdraw_consent` does."""
-    _take_back(conn, keys, pseudonym, None)
+    _end_consent(conn, keys, pseudonym, None)
 
 
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
@@ -98,7 +99,7 @@ def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
     Call it until it returns 0. Nobody is matched by these consents before that either.
     """
     values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
-    people = [row["pid"] for row in fetch(conn, _Q["lapsed"], **values)]
+    people = [row["pid"] for row in fetch(conn, _Q["list_subjects_with_lapsed_consent"], **values)]
     for pseudonym in people:
         locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     ended = _end_lapsed(conn, keys, people, now)
@@ -112,13 +113,13 @@ def declare(conn: Conn, keys: TenantKeys, words: str) -> None:
     The leaf holds its hash; the words are sealed beside it.
     """
     digest = hashlib.sha256(words.encode()).digest()
-    if execute(conn, _Q["declare"], tenant=keys.tenant, sha256=digest):
+    if execute(conn, _Q["set_declaration"], tenant=keys.tenant, sha256=digest):
         append(conn, keys, "anyone.declared", {"words": digest.hex()}, [Part({"words": words})], datetime.now(UTC))
 
 
-def acted(conn: Conn, tenant: str, pseudonym: bytes, at: datetime) -> None:
+def touch_last_interaction(conn: Conn, tenant: str, pseudonym: bytes, now: datetime) -> None:
     """Records that the subject did something themselves: the term after which they are erased begins anew."""
-    execute(conn, _Q["acted"], tenant=tenant, pid=pseudonym, at=at)
+    execute(conn, _Q["touch_last_interaction"], tenant=tenant, pid=pseudonym, at=now)
 
 
 def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
@@ -127,7 +128,7 @@ def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
     Raises ConsentMissing.
     """
     locks.lock_shared(conn, keys.tenant, [pseudonym])
-    row = fetch_one(conn, _Q["active_consent"], tenant=keys.tenant, pid=pseudonym)
+    row = fetch_one(conn, _Q["read_active_consent"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         raise ConsentMissing
     return UUID(str(row["id"]))
@@ -135,7 +136,7 @@ def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
 
 def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
     """Returns the subject's data key. Raises ConsentMissing for a person who never consented."""
-    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pseudonym)
+    row = fetch_one(conn, _Q["read_subject_key"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         raise ConsentMissing
     return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
@@ -143,8 +144,8 @@ def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
 
 def open_evidence(subject: SubjectKey, consent: UUID, sealed: bytes) -> dict[str, Any]:
     """Returns the fields `guardian` and `evidence` as they were given. Raises SealBroken."""
-    found: dict[str, Any] = json.loads(unseal(subject.key, sealed, "evidence", *_place(subject, consent)))
-    return found
+    fields: dict[str, Any] = json.loads(unseal(subject.key, sealed, "evidence", *_seal_context(subject, consent)))
+    return fields
 
 
 def _check(given: Given, declared: str | None) -> None:
@@ -159,7 +160,7 @@ def _check(given: Given, declared: str | None) -> None:
 def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: datetime) -> dict[str, Any]:
     """Inserts the consent and returns the fields that the audit log records of it."""
     notice = hashlib.sha256(given.notice.encode()).digest()
-    said = {
+    terms = {
         "scope": given.scope,
         "notice_version": given.notice_version,
         "jurisdiction": given.jurisdiction,
@@ -176,33 +177,34 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
         pid=subject.pseudonym,
         purpose="face-match",
         notice_sha256=notice,
-        evidence=proof and seal(subject.key, proof, "evidence", *_place(subject, consent)),
+        evidence=proof and seal(subject.key, proof, "evidence", *_seal_context(subject, consent)),
         given_at=now,
         expires_at=now + given.valid_for,
-        **said,
+        **terms,
     )
-    return said | {
+    return terms | {
         "consent": str(consent),
         "notice": notice.hex(),
         "evidence": proof and hashlib.sha256(proof).hexdigest(),
-        "expires_at": (now + given.valid_for).isoformat(),
+        "expires_at": rfc3339_with_offset(now + given.valid_for),
     }
 
 
-def _take_back(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None) -> None:
+def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None) -> None:
+    """Withdraws the consent in force, or nothing where it is not the consent `only`."""
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     now = datetime.now(UTC)
-    row = fetch_one(conn, _Q["withdraw"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
+    row = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
     if row is None:
         return
     _drop(conn, keys, row)
-    acted(conn, keys.tenant, pseudonym, now)
+    touch_last_interaction(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
 
 
 def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
     """Ends the consents of these subjects whose time is over; the caller holds each subject's exclusive lock."""
-    ended = fetch(conn, _Q["expire"], tenant=keys.tenant, people=list(people), now=now)
+    ended = fetch(conn, _Q["expire_lapsed_consents"], tenant=keys.tenant, people=list(people), now=now)
     for row in ended:
         _drop(conn, keys, row)
     return ended
@@ -210,29 +212,29 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
 
 def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
     """Removes the templates and connections of an ended consent, the only one in force, and queues the retraction."""
-    execute(conn, _Q["drop_templates"], tenant=keys.tenant, id=ended["id"])
-    execute(conn, _Q["drop_connections"], tenant=keys.tenant, pid=ended["pid"])
+    execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=ended["id"])
+    execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=ended["pid"])
     queue_retraction(conn, keys.tenant, ended["pid"])
 
 
-def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], at: datetime) -> None:
+def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:
     for row in ended:
-        append(conn, keys, action, {}, [_part(conn, keys, row["pid"], {"consent": str(row["id"])})], at)
+        append(conn, keys, action, {}, [_part(conn, keys, row["pid"], {"consent": str(row["id"])})], now)
 
 
 def _part(conn: Conn, keys: TenantKeys, pseudonym: bytes, payload: Mapping[str, Any]) -> Part:
     try:
         return Part(payload, pseudonym, open_subject(conn, keys, pseudonym).key)
-    except SealBroken:  # a key that was tampered with keeps nobody from taking their consent back
+    except SealBroken:  # a key that was tampered with keeps nobody from withdrawing their consent
         return Part(payload)
 
 
-def _place(subject: SubjectKey, consent: UUID) -> tuple[str, bytes, bytes]:
+def _seal_context(subject: SubjectKey, consent: UUID) -> tuple[str, bytes, bytes]:
     return subject.tenant, subject.pseudonym, consent.bytes
 
 
 def _open_or_create(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> SubjectKey:
-    row = fetch_one(conn, _Q["subject"], tenant=keys.tenant, pid=pseudonym)
+    row = fetch_one(conn, _Q["read_subject_key"], tenant=keys.tenant, pid=pseudonym)
     if row is not None:
         return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     subject = SubjectKey.new(keys, pseudonym)

@@ -18,8 +18,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from assent.audit.log import Part, append
-from assent.core.errors import (
-    AssentError,
+from assent.core.enrolment_errors import (
     FaceBlurred,
     FaceMismatch,
     FaceNotLive,
@@ -28,22 +27,21 @@ from assent.core.errors import (
     MultipleFaces,
     NoFace,
     NotCalibrated,
-    NotFound,
     PhotoRefused,
-    SealBroken,
     TemplateLimitReached,
 )
+from assent.core.errors import AssentError, NotFound, SealBroken
 from assent.core.values import Face, Vector
 from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import announce
-from assent.intake.accept import open_upload, store_sealed
+from assent.intake.accept import Origin, SealedJob, open_upload, store_job
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, open_template, seal_template
 from assent.media.fingerprint import fingerprinted
 from assent.pipeline import Stages
-from assent.subjects.consent import acted, active_consent, open_subject
+from assent.subjects.consent import active_consent, open_subject, touch_last_interaction
 
 MOST_TEMPLATES = 10  # of one person and model
 AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is
@@ -87,34 +85,34 @@ def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes,
     """Stores the photos sealed and queues their job at the highest priority. Raises ConsentMissing."""
     active_consent(conn, keys, pseudonym)
     subject = open_subject(conn, keys, pseudonym)
-    acted(conn, keys.tenant, pseudonym, datetime.now(UTC))
+    touch_last_interaction(conn, keys.tenant, pseudonym, datetime.now(UTC))
     body = json.dumps({"pid": pseudonym.hex(), "photos": len(photos)}).encode()
     sealed = seal(keys.seal_key, body, "enrolment", keys.tenant, str(job))
     sealed_photos = [seal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(photos)]
-    store_sealed(conn, keys, job, "enrolment", sealed, "interactive", sealed_photos, task="enrol")
+    store_job(conn, keys, job, SealedJob(Origin("enrolment", "interactive"), sealed, sealed_photos, task="enrol"))
 
 
 def waiting_jobs(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[Waiting]:
     """Returns the subject's enrolments that have not ended, oldest first."""
-    found = []
-    for row in fetch(conn, _ENROL["waiting"], tenant=keys.tenant):
+    waiting = []
+    for row in fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant):
         try:
-            asked = _asked(keys, row["id"], row["sealed"])
+            request = _open_request(keys, row["id"], row["sealed"])
         except SealBroken:
             continue  # whose it was is lost, and its job will not open it either
-        if bytes.fromhex(asked["pid"]) == pseudonym:
-            found.append(Waiting(row["id"], row["received_at"], asked["photos"]))
-    return found
+        if bytes.fromhex(request["pid"]) == pseudonym:
+            waiting.append(Waiting(row["id"], row["received_at"], request["photos"]))
+    return waiting
 
 
 def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
     """Removes enrolments with their photos and returns how many there were."""
-    execute(conn, _ENROL["drop_uploads"], tenant=tenant, jobs=list(jobs))
-    return execute(conn, _ENROL["drop_jobs"], tenant=tenant, jobs=list(jobs))
+    execute(conn, _ENROL["delete_uploads"], tenant=tenant, jobs=list(jobs))
+    return execute(conn, _ENROL["delete_enrolments"], tenant=tenant, jobs=list(jobs))
 
 
 def enrol(
-    pool: Pool, keys: TenantKeys, tools: Stages, in_gallery: Callable[[str, bytes, int], None], job: UUID
+    pool: Pool, keys: TenantKeys, stages: Stages, in_gallery: Callable[[str, bytes, int], None], job: UUID
 ) -> None:
     """Runs an enrolment job: one template for each photo, all or none, and announces the outcome.
 
@@ -122,11 +120,11 @@ def enrol(
     templates of the subject.
     """
     with transaction(pool) as conn:
-        row = fetch_one(conn, _INTAKE["begin_event"], tenant=keys.tenant, event=job)
+        row = fetch_one(conn, _INTAKE["claim_event"], tenant=keys.tenant, event=job)
     if row is None:
         return
     try:
-        outcome = _enrol(pool, keys, tools, in_gallery, job, row["sealed"])
+        outcome = _enrol(pool, keys, stages, in_gallery, job, row["sealed"])
     except AssentError as error:
         if error.retryable:
             raise
@@ -141,73 +139,73 @@ def enrol(
 def _enrol(
     pool: Pool,
     keys: TenantKeys,
-    tools: Stages,
+    stages: Stages,
     in_gallery: Callable[[str, bytes, int], None],
     job: UUID,
     sealed: bytes,
 ) -> dict[str, Any] | None:
     """Returns the outcome to announce; None where another worker or an erasure ended the job meanwhile."""
-    if math.isinf(tools.alike):
+    if math.isinf(stages.alike):
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
-    asked = _asked(keys, job, sealed)
-    pseudonym = bytes.fromhex(asked["pid"])
+    request = _open_request(keys, job, sealed)
+    pseudonym = bytes.fromhex(request["pid"])
     with transaction(pool) as conn:
-        photos = _open_photos(conn, keys, job, pseudonym, asked["photos"])
-    faces = _look(tools, keys.tenant, photos)
+        photos = _open_photos(conn, keys, job, pseudonym, request["photos"])
+    faces = _analyse_photos(stages, keys.tenant, photos)
     with transaction(pool) as conn:
-        held = _store(conn, keys, tools.alike, job, pseudonym, faces)
-    if held is None:
+        count = _store(conn, keys, stages.alike, job, pseudonym, faces)
+    if count is None:
         return None
-    in_gallery(keys.tenant, pseudonym, held)
-    return {"templates": [_said(found) for found in faces]}
+    in_gallery(keys.tenant, pseudonym, count)
+    return {"templates": [_template_json(face) for face in faces]}
 
 
 def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str | bytes, ...]:
     return "photo", keys.tenant, pseudonym, str(job), str(n)
 
 
-def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
-    asked: dict[str, Any] = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
-    return asked
+def _open_request(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
+    request: dict[str, Any] = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
+    return request
 
 
 def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, count: int) -> list[bytes]:
     subject = open_subject(conn, keys, pseudonym)
-    sealed = [open_upload(conn, keys, job, n) for n in range(count)]
-    found = [photo for photo in sealed if photo is not None]
-    if len(found) != count:
+    uploads = (open_upload(conn, keys, job, n) for n in range(count))
+    sealed = [upload for upload in uploads if upload is not None]
+    if len(sealed) != count:
         raise NotFound("the photos are no longer stored")
-    return [unseal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(found)]
+    return [unseal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
-def _look(tools: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
+def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
     """Returns the one face of each photo; the photos are analysed in parallel.
 
     Raises the error of the first photo that has one.
     """
     with ThreadPoolExecutor(min(AT_ONCE, len(photos)), "enrol") as threads:
-        return list(threads.map(lambda n: _one_face(tools, tenant, n + 1, photos[n]), range(len(photos))))
+        return list(threads.map(lambda n: _only_face(stages, tenant, n + 1, photos[n]), range(len(photos))))
 
 
-def _one_face(tools: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
-    picture = fingerprinted(tools.decoder.decode(photo))
-    if tools.known(tenant, picture):
+def _only_face(stages: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
+    picture = fingerprinted(stages.decoder.decode(photo))
+    if stages.find_listed(tenant, picture):
         raise PhotoRefused(f"photo {n} cannot be used")
-    seen = tools.perceive(picture, True)
-    if not seen.faces:
+    perception = stages.perceive(picture, True)
+    if not perception.faces:
         raise NoFace(f"photo {n} shows no face")
-    if len(seen.faces) > 1:
-        raise MultipleFaces(f"photo {n} shows {len(seen.faces)} faces")
-    face = seen.faces[0]
+    if len(perception.faces) > 1:
+        raise MultipleFaces(f"photo {n} shows {len(perception.faces)} faces")
+    face = perception.faces[0]
     if face.embedding is None:
         raise FaceTooSmall(f"the face in photo {n} is too small")
     if face.sharpness < LEAST_SHARPNESS:
         raise FaceBlurred(f"the face in photo {n} is blurred")
     if face.pose < LEAST_POSE:
         raise FaceTurned(f"the face in photo {n} is turned or tilted too far")
-    if not tools.live(picture, face):
+    if not stages.live(picture, face):
         raise FaceNotLive(f"the face in photo {n} looks like a print or a screen")
-    return Enrolled(uuid4(), face, face.embedding, seen.embedder)
+    return Enrolled(uuid4(), face, face.embedding, perception.embedder)
 
 
 def _store(
@@ -218,8 +216,8 @@ def _store(
     Returns None where the job was ended meanwhile.
     """
     model = faces[0].model
-    execute(conn, _ENROL["one_at_a_time"], tenant=keys.tenant, pid=pseudonym)
-    # Nobody takes it back until the commit: a withdrawal meanwhile waits, then removes what was stored.
+    execute(conn, _ENROL["lock_enrolments_of_subject"], tenant=keys.tenant, pid=pseudonym)
+    # Nobody withdraws it until the commit: a withdrawal meanwhile waits, then removes what was stored.
     consent = active_consent(conn, keys, pseudonym)
     subject = open_subject(conn, keys, pseudonym)
     stored = _stored(conn, subject, model)
@@ -229,18 +227,17 @@ def _store(
         raise TemplateLimitReached(
             f"{len(stored)} templates are stored; {len(faces)} more would be over {MOST_TEMPLATES}"
         )
-    check_same(stored, [found.vector for found in faces], alike)
-    for found in faces:
-        _insert(conn, keys, subject, consent, found)
-    payload = {"consent": str(consent), "templates": [_said(found) for found in faces]}
-    append(
-        conn, keys, "template.enrolled", {"model": model}, [Part(payload, pseudonym, subject.key)], datetime.now(UTC)
-    )
+    check_same(stored, [face.vector for face in faces], alike)
+    for face in faces:
+        _insert(conn, keys, subject, consent, face)
+    payload = {"consent": str(consent), "templates": [_template_json(face) for face in faces]}
+    part = Part(payload, pseudonym, subject.key)
+    append(conn, keys, "template.enrolled", {"model": model}, [part], datetime.now(UTC))
     return len(stored) + len(faces)
 
 
 def _stored(conn: Conn, subject: SubjectKey, model: str) -> list[Vector]:
-    rows = fetch(conn, _ENROL["templates"], tenant=subject.tenant, pid=subject.pseudonym, model=model)
+    rows = fetch(conn, _ENROL["list_sealed_templates"], tenant=subject.tenant, pid=subject.pseudonym, model=model)
     return [open_template(subject, row["id"], model, row["sealed"]).astype(np.float32) for row in rows]
 
 
@@ -249,20 +246,19 @@ def check_same(stored: Sequence[Vector], fresh: Sequence[Vector], alike: float) 
 
     Known vectors are the stored ones and the fresh ones before it.
     """
-    known = list(stored)
+    vectors = list(stored)
     for n, vector in enumerate(fresh, 1):
-        if known and float(min(np.stack(known) @ vector)) < alike:
+        if vectors and float(min(np.stack(vectors) @ vector)) < alike:
             raise FaceMismatch(f"photo {n} seems to show somebody else than the other photos")
-        known.append(vector)
+        vectors.append(vector)
 
 
-def _insert(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent: UUID, found: Enrolled) -> None:
-    sealed = seal_template(subject, found.id, found.model, found.vector)
-    values = {"tenant": keys.tenant, "id": found.id, "pid": subject.pseudonym, "consent": consent}
-    execute(
-        conn, _Q["insert_template"], **values, model=found.model, quality=round(found.face.quality, 2), sealed=sealed
-    )
+def _insert(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent: UUID, enrolled: Enrolled) -> None:
+    sealed = seal_template(subject, enrolled.id, enrolled.model, enrolled.vector)
+    key = {"tenant": keys.tenant, "id": enrolled.id, "pid": subject.pseudonym, "consent": consent}
+    quality = round(enrolled.face.quality, 2)
+    execute(conn, _Q["insert_template"], **key, model=enrolled.model, quality=quality, sealed=sealed)
 
 
-def _said(found: Enrolled) -> dict[str, Any]:
-    return {"id": str(found.id), "quality": round(found.face.quality, 2)}
+def _template_json(enrolled: Enrolled) -> dict[str, Any]:
+    return {"id": str(enrolled.id), "quality": round(enrolled.face.quality, 2)}

@@ -19,6 +19,7 @@ from assent.audit import checkpoint, log
 from assent.audit import receipt as receipts
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
+from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken
 from assent.db.locks import try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
@@ -82,16 +83,16 @@ def complete_erasures(conn: Conn, keys: TenantKeys, retired_epoch: int) -> int:
     Every epoch up to `retired_epoch` counts as destroyed. Do not call it in a transaction that appended a leaf: a
     checkpoint is signed. Raises AuditBroken where the log is damaged.
     """
-    rows = fetch(conn, _Q["completable"], tenant=keys.tenant, retired_epoch=retired_epoch)
+    rows = fetch(conn, _Q["lock_completable_erasures"], tenant=keys.tenant, retired_epoch=retired_epoch)
     if not rows:
         return 0
-    note, now = checkpoint.current(conn, keys), datetime.now(UTC)
+    note, now = checkpoint.current_checkpoint(conn, keys), datetime.now(UTC)
     size = checkpoint.verify_checkpoint(note, checkpoint.verifier(keys)).size
     for row in rows:
-        said = _receipt(conn, keys, row, size, retired_epoch)
-        whole = receipts.sign_receipt(keys, {**said, "checkpoint": note, "completed_at": rfc3339(now)})
+        statement = _receipt(conn, keys, row, size, retired_epoch)
+        signed = receipts.sign_receipt(keys, {**statement, "checkpoint": note, "completed_at": rfc3339(now)})
         values = {"tenant": keys.tenant, "id": row["id"], "completed_at": now}
-        execute(conn, _Q["complete"], **values, receipt=rfc8785.dumps(whole).decode())
+        execute(conn, _Q["complete_erasure"], **values, receipt=rfc8785.dumps(signed).decode())
     return len(rows)
 
 
@@ -101,7 +102,7 @@ def receipt(conn: Conn, keys: TenantKeys | None, token: str) -> dict[str, Any] |
     Returns None for a token that is not known to the tenant, or, without `keys`, to any tenant.
     """
     tenant = keys.tenant if keys else None
-    row = fetch_one(conn, _Q["receipt"], tenant=tenant, token_sha256=_sha256(token))
+    row = fetch_one(conn, _Q["read_receipt"], tenant=tenant, token_sha256=_sha256(token))
     if row is None:
         return None
     if row["receipt"] is None:
@@ -114,17 +115,17 @@ def _drop_rows(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> int:
     """Removes the person's rows and returns the epoch that has to be destroyed."""
     who = {"tenant": keys.tenant, "pid": pseudonym}
     # The key's own epoch, since a rotation under way may have wrapped it anew after these keys were read.
-    key = fetch_one(conn, _Q["drop_key"], **who)
-    execute(conn, _Q["drop_connections"], **who, author_mac=author_mac(keys, ref))
-    execute(conn, _Q["drop_links"], **who)
-    execute(conn, _Q["drop_subject"], **who)
+    key = fetch_one(conn, _Q["delete_subject_key"], **who)
+    execute(conn, _Q["delete_connections"], **who, author_mac=author_mac(keys, ref))
+    execute(conn, _Q["delete_links"], **who)
+    execute(conn, _Q["delete_subject"], **who)
     drop_jobs(conn, keys.tenant, [job.id for job in waiting_jobs(conn, keys, pseudonym)])
     return max(keys.epoch, key["epoch"] if key else 0)
 
 
 def _receipt(conn: Conn, keys: TenantKeys, row: Row, size: int, retired_epoch: int) -> dict[str, Any]:
-    proof = checkpoint.proof(conn, keys.tenant, row["leaf"], size)
-    part = fetch_one(conn, _Q["opening"], tenant=keys.tenant, leaf=row["leaf"])
+    proof = checkpoint.prove_inclusion(conn, keys.tenant, row["leaf"], size)
+    part = fetch_one(conn, _Q["read_leaf_payload"], tenant=keys.tenant, leaf=row["leaf"])
     if part is None:
         raise AuditBroken(f"the payload of leaf {row['leaf']} is missing")
     opening = log.open_salted(keys.seal_key, keys.tenant, row["leaf"], 0, part["sealed"])
@@ -136,7 +137,7 @@ def _receipt(conn: Conn, keys: TenantKeys, row: Row, size: int, retired_epoch: i
         "leaf": {
             "index": proof["index"],
             "bytes": proof["leaf"],
-            "opening": receipts.encode(opening),
+            "opening": encode_base64(opening),
             "proof": proof["hashes"],
         },
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 from assent.audit import log
 from assent.core.clock import rfc3339
+from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken, NotFound, SealBroken
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -44,10 +44,10 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     """
     pseudonym = derive_pseudonym(keys, ref)
     who = {"tenant": keys.tenant, "pid": pseudonym}
-    row = fetch_one(conn, _Q["subject"], **who)
-    links = fetch(conn, _Q["links"], **who)
-    circle = fetch_one(conn, _Q["connections"], **who, author_mac=author_mac(keys, ref)) or {}
-    if row is None and not links and not circle["chosen_by"]:
+    row = fetch_one(conn, _Q["read_subject"], **who)
+    links = fetch(conn, _Q["list_links"], **who)
+    connections = fetch_one(conn, _Q["count_connections"], **who, author_mac=author_mac(keys, ref)) or {}
+    if row is None and not links and not connections["chosen_by"]:
         raise NotFound("nothing is held about this person")
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"]) if row else None
     return {
@@ -56,11 +56,11 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
         "tenant": keys.tenant,
         "pseudonym": pseudonym.hex(),
         "subject": _subject(keys, pseudonym, subject, row) if row and subject else None,
-        "consents": [_consent(subject, one) for one in fetch(conn, _Q["consents"], **who)] if subject else [],
-        "templates": [_template(subject, one) for one in fetch(conn, _Q["templates"], **who)] if subject else [],
-        "matches": [_plain(asdict(seen)) for seen in matches_of(conn, keys, pseudonym)],
+        "consents": [_consent(subject, one) for one in fetch(conn, _Q["list_consents"], **who)] if subject else [],
+        "templates": [_template(subject, one) for one in fetch(conn, _Q["list_templates"], **who)] if subject else [],
+        "matches": [_plain(asdict(match)) for match in matches_of(conn, keys, pseudonym)],
         "refusals": [asdict(refusal) for refusal in refusals(conn, subject)] if subject else [],
-        "connections": _plain(circle),
+        "connections": _plain(connections),
         "links": [_plain(link) for link in links],
         "enrolments": [_plain(asdict(job)) for job in waiting_jobs(conn, keys, pseudonym)],
         "audit": list(_leaves(conn, keys, subject)) if subject else [],
@@ -70,25 +70,25 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
 
 def _subject(keys: TenantKeys, pseudonym: bytes, subject: SubjectKey, row: Row) -> dict[str, Any]:
     ref = unseal(subject.key, row["sealed"], "ref", keys.tenant, pseudonym).decode()
-    kept = {name: row[name] for name in ("refusals", "created_at", "interacted_at")}
-    return {"ref": ref, "key_epoch": row["epoch"], **_plain(kept)}
+    columns = {name: row[name] for name in ("refusals", "created_at", "interacted_at")}
+    return {"ref": ref, "key_epoch": row["epoch"], **_plain(columns)}
 
 
 def _consent(subject: SubjectKey, row: Row) -> dict[str, Any]:
-    opened = open_evidence(subject, row["id"], row["evidence"]) if row["evidence"] is not None else None
-    return {**_plain(row), "evidence": opened}
+    evidence = open_evidence(subject, row["id"], row["evidence"]) if row["evidence"] is not None else None
+    return {**_plain(row), "evidence": evidence}
 
 
 def _template(subject: SubjectKey, row: Row) -> dict[str, Any]:
     vector = open_template(subject, row["id"], row["model"], row["sealed"])
-    said = _plain({name: value for name, value in row.items() if name != "sealed"})
-    return {**said, "dimension": len(vector), "vector": base64.b64encode(vector.tobytes()).decode()}
+    columns = _plain({name: value for name, value in row.items() if name != "sealed"})
+    return {**columns, "dimension": len(vector), "vector": encode_base64(vector.tobytes())}
 
 
 def _leaves(conn: Conn, keys: TenantKeys, subject: SubjectKey) -> Iterator[dict[str, Any]]:
     """Yields what the audit log records of the subject, leaf by leaf."""
     last = {"seq": -1, "part": 0}
-    while rows := fetch(conn, _Q["some_payloads"], tenant=keys.tenant, most=_PAGE, **last):
+    while rows := fetch(conn, _Q["list_next_payloads"], tenant=keys.tenant, most=_PAGE, **last):
         yield from (_leaf(conn, subject, row) for row in rows if _is_of(keys, subject.pseudonym, row))
         last = {"seq": rows[-1]["seq"], "part": rows[-1]["part"]}
 
@@ -102,13 +102,13 @@ def _is_of(keys: TenantKeys, pseudonym: bytes, row: Row) -> bool:
 
 def _leaf(conn: Conn, subject: SubjectKey, row: Row) -> dict[str, Any]:
     seq, part = row["seq"], row["part"]
-    found = fetch_one(conn, _AUDIT["leaf"], tenant=subject.tenant, seq=seq)
-    if found is None:
+    stored = fetch_one(conn, _AUDIT["read_leaf"], tenant=subject.tenant, seq=seq)
+    if stored is None:
         raise AuditBroken(f"leaf {seq} is missing")
-    leaf = json.loads(found["leaf"])
+    leaf = json.loads(stored["leaf"])
     commitment = bytes.fromhex(leaf["commitments"][part])
-    said = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
-    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": said}
+    payload = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
+    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": payload}
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def spend(conn: Conn, token: str) -> str:
     if row is None:
         raise LinkGone
     lock_shared(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
-    if not execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token)):
+    if not execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token)):
         raise LinkGone
     return _insert(conn, row["tenant"], row["pid"], _open(token, "link", row), "session", SESSION)
 
@@ -72,12 +72,12 @@ def end(conn: Conn, token: str) -> None:
     """Ends a session at once; does nothing where there is none."""
     row = _live(conn, token, "session")
     if row is not None:
-        execute(conn, _Q["spend"], tenant=row["tenant"], sha256=_sha256(token))
+        execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token))
 
 
 def purge(conn: Conn) -> None:
     """Removes expired links and sessions of all tenants."""
-    execute(conn, _Q["purge"])
+    execute(conn, _Q["purge_expired_links"])
 
 
 def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
@@ -85,7 +85,7 @@ def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, vali
     lock_shared(conn, tenant, [pseudonym])
     execute(
         conn,
-        _Q["insert"],
+        _Q["insert_link"],
         tenant=tenant,
         sha256=_sha256(token),
         kind=kind,
@@ -97,7 +97,7 @@ def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, vali
 
 
 def _live(conn: Conn, token: str, kind: str) -> Row | None:
-    return fetch_one(conn, _Q["live"], sha256=_sha256(token), kind=kind)
+    return fetch_one(conn, _Q["read_live_link"], sha256=_sha256(token), kind=kind)
 
 
 def _open(token: str, kind: str, row: Row) -> str:

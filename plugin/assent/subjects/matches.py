@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from assent.audit.log import Part, append
+from assent.core.boxes import read_box
 from assent.core.errors import ConsentMissing, NotFound
 from assent.core.values import Band, Box
 from assent.db.locks import lock_shared, try_lock_exclusive
@@ -40,10 +41,12 @@ def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMa
     person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
-    places = [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pseudonym)]
-    found = [(place, _row(conn, keys, *place)) for place in places]
-    seen = [_seen(person, *place, row) for place, row in found if row is not None]
-    return sorted(seen, key=lambda one: one.decided_at, reverse=True)
+    matches = []
+    for media_id, face in [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pseudonym)]:
+        row = _row(conn, keys, media_id, face)
+        if row is not None:
+            matches.append(_subject_match(person, media_id, face, row))
+    return sorted(matches, key=lambda match: match.decided_at, reverse=True)
 
 
 def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> None:
@@ -59,7 +62,7 @@ def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face:
         person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             raise ConsentMissing
-        if execute(conn, _Q["publish_match"], tenant=keys.tenant, media=media_id, face=face):
+        if execute(conn, _Q["publish_suggested_match"], tenant=keys.tenant, media=media_id, face=face):
             revise(conn, keys, media_id, "tag.published")
 
 
@@ -71,17 +74,16 @@ def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: 
     """
     with transaction(pool) as conn:
         row = _theirs(conn, keys, pseudonym, media_id, face)
-    x, y, width, height = row["box"]
-    refusal = Refusal(media_id, row["sha256"], (x, y, width, height))
+    refusal = Refusal(media_id, row["sha256"], read_box(row["box"]))
     with transaction(pool) as conn:
         _remember(conn, keys, pseudonym, face, refusal)
     with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
-        place = {"tenant": keys.tenant, "media": media_id}
-        execute(conn, _Q["lock_media"], **place)
+        key = {"tenant": keys.tenant, "media": media_id}
+        execute(conn, _Q["lock_media"], **key)
         try_lock_exclusive(conn, keys.tenant, pseudonym)
         row = _theirs(conn, keys, pseudonym, media_id, face)
         _count_refused(conn, keys, pseudonym, media_id, face, row)
-        execute(conn, _Q["drop_match"], **place, face=face)
+        execute(conn, _Q["delete_match"], **key, face=face)
         if row["state"] == "published":
             revise(conn, keys, media_id, "tag.retracted")
 
@@ -94,7 +96,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str
     person = person_of(conn, keys, pseudonym)
     if person is not None:
         band = open_match(person.subject, media_id, face, row["sealed"])["band"]
-        execute(conn, _FEEDBACK["count_refused"], tenant=keys.tenant, band=band)
+        execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
 
 
 def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal: Refusal) -> None:
@@ -116,10 +118,10 @@ def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str, face:
 
 
 def _row(conn: Conn, keys: TenantKeys, media_id: str, face: int) -> Row | None:
-    return fetch_one(conn, _Q["match"], tenant=keys.tenant, media=media_id, face=face)
+    return fetch_one(conn, _Q["read_match"], tenant=keys.tenant, media=media_id, face=face)
 
 
-def _seen(person: Person, media_id: str, face: int, row: Row) -> SubjectMatch:
-    x, y, width, height = row["box"]
+def _subject_match(person: Person, media_id: str, face: int, row: Row) -> SubjectMatch:
+    box = read_box(row["box"])
     band: Band = open_match(person.subject, media_id, face, row["sealed"])["band"]
-    return SubjectMatch(media_id, face, row["revision"], row["state"], band, (x, y, width, height), row["decided_at"])
+    return SubjectMatch(media_id, face, row["revision"], row["state"], band, box, row["decided_at"])

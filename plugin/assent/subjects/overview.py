@@ -22,7 +22,7 @@ def consent_record(conn: Conn, keys: TenantKeys, consent: UUID) -> dict[str, Any
 
     Raises NotFound for a consent that this tenant does not have, or that was erased with its subject.
     """
-    rows = fetch(conn, _Q["records"], tenant=keys.tenant, id=consent, pid=None)
+    rows = fetch(conn, _Q["list_consent_records"], tenant=keys.tenant, id=consent, pid=None)
     if not rows:
         raise NotFound("no such consent")
     return _record(rows[0])
@@ -34,16 +34,16 @@ def subject_record(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     The connections come with the time they were stated. Raises NotFound for a person who never consented or was erased.
     """
     who = {"tenant": keys.tenant, "pid": derive_pseudonym(keys, ref)}
-    consents = fetch(conn, _Q["records"], **who, id=None)
+    consents = fetch(conn, _Q["list_consent_records"], **who, id=None)
     if not consents:
         raise NotFound("no such subject")
-    chosen = fetch_one(conn, _CONNECTIONS["connections_of"], **who)
-    by_model = groupby(fetch(conn, _Q["templates"], **who), lambda row: row["model"])
+    connections = fetch_one(conn, _CONNECTIONS["count_connections"], **who)
+    by_model = groupby(fetch(conn, _Q["list_templates"], **who), lambda row: row["model"])
     return {
         "subject": ref,
         "consents": [_record(row) for row in consents],
         "templates": [{"model": model, "photos": [_template(row) for row in rows]} for model, rows in by_model],
-        "connections": chosen and {"count": chosen["count"], "stated_at": rfc3339(chosen["stated_at"])},
+        "connections": connections and {"count": connections["count"], "stated_at": rfc3339(connections["stated_at"])},
     }
 
 

@@ -12,7 +12,7 @@ from assent.core.errors import KeysOutdated
 from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import revise
-from assent.keys.keyfile import Export, Wrapped
+from assent.keys.keyfile import KeyExport, WrappedKey
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects.rotate import ROTATED_ROWS, rotation_lock
 
@@ -31,7 +31,7 @@ class Recovered:
     pictures: int
 
 
-def import_keys(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
+def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
     """Brings the database and the keystore to the state of an export, tenant by tenant.
 
     Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
@@ -40,9 +40,9 @@ def import_keys(pool: Pool, keystore: Keystore, export: Export) -> Recovered:
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
-    done = [_take_in(pool, keystore, keys, people) for keys, people in export.tenants.values()]
+    parts = [_import_tenant(pool, keystore, keys, people) for keys, people in export.tenants.values()]
     return Recovered(
-        sum(part.people for part in done), sum(part.erased for part in done), sum(part.pictures for part in done)
+        sum(part.people for part in parts), sum(part.erased for part in parts), sum(part.pictures for part in parts)
     )
 
 
@@ -52,16 +52,15 @@ def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> Non
             f"the export has tenant {tenant} in epoch {keys.epoch}, the keystore in {keystore.tenant(tenant).epoch}"
         )
     with transaction(pool) as conn:
-        row = fetch_one(conn, _Q["newest_epoch"], tenant=tenant)
+        row = fetch_one(conn, _Q["read_newest_epoch"], tenant=tenant)
     if row and row["epoch"] is not None and row["epoch"] > keys.epoch:
         raise KeysOutdated(f"the export has tenant {tenant} in epoch {keys.epoch}, the database in {row['epoch']}")
 
 
-def _take_in(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[Wrapped]) -> Recovered:
+def _import_tenant(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[WrappedKey]) -> Recovered:
     with rotation_lock(pool, keys.tenant):
-        held = keystore.tenants()
-        if keys.tenant not in held or keystore.tenant(keys.tenant).epoch < keys.epoch:
-            keystore.take_in(keys)
+        if keys.tenant not in keystore.tenants() or keystore.tenant(keys.tenant).epoch < keys.epoch:
+            keystore.import_keys(keys)
         now = keystore.tenant(keys.tenant)
         alive = [now.epoch, *now.retiring]
         brought = _restore_keys(pool, keys.tenant, people, alive)
@@ -69,7 +68,7 @@ def _take_in(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[
         return Recovered(brought, erased, _retract_orphaned_matches(pool, now, alive))
 
 
-def _restore_keys(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: list[int]) -> int:
+def _restore_keys(pool: Pool, tenant: str, people: Sequence[WrappedKey], alive: list[int]) -> int:
     brought = 0
     for start in range(0, len(people), ROTATED_ROWS):
         page = people[start : start + ROTATED_ROWS]
@@ -79,7 +78,7 @@ def _restore_keys(pool: Pool, tenant: str, people: Sequence[Wrapped], alive: lis
             "wrapped": [one.wrapped for one in page],
         }
         with transaction(pool) as conn:
-            brought += execute(conn, _Q["bring_back_keys"], tenant=tenant, alive=alive, **values)
+            brought += execute(conn, _Q["restore_keys"], tenant=tenant, alive=alive, **values)
     return brought
 
 
@@ -87,12 +86,12 @@ def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
     after, dropped = b"", 0
     while True:
         with transaction(pool) as conn:
-            rows = fetch(conn, _Q["dead_people"], tenant=tenant, alive=alive, after=after, most=ROTATED_ROWS)
+            rows = fetch(conn, _Q["list_orphaned_subjects"], tenant=tenant, alive=alive, after=after, most=ROTATED_ROWS)
             if not rows:
                 return dropped
             pseudonyms = [row["pid"] for row in rows]
-            execute(conn, _Q["drop_links"], tenant=tenant, pids=pseudonyms)
-            dropped += execute(conn, _Q["drop_people"], tenant=tenant, pids=pseudonyms)
+            execute(conn, _Q["delete_links"], tenant=tenant, pids=pseudonyms)
+            dropped += execute(conn, _Q["delete_subjects"], tenant=tenant, pids=pseudonyms)
             after = pseudonyms[-1]
 
 
@@ -104,12 +103,12 @@ def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) ->
     pictures = 0
     while True:
         with transaction(pool) as conn:
-            rows = fetch(conn, _Q["dead_pictures"], tenant=keys.tenant, alive=alive, most=ROTATED_ROWS)
+            rows = fetch(conn, _Q["list_orphaned_media"], tenant=keys.tenant, alive=alive, most=ROTATED_ROWS)
         if not rows:
             return pictures
         for row in rows:
             with transaction(pool) as conn:
                 execute(conn, named_queries("record")["lock_media"], tenant=keys.tenant, media=row["media_id"])
-                execute(conn, _Q["drop_dead_matches"], tenant=keys.tenant, media=row["media_id"], alive=alive)
+                execute(conn, _Q["delete_orphaned_matches"], tenant=keys.tenant, media=row["media_id"], alive=alive)
                 revise(conn, keys, row["media_id"], "tag.retracted")
         pictures += len(rows)

@@ -27,7 +27,7 @@ _Q = named_queries("subjects")
 
 def term(jurisdictions: Collection[str]) -> timedelta:
     """Returns how long a subject with consents under these jurisdictions is kept: the shortest of their terms."""
-    return min((TERMS[_longest(place)] for place in jurisdictions), default=TERMS[""])
+    return min((TERMS[_longest_prefix(jurisdiction)] for jurisdiction in jurisdictions), default=TERMS[""])
 
 
 def end_due(pool: Pool, keys: TenantKeys, now: datetime) -> None:
@@ -42,8 +42,8 @@ def end_due(pool: Pool, keys: TenantKeys, now: datetime) -> None:
 def erase_due(pool: Pool, keys: TenantKeys, now: datetime) -> int:
     """Erases the tenant's subjects whose term is over, each in its own transaction; returns how many."""
     with transaction(pool) as conn:
-        silent = fetch(conn, _Q["silent"], tenant=keys.tenant, since=now - min(TERMS.values()))
-    people = [row["pid"] for row in silent if row["interacted_at"] + term(row["jurisdictions"]) <= now]
+        rows = fetch(conn, _Q["list_inactive_subjects"], tenant=keys.tenant, since=now - min(TERMS.values()))
+    people = [row["pid"] for row in rows if row["interacted_at"] + term(row["jurisdictions"]) <= now]
     return sum(_erase(pool, keys, pseudonym, now) for pseudonym in people)
 
 
@@ -54,7 +54,7 @@ def _erase(pool: Pool, keys: TenantKeys, pseudonym: bytes, now: datetime) -> boo
     """
     with transaction(pool) as conn:
         locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
-        row = fetch_one(conn, _Q["silent_person"], tenant=keys.tenant, pid=pseudonym)
+        row = fetch_one(conn, _Q["read_inactive_subject"], tenant=keys.tenant, pid=pseudonym)
         if row is None or row["interacted_at"] + term(row["jurisdictions"]) > now:
             return False
         try:
@@ -70,5 +70,5 @@ def _ref(conn: Conn, keys: TenantKeys, pseudonym: bytes, sealed: bytes) -> str:
     return unseal(open_subject(conn, keys, pseudonym).key, sealed, "ref", keys.tenant, pseudonym).decode()
 
 
-def _longest(jurisdiction: str) -> str:
+def _longest_prefix(jurisdiction: str) -> str:
     return max((prefix for prefix in TERMS if jurisdiction.startswith(prefix)), key=len)

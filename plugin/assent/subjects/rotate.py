@@ -22,7 +22,7 @@ from uuid import UUID
 
 import psycopg
 
-from assent.audit.broken import note_broken
+from assent.audit.broken import record_broken_seal
 from assent.audit.log import append, part_locator, part_pseudonym
 from assent.core.errors import DatabaseUnavailable, RotationUnderWay, SealBroken
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
@@ -61,11 +61,11 @@ class _Table:
     move: Callable[[Conn, TenantKeys, Sequence[Row]], int]  # returns how many did not open
 
 
-def silent(_table: str, _moved: int) -> None:
+def discard_progress(_table: str, _moved: int) -> None:
     """Discards the progress."""
 
 
-def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = silent) -> Rotated:
+def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = discard_progress) -> Rotated:
     """Moves a tenant to a new epoch and destroys the keys of all earlier ones.
 
     Erasures that came too late for it are marked as waiting for the next one. Raises RotationUnderWay when another
@@ -73,7 +73,7 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Rotation
     """
     with rotation_lock(pool, tenant) as watcher:
         with transaction(pool) as conn:
-            covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["retracted"], tenant=tenant)]
+            covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["list_retracted_erasures"], tenant=tenant)]
         keys = keystore.begin_epoch(tenant)  # 1
         retiring = sorted(keys.retiring)
         before = _under_way(watcher)
@@ -101,13 +101,13 @@ def rotation_lock(pool: Pool, *tenants: str) -> Iterator[Conn]:
             conn.autocommit = True
             try:
                 for tenant in tenants:
-                    mine = fetch_one(conn, _Q["try_alone"], tenant=tenant)
+                    mine = fetch_one(conn, _Q["try_rotation_lock"], tenant=tenant)
                     if mine is None or not mine["mine"]:
                         raise RotationUnderWay
                 yield conn
             finally:
                 if not conn.broken:
-                    conn.execute(_Q["no_longer_alone"])
+                    conn.execute(_Q["release_rotation_lock"])
                     conn.autocommit = False
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable from error
@@ -119,8 +119,10 @@ class _Moved:
     broken: int = 0
 
 
-def _sum(one: dict[str, _Moved], other: dict[str, _Moved]) -> dict[str, _Moved]:
-    return {name: _Moved(one[name].rows + other[name].rows, one[name].broken + other[name].broken) for name in one}
+def _sum(first: dict[str, _Moved], second: dict[str, _Moved]) -> dict[str, _Moved]:
+    return {
+        name: _Moved(first[name].rows + second[name].rows, first[name].broken + second[name].broken) for name in first
+    }
 
 
 def _move_all(pool: Pool, keys: TenantKeys, progress: RotationProgress) -> dict[str, _Moved]:
@@ -141,7 +143,7 @@ def _move_rest(pool: Pool, keys: TenantKeys, progress: RotationProgress) -> dict
 
 def _some_left(pool: Pool, keys: TenantKeys) -> bool:
     with transaction(pool) as conn:
-        row = fetch_one(conn, _Q["some_left"], tenant=keys.tenant, live=keys.epoch)
+        row = fetch_one(conn, _Q["has_rows_to_move"], tenant=keys.tenant, live=keys.epoch)
     return row is not None and bool(row["left"])
 
 
@@ -150,7 +152,7 @@ def _move_table(pool: Pool, keys: TenantKeys, table: _Table, progress: RotationP
     while True:
         with transaction(pool) as conn:
             where = {"tenant": keys.tenant, "live": keys.epoch, "most": ROTATED_ROWS}
-            rows = fetch(conn, _Q[f"{table.name}_to_move"], **where, **after)
+            rows = fetch(conn, _Q[f"lock_{table.name}_rows"], **where, **after)
             if not rows:
                 return _Moved(moved, broken)
             broken += table.move(conn, keys, rows)
@@ -163,7 +165,7 @@ def _move_keys(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     fresh = [_rewrapped(keys, row) for row in rows]
     wrapped = [new or row["wrapped"] for new, row in zip(fresh, rows, strict=True)]
     moved = {"pids": [row["pid"] for row in rows], "wrapped": wrapped}
-    execute(conn, _Q["move_subject_key"], tenant=keys.tenant, live=keys.epoch, **moved)
+    execute(conn, _Q["move_subject_key_rows"], tenant=keys.tenant, live=keys.epoch, **moved)
     return _altered(keys, rows, fresh)
 
 
@@ -178,25 +180,24 @@ def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     def owner(row: Row) -> bytes:
         return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
 
-    pseudonyms = [_opened(owner, row) for row in rows]
-    living = _living(conn, keys, pseudonyms)
-    retracting = fetch_one(
-        conn, _Q["retracting"], tenant=keys.tenant
-    )  # asked after the keys: erasing does both at once
-    wanted = retracting is not None and retracting["retracting"]
+    pseudonyms = [_pseudonym(owner, row) for row in rows]
+    remaining = _subjects_with_keys(conn, keys, pseudonyms)
+    # Asked after the keys: erasing does both at once.
+    erasure = fetch_one(conn, _Q["has_unretracted_erasure"], tenant=keys.tenant)
+    retracting = erasure is not None and erasure["retracting"]
     stay, go = [], []
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         if pseudonym is None:  # it does not open here, and will not there
             stay.append((row["media_id"], row["face"], row["locator"]))
-        elif pseudonym in living or wanted:
+        elif pseudonym in remaining or retracting:
             stay.append((row["media_id"], row["face"], match_locator(keys, row["media_id"], row["face"], pseudonym)))
         else:
             go.append((row["media_id"], row["face"]))
     media_ids, faces, locators = _columns(stay, 3)
-    places = {"media_ids": media_ids, "faces": faces, "locators": locators}
-    execute(conn, _Q["move_match"], tenant=keys.tenant, live=keys.epoch, **places)
+    moved = {"media_ids": media_ids, "faces": faces, "locators": locators}
+    execute(conn, _Q["move_match_rows"], tenant=keys.tenant, live=keys.epoch, **moved)
     media_ids, faces = _columns(go, 2)
-    execute(conn, _Q["drop_matches"], tenant=keys.tenant, media_ids=media_ids, faces=faces)
+    execute(conn, _Q["delete_matches"], tenant=keys.tenant, media_ids=media_ids, faces=faces)
     return _altered(keys, rows, pseudonyms)
 
 
@@ -204,17 +205,17 @@ def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     def owner(row: Row) -> bytes:
         return part_pseudonym(keys, row["seq"], row["part"], row["epoch"], row["locator"])
 
-    pseudonyms = [_opened(owner, row) for row in rows]
-    living = _living(conn, keys, pseudonyms)
+    pseudonyms = [_pseudonym(owner, row) for row in rows]
+    remaining = _subjects_with_keys(conn, keys, pseudonyms)
     locators = []
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         if pseudonym is None:  # it does not open here, and will not there
             locators.append(row["locator"])
         else:  # nobody's any more: the payload cannot be opened, and whose it was must not be told either
-            told = pseudonym if pseudonym in living else os.urandom(len(pseudonym))
-            locators.append(part_locator(keys, row["seq"], row["part"], told))
+            owner_now = pseudonym if pseudonym in remaining else os.urandom(len(pseudonym))
+            locators.append(part_locator(keys, row["seq"], row["part"], owner_now))
     moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
-    execute(conn, _Q["move_audit_payload"], tenant=keys.tenant, live=keys.epoch, **moved)
+    execute(conn, _Q["move_audit_payload_rows"], tenant=keys.tenant, live=keys.epoch, **moved)
     return _altered(keys, rows, pseudonyms)
 
 
@@ -225,45 +226,45 @@ TABLES = (
 )
 
 
-def _opened(owner: Callable[[Row], bytes], row: Row) -> bytes | None:
+def _pseudonym(owner: Callable[[Row], bytes], row: Row) -> bytes | None:
     try:
         return owner(row)
     except SealBroken:
         return None
 
 
-def _living(conn: Conn, keys: TenantKeys, pseudonyms: Sequence[bytes | None]) -> set[bytes]:
-    asked = list({pseudonym for pseudonym in pseudonyms if pseudonym is not None})
-    return {row["pid"] for row in fetch(conn, _Q["living"], tenant=keys.tenant, pids=asked)}
+def _subjects_with_keys(conn: Conn, keys: TenantKeys, pseudonyms: Sequence[bytes | None]) -> set[bytes]:
+    distinct = list({pseudonym for pseudonym in pseudonyms if pseudonym is not None})
+    return {row["pid"] for row in fetch(conn, _Q["list_subjects_with_keys"], tenant=keys.tenant, pids=distinct)}
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [[row[n] for row in rows] for n in range(width)]
 
 
-def _altered(keys: TenantKeys, rows: Sequence[Row], opened: Sequence[bytes | None]) -> int:
+def _altered(keys: TenantKeys, rows: Sequence[Row], values: Sequence[bytes | None]) -> int:
     """Counts rows that should have opened and did not; rows of an epoch that is gone already should not open."""
-    return sum(new is None and row["epoch"] in keys.retiring for row, new in zip(rows, opened, strict=True))
+    return sum(value is None and row["epoch"] in keys.retiring for row, value in zip(rows, values, strict=True))
 
 
 def _under_way(watcher: Conn) -> list[str]:
-    row = fetch_one(watcher, _Q["under_way"])
+    row = fetch_one(watcher, _Q["list_running_transactions"])
     return list(row["seen"]) if row else []
 
 
 def _wait_for(watcher: Conn, transactions: list[str]) -> None:
     deadline = time.monotonic() + ROTATION_WAIT_SECONDS
     while time.monotonic() < deadline:
-        row = fetch_one(watcher, _Q["still_under_way"], seen=transactions)
+        row = fetch_one(watcher, _Q["is_any_still_running"], seen=transactions)
         if row is None or not row["busy"]:
             return
         time.sleep(ROTATION_POLL_SECONDS)
 
 
 def _note(pool: Pool, keys: TenantKeys, ended: list[int], moved: Mapping[str, _Moved], covered: Sequence[UUID]) -> None:
-    at = datetime.now(UTC)
+    now = datetime.now(UTC)
     with transaction(pool) as conn:
         execute(conn, _Q["postpone_erasures"], tenant=keys.tenant, live=keys.epoch, covered=list(covered))
         for kind in (name for name, part in moved.items() if part.broken):
-            note_broken(conn, keys, kind, at)
-        append(conn, keys, "epoch.destroyed", {"epochs": ended, "live": keys.epoch}, [], at)
+            record_broken_seal(conn, keys, kind, now)
+        append(conn, keys, "epoch.destroyed", {"epochs": ended, "live": keys.epoch}, [], now)

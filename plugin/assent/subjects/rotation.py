@@ -12,7 +12,7 @@ from assent.db.pool import Pool, fetch, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore
 from assent.subjects.erase import complete_erasures
-from assent.subjects.rotate import Rotated, RotationProgress, rotate_epoch, silent
+from assent.subjects.rotate import Rotated, RotationProgress, discard_progress, rotate_epoch
 
 # The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
 PAUSE_SECONDS = 20 * 60
@@ -20,12 +20,12 @@ _Q = named_queries("rotate")
 _log = structlog.get_logger(__name__)
 
 
-def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = silent) -> Rotated:
+def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = discard_progress) -> Rotated:
     """Rotates the epoch, then signs the receipts of the erasures it covers. Raises what `rotate_epoch` raises."""
-    done = rotate_epoch(pool, keystore, tenant, progress)
+    rotated = rotate_epoch(pool, keystore, tenant, progress)
     with transaction(pool) as conn:
-        complete_erasures(conn, keystore.tenant(tenant), done.old)
-    return done
+        complete_erasures(conn, keystore.tenant(tenant), rotated.old)
+    return rotated
 
 
 def rotate_due(pool: Pool, keystore: Keystore) -> int:
@@ -34,17 +34,18 @@ def rotate_due(pool: Pool, keystore: Keystore) -> int:
     A rotation that fails is tried again with the next call. Raises DatabaseUnavailable when nothing can be read.
     """
     with transaction(pool) as conn:
-        tenants = [row["tenant"] for row in fetch(conn, _Q["due"], pause=PAUSE_SECONDS)]
+        tenants = [row["tenant"] for row in fetch(conn, _Q["list_tenants_due"], pause=PAUSE_SECONDS)]
     return sum(_try(pool, keystore, tenant) for tenant in tenants)
 
 
 def _try(pool: Pool, keystore: Keystore, tenant: str) -> bool:
     try:
-        done = rotate(pool, keystore, tenant)
+        rotated = rotate(pool, keystore, tenant)
     except RotationUnderWay:
         return False
     except AssentError as error:
         _log.error("epoch not rotated", tenant=tenant, code=error.code, detail=error.detail)
         return False
-    _log.info("epoch rotated", tenant=tenant, old=done.old, new=done.new, people=done.people, broken=done.broken)
+    counts = {"old": rotated.old, "new": rotated.new, "people": rotated.people, "broken": rotated.broken}
+    _log.info("epoch rotated", tenant=tenant, **counts)
     return True

@@ -20,14 +20,12 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as QueueWorker
 from prometheus_client import start_http_server
 
-from assent.core.errors import (
-    DatabaseUnavailable,
-)
+from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.db.pool import open_pool
 from assent.db.queue import OUTBOX, PICTURES
-from assent.gallery.matching import host_gallery, open_gallery
+from assent.gallery.matching import MatchingRules, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
 from assent.hashlists.follow import TenantHashLists
 from assent.keys.installation import database, open_keys
@@ -52,24 +50,24 @@ from assent.worker.models_used import note_models
 from assent.worker.queue import DELIVERIES, queue_app
 
 PICTURE_JOBS = 4  # pictures under way at once in one worker
-DELIVERY_JOBS = 64  # taken from the queue at once; those beyond wait for a place in their endpoint's lane
+DELIVERY_JOBS = 64  # taken from the queue at once; those beyond wait for a slot of their endpoint
 INTERRUPTED_SECONDS = 1.0  # before a worker whose database went away looks again
 
 
-async def _again_and_again(bench: WorkerContext, seconds: float, chore: MaintenanceTask) -> None:
+async def _repeat(context: WorkerContext, seconds: float, task: MaintenanceTask) -> None:
     while True:
-        await asyncio.to_thread(chore, bench.settings, bench.pool, bench.keystore)
+        await asyncio.to_thread(task, context.settings, context.pool, context.keystore)
         await asyncio.sleep(seconds)
 
 
-async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
+async def _work(url: str, context: WorkerContext, stopping: asyncio.Event) -> None:
     """Works until `stopping` is set. Ends with an error as soon as a part of it ends.
 
     A worker that lost a part would look alive and do nothing.
     """
     failed = asyncio.Event()
-    app = queue_app(url, bench, failed)
-    lease = bench.settings.lease_seconds
+    app = queue_app(url, context, failed)
+    lease = context.settings.lease_seconds
     options: dict[str, Any] = {
         "install_signal_handlers": False,
         "update_heartbeat_interval": lease / 3,
@@ -83,17 +81,17 @@ async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None
         )
         works = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
         others = [
-            *(asyncio.create_task(_again_and_again(bench, *chore)) for chore in maintenance_tasks(bench.settings)),
-            asyncio.create_task(_again_and_again(bench, REFRESH_SECONDS, bench.heads.refresh)),
+            *(asyncio.create_task(_repeat(context, *task)) for task in maintenance_tasks(context.settings)),
+            asyncio.create_task(_repeat(context, REFRESH_SECONDS, context.heads.refresh)),
             asyncio.create_task(failed.wait()),
         ]
-        asked = asyncio.create_task(stopping.wait())
-        await asyncio.wait([asked, *works, *others], return_when=asyncio.FIRST_COMPLETED)
+        stop_requested = asyncio.create_task(stopping.wait())
+        await asyncio.wait([stop_requested, *works, *others], return_when=asyncio.FIRST_COMPLETED)
         # Told, not cancelled: before Python 3.12 a cancellation that meets an answer of the database is lost, and a
         # worker that goes on alone would be waited for without end.
         for worker in workers:
             worker.stop()  # type: ignore[no-untyped-call]
-        for other in (asked, *others):
+        for other in (stop_requested, *others):
             other.cancel()
         ends = await asyncio.gather(*works, *others, return_exceptions=True)
     if not stopping.is_set():
@@ -101,14 +99,14 @@ async def _work(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None
         raise next(errors, DatabaseUnavailable("the queue's connection was lost"))
 
 
-async def _work_on(url: str, bench: WorkerContext, stopping: asyncio.Event) -> None:
+async def _work_until_stopped(url: str, context: WorkerContext, stopping: asyncio.Event) -> None:
     """Works until `stopping` is set and begins again after each interruption, as another worker of the queue each time.
 
     The database may be gone for a while, or this worker was taken for lost. The jobs it had are freed by the lease.
     """
     while not stopping.is_set():
         try:
-            await _work(url, bench, stopping)
+            await _work(url, context, stopping)
         except (DatabaseUnavailable, ConnectorException, psycopg.OperationalError) as error:
             log.warning("queue interrupted; beginning again", error=type(error).__name__)
             with suppress(TimeoutError):
@@ -124,21 +122,21 @@ def run_worker(settings: Settings) -> None:
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, settings.host)  # the API's own are at /metrics
 
-    async def until_stopped(url: str, bench: WorkerContext) -> None:
+    async def until_stopped(url: str, context: WorkerContext) -> None:
         stopping = asyncio.Event()
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
-        log.info("worker ready", policy=bench.tools.policy.ref.name)
-        await _work_on(url, bench, stopping)
+        log.info("worker ready", policy=context.policies.default.ref.name)
+        await _work_until_stopped(url, context, stopping)
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     with (
         database(settings) as url,
         Decoder() as decoder,
-        open_bench(settings, url, models, decoder, host_gallery(settings)) as bench,
+        open_worker_context(settings, url, models, decoder, host_gallery(settings)) as context,
     ):
-        note_models(bench.pool, bench.keystore, models, settings.accept_licence)
-        asyncio.run(until_stopped(url, bench))
+        note_models(context.pool, context.keystore, models, settings.accept_licence)
+        asyncio.run(until_stopped(url, context))
 
 
 def alike(calibration: Calibration) -> float:
@@ -148,7 +146,7 @@ def alike(calibration: Calibration) -> float:
 
 
 @contextmanager
-def open_bench(
+def open_worker_context(
     settings: Settings, url: str, models: Models, decoder: Decoder, gallery_server: GalleryServer
 ) -> Iterator[WorkerContext]:
     """Opens everything that a worker's jobs use, for as long as the context lasts."""
@@ -156,25 +154,24 @@ def open_bench(
         policy: Policy = load_policy(settings.policy)
         pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 2))
         keystore = open_keys(settings, pool)
-        asks = (
-            settings.anyone_declaration is not None,
-            partial(connected_subjects, pool),
-            partial(note_throttled, pool),
+        rules = MatchingRules(
+            anyone=settings.anyone_declaration is not None,
+            connected_subjects=partial(connected_subjects, pool),
+            note_throttled=partial(note_throttled, pool),
         )
-        gallery = stack.enter_context(open_gallery(gallery_server, url, keystore, models, *asks))
+        gallery = stack.enter_context(open_gallery(gallery_server, url, keystore, models, rules))
         heads = TenantHeads(models, settings.threads)
         heads.refresh(settings, pool, keystore)
-        tools = Stages(
+        stages = Stages(
             decoder=decoder,
             perceive=Batcher(models),
-            circle=gallery.circle,
+            candidate_count=gallery.candidate_count,
             match=gallery.match,
-            policy=policy,
             heads=heads,
             allow=settings.allow_private,
             alike=alike(models.calibration),
-            known=TenantHashLists(pool),
+            find_listed=TenantHashLists(pool),
             read=open_reader(settings) or nothing_read,
             live=partial(is_live, models.liveness),
         )
-        yield WorkerContext(settings, pool, keystore, tools, gallery, Policies(policy), heads)
+        yield WorkerContext(settings, pool, keystore, stages, gallery, Policies(policy), heads)

@@ -44,8 +44,8 @@ def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """
     queue = named_queries("queue")
     with transaction(pool) as conn:
-        execute(conn, queue["mend_heartbeats"])
-        rescued = fetch(conn, queue["rescue"], lease=settings.lease_seconds)
+        execute(conn, queue["correct_future_heartbeats"])
+        rescued = fetch(conn, queue["requeue_jobs_of_lost_workers"], lease=settings.lease_seconds)
     for job in rescued:
         log.warning("job rescued", job=job["id"], task=job["task_name"])
 
@@ -75,10 +75,10 @@ def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime
 def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """Deletes what has passed its retention."""
     with transaction(pool) as conn:
-        execute(conn, named_queries("intake")["purge_seen"])
-        execute(conn, named_queries("intake")["purge_events"], days=settings.event_retention_days)
-        execute(conn, named_queries("queue")["purge_finished"])
-        execute(conn, named_queries("record")["purge_kept"])
-        execute(conn, named_queries("idempotency")["purge"])
-        execute(conn, named_queries("feedback")["trim_trials"], most=TRIAL_IMAGES)
+        execute(conn, named_queries("intake")["purge_old_deliveries"])
+        execute(conn, named_queries("intake")["purge_finished_events"], days=settings.event_retention_days)
+        execute(conn, named_queries("queue")["purge_finished_jobs"])
+        execute(conn, named_queries("record")["purge_expired_copies"])
+        execute(conn, named_queries("idempotency")["purge_old_answers"])
+        execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)
         links.purge(conn)

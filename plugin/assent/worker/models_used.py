@@ -30,9 +30,9 @@ def in_use(models: Models, accepted: Sequence[str]) -> dict[str, Any]:
     Every file has its role and sha256; a folder of one's own is named by its files. The licences are those accepted in
     words. A calibration of one's own comes with the people it was measured on.
     """
-    files = [{"role": one.file.role, "model": one.file.name, "sha256": one.file.sha256} for one in models.files]
+    files = [{"role": used.file.role, "model": used.file.name, "sha256": used.file.sha256} for used in models.files]
     own = [{"role": "own", "model": path.rpartition("/")[2], "sha256": digest} for path, digest in models.choice.files]
-    words = sorted({one.file.accept for one in models.files if one.file.accept} | (set(accepted) if own else set()))
+    words = sorted({used.file.accept for used in models.files if used.file.accept} | (set(accepted) if own else set()))
     return {
         "packs": [spec.partition("@")[0] for spec in (*models.choice.packs, DEFAULT_PACK)],
         "files": [*files, *own],
@@ -49,9 +49,9 @@ def in_use(models: Models, accepted: Sequence[str]) -> dict[str, Any]:
 
 def note_models(pool: Pool, keystore: Keystore, models: Models, accepted: Sequence[str]) -> None:
     """Writes the leaf `models.used` for every tenant whose newest one says anything else."""
-    said = in_use(models, accepted)
-    digest = sha256(rfc8785.dumps(said)).digest()
+    used = in_use(models, accepted)
+    digest = sha256(rfc8785.dumps(used)).digest()
     for keys in map(keystore.tenant, keystore.tenants()):
         with transaction(pool) as conn:
-            if execute(conn, _Q["use_models"], tenant=keys.tenant, sha256=digest):
-                append(conn, keys, "models.used", said, [], datetime.now(UTC))
+            if execute(conn, _Q["set_models_if_changed"], tenant=keys.tenant, sha256=digest):
+                append(conn, keys, "models.used", used, [], datetime.now(UTC))

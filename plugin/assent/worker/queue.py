@@ -16,19 +16,15 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg.errors import RaiseException
 
-from assent.core.errors import (
-    FetchFailed,
-)
+from assent.core.errors import FetchFailed
 from assent.core.telemetry import log
 from assent.db.pool import IDLE_LIMIT, LOST
 from assent.db.queue import OUTBOX, PICTURES
 from assent.decisions.retract import retract
-from assent.outbox.endpoint_concurrency import Lanes
+from assent.outbox.endpoint_concurrency import EndpointConcurrency
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message, enrol_job, postpone_message
 
 DELIVERIES = 16  # under way at once
-
-
 FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 
 
@@ -75,7 +71,7 @@ class _Connector(procrastinate.PsycopgConnector):
             raise
 
 
-def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = None) -> procrastinate.App:
+def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = None) -> procrastinate.App:
     """Returns the queue's tasks, bound to this worker's context. Job arguments are ids only.
 
     `failed` is set when the end of a job could not be written.
@@ -84,25 +80,25 @@ def queue_app(url: str, bench: WorkerContext, failed: asyncio.Event | None = Non
 
     @app.task(name="decide", queue=PICTURES, retry=RetrySchedule())
     async def decide(tenant: str, event: str) -> None:
-        await asyncio.to_thread(decide_event, bench, tenant, UUID(event))
+        await asyncio.to_thread(decide_event, context, tenant, UUID(event))
 
     @app.task(name="enrol", queue=PICTURES, retry=RetrySchedule())
     async def enrol_photos(tenant: str, event: str) -> None:
-        await asyncio.to_thread(enrol_job, bench, tenant, UUID(event))
+        await asyncio.to_thread(enrol_job, context, tenant, UUID(event))
 
     @app.task(name="retract", queue=PICTURES, retry=RetrySchedule(), pass_context=True)
-    async def take_back(context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
+    async def retract_matches(job_context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
         if pid:  # else it was done
-            asked, keys = UUID(erasure) if erasure else None, bench.keystore.tenant(tenant)
-            await asyncio.to_thread(retract, bench.pool, keys, bytes.fromhex(pid), asked, context.job.id)
+            erasure_id, keys = UUID(erasure) if erasure else None, context.keystore.tenant(tenant)
+            await asyncio.to_thread(retract, context.pool, keys, bytes.fromhex(pid), erasure_id, job_context.job.id)
 
     # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
-    lanes, threads = Lanes(), ThreadPoolExecutor(DELIVERIES, "deliver")
+    endpoints, threads = EndpointConcurrency(), ThreadPoolExecutor(DELIVERIES, "deliver")
 
     @app.task(name="deliver", queue=OUTBOX, retry=RetrySchedule())
     async def send(tenant: str, endpoint: str, message: str) -> None:
-        async with lanes.place(tenant, endpoint) as free:
+        async with endpoints.slot(tenant, endpoint) as free:
             work = deliver_message if free else postpone_message
-            await asyncio.get_running_loop().run_in_executor(threads, work, bench, tenant, UUID(message))
+            await asyncio.get_running_loop().run_in_executor(threads, work, context, tenant, UUID(message))
 
     return app

@@ -1,12 +1,14 @@
--- name: create_tree
+-- name: insert_tree
+-- Inserts the empty log of a new tenant.
 INSERT INTO audit_tree (tenant) VALUES (%(tenant)s);
 
 -- name: lock_tree
+-- Locks a tenant's log until the commit: one transaction at a time appends to it.
 SELECT FROM audit_tree WHERE tenant = %(tenant)s FOR UPDATE;
 
--- name: peaks
--- The tree's size and its complete subtrees, the largest first (one row without a level for the empty tree): one
--- statement sees one state. Not to be joined with lock_tree: a statement that waits for the lock keeps the snapshot
+-- name: list_peaks
+-- Lists the tree's size and its complete subtrees, the largest first (one row without a level for the empty tree):
+-- one statement sees one state. Not to be joined with lock_tree: a statement that waits for the lock keeps the snapshot
 -- from before, without the nodes of the append that it waited for.
 -- The hash comes by a subquery because the planner was seen to hash-join the whole log with the 63 levels.
 SELECT t.size, s.level,
@@ -18,6 +20,7 @@ WHERE t.tenant = %(tenant)s
 ORDER BY s.level DESC;
 
 -- name: insert_leaf
+-- Grows the tree by one leaf, with the nodes that it completes and its sealed parts; no row where the size is another.
 WITH grown AS (
     UPDATE audit_tree SET size = size + 1
     WHERE tenant = %(tenant)s AND size = %(seq)s
@@ -34,21 +37,24 @@ WITH grown AS (
 INSERT INTO audit_leaf (tenant, seq, leaf)
 SELECT %(tenant)s, grown.size - 1, %(leaf)s FROM grown;
 
--- name: nodes
+-- name: list_nodes
+-- Lists these nodes, with NULL as the hash of one that is missing.
 SELECT w.level, w.n,
        (SELECT n.hash FROM audit_node n WHERE n.tenant = %(tenant)s AND n.level = w.level AND n.n = w.n) AS hash
 FROM unnest(%(levels)s::smallint[], %(ns)s::bigint[]) AS w (level, n);
 
--- name: leaf
+-- name: read_leaf
+-- Reads a leaf by its number.
 SELECT leaf FROM audit_leaf WHERE tenant = %(tenant)s AND seq = %(seq)s;
 
--- name: leaves
+-- name: list_leaves
+-- Lists a page of leaves, in order.
 SELECT seq, leaf FROM audit_leaf
 WHERE tenant = %(tenant)s AND seq >= %(start)s AND seq < %(stop)s
 ORDER BY seq;
 
--- name: completed_nodes
--- The nodes that the leaves [start, stop) completed; OFFSET 0 keeps it one index scan a level.
+-- name: list_completed_nodes
+-- Lists the nodes that the leaves [start, stop) completed; OFFSET 0 keeps it one index scan a level.
 SELECT found.level, found.n, found.hash
 FROM generate_series(0, 62) AS s (level)
 CROSS JOIN LATERAL (
@@ -58,8 +64,8 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS found;
 
--- name: surplus
--- Rows that no append made: beyond the tree's size, or of no level that a tree has.
+-- name: count_surplus_rows
+-- Counts rows that no append made: beyond the tree's size, or of no level that a tree has.
 SELECT (SELECT count(*) FROM audit_leaf l WHERE l.tenant = t.tenant AND (l.seq < 0 OR l.seq >= t.size)) AS leaves,
        (SELECT count(*) FROM audit_node n WHERE n.tenant = t.tenant
             AND (n.n < 0 OR n.level NOT BETWEEN 0 AND 62 OR n.n >= t.size >> n.level::integer)) AS nodes

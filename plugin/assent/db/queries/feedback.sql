@@ -1,32 +1,37 @@
--- name: count_refused
+-- name: count_refused_band
+-- Nobody is named: only how often a match of that band was refused.
 INSERT INTO refused_band (tenant, band, times) VALUES (%(tenant)s, %(band)s, 1)
 ON CONFLICT (tenant, band) DO UPDATE SET times = refused_band.times + 1;
 
--- name: refused
+-- name: list_refused_bands
+-- The counts of a tenant.
 SELECT band, times FROM refused_band WHERE tenant = %(tenant)s ORDER BY band DESC;
 
--- name: corrections
--- The newest word on each label of each file, whatever ids the file was posted under.
+-- name: list_corrections
+-- The newest correction of each label of each file, whatever ids the file was posted under.
 SELECT DISTINCT ON (media_sha256, label) media_id, media_sha256, label, holds, by, at
 FROM correction
 WHERE tenant = %(tenant)s
 ORDER BY media_sha256, label, at DESC;
 
--- name: heads
+-- name: list_heads
+-- All that were ever tried.
 SELECT name, sha256, state, since FROM head WHERE tenant = %(tenant)s ORDER BY name, since DESC;
 
--- name: running
--- Of every tenant: the heads that its pictures go through.
+-- name: list_running_heads
+-- Of every tenant: the heads that its images go through.
 SELECT tenant, name, sha256, state FROM head WHERE state IN ('shadow', 'live') ORDER BY tenant, name;
 
--- name: head
+-- name: read_head
+-- With manifest and network, sealed.
 SELECT name, sha256, state, manifest, network, since FROM head WHERE tenant = %(tenant)s AND sha256 = %(head)s;
 
 -- name: lock_heads
 -- One change of a tenant's heads at a time.
 SELECT pg_advisory_xact_lock(hashtextextended('heads/' || %(tenant)s, 0));
 
--- name: head_in_state
+-- name: read_head_in_state
+-- The newest of that name.
 SELECT sha256 FROM head WHERE tenant = %(tenant)s AND name = %(name)s AND state = %(state)s ORDER BY since DESC LIMIT 1;
 
 -- name: insert_head
@@ -35,10 +40,11 @@ INSERT INTO head (tenant, sha256, name, state, manifest, network)
 VALUES (%(tenant)s, %(head)s, %(name)s, 'shadow', %(manifest)s, %(network)s)
 ON CONFLICT (tenant, sha256) DO UPDATE SET state = 'shadow', since = now();
 
--- name: set_state
+-- name: set_head_state
+-- With the time of the change.
 UPDATE head SET state = %(state)s, since = now() WHERE tenant = %(tenant)s AND sha256 = %(head)s;
 
--- name: note_trial
+-- name: record_trial_labels
 -- Only with a decision, and only while the head is on trial: what was superseded or deleted meanwhile leaves nothing.
 INSERT INTO shadow (tenant, head, media_id, media_sha256, live, candidate)
 SELECT d.tenant, h.sha256, d.media_id, d.document -> 'media' ->> 'sha256', %(live)s, %(candidate)s
@@ -48,20 +54,23 @@ WHERE d.tenant = %(tenant)s AND d.event_id = %(event)s AND d.n = %(n)s
 ON CONFLICT (tenant, head, media_id)
 DO UPDATE SET media_sha256 = EXCLUDED.media_sha256, live = EXCLUDED.live, candidate = EXCLUDED.candidate, at = now();
 
--- name: end_trial
+-- name: delete_trial_labels
+-- All of a trial that ended.
 DELETE FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
 
--- name: trim_trials
+-- name: trim_trial_labels
 -- The newest so many of each trial stay, and none of a trial that ended.
 DELETE FROM shadow s USING head h
 WHERE h.tenant = s.tenant AND h.sha256 = s.head AND (h.state <> 'shadow' OR s.at < (
     SELECT o.at FROM shadow o WHERE o.tenant = h.tenant AND o.head = h.sha256 ORDER BY o.at DESC OFFSET %(most)s - 1 LIMIT 1
 ));
 
--- name: pictures
+-- name: count_trial_images
+-- And the time of the first.
 SELECT count(*) AS pictures, min(at) AS since FROM shadow WHERE tenant = %(tenant)s AND head = %(head)s;
 
--- name: said
+-- name: count_trial_labels
+-- By label: images that got it from both, from the live heads alone, from the candidate alone.
 SELECT l.label,
        count(*) FILTER (WHERE l.label = ANY(s.live) AND l.label = ANY(s.candidate)) AS both,
        count(*) FILTER (WHERE NOT l.label = ANY(s.candidate)) AS only_live,
@@ -71,7 +80,7 @@ CROSS JOIN LATERAL (SELECT DISTINCT unnest(s.live || s.candidate)) AS l (label)
 WHERE s.tenant = %(tenant)s AND s.head = %(head)s
 GROUP BY l.label;
 
--- name: corrected
+-- name: count_trial_agreement
 -- How often each of the two agreed with a moderator.
 SELECT c.label, count(*) AS corrected,
        count(*) FILTER (WHERE (c.label = ANY(s.live)) = c.holds) AS live_right,

@@ -1,8 +1,9 @@
--- name: instance
+-- name: read_instance
+-- The id of this primary database.
 SELECT id FROM instance;
 
--- name: active_templates
--- What is not needed here is in the form that COPY takes.
+-- name: list_active_templates
+-- Templates of active consents; columns that are only passed on are in the form that COPY takes.
 SELECT t.tenant, t.pid, t.model, t.id, int4send(t.version), textsend(c.scope), timestamptz_send(c.expires_at),
     float4send(least(s.refusals * %(stricter)s, %(strictest)s)::real){sealed}
 FROM template t
@@ -13,15 +14,17 @@ WHERE c.purpose = 'face-match' AND c.withdrawn_at IS NULL AND c.expired_at IS NU
     AND (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
     AND (%(pid)s::bytea IS NULL OR t.pid = %(pid)s)
 
--- name: join_all
--- The planner takes the columns of a key for independent, expects one row and would look each person up by itself: three
--- such look-ups a template cost more than all else that the truth does in a fill.
+-- name: set_planner_whole_joins
+-- The planner takes the columns of a key for independent, expects one row and would look each subject up by itself:
+-- three such look-ups a template cost more than all else that the primary database does in a fill.
 SET LOCAL enable_nestloop = off;
 
--- name: and_sealed
+-- name: add_sealed_columns
+-- Further columns of `list_active_templates`, for templates that are opened.
 , t.sealed, k.epoch, k.wrapped
 
--- name: sealed_templates
+-- name: read_sealed_templates
+-- The sealed columns of these templates, in the order in which they are asked for.
 SELECT t.sealed, k.epoch, k.wrapped
 FROM unnest(%(tenants)s::text[], %(ids)s::uuid[]) WITH ORDINALITY AS wanted (tenant, id, n)
 JOIN template t USING (tenant, id)

@@ -1,7 +1,9 @@
--- name: schema_made
-SELECT to_regclass('template') IS NOT NULL AS made;
+-- name: is_schema_created
+-- Both are looked for: a gallery that an older version of this package made has the table alone.
+SELECT to_regclass('template') IS NOT NULL AND to_regproc('candidates') IS NOT NULL AS made;
 
--- name: schema
+-- name: create_schema
+-- Unlogged throughout: a crash empties all of it.
 CREATE EXTENSION IF NOT EXISTS vector;
 -- Whose templates these are, once all of them are in; unlogged too, so that a crash takes both.
 CREATE UNLOGGED TABLE IF NOT EXISTS ready (
@@ -28,11 +30,12 @@ CREATE UNLOGGED TABLE IF NOT EXISTS probe (
     since timestamptz NOT NULL DEFAULT now(),
     pictures integer NOT NULL, -- since then, in which the person was among the nearest of a face
     near integer NOT NULL, -- since then, faces that came near the person and were not matched
-    until timestamptz, -- the person is in none of the author's circles before
+    until timestamptz, -- before it the person is no candidate for the author's images
     PRIMARY KEY (tenant, author, pid)
 );
--- Who may be found in an author's picture; nobody else is ever compared. SQL and STABLE, so that it is planned inline.
-CREATE OR REPLACE FUNCTION circle(in_tenant text, with_model text, author bytea, connections bytea[], anyone boolean)
+-- Who may be found in an author's image; nobody else is ever compared. SQL and STABLE, so that it is planned inline.
+CREATE OR REPLACE FUNCTION
+    candidates(in_tenant text, with_model text, author bytea, connections bytea[], anyone boolean)
 RETURNS SETOF template STABLE PARALLEL SAFE LANGUAGE sql AS $$
     SELECT * FROM template
     WHERE tenant = in_tenant AND model = with_model AND expires_at > now() AND (
@@ -41,11 +44,12 @@ RETURNS SETOF template STABLE PARALLEL SAFE LANGUAGE sql AS $$
         OR (anyone AND scope = 'anyone')
     ) AND pid <> ALL (ARRAY(
         SELECT probe.pid FROM probe
-        WHERE probe.tenant = in_tenant AND probe.author = circle.author AND probe.until > now()
+        WHERE probe.tenant = in_tenant AND probe.author = candidates.author AND probe.until > now()
     ))
 $$;
 
--- name: wanted
+-- name: create_wanted
+-- The templates that the gallery is to hold, without their embeddings, until the commit.
 CREATE TEMPORARY TABLE IF NOT EXISTS wanted (
     tenant text NOT NULL,
     pid bytea NOT NULL,
@@ -58,20 +62,24 @@ CREATE TEMPORARY TABLE IF NOT EXISTS wanted (
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_wanted
+-- Takes the rows of `list_active_templates`.
 COPY wanted FROM STDIN (FORMAT BINARY)
 
--- name: holds_any
+-- name: has_any_template
+-- An empty gallery is filled, any other one compared.
 SELECT EXISTS (SELECT FROM template) AS holds;
 
--- name: two_processes
+-- name: set_planner_parallel
 -- A search of everybody is shared with a second process as soon as it is worth its start.
 SELECT set_config('max_parallel_workers_per_gather', '1', false), set_config('parallel_setup_cost', '10', false),
     set_config('parallel_tuple_cost', '0', false);
 
--- name: one_writer
+-- name: lock_gallery_writes
+-- One process of this host writes at a time, until the commit.
 SELECT pg_advisory_xact_lock(hashtext('assent gallery'));
 
--- name: delete_extra
+-- name: delete_surplus_templates
+-- Templates that are wanted no longer, or in another version.
 DELETE FROM template t
 WHERE (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
     AND (%(pid)s::bytea IS NULL OR t.pid = %(pid)s)
@@ -81,14 +89,15 @@ WHERE (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
             AND w.version = t.version AND w.model = t.model
     );
 
--- name: update_changed
+-- name: update_changed_templates
+-- Scope, end and strictness change without another embedding.
 UPDATE template t SET scope = w.scope, expires_at = w.expires_at, strictness = w.strictness
 FROM wanted w
 WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
     AND (w.scope, w.expires_at, w.strictness) IS DISTINCT FROM (t.scope, t.expires_at, t.strictness);
 
--- name: missing
--- As `active_templates` has them, in the order of the people, so that a person's key is opened once.
+-- name: list_missing_templates
+-- In the columns of `list_active_templates` and the order of the subjects, so that each key is opened once.
 SELECT w.tenant, w.pid, w.model, w.template_id, int4send(w.version), textsend(w.scope), timestamptz_send(w.expires_at),
     float4send(w.strictness)
 FROM wanted w
@@ -97,45 +106,52 @@ WHERE NOT EXISTS (
 )
 ORDER BY w.tenant, w.pid, w.template_id;
 
--- name: copy_opened
+-- name: copy_opened_templates
+-- Takes opened templates in binary form.
 COPY template (tenant, pid, model, template_id, version, scope, expires_at, strictness, embedding)
 FROM STDIN (FORMAT BINARY)
 
--- name: others_gone
+-- name: unmark_other_instances
+-- Of another primary database nothing is held any more.
 DELETE FROM ready WHERE instance <> %(instance)s;
 
--- name: now_ready
+-- name: mark_ready
+-- All templates of that primary database are in.
 INSERT INTO ready (instance) VALUES (%(instance)s) ON CONFLICT (instance) DO UPDATE SET at = now();
 
 -- name: is_ready
+-- Tells whether all templates of that primary database are in.
 SELECT EXISTS (SELECT FROM ready WHERE instance = %(instance)s) AS ready;
 
--- name: circle_size
+-- name: count_candidates
+-- Templates that a search would compare each face with.
 SELECT count(*) AS size, EXISTS (SELECT FROM ready) AS ready
-FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s);
+FROM candidates(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s);
 
--- name: search_everybody
+-- name: search_whole_tenant
 -- One branch of it for each face; each scans the table, in parallel where it is large, instead of copying it first.
 SELECT
     probe.n - 1 AS face, near.pid, near.template_id, near.version, near.strictness, near.score,
-    (SELECT count(*) FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)) AS searched,
+    (SELECT count(*) FROM candidates(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)) AS searched,
     EXISTS (SELECT FROM ready) AS ready
 FROM generate_series(1, %(count)s) AS probe (n)
 LEFT JOIN ({faces}) AS near ON near.face = probe.n - 1
 ORDER BY probe.n, near.score DESC;
 
--- name: near_face
+-- name: search_one_face
+-- A branch of `search_whole_tenant`.
 (
     SELECT {face} AS face, pid, template_id, version, strictness, 1 - (embedding <=> {probe}) AS score
-    FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)
+    FROM candidates(%(tenant)s, %(model)s, %(author)s, %(connections)s, true)
     ORDER BY embedding <=> {probe}
     LIMIT %(nearest)s
 )
 
--- name: search
+-- name: search_candidates
+-- The nearest templates of each face; the search space is copied once and scanned for every face.
 WITH allowed AS MATERIALIZED (
     SELECT pid, template_id, version, strictness, embedding
-    FROM circle(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s)
+    FROM candidates(%(tenant)s, %(model)s, %(author)s, %(connections)s, %(anyone)s)
 )
 SELECT
     probe.n - 1 AS face, near.pid, near.template_id, near.version, near.strictness, near.score,
@@ -150,8 +166,8 @@ LEFT JOIN LATERAL (
 ) AS near ON true
 ORDER BY probe.n, near.score DESC;
 
--- name: count_near
--- One more picture for each of these people; what is older than a day, or was answered for, no longer counts.
+-- name: charge_probe_budget
+-- One more image for each of these subjects; counts older than a day, or answered for, begin anew.
 INSERT INTO probe AS p (tenant, author, pid, pictures, near)
 SELECT %(tenant)s, %(author)s, n.pid, 1, n.near
 FROM unnest(%(pids)s::bytea[], %(near)s::integer[]) AS n (pid, near)
@@ -165,11 +181,13 @@ ON CONFLICT (tenant, author, pid) DO UPDATE SET (since, pictures, near, until) =
     FROM (SELECT p.until <= now() OR (p.until IS NULL AND p.since < now() - interval '1 day') AS over) AS o
 );
 
--- name: throttle
+-- name: throttle_spent_budgets
+-- For a day from now, where images or probe hits reached their limit.
 UPDATE probe SET until = now() + interval '1 day'
 WHERE tenant = %(tenant)s AND author = %(author)s AND pid = ANY (%(pids)s) AND until IS NULL
     AND (pictures >= %(most_pictures)s OR near >= %(most_near)s)
 RETURNING pid;
 
--- name: purge_probes
+-- name: purge_expired_probes
+-- Budgets whose day is over.
 DELETE FROM probe WHERE coalesce(until, since + interval '1 day') <= now();

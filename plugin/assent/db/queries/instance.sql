@@ -1,34 +1,43 @@
--- name: instance
+-- name: select_instance
+-- Selects the installation's id.
 SELECT id FROM instance;
 
--- name: tenants
+-- name: count_tenants
+-- Counts the tenants.
 SELECT count(*) AS count FROM tenant;
 
--- name: insert_tenant
+-- name: insert_new_tenant
+-- Inserts a tenant, unless its name is taken.
 INSERT INTO tenant (tenant) VALUES (%(tenant)s) ON CONFLICT DO NOTHING;
 
 -- name: insert_api_key
+-- Inserts an API key: the hash of its secret and its scopes.
 INSERT INTO api_key (tenant, id, sha256, scopes) VALUES (%(tenant)s, %(id)s, %(sha256)s, %(scopes)s);
 
--- name: api_key
+-- name: select_live_api_key
+-- Selects the hash and scopes of a key that is not revoked.
 SELECT sha256, scopes FROM api_key WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;
 
 -- name: insert_source
+-- Inserts a webhook source; its name is unique in the installation.
 INSERT INTO source (tenant, name, adapter) VALUES (%(tenant)s, %(name)s, %(adapter)s);
 
 -- name: insert_endpoint
+-- Inserts the endpoint of a new tenant.
 INSERT INTO endpoint (tenant, name, url) VALUES (%(tenant)s, %(name)s, %(url)s);
 
 -- name: insert_secret
+-- Inserts a sealed signing secret of a source or an endpoint.
 INSERT INTO webhook_secret (tenant, owner, name, id, sealed)
 VALUES (%(tenant)s, %(owner)s, %(name)s, %(id)s, %(sealed)s);
 
--- name: known_owner
+-- name: owner_exists
+-- Tells whether the tenant has a source or an endpoint of that name.
 SELECT EXISTS (SELECT FROM source WHERE tenant = %(tenant)s AND name = %(name)s AND %(owner)s = 'source')
     OR EXISTS (SELECT FROM endpoint WHERE tenant = %(tenant)s AND name = %(name)s AND %(owner)s = 'endpoint') AS known;
 
--- name: end_secrets
--- The newest at that time at the latest, those before it now: two may live, the newest and the one that is made next.
+-- name: end_secrets_of_owner
+-- Ends the newest secret at that time at the latest, those before it now: the newest and the next one may live.
 UPDATE webhook_secret s
 SET expires_at = least(
     coalesce(s.expires_at, 'infinity'),
@@ -40,12 +49,15 @@ SET expires_at = least(
 )
 WHERE s.tenant = %(tenant)s AND s.owner = %(owner)s AND s.name = %(name)s;
 
--- name: drop_ended_secrets
+-- name: delete_ended_secrets
+-- Deletes the secrets of a source or an endpoint that have ended.
 DELETE FROM webhook_secret
 WHERE tenant = %(tenant)s AND owner = %(owner)s AND name = %(name)s AND expires_at <= now();
 
--- name: api_keys
+-- name: list_api_keys
+-- Lists a tenant's API keys, oldest first, the revoked ones too.
 SELECT id, scopes, created_at, revoked_at FROM api_key WHERE tenant = %(tenant)s ORDER BY created_at, id;
 
--- name: revoke_api_key
+-- name: revoke_live_api_key
+-- Revokes an API key from now on, unless it is revoked.
 UPDATE api_key SET revoked_at = now() WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;

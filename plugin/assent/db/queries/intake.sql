@@ -1,50 +1,64 @@
--- name: source
+-- name: read_source
+-- The tenant and adapter of a source.
 SELECT tenant, adapter FROM source WHERE name = %(source)s;
 
--- name: live_secrets
+-- name: list_live_secrets
+-- The newest two that have not expired.
 SELECT id, sealed FROM webhook_secret
 WHERE tenant = %(tenant)s AND owner = %(owner)s AND name = %(name)s AND (expires_at IS NULL OR expires_at > now())
 ORDER BY created_at DESC
 LIMIT 2;
 
--- name: remember_delivery
+-- name: insert_delivery_once
+-- A repetition inserts nothing.
 INSERT INTO intake_seen (tenant, source, delivery_id, body_mac, event_id)
 VALUES (%(tenant)s, %(source)s, %(delivery)s, %(body_mac)s, %(event)s)
 ON CONFLICT DO NOTHING;
 
--- name: known_delivery
+-- name: read_delivery
+-- The event that this delivery made when it came first.
 SELECT event_id, body_mac FROM intake_seen
 WHERE tenant = %(tenant)s AND source = %(source)s AND delivery_id = %(delivery)s;
 
 -- name: insert_event
+-- An event, or an enrolment by its source.
 INSERT INTO event (tenant, id, source, lane, sealed)
 VALUES (%(tenant)s, %(event)s, %(source)s, %(lane)s, %(sealed)s);
 
 -- name: insert_upload
+-- An image that came with the request.
 INSERT INTO upload (tenant, event_id, n, sealed) VALUES (%(tenant)s, %(event)s, %(n)s, %(sealed)s);
 
--- name: upload
+-- name: read_upload
+-- Deleted once its event is done.
 SELECT sealed FROM upload WHERE tenant = %(tenant)s AND event_id = %(event)s AND n = %(n)s;
 
--- name: event
+-- name: read_event
+-- With its times, done or not.
 SELECT source, lane, sealed, received_at, done_at FROM event WHERE tenant = %(tenant)s AND id = %(event)s;
 
 -- name: finish_event
+-- Once: a worker that comes later changes nothing.
 UPDATE event SET done_at = now() WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NULL;
 
--- name: drop_uploads
+-- name: delete_uploads
+-- All images of an event.
 DELETE FROM upload WHERE tenant = %(tenant)s AND event_id = %(event)s;
 
--- name: purge_seen
+-- name: purge_old_deliveries
+-- A repetition is recognised for seven days.
 DELETE FROM intake_seen WHERE received_at < now() - interval '7 days';
 
--- name: purge_events
+-- name: purge_finished_events
+-- Events that are done, after their retention.
 DELETE FROM event WHERE done_at IS NOT NULL AND received_at < now() - make_interval(days => %(days)s);
 
--- name: begin_event
+-- name: claim_event
+-- Counts a try; none is returned for an event that is done.
 UPDATE event SET tries = tries + 1
 WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NULL
 RETURNING source, lane, sealed, tries;
 
--- name: unbegin_event
+-- name: release_event_claim
+-- Takes the try back where an outage, not the event, ended it.
 UPDATE event SET tries = greatest(tries - 1, 0) WHERE tenant = %(tenant)s AND id = %(event)s;

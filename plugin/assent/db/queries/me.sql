@@ -1,4 +1,5 @@
--- name: consent_in_force
+-- name: select_consent_in_force
+-- Selects the subject's newest consent that is neither withdrawn nor over.
 SELECT scope, jurisdiction, notice_sha256, given_at, expires_at
 FROM consent
 WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match'
@@ -6,7 +7,8 @@ WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match'
 ORDER BY given_at DESC
 LIMIT 1;
 
--- name: photos
+-- name: list_template_photos
+-- Lists the quality and time of each enrolled photo, oldest first.
 SELECT quality, enrolled_at FROM template
 WHERE tenant = %(tenant)s AND pid = %(pid)s
 ORDER BY enrolled_at, id;

@@ -1,23 +1,26 @@
--- name: enqueue
+-- name: insert_job
+-- Adds a job, by the queue library's own versioned function.
 SELECT procrastinate_defer_jobs_v1(ARRAY[
     ROW(%(queue)s, %(task)s, %(priority)s, NULL, NULL, %(args)s, NULL)::procrastinate_job_to_defer_v1
 ]);
 
--- name: jobs_of_event
+-- name: list_jobs_of_event
+-- Lists an event's jobs, oldest first.
 SELECT id, status::text, queue_name, priority, attempts, worker_id
 FROM procrastinate_jobs
 WHERE args ->> 'tenant' = %(tenant)s AND args ->> 'event' = %(event)s
 ORDER BY id;
 
--- name: purge_finished
+-- name: purge_finished_jobs
+-- Deletes jobs that ended more than 7 days ago, at most 10,000 at once.
 DELETE FROM procrastinate_jobs
 WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted')
   AND id IN (
       SELECT job_id FROM procrastinate_events GROUP BY job_id HAVING max(at) < now() - interval '7 days' LIMIT 10000
   );
 
--- name: rescue
--- The jobs of lost workers wait again. One statement, so that of two workers who look at the same time one rescues.
+-- name: requeue_jobs_of_lost_workers
+-- Makes the jobs of lost workers wait again. One statement, so that of two workers that look at once one rescues.
 UPDATE procrastinate_jobs SET status = 'todo', attempts = attempts + 1
 WHERE status = 'doing'
   AND (worker_id IS NULL OR worker_id IN (
@@ -25,17 +28,19 @@ WHERE status = 'doing'
   ))
 RETURNING id, task_name;
 
--- name: mend_heartbeats
--- From before the server's clock was set back. A worker that lives is not harmed, one that does not is found in time.
+-- name: correct_future_heartbeats
+-- Sets heartbeats from before the server's clock was set back to now: a lost worker is found in time, no other harmed.
 UPDATE procrastinate_workers SET last_heartbeat = now() WHERE last_heartbeat > now();
 
--- name: retracting
+-- name: is_retraction_queued
+-- Tells whether a job that retracts the subject's matches waits or runs.
 SELECT EXISTS (
     SELECT FROM procrastinate_jobs
     WHERE task_name = 'retract' AND status IN ('todo', 'doing')
       AND args ->> 'tenant' = %(tenant)s AND args ->> 'pid' = %(pid)s
 ) AS retracting;
 
--- name: forget_pid
+-- name: clear_pseudonym_of_job
+-- Removes the pseudonym from a finished retraction job.
 UPDATE procrastinate_jobs SET args = args || '{"pid": ""}'
 WHERE id = %(job)s AND task_name = 'retract';

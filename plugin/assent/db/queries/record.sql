@@ -1,23 +1,28 @@
 -- name: lock_media
+-- Alone, until the commit.
 SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(media)s, 0));
 
--- name: share_media
+-- name: lock_media_shared
+-- Beside other readers, until the commit.
 SELECT pg_advisory_xact_lock_shared(hashtextextended(%(tenant)s || '/' || %(media)s, 0));
 
--- name: hold_event
--- Locked until the commit, so that nobody ends it meanwhile.
+-- name: lock_open_event
+-- Until the commit, so that nobody ends it meanwhile.
 SELECT FROM event WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NULL FOR SHARE;
 
--- name: decided
+-- name: read_recorded_decision
+-- Of this item of this event: a job may run twice.
 SELECT revision FROM decision WHERE tenant = %(tenant)s AND event_id = %(event)s AND n = %(n)s;
 
--- name: newest
+-- name: read_newest_revision
+-- With its document, for comparison with the next one.
 SELECT revision, event_revision, document FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 
--- name: confirm
+-- name: list_confirmed_templates
+-- Those of these templates whose consents are active, with the keys of their subjects.
 SELECT t.id AS template, t.pid, t.version, k.epoch, k.wrapped
 FROM template t
 JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id
@@ -25,14 +30,17 @@ JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
 WHERE t.tenant = %(tenant)s AND t.id = ANY(%(templates)s)
   AND c.purpose = 'face-match' AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now();
 
--- name: drop_matches
+-- name: delete_matches
+-- All of a media item.
 DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
 -- name: insert_match
+-- The locator tells whose it is, to nobody without the keys.
 INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed, state)
 VALUES (%(tenant)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
 
 -- name: insert_decision
+-- With everything that is needed to decide it again.
 INSERT INTO decision
     (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences, leaf,
      decided_at)
@@ -40,20 +48,23 @@ VALUES
     (%(tenant)s, %(media)s, %(revision)s, %(event)s, %(n)s, %(event_revision)s, %(action)s, %(document)s,
      %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
 
--- name: open_case
+-- name: insert_case
+-- Open until a moderator or another decision closes it.
 INSERT INTO review_case (tenant, id, media_id, revision, reason, queue, priority)
 VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
--- name: supersede
+-- name: supersede_waiting_messages
+-- What was not sent yet is not sent any more.
 UPDATE outbox SET state = 'superseded'
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting';
 
--- name: supersede_said
--- What has to be said anew; who is asked something is asked what is open when it is sent.
+-- name: supersede_waiting_decisions
+-- All but suggestions, which ask what is open when they are sent.
 UPDATE outbox SET state = 'superseded'
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
--- name: revise
+-- name: revise_newest_decision
+-- In place: a part that is NULL stays as it is.
 UPDATE decision SET revision = revision + 1,
     document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action),
     audiences = coalesce(%(audiences)s, audiences)
@@ -62,20 +73,23 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s
 RETURNING revision, event_id, leaf;
 
 -- name: revise_matches
+-- They stand in the newest revision.
 UPDATE match SET revision = %(revision)s WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: revise_cases
+-- name: revise_open_cases
+-- A case keeps its place in the queue.
 UPDATE review_case SET revision = %(revision)s
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
 
--- name: set_leaf
+-- name: set_decision_leaf
+-- The leaf of the newest revision.
 UPDATE decision SET leaf = %(leaf)s
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 
--- name: endpoints
--- With whether anything about the picture may have reached it already. Authors' and the public's hear of what follows
--- on something that was sent to them. A retraction waits for a disabled one too, among the messages given up, until it
--- is enabled and they are redriven.
+-- name: list_receiving_endpoints
+-- With whether anything about the media item may have reached it already. Endpoints of authors and the public hear of
+-- what follows on something that was sent to them. A retraction waits for a disabled one too, among the messages given
+-- up, until it is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
     WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > o.unmade
@@ -90,86 +104,105 @@ WHERE e.tenant = %(tenant)s
 ORDER BY e.name;
 
 -- name: insert_message
+-- Waiting, until a delivery succeeds.
 INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)
 VALUES (%(tenant)s, %(id)s, %(endpoint)s, %(type)s, %(media)s, %(revision)s);
 
--- name: forget_media
+-- name: delete_decisions
+-- All revisions of a media item.
 DELETE FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: close_cases
+-- name: close_open_cases
+-- Without a moderator: decided anew, or deleted.
 UPDATE review_case SET closed_at = now()
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
 
--- name: forget_corrections
+-- name: delete_corrections
+-- Moderators' corrections of a media item's labels.
 DELETE FROM correction WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: forget_shadows
+-- name: delete_trial_labels
+-- The labels that heads on trial gave it.
 DELETE FROM shadow WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: announce
-SELECT pg_notify('assent_done', %(payload)s);
+-- name: notify_done
+-- At the commit.
+SELECT pg_notify(%(channel)s, %(payload)s);
 
--- name: decision
+-- name: read_newest_decision
+-- As it is assembled for an audience.
 SELECT revision, event_id, n, document, perceptions, audiences, leaf, decided_at
 FROM decision
 WHERE tenant = %(tenant)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 
--- name: decision_of_event
+-- name: list_decisions_of_event
+-- In the order of the media items.
 SELECT media_id, revision, action, leaf, decided_at
 FROM decision
 WHERE tenant = %(tenant)s AND event_id = %(event)s
 ORDER BY n;
 
--- name: matches
+-- name: list_matches_in_state
+-- Of one revision, by face.
 SELECT face, epoch, locator, sealed, state
 FROM match
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s AND state = %(state)s
 ORDER BY face;
 
--- name: some_matches
--- The next of all, in the order of the primary key.
+-- name: list_next_matches
+-- The next page of all of a tenant, in the order of the primary key.
 SELECT media_id, face, epoch, locator FROM match
 WHERE tenant = %(tenant)s AND (media_id, face) > (%(media)s, %(face)s)
 ORDER BY media_id, face
 LIMIT %(most)s;
 
--- name: match
+-- name: read_match
+-- With the face's box and the file's hash from its decision.
 SELECT m.revision, m.epoch, m.locator, m.sealed, m.state, d.document -> 'faces' -> m.face::int -> 'box' AS box,
        d.document -> 'media' ->> 'sha256' AS sha256, d.decided_at
 FROM match m
 JOIN decision d ON d.tenant = m.tenant AND d.media_id = m.media_id AND d.revision = m.revision
 WHERE m.tenant = %(tenant)s AND m.media_id = %(media)s AND m.face = %(face)s;
 
--- name: matches_of_media
+-- name: list_matches_of_media
+-- In any state.
 SELECT face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: drop_match
+-- name: delete_match
+-- Refused, or of a subject who is gone.
 DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s AND face = %(face)s;
 
--- name: publish_match
+-- name: publish_suggested_match
+-- Changes nothing where it is published already.
 UPDATE match SET state = 'published'
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND face = %(face)s AND state = 'suggested';
 
--- name: retracted
+-- name: mark_erasure_retracted
+-- Nobody is named as the erased person any more.
 UPDATE erasure SET retracted_at = now() WHERE tenant = %(tenant)s AND id = %(erasure)s AND retracted_at IS NULL;
 
--- name: keep_picture
+-- name: store_retained_copy
+-- In place of an older one.
 INSERT INTO kept_picture (tenant, media_id, sealed, kept_until)
 VALUES (%(tenant)s, %(media)s, %(sealed)s, now() + make_interval(days => %(days)s))
 ON CONFLICT (tenant, media_id) DO UPDATE SET sealed = EXCLUDED.sealed, kept_until = EXCLUDED.kept_until;
 
--- name: drop_kept
+-- name: delete_retained_copy
+-- Of a media item.
 DELETE FROM kept_picture WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
--- name: kept
+-- name: read_retained_copy
+-- None after its retention.
 SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND media_id = %(media)s AND kept_until > now();
 
--- name: purge_kept
+-- name: purge_expired_copies
+-- Copies whose retention is over.
 DELETE FROM kept_picture WHERE kept_until <= now();
 
--- name: person
+-- name: read_subject_with_consent
+-- With whether they consent to being recognised now.
 SELECT s.sealed AS ref_sealed, k.wrapped, k.epoch,
        EXISTS (
            SELECT FROM consent c
@@ -180,7 +213,8 @@ FROM subject s
 JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
--- name: messages_of_media
+-- name: list_messages_of_media
+-- Oldest first.
 SELECT id, endpoint, type, revision, state, attempts, next_at, delivered_at, last_error
 FROM outbox
 WHERE tenant = %(tenant)s AND media_id = %(media)s

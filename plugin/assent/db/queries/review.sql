@@ -1,5 +1,5 @@
--- name: open_cases
--- The next after that case in the order of review: pictures on a list marked severe, then by priority, then the oldest.
+-- name: list_open_cases
+-- The next after that case in the order of review: media items on a list marked severe, then by priority, then by age.
 -- A case that was closed meanwhile keeps its place, so a list that is read page by page misses none.
 SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
@@ -11,34 +11,37 @@ WHERE tenant = %(tenant)s AND closed_at IS NULL AND (%(queue)s::text IS NULL OR 
 ORDER BY (reason <> 'hash-severe'), (-priority), opened_at, id
 LIMIT %(most)s;
 
--- name: case
+-- name: read_case
+-- Open or closed.
 SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
 WHERE tenant = %(tenant)s AND id = %(case)s;
 
--- name: open_case_of
+-- name: read_open_case_of_media
+-- At most one of a media item is open.
 SELECT id FROM review_case
 WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
 
--- name: close
+-- name: close_case
+-- Once: a closed case keeps its outcome.
 UPDATE review_case SET closed_at = now(), closed_by = %(by)s, outcome = %(outcome)s
 WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL;
 
--- name: correct
--- The newest word on a label of that file counts; the one before stands in the audit log.
+-- name: record_correction
+-- The newest correction of a label of that file counts; the one before stands in the audit log.
 INSERT INTO correction (tenant, media_id, media_sha256, label, holds, by)
 VALUES (%(tenant)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
 ON CONFLICT (tenant, media_id, media_sha256, label)
 DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now();
 
--- name: labels_of_file
--- The newest word on each label, whatever ids the file was posted under.
+-- name: list_corrections_of_file
+-- The newest correction of each label, whatever ids the file was posted under.
 SELECT DISTINCT ON (label) label, holds FROM correction
 WHERE tenant = %(tenant)s AND media_sha256 = %(sha256)s
 ORDER BY label, at DESC;
 
--- name: judged
--- The newest action that a moderator decided on for that file, with what they were shown.
+-- name: read_newest_moderator_decision
+-- The newest action that a moderator decided on for that file, with the perception that they were shown.
 SELECT document -> 'reviewed' AS reviewed, perceptions FROM decision
 WHERE tenant = %(tenant)s AND document -> 'media' ->> 'sha256' = %(sha256)s
   AND document -> 'reviewed' ->> 'action' IS NOT NULL

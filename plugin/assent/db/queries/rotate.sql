@@ -1,25 +1,26 @@
--- name: try_alone
+-- name: try_rotation_lock
 -- For the session: a rotation is many transactions.
 SELECT pg_try_advisory_lock(hashtextextended('assent/rotate/' || %(tenant)s, 0)) AS mine;
 
--- name: no_longer_alone
+-- name: release_rotation_lock
 -- All that this session has.
 SELECT pg_advisory_unlock_all();
 
--- name: under_way
--- The transactions of this database that run now. In pg_locks every role sees them, whoever runs them.
+-- name: list_running_transactions
+-- Those of this database that run now. In pg_locks every role sees them, whoever runs them.
 SELECT coalesce(array_agg(l.virtualxid), '{}') AS seen
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'virtualxid' AND l.virtualxid = l.virtualtransaction AND l.pid <> pg_backend_pid()
   AND a.datname = current_database() AND coalesce(a.backend_type, 'client backend') = 'client backend';
 
--- name: still_under_way
+-- name: is_any_still_running
+-- Of the transactions that ran before.
 SELECT EXISTS (
     SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND virtualxid = virtualtransaction AND virtualxid = ANY(%(seen)s)
 ) AS busy;
 
--- name: subject_key_to_move
+-- name: lock_subject_key_rows
 -- Rows that somebody else has locked are left to the next pass: who waits for nobody while it holds many rows is in
 -- nobody's way for long.
 SELECT pid, epoch, wrapped FROM subject_key
@@ -28,53 +29,62 @@ ORDER BY pid
 LIMIT %(most)s
 FOR UPDATE SKIP LOCKED;
 
--- name: move_subject_key
+-- name: move_subject_key_rows
+-- To the live epoch.
 UPDATE subject_key k SET epoch = %(live)s, wrapped = m.wrapped
 FROM unnest(%(pids)s::bytea[], %(wrapped)s::bytea[]) AS m (pid, wrapped)
 WHERE k.tenant = %(tenant)s AND k.pid = m.pid;
 
--- name: match_to_move
+-- name: lock_match_rows
+-- Skips locked rows as `lock_subject_key_rows` does.
 SELECT media_id, face, epoch, locator FROM match
 WHERE tenant = %(tenant)s AND (media_id, face) > (%(media_id)s, %(face)s) AND epoch < %(live)s
 ORDER BY media_id, face
 LIMIT %(most)s
 FOR UPDATE SKIP LOCKED;
 
--- name: move_match
+-- name: move_match_rows
+-- To the live epoch.
 UPDATE match t SET epoch = %(live)s, locator = m.locator
 FROM unnest(%(media_ids)s::text[], %(faces)s::smallint[], %(locators)s::bytea[]) AS m (media_id, face, locator)
 WHERE t.tenant = %(tenant)s AND t.media_id = m.media_id AND t.face = m.face;
 
--- name: drop_matches
+-- name: delete_matches
+-- Those of subjects who are gone.
 DELETE FROM match t
 USING unnest(%(media_ids)s::text[], %(faces)s::smallint[]) AS m (media_id, face)
 WHERE t.tenant = %(tenant)s AND t.media_id = m.media_id AND t.face = m.face;
 
--- name: audit_payload_to_move
+-- name: lock_audit_payload_rows
+-- Skips locked rows as `lock_subject_key_rows` does.
 SELECT seq, part, epoch, locator FROM audit_payload
 WHERE tenant = %(tenant)s AND (seq, part) > (%(seq)s, %(part)s) AND epoch < %(live)s
 ORDER BY seq, part
 LIMIT %(most)s
 FOR UPDATE SKIP LOCKED;
 
--- name: move_audit_payload
+-- name: move_audit_payload_rows
+-- To the live epoch.
 UPDATE audit_payload p SET epoch = %(live)s, locator = m.locator
 FROM unnest(%(seqs)s::bigint[], %(parts)s::smallint[], %(locators)s::bytea[]) AS m (seq, part, locator)
 WHERE p.tenant = %(tenant)s AND p.seq = m.seq AND p.part = m.part;
 
--- name: living
+-- name: list_subjects_with_keys
+-- Those of these subjects who were not erased.
 SELECT pid FROM subject_key WHERE tenant = %(tenant)s AND pid = ANY(%(pids)s);
 
--- name: retracting
--- Whether matches of somebody who is gone still have to be found.
+-- name: has_unretracted_erasure
+-- Matches of somebody who is gone still have to be found.
 SELECT EXISTS (SELECT FROM erasure WHERE tenant = %(tenant)s AND retracted_at IS NULL) AS retracting;
 
--- name: some_left
+-- name: has_rows_to_move
+-- Under an epoch before the live one.
 SELECT EXISTS (SELECT FROM subject_key WHERE tenant = %(tenant)s AND epoch < %(live)s)
     OR EXISTS (SELECT FROM match WHERE tenant = %(tenant)s AND epoch < %(live)s)
     OR EXISTS (SELECT FROM audit_payload WHERE tenant = %(tenant)s AND epoch < %(live)s) AS left;
 
--- name: retracted
+-- name: list_retracted_erasures
+-- Those that this rotation completes.
 SELECT id FROM erasure WHERE tenant = %(tenant)s AND retracted_at IS NOT NULL AND completed_at IS NULL;
 
 -- name: postpone_erasures
@@ -82,7 +92,7 @@ SELECT id FROM erasure WHERE tenant = %(tenant)s AND retracted_at IS NOT NULL AN
 UPDATE erasure SET epoch = %(live)s
 WHERE tenant = %(tenant)s AND completed_at IS NULL AND epoch < %(live)s AND NOT id = ANY(%(covered)s);
 
--- name: due
+-- name: list_tenants_due
 -- At once where no rotation has just ended, else when the pause is over: well within the hour.
 SELECT DISTINCT tenant FROM erasure e
 WHERE retracted_at IS NOT NULL AND completed_at IS NULL
@@ -91,41 +101,47 @@ WHERE retracted_at IS NOT NULL AND completed_at IS NULL
   )
 ORDER BY tenant;
 
--- name: exported_keys
+-- name: list_wrapped_keys
+-- All of a tenant, for an export.
 SELECT pid, epoch, wrapped FROM subject_key WHERE tenant = %(tenant)s ORDER BY pid;
 
--- name: newest_epoch
+-- name: read_newest_epoch
+-- Of any key in the database.
 SELECT max(epoch) AS epoch FROM subject_key WHERE tenant = %(tenant)s;
 
--- name: dead_people
--- Whose key no living epoch opens, a page of them.
+-- name: list_orphaned_subjects
+-- A page of those whose key no living epoch opens.
 SELECT pid FROM subject_key
 WHERE tenant = %(tenant)s AND NOT epoch = ANY(%(alive)s) AND pid > %(after)s
 ORDER BY pid
 LIMIT %(most)s;
 
--- name: drop_people
+-- name: delete_subjects
+-- Consents, templates and refusals go with them.
 DELETE FROM subject WHERE tenant = %(tenant)s AND pid = ANY(%(pids)s);
 
--- name: drop_links
+-- name: delete_links
+-- Links and sessions of these subjects.
 DELETE FROM person_link WHERE tenant = %(tenant)s AND pid = ANY(%(pids)s);
 
--- name: bring_back_keys
+-- name: restore_keys
+-- Only where no living epoch opens the stored one.
 UPDATE subject_key k SET epoch = m.epoch, wrapped = m.wrapped
 FROM unnest(%(pids)s::bytea[], %(epochs)s::integer[], %(wrapped)s::bytea[]) AS m (pid, epoch, wrapped)
 WHERE k.tenant = %(tenant)s AND k.pid = m.pid AND NOT k.epoch = ANY(%(alive)s);
 
--- name: dead_pictures
--- Pictures with a match whose person cannot be told any more.
+-- name: list_orphaned_media
+-- A page of media items with a match whose subject cannot be told any more.
 SELECT DISTINCT media_id FROM match
 WHERE tenant = %(tenant)s AND NOT epoch = ANY(%(alive)s)
 ORDER BY media_id
 LIMIT %(most)s;
 
--- name: drop_dead_matches
+-- name: delete_orphaned_matches
+-- Of one media item.
 DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s AND NOT epoch = ANY(%(alive)s);
 
--- name: first_time
+-- name: insert_broken_note_once
 -- Keys of calls already made are kept for a day in this table; so are the minutes in which a broken seal was noted.
 INSERT INTO idempotency (tenant, key_mac, request_mac, sealed) VALUES (%(tenant)s, %(key_mac)s, '', '')
 ON CONFLICT DO NOTHING;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from assent.core.boxes import scaled_box
 from assent.core.values import Box, Frame
 from assent.decisions.document import Decision
 
@@ -22,16 +23,16 @@ def annotate(frame: Frame, decision: Decision) -> Image.Image:
     faces = [face for face in decision.faces if face.frame == frame.index]
     for face in faces:
         if not face.match:
-            hide(image, scaled(face.box, frame.scale))
+            hide(image, scaled_box(face.box, frame.scale))
     shrink = min(1.0, LONGEST_SIDE / max(image.size))
     image = image.resize((max(1, round(image.width * shrink)), max(1, round(image.height * shrink))))
     scale = frame.scale * shrink
     for tag in decision.tags:
         if tag.box and tag.frame == frame.index:
-            _outline(image, scaled(tag.box, scale), f"{tag.name} {tag.score:.2f}", TAGGED)
+            _outline(image, scaled_box(tag.box, scale), f"{tag.name} {tag.score:.2f}", TAGGED)
     for face in faces:
         if face.match:
-            _outline(image, scaled(face.box, scale), face.match.subject, MATCHED)
+            _outline(image, scaled_box(face.box, scale), face.match.subject, MATCHED)
     return image
 
 
@@ -50,12 +51,6 @@ def hide(image: Image.Image, box: Box) -> None:
     mask = Image.new("L", size)
     ImageDraw.Draw(mask).ellipse((ellipse[0] - left, ellipse[1] - top, ellipse[2] - left, ellipse[3] - top), fill=255)
     image.paste(veil, (left, top), mask)
-
-
-def scaled(box: Box, scale: float) -> Box:
-    """Converts a box in pixels of the oriented image to pixels of a frame."""
-    x, y, width, height = (round(side * scale) for side in box)
-    return x, y, width, height
 
 
 def _outline(image: Image.Image, box: Box, label: str, colour: str) -> None:

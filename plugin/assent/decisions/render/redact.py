@@ -10,9 +10,10 @@ from io import BytesIO
 
 from PIL import Image
 
+from assent.core.boxes import scaled_box
 from assent.core.values import Picture
 from assent.decisions.document import Decision
-from assent.decisions.render.annotate import hide, scaled
+from assent.decisions.render.annotate import hide
 
 KEPT_SIDE = 2048  # pixels of the longer side
 _QUALITY = 88
@@ -25,15 +26,15 @@ def retained_jpeg(picture: Picture) -> bytes:
     return _jpeg(image)
 
 
-def redact(kept: bytes, decision: Decision) -> bytes:
+def redact(copy: bytes, decision: Decision) -> bytes:
     """Hides in a kept copy every face without a match in this decision, and what its policy hides. JPEG in and out."""
-    image = Image.open(BytesIO(kept)).convert("RGB")
+    image = Image.open(BytesIO(copy)).convert("RGB")
     scale = image.width / (decision.media.width or image.width)
     for face in decision.faces:
         if face.frame == 0 and not face.match:
-            hide(image, scaled(face.box, scale))
+            hide(image, scaled_box(face.box, scale))
     for box in decision.redact:
-        hide(image, scaled(box, scale))
+        hide(image, scaled_box(box, scale))
     return _jpeg(image)
 
 

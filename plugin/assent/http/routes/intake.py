@@ -23,6 +23,7 @@ from assent.core.errors import (
     SubjectLocked,
     Unauthorized,
 )
+from assent.core.names import ENTITY_NAME
 from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED
 from assent.core.values import Audience, Event, MediaRef
@@ -30,21 +31,24 @@ from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
-from assent.decisions.assemble import assemble, document_for
+from assent.decisions.assemble import Recipient, assemble, document_for
 from assent.decisions.document import Decision
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
 from assent.decisions.views import AuthorView, PublicView
+from assent.http.auth import By, refund_address_token
+from assent.http.body import read_body
 from assent.http.forms import read_form
-from assent.http.state import MAX_PHOTO, App, AppState, By, error_responses, read_body, refund_address_token, schema_ref
-from assent.intake.accept import accept_delivery, live_secrets, store_event
+from assent.http.problems import error_responses, schema_ref
+from assent.http.state import App, AppState
+from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
 from assent.intake.rejects import UNKNOWN, Rejects
+from assent.media.files import MAX_IMAGE_BYTES
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
 router = APIRouter(prefix="/v1")
 _Q = named_queries("intake")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # as the database has it
 
 
 class ImageRequest(Circumstances):
@@ -60,8 +64,8 @@ class _SourceUnknown(SignatureInvalid):
 
 
 _SIGNED = [
-    {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": said}
-    for name, said in (
+    {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
+    for name, description in (
         ("webhook-id", "The same for every repetition; at most 256 characters."),
         ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
         ("webhook-signature", "`v1,<base64 of HMAC-SHA256>`; several may stand side by side."),
@@ -80,7 +84,7 @@ _SIGNED = [
     },
 )
 async def receive_webhook(
-    source: str, request: Request, at: App, lane: Literal["live", "backfill"] = "live"
+    source: str, request: Request, state: App, lane: Literal["live", "backfill"] = "live"
 ) -> dict[str, str]:
     """Accepts a signed delivery of `assent.event/1` (Standard Webhooks), and answers once it is stored.
 
@@ -89,7 +93,7 @@ async def receive_webhook(
     rejects: Rejects = request.app.state.rejects
     try:
         body = await read_body(request)
-        event = await run_in_threadpool(_receive, at, source, request, body, lane)
+        event = await run_in_threadpool(_receive, state, source, request, body, lane)
     except AssentError as error:
         if error.status < 500:
             rejects.count(UNKNOWN if isinstance(error, _SourceUnknown) else source, error.code)
@@ -98,18 +102,19 @@ async def receive_webhook(
     return {"event": str(event)}
 
 
-def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
-    if not _NAME.fullmatch(source):
+def _receive(state: AppState, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
+    if not re.fullmatch(ENTITY_NAME, source):
         raise _SourceUnknown
-    with transaction(at.pool) as conn:
-        row = fetch_one(conn, _Q["source"], source=source)
+    with transaction(state.pool) as conn:
+        row = fetch_one(conn, _Q["read_source"], source=source)
         if row is None:
             raise _SourceUnknown
-        keys = at.keystore.tenant(row["tenant"])
+        keys = state.keystore.tenant(row["tenant"])
         adapter = ADAPTERS[row["adapter"]]
-        delivery = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
+        delivery_id = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
         refund_address_token(request)
-        return accept_delivery(conn, keys, source, delivery, body, adapter.parse(body), lane)
+        delivery = ReceivedDelivery(source, delivery_id, body)
+        return accept_delivery(conn, keys, delivery, adapter.parse(body), lane)
 
 
 @router.post(
@@ -141,42 +146,42 @@ def _receive(at: AppState, source: str, request: Request, body: bytes, lane: Lan
         }
     },
 )
-async def tag_image(request: Request, at: App, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
+async def tag_image(request: Request, state: App, by: By, wait: Annotated[float, Query(ge=0, le=60)] = 20) -> Any:
     """Decides one image ahead of all others, and returns its decision if it is made within `wait` seconds.
 
     Set `wait` (0 to 60) instead of requesting the decision repeatedly. After that time the answer is 202: the decision
     goes to the endpoints once it is made, and `media` is its address.
     """
     by.must("images:tag")
-    said, uploads = await _image_request(request)
-    media = MediaRef(said.id or uuid4().hex, said.url, said.alt)
-    event = make_event(said, type="media.created", media=(media,))
+    sent, uploads = await _image_request(request)
+    media = MediaRef(sent.id or uuid4().hex, sent.url, sent.alt)
+    event = make_event(sent, type="media.created", media=(media,))
     event_id = uuid4()
-    with at.announcements.expected(by.tenant, str(event_id)) as done:
-        await run_in_threadpool(_store_image, at, by.tenant, event_id, event, uploads)
-        decided = await at.announcements.wait(done, wait)
+    with state.announcements.expected(by.tenant, str(event_id)) as done:
+        await run_in_threadpool(_store_image, state, by.tenant, event_id, event, uploads)
+        decided = await state.announcements.wait(done, wait)
     if decided is not None:
-        return await run_in_threadpool(_decision, at, by.tenant, media.id)
-    place = f"/v1/media/{quote(media.id)}"
-    return JSONResponse({"event": str(event_id), "media": place}, 202, headers={"Location": place})
+        return await run_in_threadpool(_decision, state, by.tenant, media.id)
+    address = f"/v1/media/{quote(media.id)}"
+    return JSONResponse({"event": str(event_id), "media": address}, 202, headers={"Location": address})
 
 
 async def _image_request(request: Request) -> tuple[ImageRequest, list[bytes]]:
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        fields, files = await read_form(request, MAX_PHOTO, files=("image",), most=1)
-        said = read_model(fields.get("event", "{}").encode(), ImageRequest)
-        if said.url is not None or not files:
+        fields, files = await read_form(request, MAX_IMAGE_BYTES, files=("image",), most=1)
+        sent = read_model(fields.get("event", "{}").encode(), ImageRequest)
+        if sent.url is not None or not files:
             raise BadRequest("send either the picture's bytes or its url")
-        return said, files
-    said = read_model(await read_body(request), ImageRequest)
-    if said.url is None:
+        return sent, files
+    sent = read_model(await read_body(request), ImageRequest)
+    if sent.url is None:
         raise BadRequest("url: send it, or the picture's bytes as multipart/form-data")
-    return said, []
+    return sent, []
 
 
-def _store_image(at: AppState, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
-    with transaction(at.pool) as conn:
-        store_event(conn, at.keystore.tenant(tenant), event_id, "api", event, "interactive", uploads)
+def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
+    with transaction(state.pool) as conn:
+        store_event(conn, state.keystore.tenant(tenant), event_id, event, Origin("api", "interactive"), uploads)
 
 
 @router.get(
@@ -188,20 +193,20 @@ def _store_image(at: AppState, tenant: str, event_id: UUID, event: Event, upload
         **error_responses(Unauthorized, Forbidden, SubjectLocked, PictureNotKept),
     },
 )
-def read_redacted(media_id: Name, at: App, by: By) -> Response:
+def read_redacted(media_id: Name, state: App, by: By) -> Response:
     """Returns the image as JPEG, with the face of everybody hidden who did not agree to be named.
 
     Only images that are kept can be returned.
     """
     by.must("images:tag")
-    keys = at.keystore.tenant(by.tenant)
-    with transaction(at.pool) as conn:
+    keys = state.keystore.tenant(by.tenant)
+    with transaction(state.pool) as conn:
         # The document first: it keeps the picture from being decided anew before its copy is read.
         decision = assemble(conn, keys, media_id, lock=lock_shared_or_busy)
-        kept = open_retained_copy(conn, keys, media_id)
-    if kept is None or decision is None:
+        copy = open_retained_copy(conn, keys, media_id)
+    if copy is None or decision is None:
         raise PictureNotKept("no copy of a picture of that id is kept")
-    return Response(redact(kept, decision), media_type="image/jpeg")
+    return Response(redact(copy, decision), media_type="image/jpeg")
 
 
 @router.get(
@@ -215,24 +220,24 @@ def read_redacted(media_id: Name, at: App, by: By) -> Response:
 )
 def read_decision(
     media_id: Name,
-    at: App,
+    state: App,
     by: By,
     audience: Audience = "platform",
     subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
 ) -> dict[str, Any]:
     """Returns the newest decision on a media item, as the platform, or another audience, may see it now."""
     by.must("images:tag")
-    return _decision(at, by.tenant, media_id, audience, subject)
+    return _decision(state, by.tenant, media_id, audience, subject)
 
 
 def _decision(
-    at: AppState, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
+    state: AppState, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
 ) -> dict[str, Any]:
     if (audience == "person") != (subject is not None):
         raise BadRequest("subject: say it with audience=person, and with no other")
-    keys = at.keystore.tenant(tenant)
-    with transaction(at.pool) as conn:
-        document = document_for(conn, keys, media_id, audience, lock=lock_shared_or_busy, subject=subject)
+    keys = state.keystore.tenant(tenant)
+    with transaction(state.pool) as conn:
+        document = document_for(conn, keys, media_id, Recipient(audience, subject), lock=lock_shared_or_busy)
     if document is None:
         raise NotFound("no decision on a picture of that id")
     return document

@@ -5,6 +5,7 @@ Each moderator has an API key of their own, and the log records whose key was us
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,11 +28,15 @@ from assent.core.errors import (
     Unauthorized,
 )
 from assent.core.strict import read_model
-from assent.db.pool import transaction
+from assent.db.pool import Conn, transaction
 from assent.http.api_keys import Caller
+from assent.http.auth import By
+from assent.http.body import read_body
 from assent.http.idempotency import once
+from assent.http.problems import error_responses, schema_ref
 from assent.http.routes.subjects import IdempotencyKey
-from assent.http.state import App, AppState, By, error_responses, read_body, schema_ref
+from assent.http.state import App, AppState
+from assent.keys.keystore import TenantKeys
 from assent.platforms.event import TYPEABLE, Name
 from assent.review.cases import open_cases, picture_of, show_case
 from assent.review.decide import Final, ReviewInput, correct, decide_case
@@ -72,7 +77,7 @@ class ReviewRequest(BaseModel):
 
 @router.get("/reviews", responses=error_responses(*_REFUSED))
 def list_reviews(
-    at: App,
+    state: App,
     by: By,
     queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None,
     after: UUID | None = None,
@@ -83,7 +88,7 @@ def list_reviews(
     Cases on a list marked severe come first, then by priority, then the oldest. `next` is the `after` of the next page.
     """
     by.must(SCOPE)
-    with transaction(at.pool) as conn:
+    with transaction(state.pool) as conn:
         cases = open_cases(conn, by.tenant, limit + 1, after, queue)
     more = len(cases) > limit
     return {
@@ -93,11 +98,11 @@ def list_reviews(
 
 
 @router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, SubjectLocked))
-def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
+def read_review(case_id: UUID, state: App, by: By) -> dict[str, Any]:
     """Returns the case with its reason and its decision; for a closed case also who closed it and how."""
     by.must(SCOPE)
-    with transaction(at.pool) as conn:
-        return show_case(conn, at.keystore.tenant(by.tenant), case_id)
+    with transaction(state.pool) as conn:
+        return show_case(conn, state.keystore.tenant(by.tenant), case_id)
 
 
 @router.get(
@@ -108,11 +113,11 @@ def read_review(case_id: UUID, at: App, by: By) -> dict[str, Any]:
         **error_responses(*_REFUSED, CaseClosed, SubjectLocked, PictureNotKept, PictureWithheld),
     },
 )
-def read_review_picture(case_id: UUID, at: App, by: By) -> Response:
+def read_review_picture(case_id: UUID, state: App, by: By) -> Response:
     """Returns an open case's image as JPEG, with the face of everybody hidden who did not agree to be named."""
     by.must(SCOPE)
-    with transaction(at.pool) as conn:
-        picture = picture_of(conn, at.keystore.tenant(by.tenant), case_id)
+    with transaction(state.pool) as conn:
+        picture = picture_of(conn, state.keystore.tenant(by.tenant), case_id)
     return Response(picture, media_type="image/jpeg")
 
 
@@ -124,21 +129,19 @@ def read_review_picture(case_id: UUID, at: App, by: By) -> Response:
     },
 )
 async def decide_review(
-    case_id: UUID, request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None
+    case_id: UUID, request: Request, state: App, by: By, idempotency_key: IdempotencyKey = None
 ) -> dict[str, Any]:
     """Closes the case: its decision becomes the next revision and goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, ReviewRequest)
-    said = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
-    return await run_in_threadpool(_decide, at, by, case_id, said, idempotency_key, body)
+    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
+    call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
+    def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
+        return decide_case(conn, keys, by.key_id, case_id, decision)
 
-def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str | None, body: bytes) -> dict[str, Any]:
-    keys = at.keystore.tenant(by.tenant)
-    request = f"POST /v1/reviews/{case_id}\n".encode() + body
-    with transaction(at.pool) as conn:
-        return once(conn, keys, key, request, lambda: decide_case(conn, keys, by.key_id, case_id, said))
+    return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 
 
 @router.post(
@@ -149,20 +152,24 @@ def _decide(at: AppState, by: Caller, case_id: UUID, said: ReviewInput, key: str
     },
 )
 async def correct_media(
-    media_id: Name, request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None
+    media_id: Name, request: Request, state: App, by: By, idempotency_key: IdempotencyKey = None
 ) -> dict[str, Any]:
     """Corrects a media item without an open case; the next revision goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)
-    said = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
-    return await run_in_threadpool(_correct, at, by, media_id, said, sent.revision, idempotency_key, body)
+    correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
+    call = f"POST /v1/media/{media_id}/corrections\n".encode() + body
+
+    def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
+        return correct(conn, keys, by.key_id, media_id, correction, sent.revision)
+
+    return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 
 
-def _correct(
-    at: AppState, by: Caller, media_id: str, said: ReviewInput, revision: int | None, key: str | None, body: bytes
+def _act_once(
+    state: AppState, by: Caller, key: str | None, call: bytes, act: Callable[[Conn, TenantKeys], dict[str, Any]]
 ) -> dict[str, Any]:
-    keys = at.keystore.tenant(by.tenant)
-    request = f"POST /v1/media/{media_id}/corrections\n".encode() + body
-    with transaction(at.pool) as conn:
-        return once(conn, keys, key, request, lambda: correct(conn, keys, by.key_id, media_id, said, revision))
+    keys = state.keystore.tenant(by.tenant)
+    with transaction(state.pool) as conn:
+        return once(conn, keys, key, call, lambda: act(conn, keys))

@@ -14,7 +14,10 @@ from assent.core.clock import rfc3339
 from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction
-from assent.http.state import App, AppState, By, error_responses, read_body, schema_ref
+from assent.http.auth import By
+from assent.http.body import read_body
+from assent.http.problems import error_responses, schema_ref
+from assent.http.state import App, AppState
 from assent.platforms.event import Name
 from assent.subjects import links
 from assent.subjects.erase import Erasure, erase, receipt
@@ -33,18 +36,18 @@ class LinkRequest(BaseModel):
 
 
 @router.delete("/subjects/{ref}", status_code=202, responses=error_responses(Unauthorized, Forbidden))
-def erase_subject(ref: Name, at: App, by: By) -> JSONResponse:
+def erase_subject(ref: Name, state: App, by: By) -> JSONResponse:
     """Erases the person, known or not: from this answer on nobody is matched with them.
 
     `receipt` is the token for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by
     `rotation_by`.
     """
     by.must("subjects:delete")
-    keys = at.keystore.tenant(by.tenant)
-    with transaction(at.pool) as conn:
+    keys = state.keystore.tenant(by.tenant)
+    with transaction(state.pool) as conn:
         erasure: Erasure = erase(conn, keys, ref)
-    said = {"receipt": erasure.token, "rotation_by": rfc3339(erasure.rotation_by)}
-    return JSONResponse(said, 202, headers=_PRIVATE)
+    answer = {"receipt": erasure.token, "rotation_by": rfc3339(erasure.rotation_by)}
+    return JSONResponse(answer, 202, headers=_PRIVATE)
 
 
 @router.get(
@@ -54,27 +57,27 @@ def erase_subject(ref: Name, at: App, by: By) -> JSONResponse:
         **error_responses(NotFound),
     },
 )
-def read_receipt(token: Annotated[str, Path(max_length=256)], at: App) -> JSONResponse:
+def read_receipt(token: Annotated[str, Path(max_length=256)], state: App) -> JSONResponse:
     """Returns the signed receipt of an erasure to anybody who has its token: no API key is needed.
 
     `assent audit verify-receipt` checks it offline.
     """
-    with transaction(at.pool) as conn:
-        said = receipt(conn, None, token)
-    if said is None:
+    with transaction(state.pool) as conn:
+        document = receipt(conn, None, token)
+    if document is None:
         raise NotFound("no erasure has this token")
-    return JSONResponse(said, 202 if said.get("state") == "pending" else 200, headers=_PRIVATE)
+    return JSONResponse(document, 202 if document.get("state") == "pending" else 200, headers=_PRIVATE)
 
 
 @router.get("/subjects/{ref}/export", responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken))
-def get_export(ref: Name, at: App, by: By) -> JSONResponse:
+def get_export(ref: Name, state: App, by: By) -> JSONResponse:
     """Returns all that is stored about the person, opened.
 
     It includes their own biometric data, so it is for them only.
     """
     by.must("subjects:write")
-    keys = at.keystore.tenant(by.tenant)
-    with transaction(at.pool) as conn:
+    keys = state.keystore.tenant(by.tenant)
+    with transaction(state.pool) as conn:
         return JSONResponse(export_subject(conn, keys, ref), headers=_PRIVATE)
 
 
@@ -84,18 +87,18 @@ def get_export(ref: Name, at: App, by: By) -> JSONResponse:
     responses=error_responses(Unauthorized, Forbidden, BodyTooLarge),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema_ref(LinkRequest)}}}},
 )
-async def mint_link(ref: Name, request: Request, response: Response, at: App, by: By) -> dict[str, str]:
+async def mint_link(ref: Name, request: Request, response: Response, state: App, by: By) -> dict[str, str]:
     """Creates a link to the person's own page, for the platform to hand to them alone.
 
     One visit spends it.
     """
     by.must("subjects:write")
     response.headers.update(_PRIVATE)
-    said = read_model(await read_body(request) or b"{}", LinkRequest)
-    return await run_in_threadpool(_mint, at, by.tenant, ref, timedelta(days=said.valid_days))
+    sent = read_model(await read_body(request) or b"{}", LinkRequest)
+    return await run_in_threadpool(_mint, state, by.tenant, ref, timedelta(days=sent.valid_days))
 
 
-def _mint(at: AppState, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
-    with transaction(at.pool) as conn:
-        token = links.mint(conn, at.keystore.tenant(tenant), ref, valid_for)
+def _mint(state: AppState, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
+    with transaction(state.pool) as conn:
+        token = links.mint(conn, state.keystore.tenant(tenant), ref, valid_for)
     return {"url": f"/me/{token}", "expires_at": rfc3339(datetime.now(UTC) + valid_for)}

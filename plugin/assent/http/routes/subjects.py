@@ -13,6 +13,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from assent.core.clock import rfc3339
+from assent.core.enrolment_errors import (
+    FaceBlurred,
+    FaceMismatch,
+    FaceNotLive,
+    FaceTooSmall,
+    FaceTurned,
+    MultipleFaces,
+    NoFace,
+    NotCalibrated,
+    PhotoRefused,
+    TemplateLimitReached,
+)
 from assent.core.errors import (
     AnyoneUndeclared,
     AssentError,
@@ -21,32 +33,28 @@ from assent.core.errors import (
     ConsentMissing,
     DecoderDied,
     DecodersDisagree,
-    FaceBlurred,
-    FaceMismatch,
-    FaceNotLive,
-    FaceTooSmall,
-    FaceTurned,
     Forbidden,
     GuardianMissing,
     IdempotencyConflict,
     MediaUnsupported,
-    MultipleFaces,
-    NoFace,
-    NotCalibrated,
     NotFound,
-    PhotoRefused,
     PictureTooLarge,
-    TemplateLimitReached,
     TooManyConnections,
     Unauthorized,
     Undecodable,
 )
+from assent.core.names import JURISDICTION
 from assent.core.strict import read_model
 from assent.db.pool import transaction
-from assent.http.forms import read_form
+from assent.http.auth import By
+from assent.http.body import read_body
+from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
+from assent.http.forms import MAX_PHOTOS, read_form
 from assent.http.idempotency import once
-from assent.http.state import MAX_PHOTO, App, AppState, By, error_responses, problem_response, read_body, schema_ref
+from assent.http.problems import error_responses, problem_response, schema_ref
+from assent.http.state import App, AppState
 from assent.keys.pseudonym import derive_pseudonym
+from assent.media.files import MAX_IMAGE_BYTES
 from assent.platforms.event import TYPEABLE, Name
 from assent.subjects import connections, consent
 from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope
@@ -54,9 +62,7 @@ from assent.subjects.enrol import request_enrolment
 from assent.subjects.overview import consent_record, subject_record
 
 router = APIRouter(prefix="/v1", tags=["people"])
-MAX_PHOTOS = 10
-ENROLMENT_WAIT_SECONDS = 30.0
-Label = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TYPEABLE)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=TYPEABLE)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -97,9 +103,9 @@ class ConsentRequest(BaseModel):
     notice: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] = Field(
         description="The text that was shown; its hash is kept."
     )
-    notice_version: Label
-    jurisdiction: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
-    method: Label
+    notice_version: ShortText
+    jurisdiction: Annotated[str, StringConstraints(pattern=f"^{JURISDICTION}$")]
+    method: ShortText
     age: Age = Field(description="What the person said of their age; anything but `adult` needs a guardian.")
     guardian: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = Field(
         None, description="How a parent or guardian agreed; kept sealed."
@@ -130,64 +136,64 @@ class ConnectionsRequest(BaseModel):
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConsentRequest)}}}
     },
 )
-async def give_consent(request: Request, at: App, by: By, idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
+async def give_consent(request: Request, state: App, by: By, idempotency_key: IdempotencyKey = None) -> dict[str, Any]:
     """Records a consent and puts it in force, in place of the one before.
 
     Without a consent nobody is enrolled or matched.
     """
     by.must("consents:write")
     body = await read_body(request)
-    said = read_model(body, ConsentRequest)
-    return await run_in_threadpool(_give, at, by.tenant, said, idempotency_key, b"POST /v1/consents\n" + body)
+    sent = read_model(body, ConsentRequest)
+    return await run_in_threadpool(_give, state, by.tenant, sent, idempotency_key, b"POST /v1/consents\n" + body)
 
 
-def _give(at: AppState, tenant: str, said: ConsentRequest, key: str | None, request: bytes) -> dict[str, Any]:
-    keys = at.keystore.tenant(tenant)
+def _give(state: AppState, tenant: str, sent: ConsentRequest, key: str | None, request: bytes) -> dict[str, Any]:
+    keys = state.keystore.tenant(tenant)
     given = Given(
-        said.subject,
-        said.scope,
-        said.notice,
-        said.jurisdiction,
-        said.method,
-        timedelta(days=said.valid_days),
-        notice_version=said.notice_version,
-        age=said.age,
-        guardian=said.guardian,
-        evidence=said.evidence,
+        sent.subject,
+        sent.scope,
+        sent.notice,
+        sent.jurisdiction,
+        sent.method,
+        timedelta(days=sent.valid_days),
+        notice_version=sent.notice_version,
+        age=sent.age,
+        guardian=sent.guardian,
+        evidence=sent.evidence,
     )
 
     def act() -> dict[str, Any]:
-        return {"id": str(consent.give(conn, keys, given, at.settings.anyone_declaration))}
+        return {"id": str(consent.give(conn, keys, given, state.settings.anyone_declaration))}
 
-    with transaction(at.pool) as conn:
+    with transaction(state.pool) as conn:
         return once(conn, keys, key, request, act)
 
 
 @router.get("/consents/{consent_id}", responses=error_responses(Unauthorized, Forbidden, NotFound))
-def read_consent(consent_id: UUID, at: App, by: By) -> dict[str, Any]:
+def read_consent(consent_id: UUID, state: App, by: By) -> dict[str, Any]:
     """Returns the consent: its terms, and whether it is `granted`, `replaced`, `withdrawn` or `expired`."""
     by.must("consents:write")
-    with transaction(at.pool) as conn:
-        return consent_record(conn, at.keystore.tenant(by.tenant), consent_id)
+    with transaction(state.pool) as conn:
+        return consent_record(conn, state.keystore.tenant(by.tenant), consent_id)
 
 
 @router.post(
     "/consents/{consent_id}/withdraw", status_code=204, responses=error_responses(Unauthorized, Forbidden, NotFound)
 )
-def withdraw_consent(consent_id: UUID, at: App, by: By) -> Response:
+def record_withdrawal(consent_id: UUID, state: App, by: By) -> Response:
     """Withdraws the consent: from this answer on nobody is matched by it, and its templates are gone."""
     by.must("consents:write")
-    with transaction(at.pool) as conn:
-        consent.withdraw_consent(conn, at.keystore.tenant(by.tenant), consent_id)
+    with transaction(state.pool) as conn:
+        consent.withdraw_consent(conn, state.keystore.tenant(by.tenant), consent_id)
     return Response(status_code=204)
 
 
 @router.get("/subjects/{ref}", responses=error_responses(Unauthorized, Forbidden, NotFound))
-def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
+def read_subject(ref: Name, state: App, by: By) -> dict[str, Any]:
     """Returns a subject's consents, templates and number of connections."""
     by.must("subjects:write")
-    with transaction(at.pool) as conn:
-        return subject_record(conn, at.keystore.tenant(by.tenant), ref)
+    with transaction(state.pool) as conn:
+        return subject_record(conn, state.keystore.tenant(by.tenant), ref)
 
 
 @router.put(
@@ -197,20 +203,20 @@ def read_subject(ref: Name, at: App, by: By) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConnectionsRequest)}}}
     },
 )
-async def state_connections(ref: Name, request: Request, at: App, by: By) -> dict[str, Any]:
+async def replace_connections(ref: Name, request: Request, state: App, by: By) -> dict[str, Any]:
     """Replaces the list of accounts that the subject chose.
 
     It counts for 24 hours: state it anew before that.
     """
     by.must("subjects:write")
-    said = read_model(await read_body(request), ConnectionsRequest)
-    return await run_in_threadpool(_state, at, by.tenant, ref, said.connections)
+    sent = read_model(await read_body(request), ConnectionsRequest)
+    return await run_in_threadpool(_replace_connections, state, by.tenant, ref, sent.connections)
 
 
-def _state(at: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
+def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
     now = datetime.now(UTC)
-    with transaction(at.pool) as conn:
-        count = connections.state_connections(conn, at.keystore.tenant(tenant), ref, authors, now)
+    with transaction(state.pool) as conn:
+        count = connections.state_connections(conn, state.keystore.tenant(tenant), ref, authors, now)
     return {"count": count, "stated_at": rfc3339(now)}
 
 
@@ -244,28 +250,28 @@ def _state(at: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str,
         }
     },
 )
-async def enrol_photos(ref: Name, request: Request, at: App, by: By) -> Any:
+async def enrol_photos(ref: Name, request: Request, state: App, by: By) -> Any:
     """Enrols photos: one template from each, all or none.
 
     Each photo must show the subject's face and no other.
     """
     by.must("subjects:write")
-    _, photos = await read_form(request, MAX_PHOTO, files=("photos",), most=MAX_PHOTOS)
+    _, photos = await read_form(request, MAX_IMAGE_BYTES, files=("photos",), most=MAX_PHOTOS)
     if not photos:
         raise BadRequest("photos: send 1 to 10 files")
     job = uuid4()
-    with at.announcements.expected(by.tenant, str(job)) as done:
-        await run_in_threadpool(_store, at, by.tenant, job, ref, photos)
-        said = await at.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
-    if said is None:
+    with state.announcements.expected(by.tenant, str(job)) as done:
+        await run_in_threadpool(_store, state, by.tenant, job, ref, photos)
+        answer = await state.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
+    if answer is None:
         return JSONResponse({"enrolment": str(job)}, 202)
-    outcome: dict[str, Any] = json.loads(said)
+    outcome: dict[str, Any] = json.loads(answer)
     return _refused(outcome) if "error" in outcome else outcome
 
 
-def _store(at: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
-    keys = at.keystore.tenant(tenant)
-    with transaction(at.pool) as conn:
+def _store(state: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
+    keys = state.keystore.tenant(tenant)
+    with transaction(state.pool) as conn:
         request_enrolment(conn, keys, job, derive_pseudonym(keys, ref), photos)
 
 

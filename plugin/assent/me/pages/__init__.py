@@ -51,9 +51,9 @@ def go(path: str) -> Response:
     return Response(status_code=303, headers={**HEADERS, "Location": path})
 
 
-def download(said: dict[str, Any], name: str) -> Response:
+def download(document: dict[str, Any], name: str) -> Response:
     """Returns a JSON file that the browser saves under that name."""
-    return JSONResponse(said, headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'})
+    return JSONResponse(document, headers={**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def asset(name: Literal["style.css", "icon.svg"]) -> Response:

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.core.boxes import Corners
 from assent.core.errors import ModelUnknown
 from assent.core.values import Pixels
-from assent.perceive.faces.quality import LEAST_WIDTH, Chip, Corners, frontal
+from assent.perceive.faces.quality import Chip, frontal, is_comparable
 from assent.perceive.packs.manifest import Input
 
-Points = NDArray[np.float32]  # (5, 2): the eyes, the nose, the corners of the mouth; left in the picture first
+Points = NDArray[np.float32]  # (5, 2): the eyes, the nose, the corners of the mouth; left in the image first
 
 # Where the five points lie in a chip. arcface: insightface's, for 112 × 112 (its utils/face_align.py); at 128 it leaves
 # 8 pixels more at the left and right, as there. openmodelzoo: what Open Model Zoo names for
@@ -38,7 +39,7 @@ _BASE = 0.7
 
 
 def template(spec: Input) -> Points:
-    """Returns the target places of the five points (5, 2), in pixels of the chip.
+    """Returns the target positions of the five points (5, 2), in pixels of the chip.
 
     Raises ModelUnknown where there is no template of the manifest's name and size."""
     if spec.align == "openmodelzoo":
@@ -66,12 +67,12 @@ def similarity(points: Points, target: Points) -> NDArray[np.float64]:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
-def cut(spec: Input, pixels: Pixels, corners: Corners, points: Points) -> Chip | None:
-    """Returns the aligned chip of a face, or None where its box is narrower than LEAST_WIDTH pixels of the frame."""
-    if round(corners[2]) - round(corners[0]) < LEAST_WIDTH:
+def chip_by_points(spec: Input, pixels: Pixels, corners: Corners, points: Points) -> Chip | None:
+    """Returns the aligned chip of a face, None where its box is not comparable."""
+    if not is_comparable(corners):
         return None
     matrix = similarity(points, template(spec))
-    made: Any = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, spec.size, flags=cv2.INTER_LINEAR)
+    chip: Any = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, spec.size, flags=cv2.INTER_LINEAR)
     between = (points[0] + points[1]) / 2
     base = between + _BASE * (points[2] - between)
-    return Chip(np.asarray(made, np.uint8), frontal(points[0], points[1], base))
+    return Chip(np.asarray(chip, np.uint8), frontal(points[0], points[1], base))

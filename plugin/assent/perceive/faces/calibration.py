@@ -130,7 +130,7 @@ def read_calibration(path: Path) -> Calibration:
         raise ModelUnknown(f"calibration {path.name} contradicts itself")
     mean = np.array(file.mean, np.float32)
     mean.flags.writeable = False
-    said = {name: getattr(file, name) for name in ("people", "faces", "photos_sha256", "measured_at")}
+    details = {name: getattr(file, name) for name in ("people", "faces", "photos_sha256", "measured_at")}
     return Calibration(
         model=file.model,
         mean=mean,
@@ -139,5 +139,5 @@ def read_calibration(path: Path) -> Calibration:
         impostor_pairs=file.impostor_pairs,
         detector=file.detector,
         sha256=hashlib.sha256(data).hexdigest(),
-        measured=tuple((name, str(value)) for name, value in said.items() if value is not None),
+        measured=tuple((name, str(value)) for name, value in details.items() if value is not None),
     )

@@ -8,14 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.core.boxes import box_of
 from assent.core.taxonomy import BY_NAME
-from assent.core.values import Frame, Picture, Pixels, Tag
+from assent.core.values import Box, Frame, Picture, Pixels, Tag
 from assent.perceive.faces import align
 from assent.perceive.faces import insightface as insight
 from assent.perceive.faces import quality as faces
 from assent.perceive.networks import backend
 from assent.perceive.packs.model_set import Models
-from assent.perceive.safety.nudenet import Detection
+from assent.perceive.safety.detect import Detection
 
 
 class DetectedFace(NamedTuple):
@@ -26,49 +27,50 @@ class DetectedFace(NamedTuple):
 
 
 def detect_faces(
-    models: Models, frames: Sequence[Pixels], seen: Sequence[Sequence[Detection]]
+    models: Models, frames: Sequence[Pixels], detections: Sequence[Sequence[Detection]]
 ) -> list[tuple[DetectedFace, ...]]:
-    """Returns the faces in each frame, best first; `seen`: the safety network's detections in it."""
+    """Returns the faces in each frame, best first; `detections`: the safety network's in it."""
     if models.finder is None:
-        return [tuple(DetectedFace(one, None) for one in faces.listed(detections)) for detections in seen]
+        least = models.safety.file.threshold
+        return [tuple(DetectedFace(face, None) for face in faces.select_faces(found, least)) for found in detections]
     if isinstance(models.finder, insight.InsightFaceApp):
-        found, least = insight.insightface_detect(models.finder, frames), insight.DETECTOR_LEAST_SCORE
+        raw, least = insight.insightface_detect(models.finder, frames), insight.DETECTOR_LEAST_SCORE
     else:
-        found, least = backend.run_detector(models.finder, frames), models.finder.file.threshold
-    return [_listed(boxes, least) for boxes in found]
+        raw, least = backend.run_detector(models.finder, frames), models.finder.file.threshold
+    return [_with_points(boxes, least) for boxes in raw]
 
 
-def _listed(boxes: Sequence[backend.FloatBox], least: float) -> tuple[DetectedFace, ...]:
+def _with_points(boxes: Sequence[backend.NetworkDetection], least: float) -> tuple[DetectedFace, ...]:
     points = {box.corners: box.points for box in boxes}
     detections = [Detection("face", box.score, box.corners) for box in boxes]
-    return tuple(DetectedFace(one, points[one.corners]) for one in faces.listed(detections, least))
+    return tuple(DetectedFace(face, points[face.corners]) for face in faces.select_faces(detections, least))
 
 
-def chip_of(models: Models, pixels: Pixels, spot: DetectedFace) -> faces.Chip | None:
+def chip_of(models: Models, pixels: Pixels, face: DetectedFace) -> faces.Chip | None:
     """Returns the chip that the embedder takes, or None for a face that is too small or lacks the points it needs."""
     if models.aligned is None:
-        return faces.cut(models.landmarks, pixels, spot.box.corners)
-    if spot.points is None:
+        return faces.chip_by_landmarks(models.landmarks, pixels, face.box.corners)
+    if face.points is None:
         return None
-    return align.cut(models.aligned, pixels, spot.box.corners, spot.points)
+    return align.chip_by_points(models.aligned, pixels, face.box.corners, face.points)
 
 
-def detect_objects(models: Models, places: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
+def detect_objects(models: Models, frames: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
     """Returns the tags of each frame by the networks in `watchers`: objects with boxes, labels of the whole frame."""
-    pixels = [frame.pixels for _, frame in places]
-    tags: list[list[Tag]] = [[] for _ in places]
-    for net in models.watchers:
-        if net.file.role == "objects":
-            for (picture, frame), kept, boxes in zip(places, tags, backend.run_detector(net, pixels), strict=True):
-                kept += _objects(net, picture, frame, boxes)
+    pixels = [frame.pixels for _, frame in frames]
+    tags: list[list[Tag]] = [[] for _ in frames]
+    for model in models.watchers:
+        if model.file.role == "objects":
+            for (picture, frame), rows, boxes in zip(frames, tags, backend.run_detector(model, pixels), strict=True):
+                rows += _objects(model, picture, frame, boxes)
         else:
-            for (_, frame), kept, scores in zip(places, tags, backend.classify(net, pixels), strict=True):
-                named = backend.by_label(net, scores)
-                kept += [_tag(name, score, None, frame.index, net.id) for name, score in named.items()]
+            for (_, frame), rows, scores in zip(frames, tags, backend.classify(model, pixels), strict=True):
+                named = backend.by_label(model, scores)
+                rows += [_tag(name, score, None, frame.index, model.id) for name, score in named.items()]
     return tags
 
 
-def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
+def merge_tags(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     """Keeps, of an animation's tags for whole frames, only the strongest of each label and model.
 
     Tags with boxes stay as they are."""
@@ -80,20 +82,21 @@ def merged(tags: Sequence[Tag]) -> tuple[Tag, ...]:
     return tuple(tag for tag in tags if tag.box is not None or best[tag.name, tag.model] is tag)
 
 
-def _objects(net: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.FloatBox]) -> list[Tag]:
-    said = [(net.names[box.kind], box) for box in boxes]
+def _objects(
+    model: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.NetworkDetection]
+) -> list[Tag]:
     return [
         _tag(
             name,
             box.score,
-            faces.to_box(box.corners, frame.scale, picture.width, picture.height),
+            box_of(box.corners, frame.scale, picture.width, picture.height),
             frame.index,
-            net.id,
+            model.id,
         )
-        for name, box in said
-        if name is not None
+        for box in boxes
+        if (name := model.names[box.kind]) is not None
     ]
 
 
-def _tag(name: str, score: float, box: tuple[int, int, int, int] | None, frame: int, model: str) -> Tag:
+def _tag(name: str, score: float, box: Box | None, frame: int, model: str) -> Tag:
     return Tag(name, BY_NAME[name].category, round(score, 4), box, frame, model)

@@ -8,8 +8,6 @@ interest: each stands behind the text that names its layer.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.files import replace_file
 
 Array = NDArray[np.float32]
 
@@ -34,35 +33,35 @@ class _Conv(NamedTuple):
     bias: Array  # (out,)
 
 
-def _integer(data: bytes, at: int) -> tuple[int, int]:
-    """Returns the integer at that place, and the place where it ends."""
-    control = data[at]
-    end = at + 1 + (control & 0x0F)
-    value = int.from_bytes(data[at + 1 : end], "little")
+def _integer(data: bytes, offset: int) -> tuple[int, int]:
+    """Returns the integer at that offset, and the offset where it ends."""
+    control = data[offset]
+    end = offset + 1 + (control & 0x0F)
+    value = int.from_bytes(data[offset + 1 : end], "little")
     return (-value if control & 0x80 else value), end
 
 
-def _tensor(data: bytes, at: int) -> tuple[Array, int]:
-    """Returns the tensor at that place, and the place where it ends.
+def _tensor(data: bytes, offset: int) -> tuple[Array, int]:
+    """Returns the tensor at that offset, and the offset where it ends.
 
     It is stored as its version (2), four dimensions, raw little-endian float32. Raises ModelUnknown where there is
     none."""
     header = []
     for _ in range(5):
-        value, at = _integer(data, at)
+        value, offset = _integer(data, offset)
         header.append(value)
     version, *shape = header
     count = int(np.prod(shape))
-    if version != 2 or min(shape) < 1 or at + 4 * count > len(data):
+    if version != 2 or min(shape) < 1 or offset + 4 * count > len(data):
         raise ModelUnknown("the dlib file holds no tensor where one belongs")
-    return np.frombuffer(data, "<f4", count, at).reshape(shape), at + 4 * count
+    return np.frombuffer(data, "<f4", count, offset).reshape(shape), offset + 4 * count
 
 
 def _find(data: bytes, name: bytes, start: int) -> int:
-    at = data.find(name, start)
-    if at < 0:
+    offset = data.find(name, start)
+    if offset < 0:
         raise ModelUnknown(f"the dlib file holds no further layer {name.decode()}")
-    return at + len(name)
+    return offset + len(name)
 
 
 def _layers(data: bytes) -> tuple[list[_Conv], Array]:
@@ -76,19 +75,19 @@ def _layers(data: bytes) -> tuple[list[_Conv], Array]:
         for _ in range(blocks):
             shapes += [(width, channels, 3), (width, width, 3)]
             channels = width
-    convs, at = [], 0
+    convs, offset = [], 0
     for out, into, size in shapes:
-        packed, at = _tensor(data, _find(data, b"con_4", at))
-        affine, at = _tensor(data, _find(data, b"affine_", at))
+        packed, offset = _tensor(data, _find(data, b"con_4", offset))
+        affine, offset = _tensor(data, _find(data, b"affine_", offset))
         if packed.size != out * (into * size * size + 1) or affine.size != 2 * out:
             raise ModelUnknown("a layer of the dlib file has another size than the face network's")
         gamma, beta = affine.ravel()[:out], affine.ravel()[out:]
         weight = packed.ravel()[:-out].reshape(out, into, size, size) * gamma.reshape(out, 1, 1, 1)
         convs.append(_Conv(weight, packed.ravel()[-out:] * gamma + beta))
-    at = _find(data, b"fc_2", at)
+    offset = _find(data, b"fc_2", offset)
     for _ in range(2):  # how many outputs and inputs; the tensor behind tells it again
-        _, at = _integer(data, at)
-    matrix, _ = _tensor(data, at)
+        _, offset = _integer(data, offset)
+    matrix, _ = _tensor(data, offset)
     return convs, matrix.reshape(-1, _DESCRIPTOR)
 
 
@@ -151,7 +150,7 @@ def dlib_to_onnx(data: bytes) -> bytes:
     ModelUnknown when the file holds anything else than that network.
     """
     convs, matrix = _layers(data)
-    graph, side, at = _Graph(), 150, 1
+    graph, side, index = _Graph(), 150, 1
     x = graph.op("Cast", graph.op("Transpose", "chips", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     x = graph.op("Sub", x, graph.weight(np.array(_MEAN, np.float32).reshape(1, 3, 1, 1)))
     x = graph.op("Mul", x, graph.weight(np.array(1 / 256, np.float32)))
@@ -161,10 +160,10 @@ def dlib_to_onnx(data: bytes) -> bytes:
     for stage, (_, blocks) in enumerate(_STAGES):
         for block in range(blocks):
             if stage and block == 0:
-                x, side = _down_block(graph, x, side, convs[at], convs[at + 1])
+                x, side = _down_block(graph, x, side, convs[index], convs[index + 1])
             else:
-                x = _block(graph, x, convs[at], convs[at + 1])
-            at += 2
+                x = _block(graph, x, convs[index], convs[index + 1])
+            index += 2
     x = graph.op("Flatten", graph.op("GlobalAveragePool", x), axis=1)
     graph.nodes.append(helper.make_node("MatMul", [x, graph.weight(matrix)], ["descriptors"]))
     return _serialised(graph)
@@ -188,33 +187,20 @@ def _serialised(graph: _Graph) -> bytes:
     return written
 
 
-def converted(data: bytes, models_dir: Path, known_sha256: str) -> bytes:
-    """Returns the ONNX form of a .dat file's bytes, kept as `<models_dir>/dlib-resnet-<source sha12>.onnx`.
+def convert_once(data: bytes, models_dir: Path, onnx_sha256: str) -> bytes:
+    """Returns the ONNX form of a .dat file's bytes, stored as `<models_dir>/dlib-resnet-<source sha12>.onnx`.
 
-    A kept file is used only when its sha256 is the known one; otherwise it is made again from the source and replaced
+    A stored file is used only when its sha256 is `onnx_sha256`; otherwise it is made again from the source and replaced
     in one step, so that processes starting together never read half a file. Raises ModelUnknown when the bytes are not
     that network, ModelMissing when the folder cannot be written.
     """
     path = models_dir / f"dlib-resnet-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    if path.is_file() and hashlib.sha256(kept := path.read_bytes()).hexdigest() == known_sha256:
-        return kept
-    made = dlib_to_onnx(data)
+    if path.is_file() and hashlib.sha256(stored := path.read_bytes()).hexdigest() == onnx_sha256:
+        return stored
+    model = dlib_to_onnx(data)
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        _replace(path, made)
+        replace_file(path, model)
     except OSError as error:
         raise ModelMissing(f"the converted face network cannot be written to {models_dir}: {error.strerror}") from error
-    return made
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return model

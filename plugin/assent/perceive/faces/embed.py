@@ -12,7 +12,6 @@ from assent.core.values import Pixels, Vector
 from assent.perceive.networks.runtime import ONNX_ERRORS, Net, run_network
 from assent.perceive.packs.manifest import Input
 
-CHIP_BATCH = {"CPUExecutionProvider": 8, "CUDAExecutionProvider": 32}  # CPU: 32 is no faster a face, and 61 for 10 MB
 _UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError)
 
 
@@ -32,9 +31,9 @@ def dimension(net: Net, spec: Input) -> int:
 
     Raises ModelUnknown where it gives none."""
     try:
-        made = run_network(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
+        vectors = run_network(net, np.zeros((1, spec.size[1], spec.size[0], 3), np.uint8))
     except _UNFIT as error:
         raise ModelUnknown(f"{net.name} does not take chips of {spec.size[0]} pixels") from error
-    if made.ndim != 2:
-        raise ModelUnknown(f"{net.name} makes an output of shape {made.shape} of a face, not a vector")
-    return int(made.shape[1])
+    if vectors.ndim != 2:
+        raise ModelUnknown(f"{net.name} makes an output of shape {vectors.shape} of a face, not a vector")
+    return int(vectors.shape[1])

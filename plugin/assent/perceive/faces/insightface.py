@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.core.values import Pixels
-from assent.perceive.networks.backend import FloatBox, open_verified
+from assent.perceive.networks.backend import NetworkDetection, open_verified
 from assent.perceive.networks.runtime import ONNX_ERRORS, Net, session_options
 from assent.perceive.packs.manifest import Input, ModelFile
 
@@ -77,19 +77,19 @@ def model_hashes(folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def open_folder(
-    folder: Path, known: Sequence[tuple[str, str]], accepted: Sequence[str], threads: int, on: str
+    folder: Path, chosen: Sequence[tuple[str, str]], accepted: Sequence[str], threads: int, on: str
 ) -> InsightFaceApp:
     """Opens detection and recognition of a folder on provider `on`.
 
-    `known`: the hashes that the folder had when it was chosen. Raises LicenceNotAccepted, ModelMissing, and
+    `chosen`: the hashes that the folder had when it was chosen. Raises LicenceNotAccepted, ModelMissing, and
     ModelUnknown where a file has changed since, or the folder lacks one of the two networks."""
     if not set(OWN_WORDS) & set(accepted):
         raise LicenceNotAccepted(
             f"{folder}: whose weights these are only you can say. insightface's own are for non-commercial research: "
             f'set ASSENT_ACCEPT_LICENCE="{OWN_WORDS[1]}" for those, "{OWN_WORDS[0]}" for weights of your own'
         )
-    found = model_hashes(folder)
-    if set(found) != {one for one in known if Path(one[0]).parent == folder}:
+    hashes = model_hashes(folder)
+    if set(hashes) != {(path, sha256) for path, sha256 in chosen if Path(path).parent == folder}:
         raise ModelUnknown(f"the files in {folder} are not those that were chosen; `assent models use` takes them anew")
     from insightface.app import FaceAnalysis
 
@@ -104,36 +104,39 @@ def open_folder(
         raise ModelUnknown(f"insightface cannot open {folder}: {error or 'it finds no detector in it'}") from error
     if set(app.models) != set(MODULES):
         raise ModelUnknown(f"{folder} has no {', '.join(sorted(set(MODULES) - set(app.models)))} network")
-    return _analysis(app, dict(found), on)
+    return _analysis(app, dict(hashes), on)
 
 
 def _analysis(app: Any, digests: dict[str, str], on: str) -> InsightFaceApp:
-    found, known = app.models["detection"], app.models["recognition"]
-    for model in (found, known):
+    detector, recogniser = app.models["detection"], app.models["recognition"]
+    for model in (detector, recogniser):
         if model.session.get_providers()[0] != on:
             raise ModelUnknown(f"{Path(model.model_file).name} does not run on {on}")
-    names = {model: f"{Path(model.model_file).stem}@{digests[str(model.model_file)][:12]}" for model in (found, known)}
-    fixed = known.session.get_inputs()[0].shape[0]
+    names = {
+        model: f"{Path(model.model_file).stem}@{digests[str(model.model_file)][:12]}"
+        for model in (detector, recogniser)
+    }
+    fixed = recogniser.session.get_inputs()[0].shape[0]
     batch = fixed if isinstance(fixed, int) else 8
-    side = int(known.input_size[0])
+    side = int(recogniser.input_size[0])
     return InsightFaceApp(
-        detector=found,
-        detector_id=names[found],
-        embedder=Net(names[known], _Recognised(known), on, batch),
-        embedder_id=names[known],
+        detector=detector,
+        detector_id=names[detector],
+        embedder=Net(names[recogniser], _Recognised(recogniser), on, batch),
+        embedder_id=names[recogniser],
         spec=Input(size=(side, side), fit="aligned", align="arcface"),
     )
 
 
-def insightface_detect(analysis: InsightFaceApp, frames: Sequence[Pixels]) -> list[list[FloatBox]]:
+def insightface_detect(analysis: InsightFaceApp, frames: Sequence[Pixels]) -> list[list[NetworkDetection]]:
     """Returns the faces in each frame, by FaceAnalysis' own detector, best first."""
-    found = []
+    faces = []
     for pixels in frames:
         boxes, points = analysis.detector.detect(np.ascontiguousarray(pixels[..., ::-1]))
-        found.append(
+        faces.append(
             [
-                FloatBox(0, min(1.0, float(box[4])), tuple(box[:4].tolist()), np.asarray(five, np.float32))
+                NetworkDetection(0, min(1.0, float(box[4])), tuple(box[:4].tolist()), np.asarray(five, np.float32))
                 for box, five in zip(boxes, points, strict=True)
             ]
         )
-    return found
+    return faces

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from assent.core.boxes import corners_of
 from assent.core.values import Face, Picture
 from assent.perceive.networks.backend import LoadedModel, around_faces
 
@@ -20,8 +21,7 @@ def is_live(nets: Sequence[LoadedModel], picture: Picture, face: Face) -> bool:
     Without a network every face counts as live. `face` is one of that image."""
     if not nets:
         return True
-    frame = next(one for one in picture.frames if one.index == face.frame)
-    left, top, width, height = (side * frame.scale for side in face.box)
-    corners = left, top, left + width, top + height
+    frame = next(frame for frame in picture.frames if frame.index == face.frame)
+    corners = corners_of(face.box, frame.scale)
     scores = [around_faces(net, frame.pixels, [corners])[0][net.file.labels.index("live")] for net in nets]
     return float(np.mean(scores)) >= nets[0].file.threshold

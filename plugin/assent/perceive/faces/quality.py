@@ -10,15 +10,10 @@ import dlib
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.core.values import Box, Pixels
-from assent.perceive.safety.nudenet import Detection
+from assent.core.boxes import SAME_FACE_COVER, Corners, cover
+from assent.core.values import Pixels
+from assent.perceive.safety.detect import Detection
 
-Corners = tuple[float, float, float, float]
-
-# A box is listed as a face from this score of NudeNet 320n. Measured: 48 faces in 42 photos (a group photo of six,
-# portraits, television stills) scored 0.38 and more; the highest score where no face is was 0.10 on a photo of a cat,
-# 0.23 on 148 photos of groceries, 0.24 on 114 photos of clothes.
-FACE_SCORE = 0.25
 # Narrower faces (pixels of the frame) get no embedding: the chip would be enlarged more than twice.
 LEAST_WIDTH = 40
 # The landmarks are found three times, the box moved by this share of its width. Where they move more than MOST_SPREAD
@@ -29,8 +24,6 @@ LEAST_WIDTH = 40
 # 0.39; turned by 30° 0.81, by 50° 0.63.
 _SHIFTS = ((0.0, 0.0), (0.08, 0.0), (-0.08, 0.0))
 MOST_SPREAD = 0.05
-# Two boxes of which one covers this share of the smaller are one face.
-_SAME = 0.6
 _CHIP, _MARGIN = 150, 0.25
 _SHARP_SIDE = 96
 
@@ -40,38 +33,41 @@ class Chip(NamedTuple):
     pose: float  # 0–1, 1 = frontal; 0 also where the landmarks were not found
 
 
-def listed(detections: Sequence[Detection], least: float = FACE_SCORE) -> tuple[Detection, ...]:
+def select_faces(detections: Sequence[Detection], least: float) -> tuple[Detection, ...]:
     """Returns the detections that count as faces, best score first, one for each face.
 
-    `least`: the detector's own threshold."""
-    kept: list[Detection] = []
-    for one in sorted(detections, key=lambda d: -d.score):
-        if one.name == "face" and one.score >= least and not any(_same(one, other) for other in kept):
-            kept.append(one)
-    return tuple(kept)
+    `least`: the detector's threshold, as its manifest states it."""
+    faces: list[Detection] = []
+    for detection in sorted(detections, key=lambda d: -d.score):
+        if detection.name == "face" and detection.score >= least and not _is_among(detection, faces):
+            faces.append(detection)
+    return tuple(faces)
 
 
-def _same(a: Detection, b: Detection) -> bool:
-    left, top, right, bottom = zip(a.corners, b.corners, strict=True)
-    shared = max(0.0, min(right) - max(left)) * max(0.0, min(bottom) - max(top))
-    smaller = min((r - l) * (b - t) for l, t, r, b in (a.corners, b.corners))  # noqa: E741 - left
-    return shared >= _SAME * smaller
+def _is_among(detection: Detection, faces: Sequence[Detection]) -> bool:
+    return any(cover(detection.corners, face.corners, SAME_FACE_COVER) for face in faces)
 
 
-def cut(predictor: Any, pixels: Pixels, corners: Corners) -> Chip | None:
-    """Returns the aligned chip of the face in that box (pixels of the frame).
+def is_comparable(corners: Corners) -> bool:
+    """Tells whether the box is at least LEAST_WIDTH pixels wide."""
+    return round(corners[2]) - round(corners[0]) >= LEAST_WIDTH
 
-    It is None where the box is narrower than LEAST_WIDTH. Five points (the corners of the eyes, the bottom of the
+
+def chip_by_landmarks(predictor: Any, pixels: Pixels, corners: Corners) -> Chip | None:
+    """Returns the aligned chip of the face in that box (pixels of the frame), None where it is not comparable.
+
+    Five points (the corners of the eyes, the bottom of the
     nose) from `predictor`, a dlib.shape_predictor, turn and scale the face; Kazemi & Sullivan, CVPR 2014."""
-    if round(corners[2]) - round(corners[0]) < LEAST_WIDTH:
+    if not is_comparable(corners):
         return None
     pixels = np.ascontiguousarray(pixels)  # a no-op for decoded frames; dlib reads nothing else
-    shapes = [predictor(pixels, _moved(corners, *shift)) for shift in _SHIFTS]
+    shapes = [predictor(pixels, _rectangle(corners, *shift)) for shift in _SHIFTS]
     points = np.array([[(point.x, point.y) for point in shape.parts()] for shape in shapes], np.float64)
     return Chip(dlib.get_face_chip(pixels, shapes[0], _CHIP, _MARGIN), _pose(points))
 
 
-def _moved(corners: Corners, x: float, y: float) -> Any:
+def _rectangle(corners: Corners, x: float, y: float) -> Any:
+    """Returns the box as dlib takes it, moved by shares of its width."""
     width = corners[2] - corners[0]
     left, top, right, bottom = (
         round(value + share * width) for value, share in zip(corners, (x, y, x, y), strict=True)
@@ -79,11 +75,11 @@ def _moved(corners: Corners, x: float, y: float) -> Any:
     return dlib.rectangle(left, top, right - 1, bottom - 1)
 
 
-def _pose(found: NDArray[np.float64]) -> float:
+def _pose(tries: NDArray[np.float64]) -> float:
     """Rates the pose by the first of several tries to find the points (tries, 5, 2); 0 where the tries disagree."""
-    spread = np.sqrt(((found - found.mean(axis=0)) ** 2).sum(axis=2).mean())
-    eyes = found[0, 0:2].mean(axis=0) - found[0, 2:4].mean(axis=0)
-    return 0.0 if spread > MOST_SPREAD * np.hypot(*eyes) else _frontal(found[0])
+    spread = np.sqrt(((tries - tries.mean(axis=0)) ** 2).sum(axis=2).mean())
+    eyes = tries[0, 0:2].mean(axis=0) - tries[0, 2:4].mean(axis=0)
+    return 0.0 if spread > MOST_SPREAD * np.hypot(*eyes) else _frontal(tries[0])
 
 
 def _frontal(points: NDArray[np.float64]) -> float:
@@ -91,7 +87,7 @@ def _frontal(points: NDArray[np.float64]) -> float:
 
 
 def frontal(first: NDArray[Any], second: NDArray[Any], nose: NDArray[Any]) -> float:
-    """Rates the pose from the places (2,) of the eyes and the nose: 1 − (2 × offset / distance)², at least 0.
+    """Rates the pose from the positions (2,) of the eyes and the nose: 1 − (2 × offset / distance)², at least 0.
 
     It is 1 where the nose lies midway between the eyes, 0 where it lies under an eye."""
     across = first - second
@@ -124,15 +120,6 @@ def face_quality(corners: Corners, sharp: float, pose: float) -> float:
     """Rates how well a face can be compared, 0–1: size × sharpness × pose.
 
     size: width of the box over 100 pixels (about what the chip shows of it), at most 1. sharpness and pose: as
-    `sharpness` and `cut` give them; 1 for the pose where no landmarks were computed."""
+    `sharpness` and the chip give them; 1 for the pose where no landmarks were computed."""
     left, _, right, _ = (round(value) for value in corners)
     return round(min(1.0, (right - left) / 100) * sharp * pose, 3)
-
-
-def to_box(corners: Corners, scale: float, width: int, height: int) -> Box:
-    """Converts corners in pixels of a frame into a box in whole pixels of the oriented image.
-
-    The box lies inside the image and is at least 1 × 1."""
-    left, top, right, bottom = (round(value / scale) for value in corners)
-    x, y = min(max(0, left), width - 1), min(max(0, top), height - 1)
-    return x, y, max(1, min(right, width) - x), max(1, min(bottom, height) - y)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from assent.core.values import Perception, Picture
 from assent.perceive import Models, perceive
 
-MAX_PICTURES = 8
+MAX_IMAGES = 8
 
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
     picture: Picture
     compare: bool
-    seen: Perception | None = None
+    perception: Perception | None = None
 
 
 class Batcher:
-    """The models, shared by the threads of one worker."""
+    """Shares the models among the threads of one worker."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -37,27 +37,27 @@ class Batcher:
         with self._gate:
             self._waiting.append(ticket)
         with self._turn:
-            return ticket.seen or self._look(ticket)
+            return ticket.perception or self._run(ticket)
 
-    def _look(self, ticket: _Ticket) -> Perception:
+    def _run(self, ticket: _Ticket) -> Perception:
         batch = self._take(ticket)
         try:
-            seen = perceive(self._models, [t.picture for t in batch], embed=ticket.compare)
+            perceptions = perceive(self._models, [t.picture for t in batch], embed=ticket.compare)
         except Exception:
             if len(batch) == 1:
                 raise
-            # It may be another picture's error, of whatever kind: each of the batch now goes through alone.
-            seen = perceive(self._models, [ticket.picture], embed=ticket.compare)
+            # It may be another image's error, of whatever kind: each of the batch now goes through alone.
+            perceptions = perceive(self._models, [ticket.picture], embed=ticket.compare)
         else:
-            for served, perception in zip(batch, seen, strict=True):
-                served.seen = perception
-        return seen[0]
+            for served, perception in zip(batch, perceptions, strict=True):
+                served.perception = perception
+        return perceptions[0]
 
     def _take(self, ticket: _Ticket) -> list[_Ticket]:
         with self._gate:
             if ticket not in self._waiting:
                 return [ticket]  # the batch it was taken into failed: now it runs alone, and answers for itself
             others = [t for t in self._waiting if t is not ticket and t.compare == ticket.compare]
-            batch = [ticket, *others[: MAX_PICTURES - 1]]
+            batch = [ticket, *others[: MAX_IMAGES - 1]]
             self._waiting = [t for t in self._waiting if t not in batch]
             return batch

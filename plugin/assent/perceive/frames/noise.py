@@ -14,7 +14,7 @@ import numpy as np
 
 from assent.core.values import Pixels
 
-LARGEST = 400  # pixels of the longer side: larger frames are shrunk to 320 for the safety network anyway
+LARGEST = 400  # pixels of the longer side: larger frames are shrunk for the safety network anyway
 # Noise over contrast from which a frame is smoothed. 40 sound stills lie at 0.14 at most, 1 of 100 photos of goods lies
 # over it; dark copies of the stills at 0.23 and more, noisy ones at 0.20.
 NOISY = 0.2

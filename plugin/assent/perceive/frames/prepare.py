@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.core.boxes import Corners
 from assent.core.values import Pixels
 from assent.perceive.packs.manifest import Input
 
-Corners = tuple[float, float, float, float]
 _STEP = 32  # what the sides of a dynamic input are divided by; the coarsest stride of the detectors
 
 
@@ -87,5 +87,5 @@ def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     """Resizes a frame: shrinks by area, so that fine patterns do not turn into others; enlarges linearly."""
     shrinks = width < pixels.shape[1] or height < pixels.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    made: Any = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
-    return np.asarray(made, np.uint8)
+    resized: Any = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
+    return np.asarray(resized, np.uint8)

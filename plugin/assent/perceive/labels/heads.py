@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from assent.core.errors import ModelMissing, ModelUnknown
+from assent.core.names import PACK_NAME
 from assent.core.resources import resource
 from assent.core.taxonomy import BY_NAME, LABELS
 from assent.core.values import Category, Tag
 from assent.perceive.networks.runtime import Net, open_net, run_network
 
-NONE = "none"  # the column of "none of these", where a head has one; never said
-NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+NONE = "none"  # the column of "none of these", where a head has one; never given
 LABEL = re.compile(r"[a-z]+(\.[a-z0-9]+)+")
 HEAD_BATCH = {"CPUExecutionProvider": 256, "CUDAExecutionProvider": 256}  # rows of a few thousand numbers
-# First parts of the labels that a head may say, with their category. Faces, text and known hashes are no matter of it.
-ROOTS: dict[str, Category] = {
+# First parts of the labels that a head may give, with their category. Faces, text and hashes are no matter of it.
+HEAD_ROOTS: dict[str, Category] = {
     label.name.split(".")[0]: label.category
     for label in LABELS
     if label.category in ("safety", "scene", "object", "product")
@@ -48,10 +48,10 @@ class HeadLabel:
 
     name: str  # a label of the taxonomy, or one of the operator's own below a known first part; or "none"
     photos: int  # it was trained on
-    threshold: float | None = None  # said from this score up; None: never said
-    precision: float | None = None  # share of what is said that is right
-    recall: float | None = None  # share of the label's photos on which it is said
-    said: int | None = None  # on how many pictures it was said when that was measured
+    threshold: float | None = None  # given from this score up; None: never given
+    precision: float | None = None  # share of the images given it that show it
+    recall: float | None = None  # share of the label's photos that are given it
+    said: int | None = None  # how many images were given it when that was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class HeadFile:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
-    backbone: str  # as perceive.backbone names it
+    backbone: str  # its id, as perceive.labels.backbone makes it
     features: int  # width of the input
     size: int  # of the ONNX file, in bytes
     sha256: str
@@ -72,7 +72,7 @@ class HeadFile:
     trained: date
     label: tuple[HeadLabel, ...]
     figures: dict[str, float] = field(default_factory=dict)
-    data_sha256: str = ""  # the pictures it was trained on, as learn.dataset.fingerprint names them; empty: not known
+    data_sha256: str = ""  # the images it was trained on, as learn.dataset.fingerprint names them; empty: not known
     validation_sha256: str = ""  # those on which the thresholds were chosen; empty: by cross-validation
 
     @property
@@ -94,8 +94,8 @@ def category(label: str) -> Category | None:
     """Returns the category of a label, None for a label that no head may give.
 
     It is the taxonomy's, or for an operator's own label that of the labels with the same first part."""
-    kind = BY_NAME[label].category if label in BY_NAME else ROOTS.get(label.split(".")[0])
-    return kind if LABEL.fullmatch(label) and kind in ROOTS.values() else None
+    kind = BY_NAME[label].category if label in BY_NAME else HEAD_ROOTS.get(label.split(".")[0])
+    return kind if LABEL.fullmatch(label) and kind in HEAD_ROOTS.values() else None
 
 
 def read_head(path: Path) -> HeadFile:
@@ -108,7 +108,7 @@ def read_head(path: Path) -> HeadFile:
         raise ModelUnknown(f"the head {path.name} is malformed: {error}") from error
     names = [label.name for label in file.label]
     wrong = [name for name in names if name != NONE and category(name) is None]
-    if file.name != path.stem or not NAME.fullmatch(file.name):
+    if file.name != path.stem or not re.fullmatch(PACK_NAME, file.name):
         raise ModelUnknown(f"the head in {path.name} calls itself {file.name}")
     if wrong or len(set(names)) != len(names) or not set(names) - {NONE}:
         raise ModelUnknown(
@@ -170,12 +170,12 @@ def predict_tags(heads: Sequence[Head], features: NDArray[np.float32], frames: S
     features: (frames, width), in the order of `frames`, the frames' indexes."""
     tags = []
     for head in heads:
-        found = scores(head, features)
+        probabilities = scores(head, features)
         for column, label in enumerate(head.file.label):
             if label.threshold is None:
                 continue
-            best = int(found[:, column].argmax())
-            score, kind = round(float(found[best, column]), 4), category(label.name)
+            best = int(probabilities[:, column].argmax())
+            score, kind = round(float(probabilities[best, column]), 4), category(label.name)
             if kind is not None and score >= label.threshold:
                 tags.append(Tag(label.name, kind, score, None, frames[best], head.file.id))
     return tuple(tags)

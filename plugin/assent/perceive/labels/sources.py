@@ -15,14 +15,14 @@ def sources() -> dict[str, tuple[str, ...]]:
 
     A label that no model gives has no entry. Raises ModelUnknown for a manifest, table or head that contradicts
     itself."""
-    found: dict[str, dict[str, None]] = {}
+    models: dict[str, dict[str, None]] = {}
     for label, model in (*_of_packs(), *_of_heads()):
-        found.setdefault(label, {})[model] = None
+        models.setdefault(label, {})[model] = None
     for row in TEXTS:
-        found.setdefault(row.name, {})["text reader"] = None
+        models.setdefault(row.name, {})["text reader"] = None
     for row in HASHES:
-        found.setdefault(row.name, {})["lists of known pictures"] = None
-    return {name: tuple(models) for name, models in found.items()}
+        models.setdefault(row.name, {})["lists of known pictures"] = None
+    return {label: tuple(names) for label, names in models.items()}
 
 
 def _of_packs() -> Iterator[tuple[str, str]]:

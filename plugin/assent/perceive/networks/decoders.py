@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.core.boxes import corners_from_centres
 from assent.core.errors import ModelUnknown
 from assent.perceive.packs.manifest import DecoderName
 
@@ -31,14 +32,14 @@ class Boxes(NamedTuple):
 
 
 def yolov8(outputs: Outputs, size: InputSize) -> Boxes:
-    """Ultralytics YOLOv8: (4 + classes, cells), boxes as centre and size, probabilities as they are."""
+    """Decodes Ultralytics YOLOv8: (4 + classes, cells), boxes as centre and size, probabilities as they are."""
     out = _only(outputs)
     _expect(out.ndim == 2 and out.shape[0] > 4 and out.shape[1] == _cells(size), "yolov8", out)
     return _best(out[:4].T, out[4:].T)
 
 
 def yolox(outputs: Outputs, size: InputSize) -> Boxes:
-    """YOLOX without its own decoding (Ge et al. 2021): (cells, 5 + classes), offsets and log sizes in strides."""
+    """Decodes YOLOX without its own decoding (Ge et al. 2021): (cells, 5 + classes), offsets and log sizes."""
     out = _only(outputs)
     _expect(out.ndim == 2 and out.shape[0] == _cells(size) and out.shape[1] > 5, "yolox", out)
     grid, stride = _grid(size)
@@ -47,7 +48,9 @@ def yolox(outputs: Outputs, size: InputSize) -> Boxes:
 
 
 def yunet(outputs: Outputs, size: InputSize) -> Boxes:
-    """YuNet (Wu et al. 2023): cls, obj, bbox and kps of each stride; a score is the root of the first two's product."""
+    """Decodes YuNet (Wu et al. 2023): cls, obj, bbox and kps of each stride.
+
+    A score is the root of cls × obj."""
     parts = {
         kind: np.concatenate([_named(outputs, f"{kind}_{stride}") for stride in STRIDES])
         for kind in ("cls", "obj", "bbox", "kps")
@@ -62,13 +65,13 @@ def yunet(outputs: Outputs, size: InputSize) -> Boxes:
 
 
 def scrfd(outputs: Outputs, size: InputSize) -> Boxes:
-    """SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges and points of each stride.
+    """Decodes SCRFD (Guo et al. 2021) with two anchors a cell: scores, distances to the edges, points of each stride.
 
     The outputs are told apart by their shapes: exports name them by number."""
     by_width = {w: [out for out in outputs.values() if out.ndim == 2 and out.shape[1] == w] for w in (1, 4, 10)}
     flat: dict[int, FloatArray] = {
-        width: np.concatenate(sorted(found, key=len, reverse=True) or [np.empty((0, width), np.float32)])
-        for width, found in by_width.items()
+        width: np.concatenate(sorted(parts, key=len, reverse=True) or [np.empty((0, width), np.float32)])
+        for width, parts in by_width.items()
     }
     for width, out in flat.items():
         _expect(out.shape == (2 * _cells(size), width), "scrfd", out)
@@ -82,14 +85,14 @@ def scrfd(outputs: Outputs, size: InputSize) -> Boxes:
 
 
 def softmax(outputs: Outputs, size: InputSize) -> FloatArray:  # noqa: ARG001 - as the others are called
-    """One score a class, from logits: the probabilities, which add up to 1."""
+    """Converts logits to one score a class: probabilities, which add up to 1."""
     raw = probabilities_of(outputs, "softmax")
     powers = np.exp(raw - raw.max())
     return np.asarray(powers / powers.sum(), np.float32)
 
 
 def decode_probabilities(outputs: Outputs, size: InputSize) -> FloatArray:  # noqa: ARG001 - as the others are called
-    """One score a class, already between 0 and 1."""
+    """Returns one score a class, which the network gives between 0 and 1."""
     raw = probabilities_of(outputs, "probabilities")
     _expect(bool(((raw >= -1e-4) & (raw <= 1 + 1e-4)).all()), "probabilities", raw)
     return raw
@@ -116,9 +119,7 @@ CLASSIFIERS: dict[DecoderName, Callable[[Outputs, InputSize], FloatArray]] = {
 
 def _best(boxes: FloatArray, scores: FloatArray) -> Boxes:
     """Gives each box its best class: boxes as centre and size (n, 4), scores (n, classes)."""
-    half = boxes[:, 2:] / 2
-    corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], 1)
-    return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1))
+    return Boxes(corners_from_centres(boxes), scores.max(axis=1), scores.argmax(axis=1))
 
 
 def _cells(size: InputSize) -> int:
@@ -127,12 +128,12 @@ def _cells(size: InputSize) -> int:
 
 def _grid(size: InputSize) -> tuple[FloatArray, FloatArray]:
     """Returns column and row of each cell (cells, 2), row by row, stride by stride, and its stride (cells, 1)."""
-    places, strides = [], []
+    cells, strides = [], []
     for stride in STRIDES:
         rows, columns = np.mgrid[: size[1] // stride, : size[0] // stride]
-        places.append(np.stack([columns.ravel(), rows.ravel()], 1))
+        cells.append(np.stack([columns.ravel(), rows.ravel()], 1))
         strides.append(np.full((rows.size, 1), stride))
-    return np.concatenate(places).astype(np.float32), np.concatenate(strides).astype(np.float32)
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
 def _only(outputs: Outputs) -> FloatArray:
@@ -145,6 +146,6 @@ def _named(outputs: Outputs, name: str) -> FloatArray:
     return outputs[name]
 
 
-def _expect(holds: bool, decoder: str, found: FloatArray) -> None:
+def _expect(holds: bool, decoder: str, output: FloatArray) -> None:
     if not holds:
-        raise ModelUnknown(f"decoder {decoder} cannot read an output of shape {found.shape}")
+        raise ModelUnknown(f"decoder {decoder} cannot read an output of shape {output.shape}")

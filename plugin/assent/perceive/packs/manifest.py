@@ -18,9 +18,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
+from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown, PackUnknown
+from assent.core.names import PACK_NAME
 from assent.core.resources import resource
-from assent.core.taxonomy import BY_NAME, NUDENET
+from assent.core.taxonomy import BY_NAME
 
 Role = Literal["faces", "landmarks", "embedder", "safety", "labels", "objects", "text", "liveness"]
 DecoderName = Literal[
@@ -36,7 +37,8 @@ DecoderName = Literal[
     "dlib-resnet",
     "rapidocr",
 ]
-SILENT = "-"  # in a table: nothing is said of this class, for the reason beside it
+LOWEST_SCORE = 0.05  # of a detection or label; what is weaker is left out, whatever a manifest says
+SILENT = "-"  # in a table: this class gives no tag, for the reason beside it
 
 # Which decoder reads the output of which role, and whether it needs an `input` to be described.
 _ROLES_OF: dict[DecoderName, tuple[set[Role], bool]] = {
@@ -51,6 +53,15 @@ _ROLES_OF: dict[DecoderName, tuple[set[Role], bool]] = {
     "dlib-shape-predictor": ({"landmarks"}, False),
     "dlib-resnet": ({"embedder"}, True),
     "rapidocr": ({"text"}, False),
+}
+# What the safety network's frames are prepared by, whatever their size and colours.
+_SAFETY_INPUT: dict[str, object] = {
+    "fit": "letterbox",
+    "place": "corner",
+    "enlarge": True,
+    "dynamic": False,
+    "layout": "nchw",
+    "dtype": "float32",
 }
 _NEED_CLASSES: set[Role] = {"safety", "labels", "objects", "liveness"}
 
@@ -85,6 +96,25 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """An inner map of a network: the tensor's name in its ONNX file, its channels, and its places a side.
+
+    `part`: places a side of each of its 3 × 3 parts, 0 where only the whole is pooled."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    tensor: str
+    channels: Positive
+    side: Positive
+    part: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def width(self) -> int:
+        """Returns how many features are pooled from the map."""
+        return self.channels * (11 if self.part else 2)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file of a pack.
 
@@ -107,16 +137,18 @@ class ModelFile:
     url: Annotated[str, Field(pattern=r"^https://")] | None = None
     accept: str | None = None  # the words that accept a licence which forbids commercial use
     input: Input | None = None
-    labels: tuple[str, ...] = ()  # the network's classes, where each has a label of its own in the code
+    labels: tuple[str, ...] = ()  # the taxonomy's label of each class; of liveness what the classes are called
     table: str | None = None  # else a table beside the manifest: class, tab, our label
     background: bool = False  # the first class is "none of these", and is no row of the table
-    threshold: Annotated[float, Field(ge=0.05, le=1)] = 0.05  # the score from which a box is a face, or a face live
+    # The score from which a box is a face, or a face live.
+    threshold: Annotated[float, Field(ge=LOWEST_SCORE, le=1)] = LOWEST_SCORE
+    maps: tuple[FeatureMap, ...] = ()  # inner maps that heads may look at, pooled into features
     calibration: str | None = None
     onnx_sha256: str | None = None  # of the file that the conversion writes
 
     @property
     def id(self) -> str:
-        """Returns the model's name in tags: `nudenet-320n@c15d8273adad`."""
+        """Returns the model's name in tags: `<name>@<first 12 of the sha256>`."""
         return f"{self.name}@{self.sha256[:12]}"
 
     @property
@@ -136,10 +168,10 @@ class Pack:
 
     def one(self, role: Role) -> ModelFile:
         """Returns the pack's file of that role. Raises ModelUnknown when it has none, or several."""
-        found = [file for file in self.file if file.role == role]
-        if len(found) != 1:
-            raise ModelUnknown(f"pack {self.name} has {len(found)} files of role {role}")
-        return found[0]
+        files = [file for file in self.file if file.role == role]
+        if len(files) != 1:
+            raise ModelUnknown(f"pack {self.name} has {len(files)} files of role {role}")
+        return files[0]
 
 
 _PACK = TypeAdapter(Pack)
@@ -153,15 +185,16 @@ def shipped_packs() -> tuple[str, ...]:
 def read_pack(name: str, models_dir: Path | None = None) -> Pack:
     """Reads the pack that `models/<name>.toml` describes, or the operator's own `<models_dir>/packs/<name>.toml`.
 
-    Raises ModelUnknown when there is none, it is malformed (an unknown role, missing labels …) or contradicts itself.
+    Raises PackUnknown when there is none, ModelUnknown when it is malformed (an unknown role, missing labels …) or
+    contradicts itself.
     """
     folders = [resource("models"), *([models_dir / "packs"] if models_dir else [])]
-    found = [folder for folder in folders if (folder / f"{name}.toml").is_file()]
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or not found:
-        raise ModelUnknown(f"there is no pack {name!r}; there are {', '.join(shipped_packs())}")
+    folder = next((folder for folder in folders if (folder / f"{name}.toml").is_file()), None)
+    if not re.fullmatch(PACK_NAME, name) or folder is None:
+        raise PackUnknown(f"there is no pack {name!r}; there are {', '.join(shipped_packs())}")
     try:
-        raw = tomllib.loads((found[0] / f"{name}.toml").read_text("utf-8"))
-        pack = replace(_PACK.validate_python(raw), folder=found[0])
+        raw = tomllib.loads((folder / f"{name}.toml").read_text("utf-8"))
+        pack = replace(_PACK.validate_python(raw), folder=folder)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise ModelUnknown(f"the manifest of pack {name} is malformed: {error}") from error
     if pack.name != name:
@@ -189,7 +222,16 @@ def _contradiction(file: ModelFile) -> str:
         return '`align` and fit = "aligned" go together'
     if shape is not None and (shape.fit == "around-face") != (shape.crop is not None):
         return '`crop` and fit = "around-face" go together'
+    if file.role == "safety" and any(getattr(shape, key) != value for key, value in _SAFETY_INPUT.items()):
+        return "role safety needs an input that is a letterbox in the corner, enlarged, not dynamic, nchw, float32"
     return ""
+
+
+def input_of(pack: Pack, file: ModelFile) -> Input:
+    """Returns the description of a file's input. Raises ModelUnknown where the manifest has none."""
+    if file.input is None:
+        raise ModelUnknown(f"the manifest of pack {pack.name} does not say what {file.name} takes")
+    return file.input
 
 
 def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
@@ -202,12 +244,12 @@ def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
     if file.role == "liveness":
         return (None,) * len(file.labels)
     if file.table is None:
-        unmapped = sorted(set(file.labels) - set(NUDENET))
+        unmapped = sorted(set(file.labels) - set(BY_NAME))
         if unmapped or not file.labels:
             raise ModelUnknown(
                 f"{file.name} has classes that the taxonomy does not map: {', '.join(unmapped) or 'none'}"
             )
-        return tuple(NUDENET[label] for label in file.labels)
+        return file.labels
     rows = read_table(pack.folder / file.table)
     return (*([None] if file.background else []), *(None if label == SILENT else label for _, label, _ in rows))
 

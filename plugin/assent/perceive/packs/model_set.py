@@ -13,14 +13,23 @@ from assent.core.errors import ModelUnknown
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import insightface as insight
 from assent.perceive.faces.calibration import Calibration, read_calibration, uncalibrated
-from assent.perceive.faces.dlib_weights import converted
-from assent.perceive.labels.backbone import POOLED, Backbone, backbone, with_features
+from assent.perceive.faces.dlib_weights import convert_once
+from assent.perceive.labels.backbone import Backbone, backbone, with_features
 from assent.perceive.labels.heads import Head, folders, load_heads
-from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file
-from assent.perceive.networks.runtime import Net, open_net
+from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file, open_verified
+from assent.perceive.networks.runtime import CHIP_BATCH, Net, open_net
 from assent.perceive.packs.active import DEFAULT_PACK, PackChoice, ResolvedRole, fill, folder_of
-from assent.perceive.packs.manifest import Input, ModelFile, Role, classes, locate, read_pack, read_verified
-from assent.perceive.safety import nudenet as safety
+from assent.perceive.packs.manifest import (
+    Input,
+    ModelFile,
+    Pack,
+    Role,
+    classes,
+    input_of,
+    locate,
+    read_pack,
+    read_verified,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,9 +41,7 @@ class Models:
     were trained on, from the safety network's features, those of `backbone`. `liveness` runs on enrolment photos
     alone; `choice` and `files` record the origin of all of them."""
 
-    safety: Net
-    safety_id: str
-    labels: tuple[str, ...]  # our label of each of the safety network's classes
+    safety: LoadedModel  # its `names` have a label for each class
     landmarks: Any  # dlib.shape_predictor; dlib ships no types
     embedder: Net
     embedder_id: str
@@ -49,6 +56,11 @@ class Models:
     files: tuple[ResolvedRole, ...] = ()
 
     @property
+    def safety_id(self) -> str:
+        """Returns the id of the safety network."""
+        return self.safety.id
+
+    @property
     def finder_id(self) -> str:
         """Returns the id of the model that detects faces."""
         if self.finder is None:
@@ -59,17 +71,13 @@ class Models:
 def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
     """Opens all networks that a choice names, as `assent.perceive.load_models` describes."""
     roles = fill(choice, models_dir, accepted)
-    eyes = _one(roles, "safety")
-    labels = classes(eyes.pack, eyes.file)
-    if not all(labels):
-        raise ModelUnknown(f"{eyes.file.name} has classes of which nothing would be said; safety leaves none out")
-    base = backbone(eyes.file).id if eyes.file.name in POOLED else ""
-    net = _load_safety_net(eyes.file, models_dir, threads)
-    face = _own_folder(choice, models_dir, accepted, threads, net.provider) or _faces(roles, models_dir, threads)
+    chosen = _one(roles, "safety")
+    safety = _load_safety_net(chosen.pack, chosen.file, models_dir, threads)
+    base = backbone(chosen.file).id if chosen.file.maps else ""
+    provider = safety.net.provider
+    face = _own_folder(choice, models_dir, accepted, threads, provider) or _faces(roles, models_dir, threads)
     return Models(
-        safety=net,
-        safety_id=eyes.file.id,
-        labels=tuple(label for label in labels if label),
+        safety=safety,
         watchers=tuple(
             open_file(one.pack, one.file, models_dir, threads)
             for role in ("objects", "labels")
@@ -84,20 +92,23 @@ def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Se
     )
 
 
-def open_backbone(threads: int) -> tuple[Backbone, Net]:
+def open_backbone(threads: int) -> tuple[Backbone, LoadedModel]:
     """Opens the network whose pooled features heads take, without the rest of the pack.
 
     Its second output are the features. Raises as `assent.perceive.load_models` does."""
-    eyes = read_pack(DEFAULT_PACK).one("safety")
-    return backbone(eyes), _load_safety_net(eyes, None, threads)
+    pack = read_pack(DEFAULT_PACK)
+    file = pack.one("safety")
+    return backbone(file), _load_safety_net(pack, file, None, threads)
 
 
-def _load_safety_net(file: ModelFile, models_dir: Path | None, threads: int) -> Net:
+def _load_safety_net(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> LoadedModel:
     """Opens the safety network, with its features as second output where heads may take them."""
-    model = read_verified(file, models_dir)
-    if file.name in POOLED:
-        model = with_features(file, model)
-    return open_net(file.name, model, threads, safety.FRAME_BATCH)
+    names, spec = classes(pack, file), input_of(pack, file)
+    if not all(names):
+        raise ModelUnknown(f"{file.name} has classes of which nothing would be said; safety leaves none out")
+    data = read_verified(file, models_dir)
+    data = with_features(file, data) if file.maps else data
+    return LoadedModel(file, open_verified(file, data, threads), spec, names)
 
 
 def _one(roles: dict[Role, tuple[ResolvedRole, ...]], role: Role) -> ResolvedRole:
@@ -112,15 +123,15 @@ def _own_folder(
     folder = next(filter(None, map(folder_of, choice.packs)), None)
     if folder is None:
         return None
-    found = insight.open_folder(folder, choice.files, accepted, threads, provider)
-    size = embedder.dimension(found.embedder, found.spec)
+    app = insight.open_folder(folder, choice.files, accepted, threads, provider)
+    size = embedder.dimension(app.embedder, app.spec)
     return {
         "landmarks": None,
-        "finder": found,
-        "embedder": found.embedder,
-        "embedder_id": found.embedder_id,
-        "aligned": found.spec,
-        "calibration": _calibration(found.embedder_id, found.detector_id, None, models_dir, size),
+        "finder": app,
+        "embedder": app.embedder,
+        "embedder_id": app.embedder_id,
+        "aligned": app.spec,
+        "calibration": _calibration(app.embedder_id, app.detector_id, None, models_dir, size),
     }
 
 
@@ -128,25 +139,23 @@ def _faces(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, thread
     """Opens the networks for faces: detector, landmarks or alignment, and embedder with its calibration."""
     finder = next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("faces", ())), None)
     chosen = _one(roles, "embedder")
-    file, spec = chosen.file, chosen.file.input
-    if spec is None:
-        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} does not say what {file.name} takes")
-    made: dict[str, Any] = {"finder": finder, "embedder_id": file.id, "landmarks": None, "aligned": spec}
+    file, spec = chosen.file, input_of(chosen.pack, chosen.file)
+    parts: dict[str, Any] = {"finder": finder, "embedder_id": file.id, "landmarks": None, "aligned": spec}
     if file.decoder == "dlib-resnet":
         points = _one(roles, "landmarks").file
         read_verified(points, models_dir)  # dlib reads the file itself, by its path
-        made |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
-        made["embedder"] = _dlib(chosen, models_dir, threads)
+        parts |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
+        parts["embedder"] = _dlib(chosen, models_dir, threads)
     elif finder is None:
         raise ModelUnknown(f"{file.name} needs a pack with a file of role faces: its chips are cut by five points")
     elif file.decoder == "insightface":
-        made["embedder"] = insight.recogniser(file, read_verified(file, models_dir), threads)
+        parts["embedder"] = insight.recogniser(file, read_verified(file, models_dir), threads)
     else:
-        made["embedder"] = as_embedder(open_file(chosen.pack, file, models_dir, threads))
+        parts["embedder"] = as_embedder(open_file(chosen.pack, file, models_dir, threads))
     shipped = chosen.pack.folder / file.calibration if file.calibration else None
     found_by = (finder or _one(roles, "safety").file).id
-    size = embedder.dimension(made["embedder"], spec)
-    return made | {"calibration": _calibration(file.id, found_by, shipped, models_dir, size)}
+    size = embedder.dimension(parts["embedder"], spec)
+    return parts | {"calibration": _calibration(file.id, found_by, shipped, models_dir, size)}
 
 
 def _liveness(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, threads: int) -> tuple[LoadedModel, ...]:
@@ -160,12 +169,8 @@ def _dlib(chosen: ResolvedRole, models_dir: Path, threads: int) -> Net:
     file = chosen.file
     if file.onnx_sha256 is None:
         raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")
-    return open_net(
-        file.name,
-        converted(read_verified(file, models_dir), models_dir, file.onnx_sha256),
-        threads,
-        embedder.CHIP_BATCH,
-    )
+    data = convert_once(read_verified(file, models_dir), models_dir, file.onnx_sha256)
+    return open_net(file.name, data, threads, CHIP_BATCH)
 
 
 def own_calibration(models_dir: Path, model: str) -> Path:
@@ -182,7 +187,7 @@ def _calibration(model: str, detector: str, shipped: Path | None, models_dir: Pa
     path = own if own.is_file() else shipped
     if path is None:
         return uncalibrated(model, size)
-    found = read_calibration(path)
-    if len(found.mean) != size:
-        raise ModelUnknown(f"the calibration of {model} has {len(found.mean)} numbers, the network {size}")
-    return found if found.detector in ("", detector) else uncalibrated(model, size)
+    calibration = read_calibration(path)
+    if len(calibration.mean) != size:
+        raise ModelUnknown(f"the calibration of {model} has {len(calibration.mean)} numbers, the network {size}")
+    return calibration if calibration.detector in ("", detector) else uncalibrated(model, size)

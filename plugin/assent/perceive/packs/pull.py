@@ -18,6 +18,7 @@ import httpcore2
 
 from assent import __version__
 from assent.core.errors import FetchFailed, ModelDownload, ModelMissing, ModelUnknown
+from assent.core.files import rename_durably, sync_file
 from assent.core.settings import AllowedHost
 from assent.media.fetch import MAX_REDIRECTS, REDIRECTS, next_url
 from assent.net.client import ExchangeLimits, exchange
@@ -149,6 +150,7 @@ def _digest(source: BinaryIO) -> str:
 
 
 def _in_place(file: ModelFile, models_dir: Path, target: BinaryIO, part: Path) -> Path:
-    target.flush()
-    os.fsync(target.fileno())
-    return part.replace(models_dir / "files" / file.stored)
+    final = models_dir / "files" / file.stored
+    sync_file(target)
+    rename_durably(part, final)
+    return final

@@ -58,14 +58,14 @@ def kinds(text: str, region: str | None = None) -> frozenset[str]:
     `region`: two letters of the country whose telephone numbers may stand without their country code.
     """
     tight = _DOT.sub(".", _AT.sub("@", text))
-    found = {
+    applies = {
         EMAIL: _EMAIL.search(tight) is not None,
         HANDLE: _HANDLE.search(text) is not None or _ON_NETWORK.search(text) is not None,
         LINK: has_link(text),
         PHONE: _has_phone(text, region),
         PAYMENT: _has_payment(text),
     }
-    return frozenset(kind for kind, is_there in found.items() if is_there)
+    return frozenset(kind for kind, holds in applies.items() if holds)
 
 
 def has_link(text: str) -> bool:
@@ -92,7 +92,7 @@ def _has_payment(text: str) -> bool:
         return True
     if any(bitcoin.is_valid(match.group()) for match in _BECH32.finditer(text)):
         return True
-    return any(iban.is_valid(one) for match in _IBAN.finditer(text.upper()) for one in _beginnings(match.group()))
+    return any(iban.is_valid(number) for match in _IBAN.finditer(text.upper()) for number in _beginnings(match.group()))
 
 
 def _beginnings(text: str) -> Iterator[str]:

@@ -13,15 +13,15 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assent.core.boxes import Corners, bounding_corners
 from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.values import Pixels
-from assent.perceive.faces.quality import Corners
 from assent.perceive.networks.runtime import Net, open_net, run_network
 
 PACKAGE = "rapidocr"
@@ -82,8 +82,8 @@ def is_installed() -> bool:
 def load_ocr(threads: int) -> Ocr:
     """Opens both networks. Raises ModelMissing when the extra is not installed, ModelUnknown when a file is another."""
     reader = open_net("pp-ocrv6-small-rec", _verified(_READER), threads, _BATCH)
-    said = reader.session.get_modelmeta().custom_metadata_map["character"].split("\n")
-    characters = ("", *said, " ")  # class 0 is the gap between characters
+    listed = reader.session.get_modelmeta().custom_metadata_map["character"].split("\n")
+    characters = ("", *listed, " ")  # class 0 is the gap between characters
     return Ocr(open_net("pp-ocrv6-small-det", _verified(_DETECTOR), threads, _BATCH), reader, characters)
 
 
@@ -91,20 +91,13 @@ def lines(ocr: Ocr, pixels: Pixels) -> tuple[Line, ...]:
     """Returns the lines of text in a frame (h, w, 3), from above to below."""
     quads = _quads(ocr, pixels)
     strips = [_strip(pixels, quad) for quad in quads]
-    read = _read(ocr, strips)
-    found = [
-        Line(text, score, upright_box(quad))
-        for quad, (text, score) in zip(quads, read, strict=True)
+    texts = _read(ocr, strips)
+    strong = [
+        Line(text, score, bounding_corners(quad))
+        for quad, (text, score) in zip(quads, texts, strict=True)
         if score >= _LEAST_SCORE and text.strip()
     ]
-    return tuple(sorted(found, key=lambda line: (line.corners[1], line.corners[0])))
-
-
-def upright_box(points: NDArray[np.floating[Any]]) -> Corners:
-    """Returns the box around points (n, 2): left, top, right, bottom."""
-    left, top = points.min(axis=0)
-    right, bottom = points.max(axis=0)
-    return float(left), float(top), float(right), float(bottom)
+    return tuple(sorted(strong, key=lambda line: (line.corners[1], line.corners[0])))
 
 
 def _verified(file: _File) -> bytes:
@@ -127,16 +120,16 @@ def _quads(ocr: Ocr, pixels: Pixels) -> list[NDArray[np.float32]]:
     They go clockwise from the top left one of the text."""
     height, width = pixels.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
-    seen_height, seen_width = (max(_GRID, round(side * scale / _GRID) * _GRID) for side in (height, width))
-    seen = cv2.resize(pixels, (seen_width, seen_height), interpolation=cv2.INTER_AREA)
-    probability = run_network(ocr.detector, _normal(np.asarray(seen, np.uint8))[None])[0, 0]
+    input_height, input_width = (max(_GRID, round(side * scale / _GRID) * _GRID) for side in (height, width))
+    resized = cv2.resize(pixels, (input_width, input_height), interpolation=cv2.INTER_AREA)
+    probability = run_network(ocr.detector, _normal(np.asarray(resized, np.uint8))[None])[0, 0]
     mask = cv2.dilate((probability > _TEXT).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     rects = [cv2.minAreaRect(contour) for contour in contours]
-    kept = [rect for rect in rects if min(rect[1]) >= _LEAST and _mean(probability, rect) >= _BOX]
-    kept = sorted(kept, key=lambda rect: -rect[1][0] * rect[1][1])[:MOST_LINES]
-    to_frame = np.array([width / seen_width, height / seen_height], np.float32)
-    return [_upright(cv2.boxPoints(_widened(rect)) * to_frame) for rect in kept]
+    lines = [rect for rect in rects if min(rect[1]) >= _LEAST and _mean(probability, rect) >= _BOX]
+    largest = sorted(lines, key=lambda rect: -rect[1][0] * rect[1][1])[:MOST_LINES]
+    to_frame = np.array([width / input_width, height / input_height], np.float32)
+    return [_upright(cv2.boxPoints(_widened(rect)) * to_frame) for rect in largest]
 
 
 _Rect = tuple[tuple[float, float], tuple[float, float], float]  # as OpenCV has them: middle, size, angle
@@ -182,9 +175,9 @@ def _read(ocr: Ocr, strips: Sequence[Pixels]) -> list[tuple[str, float]]:
     steps = [-(-strip.shape[1] // _STEP) * _STEP for strip in strips]
     read: list[tuple[str, float]] = [("", 0.0)] * len(strips)
     for step in sorted(set(steps)):
-        same = [n for n, one in enumerate(steps) if one == step]
-        for at in range(0, len(same), ocr.reader.batch):
-            batch = same[at : at + ocr.reader.batch]
+        same = [n for n, width in enumerate(steps) if width == step]
+        for start in range(0, len(same), ocr.reader.batch):
+            batch = same[start : start + ocr.reader.batch]
             inputs = np.zeros((len(batch), 3, _HEIGHT, step), np.float32)
             for row, n in zip(inputs, batch, strict=True):
                 row[:, :, : strips[n].shape[1]] = _normal(strips[n])

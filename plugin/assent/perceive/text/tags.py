@@ -14,18 +14,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from assent.core.boxes import Corners, bounding_corners, box_of, contains, joined
 from assent.core.settings import Settings
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Frame, Perception, Picture, Tag
-from assent.perceive.faces import quality as faces
-from assent.perceive.faces.quality import Corners
 from assent.perceive.text import ocr, words
 
 CODE, BLOCKED = "text.code", "text.blocked"
 CODES_ID = f"opencv-qr@{cv2.__version__}"
 _CODE_SIDE = 1024  # pixels of the longer side in which codes are looked for
 _LEAST_CODE = 21  # modules of the smallest QR code, and so pixels
-# What a code says begins like this → what it is for. `bcd` and a line's end: a transfer as banks' apps read it.
+# How the text of a code begins → what the code is for. `bcd` and a line's end: a transfer as banks' apps read it.
 _CODE_LABELS = {
     ("http://", "https://", "www."): "text.contact.link",
     ("mailto:", "matmsg:"): "text.contact.email",
@@ -34,7 +33,7 @@ _CODE_LABELS = {
 }
 
 
-class _Found(NamedTuple):
+class _Detection(NamedTuple):
     label: str
     score: float
     corners: Corners
@@ -54,9 +53,9 @@ class Reader:
         tags: list[Tag] = []
         with self._turn:
             for frame in picture.frames:
-                read = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
-                found = [*_codes(frame), *_kinds(read, region), *_blocked(read, self.blocked)]
-                tags += (_tag(picture, frame, one) for one in _strongest(found))
+                rows = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
+                detections = [*_codes(frame), *_kinds(rows, region), *_blocked(rows, self.blocked)]
+                tags += (_tag(picture, frame, detection) for detection in _strongest(detections))
         return Perception(tuple(tags), (), (CODES_ID, ocr.MODEL_ID) if self.ocr else (CODES_ID,))
 
 
@@ -73,7 +72,7 @@ def open_reader(settings: Settings) -> Reader | None:
     return Reader(ocr.load_ocr(settings.threads), blocked)
 
 
-def _codes(frame: Frame) -> Iterator[_Found]:
+def _codes(frame: Frame) -> Iterator[_Detection]:
     """Yields QR codes, and the label of their purpose where their text gives one."""
     if min(frame.pixels.shape[:2]) < _LEAST_CODE:
         return
@@ -82,17 +81,17 @@ def _codes(frame: Frame) -> Iterator[_Found]:
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     try:
-        there, said, places, _ = cv2.QRCodeDetector().detectAndDecodeMulti(grey)
+        any_found, texts, outlines, _ = cv2.QRCodeDetector().detectAndDecodeMulti(grey)
     except cv2.error:
         return  # some patterns that are no code bring the decoder to an error of its own
-    if not there:
+    if not any_found:
         return
-    for text, place in zip(said, np.asarray(places) / scale, strict=True):
-        corners = ocr.upright_box(place)
-        yield _Found(CODE, 1.0 if text else 0.5, corners, CODES_ID)
+    for text, outline in zip(texts, np.asarray(outlines) / scale, strict=True):
+        corners = bounding_corners(outline)
+        yield _Detection(CODE, 1.0 if text else 0.5, corners, CODES_ID)
         for begins, label in _CODE_LABELS.items():
             if text.lower().startswith(begins):
-                yield _Found(label, 1.0, corners, CODES_ID)
+                yield _Detection(label, 1.0, corners, CODES_ID)
 
 
 class _Row(NamedTuple):
@@ -101,20 +100,20 @@ class _Row(NamedTuple):
     corners: Corners
 
 
-def _kinds(rows: Sequence[_Row], region: str | None) -> Iterator[_Found]:
+def _kinds(rows: Sequence[_Row], region: str | None) -> Iterator[_Detection]:
     if not rows:
         return
     from assent.perceive.text.contacts import kinds  # its libraries come with the extra
 
     for text, score, corners in rows:
-        yield from (_Found(kind, score, corners, ocr.MODEL_ID) for kind in kinds(text, region))
+        yield from (_Detection(kind, score, corners, ocr.MODEL_ID) for kind in kinds(text, region))
 
 
-def _blocked(rows: Sequence[_Row], lists: words.WordLists) -> Iterator[_Found]:
-    pairs = [_joined(one, other) for one, other in pairwise(rows)]  # a phrase may go on below
+def _blocked(rows: Sequence[_Row], lists: words.WordLists) -> Iterator[_Detection]:
+    pairs = [_joined(first, second) for first, second in pairwise(rows)]  # a phrase may go on below
     for text, score, corners in [*rows, *pairs]:
         if words.is_blocked(lists, text):
-            yield _Found(BLOCKED, score, corners, ocr.MODEL_ID)
+            yield _Detection(BLOCKED, score, corners, ocr.MODEL_ID)
 
 
 def _rows(lines: Sequence[ocr.Line]) -> list[_Row]:
@@ -123,19 +122,18 @@ def _rows(lines: Sequence[ocr.Line]) -> list[_Row]:
     Lines beside each other, less than their height apart, are one: a number may have been read in two parts."""
     rows: list[_Row] = []
     for line in sorted(lines, key=lambda line: line.corners[0]):
-        here = _Row(line.text, line.score, line.corners)
-        at = next((n for n, row in enumerate(rows) if _beside(row.corners, line.corners)), None)
-        if at is None:
-            rows.append(here)
+        alone = _Row(line.text, line.score, line.corners)
+        index = next((n for n, row in enumerate(rows) if _beside(row.corners, line.corners)), None)
+        if index is None:
+            rows.append(alone)
         else:
-            rows[at] = _joined(rows[at], here)
+            rows[index] = _joined(rows[index], alone)
     return sorted(rows, key=lambda row: row.corners[1])
 
 
-def _joined(one: _Row, other: _Row) -> _Row:
-    a, b = one.corners, other.corners
-    around = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-    return _Row(f"{one.text} {other.text}", min(one.score, other.score), around)
+def _joined(first: _Row, second: _Row) -> _Row:
+    text, score = f"{first.text} {second.text}", min(first.score, second.score)
+    return _Row(text, score, joined(first.corners, second.corners))
 
 
 def _beside(left: Corners, right: Corners) -> bool:
@@ -151,19 +149,18 @@ def _height(corners: Corners) -> float:
     return max(corners[3] - corners[1], 1.0)
 
 
-def _strongest(found: Sequence[_Found]) -> list[_Found]:
-    """Keeps each place once a label: a row that is also half of a pair keeps its own box."""
-    kept: list[_Found] = []
-    for one in sorted(found, key=lambda one: (one.label, -one.score, _height(one.corners))):
-        if not any(one.label == other.label and _contains(one.corners, other.corners) for other in kept):
-            kept.append(one)
-    return kept
+def _strongest(detections: Sequence[_Detection]) -> list[_Detection]:
+    """Keeps one of a label's detections that lie in each other: a row that is also half of a pair keeps its own box."""
+    strongest: list[_Detection] = []
+    for detection in sorted(detections, key=lambda d: (d.label, -d.score, _height(d.corners))):
+        if not any(
+            detection.label == other.label and contains(detection.corners, other.corners) for other in strongest
+        ):
+            strongest.append(detection)
+    return strongest
 
 
-def _contains(outer: Corners, inner: Corners) -> bool:
-    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
-
-
-def _tag(picture: Picture, frame: Frame, one: _Found) -> Tag:
-    box = faces.to_box(one.corners, frame.scale, picture.width, picture.height)
-    return Tag(one.label, BY_NAME[one.label].category, round(one.score, 4), box, frame.index, one.model)
+def _tag(picture: Picture, frame: Frame, detection: _Detection) -> Tag:
+    name, category = detection.label, BY_NAME[detection.label].category
+    box = box_of(detection.corners, frame.scale, picture.width, picture.height)
+    return Tag(name, category, round(detection.score, 4), box, frame.index, detection.model)

@@ -1,4 +1,4 @@
-"""`assent apikey`: makes, lists and revokes API keys with their scopes.
+"""`assent api-key`: makes, lists and revokes API keys with their scopes.
 
 A moderator has a key of their own, and the log records whose key was used.
 """
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from assent.audit.log import append
 from assent.cli.context import tenant_transaction
+from assent.core.clock import format_minute
 from assent.core.errors import BadRequest, NotFound
 from assent.core.settings import Settings
 from assent.db.pool import execute, fetch, open_pool, transaction
@@ -37,8 +38,8 @@ def add(
     scopes = tuple(dict.fromkeys(scope))
     with tenant_transaction(tenant) as (conn, keys):
         key = create_key(conn, tenant, scopes)
-        said = {"key": key.split("_")[2], "scopes": sorted(scopes)}
-        append(conn, keys, "api-key.added", said, [], datetime.now(UTC))
+        payload = {"key": key.split("_")[2], "scopes": sorted(scopes)}
+        append(conn, keys, "api-key.added", payload, [], datetime.now(UTC))
     print(key)
 
 
@@ -46,10 +47,10 @@ def add(
 def list_keys(tenant: Tenant = "default") -> None:
     """Show each key's id and scopes; the keys themselves are not stored."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        rows = fetch(conn, _Q["api_keys"], tenant=tenant)
+        rows = fetch(conn, _Q["list_api_keys"], tenant=tenant)
     table = Table("key", "scopes", "since", "revoked")
     for row in rows:
-        since, revoked = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row["created_at"], row["revoked_at"]))
+        since, revoked = (format_minute(at) if at else "" for at in (row["created_at"], row["revoked_at"]))
         table.add_row(row["id"], " ".join(row["scopes"]), since, revoked)
     Console().print(table if rows else "No keys.")
 
@@ -61,7 +62,7 @@ def revoke(
 ) -> None:
     """Revoke a key: from now on it is refused."""
     with tenant_transaction(tenant) as (conn, keys):
-        if not execute(conn, _Q["revoke_api_key"], tenant=tenant, id=key):
+        if not execute(conn, _Q["revoke_live_api_key"], tenant=tenant, id=key):
             raise NotFound(f"tenant {tenant} has no living key {key}")
         append(conn, keys, "api-key.revoked", {"key": key}, [], datetime.now(UTC))
     print(f"{key} is revoked")

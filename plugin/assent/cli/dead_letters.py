@@ -1,4 +1,4 @@
-"""`assent outbox`: shows dead letters and sends them again."""
+"""`assent dead-letters`: shows messages that were given up, and sends them again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.clock import format_minute
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.keys.installation import database
-from assent.outbox import deliver
+from assent.outbox import dead_letters
 
 app = typer.Typer(no_args_is_help=True, help="Outgoing webhooks that were given up: list, redrive.")
 Tenant = Annotated[str, typer.Option(help="Whose messages.")]
@@ -22,12 +23,12 @@ Tenant = Annotated[str, typer.Option(help="Whose messages.")]
 def list_dead(tenant: Tenant = "default") -> None:
     """Show the dead letters, oldest first, with their last error."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        rows = deliver.dead_letters(conn, tenant)
+        rows = dead_letters.list_dead_letters(conn, tenant)
     table = Table("message", "endpoint", "type", "picture", "attempts", "since", "last error")
     for row in rows:
-        since = f"{row['created_at']:%Y-%m-%d %H:%M}"
-        said = [str(row["id"]), row["endpoint"], row["type"], row["media_id"], str(row["attempts"]), since]
-        table.add_row(*said, row["last_error"] or "")
+        since = format_minute(row["created_at"])
+        cells = [str(row["id"]), row["endpoint"], row["type"], row["media_id"], str(row["attempts"]), since]
+        table.add_row(*cells, row["last_error"] or "")
     console = Console()
     console.print(table if rows else "No dead letters.")
 
@@ -39,5 +40,5 @@ def redrive(
 ) -> None:
     """Send dead letters again, from the first attempt of the schedule."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        again = deliver.redrive(conn, tenant, messages)
+        again = dead_letters.redrive(conn, tenant, messages)
     print(f"{len(again)} messages queued again")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from assent.core.boxes import area
 from assent.core.errors import AssentError, DatasetUnusable
 from assent.core.values import Perception
 from assent.learn.dataset import Example, Skipped
-from assent.learn.faces import KnownFaces
-from assent.learn.features import ahead
+from assent.learn.faces import LabelledFaces
+from assent.learn.features import Tick, map_ahead
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive import Models
@@ -36,7 +37,7 @@ class _WithOne:
 
 
 def uncentred(models: Models) -> Models:
-    """Returns the same networks with embeddings that `known_people` can undo: (raw, 1) at unit length, not centred.
+    """Returns networks with embeddings that `largest_faces` can undo: (raw, 1) at unit length, not centred.
 
     The raw vectors are needed to find the mean by which faces will be centred."""
     wide = uncalibrated(models.embedder_id, len(models.calibration.mean) + 1)
@@ -45,13 +46,15 @@ def uncentred(models: Models) -> Models:
 
 
 class PerceivedExamples(NamedTuple):
+    """The examples that could be decoded, with the perception of each, and the others with the reason."""
+
     examples: tuple[Example, ...]
     perceptions: tuple[Perception, ...]
     skipped: tuple[Skipped, ...]
 
 
-def look_at_all(
-    models: Models, decoder: Decoder, examples: Sequence[Example], embed: bool, tick: Callable[[], object]
+def perceive_examples(
+    models: Models, decoder: Decoder, examples: Sequence[Example], embed: bool, tick: Tick
 ) -> PerceivedExamples:
     """Returns the perception of each example; files that cannot be read or decoded are listed.
 
@@ -59,40 +62,40 @@ def look_at_all(
 
     perceive = Batcher(models)
 
-    def one(example: Example) -> Perception | AssentError:
+    def perceive_file(example: Example) -> Perception | AssentError:
         try:
             return perceive(decoder.decode(read_file(example.path)), embed)
         except AssentError as error:
             return error
 
-    kept, seen, skipped = [], [], []
+    perceived, perceptions, skipped = [], [], []
     with ThreadPoolExecutor(2) as pool:
-        for example, outcome in ahead(pool, one, examples):
+        for example, outcome in map_ahead(pool, perceive_file, examples):
             tick()
             if isinstance(outcome, AssentError):
                 skipped.append(Skipped(str(example.path), f"{outcome.code}: {outcome.detail}"))
             else:
-                kept.append(example)
-                seen.append(outcome)
-    return PerceivedExamples(tuple(kept), tuple(seen), tuple(skipped))
+                perceived.append(example)
+                perceptions.append(outcome)
+    return PerceivedExamples(tuple(perceived), tuple(perceptions), tuple(skipped))
 
 
-def known_people(seen: PerceivedExamples) -> tuple[KnownFaces, tuple[Example, ...], tuple[Skipped, ...]]:
+def largest_faces(perceived: PerceivedExamples) -> tuple[LabelledFaces, tuple[Example, ...], tuple[Skipped, ...]]:
     """Returns the largest comparable face of each photo, as its class's; the photos that gave one, and those without.
 
     The perceptions come from `uncentred` networks. Raises DatasetUnusable where no photo shows a face that can be
     compared."""
-    kept, vectors, skipped = [], [], []
-    for example, perception in zip(seen.examples, seen.perceptions, strict=True):
+    examples, embeddings, skipped = [], [], []
+    for example, perception in zip(perceived.examples, perceived.perceptions, strict=True):
         faces = [face for face in perception.faces if face.embedding is not None]
         if faces:
-            kept.append(example)
-            vectors.append(max(faces, key=lambda face: face.box[2] * face.box[3]).embedding)
+            examples.append(example)
+            embeddings.append(max(faces, key=lambda face: area(face.box)).embedding)
         else:
             skipped.append(Skipped(str(example.path), "no face at least 40 pixels wide"))
-    if not kept:
-        raise DatasetUnusable(f"none of {len(seen.examples)} photos shows a face that can be compared")
-    people = tuple(sorted({example.label for example in kept}))
-    whose = np.array([people.index(example.label) for example in kept], np.intp)
-    made = np.array(vectors, np.float32)
-    return KnownFaces(people, made[:, :-1] / made[:, -1:], whose), tuple(kept), tuple(skipped)
+    if not examples:
+        raise DatasetUnusable(f"none of {len(perceived.examples)} photos shows a face that can be compared")
+    people = tuple(sorted({example.label for example in examples}))
+    person_of = np.array([people.index(example.label) for example in examples], np.intp)
+    vectors = np.array(embeddings, np.float32)
+    return LabelledFaces(people, vectors[:, :-1] / vectors[:, -1:], person_of), tuple(examples), tuple(skipped)

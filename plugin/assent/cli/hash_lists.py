@@ -1,4 +1,4 @@
-"""`assent hashes`: manages lists of known images."""
+"""`assent hash-lists`: manages lists of known images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.cli.context import tenant_transaction
+from assent.core.clock import format_minute
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.hashlists import lists
@@ -54,7 +55,8 @@ def import_(
     with database(settings) as url, open_pool(url, size=1) as pool:
         keys = open_keys(settings, pool).tenant(tenant)
         with Console(stderr=True).status("storing"), transaction(pool) as conn:
-            done = lists.put(conn, keys, name, entries, severe=severe, distance=distance, replace=replace)
+            terms = lists.ListTerms(severe, distance)
+            done = lists.import_hashes(conn, keys, name, entries, terms, replace=replace)
     mark = ", severe" if done.severe else ""
     print(f"{name}: {done.new} new; it holds {done.pdq} PDQ within {done.distance} bits, {done.sha256} SHA-256{mark}")
     if entries.broken:
@@ -68,8 +70,8 @@ def list_(tenant: Tenant = "default") -> None:
         rows = lists.list_hash_lists(conn, tenant)
     table = Table("list", "PDQ", "bits", "SHA-256", "severe", "changed")
     for row in rows:
-        held = str(row["pdq"]), str(row["distance"]), str(row["sha256"])
-        table.add_row(row["name"], *held, "severe" if row["severe"] else "", f"{row['changed_at']:%Y-%m-%d %H:%M}")
+        figures = str(row["pdq"]), str(row["distance"]), str(row["sha256"])
+        table.add_row(row["name"], *figures, "severe" if row["severe"] else "", format_minute(row["changed_at"]))
     Console().print(table if rows else "No lists.")
 
 
@@ -77,11 +79,11 @@ def list_(tenant: Tenant = "default") -> None:
 def remove(name: Annotated[str, typer.Argument(help="As `list` shows it.")], tenant: Tenant = "default") -> None:
     """Remove a list with its hashes; workers stop looking for them within seconds."""
     with tenant_transaction(tenant) as (conn, keys):
-        lists.remove_list(conn, keys, name)
+        lists.remove_hash_list(conn, keys, name)
     print(f"{name} is removed")
 
 
 def _name_broken(entries: Entries) -> None:
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    for place, why in entries.broken:
-        console.print(f"{place}: {why}")
+    for line, why in entries.broken:
+        console.print(f"{line}: {why}")

@@ -1,0 +1,267 @@
+"""Fits a classifier on pooled features by logistic regression.
+
+Its strength of regularisation and its calibration are chosen on images that the fold under test was not trained on.
+
+    1 standardise, principal components → 2 cross-validate each C → 3 temperature on the held-out scores → 4 fit once
+    more on everything → 5 where there are images for validation, C and temperature by those
+
+Every figure of a head comes from held-out scores: each image is judged by a classifier that was not trained on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.extmath import randomized_svd
+
+from assent.learn.measure import Floats
+
+FOLDS = 5
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # C of the logistic regression: small is strong regularisation
+# Cross-validated on 3,068 photos of clothes: 768 principal components 81.8 %, 256 of them 80.1 %; half-whitened 81.8 %,
+# not whitened 81.4 %, whitened 79.9 %.
+COMPONENTS = 768
+# The share of the labelled images that are familiar without reserve. With 0.975 the clothing head took a palace for
+# a long sleeve and, in one way of eighteen, a cup of coffee with lettering for shoes.
+FAMILIAR_QUANTILE = 0.9
+GATE_EXPONENT = 8
+LEAST_SPREAD = np.float32(1e-3)  # a channel that hardly ever moves says nothing
+_SEED = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """A linear classifier: class scores are `features @ weight + bias`, probabilities their softmax.
+
+    weight (width, classes), bias (classes,)."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoveltyGate:
+    """Measures how much an image is like those that had a label, and lowers its probabilities by that.
+
+    m is the mean of ((features − mean) / spread)²; probabilities are multiplied by min(1, limit / m)^GATE_EXPONENT.
+    A softmax has to choose, also where nothing it knows is there: without this half of 40 photos of people indoors
+    were groceries. mean, spread (width,)."""
+
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    limit: float
+
+    def factor(self, features: NDArray[np.float32]) -> Floats:
+        """Returns the factor of each image (n,), 0 to 1."""
+        novelty = np.square((features - self.mean) / self.spread).mean(axis=1, dtype=np.float64)
+        return np.asarray(np.minimum(1, self.limit / np.maximum(novelty, 1e-6)) ** GATE_EXPONENT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A calibrated classifier, with its held-out probabilities of each image."""
+
+    model: Linear
+    novelty_gate: NoveltyGate
+    held_out: Floats  # probabilities (n, classes), times the gate's factor
+    strength: float
+    temperature: float
+    log_loss: float  # of held_out
+
+
+class ValidationSet(NamedTuple):
+    """Images for validation, none of which is learned from: features (n, width) and classes (n,).
+
+    The class is −1 for images of none where the classifier has no such class."""
+
+    features: NDArray[np.float32]
+    classes: NDArray[np.intp]
+
+
+class Augmented(NamedTuple):
+    """Altered copies to learn from as well: features (m, width), and the row (m,) of each original among the images.
+
+    A copy is learned from where its original is, and never judged."""
+
+    features: NDArray[np.float32]
+    of: NDArray[np.intp]
+
+
+def fit(
+    features: NDArray[np.float32],
+    classes: Sequence[int],
+    tick: Callable[[], object],
+    none: int | None = None,
+    copies: Augmented | None = None,
+    validation: ValidationSet | None = None,
+) -> Fitted:
+    """Fits a classifier of pooled features (n, width) into classes 0 … k−1.
+
+    Each class has at least FOLDS images (ValueError otherwise); `none` is the class of images without a label, where
+    there is one; `copies` of images are learned from too. `tick` is called after each of the FOLDS × len(STRENGTHS)
+    fits.
+
+    C is the one with the least log loss, on the images of `validation` where there are some, else cross-validated.
+    Classes are weighted by 1/√share: rare ones count for more than their number, without the flood of false alarms
+    that full balance brings. The temperature (Guo et al., ICML 2017) makes the held-out probabilities as sure as
+    they are right."""
+    labels = np.asarray(classes, np.intp)
+    if np.bincount(labels).min() < FOLDS:
+        raise ValueError(f"every class needs at least {FOLDS} pictures")
+    basis = _basis(features)
+    points = _training_points(basis, features, labels, copies)
+    held_out = _cross_validate(points, tick)
+    temperatures = [_temperature(scores, labels) for scores in held_out]
+    losses = [_log_loss(scores / heat, labels) for scores, heat in zip(held_out, temperatures, strict=True)]
+    models = list(_regularisation_path(*points.together, STRENGTHS))
+    best = int(np.argmin(losses if validation is None else [_least_loss(model, basis, validation) for model in models]))
+    temperature = temperatures[best]
+    gate = _fit_novelty_gate(features[labels != none] if none is not None else features)
+    held_out_probabilities = softmax(held_out[best] / temperature, axis=1) * gate.factor(features)[:, None]
+    model = _on_features(models[best], basis, temperature)
+    return Fitted(model, gate, held_out_probabilities, STRENGTHS[best], temperature, losses[best])
+
+
+class _TrainingPoints(NamedTuple):
+    """Images (n, components) and altered copies (m, components) in the space of the regression, with their classes.
+
+    `of` (m,): the row of each copy's original."""
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.intp]
+    copies: NDArray[np.float32]
+    of: NDArray[np.intp]
+
+    @property
+    def together(self) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Returns all images, then all copies, with the class of each."""
+        return np.concatenate([self.points, self.copies]), np.concatenate([self.labels, self.labels[self.of]])
+
+    def of_rows(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Returns those images, then the copies of them, with the class of each."""
+        copied = np.isin(self.of, rows)
+        points = np.concatenate([self.points[rows], self.copies[copied]])
+        return points, np.concatenate([self.labels[rows], self.labels[self.of[copied]]])
+
+
+def _training_points(
+    basis: _Basis, features: NDArray[np.float32], labels: NDArray[np.intp], copies: Augmented | None
+) -> _TrainingPoints:
+    points = basis.points(features)
+    if copies is None:
+        return _TrainingPoints(points, labels, points[:0], labels[:0])
+    return _TrainingPoints(points, labels, basis.points(copies.features), copies.of)
+
+
+def _cross_validate(training: _TrainingPoints, tick: Callable[[], object]) -> Floats:
+    """Returns the held-out class scores (strengths, n, classes) of each image at each strength.
+
+    Neighbours stay in one fold: photos that stand side by side are often shots of one thing, and a model that saw one
+    of them knows the others. (Shuffled, 43 kinds of groceries came out at 96 %, and at 66 % on other photos.)"""
+    points, labels = training.points, training.labels
+    held_out = np.zeros((len(STRENGTHS), len(labels), int(labels.max()) + 1))
+    for trained, unseen in StratifiedKFold(FOLDS).split(points, labels):
+        for number, model in enumerate(_regularisation_path(*training.of_rows(trained), STRENGTHS)):
+            held_out[number, unseen] = points[unseen] @ model.weight + model.bias
+            tick()
+    return held_out
+
+
+def _on_features(model: Linear, basis: _Basis, temperature: float) -> Linear:
+    """Returns the model, at that temperature, as one of pooled features."""
+    weight = basis.turn @ model.weight / temperature
+    return Linear(weight.astype(np.float32), (model.bias / temperature - basis.mean @ weight).astype(np.float32))
+
+
+def _least_loss(model: Linear, basis: _Basis, validation: ValidationSet) -> float:
+    """Returns the log loss on those images at the temperature that suits them best."""
+    labelled = validation.classes >= 0
+    scores, labels = _scores(model, basis.points(validation.features[labelled])), validation.classes[labelled]
+    return _log_loss(scores / _temperature(scores, labels), labels)
+
+
+def recalibrate(fitted: Fitted, validation: ValidationSet) -> Fitted:
+    """Returns the classifier at the temperature that fits those images; `held_out`: its probabilities for them."""
+    labelled = validation.classes >= 0
+    labels = validation.classes[labelled]
+    scores = _scores(fitted.model, validation.features[labelled])
+    heat = _temperature(scores, labels)
+    cooled = replace(
+        fitted,
+        model=Linear(fitted.model.weight / np.float32(heat), fitted.model.bias / np.float32(heat)),
+        temperature=fitted.temperature * heat,
+        log_loss=_log_loss(scores / heat, labels),
+    )
+    return replace(cooled, held_out=probabilities(cooled, validation.features))
+
+
+def probabilities(fitted: Fitted, features: NDArray[np.float32]) -> Floats:
+    """Returns (n, classes) for pooled features (n, width), as the head's ONNX file gives them."""
+    return np.asarray(softmax(_scores(fitted.model, features), axis=1) * fitted.novelty_gate.factor(features)[:, None])
+
+
+def _scores(model: Linear, features: NDArray[np.float32]) -> Floats:
+    return np.asarray(features @ model.weight + model.bias, np.float64)
+
+
+def _fit_novelty_gate(labelled: NDArray[np.float32]) -> NoveltyGate:
+    """Returns the gate for features (n, width) of images that have a label."""
+    mean, spread = labelled.mean(axis=0), labelled.std(axis=0) + LEAST_SPREAD
+    novelty = np.square((labelled - mean) / spread).mean(axis=1, dtype=np.float64)
+    return NoveltyGate(mean, spread, float(np.quantile(novelty, FAMILIAR_QUANTILE)))
+
+
+class _Basis(NamedTuple):
+    """The space in which the regression works: `(features - mean) @ turn`. mean (width,), turn (width, components)."""
+
+    mean: NDArray[np.float32]
+    turn: NDArray[np.float32]
+
+    def points(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray((features - self.mean) @ self.turn, np.float32)
+
+
+def _basis(features: NDArray[np.float32]) -> _Basis:
+    """Returns the principal components of the standardised features, half-whitened.
+
+    That lies between regularising all directions alike and regularising the strong ones least. It uses no label, and
+    so is made once, for all folds."""
+    mean, spread = features.mean(axis=0), features.std(axis=0) + LEAST_SPREAD
+    standard = (features - mean) / spread
+    most = min(COMPONENTS, *standard.shape)
+    _, lengths, axes = randomized_svd(standard, most, n_iter=2, random_state=_SEED)
+    turn = axes.T / np.sqrt(lengths / np.sqrt(len(features)) + 1e-6) / spread[:, None]
+    return _Basis(mean, turn.astype(np.float32))
+
+
+def _regularisation_path(
+    points: NDArray[np.float32], labels: NDArray[np.intp], strengths: Sequence[float]
+) -> Iterator[Linear]:
+    """Yields a model of points (n, components) for each strength, each beginning where the one before ended."""
+    shares = np.bincount(labels) / len(labels)
+    weights = dict(enumerate(1 / np.sqrt(shares * len(shares))))
+    regression = LogisticRegression(warm_start=True, class_weight=weights, max_iter=500, tol=1e-3)
+    for strength in strengths:
+        regression.set_params(C=strength).fit(points, labels)
+        weight, bias = regression.coef_, regression.intercept_
+        if len(weight) == 1:  # scikit-learn gives two classes one score
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        yield Linear(weight.T.astype(np.float32), bias.astype(np.float32))
+
+
+def _temperature(scores: Floats, labels: NDArray[np.intp]) -> float:
+    """Returns the divisor of the scores at which their log loss is least."""
+    minimum = minimize_scalar(lambda log: _log_loss(scores / np.exp(log), labels), bounds=(-3, 3), method="bounded")
+    return float(np.exp(minimum.x))
+
+
+def _log_loss(scores: Floats, labels: NDArray[np.intp]) -> float:
+    return float(-log_softmax(scores, axis=1)[np.arange(len(labels)), labels].mean())

@@ -1,0 +1,144 @@
+"""Holds what is stored, signed, sealed or sent to its words, whatever the code around it is called.
+
+Another word would make old rows unreadable, old logs unverifiable or a platform deaf: such a change needs a migration,
+and then its line here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast, get_args
+
+from prometheus_client import REGISTRY
+
+import assent.core.telemetry  # noqa: F401 - registers the metrics
+from assent.core.settings import Settings
+from assent.core.values import ActionName, Approval, Audience, Band, Category, EventType, Surface, Visibility
+from assent.db.queue import OUTBOX, PICTURES
+from assent.worker.jobs import WorkerContext
+from assent.worker.queue import queue_app
+
+ROOT = Path(__file__).parents[2]
+
+
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
+SEALING = ("seal", "unseal", "seal_locator", "open_locator", "_wrap")
+
+# The first part of the additional data of every sealed value.
+SEALED = words(
+    "check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
+    " subject-key template upload"
+)
+FORMATS = words(
+    "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
+    " assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
+)
+# Leaves of the audit log, events that come in, messages that go out.
+ACTIONS = words(
+    "anyone.declared api-key.added api-key.revoked consent.expired consent.given consent.withdrawn corrections.exported"
+    " endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted head.rolled-back"
+    " head.trial-ended head.tried intake.rejected match.refused match.throttled media.created media.decided"
+    " media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
+    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed seal.broken secret.rotated"
+    " subject.erased tag.published tag.retracted tag.suggested template.enrolled tenant.created"
+)
+TASKS = {
+    ("decide", "pictures", "tenant event"),
+    ("enrol", "pictures", "tenant event"),
+    ("retract", "pictures", "tenant pid erasure"),
+    ("deliver", "outbox", "tenant endpoint message"),
+}
+MIGRATIONS = [
+    *("0001_queue", "0002_core", "0003_people", "0004_policy"),
+    *("0005_review", "0006_known", "0007_human", "0008_models"),
+]
+VALUES = {
+    Category: "safety face scene object product text hash",
+    Visibility: "public unlisted followers direct",
+    Surface: "post avatar message story",
+    EventType: "media.created media.updated media.deleted",
+    Band: "strong likely",
+    Approval: "never others always",
+    Audience: "platform author person public",
+    ActionName: "allow label limit review block",
+}
+SETTINGS = words(
+    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url event_retention_days"
+    " gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page metrics_port notice policy port"
+    " read root_key root_key_file threads unsafe_gallery_on_disk"
+)
+METRICS = words(
+    "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
+    " assent_pictures_failed assent_deliveries assent_look_seconds"
+)
+
+
+def constants() -> Iterator[str]:
+    """Yields every string of the package."""
+    for tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                yield node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+
+
+def trees() -> list[ast.Module]:
+    return [ast.parse(file.read_text()) for file in sorted((ROOT / "plugin" / "assent").rglob("*.py"))]
+
+
+def first_words() -> Iterator[str]:
+    """Yields the first literal that each call of `seal` and its like is given."""
+    for tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                parts = [part.value for part in node.args if isinstance(part, ast.Constant)]
+                texts = [part for part in parts if isinstance(part, str) and part]
+                if name in SEALING and texts:
+                    yield texts[0]
+
+
+def test_sealed_values_say_what_they_are() -> None:
+    assert set(first_words()) == SEALED
+
+
+def test_formats() -> None:
+    assert {text for text in constants() if re.fullmatch(r"assent\.[a-z-]+/\d+", text)} == FORMATS
+
+
+def test_leaves_events_and_messages() -> None:
+    prefixes = "|".join({action.partition(".")[0] for action in ACTIONS})
+    named = {text for text in constants() if re.fullmatch(rf"({prefixes})\.[a-z-]+", text)}
+    assert {text for text in named if not text.endswith(".csv")} == ACTIONS
+
+
+def test_tasks_of_the_queue() -> None:
+    app = queue_app("", cast(WorkerContext, None))
+    tasks = {name: task for name, task in app.tasks.items() if task.queue != "builtin"}
+    found = set()
+    for name, task in tasks.items():
+        arguments = list(inspect.signature(task.func).parameters)[1 if task.pass_context else 0 :]
+        found.add((name, task.queue, " ".join(arguments)))
+    assert found == TASKS
+    assert (PICTURES, OUTBOX) == ("pictures", "outbox")
+
+
+def test_values_of_columns_and_documents() -> None:
+    for values, named in VALUES.items():
+        assert " ".join(get_args(values)) == named
+
+
+def test_migrations() -> None:
+    names = sorted(file.stem for file in (ROOT / "migrations").glob("0*"))
+    assert names[: len(MIGRATIONS)] == MIGRATIONS
+
+
+def test_settings_and_metrics() -> None:
+    assert set(Settings.model_fields) == SETTINGS
+    assert {metric.name for metric in REGISTRY.collect() if metric.name.startswith("assent_")} == METRICS
