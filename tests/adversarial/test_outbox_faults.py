@@ -25,7 +25,7 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.outbox.dead_letters import redrive
 from assent.outbox.deliver import attempt
-from assent.outbox.schedule import SCHEDULE
+from assent.outbox.schedule import DELIVERY_SCHEDULE
 from assent.platforms.standard_webhooks import sign_webhook
 from assent.tenants import init_tenant
 from tests.fixtures.figures import Figure
@@ -175,7 +175,7 @@ def test_nothing_is_lost_and_duplicates_are_known_by_their_id(
     faults = [answer for answer in given if answer != Answer()]
     assert all(answer in faults for answer in FAULTY)
     assert 0.25 < len(faults) / len(given) < 0.35
-    assert post.now - began < sum(SCHEDULE, timedelta(0)) * 3
+    assert post.now - began < sum(DELIVERY_SCHEDULE, timedelta(0)) * 3
     twice = len(taken) - messages
     said = f"{len(faults)} faults in {len(given)} requests, {twice} came again under the same id"
     figure(f"{messages} sends, 0 lost: {said}, {given_up} redriven; {post.now - began} by the test's clock")

@@ -26,7 +26,7 @@ from assent.keys.seal import seal
 from assent.outbox.dead_letters import list_dead_letters, redrive
 from assent.outbox.deliver import LEASE, attempt
 from assent.outbox.endpoint_health import REST
-from assent.outbox.schedule import SCHEDULE, Outcome
+from assent.outbox.schedule import DELIVERY_SCHEDULE, Outcome
 from assent.platforms.standard_webhooks import new_secret
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
@@ -211,8 +211,8 @@ def test_an_address_that_is_not_allowed_is_not_dialled(office: Office) -> None:
 
 def test_after_the_last_attempt_a_message_is_dead_until_it_is_redriven(office: Office) -> None:
     at = now()
-    office.web.answers = repeat(Answer(503), len(SCHEDULE))
-    for n in range(len(SCHEDULE)):
+    office.web.answers = repeat(Answer(503), len(DELIVERY_SCHEDULE))
+    for n in range(len(DELIVERY_SCHEDULE)):
         outcome = office.send(at)
         assert office.row()["attempts"] == n + 1
         at = outcome.retry_at or at

@@ -28,7 +28,7 @@ from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
 from assent.outbox.dead_letters import list_dead_letters
-from assent.outbox.schedule import JITTER, SCHEDULE
+from assent.outbox.schedule import DELIVERY_SCHEDULE, JITTER
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
 from tests.events import leaves
@@ -274,14 +274,14 @@ def test_a_delivery_that_cannot_be_made_follows_the_schedule_and_is_given_up(
         now = outcome.retry_at
     assert [
         wait <= told < wait * (1 + JITTER) + timedelta(minutes=1)
-        for wait, told in zip(SCHEDULE[1:], waited, strict=True)
-    ] == [True] * (len(SCHEDULE) - 1)
-    assert outbox(bench)[:4] == ("dead", len(SCHEDULE), len(SCHEDULE), False)
+        for wait, told in zip(DELIVERY_SCHEDULE[1:], waited, strict=True)
+    ] == [True] * (len(DELIVERY_SCHEDULE) - 1)
+    assert outbox(bench)[:4] == ("dead", len(DELIVERY_SCHEDULE), len(DELIVERY_SCHEDULE), False)
     assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["deliver"]
     assert web.received == []
     with transaction(bench.pool) as conn:
         (letter,) = list_dead_letters(conn, "default")
-    assert (letter["id"], letter["attempts"]) == (message, len(SCHEDULE))
+    assert (letter["id"], letter["attempts"]) == (message, len(DELIVERY_SCHEDULE))
     assert letter["last_error"].startswith("seal_broken: ")
     assert "ana" not in letter["last_error"]
     assert str(message) in capsys.readouterr().out  # the worker's log names the message, and once

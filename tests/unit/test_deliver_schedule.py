@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from assent.core.errors import FetchFailed, FetchRefused
 from assent.net.client import Response
-from assent.outbox.schedule import JITTER, MAX_RETRY_AFTER, SCHEDULE, classify_response, next_attempt, retry_after
+from assent.outbox.schedule import (
+    DELIVERY_SCHEDULE,
+    JITTER,
+    MAX_RETRY_AFTER,
+    classify_response,
+    next_attempt,
+    retry_after,
+)
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -37,19 +44,19 @@ def answer(status: int, **headers: str) -> Response:
 
 def test_the_whole_schedule_lasts_75_hours_and_35_minutes() -> None:
     at, waits = NOW, []
-    for attempts in range(1, len(SCHEDULE)):
+    for attempts in range(1, len(DELIVERY_SCHEDULE)):
         following = next_attempt(attempts, at, None, NONE)
         assert following is not None
         waits.append(following - at)
         at = following
     assert waits[:3] == [timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)]
     assert at - NOW == timedelta(hours=75, minutes=35, seconds=5)
-    assert next_attempt(len(SCHEDULE), at, None, NONE) is None
+    assert next_attempt(len(DELIVERY_SCHEDULE), at, None, NONE) is None
 
 
 def test_jitter_adds_at_most_a_tenth() -> None:
-    for attempts in range(1, len(SCHEDULE)):
-        assert next_attempt(attempts, NOW, None, ALL) == NOW + SCHEDULE[attempts] * (1 + JITTER)
+    for attempts in range(1, len(DELIVERY_SCHEDULE)):
+        assert next_attempt(attempts, NOW, None, ALL) == NOW + DELIVERY_SCHEDULE[attempts] * (1 + JITTER)
 
 
 def test_retry_after_lengthens_a_wait_and_never_shortens_it() -> None:
@@ -124,5 +131,5 @@ def test_no_answer_is_a_failure_that_names_its_code(error: FetchFailed | FetchRe
 
 
 def test_after_the_last_attempt_the_message_is_dead() -> None:
-    assert classify_response(answer(500), len(SCHEDULE), NOW, NONE).state == "dead"
-    assert classify_response(answer(500), len(SCHEDULE) - 1, NOW, NONE).state == "waiting"
+    assert classify_response(answer(500), len(DELIVERY_SCHEDULE), NOW, NONE).state == "dead"
+    assert classify_response(answer(500), len(DELIVERY_SCHEDULE) - 1, NOW, NONE).state == "waiting"

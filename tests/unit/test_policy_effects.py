@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assent.core.values import Action, ToReview, Withheld
+from assent.core.values import Action, ReviewQueue, Withheld
 from assent.policy.decide import decide
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
 
@@ -95,12 +95,12 @@ def test_the_most_urgent_queue_is_the_one(tmp_path: Path) -> None:
         rule("other", "faces.count < 8", action="label"),
     ]
     verdict = decide(policy(tmp_path, rules=rules), POST, PICTURE, seen())
-    assert (verdict.action, verdict.review) == (Action.label, ToReview("fast", 9))
+    assert (verdict.action, verdict.review) == (Action.label, ReviewQueue("fast", 9))
 
 
 def test_review_without_a_queue_goes_to_the_default_one(tmp_path: Path) -> None:
     made = policy(tmp_path, rules=[rule("look", f'score["{PHONE}"] > 0.0', action="review")])
-    assert decide(made, POST, PICTURE, seen((PHONE, 0.9))).review == ToReview("default", 0)
+    assert decide(made, POST, PICTURE, seen((PHONE, 0.9))).review == ReviewQueue("default", 0)
     assert decide(made, POST, PICTURE, seen()).review is None
 
 

@@ -8,7 +8,8 @@ import pytest
 from procrastinate.jobs import Job
 
 from assent.core.errors import DatabaseUnavailable, FetchFailed
-from assent.worker.queue import FETCH_RETRY_SECONDS, RetrySchedule
+from assent.worker.jobs import FETCH_RETRY_SECONDS
+from assent.worker.queue import JobRetry
 
 
 def wait(error: Exception, attempts: int) -> float:
@@ -21,7 +22,7 @@ def wait(error: Exception, attempts: int) -> float:
         task_name="decide",
         attempts=attempts,
     )
-    at = RetrySchedule().get_retry_decision(exception=error, job=job).retry_at
+    at = JobRetry().get_retry_decision(exception=error, job=job).retry_at
     assert at is not None
     return (at - datetime.now(UTC)).total_seconds()
 

@@ -180,8 +180,8 @@ class AudienceView:
 
 
 @dataclass(frozen=True, slots=True)
-class ToReview:
-    """The queue in which an image waits for a moderator; higher priorities come first."""
+class ReviewQueue:
+    """A queue in which an image waits for a moderator; of one queue, higher priorities come first."""
 
     queue: str = "default"
     priority: int = 0
@@ -198,7 +198,7 @@ class Verdict:
     audience_views: Mapping[Audience, AudienceView] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     redact: tuple[Box, ...] = ()  # what is hidden in the redacted picture, beside faces
-    review: ToReview | None = None  # None: nobody has to look
+    review: ReviewQueue | None = None  # None: nobody has to look
     notify: tuple[Audience, ...] = ()  # whose endpoints hear of it, beside the platform's
     broken: tuple[str, ...] = ()  # rules whose condition could not be evaluated
 

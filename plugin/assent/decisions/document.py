@@ -27,14 +27,14 @@ from assent.core.values import (
     Perception,
     PolicyRef,
     Quarantined,
+    ReviewQueue,
     Rule,
     Tag,
-    ToReview,
     Unprocessable,
     Verdict,
 )
 
-SEVERE_QUEUE = ToReview("severe", 100)  # where a media item of a severe list is decided on, before everything else
+SEVERE_QUEUE = ReviewQueue("severe", 100)  # where a media item of a severe list is decided on, before everything else
 
 
 def _is_absent(part: object) -> bool:
@@ -161,7 +161,7 @@ class Decision:
     rules: tuple[Rule, ...]
     withheld: tuple[WithheldLabels, ...] = ()
     redact: tuple[Box, ...] = ()
-    review: ToReview | None = None
+    review: ReviewQueue | None = None
     notify: tuple[Audience, ...] = ()
     statement: str | None = None  # the statement of reasons' puid, once it is recorded
     policy: PolicyRef
@@ -225,7 +225,7 @@ def decision_of(
         faces=(),
         action="review",
         rules=(Rule("not-looked-at", outcome.error.code),),
-        review=ToReview(),
+        review=ReviewQueue(),
         error=DecisionError(outcome.error.code, outcome.error.detail),
     )
 

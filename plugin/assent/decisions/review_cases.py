@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from assent.core.values import HASH_SEVERE, Analysis, Quarantined, ToReview, Unprocessable
+from assent.core.values import HASH_SEVERE, Analysis, Quarantined, ReviewQueue, Unprocessable
 from assent.db.pool import Conn, execute
 from assent.db.queries import named_queries
 from assent.decisions.document import SEVERE_QUEUE, Decision
@@ -43,10 +43,10 @@ def _shown(decision: Decision) -> tuple[object, ...]:
     return decision.media.sha256, decision.action, decision.review, rules, labels
 
 
-def _review_of(outcome: Analysis | Quarantined | Unprocessable) -> tuple[ToReview | None, str]:
+def _review_of(outcome: Analysis | Quarantined | Unprocessable) -> tuple[ReviewQueue | None, str]:
     """Returns the review queue, if there is one, and the reason where no rule of the policy gives it."""
     if isinstance(outcome, Quarantined):
         return SEVERE_QUEUE, HASH_SEVERE
     if isinstance(outcome, Unprocessable):
-        return ToReview(), outcome.error.code
+        return ReviewQueue(), outcome.error.code
     return outcome.verdict.review, ""

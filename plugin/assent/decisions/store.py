@@ -21,7 +21,7 @@ from assent.core.values import (
     MediaRef,
     PolicyRef,
     Quarantined,
-    ToReview,
+    ReviewQueue,
     Unprocessable,
 )
 from assent.db.channels import DONE_CHANNEL
@@ -209,7 +209,7 @@ def open_retained_copy(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | N
 def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
     """Opens a case and appends a leaf for an event whose row was altered; its media items are no longer known."""
     case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
-    execute(conn, _Q["insert_case"], **case, **asdict(ToReview()))
+    execute(conn, _Q["insert_case"], **case, **asdict(ReviewQueue()))
     append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
 
 

@@ -50,8 +50,8 @@ from assent.keys.keystore import TenantKeys
 from assent.net.client import ExchangeLimits, RequestBody, Response, request
 from assent.outbox.endpoint_health import store_failure, store_success
 from assent.outbox.schedule import (
+    DELIVERY_SCHEDULE,
     MAX_ERROR,
-    SCHEDULE,
     Outcome,
     Unsent,
     classify_response,
@@ -170,7 +170,7 @@ def _reason_to_give_up(row: Row) -> str:
         return "the endpoint was removed"
     if row["disabled_at"] is not None:
         return "the endpoint is disabled"
-    if row["attempts"] >= len(SCHEDULE):
+    if row["attempts"] >= len(DELIVERY_SCHEDULE):
         return "the worker was lost during the last attempt"
     return ""
 

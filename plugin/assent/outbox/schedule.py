@@ -15,7 +15,7 @@ from assent.net.client import Response
 Unsent = FetchFailed | FetchRefused
 
 # Before the first attempt and after each failed one, as in the example of Standard Webhooks: 75 h 35 min 5 s in all.
-SCHEDULE = (
+DELIVERY_SCHEDULE = (
     timedelta(0),
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -49,9 +49,9 @@ def next_attempt(attempts: int, now: datetime, retry_after: timedelta | None, rn
 
     A receiver's Retry-After only ever lengthens the wait: a shorter one would use up the attempts within minutes.
     """
-    if attempts >= len(SCHEDULE):
+    if attempts >= len(DELIVERY_SCHEDULE):
         return None
-    wait = max(SCHEDULE[attempts], retry_after or timedelta(0))
+    wait = max(DELIVERY_SCHEDULE[attempts], retry_after or timedelta(0))
     return now + wait * (1 + JITTER * rng.random())
 
 

@@ -15,9 +15,9 @@ from assent.core.values import (
     Event,
     Perception,
     Picture,
+    ReviewQueue,
     Rule,
     Tag,
-    ToReview,
     Verdict,
 )
 from assent.policy.input import above, policy_input
@@ -94,12 +94,12 @@ def _because(rule: LoadedRule, tags: Sequence[Tag], policy: Policy) -> str:
     return f"{top.name} {top.score:.2f} ≥ {policy.threshold(top.name):.2f}"
 
 
-def _to_review(action: Action, held: Sequence[LoadedRule]) -> ToReview | None:
+def _to_review(action: Action, held: Sequence[LoadedRule]) -> ReviewQueue | None:
     """Returns the most urgent queue that rules ask for; the default one where the action alone asks for a person."""
     queues = [rule.review for rule in held if rule.review is not None]
     if queues:
         return max(queues, key=lambda queue: queue.priority)
-    return ToReview() if action is Action.review else None
+    return ReviewQueue() if action is Action.review else None
 
 
 def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:

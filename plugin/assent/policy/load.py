@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from assent.core.errors import PolicyInvalid
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS
-from assent.core.values import Event, Face, Picture, PolicyRef, Tag, ToReview
+from assent.core.values import Event, Face, Picture, PolicyRef, ReviewQueue, Tag
 from assent.policy.assemble import Assembled, assemble_policy
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
@@ -85,7 +85,7 @@ def _loaded(rule: RuleModel, reading: Reading, program: cel.Program) -> LoadedRu
         suppress=frozenset(then.suppress),
         rename=then.rename,
         redact=frozenset(then.redact),
-        review=ToReview(then.review.queue, then.review.priority) if then.review else None,
+        review=ReviewQueue(then.review.queue, then.review.priority) if then.review else None,
         notify=then.notify,
         model=rule,
     )

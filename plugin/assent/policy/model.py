@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cel
 import rfc8785
 
-from assent.core.values import Action, Approval, Audience, Event, PolicyRef, Surface, ToReview
+from assent.core.values import Action, Approval, Audience, Event, PolicyRef, ReviewQueue, Surface
 from assent.policy.input import Needs, above
 from assent.policy.schema import AgeBand, CaseModel, PolicyModel, RuleModel, StatementsModel
 
@@ -24,7 +24,7 @@ class LoadedRule:
     suppress: frozenset[str]
     rename: dict[str, str]
     redact: frozenset[str]
-    review: ToReview | None
+    review: ReviewQueue | None
     notify: tuple[Audience, ...]
     model: RuleModel
 

@@ -51,7 +51,9 @@ from assent.review.history import with_history
 from assent.shadow.live import TenantHeads, note_trials
 from assent.subjects.enrol import enrol
 
-MAX_TRIES = 5  # how often one event may take a worker down, or fail to be fetched, before a person looks
+FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
+# How often an event is fetched in vain, or takes a worker down, before a moderator sees it.
+MAX_TRIES = len(FETCH_RETRY_SECONDS) + 1
 OUTAGES = (DatabaseUnavailable, GalleryUnavailable, KeyMissing)
 _INTAKE = named_queries("intake")
 

@@ -22,17 +22,24 @@ from assent.db.pool import IDLE_LIMIT, LOST
 from assent.db.queue import OUTBOX, PICTURES
 from assent.decisions.retract import retract
 from assent.outbox.endpoint_concurrency import EndpointConcurrency
-from assent.worker.jobs import WorkerContext, decide_event, deliver_message, enrol_job, postpone_message
+from assent.worker.jobs import (
+    FETCH_RETRY_SECONDS,
+    WorkerContext,
+    decide_event,
+    deliver_message,
+    enrol_job,
+    postpone_message,
+)
 
 DELIVERIES = 16  # under way at once
-FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 
 
-class RetrySchedule(BaseRetryStrategy):
+class JobRetry(BaseRetryStrategy):
     """Decides when a failed job runs again.
 
     A fetch runs again by `FETCH_RETRY_SECONDS`, everything else soon and then every minute, for as long as an outage
-    lasts, spread over a second. An event that itself brings the job down is ended by `MAX_TRIES`.
+    lasts, spread over a second. `MAX_TRIES` of the jobs ends a fetch that never succeeds, and an event that itself
+    takes the worker down.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
@@ -78,15 +85,15 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     """
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
 
-    @app.task(name="decide", queue=PICTURES, retry=RetrySchedule())
+    @app.task(name="decide", queue=PICTURES, retry=JobRetry())
     async def decide(tenant: str, event: str) -> None:
         await asyncio.to_thread(decide_event, context, tenant, UUID(event))
 
-    @app.task(name="enrol", queue=PICTURES, retry=RetrySchedule())
+    @app.task(name="enrol", queue=PICTURES, retry=JobRetry())
     async def enrol_photos(tenant: str, event: str) -> None:
         await asyncio.to_thread(enrol_job, context, tenant, UUID(event))
 
-    @app.task(name="retract", queue=PICTURES, retry=RetrySchedule(), pass_context=True)
+    @app.task(name="retract", queue=PICTURES, retry=JobRetry(), pass_context=True)
     async def retract_matches(job_context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
         if pid:  # else it was done
             erasure_id, keys = UUID(erasure) if erasure else None, context.keystore.tenant(tenant)
@@ -95,7 +102,7 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
     endpoints, threads = EndpointConcurrency(), ThreadPoolExecutor(DELIVERIES, "deliver")
 
-    @app.task(name="deliver", queue=OUTBOX, retry=RetrySchedule())
+    @app.task(name="deliver", queue=OUTBOX, retry=JobRetry())
     async def send(tenant: str, endpoint: str, message: str) -> None:
         async with endpoints.slot(tenant, endpoint) as free:
             work = deliver_message if free else postpone_message
