@@ -31,7 +31,7 @@ def supervisors(data: Path) -> list[psutil.Process]:
 
 
 def test_a_server_that_dies_comes_back_under_a_running_api(open_folder: Path, figure: Figure) -> None:
-    ledger, deaths = Ledger(), 3
+    ledger, deaths = Ledger(), 2
     with site(open_folder / "dies", "--no-worker") as at:
         api = at.house.process
         for number in range(deaths):
@@ -65,7 +65,7 @@ def _answer(url: str) -> int:
 
 @pytest.mark.timeout(300)
 def test_init_killed_at_any_moment_can_be_run_again(open_folder: Path, figure: Figure) -> None:
-    rng, kills = random.Random(7), 8
+    rng, kills = random.Random(7), 5
     data = open_folder / "init"
     environment = {"PATH": "/usr/bin:/bin", "ASSENT_DATA_DIR": str(data)}
     killed = 0

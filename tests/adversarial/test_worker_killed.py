@@ -15,7 +15,8 @@ from tests.fixtures.figures import Figure
 SEED = 20261123
 
 
-@pytest.mark.parametrize(("events", "deaths"), [(60, 2), pytest.param(200, 5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("events", "deaths"), [(200, 5)])
 @pytest.mark.timeout(420)
 def test_every_acknowledged_event_ends_in_one_decision_and_one_accepted_delivery(
     open_folder: Path, events: int, deaths: int, figure: Figure

@@ -93,7 +93,7 @@ def test_a_root_key_from_the_settings_is_shown_once(
 def test_a_rotation_that_is_killed_is_ended_by_the_next(
     pool: Pool, keystore: Keystore, keys: TenantKeys, environment: dict[str, str]
 ) -> None:
-    names = {f"person {n}" for n in range(8000)}
+    names = {f"person {n}" for n in range(3000)}
     opt_in_all(pool, keys, *sorted(names))
 
     def epochs() -> list[int]:
