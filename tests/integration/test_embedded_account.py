@@ -49,7 +49,7 @@ def test_root_gives_up_its_rights(data_dir: Path) -> None:
 
 def runs(python: str, options: dict[str, Any]) -> bool:
     try:
-        return subprocess.run([python, "-c", "import assent.store.embedded"], check=False, **options).returncode == 0
+        return subprocess.run([python, "-c", "import assent.embedded.clusters"], check=False, **options).returncode == 0
     except OSError:
         return False
 

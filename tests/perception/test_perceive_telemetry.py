@@ -11,9 +11,9 @@ CODE = """
 import sys
 from pathlib import Path
 import numpy as np
-from assent.perceive import load, perceive
-from assent.values import Frame, Picture
-models = load(Path(sys.argv[1]), threads=1)
+from assent.core.values import Frame, Picture
+from assent.perceive import load_models, perceive
+models = load_models(Path(sys.argv[1]), threads=1)
 pixels = np.zeros((64, 64, 3), np.uint8)
 assert perceive(models, [Picture("0" * 64, "png", 64, 64, 1, (Frame(0, pixels, 1.0),))])[0].faces == ()
 """

@@ -1,4 +1,4 @@
-"""Converts colours to sRGB, as the networks were trained on, at the end of step 2. Runs in the decode child.
+"""Converts colours to sRGB, as the networks were trained on, at the end of stage 2. Runs in the decode child.
 
 Telephones save images in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were.
 """

@@ -1,4 +1,4 @@
-"""Compares the images that two decoders read from the same file, the second part of step 2.
+"""Compares the images that two decoders read from the same file, the second part of stage 2.
 
 A file can be made so that two programs show two images: one to the models, the other to people. Pillow's image is
 the one that is analysed; where OpenCV's differs, or OpenCV finds none, nobody can call the file clean. Runs inside the

@@ -1,4 +1,4 @@
-"""Decodes a file's bytes to oriented RGB pixels, step 2 of the pipeline. Pure; it runs inside the decode child.
+"""Decodes a file's bytes to oriented RGB pixels, stage 2 of the pipeline. Pure; it runs inside the decode child.
 
 Only the eight formats below are opened, each by the one decoder that its first bytes name. The claimed size is
 checked before any pixel is decoded.

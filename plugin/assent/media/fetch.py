@@ -1,4 +1,4 @@
-"""Fetches an image's bytes from the URL that the platform gave, step 1 of the pipeline."""
+"""Fetches an image's bytes from the URL that the platform gave, stage 1 of the pipeline."""
 
 from __future__ import annotations
 

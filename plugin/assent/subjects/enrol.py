@@ -45,11 +45,11 @@ from assent.subjects.consent import active_consent, open_subject, touch_last_int
 
 MOST_TEMPLATES = 10  # of one person and model
 AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is
-# Measured on shared/data/faces (40 stills of eight people, and copies of them) with the default pack:
+# Measured on 40 stills of eight people, and copies of them, with the default pack:
 # No sharp still is below 0.9 (a Laplacian of 0.184). Blurred by 1 % of the face's width 1 of 40 copies is below 0.5, by
 # 1.5 % 22 of 40, by 2 % 29 of the 34 that still show a face; those keep a cosine of 0.83 (median) to the sharp still.
 LEAST_SHARPNESS = 0.5
-# Below it the landmarks were not found (`faces.MOST_SPREAD`), or the nose stands 0.42 of the eyes' distance aside. No
+# Below it the landmarks were not found (`quality.MOST_SPREAD`), or the nose stands 0.42 of the eyes' distance aside. No
 # still is below 0.84. The two turned people of the group photo that the tests use, at 0.35 and 0.57, are still found in
 # it: who turns that far is let in, and sees it in the quality.
 LEAST_POSE = 0.3
