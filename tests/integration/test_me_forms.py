@@ -251,7 +251,7 @@ def test_what_others_wrote_is_shown_as_text() -> None:
     }
     me = {"ref": evil, "form": "f", "minutes": 1}
     answer = page(
-        "seen", title="t", here="/me/seen", me=me, said="", wrong="", recognised=True, seen=[seen], older=None
+        "seen", title="t", here="/me/seen", me=me, message="", wrong="", recognised=True, seen=[seen], older=None
     )
     assert b"<script>" not in answer.body
     assert bytes(answer.body).count(b"&lt;script&gt;") == 3  # the account, the heading, the form

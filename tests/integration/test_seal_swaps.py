@@ -17,10 +17,12 @@ from psycopg.types.json import Json
 from assent.audit.broken import record_broken_seal
 from assent.audit.log import part_pseudonym
 from assent.core.errors import SealBroken
+from assent.core.values import Action, Analysis, Face, MediaRef, Perception, Picture, Verdict
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import assemble
 from assent.decisions.assemble import message_body as body_of
+from assent.decisions.document import decision_of, to_json
 from assent.gallery.memory import Stop, follow, reconcile
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -29,6 +31,7 @@ from assent.keys.subject_keys import SubjectKey
 from assent.outbox import deliver
 from assent.outbox.dead_letters import list_dead_letters
 from assent.outbox.schedule import DELIVERY_SCHEDULE, JITTER
+from assent.policy.load import load_policy
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
 from tests.events import leaves
@@ -54,12 +57,16 @@ def people(pool: Pool, keystore: Keystore, keys: TenantKeys) -> list[SubjectKey]
 
 
 def decided(pool: Pool, tenant: str, media_id: str) -> None:
-    document = {"faces": [{"box": [0, 0, 9, 9], "match": None}]}
+    event_id, media = uuid4(), MediaRef(media_id, None)
+    perception = Perception((), (Face((0, 0, 9, 9), 0, 0.9, 0.8),), ())
+    picture = Picture("ab" * 32, "jpeg", 90, 80, 1, ())
+    analysis = Analysis(picture, perception, (), Verdict(Action.allow, (), ()))
+    document = to_json(decision_of(tenant, event_id, media, 1, analysis, load_policy(None).ref))
     with transaction(pool) as conn:
         conn.execute(
             "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
             " perceptions, leaf, decided_at) VALUES (%s, %s, 1, %s, 0, 1, 'allow', %s, '{}', 0, now())",
-            [tenant, media_id, uuid4(), Json(document)],
+            [tenant, media_id, event_id, Json(document)],
         )
 
 

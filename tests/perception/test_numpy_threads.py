@@ -10,7 +10,7 @@ import sys
 def test_numpy_leaves_the_cores_to_the_networks() -> None:
     """A matrix product's helpers spin for tens of milliseconds after it, on the cores that the networks want."""
     code = (
-        "import assent.worker; from threadpoolctl import threadpool_info\n"
+        "import assent.worker.loop; from threadpoolctl import threadpool_info\n"
         "print({pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas'})"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
