@@ -1,4 +1,4 @@
-"""What several frames and models saw is merge_tags, the strongest of each."""
+"""Detections and tags of several frames and models are merged: of each label the strongest stays."""
 
 from __future__ import annotations
 
