@@ -27,7 +27,7 @@ def test_every_part_killed(open_folder: Path, figure: Figure) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_30_kills(open_folder: Path, figure: Figure) -> None:
     _storm(open_folder / "kills-30", 30, 2.0, 5.0, figure)
 

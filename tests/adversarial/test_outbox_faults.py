@@ -141,7 +141,7 @@ def silence(pool: Pool, keystore: Keystore) -> Iterator[list[float]]:
 
 
 @pytest.mark.parametrize("messages", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_nothing_is_lost_and_duplicates_are_known_by_their_id(
     pool: Pool, keystore: Keystore, messages: int, figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
