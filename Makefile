@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile the same modules
 
-# pip compiles on one core, compileall on all of them.
+# pip compiles on one core, compileall on all of them; what does not compile is a template for another Python.
 define install
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(1)
-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib
+-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 endef
 
 .PHONY: setup demo test test-fast test-slow check bench schema errors lock clean

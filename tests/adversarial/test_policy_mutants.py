@@ -26,7 +26,7 @@ from assent.policy import cases as policy_cases
 from assent.policy import decide as original
 from assent.policy import views
 from assent.policy.load import load_policy
-from assent.policy.model import Filter, Policy, age_band
+from assent.policy.model import ADULT, TEEN, Filter, Policy, age_band
 from tests.adversarial.mutants import Mutant, mutants
 from tests.fixtures.figures import Figure
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
@@ -40,8 +40,8 @@ FILTERS = f"""from __future__ import annotations
 from dataclasses import dataclass
 from assent.core.values import Audience, Event, Surface
 from assent.policy.input import above
-from assent.policy.model import ADULT, TEEN
 from assent.policy.schema import AgeBand
+TEEN, ADULT = {TEEN}, {ADULT}
 
 {inspect.getsource(Filter)}
 {inspect.getsource(age_band)}

@@ -16,7 +16,7 @@ from psycopg.types.json import Json
 
 from assent.audit.broken import record_broken_seal
 from assent.audit.log import part_pseudonym
-from assent.core.errors import SealBroken
+from assent.core.errors import DecisionUnreadable, SealBroken
 from assent.core.values import Action, Analysis, Face, MediaRef, Perception, Picture, Verdict
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, transaction
@@ -35,6 +35,7 @@ from assent.policy.load import load_policy
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
 from tests.events import leaves
+from tests.integration.album import Album
 from tests.integration.lives import recognise
 from tests.people import opt_in_all
 from tests.waiting import until
@@ -305,3 +306,16 @@ def test_a_delivery_whose_row_is_put_right_again_goes_out(
     deliver_message(bench, "default", message)
     assert outbox(bench) == ("delivered", 2, 1, False, None)
     assert len(web.received) == 1
+
+
+def test_a_decision_that_was_altered_is_told_to_nobody_until_the_next_one(album: Album) -> None:
+    album.post()
+    with transaction(album.bench.pool) as conn:
+        conn.execute("UPDATE decision SET document = '{}'")
+    with transaction(album.bench.pool) as conn, pytest.raises(DecisionUnreadable, match="event"):
+        assemble(conn, album.keys, "group")
+    assert album.deliver() == []
+    assert outbox(album.bench)[:3] == ("waiting", 1, 1)
+    assert outbox(album.bench)[4].startswith("decision_unreadable: ")
+    album.post()
+    assert [body["data"]["revision"] for body in album.deliver()] == [2]

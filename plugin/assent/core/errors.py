@@ -176,6 +176,11 @@ class SealBroken(AssentError):
     remedy = "A sealed row does not open with its key: it was altered, moved or belongs to another database."
 
 
+class DecisionUnreadable(AssentError):
+    code, status = "decision_unreadable", 500
+    remedy = "A stored decision is none: its row was altered. Send the media item again, or restore a backup."
+
+
 class RotationUnderWay(AssentError):
     code, status, retryable = "rotation_under_way", 409, True
     remedy = "Another process is rotating or exporting this tenant's keys; try again when it is done."

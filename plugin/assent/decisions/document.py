@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from assent.core.clock import rfc3339
+from assent.core.errors import DecisionUnreadable
+from assent.core.strict import explain_invalid
 from assent.core.values import (
     Action,
     ActionName,
@@ -191,8 +193,11 @@ def to_json(decision: Decision) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Decision:
-    """Reads a decision that `to_json` wrote, this version's or an older one's. Raises pydantic.ValidationError."""
-    return JSON.validate_python(document)
+    """Reads a decision that `to_json` wrote, this version's or an older one's. Raises DecisionUnreadable."""
+    try:
+        return JSON.validate_python(document)
+    except ValidationError as error:
+        raise DecisionUnreadable(explain_invalid(error)) from error
 
 
 def decision_of(

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 from psycopg.types.json import Json, Jsonb
 
 from assent.audit.log import Part, append
-from assent.core.errors import AssentError
+from assent.core.errors import AssentError, DecisionUnreadable
+from assent.core.telemetry import log
 from assent.core.values import (
     Analysis,
     Audience,
@@ -26,7 +27,7 @@ from assent.core.values import (
 )
 from assent.db.channels import DONE_CHANNEL
 from assent.db.locks import lock_shared
-from assent.db.pool import Conn, execute, fetch, fetch_one
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.decisions import statement as statements
@@ -99,6 +100,15 @@ class _Confirmed:
     suggested: bool  # the subject is asked first
 
 
+def _read_before(newest: Row | None) -> Decision | None:
+    """Reads the decision before this one; None where there is none, or where its row was altered."""
+    try:
+        return from_json(newest["document"]) if newest else None
+    except DecisionUnreadable as error:
+        log.warning("decision before this one is unreadable", detail=error.detail)
+        return None
+
+
 def is_recorded(conn: Conn, media_key: MediaKey) -> bool:
     """Tells whether this media item of this event was decided already: a job may run twice."""
     values = {"tenant": media_key.tenant, "event": media_key.event_id, "n": media_key.n}
@@ -133,7 +143,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     puid = _store_statement(conn, keys, media_key, revision, new.statement, now)
     decision = decision_of(media_key.tenant, media_key.event_id, media_key.media, revision, new.outcome, new.policy)
     decision = replace(decision, statement=puid)
-    update_cases(conn, media_key.key, new.outcome, decision, from_json(newest["document"]) if newest else None)
+    update_cases(conn, media_key.key, new.outcome, decision, _read_before(newest))
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
     payload = _leaf_payload(media_key, new.outcome, decision)
     leaf = append(conn, keys, "media.decided", _leaf_body(new), [Part(payload), *parts], now)

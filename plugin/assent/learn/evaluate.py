@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from assent.core.errors import DatasetUnusable, ModelUnknown
+from assent.core.errors import DatasetUnusable, ModelUnknown, NotFound
 from assent.core.settings import Settings
 from assent.core.values import Vector
 from assent.learn.calibrate import calibration_of, calibration_table, write_calibration
@@ -68,7 +68,7 @@ def evaluate_labels(
 ) -> Evaluation:
     """Measures a head, given by its name or its TOML file; `none`: folders of images that show none of its labels.
 
-    Raises ModelUnknown, ModelMissing or DatasetUnusable."""
+    Raises NotFound, ModelUnknown, ModelMissing or DatasetUnusable."""
     path = _head_path(settings, head_name)
     dataset = read_dataset(options.data)
     usable, _, unknown = find_columns(read_head(path), dataset.examples)
@@ -85,7 +85,7 @@ def _head_path(settings: Settings, head_name: str) -> Path:
     installed = head_files(folders(settings.models_dir))
     path = Path(head_name) if head_name.endswith(".toml") else installed.get(head_name)
     if path is None:
-        raise ModelUnknown(f"there is no head {head_name!r}; there are: {', '.join(sorted(installed)) or 'none'}")
+        raise NotFound(f"there is no head {head_name!r}; there are: {', '.join(sorted(installed)) or 'none'}")
     return path
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # scikit-learn's own; the process begins with one thread
 
-from assent.core.errors import DatasetUnusable, ModelUnknown
+from assent.core.errors import DatasetUnusable, NotFound
 from assent.core.names import PACK_NAME
 from assent.core.settings import Settings
 from assent.learn.classifier import FOLDS, STRENGTHS, Augmented, Fitted, ValidationSet, fit
@@ -83,7 +83,7 @@ class _Validation(NamedTuple):
 def train_head(settings: Settings, options: TrainOptions, progress: Progress) -> TrainedHead:
     """Trains a head, then writes its files and the list of what was left out.
 
-    Raises DatasetUnusable or ModelUnknown, before anything is written but cached features."""
+    Raises DatasetUnusable or NotFound, before anything is written but cached features."""
     _check(options)
     training = _training_set(settings, options, progress)
     copies = _altered_copies(settings, training, progress)
@@ -101,12 +101,12 @@ def train_head(settings: Settings, options: TrainOptions, progress: Progress) ->
 
 
 def _check(options: TrainOptions) -> None:
-    """Raises DatasetUnusable or ModelUnknown for options that are invalid whatever the images are."""
+    """Raises DatasetUnusable or NotFound for options that are invalid whatever the images are."""
     if not re.fullmatch(PACK_NAME, options.name):
         raise DatasetUnusable(f"{options.name!r} is no name for a head: lower-case letters, digits and hyphens")
     backbones = sorted(file.name for file in read_pack(DEFAULT_PACK).file if file.maps)
     if options.backbone not in backbones:
-        raise ModelUnknown(f"there is no backbone {options.backbone!r}; there are: {', '.join(backbones)}")
+        raise NotFound(f"there is no backbone {options.backbone!r}; there are: {', '.join(backbones)}")
     if options.validation_none and options.validation is None:
         raise DatasetUnusable("--validation-none goes with --validation")
 

@@ -38,7 +38,7 @@ import psycopg
 
 from assent import __version__
 from assent.audit.broken import record_broken_seal
-from assent.core.errors import FetchFailed, FetchRefused, NotFound, SealBroken
+from assent.core.errors import DecisionUnreadable, FetchFailed, FetchRefused, NotFound, SealBroken
 from assent.core.settings import AllowedHost
 from assent.core.telemetry import log
 from assent.db.locks import unlock_session
@@ -154,7 +154,7 @@ def _prepare(
     try:
         with conn.transaction():
             body = assemble(conn, row)
-    except SealBroken as error:
+    except (SealBroken, DecisionUnreadable) as error:
         return mark_unbuildable(conn, keys, row, error, clock())
     if body is None:
         return _record_outcome(conn, row, row["next_at"], Outcome("superseded", "nothing is left to say"))
@@ -184,7 +184,9 @@ def _signing_secrets(conn: Conn, keys: TenantKeys, endpoint: str) -> Sequence[st
     return secrets or Outcome("dead", "the endpoint has no live signing secret")
 
 
-def mark_unbuildable(conn: Conn, keys: TenantKeys, row: Row, error: SealBroken, now: datetime) -> Outcome:
+def mark_unbuildable(
+    conn: Conn, keys: TenantKeys, row: Row, error: SealBroken | DecisionUnreadable, now: datetime
+) -> Outcome:
     """Records an attempt for which there was no body, and notes the first in the log. The tree's lock comes last."""
     because = f"{error.code}: {error.detail}"[:MAX_ERROR]
     outcome = outcome_of_failure(because, next_attempt(row["attempts"] + 1, now, None, _SPREAD))

@@ -61,8 +61,9 @@ def with_features(file: ModelFile, model: bytes) -> bytes:
     pooled = [
         _joined(graph, [_op(graph, "GlobalAveragePool", [inner.tensor]) for inner in file.maps]),
         _joined(graph, [_op(graph, "GlobalMaxPool", [inner.tensor]) for inner in file.maps]),
-        _joined(graph, [_parts(graph, inner) for inner in file.maps if inner.part]),
     ]
+    if parts := [_parts(graph, inner) for inner in file.maps if inner.part]:
+        pooled.append(_joined(graph, parts))
     graph.node.append(helper.make_node("Concat", pooled, [OUTPUT], axis=1))
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", width]))
     widened: bytes = network.SerializeToString()
