@@ -52,10 +52,11 @@ class House:
 
     def worker(self) -> psutil.Process | None:
         """The worker process that runs now, if one does."""
-        for child in self.process.children():
-            with suppress(psutil.NoSuchProcess):  # a zombie counts as none
-                if "worker" in child.cmdline():
-                    return child
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            for child in self.process.children():
+                with suppress(psutil.NoSuchProcess):  # a zombie counts as none
+                    if "worker" in child.cmdline():
+                        return child
         return None
 
     def run(self, *words: str) -> str:
