@@ -24,10 +24,14 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"b{n}: &b{n} [{','.join(['*a'] *
 
 
 def cost(call: Callable[[], object]) -> float:
-    """Seconds of the processor for this call, whatever else the machine does."""
-    began = time.thread_time()
-    call()
-    return time.thread_time() - began
+    """Measures this thread's processor time in seconds, the least of three calls: others may be charged for garbage."""
+
+    def once() -> float:
+        began = time.thread_time()
+        call()
+        return time.thread_time() - began
+
+    return min(once() for _ in range(3))
 
 
 def refusal(raw: bytes) -> str:
@@ -119,13 +123,15 @@ def changed(tmp_path: Path, when: str) -> Path:
 )
 def test_conditions_that_are_too_much_or_mean_nothing_are_refused(tmp_path: Path, when: str, said: str) -> None:
     path = changed(tmp_path, when)
-    usual = cost(lambda: load_policy(resource("policies") / "default.yaml"))
-    began = time.thread_time()
-    with pytest.raises(PolicyInvalid) as refused:
-        load_policy(path)
-    assert time.thread_time() - began < QUICK * usual
-    assert said in refused.value.detail
-    assert refused.value.detail.startswith("p.yaml:")
+    details: list[str] = []
+
+    def refuse() -> None:
+        with pytest.raises(PolicyInvalid) as refused:
+            load_policy(path)
+        details.append(refused.value.detail)
+
+    assert cost(refuse) < QUICK * cost(lambda: load_policy(resource("policies") / "default.yaml"))
+    assert all(said in detail and detail.startswith("p.yaml:") for detail in details)
 
 
 @pytest.mark.parametrize(
