@@ -57,3 +57,10 @@ class PhotoRefused(AssentError):
 class TemplateLimitReached(AssentError):
     code, status = "template_limit_reached", 409
     remedy = "At most 10 templates a person are kept; what is stored already is used."
+
+
+# What a photo, or a set of them, is refused for; each needs a line here and a sentence in `me/words.py`.
+PHOTO_REFUSALS = (
+    *(NoFace, MultipleFaces, FaceTooSmall, FaceBlurred, FaceTurned, FaceNotLive, FaceMismatch),
+    *(PhotoRefused, TemplateLimitReached, NotCalibrated),
+)

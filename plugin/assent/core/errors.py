@@ -129,6 +129,10 @@ class DecodersDisagree(AssentError):
     remedy = "Programs show two pictures of this file; a moderator has to look at it, and the sender may save it anew."
 
 
+# What the decode child finds in a file; each needs a line here.
+DECODE_ERRORS = (MediaUnsupported, Undecodable, PictureTooLarge, DecodersDisagree)
+
+
 class DecoderDied(AssentError):
     code, status = "decoder_died", 422
     remedy = "The picture took the decoder beyond its memory or time; a moderator has to look at it."

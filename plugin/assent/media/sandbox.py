@@ -28,14 +28,7 @@ from types import TracebackType
 
 import numpy as np
 
-from assent.core.errors import (
-    AssentError,
-    DecoderDied,
-    DecodersDisagree,
-    MediaUnsupported,
-    PictureTooLarge,
-    Undecodable,
-)
+from assent.core.errors import DECODE_ERRORS, AssentError, DecoderDied
 from assent.core.values import Frame, Picture
 from assent.media.colour import to_srgb
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE, Decoded, decode
@@ -51,9 +44,7 @@ _MAX_OUTPUT = _MAX_FRAMES * OUTPUT_SIDE * OUTPUT_SIDE * 3
 _MAX_REPLY = 4_096
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _LENGTH = 8  # bytes of a big-endian length
-_ERRORS: dict[str, type[AssentError]] = {
-    error.code: error for error in (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree, DecoderDied)
-}
+_ERRORS: dict[str, type[AssentError]] = {error.code: error for error in (*DECODE_ERRORS, DecoderDied)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +112,7 @@ class Decoder:
             try:
                 sizes, memory = _exchange(child, data, time.monotonic() + self._wall_s)
                 sound = True
-            except (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree):
+            except DECODE_ERRORS:
                 sound = True
                 raise
             finally:
@@ -343,7 +334,7 @@ def _answer(data: bytes, memory: int, confirm: Callable[[bytes, Decoded], None])
         confirm(data, decoded)  # before colours are changed: OpenCV applies no profile
         decoded = to_srgb(decoded)
         _write(memory, decoded)
-    except (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree) as error:
+    except DECODE_ERRORS as error:
         return {"error": error.code, "detail": error.detail}
     except MemoryError:
         return {"error": DecoderDied.code, "detail": "the picture needs more memory than the decoder may use"}

@@ -13,35 +13,21 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from assent.core.clock import rfc3339
-from assent.core.enrolment_errors import (
-    FaceBlurred,
-    FaceMismatch,
-    FaceNotLive,
-    FaceTooSmall,
-    FaceTurned,
-    MultipleFaces,
-    NoFace,
-    NotCalibrated,
-    PhotoRefused,
-    TemplateLimitReached,
-)
+from assent.core.enrolment_errors import PHOTO_REFUSALS
 from assent.core.errors import (
+    DECODE_ERRORS,
     AnyoneUndeclared,
     AssentError,
     BadRequest,
     BodyTooLarge,
     ConsentMissing,
     DecoderDied,
-    DecodersDisagree,
     Forbidden,
     GuardianMissing,
     IdempotencyConflict,
-    MediaUnsupported,
     NotFound,
-    PictureTooLarge,
     TooManyConnections,
     Unauthorized,
-    Undecodable,
 )
 from assent.core.names import JURISDICTION
 from assent.core.strict import read_model
@@ -73,23 +59,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 # What the job may find in a photo.
-REFUSALS = (
-    MediaUnsupported,
-    Undecodable,
-    PictureTooLarge,
-    DecoderDied,
-    DecodersDisagree,
-    NoFace,
-    MultipleFaces,
-    FaceTooSmall,
-    FaceBlurred,
-    FaceTurned,
-    FaceNotLive,
-    FaceMismatch,
-    PhotoRefused,
-    TemplateLimitReached,
-    NotCalibrated,
-)
+REFUSALS = (*DECODE_ERRORS, DecoderDied, *PHOTO_REFUSALS)
 
 
 class ConsentRequest(BaseModel):
