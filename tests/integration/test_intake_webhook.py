@@ -12,12 +12,16 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
 from assent.app import create_app
+from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.db.pool import Pool, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.intake.accept import open_event
+from assent.intake.rejects import Rejects
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.platforms.standard_webhooks import new_secret, sign_webhook
 from assent.tenants import CreatedTenant
@@ -138,6 +142,24 @@ def test_rejects_make_one_leaf_not_one_each(
         row = conn.execute("SELECT leaf FROM audit_leaf ORDER BY seq DESC LIMIT 1").fetchone()
     assert row is not None
     assert json.loads(row[0])["rejected"] == {"signature_invalid": 50}
+
+
+def test_counts_of_rejects_outlive_a_database_that_is_away(
+    made: CreatedTenant, pool: Pool, keystore: Keystore, database_url: str
+) -> None:
+    before, rejects = count(pool, "audit_leaf"), Rejects()
+    for _ in range(3):
+        rejects.count(made.source, "signature_invalid")
+    away: Pool = ConnectionPool(make_conninfo(database_url, dbname="away"), min_size=0, max_size=1, timeout=0.5)
+    with away, pytest.raises(DatabaseUnavailable):
+        rejects.write(away, keystore)
+    rejects.count(made.source, "bad_request")
+    rejects.write(pool, keystore)
+    assert count(pool, "audit_leaf") == before + 1
+    with pool.connection() as conn:
+        row = conn.execute("SELECT leaf FROM audit_leaf ORDER BY seq DESC LIMIT 1").fetchone()
+    assert row is not None
+    assert json.loads(row[0])["rejected"] == {"bad_request": 1, "signature_invalid": 3}
 
 
 def test_a_signed_body_that_is_no_event_is_refused_and_not_remembered(

@@ -176,7 +176,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class DecisionMessage:
-    """The body of an outgoing webhook that carries a decision; `timestamp` (RFC 3339) is when it was queued."""
+    """The body of an outgoing webhook that carries a decision; `timestamp` (RFC 3339) is when it was queued.
+
+    An endpoint of another audience than the platform gets that audience's view as `data`.
+    """
 
     type: Literal["media.tagged", "media.failed", "media.reviewed", "tag.published", "tag.retracted"]
     timestamp: str
