@@ -110,10 +110,15 @@ def test_stopped_after_the_match(album: Album, database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "run",
-    [pytest.param(("-c", IMPATIENT), id="2 s"), pytest.param(("-m", "assent"), id="10 s", marks=pytest.mark.slow)],
+    ("run", "least"),
+    [
+        pytest.param(("-c", IMPATIENT), 1, id="2 s"),
+        pytest.param(("-m", "assent"), 5, id="10 s", marks=pytest.mark.slow),
+    ],
 )
-def test_stopped_while_it_records_the_match(album: Album, database_url: str, run: tuple[str, str]) -> None:
+def test_stopped_while_it_records_the_match(
+    album: Album, database_url: str, run: tuple[str, str], least: float
+) -> None:
     consent = album.opt_in("alice", "second")
     with psycopg.connect(database_url) as other, worker(album, run=run) as process:
         other.execute("SELECT FROM audit_tree FOR UPDATE")  # the last thing that stage 7 needs
@@ -127,7 +132,7 @@ def test_stopped_while_it_records_the_match(album: Album, database_url: str, run
         process.resume()
         until(lambda: decided(album), "the picture is decided")
         until(lambda: len(album.web.received) == 1, "the platform hears of it")
-    assert 1 < took < locks.LOCK_WAIT_SECONDS  # of 2 s, or of the 10 s that the product waits
+    assert least < took < locks.LOCK_WAIT_SECONDS
     nobody_is_named(album)
 
 
