@@ -1,4 +1,4 @@
-"""The whole of it, as an admin runs it: `assent init` and `assent serve` in processes of their own."""
+"""The whole of it, as an admin runs it: `assent serve` in a process of its own, on what `assent init` made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import random
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ import httpx2
 import psutil
 
 from assent.platforms.standard_webhooks import sign_webhook
+from tests.command import assent
 from tests.waiting import until
 from tests.web import Web
 
@@ -62,14 +62,6 @@ class House:
     def run(self, *words: str) -> str:
         """A command beside the running server; what it printed."""
         return assent(self.environment, *words)
-
-
-def assent(environment: dict[str, str], *words: str) -> str:
-    """Runs the command; fails the test when it ends with another status than 0."""
-    command = [sys.executable, "-m", "assent", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def serve(environment: dict[str, str], log: Path, *words: str) -> psutil.Popen:

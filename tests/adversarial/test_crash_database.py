@@ -15,8 +15,9 @@ import pytest
 from tests.adversarial import faults
 from tests.adversarial.faults import site
 from tests.adversarial.ledger import Ledger, send
+from tests.command import assent
 from tests.fixtures.figures import Figure
-from tests.house import assent, is_ready
+from tests.house import is_ready
 from tests.waiting import until
 
 
