@@ -4,11 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile the same modules
 
-# pip compiles on one core, compileall on all of them; what does not compile is a template for another Python.
-define install
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(1)
--$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
-endef
+# pip would compile everything on one core; what is used is compiled when it is first imported.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 
 .PHONY: setup demo test test-fast test-slow check bench schema errors lock clean
 
@@ -18,12 +15,12 @@ $(VENV)/.ready: requirements-cpu.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it with make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(call install,requirements-cpu.txt)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(INSTALL) --require-hashes -r requirements-cpu.txt
+	$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
-	$(call install,requirements-dev.txt)
+	$(INSTALL) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/.ready

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.learn.classifier import Linear, NoveltyGate
-from assent.learn.head import describe_head, head_to_onnx
-from assent.learn.head import write_head as write_files
 from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import Backbone, backbone
 from assent.perceive.labels.heads import NONE, HeadLabel
@@ -31,6 +28,10 @@ def write_head(
     made_for: Backbone | None = None,
 ) -> Path:
     """A head that gives each label that probability whatever it sees, and says it from 0.5 up; its TOML file."""
+    from assent.learn.classifier import Linear, NoveltyGate  # here: scikit-learn takes a second to import
+    from assent.learn.head import describe_head, head_to_onnx
+    from assent.learn.head import write_head as write_files
+
     base = made_for or default_backbone()
     every = {**says, NONE: 1 - sum(says.values())}
     weight = np.zeros((base.width, len(every)), np.float32)

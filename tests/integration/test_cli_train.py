@@ -14,7 +14,7 @@ import pytest
 from tests.command import assent, failing
 from tests.data import labelled
 
-CLASSES = {"banana": 24, "carrots": 24, "juice": 24}
+CLASSES = {"banana": 16, "carrots": 16, "juice": 16}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for path in sorted((root / name).iterdir())[:count]:
             shutil.copy(path, folder / "set" / name)
     (folder / "else").mkdir()
-    for path in sorted((labelled("clothing") / "train" / "pants").iterdir())[:24]:
+    for path in sorted((labelled("clothing") / "train" / "pants").iterdir())[:16]:
         shutil.copy(path, folder / "else")
     one = next((folder / "set" / "juice").iterdir())
     (folder / "set" / "juice" / "torn.jpg").write_bytes(one.read_bytes()[:200])
