@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
+
+import typer
 
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Pool, open_pool, transaction
 from assent.keys.installation import database, open_keys
 from assent.keys.keystore import Keystore, TenantKeys
+
+Source = Annotated[str | None, typer.Option(help="Whose picture, where several sources have one of that id.")]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from assent.cli.context import tenant_transaction
+from assent.cli.context import Source, tenant_transaction
 from assent.core.clock import format_minute
 from assent.core.errors import NotFound, PolicyInvalid
 from assent.db.pool import Conn, Row, fetch_one
@@ -17,6 +17,7 @@ from assent.db.queries import named_queries
 from assent.decisions import views as audiences
 from assent.decisions.assemble import Recipient, assemble_view
 from assent.decisions.document import Moderation, from_json
+from assent.decisions.media_items import find_item
 from assent.policy import versions
 from assent.policy.model import NEVER, Policy
 from assent.policy.views import AUDIENCES
@@ -28,18 +29,20 @@ _Q = named_queries("policy")
 @app.command()
 def explain(
     media_id: Annotated[str, typer.Argument(help="The platform's id of the picture.")],
+    source: Source = None,
     author: Annotated[bool, typer.Option("--author", help="What its author may know, as JSON.")] = False,
     tenant: Annotated[str, typer.Option(help="Whose picture.")] = "default",
 ) -> None:
     """Explain a decision: the tags with score, box, model and threshold, the rules that held, and the policy."""
     with tenant_transaction(tenant) as (conn, keys):
+        item = find_item(conn, tenant, media_id, source)
         if author:
-            view = assemble_view(conn, keys, media_id, Recipient("author"))
+            view = assemble_view(conn, keys, item, Recipient("author"))
             if view is None:
                 raise NotFound(f"no decision on a picture {media_id}")
             print(json.dumps(audiences.view_json(view), indent=2, ensure_ascii=False))
             return
-        row = fetch_one(conn, _Q["read_newest_decision"], tenant=tenant, media=media_id)
+        row = fetch_one(conn, _Q["read_newest_decision"], **item.key(tenant))
         if row is None:
             raise NotFound(f"no decision on a picture {media_id}")
         _why(Console(), row, _policy(conn, tenant, from_json(row["document"]).policy.sha256))

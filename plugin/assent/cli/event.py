@@ -11,6 +11,7 @@ import typer
 from assent.audit import checkpoint, log
 from assent.core.errors import NotFound
 from assent.core.settings import Settings
+from assent.core.values import MediaItem
 from assent.db.pool import Conn, Row, fetch, fetch_one, open_pool, transaction
 from assent.db.queries import named_queries
 from assent.keys.installation import database
@@ -41,9 +42,10 @@ def _trace(conn: Conn, tenant: str, event_id: UUID) -> dict[str, Any]:
 
 
 def _picture(conn: Conn, tenant: str, decision: Row) -> dict[str, Any]:
+    item = MediaItem(decision["source"], decision["media_id"])
     size = log.head(conn, tenant).size
     return {
         "decision": decision,
         "leaf": checkpoint.prove_inclusion(conn, tenant, decision["leaf"], size),
-        "deliveries": fetch(conn, _RECORD["list_messages_of_media"], tenant=tenant, media=decision["media_id"]),
+        "deliveries": fetch(conn, _RECORD["list_messages_of_media"], **item.key(tenant)),
     }

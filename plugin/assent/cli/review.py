@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assent.cli.context import tenant_transaction
+from assent.cli.context import Source, tenant_transaction
 from assent.core.clock import format_minute
+from assent.decisions.media_items import find_item
 from assent.review import cases
 from assent.review.decide import Final, ReviewInput
 from assent.review.decide import correct as correct_media
@@ -103,13 +104,14 @@ def correct(
     remove: Remove = None,
     action: Annotated[Action | None, typer.Option(help="What is to be done now; else the action stays.")] = None,
     note: Note = None,
+    source: Source = None,
     tenant: Tenant = "default",
     as_json: AsJson = False,
 ) -> None:
     """Correct the labels of a media item without an open case."""
     correction = ReviewInput(_final(action), tuple(add or ()), tuple(remove or ()), note)
     with tenant_transaction(tenant) as (conn, keys):
-        done = correct_media(conn, keys, BY, media, correction)
+        done = correct_media(conn, keys, BY, find_item(conn, tenant, media, source), correction)
     _print(done, as_json, _done_table)
 
 

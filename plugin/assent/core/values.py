@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -41,6 +41,19 @@ class Action(IntEnum):
     block = 4
 
 
+class MediaItem(NamedTuple):
+    """The name of a media item: the source that brought it, and the id that it has there.
+
+    The same id from two sources is two media items."""
+
+    source: str
+    id: str
+
+    def key(self, tenant: str) -> dict[str, str]:
+        """Returns the parameters `tenant`, `source` and `media` of a query."""
+        return {"tenant": tenant, "source": self.source, "media": self.id}
+
+
 @dataclass(frozen=True, slots=True)
 class MediaRef:
     """One media item of an event, as the platform names it."""
@@ -63,7 +76,8 @@ class Event:
     region: str | None = None
     audience_age: int | None = None
     lang: str | None = None
-    revision: int = 1
+    revision: int | None = None  # of the media items, where the platform states one
+    at: datetime | None = None  # when it happened, by the platform's clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,13 +1,15 @@
 """Locks a subject: shared to store, show or send something about them, exclusive to withdraw their consent.
 
+Locks a media item too: shared to send something of it, exclusive to delete it.
+
 Advisory locks leave nothing on disk. A row lock would write the transaction's number into the subject's row, the same
 number that stands in the image's rows: a link between the two for anybody who reads the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from psycopg.errors import LockNotAvailable
 
@@ -56,6 +58,24 @@ def lock_shared_session(conn: Conn, tenant: str, pseudonyms: Iterable[bytes]) ->
 def unlock_session(conn: Conn) -> None:
     """Releases all locks that this connection took by `lock_shared_session`."""
     execute(conn, _Q["release_session_locks"])
+
+
+def lock_media_sending(conn: Conn, key: Mapping[str, str]) -> None:
+    """Locks the media item of that key, shared, across transactions until `unlock_session`: something of it is sent."""
+    execute(conn, _Q["lock_media_sending"], **key)
+
+
+def lock_to_delete(conn: Conn, keys: Iterable[Mapping[str, str]]) -> None:
+    """Locks the media items of these keys until the transaction ends: nothing of them is stored, told or sent.
+
+    Waits up to LOCK_WAIT_SECONDS for whoever is sending something of one; one that was stopped is then too late to send.
+    """
+    ordered = sorted(keys, key=lambda key: (key["source"], key["media"]))
+    for key in ordered:
+        with suppress(LockNotAvailable), _limited_wait(conn, LOCK_WAIT_SECONDS):
+            execute(conn, _Q["lock_media_not_sending"], **key)
+    for key in ordered:
+        execute(conn, named_queries("record")["lock_media"], **key)
 
 
 def try_lock_exclusive(conn: Conn, tenant: str, pseudonym: bytes) -> bool:

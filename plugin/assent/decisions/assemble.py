@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from assent.audit import checkpoint
 from assent.core.clock import rfc3339
 from assent.core.errors import SealBroken
-from assent.core.values import Audience, Band
+from assent.core.values import Audience, Band, MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -46,18 +46,18 @@ def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict
 
     The subjects that it names are locked by `lock` first.
     """
-    media_id, recipient = message["media_id"], Recipient(message["audience"])
+    item, recipient = MediaItem(message["source"], message["media_id"]), Recipient(message["audience"])
     if message["type"] == "tag.suggested":
-        data = suggestions(conn, keys, media_id, lock)
+        data = suggestions(conn, keys, item, lock)
     elif recipient.audience == "person":
         return None  # what was meant for the platform, from before the endpoint was another's
     else:
-        data = document_for(conn, keys, media_id, recipient, message["revision"], lock)
+        data = document_for(conn, keys, item, recipient, message["revision"], lock)
     return data and {"type": message["type"], "timestamp": rfc3339(message["created_at"]), "data": data}
 
 
 def assemble(
-    conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None, lock: Lock = lock_shared
+    conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None = None, lock: Lock = lock_shared
 ) -> Decision | None:
     """Returns the newest decision on a media item as the platform may see it now, or None when there is none.
 
@@ -65,21 +65,21 @@ def assemble(
     subject's consent is active, and stays true while `lock` lasts. The newest signed checkpoint of the audit log is
     attached.
     """
-    row = _newest(conn, keys, media_id, revision)
+    row = _newest(conn, keys, item, revision)
     if row is None:
         return None
     view = views.audience_view(row, "platform")
     decision = _decision(row)
-    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if view.matches else {}
+    named = dict(_named(conn, keys, item, row["revision"], lock)) if view.matches else {}
     audit = LeafRef(row["leaf"], checkpoint.current_checkpoint(conn, keys))
     faces = _with_names(decision, named) if view.faces else ()
-    return replace(decision, faces=faces, audit=audit, decided_at=rfc3339(row["decided_at"]))
+    return replace(decision, source=item.source, faces=faces, audit=audit, decided_at=rfc3339(row["decided_at"]))
 
 
 def assemble_view(
     conn: Conn,
     keys: TenantKeys,
-    media_id: str,
+    item: MediaItem,
     recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
@@ -88,12 +88,12 @@ def assemble_view(
 
     A subject gets None when they have no match in it. `revision` and `lock` work as for `assemble`.
     """
-    row = _newest(conn, keys, media_id, revision)
+    row = _newest(conn, keys, item, revision)
     if row is None:
         return None
     view = views.audience_view(row, recipient.audience)
     decision = _decision(row)
-    named = dict(_named(conn, keys, media_id, row["revision"], lock)) if view.matches else {}
+    named = dict(_named(conn, keys, item, row["revision"], lock)) if view.matches else {}
     faces = _with_names(decision, named)
     if recipient.audience == "person":
         faces = tuple(face for face in faces if face.match and face.match.subject == recipient.subject)
@@ -110,16 +110,16 @@ def assemble_view(
 def document_for(
     conn: Conn,
     keys: TenantKeys,
-    media_id: str,
+    item: MediaItem,
     recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
 ) -> dict[str, Any] | None:
     """Returns the result of `assemble` or `assemble_view` for that recipient, as JSON values."""
     if recipient.audience == "platform":
-        decision = assemble(conn, keys, media_id, revision, lock)
+        decision = assemble(conn, keys, item, revision, lock)
         return to_json(decision) if decision else None
-    view = assemble_view(conn, keys, media_id, recipient, revision, lock)
+    view = assemble_view(conn, keys, item, recipient, revision, lock)
     return views.view_json(view) if view else None
 
 
@@ -138,49 +138,48 @@ def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
     return dict(row["notice"]) if row else {}
 
 
-def suggestions(conn: Conn, keys: TenantKeys, media_id: str, lock: Lock = lock_shared) -> dict[str, Any] | None:
+def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock_shared) -> dict[str, Any] | None:
     """Returns the suggested matches that subjects are to be asked about, or None when there are none.
 
     The platform never gets them.
     """
-    row = _newest(conn, keys, media_id)
+    row = _newest(conn, keys, item)
     if row is None:
         return None
     faces = row["document"]["faces"]
     suggested = [
         {"subject": match.subject, "face": face, "box": faces[face]["box"], "band": match.band}
-        for face, match in _named(conn, keys, media_id, row["revision"], lock, "suggested")
+        for face, match in _named(conn, keys, item, row["revision"], lock, "suggested")
     ]
-    return {"media": row["document"]["media"], "suggestions": suggested} if suggested else None
+    return {"source": item.source, "media": row["document"]["media"], "suggestions": suggested} if suggested else None
 
 
-def _newest(conn: Conn, keys: TenantKeys, media_id: str, revision: int | None = None) -> Row | None:
+def _newest(conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None = None) -> Row | None:
     """Returns the newest decision, of that revision where one is given.
 
     Until the transaction ends neither it nor its matches change.
     """
-    execute(conn, _Q["lock_media_shared"], tenant=keys.tenant, media=media_id)
-    row = fetch_one(conn, _Q["read_newest_decision"], tenant=keys.tenant, media=media_id)
+    execute(conn, _Q["lock_media_shared"], **item.key(keys.tenant))
+    row = fetch_one(conn, _Q["read_newest_decision"], **item.key(keys.tenant))
     return row if row is not None and revision in (None, row["revision"]) else None
 
 
 def _named(
-    conn: Conn, keys: TenantKeys, media_id: str, revision: int, lock: Lock, state: str = "published"
+    conn: Conn, keys: TenantKeys, item: MediaItem, revision: int, lock: Lock, state: str = "published"
 ) -> Iterator[tuple[int, NamedMatch]]:
     """Yields the matches in that state whose subjects consent, each with its face's number.
 
     Raises SealBroken where a match, its subject or their key was altered.
     """
-    values = {"tenant": keys.tenant, "media": media_id, "revision": revision, "state": state}
-    rows = fetch(conn, _Q["list_matches_in_state"], **values)
-    pseudonyms = [match_pseudonym(keys, media_id, row["face"], row["epoch"], row["locator"]) for row in rows]
+    rows = fetch(conn, _Q["list_matches_in_state"], **item.key(keys.tenant), revision=revision, state=state)
+    pseudonyms = [match_pseudonym(keys, item.id, row["face"], row["epoch"], row["locator"]) for row in rows]
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             continue
         try:
-            match = open_match(person.subject, media_id, row["face"], row["sealed"])
+            match = open_match(person.subject, item.id, row["face"], row["sealed"])
         except SealBroken:
             if retraction_waits(conn, keys.tenant, pseudonym):
                 continue  # they left and came back; the match lies under the key that went, and is taken back soon

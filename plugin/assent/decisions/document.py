@@ -156,6 +156,7 @@ class Decision:
     tenant: str
     revision: int
     audience: Literal["platform"] = "platform"
+    source: Annotated[str | None, _OPTIONAL] = None  # of the media item; filled in when it is assembled
     media: DecidedMedia
     tags: tuple[Tag, ...]
     faces: tuple[DecidedFace, ...]

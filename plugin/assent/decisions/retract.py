@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from assent.core.errors import SealBroken
+from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_retraction, retraction_done
@@ -34,24 +35,24 @@ def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None
     under a consent that was given again meanwhile goes as well.
     """
     with transaction(pool) as conn:
-        media_ids = sorted({row["media_id"] for row in rows_of(conn, keys, pseudonym)})
-    for media_id in media_ids:
+        items = sorted({_item_of(row) for row in rows_of(conn, keys, pseudonym)})
+    for item in items:
         with transaction(pool) as conn:
-            _retract_media(conn, keys, media_id, pseudonym)
+            _retract_media(conn, keys, item, pseudonym)
     with transaction(pool) as conn:
         if erasure is not None:
             execute(conn, _Q["mark_erasure_retracted"], tenant=keys.tenant, erasure=erasure)
         if job is not None:
             retraction_done(conn, job)
-    return len(media_ids)
+    return len(items)
 
 
 def rows_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Iterator[Row]:
-    """Yields `media_id` and `face` of every match of the subject, in that order."""
-    last = {"media": "", "face": -1}
+    """Yields `source`, `media_id` and `face` of every match of the subject, in that order."""
+    last = {"source": "", "media": "", "face": -1}
     while rows := fetch(conn, _Q["list_next_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
         yield from (row for row in rows if _is_of(keys, row["media_id"], row, pseudonym))
-        last = {"media": rows[-1]["media_id"], "face": rows[-1]["face"]}
+        last = {"source": rows[-1]["source"], "media": rows[-1]["media_id"], "face": rows[-1]["face"]}
 
 
 def _is_of(keys: TenantKeys, media_id: str, row: Row, pseudonym: bytes) -> bool:
@@ -61,11 +62,15 @@ def _is_of(keys: TenantKeys, media_id: str, row: Row, pseudonym: bytes) -> bool:
         return False  # altered, or of an epoch that is gone: it names nobody
 
 
-def _retract_media(conn: Conn, keys: TenantKeys, media_id: str, pseudonym: bytes) -> None:
-    key = {"tenant": keys.tenant, "media": media_id}
+def _item_of(row: Row) -> MediaItem:
+    return MediaItem(row["source"], row["media_id"])
+
+
+def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: bytes) -> None:
+    key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
-    rows = [row for row in fetch(conn, _Q["list_matches_of_media"], **key) if _is_of(keys, media_id, row, pseudonym)]
+    rows = [row for row in fetch(conn, _Q["list_matches_of_media"], **key) if _is_of(keys, item.id, row, pseudonym)]
     for row in rows:
         execute(conn, _Q["delete_match"], **key, face=row["face"])
     if any(row["state"] == "published" for row in rows):
-        revise(conn, keys, media_id, "tag.retracted")
+        revise(conn, keys, item, "tag.retracted")

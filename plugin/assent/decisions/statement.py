@@ -22,7 +22,7 @@ from typing import Any
 from assent.core.clock import format_day
 from assent.core.taxonomy import BY_NAME as LABELS
 from assent.core.taxonomy import Label
-from assent.core.values import Action, Perception, Verdict
+from assent.core.values import Action, MediaItem, Perception, Verdict
 from assent.keys.keystore import TenantKeys
 from assent.policy.input import above
 from assent.policy.model import LoadedRule, Policy
@@ -132,9 +132,9 @@ def state_restriction(
     return Statement(fields, notice)
 
 
-def derive_puid(keys: TenantKeys, media_id: str, revision: int) -> str:
+def derive_puid(keys: TenantKeys, item: MediaItem, revision: int) -> str:
     """Returns the statement's identifier, the same for the same decision: 64 hexadecimal digits of an HMAC-SHA256."""
-    message = f"statement\x00{revision}\x00{media_id}".encode()
+    message = f"statement\x00{revision}\x00{item.source}\x00{item.id}".encode()
     return hmac.digest(keys.pseudonym_key, message, hashlib.sha256).hex()
 
 

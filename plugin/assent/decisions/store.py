@@ -19,6 +19,7 @@ from assent.core.values import (
     Event,
     Leaf,
     Match,
+    MediaItem,
     MediaRef,
     PolicyRef,
     Quarantined,
@@ -33,6 +34,7 @@ from assent.db.queue import enqueue_delivery
 from assent.decisions import statement as statements
 from assent.decisions import views
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
+from assent.decisions.media_items import is_overtaken, lock_item, record_applied, record_deleted
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.statement import Statement
@@ -49,17 +51,23 @@ _Q = named_queries("record")
 
 @dataclass(frozen=True, slots=True)
 class MediaKey:
-    """A media item of an event: the tenant, the event and the item's number in it."""
+    """A media item of an event: the tenant, the event, its source, the item's number in it, and the event's arrival."""
 
     tenant: str
     event_id: UUID
+    source: str
     n: int
     event: Event
     media: MediaRef
+    arrival: int = 0
+
+    @property
+    def item(self) -> MediaItem:
+        return MediaItem(self.source, self.media.id)
 
     @property
     def key(self) -> dict[str, Any]:
-        return {"tenant": self.tenant, "media": self.media.id}
+        return self.item.key(self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +127,20 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     """Stores a decision, once: a second call for the same media item of the same event changes nothing.
 
     Nor does a call for an event that another worker ended meanwhile. A media item's newest decision replaces the one
-    before: its matches are deleted, its unsent messages are superseded. An event older than the newest decided one (its
-    `revision`) is only noted in the log. Matches whose consent is no longer active, whose template changed or which the
-    subject refused before are dropped; the subjects stay locked until the commit. A match that waits for its subject's
-    approval is suggested to the endpoints of audience `person`.
+    before: its matches are deleted, its unsent messages are superseded. An event that a later one has overtaken
+    (`media_items`) is only noted in the log. Matches whose consent is no longer active, whose template changed or which
+    the subject refused before are dropped; the subjects stay locked until the commit. A match that waits for its
+    subject's approval is suggested to the endpoints of audience `person`.
     """
     if not _lock_open(conn, media_key) or is_recorded(conn, media_key):
         return
     newest = fetch_one(conn, _Q["read_newest_revision"], **media_key.key)
-    if newest and media_key.event.revision < newest["event_revision"]:
+    state = lock_item(conn, keys, media_key.item)
+    if _is_overtaken(state, newest, media_key):
         _log_superseded(conn, keys, media_key)
         return
-    revision = newest["revision"] + 1 if newest else 1
+    event_revision = max(media_key.event.revision or 1, newest["event_revision"] if newest else 1)
+    revision = max(newest["revision"] if newest else 0, state["revision"]) + 1
     confirmed = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else ()
     execute(conn, _Q["delete_matches"], **media_key.key)
     execute(conn, _Q["supersede_waiting_messages"], **media_key.key)
@@ -147,19 +157,35 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
     payload = _leaf_payload(media_key, new.outcome, decision)
     leaf = append(conn, keys, "media.decided", _leaf_body(new), [Part(payload), *parts], now)
-    _insert_decision(conn, media_key, new.outcome, decision, leaf)
+    _insert_decision(conn, media_key, new.outcome, decision, event_revision, leaf)
+    record_applied(conn, keys, media_key.item, media_key.event, media_key.arrival)
+
+
+def _is_overtaken(state: Row, newest: Row | None, media_key: MediaKey) -> bool:
+    # The newest decision's revision counts where it was stored before the order of events was.
+    stated = media_key.event.revision
+    lower = stated is not None and newest is not None and stated < newest["event_revision"]
+    return lower or is_overtaken(state, media_key.event, media_key.arrival)
 
 
 def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     """Deletes all data about a media item that the platform deleted.
 
-    These are decisions, matches, cases, unsent messages, a kept copy and moderators' corrections of its labels.
+    These are decisions, matches, messages, a kept copy, moderators' corrections of its labels and its id in review
+    cases. Its highest revision stays, under a MAC. A deletion that a later event has overtaken is only noted in the
+    log.
     """
     if not _lock_open(conn, media_key):
         return
+    newest = fetch_one(conn, _Q["read_newest_revision"], **media_key.key)
+    if _is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
+        _log_superseded(conn, keys, media_key)
+        return
+    highest = newest["revision"] if newest else 0
+    record_deleted(conn, keys, media_key.item, media_key.event, media_key.arrival, highest)
     execute(conn, _Q["delete_matches"], **media_key.key)
-    execute(conn, _Q["supersede_waiting_messages"], **media_key.key)
-    execute(conn, _Q["close_open_cases"], **media_key.key)
+    execute(conn, _Q["delete_messages"], **media_key.key)
+    execute(conn, _Q["clear_cases"], **media_key.key)
     execute(conn, _Q["delete_retained_copy"], **media_key.key)
     execute(conn, _Q["delete_corrections"], **media_key.key)
     execute(conn, _Q["delete_trial_labels"], **media_key.key)
@@ -176,7 +202,7 @@ class Revised(NamedTuple):
 
 
 def revise(
-    conn: Conn, keys: TenantKeys, media_id: str, kind: RevisionType, change: ModeratorChange | None = None
+    conn: Conn, keys: TenantKeys, item: MediaItem, kind: RevisionType, change: ModeratorChange | None = None
 ) -> Revised | None:
     """Makes a media item's decision the next revision in place, and sends it anew to every endpoint of the platform.
 
@@ -185,7 +211,7 @@ def revise(
 
     Locks the media item. Returns None, and nothing happens, where there is no decision on it.
     """
-    key = {"tenant": keys.tenant, "media": media_id}
+    key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
     row = fetch_one(conn, _Q["revise_newest_decision"], **key, **_changed_columns(change))
     if row is None:
@@ -195,7 +221,7 @@ def revise(
     execute(conn, _Q["revise_open_cases"], **key, revision=revision)
     execute(conn, _Q["supersede_waiting_decisions"], **key)
     _send(conn, key, revision, kind)
-    payload = {"event": str(row["event_id"]), "media": media_id, "revision": revision, "decided": row["leaf"]}
+    payload = {"event": str(row["event_id"]), "media": item.id, "revision": revision, "decided": row["leaf"]}
     payload |= change.payload if change else {}
     leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
     execute(conn, _Q["set_decision_leaf"], **key, revision=revision, leaf=leaf.seq)
@@ -210,15 +236,16 @@ def _changed_columns(change: ModeratorChange | None) -> dict[str, object]:
     return {"document": Json(to_json(change.decision)), "action": change.decision.action, "audiences": audiences}
 
 
-def open_retained_copy(conn: Conn, keys: TenantKeys, media_id: str) -> bytes | None:
+def open_retained_copy(conn: Conn, keys: TenantKeys, item: MediaItem) -> bytes | None:
     """Returns the kept copy of an image (JPEG), or None where there is none any more."""
-    row = fetch_one(conn, _Q["read_retained_copy"], tenant=keys.tenant, media=media_id)
-    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, media_id) if row else None
+    row = fetch_one(conn, _Q["read_retained_copy"], **item.key(keys.tenant))
+    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, item.id) if row else None
 
 
-def note_unreadable(conn: Conn, keys: TenantKeys, event_id: UUID, error: AssentError) -> None:
-    """Opens a case and appends a leaf for an event whose row was altered; its media items are no longer known."""
-    case = {"tenant": keys.tenant, "media": f"event {event_id}", "revision": 0, "reason": error.code}
+def note_unreadable(conn: Conn, keys: TenantKeys, source: str, event_id: UUID, error: AssentError) -> None:
+    """Opens a case and appends a leaf for an event on whose media items nothing can be decided."""
+    item = MediaItem(source, f"event {event_id}")
+    case = {**item.key(keys.tenant), "revision": 0, "reason": error.code}
     execute(conn, _Q["insert_case"], **case, **asdict(ReviewQueue()))
     append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
 
@@ -336,6 +363,7 @@ def _insert_decision(
     media_key: MediaKey,
     outcome: Analysis | Quarantined | Unprocessable,
     decision: Decision,
+    event_revision: int,
     leaf: Leaf,
 ) -> None:
     values: dict[str, Any] = {"perceptions": Jsonb({}), "given": None, "audiences": None}
@@ -353,7 +381,7 @@ def _insert_decision(
         revision=decision.revision,
         event=media_key.event_id,
         n=media_key.n,
-        event_revision=media_key.event.revision,
+        event_revision=event_revision,
         action=decision.action,
         document=Json(to_json(decision)),
         **values,
@@ -368,7 +396,7 @@ def _store_statement(
     """Stores the statement of reasons and returns its puid; None without a statement."""
     if statement is None:
         return None
-    puid = statements.derive_puid(keys, media_key.media.id, revision)
+    puid = statements.derive_puid(keys, media_key.item, revision)
     body = Jsonb(statements.statement_body(statement, puid, now))
     values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": now}
     execute(conn, named_queries("policy")["insert_statement"], **values)

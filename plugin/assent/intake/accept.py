@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from assent.core.errors import DeliveryConflict
-from assent.core.values import Event
+from assent.core.values import Event, MediaItem
+from assent.db.locks import lock_to_delete
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import Lane, enqueue_event
+from assent.decisions.media_items import arrive
+from assent.decisions.store import MediaKey, forget
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.platforms import event as events
@@ -45,6 +48,7 @@ class SealedJob:
     sealed: bytes = field(repr=False)
     uploads: Sequence[bytes] = field(default=(), repr=False)
     task: str = "decide"
+    arrival: int = 0
 
 
 def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[str]:
@@ -88,19 +92,37 @@ def accept_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery, ev
 def store_event(
     conn: Conn, keys: TenantKeys, event_id: UUID, event: Event, origin: Origin, uploads: Sequence[bytes] = ()
 ) -> None:
-    """Stores the sealed event and the sealed images that came with it, and queues its job."""
+    """Stores the sealed event and the sealed images that came with it, and queues its job.
+
+    A deletion takes effect in this transaction: from its commit on nothing of the media items is told or sent.
+    """
+    items = [MediaItem(origin.source, media.id) for media in event.media]
+    if event.type == "media.deleted":
+        lock_to_delete(conn, [item.key(keys.tenant) for item in items])
+    arrival = arrive(conn, keys, items)
     sealed = seal(keys.seal_key, events.dump(event), "event", keys.tenant, str(event_id))
-    store_job(conn, keys, event_id, SealedJob(origin, sealed, uploads))
+    job = SealedJob(origin, sealed, uploads, arrival=arrival)
+    if event.type != "media.deleted":
+        store_job(conn, keys, event_id, job)
+        return
+    _insert_event(conn, keys, event_id, job)
+    for n, media in enumerate(event.media):
+        forget(conn, keys, MediaKey(keys.tenant, event_id, origin.source, n, event, media, arrival))
+    execute(conn, _Q["finish_event"], tenant=keys.tenant, event=event_id)
 
 
 def store_job(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> None:
     """Stores a job's sealed body and its images, and queues the job."""
-    values = {"tenant": keys.tenant, "event": event_id}
-    execute(conn, _Q["insert_event"], **values, source=job.origin.source, lane=job.origin.lane, sealed=job.sealed)
+    _insert_event(conn, keys, event_id, job)
     for n, upload in enumerate(job.uploads):
         sealed = seal(keys.seal_key, upload, "upload", keys.tenant, str(event_id), str(n))
-        execute(conn, _Q["insert_upload"], **values, n=n, sealed=sealed)
+        execute(conn, _Q["insert_upload"], tenant=keys.tenant, event=event_id, n=n, sealed=sealed)
     enqueue_event(conn, keys.tenant, event_id, job.origin.lane, job.task)
+
+
+def _insert_event(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> None:
+    values = {"source": job.origin.source, "lane": job.origin.lane, "sealed": job.sealed, "arrival": job.arrival}
+    execute(conn, _Q["insert_event"], tenant=keys.tenant, event=event_id, **values)
 
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from assent.audit.log import append
 from assent.core.clock import rfc3339
 from assent.core.errors import ExportRefused
+from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.document import from_json
@@ -72,10 +73,10 @@ def export_corrections(
 
 
 class CorrectedImage(NamedTuple):
-    """An image's classes, and the media ids under which moderators corrected it."""
+    """An image's classes, and the media items under which moderators corrected it."""
 
     labels: tuple[str, ...]
-    media_ids: tuple[str, ...]
+    items: tuple[MediaItem, ...]
 
 
 def corrected_images(rows: Sequence[Row]) -> dict[str, CorrectedImage]:
@@ -84,7 +85,8 @@ def corrected_images(rows: Sequence[Row]) -> dict[str, CorrectedImage]:
     for sha256, group in groupby(rows, key=itemgetter("media_sha256")):
         of_image = list(group)
         labels = tuple(row["label"] for row in of_image if row["holds"])
-        images[sha256] = CorrectedImage(labels or (NONE,), tuple(dict.fromkeys(row["media_id"] for row in of_image)))
+        items = dict.fromkeys(MediaItem(row["source"], row["media_id"]) for row in of_image)
+        images[sha256] = CorrectedImage(labels or (NONE,), tuple(items))
     return images
 
 
@@ -122,7 +124,7 @@ def _write_images(
     written = []
     for done, (sha256, image) in enumerate(images.items(), 1):
         with transaction(pool) as conn:
-            copies = (_redacted_copy(conn, keys, media_id, sha256) for media_id in image.media_ids)
+            copies = (_redacted_copy(conn, keys, item, sha256) for item in image.items)
             jpeg = next((copy for copy in copies if copy is not None), None)
         if jpeg is not None:
             (folder / IMAGES_FOLDER / f"{sha256}.jpg").write_bytes(jpeg)
@@ -131,16 +133,16 @@ def _write_images(
     return written
 
 
-def _redacted_copy(conn: Conn, keys: TenantKeys, media_id: str, sha256: str) -> bytes | None:
+def _redacted_copy(conn: Conn, keys: TenantKeys, item: MediaItem, sha256: str) -> bytes | None:
     """Returns the kept copy with every face hidden; None where that file has none.
 
     Faces of subjects who consent to being named are hidden too."""
-    execute(conn, _RECORD["lock_media_shared"], tenant=keys.tenant, media=media_id)
-    row = fetch_one(conn, _RECORD["read_newest_decision"], tenant=keys.tenant, media=media_id)
+    execute(conn, _RECORD["lock_media_shared"], **item.key(keys.tenant))
+    row = fetch_one(conn, _RECORD["read_newest_decision"], **item.key(keys.tenant))
     if row is None:
         return None
     decision = from_json(row["document"])
     if decision.media.sha256 != sha256 or any(tag.name == SEVERE_LABEL for tag in decision.tags):
         return None
-    copy = open_retained_copy(conn, keys, media_id)
+    copy = open_retained_copy(conn, keys, item)
     return redact(copy, decision) if copy is not None else None  # as stored, it names nobody

@@ -13,11 +13,12 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from assent.core.clock import parse_rfc3339
 from assent.core.errors import AssentError, BadRequest, NotFound, NoticeChanged
-from assent.core.names import JURISDICTION
+from assent.core.names import ENTITY_NAME, JURISDICTION
+from assent.core.values import MediaItem
 from assent.db.pool import fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.http.auth import refund_address_token
@@ -261,20 +262,22 @@ def show_seen(
 def _in_words(me: Visitor, match: matches.SubjectMatch) -> dict[str, Any]:
     template = me.state.settings.media_page
     return {
-        "media": match.media_id,
+        "source": match.item.source,
+        "media": match.item.id,
         "face": match.face,
         "waits": match.state == "suggested",
         "state": words.STATES[match.state],
         "on": words.date(match.decided_at),
         "certainty": words.CERTAINTY[match.band],
         "place": words.face_place(match.box),
-        "link": template.replace("{media}", quote(match.media_id, safe="")) if template else None,
+        "link": template.replace("{media}", quote(match.item.id, safe="")) if template else None,
     }
 
 
 class Answer(BaseModel):
     """The person's answer to one match."""
 
+    source: Annotated[str, StringConstraints(pattern=f"^{ENTITY_NAME}$")]
     media: Name
     face: Annotated[int, Field(ge=0, lt=2**15)]
     answer: Literal["yes", "no"]
@@ -289,7 +292,8 @@ async def answer_seen(request: Request, me: Me) -> Response:
     except ValueError:
         raise BadRequest("the form") from None
     act = matches.approve if answer.answer == "yes" else matches.refuse
-    await run_in_threadpool(act, me.state.pool, me.keys, me.session.pseudonym, answer.media, answer.face)
+    item = MediaItem(answer.source, answer.media)
+    await run_in_threadpool(act, me.state.pool, me.keys, me.session.pseudonym, item, answer.face)
     return go(f"/me/seen?said={'shown' if answer.answer == 'yes' else 'refused'}")
 
 

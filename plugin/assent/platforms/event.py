@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from assent.core.errors import BadRequest
 from assent.core.names import COUNTRY
@@ -52,7 +52,12 @@ class Circumstances(_Strict):
     region: Annotated[str, StringConstraints(pattern=f"^{COUNTRY}$")] | None = Field(None, description="ISO 3166-1.")
     audience_age: Annotated[int, Field(ge=0, le=150)] | None = None
     lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")] | None = None
-    revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="Of these media items: an event of a lower one than was seen changes nothing."
+    )
+    at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
+        None, description="When it happened (RFC 3339): a deletion stands above what happened before it."
+    )
 
 
 class EventModel(Circumstances):
@@ -85,6 +90,7 @@ def make_event(circumstances: Circumstances, *, type: EventType, media: tuple[Me
         audience_age=circumstances.audience_age,
         lang=circumstances.lang,
         revision=circumstances.revision,
+        at=circumstances.at,
     )
 
 

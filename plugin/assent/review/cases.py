@@ -9,7 +9,7 @@ from uuid import UUID
 
 from assent.core.clock import rfc3339
 from assent.core.errors import CaseClosed, NotFound, PictureNotKept, PictureWithheld
-from assent.core.values import HASH_SEVERE
+from assent.core.values import HASH_SEVERE, MediaItem
 from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -32,6 +32,7 @@ class Case:
     """
 
     id: UUID
+    source: str
     media_id: str
     revision: int
     reason: str
@@ -42,10 +43,15 @@ class Case:
     closed_by: str | None
     outcome: str | None
 
+    @property
+    def item(self) -> MediaItem:
+        return MediaItem(self.source, self.media_id)
+
     def document(self) -> dict[str, Any]:
         """Returns the case as it leaves over HTTP and from the command line."""
         return {
             "id": str(self.id),
+            "source": self.source,
             "media": self.media_id,
             "revision": self.revision,
             "reason": self.reason,
@@ -82,7 +88,7 @@ def read_case(conn: Conn, tenant: str, case_id: UUID) -> Case:
 def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> dict[str, Any]:
     """Returns the case with its `decision` as the platform may see it now, null without one. Raises NotFound."""
     case = read_case(conn, keys.tenant, case_id)
-    decision = assemble(conn, keys, case.media_id, lock=lock)
+    decision = assemble(conn, keys, case.item, lock=lock)
     return {**case.document(), "decision": decision and to_json(decision)}
 
 
@@ -94,13 +100,13 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sh
     """
     case = read_case(conn, keys.tenant, case_id)
     # The document first: it keeps the picture from being decided anew before its copy is read.
-    decision = assemble(conn, keys, case.media_id, lock=lock)
+    decision = assemble(conn, keys, case.item, lock=lock)
     case = read_case(conn, keys.tenant, case_id)
     if case.closed_at is not None:
         raise case_closed(case)
     if is_severe(case, decision):
         raise PictureWithheld
-    copy = open_retained_copy(conn, keys, case.media_id)
+    copy = open_retained_copy(conn, keys, case.item)
     if copy is None or decision is None:
         raise PictureNotKept("no copy of this picture is kept")
     return redact(copy, decision)

@@ -17,7 +17,7 @@ from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
 from assent.core.taxonomy import BY_NAME
-from assent.core.values import Rule, Tag
+from assent.core.values import MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import Automated, Decision, Reviewed, from_json
@@ -84,7 +84,7 @@ def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: Rev
     be read.
     """
     case = read_case(conn, keys.tenant, case_id)
-    row = _newest(conn, keys, case.media_id)
+    row = _newest(conn, keys, case.item)
     case = read_case(conn, keys.tenant, case_id)  # again, now that nobody else changes it
     if case.closed_at is not None:
         raise case_closed(case)
@@ -92,28 +92,28 @@ def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: Rev
         raise BadRequest("no picture could be read here: there is nothing to correct")
     execute(conn, _Q["close_case"], tenant=keys.tenant, case=case_id, by=by, outcome=given.action)
     review = _Review(by, given, case_id)
-    return _change(conn, keys, case.media_id, row, review) if row else _close_only(conn, keys, case.media_id, review)
+    return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
 
 
 def correct(
-    conn: Conn, keys: TenantKeys, by: str, media_id: str, given: ReviewInput, revision: int | None = None
+    conn: Conn, keys: TenantKeys, by: str, item: MediaItem, given: ReviewInput, revision: int | None = None
 ) -> dict[str, Any]:
     """Stores a moderator decision on a media item without an open case.
 
     `revision`: the decision that the moderator saw. Raises NotFound, CaseOpen, DecisionChanged where the newest is
     another one, BadRequest where nothing is to be changed.
     """
-    row = _newest(conn, keys, media_id)
+    row = _newest(conn, keys, item)
     if row is None:
         raise NotFound("no decision on a picture of that id")
     if not (given.add or given.remove or given.action):
         raise BadRequest("say which labels hold, which do not, or what is to be done")
-    waiting = fetch_one(conn, _Q["read_open_case_of_media"], tenant=keys.tenant, media=media_id)
+    waiting = fetch_one(conn, _Q["read_open_case_of_media"], **item.key(keys.tenant))
     if waiting is not None:
         raise CaseOpen(f"case {waiting['id']} waits for a moderator")
     if revision not in (None, row["revision"]):
         raise DecisionChanged(f"the newest is revision {row['revision']}")
-    return _change(conn, keys, media_id, row, _Review(by, given))
+    return _change(conn, keys, item, row, _Review(by, given))
 
 
 def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
@@ -149,13 +149,13 @@ def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
     )
 
 
-def _newest(conn: Conn, keys: TenantKeys, media_id: str) -> Row | None:
+def _newest(conn: Conn, keys: TenantKeys, item: MediaItem) -> Row | None:
     """Returns the row of the newest decision, which nobody else changes before the transaction ends."""
-    execute(conn, _RECORD["lock_media"], tenant=keys.tenant, media=media_id)
-    return fetch_one(conn, _RECORD["read_newest_decision"], tenant=keys.tenant, media=media_id)
+    execute(conn, _RECORD["lock_media"], **item.key(keys.tenant))
+    return fetch_one(conn, _RECORD["read_newest_decision"], **item.key(keys.tenant))
 
 
-def _change(conn: Conn, keys: TenantKeys, media_id: str, row: Row, review: _Review) -> dict[str, Any]:
+def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Review) -> dict[str, Any]:
     """Stores the corrections, makes the next revision and returns the answer."""
     before, given = from_json(row["document"]), review.input
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
@@ -163,28 +163,30 @@ def _change(conn: Conn, keys: TenantKeys, media_id: str, row: Row, review: _Revi
     sha256 = decision.media.sha256
     for holds, labels in ((True, given.add), (False, given.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
-            values = {"media": media_id, "sha256": sha256, "label": label, "holds": holds, "by": review.by}
-            execute(conn, _Q["record_correction"], tenant=keys.tenant, **values)
+            values = {"sha256": sha256, "label": label, "holds": holds, "by": review.by}
+            execute(conn, _Q["record_correction"], **item.key(keys.tenant), **values)
     change = ModeratorChange(decision, without_labels(row, given.remove), review.payload())
-    revised = revise(conn, keys, media_id, "media.reviewed", change)
+    revised = revise(conn, keys, item, "media.reviewed", change)
     if revised is None:
         raise NotFound("no decision on a picture of that id")
     return {
         "case": review.case_id and str(review.case_id),
-        "media": media_id,
+        "source": item.source,
+        "media": item.id,
         "action": decision.action,
         "revision": revised.revision,
         "leaf": revised.leaf,
     }
 
 
-def _close_only(conn: Conn, keys: TenantKeys, media_id: str, review: _Review) -> dict[str, Any]:
+def _close_only(conn: Conn, keys: TenantKeys, item: MediaItem, review: _Review) -> dict[str, Any]:
     """Appends the leaf of a case whose image could not be read, and returns the answer."""
-    payload = {"media": media_id, **review.payload()}
+    payload = {"media": item.id, **review.payload()}
     leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
     return {
         "case": str(review.case_id),
-        "media": media_id,
+        "source": item.source,
+        "media": item.id,
         "action": review.input.action,
         "revision": None,
         "leaf": leaf.seq,

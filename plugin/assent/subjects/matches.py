@@ -9,7 +9,7 @@ from typing import Literal
 from assent.audit.log import Part, append
 from assent.core.boxes import read_box
 from assent.core.errors import ConsentMissing, NotFound
-from assent.core.values import Band, Box
+from assent.core.values import Band, Box, MediaItem
 from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
@@ -27,7 +27,7 @@ _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 class SubjectMatch:
     """A match of the subject: `suggested` waits for their approval, `published` is known to the platform."""
 
-    media_id: str
+    item: MediaItem
     face: int
     revision: int
     state: Literal["suggested", "published"]
@@ -42,60 +42,61 @@ def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMa
     if person is None:
         return []
     matches = []
-    for media_id, face in [(row["media_id"], row["face"]) for row in rows_of(conn, keys, pseudonym)]:
-        row = _row(conn, keys, media_id, face)
+    keyed = [(MediaItem(row["source"], row["media_id"]), row["face"]) for row in rows_of(conn, keys, pseudonym)]
+    for item, face in keyed:
+        row = _row(conn, keys, item, face)
         if row is not None:
-            matches.append(_subject_match(person, media_id, face, row))
+            matches.append(_subject_match(person, item, face, row))
     return sorted(matches, key=lambda match: match.decided_at, reverse=True)
 
 
-def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> None:
+def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> None:
     """Publishes a match that its subject approved: the platform is told (`tag.published`).
 
     Repeating it changes nothing. Raises NotFound where the person was not recognised in that face, ConsentMissing where
     they no longer consent.
     """
     with transaction(pool) as conn:
-        execute(conn, _Q["lock_media"], tenant=keys.tenant, media=media_id)
-        _theirs(conn, keys, pseudonym, media_id, face)
+        execute(conn, _Q["lock_media"], **item.key(keys.tenant))
+        _theirs(conn, keys, pseudonym, item, face)
         lock_shared(conn, keys.tenant, [pseudonym])
         person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             raise ConsentMissing
-        if execute(conn, _Q["publish_suggested_match"], tenant=keys.tenant, media=media_id, face=face):
-            revise(conn, keys, media_id, "tag.published")
+        if execute(conn, _Q["publish_suggested_match"], **item.key(keys.tenant), face=face):
+            revise(conn, keys, item, "tag.published")
 
 
-def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> None:
+def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> None:
     """Records a refusal, then removes the match; recipients of a published match are told (`tag.retracted`).
 
     Afterwards nothing names the subject there. It may be repeated after it was cut short. Raises NotFound where the
     person is not recognised in that face.
     """
     with transaction(pool) as conn:
-        row = _theirs(conn, keys, pseudonym, media_id, face)
-    refusal = Refusal(media_id, row["sha256"], read_box(row["box"]))
+        row = _theirs(conn, keys, pseudonym, item, face)
+    refusal = Refusal(item.id, row["sha256"], read_box(row["box"]))
     with transaction(pool) as conn:
         _remember(conn, keys, pseudonym, face, refusal)
     with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
-        key = {"tenant": keys.tenant, "media": media_id}
+        key = item.key(keys.tenant)
         execute(conn, _Q["lock_media"], **key)
         try_lock_exclusive(conn, keys.tenant, pseudonym)
-        row = _theirs(conn, keys, pseudonym, media_id, face)
-        _count_refused(conn, keys, pseudonym, media_id, face, row)
+        row = _theirs(conn, keys, pseudonym, item, face)
+        _count_refused(conn, keys, pseudonym, item, face, row)
         execute(conn, _Q["delete_match"], **key, face=face)
         if row["state"] == "published":
-            revise(conn, keys, media_id, "tag.retracted")
+            revise(conn, keys, item, "tag.retracted")
 
 
-def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int, row: Row) -> None:
+def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int, row: Row) -> None:
     """Counts a refusal by the match's band, for setting the thresholds anew.
 
     The count does not record who refused.
     """
     person = person_of(conn, keys, pseudonym)
     if person is not None:
-        band = open_match(person.subject, media_id, face, row["sealed"])["band"]
+        band = open_match(person.subject, item.id, face, row["sealed"])["band"]
         execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
 
 
@@ -110,18 +111,18 @@ def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal
         append(conn, keys, "match.refused", {}, parts, datetime.now(UTC))
 
 
-def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, media_id: str, face: int) -> Row:
-    row = _row(conn, keys, media_id, face)
-    if row is None or match_pseudonym(keys, media_id, face, row["epoch"], row["locator"]) != pseudonym:
+def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> Row:
+    row = _row(conn, keys, item, face)
+    if row is None or match_pseudonym(keys, item.id, face, row["epoch"], row["locator"]) != pseudonym:
         raise NotFound("the person is not recognised in that face")
     return row
 
 
-def _row(conn: Conn, keys: TenantKeys, media_id: str, face: int) -> Row | None:
-    return fetch_one(conn, _Q["read_match"], tenant=keys.tenant, media=media_id, face=face)
+def _row(conn: Conn, keys: TenantKeys, item: MediaItem, face: int) -> Row | None:
+    return fetch_one(conn, _Q["read_match"], **item.key(keys.tenant), face=face)
 
 
-def _subject_match(person: Person, media_id: str, face: int, row: Row) -> SubjectMatch:
+def _subject_match(person: Person, item: MediaItem, face: int, row: Row) -> SubjectMatch:
     box = read_box(row["box"])
-    band: Band = open_match(person.subject, media_id, face, row["sealed"])["band"]
-    return SubjectMatch(media_id, face, row["revision"], row["state"], band, box, row["decided_at"])
+    band: Band = open_match(person.subject, item.id, face, row["sealed"])["band"]
+    return SubjectMatch(item, face, row["revision"], row["state"], band, box, row["decided_at"])

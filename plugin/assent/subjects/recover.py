@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assent.core.errors import KeysOutdated
+from assent.core.values import MediaItem
 from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import revise
@@ -108,7 +109,8 @@ def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) ->
             return pictures
         for row in rows:
             with transaction(pool) as conn:
-                execute(conn, named_queries("record")["lock_media"], tenant=keys.tenant, media=row["media_id"])
-                execute(conn, _Q["delete_orphaned_matches"], tenant=keys.tenant, media=row["media_id"], alive=alive)
-                revise(conn, keys, row["media_id"], "tag.retracted")
+                item = MediaItem(row["source"], row["media_id"])
+                execute(conn, named_queries("record")["lock_media"], **item.key(keys.tenant))
+                execute(conn, _Q["delete_orphaned_matches"], **item.key(keys.tenant), alive=alive)
+                revise(conn, keys, item, "tag.retracted")
         pictures += len(rows)

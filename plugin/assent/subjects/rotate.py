@@ -188,16 +188,17 @@ def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     stay, go = [], []
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         if pseudonym is None:  # it does not open here, and will not there
-            stay.append((row["media_id"], row["face"], row["locator"]))
+            stay.append((row["source"], row["media_id"], row["face"], row["locator"]))
         elif pseudonym in remaining or retracting:
-            stay.append((row["media_id"], row["face"], match_locator(keys, row["media_id"], row["face"], pseudonym)))
+            locator = match_locator(keys, row["media_id"], row["face"], pseudonym)
+            stay.append((row["source"], row["media_id"], row["face"], locator))
         else:
-            go.append((row["media_id"], row["face"]))
-    media_ids, faces, locators = _columns(stay, 3)
-    moved = {"media_ids": media_ids, "faces": faces, "locators": locators}
+            go.append((row["source"], row["media_id"], row["face"]))
+    sources, media_ids, faces, locators = _columns(stay, 4)
+    moved = {"sources": sources, "media_ids": media_ids, "faces": faces, "locators": locators}
     execute(conn, _Q["move_match_rows"], tenant=keys.tenant, live=keys.epoch, **moved)
-    media_ids, faces = _columns(go, 2)
-    execute(conn, _Q["delete_matches"], tenant=keys.tenant, media_ids=media_ids, faces=faces)
+    sources, media_ids, faces = _columns(go, 3)
+    execute(conn, _Q["delete_matches"], tenant=keys.tenant, sources=sources, media_ids=media_ids, faces=faces)
     return _altered(keys, rows, pseudonyms)
 
 
@@ -221,7 +222,7 @@ def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
 
 TABLES = (
     _Table("subject_key", {"pid": b""}, _move_keys),
-    _Table("match", {"media_id": "", "face": -1}, _move_matches),
+    _Table("match", {"source": "", "media_id": "", "face": -1}, _move_matches),
     _Table("audit_payload", {"seq": -1, "part": -1}, _move_payloads),
 )
 

@@ -19,10 +19,11 @@ from assent.core.errors import (
     SealBroken,
     WorkerLost,
 )
+from assent.core.media_errors import UnexpectedFailure
 from assent.core.settings import Settings
 from assent.core.telemetry import ANALYSIS_SECONDS, BROKEN, DECIDED, DELIVERED, FAILED, log
-from assent.core.values import Action, Analysis, Quarantined, Unprocessable
-from assent.db.locks import lock_shared_session
+from assent.core.values import Action, Analysis, MediaItem, Quarantined, Unprocessable
+from assent.db.locks import lock_media_sending, lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.assemble import message_body as body_of
@@ -84,9 +85,13 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
     try:
         event = open_event(keys, event_id, row)
     except SealBroken as error:
-        _give_up(context, keys, event_id, error)
+        log.error("event unreadable", tenant=tenant, event_id=str(event_id), code=error.code)
+        _give_up(context, keys, row["source"], event_id, error)
         return
-    media_keys = [MediaKey(tenant, event_id, n, event, media) for n, media in enumerate(event.media)]
+    media_keys = [
+        MediaKey(tenant, event_id, row["source"], n, event, media, row["arrival"])
+        for n, media in enumerate(event.media)
+    ]
     try:
         with _noting_broken(context, tenant, "decide"):
             _decide_media_items(context, keys, media_keys, row)
@@ -100,23 +105,50 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
         announce(conn, f"{tenant} {event_id}")
 
 
-def _give_up(context: WorkerContext, keys: TenantKeys, event_id: UUID, error: SealBroken) -> None:
-    log.error("event unreadable", tenant=keys.tenant, event_id=str(event_id), code=error.code)
+def _give_up(context: WorkerContext, keys: TenantKeys, source: str, event_id: UUID, error: AssentError) -> None:
+    """Ends an event as a case of its own, whose media items could not even be recorded."""
     with transaction(context.pool) as conn:
-        execute(conn, _INTAKE["finish_event"], tenant=keys.tenant, event=event_id)
-        note_unreadable(conn, keys, event_id, error)
+        if execute(conn, _INTAKE["finish_event"], tenant=keys.tenant, event=event_id):
+            note_unreadable(conn, keys, source, event_id, error)
 
 
 def _decide_media_items(context: WorkerContext, keys: TenantKeys, media_keys: Sequence[MediaKey], row: Row) -> None:
-    """Decides each media item, also where one has to be tried again later. Raises the last error that asks for that."""
-    last: FetchFailed | None = None
+    """Decides each media item, also where one has to be tried again later. Raises the last error that asks for that.
+
+    A failure that nobody foresaw is logged by its kind and tried again; the last try records it.
+    """
+    last: Exception | None = None
     for media_key in media_keys:
         try:
             _decide_media_item(context, keys, media_key, row["tries"])
         except FetchFailed as error:
             last = error
+        except AssentError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other media items are decided
+            event_id = str(media_key.event_id)
+            log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(error).__name__)
+            if row["tries"] < MAX_TRIES:
+                last = error
+            else:
+                _record_unexpected(context, keys, media_key)
     if last is not None:
         raise last
+
+
+def _record_unexpected(context: WorkerContext, keys: TenantKeys, media_key: MediaKey) -> None:
+    """Records that the media item failed; where that fails as well, a case of the event's own says so."""
+    error = UnexpectedFailure()
+    try:
+        with transaction(context.pool) as conn:
+            policy = context.policies.of(conn, media_key.tenant).active.ref
+            record(conn, keys, media_key, NewDecision(Unprocessable(error), policy))
+    except OUTAGES:
+        raise
+    except Exception as failure:  # noqa: BLE001
+        log.error("failure not recorded", tenant=keys.tenant, kind=type(failure).__name__)
+        _give_up(context, keys, media_key.source, media_key.event_id, error)
+    FAILED.labels(error.code).inc()
 
 
 def _decide_media_item(context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int) -> None:
@@ -223,6 +255,7 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
     keys = context.keystore.tenant(tenant)
 
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
+        lock_media_sending(conn, MediaItem(row["source"], row["media_id"]).key(tenant))
         return body_of(conn, keys, row, lock_shared_session)
 
     now = datetime.now(UTC)

@@ -78,6 +78,7 @@ def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, named_queries("intake")["purge_old_deliveries"])
         execute(conn, named_queries("intake")["purge_finished_events"], days=settings.event_retention_days)
         execute(conn, named_queries("queue")["purge_finished_jobs"])
+        execute(conn, named_queries("media_items")["purge_order"])
         execute(conn, named_queries("record")["purge_expired_copies"])
         execute(conn, named_queries("idempotency")["purge_old_answers"])
         execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)

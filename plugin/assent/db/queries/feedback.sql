@@ -9,7 +9,7 @@ SELECT band, times FROM refused_band WHERE tenant = %(tenant)s ORDER BY band DES
 
 -- name: list_corrections
 -- The newest correction of each label of each file, whatever ids the file was posted under.
-SELECT DISTINCT ON (media_sha256, label) media_id, media_sha256, label, holds, by, at
+SELECT DISTINCT ON (media_sha256, label) source, media_id, media_sha256, label, holds, by, at
 FROM correction
 WHERE tenant = %(tenant)s
 ORDER BY media_sha256, label, at DESC;
@@ -46,12 +46,12 @@ UPDATE head SET state = %(state)s, since = now() WHERE tenant = %(tenant)s AND s
 
 -- name: record_trial_labels
 -- Only with a decision, and only while the head is on trial: what was superseded or deleted meanwhile leaves nothing.
-INSERT INTO shadow (tenant, head, media_id, media_sha256, live, candidate)
-SELECT d.tenant, h.sha256, d.media_id, d.document -> 'media' ->> 'sha256', %(live)s, %(candidate)s
+INSERT INTO shadow (tenant, head, source, media_id, media_sha256, live, candidate)
+SELECT d.tenant, h.sha256, d.source, d.media_id, d.document -> 'media' ->> 'sha256', %(live)s, %(candidate)s
 FROM decision d
 JOIN head h ON h.tenant = d.tenant AND h.sha256 = %(head)s AND h.state = 'shadow'
 WHERE d.tenant = %(tenant)s AND d.event_id = %(event)s AND d.n = %(n)s
-ON CONFLICT (tenant, head, media_id)
+ON CONFLICT (tenant, head, source, media_id)
 DO UPDATE SET media_sha256 = EXCLUDED.media_sha256, live = EXCLUDED.live, candidate = EXCLUDED.candidate, at = now();
 
 -- name: delete_trial_labels
@@ -86,6 +86,6 @@ SELECT c.label, count(*) AS corrected,
        count(*) FILTER (WHERE (c.label = ANY(s.live)) = c.holds) AS live_right,
        count(*) FILTER (WHERE (c.label = ANY(s.candidate)) = c.holds) AS candidate_right
 FROM correction c
-JOIN shadow s ON s.tenant = c.tenant AND s.media_id = c.media_id AND s.media_sha256 = c.media_sha256
+JOIN shadow s USING (tenant, source, media_id, media_sha256)
 WHERE c.tenant = %(tenant)s AND s.head = %(head)s
 GROUP BY c.label;

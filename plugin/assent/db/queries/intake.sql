@@ -22,8 +22,8 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND delivery_id = %(delivery)s
 
 -- name: insert_event
 -- An event, or an enrolment by its source.
-INSERT INTO event (tenant, id, source, lane, sealed)
-VALUES (%(tenant)s, %(event)s, %(source)s, %(lane)s, %(sealed)s);
+INSERT INTO event (tenant, id, source, lane, sealed, arrival)
+VALUES (%(tenant)s, %(event)s, %(source)s, %(lane)s, %(sealed)s, %(arrival)s);
 
 -- name: insert_upload
 -- An image that came with the request.
@@ -57,7 +57,7 @@ DELETE FROM event WHERE done_at IS NOT NULL AND received_at < now() - make_inter
 -- Counts a try; none is returned for an event that is done.
 UPDATE event SET tries = tries + 1
 WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NULL
-RETURNING source, lane, sealed, tries;
+RETURNING source, lane, sealed, tries, arrival;
 
 -- name: release_event_claim
 -- Takes the try back where an outage, not the event, ended it.

@@ -21,3 +21,11 @@ SELECT set_config('lock_timeout', %(time)s, true);
 -- name: lock_subject_exclusive
 -- Locks a subject, exclusively, until the transaction ends; waits for holders of shared locks, lock_timeout at most.
 SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || encode(%(pid)s, 'hex'), 1));
+
+-- name: lock_media_sending
+-- Locks a media item, shared, across transactions until the session ends or releases it.
+SELECT pg_advisory_lock_shared(hashtextextended(%(tenant)s || '/' || %(source)s || '/' || %(media)s, 2));
+
+-- name: lock_media_not_sending
+-- Locks a media item until the transaction ends; waits for who sends something of it, lock_timeout at most.
+SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(source)s || '/' || %(media)s, 2));

@@ -1,6 +1,6 @@
 -- name: select_message
 -- Selects a message with its endpoint; the endpoint's columns are NULL where it was removed.
-SELECT o.tenant, o.id, o.endpoint, o.type, o.media_id, o.revision, o.state, o.attempts, o.unmade, o.next_at,
+SELECT o.tenant, o.id, o.endpoint, o.type, o.source, o.media_id, o.revision, o.state, o.attempts, o.unmade, o.next_at,
        o.created_at, o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
 FROM outbox o
 LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
@@ -100,7 +100,7 @@ WHERE tenant = %(tenant)s AND name = %(endpoint)s;
 
 -- name: list_dead_letters
 -- Lists the messages that were given up, oldest first.
-SELECT id, endpoint, type, media_id, revision, attempts, created_at, last_error
+SELECT id, endpoint, type, source, media_id, revision, attempts, created_at, last_error
 FROM outbox
 WHERE tenant = %(tenant)s AND state = 'dead'
 ORDER BY created_at, id;

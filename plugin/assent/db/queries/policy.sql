@@ -77,7 +77,7 @@ WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %
 SELECT d.media_id, d.document, d.perceptions, d.given,
        ARRAY(
            SELECT m.face::integer FROM match m
-           WHERE m.tenant = d.tenant AND m.media_id = d.media_id AND m.revision = d.revision
+           WHERE (m.tenant, m.source, m.media_id, m.revision) = (d.tenant, d.source, d.media_id, d.revision)
        ) AS matched
 FROM decision d
 WHERE d.tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR d.decided_at >= %(since)s);
@@ -85,25 +85,25 @@ WHERE d.tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR d.decided_at 
 -- name: replay_decision_sample
 -- Ordered by a hash, so that the sample is the same each time.
 WITH chosen AS (
-    SELECT media_id, revision FROM decision
+    SELECT source, media_id, revision FROM decision
     WHERE tenant = %(tenant)s AND (%(since)s::timestamptz IS NULL OR decided_at >= %(since)s)
-    ORDER BY md5(media_id || '/' || revision)
+    ORDER BY md5(source || '/' || media_id || '/' || revision)
     LIMIT %(sample)s::bigint
 )
 SELECT d.media_id, d.document, d.perceptions, d.given,
        ARRAY(
            SELECT m.face::integer FROM match m
-           WHERE m.tenant = d.tenant AND m.media_id = d.media_id AND m.revision = d.revision
+           WHERE (m.tenant, m.source, m.media_id, m.revision) = (d.tenant, d.source, d.media_id, d.revision)
        ) AS matched
 FROM chosen
-JOIN decision d USING (media_id, revision)
+JOIN decision d USING (source, media_id, revision)
 WHERE d.tenant = %(tenant)s;
 
 -- name: read_newest_decision
 -- With everything that was recorded to decide it again.
 SELECT revision, document, perceptions, given, audiences, leaf, decided_at
 FROM decision
-WHERE tenant = %(tenant)s AND media_id = %(media)s
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 

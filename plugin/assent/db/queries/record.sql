@@ -1,10 +1,10 @@
 -- name: lock_media
 -- Alone, until the commit.
-SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(media)s, 0));
+SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(source)s || '/' || %(media)s, 0));
 
 -- name: lock_media_shared
 -- Beside other readers, until the commit.
-SELECT pg_advisory_xact_lock_shared(hashtextextended(%(tenant)s || '/' || %(media)s, 0));
+SELECT pg_advisory_xact_lock_shared(hashtextextended(%(tenant)s || '/' || %(source)s || '/' || %(media)s, 0));
 
 -- name: lock_open_event
 -- Until the commit, so that nobody ends it meanwhile.
@@ -17,7 +17,7 @@ SELECT revision FROM decision WHERE tenant = %(tenant)s AND event_id = %(event)s
 -- name: read_newest_revision
 -- With its document, for comparison with the next one.
 SELECT revision, event_revision, document FROM decision
-WHERE tenant = %(tenant)s AND media_id = %(media)s
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 
@@ -32,59 +32,62 @@ WHERE t.tenant = %(tenant)s AND t.id = ANY(%(templates)s)
 
 -- name: delete_matches
 -- All of a media item.
-DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
+DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: insert_match
 -- The locator tells whose it is, to nobody without the keys.
-INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed, state)
-VALUES (%(tenant)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
+INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sealed, state)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
 
 -- name: insert_decision
 -- With everything that is needed to decide it again.
 INSERT INTO decision
-    (tenant, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences, leaf,
-     decided_at)
+    (tenant, source, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences,
+     leaf, decided_at)
 VALUES
-    (%(tenant)s, %(media)s, %(revision)s, %(event)s, %(n)s, %(event_revision)s, %(action)s, %(document)s,
-     %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
+    (%(tenant)s, %(source)s, %(media)s, %(revision)s, %(event)s, %(n)s, %(event_revision)s, %(action)s,
+     %(document)s, %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
 
 -- name: insert_case
 -- Open until a moderator or another decision closes it.
-INSERT INTO review_case (tenant, id, media_id, revision, reason, queue, priority)
-VALUES (%(tenant)s, gen_random_uuid(), %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
+INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority)
+VALUES (%(tenant)s, gen_random_uuid(), %(source)s, %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
 -- name: supersede_waiting_messages
 -- What was not sent yet is not sent any more.
 UPDATE outbox SET state = 'superseded'
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting';
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting';
 
 -- name: supersede_waiting_decisions
 -- All but suggestions, which ask what is open when they are sent.
 UPDATE outbox SET state = 'superseded'
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
 -- name: revise_newest_decision
 -- In place: a part that is NULL stays as it is.
 UPDATE decision SET revision = revision + 1,
     document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action),
     audiences = coalesce(%(audiences)s, audiences)
-WHERE tenant = %(tenant)s AND media_id = %(media)s
-  AND revision = (SELECT max(revision) FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s)
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
+  AND revision = (
+      SELECT max(revision) FROM decision
+      WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
+  )
 RETURNING revision, event_id, leaf;
 
 -- name: revise_matches
 -- They stand in the newest revision.
-UPDATE match SET revision = %(revision)s WHERE tenant = %(tenant)s AND media_id = %(media)s;
+UPDATE match SET revision = %(revision)s WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: revise_open_cases
 -- A case keeps its place in the queue.
 UPDATE review_case SET revision = %(revision)s
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND closed_at IS NULL;
 
 -- name: set_decision_leaf
 -- The leaf of the newest revision.
 UPDATE decision SET leaf = %(leaf)s
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND revision = %(revision)s;
 
 -- name: list_receiving_endpoints
 -- With whether anything about the media item may have reached it already. Endpoints of authors and the public hear of
@@ -92,38 +95,49 @@ WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s;
 -- up, until it is enabled and they are redriven.
 SELECT e.name, EXISTS (
     SELECT FROM outbox o
-    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s AND o.attempts > o.unmade
+    WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.source = %(source)s AND o.media_id = %(media)s
+      AND o.attempts > o.unmade
       AND o.type IN ('media.tagged', 'media.failed', 'media.reviewed', 'tag.published', 'tag.retracted')
 ) AS told
 FROM endpoint e
 WHERE e.tenant = %(tenant)s
   AND (e.audience = ANY(%(audiences)s) OR %(kind)s <> 'tag.suggested' AND e.audience IN ('author', 'public') AND EXISTS (
-      SELECT FROM outbox o WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.media_id = %(media)s
+      SELECT FROM outbox o
+      WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.source = %(source)s AND o.media_id = %(media)s
   ))
   AND (e.disabled_at IS NULL OR %(kind)s = 'tag.retracted')
 ORDER BY e.name;
 
 -- name: insert_message
 -- Waiting, until a delivery succeeds.
-INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)
-VALUES (%(tenant)s, %(id)s, %(endpoint)s, %(type)s, %(media)s, %(revision)s);
+INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)
+VALUES (%(tenant)s, %(id)s, %(endpoint)s, %(type)s, %(source)s, %(media)s, %(revision)s);
 
 -- name: delete_decisions
 -- All revisions of a media item.
-DELETE FROM decision WHERE tenant = %(tenant)s AND media_id = %(media)s;
+DELETE FROM decision WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+
+-- name: delete_messages
+-- Sent or not.
+DELETE FROM outbox WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+
+-- name: clear_cases
+-- What a moderator decided is counted still; on which media item is not known any more.
+UPDATE review_case SET closed_at = coalesce(closed_at, now()), media_id = 'deleted ' || id
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: close_open_cases
 -- Without a moderator: decided anew, or deleted.
 UPDATE review_case SET closed_at = now()
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND closed_at IS NULL;
 
 -- name: delete_corrections
 -- Moderators' corrections of a media item's labels.
-DELETE FROM correction WHERE tenant = %(tenant)s AND media_id = %(media)s;
+DELETE FROM correction WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_trial_labels
 -- The labels that heads on trial gave it.
-DELETE FROM shadow WHERE tenant = %(tenant)s AND media_id = %(media)s;
+DELETE FROM shadow WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: notify_done
 -- At the commit.
@@ -131,15 +145,15 @@ SELECT pg_notify(%(channel)s, %(payload)s);
 
 -- name: read_newest_decision
 -- As it is assembled for an audience.
-SELECT revision, event_id, n, document, perceptions, audiences, leaf, decided_at
+SELECT source, revision, event_id, n, document, perceptions, audiences, leaf, decided_at
 FROM decision
-WHERE tenant = %(tenant)s AND media_id = %(media)s
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 
 -- name: list_decisions_of_event
 -- In the order of the media items.
-SELECT media_id, revision, action, leaf, decided_at
+SELECT source, media_id, revision, action, leaf, decided_at
 FROM decision
 WHERE tenant = %(tenant)s AND event_id = %(event)s
 ORDER BY n;
@@ -148,14 +162,14 @@ ORDER BY n;
 -- Of one revision, by face.
 SELECT face, epoch, locator, sealed, state
 FROM match
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND revision = %(revision)s AND state = %(state)s
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND revision = %(revision)s AND state = %(state)s
 ORDER BY face;
 
 -- name: list_next_matches
 -- The next page of all of a tenant, in the order of the primary key.
-SELECT media_id, face, epoch, locator FROM match
-WHERE tenant = %(tenant)s AND (media_id, face) > (%(media)s, %(face)s)
-ORDER BY media_id, face
+SELECT source, media_id, face, epoch, locator FROM match
+WHERE tenant = %(tenant)s AND (source, media_id, face) > (%(source)s, %(media)s, %(face)s)
+ORDER BY source, media_id, face
 LIMIT %(most)s;
 
 -- name: read_match
@@ -163,21 +177,21 @@ LIMIT %(most)s;
 SELECT m.revision, m.epoch, m.locator, m.sealed, m.state, d.document -> 'faces' -> m.face::int -> 'box' AS box,
        d.document -> 'media' ->> 'sha256' AS sha256, d.decided_at
 FROM match m
-JOIN decision d ON d.tenant = m.tenant AND d.media_id = m.media_id AND d.revision = m.revision
-WHERE m.tenant = %(tenant)s AND m.media_id = %(media)s AND m.face = %(face)s;
+JOIN decision d USING (tenant, source, media_id, revision)
+WHERE m.tenant = %(tenant)s AND m.source = %(source)s AND m.media_id = %(media)s AND m.face = %(face)s;
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
+SELECT face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_match
 -- Refused, or of a subject who is gone.
-DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s AND face = %(face)s;
+DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND face = %(face)s;
 
 -- name: publish_suggested_match
 -- Changes nothing where it is published already.
 UPDATE match SET state = 'published'
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND face = %(face)s AND state = 'suggested';
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND face = %(face)s AND state = 'suggested';
 
 -- name: mark_erasure_retracted
 -- Nobody is named as the erased person any more.
@@ -185,17 +199,17 @@ UPDATE erasure SET retracted_at = now() WHERE tenant = %(tenant)s AND id = %(era
 
 -- name: store_retained_copy
 -- In place of an older one.
-INSERT INTO kept_picture (tenant, media_id, sealed, kept_until)
-VALUES (%(tenant)s, %(media)s, %(sealed)s, now() + make_interval(days => %(days)s))
-ON CONFLICT (tenant, media_id) DO UPDATE SET sealed = EXCLUDED.sealed, kept_until = EXCLUDED.kept_until;
+INSERT INTO kept_picture (tenant, source, media_id, sealed, kept_until)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(sealed)s, now() + make_interval(days => %(days)s))
+ON CONFLICT (tenant, source, media_id) DO UPDATE SET sealed = EXCLUDED.sealed, kept_until = EXCLUDED.kept_until;
 
 -- name: delete_retained_copy
 -- Of a media item.
-DELETE FROM kept_picture WHERE tenant = %(tenant)s AND media_id = %(media)s;
+DELETE FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: read_retained_copy
 -- None after its retention.
-SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND media_id = %(media)s AND kept_until > now();
+SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND kept_until > now();
 
 -- name: purge_expired_copies
 -- Copies whose retention is over.
@@ -217,5 +231,5 @@ WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 -- Oldest first.
 SELECT id, endpoint, type, revision, state, attempts, next_at, delivered_at, last_error
 FROM outbox
-WHERE tenant = %(tenant)s AND media_id = %(media)s
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 ORDER BY created_at;

@@ -1,7 +1,7 @@
 -- name: list_open_cases
 -- The next after that case in the order of review: media items on a list marked severe, then by priority, then by age.
 -- A case that was closed meanwhile keeps its place, so a list that is read page by page misses none.
-SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
 WHERE tenant = %(tenant)s AND closed_at IS NULL AND (%(queue)s::text IS NULL OR queue = %(queue)s)
   AND (%(after)s::uuid IS NULL OR (reason <> 'hash-severe', -priority, opened_at, id) > (
@@ -13,14 +13,14 @@ LIMIT %(most)s;
 
 -- name: read_case
 -- Open or closed.
-SELECT id, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
 FROM review_case
 WHERE tenant = %(tenant)s AND id = %(case)s;
 
 -- name: read_open_case_of_media
 -- At most one of a media item is open.
 SELECT id FROM review_case
-WHERE tenant = %(tenant)s AND media_id = %(media)s AND closed_at IS NULL;
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND closed_at IS NULL;
 
 -- name: close_case
 -- Once: a closed case keeps its outcome.
@@ -29,9 +29,9 @@ WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL;
 
 -- name: record_correction
 -- The newest correction of a label of that file counts; the one before stands in the audit log.
-INSERT INTO correction (tenant, media_id, media_sha256, label, holds, by)
-VALUES (%(tenant)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
-ON CONFLICT (tenant, media_id, media_sha256, label)
+INSERT INTO correction (tenant, source, media_id, media_sha256, label, holds, by)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
+ON CONFLICT (tenant, source, media_id, media_sha256, label)
 DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now();
 
 -- name: list_corrections_of_file

@@ -37,23 +37,24 @@ WHERE k.tenant = %(tenant)s AND k.pid = m.pid;
 
 -- name: lock_match_rows
 -- Skips locked rows as `lock_subject_key_rows` does.
-SELECT media_id, face, epoch, locator FROM match
-WHERE tenant = %(tenant)s AND (media_id, face) > (%(media_id)s, %(face)s) AND epoch < %(live)s
-ORDER BY media_id, face
+SELECT source, media_id, face, epoch, locator FROM match
+WHERE tenant = %(tenant)s AND (source, media_id, face) > (%(source)s, %(media_id)s, %(face)s) AND epoch < %(live)s
+ORDER BY source, media_id, face
 LIMIT %(most)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: move_match_rows
 -- To the live epoch.
 UPDATE match t SET epoch = %(live)s, locator = m.locator
-FROM unnest(%(media_ids)s::text[], %(faces)s::smallint[], %(locators)s::bytea[]) AS m (media_id, face, locator)
-WHERE t.tenant = %(tenant)s AND t.media_id = m.media_id AND t.face = m.face;
+FROM unnest(%(sources)s::text[], %(media_ids)s::text[], %(faces)s::smallint[], %(locators)s::bytea[])
+    AS m (source, media_id, face, locator)
+WHERE t.tenant = %(tenant)s AND t.source = m.source AND t.media_id = m.media_id AND t.face = m.face;
 
 -- name: delete_matches
 -- Those of subjects who are gone.
 DELETE FROM match t
-USING unnest(%(media_ids)s::text[], %(faces)s::smallint[]) AS m (media_id, face)
-WHERE t.tenant = %(tenant)s AND t.media_id = m.media_id AND t.face = m.face;
+USING unnest(%(sources)s::text[], %(media_ids)s::text[], %(faces)s::smallint[]) AS m (source, media_id, face)
+WHERE t.tenant = %(tenant)s AND t.source = m.source AND t.media_id = m.media_id AND t.face = m.face;
 
 -- name: lock_audit_payload_rows
 -- Skips locked rows as `lock_subject_key_rows` does.
@@ -132,14 +133,14 @@ WHERE k.tenant = %(tenant)s AND k.pid = m.pid AND NOT k.epoch = ANY(%(alive)s);
 
 -- name: list_orphaned_media
 -- A page of media items with a match whose subject cannot be told any more.
-SELECT DISTINCT media_id FROM match
+SELECT DISTINCT source, media_id FROM match
 WHERE tenant = %(tenant)s AND NOT epoch = ANY(%(alive)s)
-ORDER BY media_id
+ORDER BY source, media_id
 LIMIT %(most)s;
 
 -- name: delete_orphaned_matches
 -- Of one media item.
-DELETE FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s AND NOT epoch = ANY(%(alive)s);
+DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND NOT epoch = ANY(%(alive)s);
 
 -- name: insert_broken_note_once
 -- Keys of calls already made are kept for a day in this table; so are the minutes in which a broken seal was noted.

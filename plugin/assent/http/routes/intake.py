@@ -23,6 +23,7 @@ from assent.core.errors import (
     SubjectLocked,
     Unauthorized,
 )
+from assent.core.media_errors import MediaAmbiguous
 from assent.core.names import ENTITY_NAME
 from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED
@@ -33,6 +34,7 @@ from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import Recipient, assemble, document_for
 from assent.decisions.document import Decision
+from assent.decisions.media_items import find_item
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
 from assent.decisions.views import AuthorView, PublicView
@@ -48,7 +50,14 @@ from assent.platforms.event import Alt, Circumstances, EventModel, Name, WebAddr
 from assent.platforms.registry import ADAPTERS
 
 router = APIRouter(prefix="/v1")
+IMAGES = "api"  # the source of what comes by `/v1/images`
 _Q = named_queries("intake")
+
+
+Source = Annotated[
+    str | None,
+    Query(pattern=f"^{ENTITY_NAME}$", description="Whose media item, where several sources have one of that id."),
+]
 
 
 class ImageRequest(Circumstances):
@@ -161,8 +170,8 @@ async def tag_image(request: Request, state: App, by: By, wait: Annotated[float,
         await run_in_threadpool(_store_image, state, by.tenant, event_id, event, uploads)
         decided = await state.announcements.wait(done, wait)
     if decided is not None:
-        return await run_in_threadpool(_decision, state, by.tenant, media.id)
-    address = f"/v1/media/{quote(media.id)}"
+        return await run_in_threadpool(_decision, state, by.tenant, media.id, IMAGES)
+    address = f"/v1/media/{quote(media.id)}?source={IMAGES}"
     return JSONResponse({"event": str(event_id), "media": address}, 202, headers={"Location": address})
 
 
@@ -181,7 +190,7 @@ async def _image_request(request: Request) -> tuple[ImageRequest, list[bytes]]:
 
 def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, uploads: list[bytes]) -> None:
     with transaction(state.pool) as conn:
-        store_event(conn, state.keystore.tenant(tenant), event_id, event, Origin("api", "interactive"), uploads)
+        store_event(conn, state.keystore.tenant(tenant), event_id, event, Origin(IMAGES, "interactive"), uploads)
 
 
 @router.get(
@@ -190,10 +199,10 @@ def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, upl
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}},
-        **error_responses(Unauthorized, Forbidden, SubjectLocked, PictureNotKept),
+        **error_responses(Unauthorized, Forbidden, SubjectLocked, PictureNotKept, MediaAmbiguous),
     },
 )
-def read_redacted(media_id: Name, state: App, by: By) -> Response:
+def read_redacted(media_id: Name, state: App, by: By, source: Source = None) -> Response:
     """Returns the image as JPEG, with the face of everybody hidden who did not agree to be named.
 
     Only images that are kept can be returned.
@@ -202,8 +211,9 @@ def read_redacted(media_id: Name, state: App, by: By) -> Response:
     keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
         # The document first: it keeps the picture from being decided anew before its copy is read.
-        decision = assemble(conn, keys, media_id, lock=lock_shared_or_busy)
-        copy = open_retained_copy(conn, keys, media_id)
+        item = find_item(conn, by.tenant, media_id, source)
+        decision = assemble(conn, keys, item, lock=lock_shared_or_busy)
+        copy = open_retained_copy(conn, keys, item)
     if copy is None or decision is None:
         raise PictureNotKept("no copy of a picture of that id is kept")
     return Response(redact(copy, decision), media_type="image/jpeg")
@@ -215,29 +225,36 @@ def read_redacted(media_id: Name, state: App, by: By) -> Response:
     response_model=None,
     responses={
         200: {"model": Decision | AuthorView | PublicView},
-        **error_responses(Unauthorized, Forbidden, NotFound, SubjectLocked),
+        **error_responses(Unauthorized, Forbidden, NotFound, SubjectLocked, MediaAmbiguous),
     },
 )
 def read_decision(
     media_id: Name,
     state: App,
     by: By,
+    source: Source = None,
     audience: Audience = "platform",
     subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
 ) -> dict[str, Any]:
     """Returns the newest decision on a media item, as the platform, or another audience, may see it now."""
     by.must("images:tag")
-    return _decision(state, by.tenant, media_id, audience, subject)
+    return _decision(state, by.tenant, media_id, source, audience, subject)
 
 
 def _decision(
-    state: AppState, tenant: str, media_id: str, audience: Audience = "platform", subject: str | None = None
+    state: AppState,
+    tenant: str,
+    media_id: str,
+    source: str | None,
+    audience: Audience = "platform",
+    subject: str | None = None,
 ) -> dict[str, Any]:
     if (audience == "person") != (subject is not None):
         raise BadRequest("subject: say it with audience=person, and with no other")
     keys = state.keystore.tenant(tenant)
     with transaction(state.pool) as conn:
-        document = document_for(conn, keys, media_id, Recipient(audience, subject), lock=lock_shared_or_busy)
+        item = find_item(conn, tenant, media_id, source)
+        document = document_for(conn, keys, item, Recipient(audience, subject), lock=lock_shared_or_busy)
     if document is None:
         raise NotFound("no decision on a picture of that id")
     return document

@@ -27,13 +27,16 @@ from assent.core.errors import (
     SubjectLocked,
     Unauthorized,
 )
+from assent.core.media_errors import MediaAmbiguous
 from assent.core.strict import read_model
 from assent.db.pool import Conn, transaction
+from assent.decisions.media_items import find_item
 from assent.http.api_keys import Caller
 from assent.http.auth import By
 from assent.http.body import read_body
 from assent.http.idempotency import once
 from assent.http.problems import error_responses, schema_ref
+from assent.http.routes.intake import Source
 from assent.http.routes.subjects import IdempotencyKey
 from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
@@ -146,23 +149,29 @@ async def decide_review(
 
 @router.post(
     "/media/{media_id:path}/corrections",
-    responses=error_responses(*_CHANGED, CaseOpen, DecisionChanged),
+    responses=error_responses(*_CHANGED, CaseOpen, DecisionChanged, MediaAmbiguous),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(CorrectionRequest)}}}
     },
 )
 async def correct_media(
-    media_id: Name, request: Request, state: App, by: By, idempotency_key: IdempotencyKey = None
+    media_id: Name,
+    request: Request,
+    state: App,
+    by: By,
+    source: Source = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Corrects a media item without an open case; the next revision goes to the platform as `media.reviewed`."""
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)
     correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
-    call = f"POST /v1/media/{media_id}/corrections\n".encode() + body
+    call = f"POST /v1/media/{media_id}/corrections {source or ''}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
-        return correct(conn, keys, by.key_id, media_id, correction, sent.revision)
+        item = find_item(conn, keys.tenant, media_id, source)
+        return correct(conn, keys, by.key_id, item, correction, sent.revision)
 
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 

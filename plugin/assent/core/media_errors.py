@@ -1,0 +1,17 @@
+"""Defines the errors about media items and their events."""
+
+from __future__ import annotations
+
+from assent.core.errors import AssentError
+
+
+class MediaAmbiguous(AssentError):
+    code, status = "media_ambiguous", 409
+    remedy = "Several sources brought a media item of that id: say which with `source`."
+
+
+class UnexpectedFailure(AssentError):
+    code, status = "unexpected_failure", 500
+    remedy = (
+        "Something failed that nobody foresaw, several times: the worker's log says what kind. Look at the picture."
+    )
