@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from assent.core.values import Event, MediaRef
+from assent.core.values import Event, MediaItem, MediaRef
 from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import assemble
 from assent.decisions.document import to_json
@@ -14,13 +14,20 @@ from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext
 
+SOURCE = "platform"  # that brings the tests' media items
+
+
+def media_item(media_id: str) -> MediaItem:
+    """Names the media item that `store` stores an event about."""
+    return MediaItem(SOURCE, media_id)
+
 
 def store(bench: WorkerContext, keys: TenantKeys, media: MediaRef, upload: bytes | None = None, **said: Any) -> UUID:
     """Stores an event about one media item, as the intake does; returns the event's id."""
     event_id = uuid4()
     event = Event(said.pop("type", "media.created"), (media,), "public", "post", **said)
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, event, Origin("platform", "live"), [upload] if upload is not None else [])
+        store_event(conn, keys, event_id, event, Origin(SOURCE, "live"), [upload] if upload is not None else [])
     return event_id
 
 
@@ -33,7 +40,7 @@ def rows(where: WorkerContext | Pool, query: str, *values: Any) -> list[Any]:
 def decision(bench: WorkerContext, keys: TenantKeys, media_id: str) -> dict[str, Any]:
     """Assembles the document that the platform gets of a media item; fails where there is none."""
     with transaction(bench.pool) as conn:
-        found = assemble(conn, keys, media_id)
+        found = assemble(conn, keys, media_item(media_id))
     assert found is not None
     return to_json(found)
 

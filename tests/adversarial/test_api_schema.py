@@ -37,6 +37,7 @@ from assent.http.server import uvicorn_server
 from assent.keys.keystore import Keystore
 from assent.tenants import CreatedTenant
 from tests.adversarial.test_api_tenants import Things, fill
+from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 from tests.waiting import until
 
@@ -103,10 +104,12 @@ def attack(url: str, made: CreatedTenant, things: Things, examples: int, mode: G
             if case.path == "/v1/subjects/{ref}/templates":
                 case.path_parameters["ref"] = f"nobody {case.path_parameters['ref']}"  # else it waits for a worker
             if case.path.startswith("/v1/webhooks") and mode == GenerationMode.POSITIVE:
-                case.path_parameters["source"] = "platform"
+                case.path_parameters["source"] = SOURCE
             if mode == GenerationMode.POSITIVE:  # else every case and picture asked about would be unknown
                 known = {"case_id": str(things.case), "media_id": things.media}
                 case.path_parameters |= {name: known[name] for name in known.keys() & case.path_parameters.keys()}
+                if "source" in (case.query or {}):
+                    case.query = {**case.query, "source": SOURCE}
             auth = None if spoils_headers(case) else Signed(made)
             response = case.call(auth=auth)
             # It does not count "too large" as a refusal of text that is too long.

@@ -33,6 +33,7 @@ from assent.review.cases import open_cases
 from assent.review.decide import ReviewInput, decide_case
 from assent.subjects.consent import Given, give
 from assent.tenants import CreatedTenant, init_tenant
+from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 
 # An erasure's token, which nobody can guess, is all that its receipt asks for.
@@ -141,9 +142,9 @@ def fill(pool: Pool, keystore: Keystore, made: CreatedTenant, media: str, subjec
     event = Event("media.created", (picture,), "public", "post")
     with transaction(pool) as conn:
         given = give(conn, keys, Given(subject, "own", "n", "DE", "test", timedelta(days=1), "1", "adult"))
-        store_event(conn, keys, event_id, event, Origin("platform", "live"))
+        store_event(conn, keys, event_id, event, Origin(SOURCE, "live"))
     with transaction(pool) as conn:
-        media_key = MediaKey(made.tenant, event_id, 0, event, picture)
+        media_key = MediaKey(made.tenant, event_id, SOURCE, 0, event, picture)
         record(conn, keys, media_key, NewDecision(Unprocessable(Undecodable()), load_policy(None).ref))
     for n in range(leaves):
         with transaction(pool) as conn:
@@ -217,7 +218,7 @@ def same(text: str) -> str:
 
 def state(pool: Pool, tenant: str) -> list[Any]:
     tables = "event decision consent template subject outbox review_case audit_leaf api_key connection_list connection"
-    tables += " person_link erasure correction head"
+    tables += " person_link erasure correction head media_item"
     with transaction(pool) as conn:
         return [
             conn.execute(f"SELECT * FROM {table} WHERE tenant = %s ORDER BY 2, 1", [tenant]).fetchall()  # noqa: S608 - ours

@@ -26,6 +26,7 @@ from assent.worker.maintenance import rescue_jobs
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import Ledger, balance, send
+from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 from tests.waiting import until
 
@@ -35,7 +36,7 @@ def begun_job(bench: WorkerContext, keys: TenantKeys, heartbeat: str = "0") -> i
     was so long from now."""
     event = Event("media.created", (MediaRef("photo", "http://127.0.0.1:9/"),), "public", "post")
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, uuid4(), event, Origin("platform", "live"))
+        store_event(conn, keys, uuid4(), event, Origin(SOURCE, "live"))
         ((worker,),) = conn.execute("SELECT worker_id FROM procrastinate_register_worker_v1()").fetchall()
         ((taken,),) = conn.execute("SELECT id FROM procrastinate_fetch_job_v2(NULL, %s)", [worker]).fetchall()
         conn.execute("UPDATE procrastinate_workers SET last_heartbeat = now() + %s::interval", [heartbeat])

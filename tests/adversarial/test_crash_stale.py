@@ -22,6 +22,7 @@ from assent.outbox import deliver
 from assent.outbox.schedule import Outcome
 from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.queue import queue_app
+from tests.events import SOURCE
 from tests.waiting import until
 from tests.web import Web
 
@@ -51,7 +52,7 @@ def _event(bench: WorkerContext, keys: TenantKeys, kind: EventType, web: Web, re
     event_id = uuid4()
     event = Event(kind, (MediaRef("cat", f"{web.url}/cat.png"),), "public", "post", revision=revision)
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, event, Origin("platform", "live"))
+        store_event(conn, keys, event_id, event, Origin(SOURCE, "live"))
     return event_id
 
 

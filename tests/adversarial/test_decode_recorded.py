@@ -17,6 +17,7 @@ from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.adversarial.generate import made_by_hand, malformed, valid
 from tests.adversarial.test_decode_disagree import two_faced
+from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 
 FEW, MANY, SEED = 60, 3_000, 20261123
@@ -27,7 +28,7 @@ def upload(at: WorkerContext, keys: TenantKeys, number: int, data: bytes) -> UUI
     event_id = uuid4()
     event = Event("media.created", (MediaRef(f"file-{number}", None),), "public", "post", author="somebody")
     with transaction(at.pool) as conn:
-        store_event(conn, keys, event_id, event, Origin("platform", "live"), [data])
+        store_event(conn, keys, event_id, event, Origin(SOURCE, "live"), [data])
     return event_id
 
 

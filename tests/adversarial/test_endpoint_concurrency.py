@@ -23,6 +23,7 @@ from assent.keys.keystore import TenantKeys
 from assent.outbox.endpoint_health import STRIKES
 from assent.policy.load import load_policy
 from assent.tenants import add_secret
+from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 from tests.waiting import until
 from tests.web import Web, serving
@@ -80,13 +81,13 @@ def decide(pool: Pool, keys: TenantKeys, media: str) -> float:
     event = Event("media.created", (picture,), "public", "post")
     with transaction(pool) as conn:
         conn.execute(
-            "INSERT INTO event (tenant, id, source, lane, sealed) VALUES (%s, %s, 'platform', 'live', '')",
-            [keys.tenant, event_id],
+            "INSERT INTO event (tenant, id, source, lane, sealed) VALUES (%s, %s, %s, 'live', '')",
+            [keys.tenant, event_id, SOURCE],
         )
         record(
             conn,
             keys,
-            MediaKey(keys.tenant, event_id, 0, event, picture),
+            MediaKey(keys.tenant, event_id, SOURCE, 0, event, picture),
             NewDecision(Unprocessable(Undecodable()), load_policy(None).ref),
         )
     return time.monotonic()
@@ -134,10 +135,10 @@ def pile_up(pool: Pool, keys: TenantKeys, messages: int) -> None:
             [STRIKES],
         )
         conn.execute(
-            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision, queued, next_at)"
-            " SELECT %s, gen_random_uuid(), 'dead', 'media.failed', 'old ' || n, 1, false, now() - interval '1 hour'"
-            " FROM generate_series(1, %s) n",
-            [keys.tenant, messages],
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, queued, next_at)"
+            " SELECT %s, gen_random_uuid(), 'dead', 'media.failed', %s, 'old ' || n, 1, false,"
+            " now() - interval '1 hour' FROM generate_series(1, %s) n",
+            [keys.tenant, SOURCE, messages],
         )
 
 

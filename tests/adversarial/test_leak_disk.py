@@ -175,12 +175,12 @@ def _numbers_shared(conn: psycopg.Connection) -> set[int]:
     """Transactions that stand in a row (xmin, xmax) of a table about people and in one of a table about pictures."""
     columns = conn.execute(
         "SELECT column_name, table_name FROM information_schema.columns"
-        " WHERE table_schema = 'public' AND column_name IN ('pid', 'media_id')"
+        " WHERE table_schema = 'public' AND column_name IN ('pid', 'media_id', 'mac')"
     ).fetchall()
-    seen: dict[str, set[int]] = {"pid": set(), "media_id": set()}
+    seen: dict[str, set[int]] = {"pid": set(), "media_id": set(), "mac": set()}
     for column, table in columns:
         numbers = sql.SQL("SELECT xmin::text::bigint, xmax::text::bigint FROM {}").format(sql.Identifier(table))
         for row in conn.execute(numbers).fetchall():
             seen[column] |= set(row) - {0}
     assert all(seen.values())
-    return seen["pid"] & seen["media_id"]
+    return seen["pid"] & (seen["media_id"] | seen["mac"])

@@ -50,8 +50,8 @@ def add(pool: Pool, now: datetime, media: str | None = None) -> UUID:
     message = uuid4()
     with transaction(pool) as conn:
         conn.execute(
-            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision, next_at)"
-            " VALUES ('default', %s, 'app', 'media.tagged', %s, 1, %s)",
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, next_at)"
+            " VALUES ('default', %s, 'app', 'media.tagged', 'app', %s, 1, %s)",
             [message, media or str(message), now],
         )
     return message

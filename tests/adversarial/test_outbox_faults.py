@@ -100,9 +100,9 @@ def set_up(pool: Pool, keystore: Keystore, web: Web, messages: int) -> Post:
         for n in range(messages):
             tenant, message = f"t{n % TENANTS}", uuid4()
             conn.execute(
-                "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision, next_at)"
-                " VALUES (%s, %s, %s, 'media.tagged', %s, 1, %s)",
-                [tenant, message, f"s{n % TENANTS}", f"photo-{n}", post.now],
+                "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, next_at)"
+                " VALUES (%s, %s, %s, 'media.tagged', %s, %s, 1, %s)",
+                [tenant, message, f"s{n % TENANTS}", f"s{n % TENANTS}", f"photo-{n}", post.now],
             )
             heapq.heappush(post.due, (post.now, tenant, message))
     return post
@@ -118,8 +118,8 @@ def silence(pool: Pool, keystore: Keystore) -> Iterator[list[float]]:
         message = uuid4()
         with transaction(pool) as conn:
             conn.execute(
-                "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)"
-                " VALUES ('silent', %s, 'silent', 'media.tagged', 'photo', 1)",
+                "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)"
+                " VALUES ('silent', %s, 'silent', 'media.tagged', 'silent', 'photo', 1)",
                 [message],
             )
         allow = (AllowedHost.parse(f"127.0.0.1:{port}@127.0.0.0/8"),)

@@ -221,7 +221,7 @@ class People(RuleBasedStateMachine):
             change = matches.approve if yes else matches.refuse
             # Retracted meanwhile; or not yet, and the person has left: then nobody's yes counts.
             with suppress(NotFound, *(() if who in self.consents else (ConsentMissing,))):
-                change(self.town.pool, keys, derive_pseudonym(keys, self.refs[who]), seen[0].media_id, seen[0].face)
+                change(self.town.pool, keys, derive_pseudonym(keys, self.refs[who]), seen[0].item, seen[0].face)
             self.town.did["approve" if yes else "refuse"] += 1
 
     def _seen_by(self, who: int) -> list[matches.SubjectMatch]:

@@ -27,7 +27,7 @@ from assent.decisions.assemble import assemble, message_body
 from assent.intake.accept import Origin, store_event
 from assent.outbox import deliver
 from assent.outbox.schedule import Outcome
-from tests.events import rows
+from tests.events import SOURCE, media_item, rows
 from tests.integration.album import Album
 from tests.waiting import until
 
@@ -70,7 +70,7 @@ def post(album: Album) -> UUID:
     event_id = UUID(int=1)
     event = Event("media.created", (MediaRef("group", None),), "public", "post", "alice")
     with transaction(album.bench.pool) as conn:
-        store_event(conn, album.keys, event_id, event, Origin("platform", "live"), [album.photo])
+        store_event(conn, album.keys, event_id, event, Origin(SOURCE, "live"), [album.photo])
     return event_id
 
 
@@ -97,7 +97,9 @@ def nobody_is_named(album: Album) -> None:
 def test_stopped_after_the_match(album: Album, database_url: str) -> None:
     consent = album.opt_in("alice", "second")
     with psycopg.connect(database_url) as other, worker(album) as process:
-        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('default/group', 0))")  # what stage 7 needs first
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('default/platform/group', 0))"
+        )  # what stage 7 needs first
         post(album)
         until(lambda: waiters(database_url) == 1, "the worker has matched and would record it", 60)
         process.suspend()
@@ -333,9 +335,9 @@ def test_who_reads_a_decision_is_not_held_up_by_a_withdrawal_that_waits(album: A
     with transaction(album.bench.pool) as changing, transaction(album.bench.pool) as reading:
         assert locks.try_lock_exclusive(changing, "default", album.pid("alice"))
         with pytest.raises(SubjectLocked):
-            assemble(reading, album.keys, "group", lock=locks.lock_shared_or_busy)
+            assemble(reading, album.keys, media_item("group"), lock=locks.lock_shared_or_busy)
         assert reading.execute("SHOW lock_timeout").fetchone() == ("0",)
         changing.rollback()
-        said = assemble(reading, album.keys, "group", lock=locks.lock_shared_or_busy)
+        said = assemble(reading, album.keys, media_item("group"), lock=locks.lock_shared_or_busy)
     assert said is not None
     assert [face.match.subject for face in said.faces if face.match] == ["alice"]

@@ -42,6 +42,7 @@ from assent.subjects.rotate import rotate_epoch
 from assent.tenants import init_tenant
 from assent.worker.loop import open_worker_context
 from tests.bench.rounds import Size, Tick
+from tests.events import SOURCE
 
 TENANT, MODEL = "bench", "bench-128@000000000000"
 DIMENSION = 128
@@ -237,11 +238,11 @@ def _look_through(pool: Pool, keys: TenantKeys) -> float:
     """Microseconds a match that a retraction has to open, because its row does not say whose it is."""
     stranger = SubjectKey.new(keys, bytes(32))
     with transaction(pool) as conn, conn.cursor() as cursor:
-        columns = "tenant, media_id, face, revision, epoch, locator, sealed"
+        columns = "tenant, source, media_id, face, revision, epoch, locator, sealed"
         with cursor.copy(f"COPY match ({columns}) FROM STDIN") as copy:
             for n in range(MATCHES):
                 row = seal_match(keys, stranger, f"photo {n}", 0, {"band": "likely"})
-                copy.write_row((TENANT, f"photo {n}", 0, 1, *row))
+                copy.write_row((TENANT, SOURCE, f"photo {n}", 0, 1, *row))
     began = time.perf_counter()
     assert retract(pool, keys, derive_pseudonym(keys, "nobody")) == 0
     return 1e6 * (time.perf_counter() - began) / MATCHES

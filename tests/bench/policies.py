@@ -99,10 +99,10 @@ def _record(pool: Pool, perception: Perception, count: int, tick: Tick) -> None:
     for start in range(0, count, STEP):
         with transaction(pool) as conn:
             conn.execute(
-                "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
-                " perceptions, given, audiences, leaf, decided_at)"
-                " SELECT %(tenant)s, 'm-' || n, 1, gen_random_uuid(), 0, 1, %(action)s, %(document)s, %(perceptions)s,"
-                " %(given)s, %(audiences)s, 0, now()"
+                "INSERT INTO decision (tenant, source, media_id, revision, event_id, n, event_revision, action,"
+                " document, perceptions, given, audiences, leaf, decided_at)"
+                " SELECT %(tenant)s, 'platform', 'm-' || n, 1, gen_random_uuid(), 0, 1, %(action)s, %(document)s,"
+                " %(perceptions)s, %(given)s, %(audiences)s, 0, now()"
                 " FROM generate_series(%(start)s::int, %(start)s::int + %(step)s - 1) AS n",
                 {**values, "start": start},
             )

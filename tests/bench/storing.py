@@ -33,6 +33,7 @@ from assent.worker.loop import PICTURE_JOBS, open_worker_context
 from assent.worker.queue import queue_app
 from tests.bench.photos import Photo
 from tests.bench.rounds import Case, Size, Tick, quantile
+from tests.events import SOURCE
 
 TENANT = "bench"
 REPLAY_ROUNDS = 3
@@ -91,7 +92,7 @@ def _bench(folder: Path) -> Iterator[WorkerContext]:
         migrate(url)
         settings = Settings(data_dir=folder, database_url=url, policy=None)
         with open_pool(url, size=2) as pool:
-            init_tenant(pool, open_or_create_keys(settings, pool), TENANT, "platform", "http://127.0.0.1:9/hooks")
+            init_tenant(pool, open_or_create_keys(settings, pool), TENANT, SOURCE, "http://127.0.0.1:9/hooks")
         models = load_models(settings.models_dir, settings.threads)
         with Decoder() as decoder, open_worker_context(settings, url, models, decoder, host_gallery(settings)) as bench:
             bench.gallery.wait_ready()
@@ -185,8 +186,8 @@ def _store(bench: WorkerContext, kind: str, count: int, *uploads: bytes) -> list
         for _ in range(count):
             event_id = uuid4()
             event = Event("media.created", (MediaRef(f"{kind}-{event_id}", None),), "public", "post", "somebody")
-            store_event(conn, keys, event_id, event, Origin("platform", "live"), uploads)
-            media_keys.append(MediaKey(TENANT, event_id, 0, event, event.media[0]))
+            store_event(conn, keys, event_id, event, Origin(SOURCE, "live"), uploads)
+            media_keys.append(MediaKey(TENANT, event_id, SOURCE, 0, event, event.media[0]))
     return media_keys
 
 

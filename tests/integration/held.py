@@ -24,7 +24,7 @@ from assent.subjects import connections, links
 from assent.subjects.consent import open_subject
 from assent.subjects.enrol import request_enrolment
 from tests import people
-from tests.events import rows
+from tests.events import SOURCE, rows
 
 PHOTO = b"a photo of the person"
 OWNERS = {"match", "audit_payload"}  # tables whose rows say by a sealed locator whose they are
@@ -57,9 +57,9 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
     match = Match(0, derive_pseudonym(keys, ref), template, 1, "strong")
     looked = Analysis(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
     with transaction(pool) as conn:
-        store_event(conn, keys, event_id, event, Origin("platform", "live"))
+        store_event(conn, keys, event_id, event, Origin(SOURCE, "live"))
     with transaction(pool) as conn:
-        media_key = MediaKey(keys.tenant, event_id, 0, event, media)
+        media_key = MediaKey(keys.tenant, event_id, SOURCE, 0, event, media)
         record(conn, keys, media_key, NewDecision(looked, load_policy(None).ref))
 
 

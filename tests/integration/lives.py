@@ -11,6 +11,7 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match, open_template, seal_match
+from tests.events import SOURCE
 
 
 def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, face: int = 0) -> None:
@@ -18,9 +19,9 @@ def recognise(pool: Pool, keys: TenantKeys, subject: SubjectKey, media_id: str, 
     with transaction(pool) as conn:
         row = seal_match(keys, subject, media_id, face, {"band": "strong"})
         conn.execute(
-            "INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed)"
-            " VALUES (%s, %s, %s, 1, %s, %s, %s)",
-            [keys.tenant, media_id, face, row.epoch, row.locator, row.sealed],
+            "INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sealed)"
+            " VALUES (%s, %s, %s, %s, 1, %s, %s, %s)",
+            [keys.tenant, SOURCE, media_id, face, row.epoch, row.locator, row.sealed],
         )
         append(conn, keys, "test", {}, [Part({"media": media_id}, subject.pseudonym, subject.key)], datetime.now(UTC))
 

@@ -18,7 +18,7 @@ FORMS = {  # every form of an open page, with what it says
     "/me/consent": AGREED,
     "/me/withdraw": {},
     "/me/photos": {},
-    "/me/seen": {"media": "group", "face": "1", "answer": "no"},
+    "/me/seen": {"source": "platform", "media": "group", "face": "1", "answer": "no"},
     "/me/delete": {"sure": "yes"},
     "/me/leave": {},
 }

@@ -16,7 +16,7 @@ from assent.pipeline import analyse
 from assent.subjects import connections
 from assent.subjects.connections import FRESH
 from assent.worker.jobs import WorkerContext
-from tests.events import decision, rows, store
+from tests.events import SOURCE, decision, rows, store
 from tests.integration.album import Album
 from tests.people import give
 from tests.waiting import until
@@ -85,7 +85,7 @@ def test_a_narrower_consent_between_match_and_record_wins(
     event_id = store(bench, keys, media, six_people, author="carol")
     give(bench.pool, keys, "alice", scope="own")
     with transaction(bench.pool) as conn:
-        media_key = MediaKey("default", event_id, 0, event, media)
+        media_key = MediaKey("default", event_id, SOURCE, 0, event, media)
         record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     assert rows(bench.pool, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6

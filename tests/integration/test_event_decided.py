@@ -17,7 +17,7 @@ from assent.decisions.assemble import assemble
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
-from tests.events import decision, everything, rows, store
+from tests.events import SOURCE, decision, everything, media_item, rows, store
 from tests.web import Web
 
 
@@ -27,6 +27,7 @@ def test_a_picture_behind_a_url(bench: WorkerContext, keys: TenantKeys, web: Web
     decide_event(bench, "default", event_id)
     document = decision(bench, keys, "photo-1")
     assert (document["schema"], document["event"], document["revision"]) == ("assent.decision/1", str(event_id), 1)
+    assert (document["source"], document["media"]["id"]) == (SOURCE, "photo-1")
     assert document["action"] == "allow"
     assert len(document["faces"]) == 6
     assert all(face["match"] is None for face in document["faces"])
@@ -45,7 +46,7 @@ def test_a_server_that_fails_holds_up_only_its_own_picture(
     media = (MediaRef("away", nobody), MediaRef("here", f"{web.url}/cat.png"))
     event_id = uuid4()
     with transaction(bench.pool) as conn:
-        store_event(conn, keys, event_id, Event("media.created", media, "public", "post"), Origin("platform", "live"))
+        store_event(conn, keys, event_id, Event("media.created", media, "public", "post"), Origin(SOURCE, "live"))
     for _ in range(MAX_TRIES - 1):
         with pytest.raises(FetchFailed):
             decide_event(bench, "default", event_id)
@@ -63,7 +64,8 @@ def test_running_the_job_twice_leaves_one_decision_and_one_message(
         conn.execute("UPDATE event SET done_at = NULL")
     decide_event(bench, "default", event_id)
     assert rows(bench, "SELECT count(*) FROM decision") == [(1,)]
-    assert rows(bench, "SELECT type, media_id, revision, state FROM outbox") == [("media.tagged", "cat", 1, "waiting")]
+    messages = rows(bench, "SELECT type, source, media_id, revision, state FROM outbox")
+    assert messages == [("media.tagged", SOURCE, "cat", 1, "waiting")]
     assert rows(bench, "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'deliver'") == [(1,)]
     assert decision(bench, keys, "cat")["faces"] == []
 
@@ -136,8 +138,8 @@ def test_a_deleted_picture_leaves_no_decision(bench: WorkerContext, keys: Tenant
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat))
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), type="media.deleted"))
     with transaction(bench.pool) as conn:
-        assert assemble(conn, keys, "cat") is None
-    assert rows(bench, "SELECT state FROM outbox") == [("superseded",)]
+        assert assemble(conn, keys, media_item("cat")) is None
+    assert rows(bench, "SELECT state FROM outbox") == []
 
 
 def test_an_altered_event_is_noted_and_not_decided(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:

@@ -17,7 +17,7 @@ from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.subjects.export import export_subject
 from assent.tenants import init_tenant
-from tests.events import rows
+from tests.events import SOURCE, rows
 from tests.integration.held import held, settle
 
 # Where a document tells of each table's rows. A table that is not here fails the test, if it knows people.
@@ -66,7 +66,8 @@ def test_what_is_sealed_is_opened(pool: Pool, keys: TenantKeys) -> None:
         assert (len(vector), template["dimension"], template["quality"]) == (128, 128, 0.75)
         assert vector @ (face / np.linalg.norm(face)) == pytest.approx(1, abs=0.01)
     [match] = document["matches"]
-    assert (match["media_id"], match["band"], match["box"]) == ("photo with alice", "strong", [10, 20, 30, 40])
+    assert (match["source"], match["media_id"]) == (SOURCE, "photo with alice")
+    assert (match["band"], match["box"]) == ("strong", [10, 20, 30, 40])
     [refusal] = document["refusals"]
     assert refusal == {"media_id": "photo without alice", "sha256": "ab" * 32, "box": [1, 2, 3, 4]}
     assert [leaf["action"] for leaf in document["audit"]] == ["consent.given", "consent.given", "media.decided"]

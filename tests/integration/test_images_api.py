@@ -59,7 +59,8 @@ def test_a_picture_sent_as_bytes_is_decided_at_once(house: House, six_people: by
     answer = send(house, six_people, '{"id": "group"}')
     assert answer.status_code == 200
     document = answer.json()
-    assert (document["media"]["id"], len(document["faces"]), document["action"]) == ("group", 6, "allow")
+    assert (document["source"], document["media"]["id"]) == ("api", "group")
+    assert (len(document["faces"]), document["action"]) == (6, "allow")
     assert house.get("/v1/media/group").json()["audit"]["leaf"] == document["audit"]["leaf"]
 
 
@@ -74,8 +75,8 @@ def test_a_picture_behind_a_url_is_decided_at_once(house: House, platform: Web, 
 def test_who_does_not_wait_is_told_where_to_ask(house: House, cat: bytes) -> None:
     answer = send(house, cat, '{"id": "later"}', wait=0)
     assert answer.status_code == 202
-    assert answer.headers["location"] == answer.json()["media"] == "/v1/media/later"
-    until(lambda: house.get("/v1/media/later").status_code == 200, "the picture is decided")
+    assert answer.headers["location"] == answer.json()["media"] == "/v1/media/later?source=api"
+    until(lambda: house.get(answer.headers["location"]).status_code == 200, "the picture is decided")
 
 
 def test_from_consent_to_withdrawal(house: House, six_people: bytes) -> None:

@@ -47,7 +47,7 @@ def test_corrections_and_counts_without_pictures(desk: Album, moderator: TestCli
     desk.opt_in("hidden-alice", "second")
     desk.post("seen", author="hidden-alice")
     (found,) = desk.seen("hidden-alice")
-    refuse(desk.bench.pool, desk.keys, desk.pid("hidden-alice"), "seen", found.face)
+    refuse(desk.bench.pool, desk.keys, desk.pid("hidden-alice"), found.item, found.face)
     sha256 = judged(desk, moderator, add=["text.code"], remove=["nudity.partial.belly"])
     folder = tmp_path / "out"
     assert exported(desk, folder) == Exported(2, 1, 0)

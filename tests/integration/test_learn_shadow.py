@@ -23,7 +23,7 @@ from assent.shadow.live import TenantHeads, note_trials
 from assent.tenants import init_tenant
 from assent.worker.jobs import decide_event
 from assent.worker.maintenance import purge_expired
-from tests.events import decision, leaves, rows, store
+from tests.events import SOURCE, decision, leaves, rows, store
 from tests.integration.album import Album
 from tests.integration.head_files import default_backbone, write_head
 
@@ -237,7 +237,7 @@ def test_a_picture_deleted_before_it_was_counted_is_not(trials: Trials) -> None:
     ((event_id,),) = rows(bench, "SELECT event_id FROM decision")
     decide_event(bench, "default", store(bench, keys, MediaRef("gone", None), type="media.deleted"))
     media = MediaRef("gone", None)
-    place = MediaKey("default", event_id, 0, Event("media.created", (media,), "public", "post"), media)
+    place = MediaKey("default", event_id, SOURCE, 0, Event("media.created", (media,), "public", "post"), media)
     with transaction(bench.pool) as conn:
         note_trials(conn, place, [Trial(head, (), (HAT,))])
     assert trials.compared(head).pictures == 0

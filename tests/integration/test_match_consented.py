@@ -23,7 +23,7 @@ from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext
 from tests import people
 from tests.enrolment import outcome
-from tests.events import decision, everything, everything_bytes, rows, store
+from tests.events import SOURCE, decision, everything, everything_bytes, rows, store
 from tests.integration.album import Album
 
 
@@ -99,7 +99,7 @@ def test_a_consents_end_between_match_and_record_wins(
         else:
             expire(conn)
     with transaction(bench.pool) as conn:
-        media_key = MediaKey("default", event_id, 0, event, media)
+        media_key = MediaKey("default", event_id, SOURCE, 0, event, media)
         record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     assert rows(bench, "SELECT count(*) FROM match") == [(0,)]
     assert [face["match"] for face in decision(bench, keys, "group")["faces"]] == [None] * 6
@@ -132,7 +132,7 @@ def test_neither_template_nor_link_lies_in_the_clear(
     assert isinstance(looked, Analysis)
     event_id = store(bench, keys, media, six_people, author="subject-alice")
     with transaction(bench.pool) as conn:
-        media_key = MediaKey("default", event_id, 0, event, media)
+        media_key = MediaKey("default", event_id, SOURCE, 0, event, media)
         record(conn, keys, media_key, NewDecision(looked, bench.policies.default.ref))
     stored = everything_bytes(bench)
     assert looked.matches

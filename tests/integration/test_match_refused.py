@@ -11,15 +11,15 @@ from PIL import Image
 from assent.core.errors import NotFound
 from assent.refusals import Refusal, is_refused
 from assent.subjects.matches import refuse
-from tests.events import everything, rows
+from tests.events import everything, media_item, rows
 from tests.integration.album import Album
 from tests.photos import saved_at
 from tests.waiting import until
 
 
 def not_me(album: Album, subject: str, media_id: str = "group") -> None:
-    face = next(one.face for one in album.seen(subject) if one.media_id == media_id)
-    refuse(album.bench.pool, album.keys, album.pid(subject), media_id, face)
+    face = next(one.face for one in album.seen(subject) if one.item == media_item(media_id))
+    refuse(album.bench.pool, album.keys, album.pid(subject), media_item(media_id), face)
 
 
 def test_the_platform_is_told_and_the_picture_never_names_them_again(album: Album) -> None:
@@ -56,9 +56,9 @@ def test_each_refusal_raises_the_threshold_up_to_a_limit(album: Album) -> None:
         photo = f"photo-{n}"
         assert album.post(photo, saved_at(album.photo, 95 - n), author="alice") == {"alice": "second"}
         face = album.seen("alice")[0].face
-        refuse(album.bench.pool, album.keys, album.pid("alice"), photo, face)
+        refuse(album.bench.pool, album.keys, album.pid("alice"), media_item(photo), face)
         with pytest.raises(NotFound):
-            refuse(album.bench.pool, album.keys, album.pid("alice"), photo, face)
+            refuse(album.bench.pool, album.keys, album.pid("alice"), media_item(photo), face)
         assert rows(album.bench, "SELECT refusals FROM subject") == [(n + 1,)]
         until(partial(followed, album, expected), "the gallery follows", 5)
 

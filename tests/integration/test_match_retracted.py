@@ -178,7 +178,7 @@ def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:
     for table in ("consent", "template", "refusal", "subject_key"):
         people |= set(rows(album.bench, f"SELECT xmin::text FROM {table} UNION SELECT xmax::text FROM {table}"))  # noqa: S608
     pictures: set[Any] = set()
-    for table in ("match", "decision", "outbox", "review_case", "kept_picture"):
+    for table in ("match", "decision", "outbox", "review_case", "kept_picture", "media_item"):
         pictures |= set(rows(album.bench, f"SELECT xmin::text FROM {table} UNION SELECT xmax::text FROM {table}"))  # noqa: S608
     assert len(people) > 2
     assert len(pictures) > 2
@@ -192,8 +192,8 @@ def test_of_more_matches_than_a_batch_holds_only_ones_own_are_taken_back(album: 
     found = [(f"photo-{n // 4}", n % 4) for n in range(3 * MATCH_ROWS)]
     with transaction(album.bench.pool) as conn, conn.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO match (tenant, media_id, face, revision, epoch, locator, sealed)"
-            " VALUES ('default', %s, %s, 1, %s, %s, %s)",
+            "INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sealed)"
+            " VALUES ('default', 'platform', %s, %s, 1, %s, %s, %s)",
             [(media, face, *seal_match(keys, stranger, media, face, {"band": "likely"})) for media, face in found],
         )
     assert retract(album.bench.pool, keys, album.pid("alice")) == 1

@@ -183,7 +183,7 @@ def keystore_of(client: TestClient) -> Keystore:
 
 
 def test_small_forms_are_bounded(alice: TestClient) -> None:
-    answer = submit(alice, "/me/seen", {"media": "m" * 70_000, "face": "0", "answer": "no"})
+    answer = submit(alice, "/me/seen", {"source": "platform", "media": "m" * 70_000, "face": "0", "answer": "no"})
     assert (answer.status_code, is_page(answer)) == (413, True)
     answer = submit(alice, "/me/withdraw", {}, photos(1))
     assert (answer.status_code, is_page(answer)) == (400, True)
@@ -240,6 +240,7 @@ def test_the_page_has_words_of_its_own_for_what_may_go_wrong(kind: type[AssentEr
 def test_what_others_wrote_is_shown_as_text() -> None:
     evil = '"><script>alert(1)</script>'
     seen = {
+        "source": evil,
         "media": evil,
         "face": 0,
         "waits": True,
@@ -254,7 +255,7 @@ def test_what_others_wrote_is_shown_as_text() -> None:
         "seen", title="t", here="/me/seen", me=me, message="", wrong="", recognised=True, seen=[seen], older=None
     )
     assert b"<script>" not in answer.body
-    assert bytes(answer.body).count(b"&lt;script&gt;") == 3  # the account, the heading, the form
+    assert bytes(answer.body).count(b"&lt;script&gt;") == 4  # the account, the heading, the form's two fields
 
 
 def test_the_page_stays_out_of_the_api_document(visitor: TestClient) -> None:

@@ -104,8 +104,8 @@ def add_secret(conn: Conn, keys: TenantKeys, expires: datetime | None = None) ->
 def add_message(conn: Conn, keys: TenantKeys, media: str = "m-1") -> UUID:
     message = uuid4()
     conn.execute(
-        "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)"
-        " VALUES (%s, %s, 'app', 'media.tagged', %s, 1)",
+        "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)"
+        " VALUES (%s, %s, 'app', 'media.tagged', 'platform', %s, 1)",
         [keys.tenant, message, media],
     )
     return message
@@ -130,8 +130,8 @@ def test_a_message_arrives_signed_and_is_sent_once(office: Office) -> None:
     assert posted.headers["webhook-id"] == f"msg_{office.message.hex}"
     assert posted.headers["content-type"] == "application/json"
     assert posted.headers["user-agent"].startswith("Assent/")
-    said = [seen[0][name] for name in ("endpoint", "type", "media_id", "revision")]
-    assert said == ["app", "media.tagged", "m-1", 1]
+    said = [seen[0][name] for name in ("endpoint", "type", "source", "media_id", "revision")]
+    assert said == ["app", "media.tagged", "platform", "m-1", 1]
     row = office.row()
     assert (row["state"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
     assert row["delivered_at"] is not None

@@ -28,7 +28,7 @@ from assent.policy.model import Policy
 from assent.policy.versions import store_policy as keep
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent
-from tests.events import store
+from tests.events import SOURCE, store
 from tests.unit.policy_files import policy, rule
 
 SCORES = st.floats(0.05, 1.0) | st.sampled_from([0.6, 0.59995, 0.59996, 0.75, 0.5])
@@ -88,11 +88,12 @@ def remember(pool: Pool, keys: TenantKeys, made: Policy, count: int, score: floa
             media, event_id = MediaRef(f"{score}-{n}", None), uuid4()
             document = to_json(decision_of(keys.tenant, event_id, media, 1, looked, made.ref))
             conn.execute(
-                "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
-                " perceptions, given, audiences, leaf, decided_at)"
-                " VALUES (%s, %s, 1, %s, 0, 1, %s, %s, %s, %s, %s, 0, now())",
+                "INSERT INTO decision (tenant, source, media_id, revision, event_id, n, event_revision, action,"
+                " document, perceptions, given, audiences, leaf, decided_at)"
+                " VALUES (%s, %s, %s, 1, %s, 0, 1, %s, %s, %s, %s, %s, 0, now())",
                 [
                     keys.tenant,
+                    SOURCE,
                     media.id,
                     event_id,
                     document["action"],

@@ -18,7 +18,7 @@ from assent.subjects.matches import refuse
 from assent.tenants import init_tenant
 from assent.worker.jobs import decide_event
 from assent.worker.maintenance import purge_expired
-from tests.events import everything, rows, store
+from tests.events import everything, media_item, rows, store
 from tests.fixtures.figures import Figure
 from tests.integration.album import Album, embedding
 from tests.photos import FACES
@@ -58,7 +58,7 @@ def test_after_withdrawal_or_refusal_the_face_is_hidden_too(keeping: Album, clie
     keeping.post(author="alice", connections=("bob",))
     open_faces = shown(client)
     keeping.withdraw(consent)
-    refuse(keeping.bench.pool, keeping.keys, keeping.pid("bob"), "group", keeping.seen("bob")[0].face)
+    refuse(keeping.bench.pool, keeping.keys, keeping.pid("bob"), media_item("group"), keeping.seen("bob")[0].face)
     hidden = shown(client)
     threshold = keeping.bench.gallery.models.calibration.threshold(1)
     for name in ("second", "fifth"):

@@ -18,7 +18,7 @@ from assent.db.pool import transaction
 from assent.http.api_keys import SCOPES, create_key
 from assent.tenants import init_tenant
 from assent.worker.jobs import decide_event
-from tests.events import decision, everything, names, rows, store
+from tests.events import SOURCE, decision, everything, names, rows, store
 from tests.integration.album import Album, embedding
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case
 from tests.photos import FACES
@@ -29,12 +29,14 @@ def test_the_story(desk: Album, moderator: TestClient) -> None:
     (told,) = desk.deliver()
     assert (told["type"], told["data"]["action"]) == ("media.tagged", "review")
     seen = moderator.get(f"/v1/reviews/{case}").json()
-    assert (seen["reason"], seen["media"], seen["decision"]["action"]) == ("crowd", "group", "review")
+    assert (seen["reason"], seen["source"], seen["media"]) == ("crowd", SOURCE, "group")
+    assert seen["decision"]["action"] == "review"
     wrong = names(seen["decision"])[0]
     body = {"action": "label", "add": ["nudity.partial.belly"], "remove": [wrong], "note": "hidden-note"}
     answer = moderator.post(f"/v1/reviews/{case}", json=body)
     assert answer.status_code == 200, answer.text
     assert (answer.json()["action"], answer.json()["revision"]) == ("label", 2)
+    assert (answer.json()["source"], answer.json()["media"]) == (SOURCE, "group")
 
     (told,) = desk.deliver()
     data = told["data"]
@@ -146,7 +148,7 @@ def test_an_event_that_could_not_be_read_is_closed_without_a_decision(desk: Albu
     wrong = moderator.post(f"/v1/reviews/{case['id']}", json={"action": "allow", "add": ["text.code"]})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "bad_request")
     answer = moderator.post(f"/v1/reviews/{case['id']}", json={"action": "allow"}).json()
-    assert (answer["revision"], answer["media"]) == (None, f"event {event}")
+    assert (answer["revision"], answer["source"], answer["media"]) == (None, SOURCE, f"event {event}")
     assert open_cases(moderator) == []
 
 

@@ -16,7 +16,7 @@ from assent.decisions.views import view_json
 from assent.hashlists.search import Hit
 from assent.review.history import read_history
 from assent.worker.jobs import decide_event
-from tests.events import decision, names, rows, store
+from tests.events import decision, media_item, names, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case
 
@@ -54,7 +54,8 @@ def test_what_was_said_of_a_deleted_picture_goes_with_it(desk: Album, moderator:
     assert len(corrections(desk)) == 1
     decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted"))
     assert corrections(desk) == []
-    assert moderator.get(f"/v1/reviews/{case}").json()["decision"] is None
+    left = moderator.get(f"/v1/reviews/{case}").json()
+    assert (left["media"], left["decision"]) == (f"deleted {case}", None)
 
 
 def heeded(desk: Album, media_id: str = "group") -> tuple[str, list[str], dict[str, Any] | None]:
@@ -86,7 +87,7 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
     assert wrong in {tag["name"] for tag in perceived}  # what the models saw stays as it was
     with transaction(desk.bench.pool) as conn:
         for audience in ("author", "public"):
-            view = assemble_view(conn, desk.keys, "another", Recipient(audience))
+            view = assemble_view(conn, desk.keys, media_item("another"), Recipient(audience))
             assert view is not None
             document = view_json(view)
             assert not {wrong, "nudity.partial.belly"} & set(names(document))

@@ -18,6 +18,7 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match, seal_match
 from assent.subjects.rotate import rotate_epoch
+from tests.events import SOURCE
 from tests.integration.lives import recognise, templates
 from tests.people import opt_in_all
 
@@ -109,10 +110,11 @@ def crowd(pool: Pool, keys: TenantKeys, size: int) -> None:
         with cursor.copy("COPY subject_key (tenant, pid, epoch, wrapped) FROM STDIN") as copy:
             for who in people:
                 copy.write_row(("default", who.pseudonym, keys.epoch, who.wrap(keys)))
-        with cursor.copy("COPY match (tenant, media_id, face, revision, epoch, locator, sealed) FROM STDIN") as copy:
+        columns = "tenant, source, media_id, face, revision, epoch, locator, sealed"
+        with cursor.copy(f"COPY match ({columns}) FROM STDIN") as copy:
             for n, who in enumerate(people):
                 row = seal_match(keys, who, f"photo {n}", 0, {"band": "likely"})
-                copy.write_row(("default", f"photo {n}", 0, 1, *row))
+                copy.write_row(("default", SOURCE, f"photo {n}", 0, 1, *row))
 
 
 @pytest.mark.parametrize("size", [5000, pytest.param(100_000, marks=pytest.mark.slow)])

@@ -34,7 +34,7 @@ from assent.outbox.schedule import DELIVERY_SCHEDULE, JITTER
 from assent.policy.load import load_policy
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
-from tests.events import leaves
+from tests.events import SOURCE, leaves, media_item
 from tests.integration.album import Album
 from tests.integration.lives import recognise
 from tests.people import opt_in_all
@@ -65,9 +65,9 @@ def decided(pool: Pool, tenant: str, media_id: str) -> None:
     document = to_json(decision_of(tenant, event_id, media, 1, analysis, load_policy(None).ref))
     with transaction(pool) as conn:
         conn.execute(
-            "INSERT INTO decision (tenant, media_id, revision, event_id, n, event_revision, action, document,"
-            " perceptions, leaf, decided_at) VALUES (%s, %s, 1, %s, 0, 1, 'allow', %s, '{}', 0, now())",
-            [tenant, media_id, event_id, Json(document)],
+            "INSERT INTO decision (tenant, source, media_id, revision, event_id, n, event_revision, action, document,"
+            " perceptions, leaf, decided_at) VALUES (%s, %s, %s, 1, %s, 0, 1, 'allow', %s, '{}', 0, now())",
+            [tenant, SOURCE, media_id, event_id, Json(document)],
         )
 
 
@@ -76,7 +76,7 @@ def place(pool: Pool, keystore: Keystore, table: str, who: int) -> dict[str, Any
     tenant, name = PEOPLE[who]
     keys = keystore.tenant(tenant)
     if table == "match":
-        return {"tenant": tenant, "media_id": f"of {name}"}
+        return {"tenant": tenant, "source": SOURCE, "media_id": f"of {name}"}
     if table == "audit_payload":
         with transaction(pool) as conn:
             rows = conn.execute(
@@ -115,7 +115,7 @@ def said_of_pictures(pool: Pool, keystore: Keystore) -> list[str | None]:
 def _said(pool: Pool, keys: TenantKeys, media_id: str) -> str | None:
     try:
         with transaction(pool) as conn:
-            decision = assemble(conn, keys, media_id)
+            decision = assemble(conn, keys, media_item(media_id))
     except SealBroken:
         return "broken"
     assert decision is not None
@@ -244,8 +244,8 @@ def message(bench: WorkerContext, keystore: Keystore, keys: TenantKeys, web: Web
     message = uuid4()
     with transaction(bench.pool) as conn:
         conn.execute(
-            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)"
-            " VALUES ('default', %s, 'platform', 'media.tagged', 'of ana', 1)",
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)"
+            " VALUES ('default', %s, 'platform', 'media.tagged', 'platform', 'of ana', 1)",
             [message],
         )
         conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
@@ -313,7 +313,7 @@ def test_a_decision_that_was_altered_is_told_to_nobody_until_the_next_one(album:
     with transaction(album.bench.pool) as conn:
         conn.execute("UPDATE decision SET document = '{}'")
     with transaction(album.bench.pool) as conn, pytest.raises(DecisionUnreadable, match="event"):
-        assemble(conn, album.keys, "group")
+        assemble(conn, album.keys, media_item("group"))
     assert album.deliver() == []
     assert outbox(album.bench)[:3] == ("waiting", 1, 1)
     assert outbox(album.bench)[4].startswith("decision_unreadable: ")

@@ -22,7 +22,7 @@ from assent.policy.load import load_policy
 from assent.policy.versions import Policies
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing
-from tests.events import rows, store
+from tests.events import media_item, rows, store
 
 HIDDEN = ("alice-the-author", "bob-the-friend", "photo-of-alice", "alt words", "hidden.example")
 
@@ -49,10 +49,11 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: WorkerContext, key
     post(eu, keys, cat, HIDDEN[2])
     post(eu, keys, cat, "another", revision=2)
     stored = rows(eu, "SELECT puid, body, notice FROM statement ORDER BY at")
-    assert [one[0] for one in stored] == [derive_puid(keys, HIDDEN[2], 1), derive_puid(keys, "another", 1)]
+    assert [one[0] for one in stored] == [derive_puid(keys, media_item(name), 1) for name in (HIDDEN[2], "another")]
     assert all(one[1]["puid"] == one[0] for one in stored)
+    item = media_item(HIDDEN[2])
     with transaction(eu.pool) as conn:
-        author, public = (assemble_view(conn, keys, HIDDEN[2], Recipient(who)) for who in ("author", "public"))
+        author, public = (assemble_view(conn, keys, item, Recipient(who)) for who in ("author", "public"))
     assert isinstance(author, AuthorView)
     assert author.statement == stored[0][0]
     assert set(author.notice) == {"en", "de", "fr"}

@@ -18,7 +18,7 @@ from assent.policy.versions import Policies
 from assent.subjects.matches import approve, refuse
 from assent.tenants import add_endpoint
 from tests.command import assent, failing
-from tests.events import decision, rows
+from tests.events import decision, media_item, rows
 from tests.integration.album import Album
 
 
@@ -45,18 +45,18 @@ def test_the_person_is_asked_and_then_the_platform_told(asking: Album) -> None:
     assert tagged["type"] == "media.tagged"
     assert [face["match"] for face in tagged["data"]["faces"]] == [None] * 6
     (one,) = asking.seen("alice")
-    assert (one.state, one.media_id, one.box) == ("suggested", "group", (275, 169, 107, 104))
+    assert (one.state, one.item, one.box) == ("suggested", media_item("group"), (275, 169, 107, 104))
     assert suggested["type"] == "tag.suggested"
-    assert suggested["data"]["media"]["id"] == "group"
+    assert (suggested["data"]["source"], suggested["data"]["media"]["id"]) == one.item
     assert suggested["data"]["suggestions"] == [
         {"subject": "alice", "face": one.face, "box": list(one.box), "band": one.band}
     ]
-    approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", one.face)
+    approve(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), one.face)
     assert asking.named() == {"alice": "second"}
     (told,) = asking.deliver()
     assert (told["type"], told["data"]["revision"]) == ("tag.published", 2)
     assert told["data"]["faces"][one.face]["match"]["subject"] == "alice"
-    approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", one.face)
+    approve(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), one.face)
     assert asking.deliver() == []
     assert asking.leaves("tag.published") == 1
 
@@ -64,7 +64,7 @@ def test_the_person_is_asked_and_then_the_platform_told(asking: Album) -> None:
 def test_each_endpoint_gets_what_is_meant_for_it(asking: Album) -> None:
     asking.opt_in("alice", "second")
     asking.post(author="alice")
-    approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", asking.seen("alice")[0].face)
+    approve(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), asking.seen("alice")[0].face)
     said = rows(asking.bench, "SELECT DISTINCT endpoint, type FROM outbox ORDER BY 1, 2")
     assert said == [("people", "tag.suggested"), ("platform", "media.tagged")]
     assert asking.deliver()[0]["data"]["revision"] == 2  # the first had not been sent: the newest goes as media.tagged
@@ -73,7 +73,7 @@ def test_each_endpoint_gets_what_is_meant_for_it(asking: Album) -> None:
 def test_a_suggestion_that_was_answered_is_not_sent(asking: Album) -> None:
     asking.opt_in("alice", "second")
     asking.post(author="alice")
-    refuse(asking.bench.pool, asking.keys, asking.pid("alice"), "group", asking.seen("alice")[0].face)
+    refuse(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), asking.seen("alice")[0].face)
     assert [told["type"] for told in asking.deliver()] == ["media.tagged"]
     assert rows(asking.bench, "SELECT state FROM outbox WHERE type = 'tag.suggested'") == [("superseded",)]
     assert asking.leaves("tag.retracted") == 0  # the platform never heard of it
@@ -83,10 +83,10 @@ def test_one_answer_leaves_the_other_suggestion_open(asking: Album) -> None:
     asking.opt_in("alice", "second")
     asking.opt_in("bob", "fifth")
     asking.post(author="alice", connections=("bob",))
-    approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", asking.seen("alice")[0].face)
+    approve(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), asking.seen("alice")[0].face)
     suggested = next(body for body in asking.deliver() if body["type"] == "tag.suggested")
     assert [one["subject"] for one in suggested["data"]["suggestions"]] == ["bob"]
-    approve(asking.bench.pool, asking.keys, asking.pid("bob"), "group", asking.seen("bob")[0].face)
+    approve(asking.bench.pool, asking.keys, asking.pid("bob"), media_item("group"), asking.seen("bob")[0].face)
     assert asking.named() == {"alice": "second", "bob": "fifth"}
 
 
@@ -110,9 +110,9 @@ def test_nobody_answers_for_another(asking: Album) -> None:
     face = asking.seen("alice")[0].face
     for answer in (approve, refuse):
         with pytest.raises(NotFound):
-            answer(asking.bench.pool, asking.keys, asking.pid("bob"), "group", face)
+            answer(asking.bench.pool, asking.keys, asking.pid("bob"), media_item("group"), face)
         with pytest.raises(NotFound):
-            answer(asking.bench.pool, asking.keys, asking.pid("alice"), "group", face + 1)
+            answer(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), face + 1)
     assert asking.seen("alice")[0].state == "suggested"
 
 
@@ -122,7 +122,7 @@ def test_no_yes_after_the_consent_is_gone(asking: Album) -> None:
     (one,) = asking.seen("alice")
     asking.withdraw(consent)
     with pytest.raises(ConsentMissing):
-        approve(asking.bench.pool, asking.keys, asking.pid("alice"), "group", one.face)
+        approve(asking.bench.pool, asking.keys, asking.pid("alice"), media_item("group"), one.face)
     assert [face["match"] for face in decision(asking.bench, asking.keys, "group")["faces"]] == [None] * 6
     assert [told["type"] for told in asking.deliver()] == ["media.tagged"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ GIVEN: dict[str, Any] = {
     "audience_age": 16,
     "lang": "de-CH",
     "revision": 3,
+    "at": "2026-01-31T12:00:00Z",
 }
 
 
@@ -35,12 +37,13 @@ def test_every_field_is_read() -> None:
     assert event.media == (MediaRef("photo/1", "https://media.example/1.jpg", "a bay"),)
     said = (event.author, event.connections, event.visibility, event.surface, event.region, event.audience_age)
     assert said == ("alice", ("bob", "carol"), "followers", "avatar", "DE", 16)
-    assert (event.lang, event.revision) == ("de-CH", 3)
+    assert (event.lang, event.revision, event.at) == ("de-CH", 3, datetime(2026, 1, 31, 12, tzinfo=UTC))
 
 
 def test_little_is_required_and_nobody_is_an_author_by_default() -> None:
     event = parse_event(json.dumps({key: GIVEN[key] for key in ("schema", "type", "media")}).encode())
     assert (event.author, event.connections, event.visibility, event.surface) == (None, (), "public", "post")
+    assert (event.revision, event.at) == (None, None)
 
 
 def test_the_stored_form_gives_the_same_event() -> None:
@@ -70,6 +73,8 @@ def test_the_stored_form_gives_the_same_event() -> None:
         ("audience_age", "16"),
         ("revision", 0),
         ("revision", 2**31),
+        ("at", "yesterday"),
+        ("at", "2026-01-31T12:00:00"),
         ("colour", "red"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from assent.core.resources import resource
+from assent.core.values import MediaItem
 from assent.decisions.statement import EU, Statement, derive_puid, state_restriction, statement_body
 from assent.keys.keystore import TenantKeys
 from assent.policy.cases import decided
@@ -97,11 +98,13 @@ def tenant_keys(pseudonym_key: bytes) -> TenantKeys:
 
 def test_the_puid_is_the_same_for_the_same_decision_and_keyed() -> None:
     one, other = tenant_keys(b"1" * 32), tenant_keys(b"2" * 32)
-    assert derive_puid(one, "photo-1", 1) == derive_puid(one, "photo-1", 1)
-    others = {derive_puid(one, "photo-1", 2), derive_puid(one, "photo-2", 1), derive_puid(other, "photo-1", 1)}
-    assert len({derive_puid(one, "photo-1", 1), *others}) == 4
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,500}", derive_puid(one, "photo-1", 1))
-    assert "photo" not in derive_puid(one, "photo-1", 1)
+    item, another, elsewhere = MediaItem("app", "photo-1"), MediaItem("app", "photo-2"), MediaItem("site", "photo-1")
+    puid = derive_puid(one, item, 1)
+    assert derive_puid(one, item, 1) == puid
+    others = [(one, item, 2), (one, another, 1), (one, elsewhere, 1), (other, item, 1)]
+    assert len({puid, *(derive_puid(*other) for other in others)}) == 5
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,500}", puid)
+    assert "photo" not in puid
 
 
 @pytest.mark.parametrize("path", sorted(resource("policies").glob("*.yaml")), ids=lambda path: path.stem)

@@ -58,6 +58,7 @@ TASKS = {
 MIGRATIONS = [
     *("0001_queue", "0002_core", "0003_people", "0004_policy"),
     *("0005_review", "0006_known", "0007_human", "0008_models"),
+    "0009_media",
 ]
 VALUES = {
     Category: "safety face scene object product text hash",
