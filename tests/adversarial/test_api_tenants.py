@@ -22,7 +22,8 @@ from assent.core.errors import Undecodable
 from assent.core.settings import Settings
 from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.http.api_keys import SCOPES, create_key
 from assent.http.limits import RATES, Rate, RateLimiter
 from assent.intake.accept import Origin, store_event

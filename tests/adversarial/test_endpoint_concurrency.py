@@ -18,7 +18,8 @@ from assent.core.errors import Undecodable
 from assent.core.settings import Settings
 from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.outbox.endpoint_health import STRIKES
 from assent.policy.load import load_policy

@@ -19,7 +19,8 @@ from assent.core.values import Analysis, Event, MediaRef, Perception, Picture
 from assent.db.migrate import migrate
 from assent.db.pool import open_pool, transaction
 from assent.db.queue import PICTURES
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.embedded.clusters import embedded
 from assent.gallery.matching import host_gallery
 from assent.intake.accept import Origin, store_event

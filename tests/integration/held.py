@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 from assent.audit.log import part_pseudonym
 from assent.core.values import Action, Analysis, Event, Face, Match, MediaRef, Perception, Picture, Verdict
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym

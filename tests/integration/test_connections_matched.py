@@ -9,7 +9,8 @@ import pytest
 
 from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse

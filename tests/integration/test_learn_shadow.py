@@ -15,7 +15,7 @@ from assent.audit import verify
 from assent.core.errors import HeadAlreadyActive, InsufficientEvidence, ModelUnknown, NotFound
 from assent.core.values import Event, MediaRef, Trial
 from assent.db.pool import transaction
-from assent.decisions.store import MediaKey
+from assent.decisions.media_items import MediaKey
 from assent.perceive.labels.backbone import Backbone
 from assent.shadow import heads as trial
 from assent.shadow import traffic

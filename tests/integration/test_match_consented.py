@@ -12,7 +12,8 @@ import pytest
 from assent.core.errors import ConsentMissing
 from assent.core.values import Analysis, Event, MediaRef
 from assent.db.pool import Conn, transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.pipeline import analyse

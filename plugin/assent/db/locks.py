@@ -68,7 +68,7 @@ def lock_media_sending(conn: Conn, key: Mapping[str, str]) -> None:
 def lock_to_delete(conn: Conn, keys: Iterable[Mapping[str, str]]) -> None:
     """Locks the media items of these keys until the transaction ends: nothing of them is stored, told or sent.
 
-    Waits up to LOCK_WAIT_SECONDS for whoever is sending something of one; one that was stopped is then too late to send.
+    Waits up to LOCK_WAIT_SECONDS for whoever is sending something of one; who was stopped is then too late to send.
     """
     ordered = sorted(keys, key=lambda key: (key["source"], key["media"]))
     for key in ordered:

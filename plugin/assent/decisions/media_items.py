@@ -13,14 +13,40 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
+from assent.audit.log import Part, append
 from assent.core.media_errors import MediaAmbiguous
-from assent.core.values import Event, MediaItem
-from assent.db.pool import Conn, Row, execute, fetch
+from assent.core.values import Event, MediaItem, MediaRef
+from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 
-_Q = named_queries("media_items")
+_Q, _RECORD = named_queries("media_items"), named_queries("record")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaKey:
+    """A media item of an event: the tenant, the event, its source, the item's number in it, and the event's arrival."""
+
+    tenant: str
+    event_id: UUID
+    source: str
+    n: int
+    event: Event
+    media: MediaRef
+    arrival: int = 0
+
+    @property
+    def item(self) -> MediaItem:
+        return MediaItem(self.source, self.media.id)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return self.item.key(self.tenant)
 
 
 def find_item(conn: Conn, tenant: str, media_id: str, source: str | None) -> MediaItem:
@@ -50,10 +76,16 @@ def lock_item(conn: Conn, keys: TenantKeys, item: MediaItem) -> Row:
     return row
 
 
-def is_overtaken(state: Row, event: Event, arrival: int) -> bool:
-    """Tells whether an event comes too late to take effect on a media item in that state (of `lock_item`)."""
-    stated, highest = event.revision, state["event_revision"]
-    if arrival < state["floor"]:
+def is_overtaken(state: Row, newest: Row | None, media_key: MediaKey) -> bool:
+    """Tells whether an event comes too late to take effect on a media item.
+
+    `state` is that of `lock_item`; `newest` is the newest decision's row, whose revision counts where it was stored
+    before the order of events was.
+    """
+    event, stated, highest = media_key.event, media_key.event.revision, state["event_revision"]
+    if stated is not None and newest is not None and stated < newest["event_revision"]:
+        return True
+    if media_key.arrival < state["floor"]:
         return True
     if event.at and state["deleted_at"] and event.at < state["deleted_at"]:
         return True
@@ -62,19 +94,61 @@ def is_overtaken(state: Row, event: Event, arrival: int) -> bool:
             return bool(stated < highest)
         if state["deleted"]:
             return True
-    return bool(arrival < state["applied"])
+    return bool(media_key.arrival < state["applied"])
 
 
-def record_applied(conn: Conn, keys: TenantKeys, item: MediaItem, event: Event, arrival: int) -> None:
+def record_applied(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     """Records that an event took effect."""
-    values = {"mac": _mac(keys, item), "arrival": arrival, "event_revision": event.revision}
-    execute(conn, _Q["record_applied"], tenant=keys.tenant, **values)
+    values = {"arrival": media_key.arrival, "event_revision": media_key.event.revision}
+    execute(conn, _Q["record_applied"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
 
 
-def record_deleted(conn: Conn, keys: TenantKeys, item: MediaItem, event: Event, arrival: int, revision: int) -> None:
-    """Records that a deletion took effect; `revision` is that of the newest decision, 0 without one."""
-    values = {"mac": _mac(keys, item), "arrival": arrival, "event_revision": event.revision, "at": event.at}
-    execute(conn, _Q["record_deleted"], tenant=keys.tenant, **values, revision=revision)
+def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
+    """Deletes all data about a media item that the platform deleted.
+
+    These are decisions, matches, messages, a kept copy, moderators' corrections of its labels and its id in review
+    cases. Its highest revision stays, under a MAC. A deletion that a later event has overtaken is only noted in the
+    log.
+    """
+    if not lock_open_event(conn, media_key):
+        return
+    newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
+    if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
+        log_superseded(conn, keys, media_key)
+        return
+    values = {"arrival": media_key.arrival, "event_revision": media_key.event.revision, "at": media_key.event.at}
+    values |= {"revision": newest["revision"] if newest else 0, "mac": _mac(keys, media_key.item)}
+    execute(conn, _Q["record_deleted"], tenant=keys.tenant, **values)
+    execute(conn, _RECORD["delete_matches"], **media_key.key)
+    execute(conn, _RECORD["delete_messages"], **media_key.key)
+    execute(conn, _RECORD["clear_cases"], **media_key.key)
+    execute(conn, _RECORD["delete_retained_copy"], **media_key.key)
+    execute(conn, _RECORD["delete_corrections"], **media_key.key)
+    execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
+    if execute(conn, _RECORD["delete_decisions"], **media_key.key):
+        payload = {"event": str(media_key.event_id), "media": media_key.media.id}
+        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+
+
+def lock_open_event(conn: Conn, media_key: MediaKey) -> bool:
+    """Locks the event and its media item; returns False when the event is over.
+
+    A worker that was stopped past its lease comes back here after another one ended the event. By then the media item
+    may have been decided anew or deleted: its old analysis must change neither.
+    """
+    if fetch_one(conn, _RECORD["lock_open_event"], tenant=media_key.tenant, event=media_key.event_id) is None:
+        return False
+    execute(conn, _RECORD["lock_media"], **media_key.key)
+    return True
+
+
+def log_superseded(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
+    payload = {
+        "event": str(media_key.event_id),
+        "media": media_key.media.id,
+        "event_revision": media_key.event.revision,
+    }
+    append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))
 
 
 def _mac(keys: TenantKeys, item: MediaItem) -> bytes:

@@ -16,11 +16,9 @@ from assent.core.telemetry import log
 from assent.core.values import (
     Analysis,
     Audience,
-    Event,
     Leaf,
     Match,
     MediaItem,
-    MediaRef,
     PolicyRef,
     Quarantined,
     ReviewQueue,
@@ -34,7 +32,14 @@ from assent.db.queue import enqueue_delivery
 from assent.decisions import statement as statements
 from assent.decisions import views
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
-from assent.decisions.media_items import is_overtaken, lock_item, record_applied, record_deleted
+from assent.decisions.media_items import (
+    MediaKey,
+    is_overtaken,
+    lock_item,
+    lock_open_event,
+    log_superseded,
+    record_applied,
+)
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.statement import Statement
@@ -47,27 +52,6 @@ from assent.refusals import is_refused, refusals
 
 RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed"]
 _Q = named_queries("record")
-
-
-@dataclass(frozen=True, slots=True)
-class MediaKey:
-    """A media item of an event: the tenant, the event, its source, the item's number in it, and the event's arrival."""
-
-    tenant: str
-    event_id: UUID
-    source: str
-    n: int
-    event: Event
-    media: MediaRef
-    arrival: int = 0
-
-    @property
-    def item(self) -> MediaItem:
-        return MediaItem(self.source, self.media.id)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        return self.item.key(self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +116,12 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     the subject refused before are dropped; the subjects stay locked until the commit. A match that waits for its
     subject's approval is suggested to the endpoints of audience `person`.
     """
-    if not _lock_open(conn, media_key) or is_recorded(conn, media_key):
+    if not lock_open_event(conn, media_key) or is_recorded(conn, media_key):
         return
     newest = fetch_one(conn, _Q["read_newest_revision"], **media_key.key)
     state = lock_item(conn, keys, media_key.item)
-    if _is_overtaken(state, newest, media_key):
-        _log_superseded(conn, keys, media_key)
+    if is_overtaken(state, newest, media_key):
+        log_superseded(conn, keys, media_key)
         return
     event_revision = max(media_key.event.revision or 1, newest["event_revision"] if newest else 1)
     revision = max(newest["revision"] if newest else 0, state["revision"]) + 1
@@ -158,40 +142,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     payload = _leaf_payload(media_key, new.outcome, decision)
     leaf = append(conn, keys, "media.decided", _leaf_body(new), [Part(payload), *parts], now)
     _insert_decision(conn, media_key, new.outcome, decision, event_revision, leaf)
-    record_applied(conn, keys, media_key.item, media_key.event, media_key.arrival)
-
-
-def _is_overtaken(state: Row, newest: Row | None, media_key: MediaKey) -> bool:
-    # The newest decision's revision counts where it was stored before the order of events was.
-    stated = media_key.event.revision
-    lower = stated is not None and newest is not None and stated < newest["event_revision"]
-    return lower or is_overtaken(state, media_key.event, media_key.arrival)
-
-
-def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
-    """Deletes all data about a media item that the platform deleted.
-
-    These are decisions, matches, messages, a kept copy, moderators' corrections of its labels and its id in review
-    cases. Its highest revision stays, under a MAC. A deletion that a later event has overtaken is only noted in the
-    log.
-    """
-    if not _lock_open(conn, media_key):
-        return
-    newest = fetch_one(conn, _Q["read_newest_revision"], **media_key.key)
-    if _is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
-        _log_superseded(conn, keys, media_key)
-        return
-    highest = newest["revision"] if newest else 0
-    record_deleted(conn, keys, media_key.item, media_key.event, media_key.arrival, highest)
-    execute(conn, _Q["delete_matches"], **media_key.key)
-    execute(conn, _Q["delete_messages"], **media_key.key)
-    execute(conn, _Q["clear_cases"], **media_key.key)
-    execute(conn, _Q["delete_retained_copy"], **media_key.key)
-    execute(conn, _Q["delete_corrections"], **media_key.key)
-    execute(conn, _Q["delete_trial_labels"], **media_key.key)
-    if execute(conn, _Q["delete_decisions"], **media_key.key):
-        payload = {"event": str(media_key.event_id), "media": media_key.media.id}
-        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+    record_applied(conn, keys, media_key)
 
 
 class Revised(NamedTuple):
@@ -253,18 +204,6 @@ def note_unreadable(conn: Conn, keys: TenantKeys, source: str, event_id: UUID, e
 def announce(conn: Conn, payload: str) -> None:
     """Wakes the clients that wait for this event's decision, at the commit."""
     execute(conn, _Q["notify_done"], channel=DONE_CHANNEL, payload=payload)
-
-
-def _lock_open(conn: Conn, media_key: MediaKey) -> bool:
-    """Locks the event and its media item; returns False when the event is over.
-
-    A worker that was stopped past its lease comes back here after another one ended the event. By then the media item
-    may have been decided anew or deleted: its old analysis must change neither.
-    """
-    if fetch_one(conn, _Q["lock_open_event"], tenant=media_key.tenant, event=media_key.event_id) is None:
-        return False
-    execute(conn, _Q["lock_media"], **media_key.key)
-    return True
 
 
 def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analysis) -> tuple[_Confirmed, ...]:
@@ -401,12 +340,3 @@ def _store_statement(
     values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": now}
     execute(conn, named_queries("policy")["insert_statement"], **values)
     return puid
-
-
-def _log_superseded(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
-    payload = {
-        "event": str(media_key.event_id),
-        "media": media_key.media.id,
-        "event_revision": media_key.event.revision,
-    }
-    append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))

@@ -14,8 +14,7 @@ from assent.db.locks import lock_to_delete
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import Lane, enqueue_event
-from assent.decisions.media_items import arrive
-from assent.decisions.store import MediaKey, forget
+from assent.decisions.media_items import MediaKey, arrive, forget
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.platforms import event as events

@@ -10,7 +10,7 @@ from assent.core.clock import parse_rfc3339
 from assent.core.values import Action, Analysis, ModerationHistory, ModeratorDecision
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.decisions.store import MediaKey
+from assent.decisions.media_items import MediaKey
 from assent.policy.model import Policy
 from assent.policy.moderated import apply_moderation
 

@@ -14,7 +14,7 @@ from assent.core.telemetry import log
 from assent.core.values import Perception, Trial
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.decisions.store import MediaKey
+from assent.decisions.media_items import MediaKey
 from assent.keys.keystore import Keystore
 from assent.perceive import Models
 from assent.perceive.labels.heads import Head, predict_tags

@@ -27,18 +27,10 @@ from assent.db.locks import lock_media_sending, lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.assemble import message_body as body_of
+from assent.decisions.media_items import MediaKey, forget
 from assent.decisions.render.redact import retained_jpeg
 from assent.decisions.statement import Statement, state_restriction
-from assent.decisions.store import (
-    MediaKey,
-    NewDecision,
-    RetainedCopy,
-    announce,
-    forget,
-    is_recorded,
-    note_unreadable,
-    record,
-)
+from assent.decisions.store import NewDecision, RetainedCopy, announce, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
 from assent.intake.accept import open_event, open_upload
 from assent.keys.keystore import Keystore, TenantKeys
@@ -88,10 +80,8 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
         log.error("event unreadable", tenant=tenant, event_id=str(event_id), code=error.code)
         _give_up(context, keys, row["source"], event_id, error)
         return
-    media_keys = [
-        MediaKey(tenant, event_id, row["source"], n, event, media, row["arrival"])
-        for n, media in enumerate(event.media)
-    ]
+    source, arrival = row["source"], row["arrival"]
+    media_keys = [MediaKey(tenant, event_id, source, n, event, media, arrival) for n, media in enumerate(event.media)]
     try:
         with _noting_broken(context, tenant, "decide"):
             _decide_media_items(context, keys, media_keys, row)

@@ -1,0 +1,264 @@
+"""A media item is posted, changed, deleted and posted again: what arrived last holds, whatever lanes and workers do."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from assent.core.values import Event, MediaItem, MediaRef
+from assent.db.pool import transaction
+from assent.db.queue import Lane
+from assent.decisions import store as decision_store
+from assent.decisions.assemble import assemble
+from assent.intake.accept import Origin, store_event
+from assent.keys.keystore import TenantKeys
+from assent.worker import jobs
+from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
+from assent.worker.maintenance import purge_expired
+from tests.events import everything_bytes, leaves, rows
+from tests.waiting import until
+from tests.web import Answer, Web
+
+
+class Platform:
+    """A platform that posts one picture, and the worker behind it."""
+
+    def __init__(self, bench: WorkerContext, keys: TenantKeys, picture: bytes, source: str = "platform") -> None:
+        self.bench, self.keys, self.picture, self.source = bench, keys, picture, source
+
+    def send(self, kind: str = "media.created", lane: Lane = "live", media: str = "cat", **said: Any) -> UUID:
+        """Sends an event, which is acknowledged when this returns."""
+        event_id = uuid4()
+        event = Event(f"media.{kind}" if "." not in kind else kind, (MediaRef(media, None),), "public", "post", **said)
+        with transaction(self.bench.pool) as conn:
+            uploads = [] if event.type == "media.deleted" else [self.picture]
+            store_event(conn, self.keys, event_id, event, Origin(self.source, lane), uploads)
+        return event_id
+
+    def work(self, *events: UUID) -> None:
+        for event_id in events:
+            decide_event(self.bench, "default", event_id)
+
+    def revision(self, media: str = "cat") -> int | None:
+        with transaction(self.bench.pool) as conn:
+            decision = assemble(conn, self.keys, MediaItem(self.source, media))
+        return decision.revision if decision else None
+
+    def deliver(self) -> list[int]:
+        """Sends what waits; the revisions that were sent."""
+        waiting = rows(self.bench, "SELECT id, revision FROM outbox WHERE state = 'waiting' ORDER BY created_at")
+        for message, _ in waiting:
+            assert deliver_message(self.bench, "default", message) is None
+        return [revision for _, revision in waiting]
+
+
+@pytest.fixture
+def platform(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Platform:
+    with transaction(bench.pool) as conn:
+        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+    return Platform(bench, keys, cat)
+
+
+def test_an_id_that_was_deleted_comes_back_again_and_again(platform: Platform, web: Web) -> None:
+    for life in range(1, 4):
+        platform.work(platform.send())
+        assert platform.revision() == life
+        assert platform.deliver() == [life]
+        platform.send("deleted")
+        assert platform.revision() is None
+    assert len(web.received) == 3
+    assert rows(platform.bench, "SELECT reason FROM review_case") == []
+
+
+def test_revisions_go_on_from_the_highest_that_was_told(platform: Platform) -> None:
+    platform.work(platform.send(), platform.send("updated"), platform.send("updated"))
+    platform.send("deleted")
+    platform.work(platform.send())
+    assert platform.revision() == 4
+
+
+def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(platform: Platform) -> None:
+    event = platform.send(media="secret-name-of-the-picture")
+    platform.work(event, platform.send("updated", media="secret-name-of-the-picture"))
+    platform.deliver()
+    platform.send("deleted", media="secret-name-of-the-picture")
+    for table in ("decision", "match", "outbox", "correction", "shadow", "kept_picture", "upload"):
+        assert rows(platform.bench, f"SELECT * FROM {table}") == [], table  # noqa: S608
+    with transaction(platform.bench.pool) as conn:
+        conn.execute("UPDATE media_item SET changed_at = now() - interval '8 days'")
+        conn.execute("UPDATE event SET received_at = now() - interval '400 days'")
+    purge_expired(platform.bench.settings, platform.bench.pool, platform.bench.keystore)
+    ((_, mac, *order, _),) = rows(platform.bench, "SELECT * FROM media_item")
+    assert len(mac) == 32
+    assert order == [2, 0, 0, 0, False, None]
+    assert b"secret-name-of-the-picture" not in everything_bytes(platform.bench)
+
+
+@pytest.mark.parametrize("lanes", [("backfill", "live"), ("live", "backfill"), ("live", "live")])
+def test_a_deletion_overtakes_the_creation(platform: Platform, lanes: tuple[Lane, Lane]) -> None:
+    created = platform.send(lane=lanes[0])
+    platform.send("deleted", lane=lanes[1])
+    platform.work(created)
+    assert platform.revision() is None
+    assert platform.deliver() == []
+    assert [leaf["action"] for leaf in leaves(platform.bench, "media.superseded")] == ["media.superseded"]
+
+
+def test_a_deletion_while_the_picture_is_fetched(platform: Platform, web: Web) -> None:
+    fetching, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        fetching.set()
+        go_on.wait(20)
+
+    web.files["/cat.png"] = Answer(200, body=platform.picture, before=wait)
+    event_id, event = uuid4(), Event("media.created", (MediaRef("cat", f"{web.url}/cat.png"),), "public", "post")
+    with transaction(platform.bench.pool) as conn:
+        store_event(conn, platform.keys, event_id, event, Origin("platform", "live"))
+    worker = threading.Thread(target=platform.work, args=[event_id])
+    worker.start()
+    try:
+        assert fetching.wait(20)
+        platform.send("deleted")
+        assert platform.revision() is None
+    finally:
+        go_on.set()
+        worker.join(20)
+    assert platform.revision() is None
+    assert platform.deliver() == []
+
+
+def test_a_deletion_waits_for_what_is_being_sent(platform: Platform, web: Web) -> None:
+    platform.work(platform.send())
+    sending, go_on, deleted = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        sending.set()
+        go_on.wait(20)
+
+    def delete() -> None:
+        platform.send("deleted")
+        deleted.set()
+
+    web.answers = iter([Answer(before=wait)])
+    threads = [threading.Thread(target=platform.deliver), threading.Thread(target=delete)]
+    threads[0].start()
+    assert sending.wait(20)
+    threads[1].start()
+    try:
+        until(lambda: bool(rows(platform.bench, "SELECT FROM pg_locks WHERE NOT granted")), "the deletion waits", 20)
+        assert not deleted.is_set()
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join(20)
+    assert deleted.is_set()
+    assert len(web.received) == 1
+
+
+def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(platform: Platform) -> None:
+    first, second = platform.send(lane="backfill", author="first"), platform.send("updated", author="second")
+    platform.work(second, first)
+    assert platform.revision() == 1
+    assert rows(platform.bench, "SELECT event_id FROM decision") == [(second,)]
+
+
+def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(platform: Platform) -> None:
+    higher, lower = platform.send(revision=5), platform.send("updated", revision=4)
+    platform.work(lower, higher)
+    assert rows(platform.bench, "SELECT event_id FROM decision ORDER BY revision DESC LIMIT 1") == [(higher,)]
+    platform.work(platform.send("updated", revision=4))
+    assert platform.revision() == 2
+    platform.send("deleted", revision=3)
+    assert platform.revision() == 2
+    platform.send("deleted")
+    assert platform.revision() is None
+    platform.work(platform.send(revision=1))  # the post was made anew
+    assert platform.revision() == 3
+
+
+@pytest.mark.parametrize(
+    ("deleted", "created", "decided"),
+    [
+        ({"revision": 2}, {"revision": 1}, False),
+        ({"revision": 2}, {"revision": 2}, False),
+        ({"revision": 2}, {"revision": 3}, True),
+        ({"at": 60}, {"at": 0}, False),
+        ({"at": 60}, {"at": 90}, True),
+        ({}, {}, True),
+    ],
+)
+def test_a_deletion_that_arrives_first_holds_for_what_was_before_it(
+    platform: Platform, deleted: dict[str, Any], created: dict[str, Any], decided: bool
+) -> None:
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    for said in (deleted, created):
+        if "at" in said:
+            said["at"] = noon + timedelta(seconds=said["at"])
+    platform.send("deleted", **deleted)
+    platform.work(platform.send(**created))
+    assert platform.revision() == (1 if decided else None)
+
+
+def test_ids_belong_to_the_source_that_brought_them(
+    platform: Platform, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
+) -> None:
+    platform.work(platform.send())
+    other = Platform(bench, keys, cat, "api")
+    other.work(other.send())
+    assert (platform.revision(), other.revision()) == (1, 1)
+    assert client.get("/v1/media/cat").json()["code"] == "media_ambiguous"
+    assert client.get("/v1/media/cat?source=api").json()["source"] == "api"
+    other.send("deleted")
+    assert client.get("/v1/media/cat").json()["source"] == "platform"
+
+
+def test_a_key_for_images_changes_no_decision_of_a_webhook(
+    platform: Platform, client: TestClient, bench: WorkerContext
+) -> None:
+    platform.work(platform.send())
+    with transaction(bench.pool) as conn:
+        conn.execute(
+            "INSERT INTO review_case (tenant, id, source, media_id, revision, reason)"
+            " VALUES ('default', gen_random_uuid(), 'platform', 'cat', 1, 'a rule')"
+        )
+    answer = client.post("/v1/images?wait=0", files={"image": platform.picture}, data={"event": '{"id": "cat"}'})
+    assert answer.json()["media"] == "/v1/media/cat?source=api"
+    platform.work(UUID(answer.json()["event"]))
+    assert platform.revision() == 1
+    assert rows(bench, "SELECT closed_at FROM review_case WHERE source = 'platform'") == [(None,)]
+
+
+def test_a_failure_that_nobody_foresaw_ends_as_a_case(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jobs, "analyse", fail)
+    event_id = platform.send()
+    for _ in range(MAX_TRIES - 1):
+        with pytest.raises(ZeroDivisionError):
+            platform.work(event_id)
+        assert rows(platform.bench, "SELECT reason FROM review_case") == []
+    platform.work(event_id)
+    assert rows(platform.bench, "SELECT media_id, reason FROM review_case") == [("cat", "unexpected_failure")]
+    assert rows(platform.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
+
+
+def test_a_failure_to_record_ends_as_a_case_too(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(decision_store, "_insert_decision", fail)
+    event_id = platform.send()
+    with transaction(platform.bench.pool) as conn:
+        conn.execute("UPDATE event SET tries = %s", [MAX_TRIES - 1])
+    platform.work(event_id)
+    assert rows(platform.bench, "SELECT media_id, reason FROM review_case") == [
+        (f"event {event_id}", "unexpected_failure")
+    ]
+    assert rows(platform.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
