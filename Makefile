@@ -4,8 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would each compile the same modules
 
-# pip would compile everything on one core; what is used is compiled when it is first imported.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
+# pip compiles on one core, compileall on all of them, and a sandboxed child could never keep what it compiled; what does
+# not compile is a template for another Python.
+define install
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(1)
+-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+endef
 
 .PHONY: setup demo test test-fast test-slow check bench schema errors lock clean
 
@@ -15,12 +19,12 @@ $(VENV)/.ready: requirements-cpu.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it with make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --require-hashes -r requirements-cpu.txt
-	$(INSTALL) --editable .
+	$(call install,requirements-cpu.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
-	$(INSTALL) --require-hashes -r requirements-dev.txt
+	$(call install,requirements-dev.txt)
 	@touch $@
 
 demo: $(VENV)/.ready

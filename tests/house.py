@@ -32,6 +32,7 @@ class House:
     printed: dict[str, Any]
     process: psutil.Popen
     log: Path
+    client: httpx2.Client  # one, and no connection kept: a client made for each request costs more than the request
 
     def start(self, *words: str) -> None:
         """Runs `assent serve` once more, after the one before ended."""
@@ -45,10 +46,10 @@ class House:
         """Sends a signed webhook."""
         raw = json.dumps(body).encode()
         headers = sign_webhook(delivery, datetime.now(UTC), raw, [self.printed["source"]["secret"]])
-        return httpx2.post(self.url + self.printed["source"]["path"], content=raw, headers=headers, timeout=30)
+        return self.client.post(self.url + self.printed["source"]["path"], content=raw, headers=headers)
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, headers=self.headers, timeout=30)
+        return self.client.get(self.url + path, headers=self.headers)
 
     def worker(self) -> psutil.Process | None:
         """The worker process that runs now, if one does."""
@@ -84,13 +85,14 @@ def running(data: Path, web: Web, *words: str, **settings: str) -> Iterator[Hous
     }
     printed = json.loads(assent(environment, "init", "--deliver-to", f"{web.url}/hooks", "--json"))
     log = data / "serve.log"
-    house = House(f"http://127.0.0.1:{port}", environment, printed, serve(environment, log, *words), log)
-    try:
-        until(lambda: is_ready(house), "the server is ready", 60)
-        yield house
-    finally:
-        house.process.terminate()
-        house.process.wait(30)
+    with httpx2.Client(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0)) as client:
+        house = House(f"http://127.0.0.1:{port}", environment, printed, serve(environment, log, *words), log, client)
+        try:
+            until(lambda: is_ready(house), "the server is ready", 60)
+            yield house
+        finally:
+            house.process.terminate()
+            house.process.wait(30)
 
 
 def free_port() -> int:

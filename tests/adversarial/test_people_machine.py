@@ -270,7 +270,7 @@ class People(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("steps", "runs"),
     [
-        pytest.param(30, 2, marks=pytest.mark.timeout(600)),
+        pytest.param(STEPS, 2, marks=pytest.mark.timeout(600)),
         pytest.param(STEPS, 160, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
