@@ -42,11 +42,12 @@ class House:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.printed['api_key']}"}
 
-    def post(self, delivery: str, body: dict[str, Any]) -> httpx2.Response:
-        """Sends a signed webhook."""
+    def post(self, delivery: str, body: dict[str, Any], lane: str = "live") -> httpx2.Response:
+        """Sends a signed webhook, in that lane."""
         raw = json.dumps(body).encode()
         headers = sign_webhook(delivery, datetime.now(UTC), raw, [self.printed["source"]["secret"]])
-        return self.client.post(self.url + self.printed["source"]["path"], content=raw, headers=headers)
+        address = f"{self.url}{self.printed['source']['path']}?lane={lane}"
+        return self.client.post(address, content=raw, headers=headers)
 
     def get(self, path: str) -> httpx2.Response:
         return self.client.get(self.url + path, headers=self.headers)
