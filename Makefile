@@ -48,7 +48,7 @@ endif
 test-fast: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit $(PYTEST)
 
-# Minutes each: thousands of malformed files, hundreds of kills, hours of people's lives.
+# Minutes each: thousands of malformed files, a hundred kills, hours of people's lives.
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not alone" $(PYTEST)
 	$(BIN)/python -m pytest $(ALONE) -m "slow and alone" $(PYTEST)

@@ -61,6 +61,10 @@ class House:
                         return child
         return None
 
+    def wait_for_worker(self) -> None:
+        """Returns once a worker takes jobs: an answer that waits for one gives up after 30 s."""
+        until(lambda: '"worker ready"' in self.log.read_text(), "the worker is ready", 120)
+
     def run(self, *words: str) -> str:
         """A command beside the running server; what it printed."""
         return assent(self.environment, *words)

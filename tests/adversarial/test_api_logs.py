@@ -144,6 +144,7 @@ def test_the_logs_hold_nothing_private(open_folder: Path, database_url: str, fig
         with running(data, web, ASSENT_DATABASE_URL=database_url, ASSENT_LOG_LEVEL="debug") as house:
             with psycopg.connect(database_url) as conn:
                 conn.execute("UPDATE endpoint SET url = url || '?token=' || %s", [MARKS["hook query"]])
+            house.wait_for_worker()
             do_everything(house, web, database_url)
         logs = [house.log, *open_folder.glob("server/**/pg.log*"), *data.glob("**/*.log")]
         text = b"".join(log.read_bytes() for log in set(logs))

@@ -99,6 +99,7 @@ def test_no_face_and_no_link_lies_on_the_disk(
 ) -> None:
     data = open_folder / "leaks"
     with serving() as web, running(data, web, ASSENT_LOG_LEVEL="debug") as house:
+        house.wait_for_worker()
         _opt_in(house, altered(six_people, FACES["second"]))
         answer = _post(house, six_people)
         assert [face["match"] is not None for face in answer["faces"]].count(True) == 1

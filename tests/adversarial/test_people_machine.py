@@ -271,7 +271,7 @@ class People(RuleBasedStateMachine):
     ("steps", "runs"),
     [
         pytest.param(STEPS, 2, marks=pytest.mark.timeout(600)),
-        pytest.param(STEPS, 160, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param(STEPS, 60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 def test_nobody_is_named_after_they_left(

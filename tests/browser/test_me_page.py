@@ -71,6 +71,7 @@ def house(chromium: str, open_folder: Path, platform: Web) -> Iterator[House]:
         "ASSENT_MEDIA_PAGE": f"{platform.url}/pictures/{{media}}",
     }
     with running(open_folder / "me-page", platform, **settings) as house:
+        house.wait_for_worker()
         yield house
 
 

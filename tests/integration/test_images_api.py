@@ -33,6 +33,7 @@ LEAF = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")  # a line of an export
 @pytest.fixture(scope="module")
 def house(open_folder: Path, platform: Web) -> Iterator[House]:
     with running(open_folder / "images", platform) as house:
+        house.wait_for_worker()
         yield house
 
 

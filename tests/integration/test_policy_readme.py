@@ -55,6 +55,7 @@ def test_one_change_from_edit_to_roll_back(open_folder: Path, six_people: bytes,
     (place / ".venv").symlink_to(sys.prefix)
     before, after = lines()
     with running(open_folder / "policy-house", web) as house:
+        house.wait_for_worker()
         assert action(house, six_people) == ("allow", "default")
         said = typed(house, place, before)
         assert "11 rules, 0 warnings, 1 cases, 0 wrong" in said
