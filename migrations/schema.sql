@@ -101,7 +101,8 @@ CREATE TABLE public.correction (
     label text NOT NULL,
     holds boolean NOT NULL,
     by text NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    source text NOT NULL
 );
 
 CREATE TABLE public.decision (
@@ -117,7 +118,8 @@ CREATE TABLE public.decision (
     leaf bigint NOT NULL,
     decided_at timestamp with time zone NOT NULL,
     given jsonb,
-    audiences jsonb
+    audiences jsonb,
+    source text NOT NULL
 );
 
 CREATE TABLE public.endpoint (
@@ -154,8 +156,16 @@ CREATE TABLE public.event (
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     tries smallint DEFAULT 0 NOT NULL,
     done_at timestamp with time zone,
+    arrival bigint DEFAULT 0 NOT NULL,
     CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
 );
+
+CREATE SEQUENCE public.event_arrival
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 
 CREATE TABLE public.hash_block (
     tenant text NOT NULL,
@@ -216,7 +226,8 @@ CREATE TABLE public.kept_picture (
     tenant text NOT NULL,
     media_id text NOT NULL,
     sealed bytea NOT NULL,
-    kept_until timestamp with time zone NOT NULL
+    kept_until timestamp with time zone NOT NULL,
+    source text NOT NULL
 );
 
 CREATE TABLE public.match (
@@ -228,7 +239,20 @@ CREATE TABLE public.match (
     locator bytea NOT NULL,
     sealed bytea NOT NULL,
     state text DEFAULT 'published'::text NOT NULL,
+    source text NOT NULL,
     CONSTRAINT match_state_check CHECK ((state = ANY (ARRAY['suggested'::text, 'published'::text, 'retracted'::text])))
+);
+
+CREATE TABLE public.media_item (
+    tenant text NOT NULL,
+    mac bytea NOT NULL,
+    revision integer DEFAULT 0 NOT NULL,
+    applied bigint DEFAULT 0 NOT NULL,
+    floor bigint DEFAULT 0 NOT NULL,
+    event_revision integer DEFAULT 0 NOT NULL,
+    deleted boolean DEFAULT false NOT NULL,
+    deleted_at timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.outbox (
@@ -246,6 +270,7 @@ CREATE TABLE public.outbox (
     delivered_at timestamp with time zone,
     last_error text,
     unmade integer DEFAULT 0 NOT NULL,
+    source text NOT NULL,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text, 'superseded'::text])))
 );
 
@@ -319,7 +344,8 @@ CREATE TABLE public.review_case (
     queue text DEFAULT 'default'::text NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
     closed_by text,
-    outcome text
+    outcome text,
+    source text NOT NULL
 );
 
 CREATE TABLE public.shadow (
@@ -329,7 +355,8 @@ CREATE TABLE public.shadow (
     media_sha256 text NOT NULL,
     live text[] NOT NULL,
     candidate text[] NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    source text NOT NULL
 );
 
 CREATE TABLE public.source (
@@ -427,10 +454,10 @@ ALTER TABLE ONLY public.consent
     ADD CONSTRAINT consent_pkey PRIMARY KEY (tenant, id);
 
 ALTER TABLE ONLY public.correction
-    ADD CONSTRAINT correction_pkey PRIMARY KEY (tenant, media_id, media_sha256, label);
+    ADD CONSTRAINT correction_pkey PRIMARY KEY (tenant, source, media_id, media_sha256, label);
 
 ALTER TABLE ONLY public.decision
-    ADD CONSTRAINT decision_pkey PRIMARY KEY (tenant, media_id, revision);
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (tenant, media_id, source, revision);
 
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_event_id_n_key UNIQUE (tenant, event_id, n);
@@ -466,16 +493,19 @@ ALTER TABLE ONLY public.intake_seen
     ADD CONSTRAINT intake_seen_pkey PRIMARY KEY (tenant, source, delivery_id);
 
 ALTER TABLE ONLY public.kept_picture
-    ADD CONSTRAINT kept_picture_pkey PRIMARY KEY (tenant, media_id);
+    ADD CONSTRAINT kept_picture_pkey PRIMARY KEY (tenant, source, media_id);
 
 ALTER TABLE ONLY public.match
-    ADD CONSTRAINT match_pkey PRIMARY KEY (tenant, media_id, face);
+    ADD CONSTRAINT match_pkey PRIMARY KEY (tenant, source, media_id, face);
+
+ALTER TABLE ONLY public.media_item
+    ADD CONSTRAINT media_item_pkey PRIMARY KEY (tenant, mac);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_item UNIQUE (tenant, endpoint, source, media_id, revision, type);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (tenant, id);
-
-ALTER TABLE ONLY public.outbox
-    ADD CONSTRAINT outbox_tenant_endpoint_type_media_id_revision_key UNIQUE (tenant, endpoint, type, media_id, revision);
 
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_pkey PRIMARY KEY (tenant, sha256);
@@ -502,13 +532,13 @@ ALTER TABLE ONLY public.refused_band
     ADD CONSTRAINT refused_band_pkey PRIMARY KEY (tenant, band);
 
 ALTER TABLE ONLY public.review_case
-    ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
+    ADD CONSTRAINT review_case_item UNIQUE (tenant, source, media_id, revision);
 
 ALTER TABLE ONLY public.review_case
-    ADD CONSTRAINT review_case_tenant_media_id_revision_key UNIQUE (tenant, media_id, revision);
+    ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
 
 ALTER TABLE ONLY public.shadow
-    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, head, media_id);
+    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, head, source, media_id);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_name_key UNIQUE (name);
@@ -558,6 +588,8 @@ CREATE UNIQUE INDEX head_on_trial ON public.head USING btree (tenant, name) WHER
 CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at);
 
 CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
+
+CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
 
 CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
 
@@ -639,6 +671,9 @@ ALTER TABLE ONLY public.intake_seen
 
 ALTER TABLE ONLY public.kept_picture
     ADD CONSTRAINT kept_picture_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.media_item
+    ADD CONSTRAINT media_item_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

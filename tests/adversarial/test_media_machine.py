@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -115,9 +116,12 @@ class Machine:
     def be_quiet(self) -> None:
         """Waits until every picture shows the newest event of it, and holds the platform's view against that."""
         for item, expected in list(self.items.items()):
-            until(lambda item=item, expected=expected: self._shown(item) == expected.event, f"{item} is decided", 180)
+            until(partial(self._shows, item, expected.event), f"{item} is decided", 180)
         self.look()
         self.did["quiet"] += 1
+
+    def _shows(self, item: Item, event: str | None) -> bool:
+        return self._shown(item) == event
 
     def _send(self, kind: str, media: str, lane: str, said: dict[str, Any]) -> str:
         """Sends an event until it is acknowledged; its id."""

@@ -116,9 +116,9 @@ def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
         log_superseded(conn, keys, media_key)
         return
-    values = {"arrival": media_key.arrival, "event_revision": media_key.event.revision, "at": media_key.event.at}
-    values |= {"revision": newest["revision"] if newest else 0, "mac": _mac(keys, media_key.item)}
-    execute(conn, _Q["record_deleted"], tenant=keys.tenant, **values)
+    event, highest = media_key.event, newest["revision"] if newest else 0
+    values = {"arrival": media_key.arrival, "event_revision": event.revision, "at": event.at, "revision": highest}
+    execute(conn, _Q["record_deleted"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
     execute(conn, _RECORD["delete_matches"], **media_key.key)
     execute(conn, _RECORD["delete_messages"], **media_key.key)
     execute(conn, _RECORD["clear_cases"], **media_key.key)
