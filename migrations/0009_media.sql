@@ -60,7 +60,7 @@ WITH arrived AS (
     SELECT tenant, id, row_number() OVER (ORDER BY received_at, id) AS n FROM event
 )
 UPDATE event e SET arrival = a.n FROM arrived a WHERE e.tenant = a.tenant AND e.id = a.id;
-SELECT setval('event_arrival', 1 + (SELECT count(*) FROM event));
+DO $$ BEGIN PERFORM setval('event_arrival', 1 + (SELECT count(*) FROM event)); END $$;
 
 -- What took effect on a media item. `mac` is a MAC of its source and id under a key that the database does not have. Of a
 -- deleted one the row stays for ever with its highest revision, so that revisions rise when the id comes back; the other
