@@ -6,36 +6,37 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from assent import __version__
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
-from assent.db.pool import open_pool, transaction
+from assent.db.pool import open_pool
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import RateLimiter
 from assent.http.openapi import Documented, webhooks
-from assent.http.problems import assent_problem, error_responses, http_problem, validation_problem
+from assent.http.problems import assent_problem, http_problem, validation_problem
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
+from assent.http.routes.operation import router as operation
 from assent.http.routes.review import router as review
 from assent.http.routes.rights import router as rights
 from assent.http.routes.subjects import router as subjects
-from assent.http.state import App, AppState
+from assent.http.state import AppState, WorkerRuns
 from assent.intake.rejects import Rejects
 from assent.keys.installation import open_keys
 from assent.me.routes import router as me
 
 POOL = 12
+DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
+is redirected. A body is sent as it is, without `Content-Encoding`."""
 
 
-def create_app(settings: Settings, url: str) -> FastAPI:
-    """Returns the application on the database at `url`, which must be initialised."""
+def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = None) -> FastAPI:
+    """Returns the application on the database at `url`, which must be initialised; `worker_runs` is `AppState`'s."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -43,7 +44,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         keystore = await asyncio.to_thread(open_keys, settings, pool)
         announcements = Announcements(url)
         app.state.rejects = rejects = Rejects()
-        app.state.app_state = AppState(settings, pool, keystore, announcements)
+        app.state.app_state = AppState(settings, pool, keystore, announcements, worker_runs)
         tasks = [
             asyncio.create_task(announcements.listen()),
             asyncio.create_task(rejects.keep_writing(pool, keystore)),
@@ -56,8 +57,16 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         await asyncio.to_thread(pool.close)
 
     # No interactive documentation: its pages would load scripts from a third-party host.
+    # No redirect either: behind a proxy with TLS it would lead to http://, and its sender would leave the body behind.
     app = Documented(
-        title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, webhooks=webhooks
+        title="Assent",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        webhooks=webhooks,
     )
     app.state.limits = RateLimiter()
     app.add_middleware(Guard)
@@ -65,24 +74,7 @@ def create_app(settings: Settings, url: str) -> FastAPI:
     app.add_exception_handler(AssentError, assent_problem)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(RequestValidationError, validation_problem)
-    for router in (intake, subjects, rights, review, audit, me):
+    for router in (intake, subjects, rights, review, audit, me, operation):
         app.include_router(router)
-
-    @app.get("/healthz", tags=["operation"], responses=error_responses())
-    async def healthz() -> dict[str, str]:
-        """Reports that the process answers."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["operation"], responses=error_responses())
-    def readyz(state: App) -> dict[str, str]:
-        """Reports that the database answers too; 503 otherwise."""
-        with transaction(state.pool) as conn:
-            conn.execute("SELECT 1")
-        return {"status": "ready"}
-
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=error_responses())
-    async def metrics() -> Response:
-        """Returns the Prometheus metrics of this process."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hmac
 import socket
 import threading
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
-from uuid import uuid4
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -184,6 +187,10 @@ def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:
         ("DELETE", "/v1/reviews", 405, "method_not_allowed"),
         ("POST", "/v1/media/%00/corrections", 401, "unauthorized"),
         ("GET", "/docs", 404, "not_found"),
+        ("GET", "/healthz/", 404, "not_found"),
+        ("POST", "/v1/images/", 404, "not_found"),
+        ("POST", "/v1/webhooks/platform/", 404, "not_found"),
+        ("GET", "/me/", 404, "not_found"),
         ("TRACE", "/v1/images", 405, "method_not_allowed"),
     ],
 )
@@ -191,6 +198,60 @@ def test_what_the_router_refuses_is_a_problem_too(url: str, method: str, path: s
     answer = requests.request(method, url + path, timeout=10)
     assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM_JSON)
     assert answer.json()["code"] == code
+
+
+def test_head_answers_as_get_without_a_body(url: str, made: CreatedTenant) -> None:
+    headers = {"authorization": f"Bearer {made.api_key}"}
+    for path in ("/healthz", "/readyz", "/openapi.json", "/v1/audit/checkpoint", "/v1/nothing", "/me"):
+        got, head = (requests.request(method, url + path, headers=headers, timeout=10) for method in ("GET", "HEAD"))
+        assert head.status_code == got.status_code
+        assert {**head.headers, "date": ""} == {**got.headers, "date": ""}
+        sent = raw_answer(url, f"HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert sent.endswith(b"\r\n\r\n")
+
+
+def test_head_is_named_where_it_is_allowed_and_refused_where_get_is(url: str) -> None:
+    assert requests.delete(f"{url}/healthz", timeout=10).headers["allow"] == "GET, HEAD"
+    refused = requests.head(f"{url}/v1/images", timeout=10)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    malformed = raw_answer(url, b"HEAD /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert malformed.startswith(b"HTTP/1.1 400 ")
+    assert malformed.endswith(b"\r\n\r\n")
+
+
+def raw_answer(url: str, request: bytes) -> bytes:
+    """All that the server sends until it closes the connection."""
+    parts = urlsplit(url)
+    with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=10) as peer:
+        peer.sendall(request)
+        return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def test_a_coded_body_is_refused_by_every_route_that_reads_one(url: str, made: CreatedTenant) -> None:
+    paths = requests.get(f"{url}/openapi.json", timeout=10).json()["paths"]
+    kinds = [
+        (method, path, kind, operation)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for kind in operation.get("requestBody", {"content": {}})["content"]
+    ]
+    assert len(kinds) >= 9
+    for coding, (method, path, kind, operation) in product(("gzip", "BR", "identity, x-ours"), kinds):
+        place = path.format_map(defaultdict(lambda: str(UUID(int=0)), source=made.source))
+        answer = requests.request(
+            method,
+            url + place,
+            data=gzip.compress(b'{"subject": "alice"}'),
+            headers={"content-type": f"{kind}; boundary=b", "content-encoding": coding},
+            auth=Signed(made),
+            timeout=10,
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "content_coding_unsupported"), (path, kind)
+        assert answer.headers["accept-encoding"] == "identity"
+        assert "content_coding_unsupported" in operation["responses"]["415"]["description"]
+    plain = {"content-encoding": "identity"}
+    answer = requests.post(f"{url}/v1/subjects/alice/links", json={}, headers=plain, auth=Signed(made), timeout=10)
+    assert answer.status_code == 201
 
 
 def test_an_error_of_our_own_says_nothing_of_itself(url: str, made: CreatedTenant, database_url: str) -> None:

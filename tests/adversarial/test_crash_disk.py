@@ -15,10 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from assent.core.http_errors import DiskFull
+from assent.db.health import check_room
+from assent.db.pool import open_pool, transaction
+from assent.embedded.clusters import embedded
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import REFUSED, Ledger, balance, send
 from tests.fixtures.figures import Figure
+from tests.house import is_ready
 from tests.installed import need
 from tests.waiting import until
 
@@ -72,15 +77,29 @@ def test_full(open_folder: Path, figure: Figure) -> None:
         send(at.house, ledger, "before", at.photo(rng))
         until(lambda: faults.worker(at) is not None, "a worker is there")
         filler = fill(disk)
+        answer = at.house.get("/readyz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "disk_full")
         _kill_worker(at)  # its end cannot be logged: the log lies on this disk too
         _send_until_refused(at, ledger, rng)
         while_full = dict(ledger.answers)
         assert shutil.disk_usage(disk).free < 1 << 20
         filler.unlink()
+        until(lambda: is_ready(at.house), "it is ready again", 60)
         send(at.house, ledger, "after", at.photo(rng))
         found = balance(at.house, at.web, ledger, open_folder)
     assert "after" in ledger.acknowledged
     figure(f"A full disk, answers {while_full}: {found}; 0 acknowledged and not stored")
+
+
+def test_the_full_disk_of_a_server_of_ones_own_shows_in_what_it_cannot_write(open_folder: Path) -> None:
+    with small_disk(open_folder / "own") as disk, embedded(disk) as url, open_pool(url, size=1) as pool:
+        for _ in range(2):
+            with transaction(pool) as conn:
+                check_room(conn)
+            filler = fill(disk)
+            with pytest.raises(DiskFull), transaction(pool) as conn:
+                check_room(conn)
+            filler.unlink()
 
 
 def _kill_worker(at: Site) -> None:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.command import assent
-from tests.house import House, running
+from tests.house import House, is_ready, running
 from tests.photos import FACES, altered
 from tests.waiting import until
 from tests.web import Web
@@ -150,3 +150,16 @@ def test_operation(house: House) -> None:
     assert house.get("/readyz").json()["status"] == "ready"
     assert "assent_events_accepted_total" in house.get("/metrics").text
     assert house.get("/openapi.json").json()["info"]["title"] == "Assent"
+
+
+def test_without_its_worker_the_process_is_not_ready(house: House) -> None:
+    until(lambda: not_ready_once_killed(house), "it says so")
+    until(lambda: is_ready(house), "another worker was started")
+
+
+def not_ready_once_killed(house: House) -> bool:
+    # Whichever worker there is: after its first death another follows at once, and a second later after the next.
+    if (worker := house.worker()) is not None:
+        worker.kill()
+    answer = house.get("/readyz")
+    return answer.status_code == 503 and answer.json()["code"] == "worker_not_running"

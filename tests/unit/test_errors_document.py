@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from assent.core import enrolment_errors, errors, media_errors
+from assent.core import enrolment_errors, errors, http_errors, media_errors
 from assent.core.errors import AssentError
 
 FILE = Path(__file__).parents[2] / "docs" / "errors.md"
-MODULES = (errors.__name__, enrolment_errors.__name__, media_errors.__name__)  # a test may define errors of its own
+# A test may define errors of its own.
+MODULES = tuple(module.__name__ for module in (errors, enrolment_errors, http_errors, media_errors))
 HEAD = """# Errors
 
 Every error answer is `application/problem+json` (RFC 9457) with one of these codes; the same codes stand in decisions

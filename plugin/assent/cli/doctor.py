@@ -13,12 +13,15 @@ from rich.table import Table
 from assent.cli.models import WHICH
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
+from assent.db.health import clock_difference
 from assent.db.migrate import OLDEST_SERVER, missing_migrations
 from assent.db.pool import open_pool
 from assent.embedded.clusters import check_memory
 from assent.keys.installation import database, open_keys
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
+
+CLOCK_SECONDS = 5.0  # machines that ask an NTP server lie well within it; /readyz bears a minute
 
 
 class Finding(NamedTuple):
@@ -105,7 +108,7 @@ def _gallery_memory(settings: Settings) -> Iterator[Finding]:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     with database(settings) as url:
-        yield _server(url)
+        yield from _server(url)
         pending = missing_migrations(url)
         detail = "schema is new enough" if not pending else f"{len(pending)} migrations to apply"
         yield Finding("database", not pending, detail, "assent init" if pending else "")
@@ -115,11 +118,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
 
 
-def _server(url: str) -> Finding:
+def _server(url: str) -> Iterator[Finding]:
     with open_pool(url, size=1) as pool, pool.connection() as conn:
         major, minor = divmod(conn.info.server_version, 10_000)
+        seconds = clock_difference(conn).total_seconds()
     repair = "" if major >= OLDEST_SERVER else f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one"
-    return Finding("PostgreSQL", not repair, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", repair)
+    yield Finding("PostgreSQL", not repair, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", repair)
+    repair = "" if abs(seconds) <= CLOCK_SECONDS else "synchronise both by NTP (chrony, systemd-timesyncd)"
+    off = f"{abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead of'}"
+    detail = f"the database's is {off} this machine's; at most {CLOCK_SECONDS:.0f} s are good"
+    yield Finding("clocks", not repair, detail, repair)
 
 
 CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)

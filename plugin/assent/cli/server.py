@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated
 
@@ -92,18 +93,15 @@ def serve(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with database(settings) as url:
         migrate(url)
-        app = create_app(settings, url)
+        supervisor = None if no_worker else _WorkerSupervisor()
+        app = create_app(settings, url, supervisor.is_running if supervisor else None)
         server = uvicorn_server(settings, app)
         for sign in (signal.SIGTERM, signal.SIGINT):
             # The server ends on these by itself, then raises them once more under the handler that was there before:
             # the default one would end the process before the worker and the database were stopped.
             signal.signal(sign, lambda *_: None)
-        supervisor = None if no_worker else _WorkerSupervisor()
-        try:
+        with supervisor or nullcontext():
             server.run()
-        finally:
-            if supervisor is not None:
-                supervisor.stop()
     if not server.started:
         raise typer.Exit(1)
 
@@ -130,13 +128,26 @@ def _end_with_parent() -> None:
 
 
 class _WorkerSupervisor:
-    """Runs a worker beside the API, and starts it again when it dies."""
+    """Runs a worker beside the API while its context lasts, and starts it again when it dies."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._supervise, name="worker supervisor")
+
+    def __enter__(self) -> None:
         self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        # It finishes the jobs under way.
+        self._stopping.set()
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.join()
+
+    def is_running(self) -> bool:
+        """Tells whether the worker's process lives; between its end and the next one's begin none does."""
+        return self._process is not None and self._process.returncode is None
 
     def _supervise(self) -> None:
         failures = 0
@@ -156,10 +167,3 @@ class _WorkerSupervisor:
             pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1] if failures else 0.0
             telemetry.log.warning("worker ended; starting another", code=code, seconds=pause)
             self._stopping.wait(pause)
-
-    def stop(self) -> None:
-        """Ends the worker; it finishes the jobs under way."""
-        self._stopping.set()
-        if self._process is not None:
-            self._process.terminate()
-        self._thread.join()

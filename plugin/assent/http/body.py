@@ -1,4 +1,4 @@
-"""Reads request bodies, bounded in bytes and in time."""
+"""Reads request bodies as they are sent, bounded in bytes and in time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from assent.core.errors import BadRequest, BodyTooLarge, RequestTooSlow
+from assent.core.http_errors import ContentCodingUnsupported
 
 MAX_BODY = 1 << 20  # a webhook's or a JSON request's body
 BODY_SECONDS = 10.0  # for all of a body of at most MAX_BODY
@@ -24,9 +25,12 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
 async def bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
     """Yields the body in pieces.
 
-    Raises BodyTooLarge as soon as more than `limit` bytes are announced or have arrived, BadRequest when the connection
-    ends before the body.
+    Raises ContentCodingUnsupported for a body in any coding, BodyTooLarge as soon as more than `limit` bytes are
+    announced or have arrived, BadRequest when the connection ends before the body.
     """
+    codings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if not {coding.strip() for coding in codings} <= {"", "identity"}:
+        raise ContentCodingUnsupported
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise BodyTooLarge(f"the body is larger than {limit} bytes")

@@ -1,4 +1,4 @@
-"""Checks every request's head and counts its address's rate before a route receives it."""
+"""Checks every request's head and counts its address's rate before a route receives it, a HEAD as a GET."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Guard:
                 answer.headers["Connection"] = "close"  # where the next request would begin is not certain
             await answer(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # the server, which has a scope of its own, leaves the answer's body away
+            scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from assent.core.errors import (
     AssentError,
     BadRequest,
+    BodyTooLarge,
     DatabaseUnavailable,
     HeadTooLarge,
     MethodNotAllowed,
@@ -21,6 +22,7 @@ from assent.core.errors import (
     RequestTooSlow,
     Unauthorized,
 )
+from assent.core.http_errors import ContentCodingUnsupported
 from assent.core.strict import field_path
 
 PROBLEM_JSON = "application/problem+json"
@@ -53,6 +55,8 @@ def assent_problem_response(error: AssentError) -> JSONResponse:
         headers = {"Retry-After": "5"}
     elif isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
+    elif isinstance(error, ContentCodingUnsupported):
+        headers = {"Accept-Encoding": "identity"}
     return problem_response(error.code, error.status, error.detail, error.remedy, headers)
 
 
@@ -67,7 +71,10 @@ async def http_problem(_request: Request, error: Exception) -> JSONResponse:
         raise error
     known = {kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed)}
     kind = known.get(error.status_code, AssentError)
-    return problem_response(kind.code, error.status_code, str(error.detail), kind.remedy, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # the guard sees to it
+    return problem_response(kind.code, error.status_code, str(error.detail), kind.remedy, headers)
 
 
 async def validation_problem(_request: Request, error: Exception) -> JSONResponse:
@@ -85,6 +92,8 @@ def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]
     """Returns the OpenAPI `responses` of a route that may raise these, beside those that any route may raise."""
     responses: dict[int | str, dict[str, Any]] = {}
     every: set[type[AssentError]] = {*ANYWHERE, *kinds}
+    if BodyTooLarge in every:  # so it reads a body, and none that is coded
+        every.add(ContentCodingUnsupported)
     for kind in sorted(every, key=lambda kind: (kind.status, kind.code)):
         meaning = f"`{kind.code}`: {kind.remedy}"
         content = {PROBLEM_JSON: {"schema": schema_ref(ProblemDocument)}}

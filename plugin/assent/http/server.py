@@ -102,8 +102,10 @@ class Protocol(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = assent_problem_response(error)
             headers: list[Any] = [*answer.raw_headers, (b"connection", b"close")]
+            # A request that was read as far as its body may be a HEAD, whose answer has none.
+            head = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
             events: list[h11.Event] = [h11.Response(status_code=error.status, headers=headers)]
-            events += [h11.Data(data=bytes(answer.body)), h11.EndOfMessage()]
+            events += [h11.Data(data=b"" if head else bytes(answer.body)), h11.EndOfMessage()]
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,15 +13,21 @@ from assent.db.pool import Pool
 from assent.http.decision_waiter import Announcements
 from assent.keys.keystore import Keystore
 
+WorkerRuns = Callable[[], bool]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppState:
-    """The open installation that the routes work with: settings, database, keys and announcements."""
+    """The open installation that the routes work with: settings, database, keys and announcements.
+
+    `worker_runs` tells whether the worker that this process started runs; None where it starts none.
+    """
 
     settings: Settings
     pool: Pool
     keystore: Keystore
     announcements: Announcements
+    worker_runs: WorkerRuns | None
 
 
 def app_state(request: Request) -> AppState:

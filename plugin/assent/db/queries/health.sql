@@ -1,0 +1,11 @@
+-- name: read_clock
+-- Selects the time by the server's clock now.
+SELECT clock_timestamp() AS at;
+
+-- name: keep_little_in_memory
+-- Makes this transaction's queries write temporary files early, and to the disk of the database itself.
+SELECT set_config('work_mem', '64kB', true), set_config('temp_tablespaces', '', true);
+
+-- name: write_temporary_file
+-- Writes a temporary file of some 200 kB: it takes new room on the disk each time, and leaves nothing behind.
+SELECT count(*) FROM generate_series(1, 10000);

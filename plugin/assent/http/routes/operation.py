@@ -1,0 +1,38 @@
+"""Serves what operates this process: whether it answers, whether it can work, its metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from assent.core.errors import KeyMissing
+from assent.core.http_errors import ClocksDiffer, DiskFull, WorkerNotRunning
+from assent.http.problems import error_responses
+from assent.http.readiness import check_ready
+from assent.http.state import App
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", responses=error_responses())
+async def healthz() -> dict[str, str]:
+    """Reports that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses=error_responses(DiskFull, KeyMissing, ClocksDiffer, WorkerNotRunning))
+def readyz(state: App) -> dict[str, str]:
+    """Reports that the process can do its work; 503 otherwise, with the code of the first check that failed.
+
+    The disks have room, the database answers and writes, its clock is at most a minute off this process's, and the
+    worker runs that `assent serve` starts.
+    """
+    check_ready(state)
+    return {"status": "ready"}
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=error_responses())
+async def metrics() -> Response:
+    """Returns the Prometheus metrics of this process."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
