@@ -16,6 +16,7 @@ from assent import __version__
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
+from assent.http import address
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import RateLimiter
@@ -56,8 +57,16 @@ def create_app(settings: Settings, url: str) -> FastAPI:
         await asyncio.to_thread(pool.close)
 
     # No interactive documentation: its pages would load scripts from a third-party host.
+    # Nor a redirect to a path with or without a slash at its end: that would be another id.
     app = Documented(
-        title="Assent", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, webhooks=webhooks
+        title="Assent",
+        version=__version__,
+        description=address.EXPLAINED,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        webhooks=webhooks,
     )
     app.state.limits = RateLimiter()
     app.add_middleware(Guard)

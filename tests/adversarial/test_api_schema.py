@@ -106,7 +106,8 @@ def attack(url: str, made: CreatedTenant, things: Things, examples: int, mode: G
                 case.path_parameters["source"] = "platform"
             if mode == GenerationMode.POSITIVE:  # else every case and picture asked about would be unknown
                 known = {"case_id": str(things.case), "media_id": things.media}
-                case.path_parameters |= {name: known[name] for name in known.keys() & case.path_parameters.keys()}
+                for named in (case.path_parameters, case.query):
+                    named.update({name: known[name] for name in known.keys() & named.keys()})
             auth = None if spoils_headers(case) else Signed(made)
             response = case.call(auth=auth)
             # It does not count "too large" as a refusal of text that is too long.
