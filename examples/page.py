@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
+from assent.core.display import visible_lines
 from assent.decisions.document import from_json
 from assent.decisions.render.annotate import annotate
 from assent.media.decode import decode
@@ -23,6 +24,7 @@ PAGES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=lambda value: visible_lines(value) if type(value) is str else value,  # files and accounts have any name
 )
 THUMBNAIL = 320
 SCOPES = {"own": "only in their own posts", "connections": "in their own posts and in those of accounts they follow"}

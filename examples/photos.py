@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from unicodedata import normalize
 
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -112,7 +113,9 @@ def folder_cast(folder: Path) -> Cast:
     if not posts:
         raise FileNotFoundError(f"no picture lies directly in {folder}")
     people = tuple(
-        Person(sub.name, "connections", ("you",), tuple(path.read_bytes() for path in _pictures(sub)[:10]))
+        Person(
+            normalize("NFC", sub.name), "connections", ("you",), tuple(one.read_bytes() for one in _pictures(sub)[:10])
+        )
         for sub in sorted(folder.iterdir())
         if sub.is_dir() and _pictures(sub)
     )

@@ -14,6 +14,7 @@ from assent import __version__
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool
+from assent.http import address
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import RateLimiter
@@ -57,11 +58,12 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
         await asyncio.to_thread(pool.close)
 
     # No interactive documentation: its pages would load scripts from a third-party host.
-    # No redirect either: behind a proxy with TLS it would lead to http://, and its sender would leave the body behind.
+    # Nor a redirect to a path with or without a slash at its end: that would be another id, and behind a proxy with TLS
+    # it would lead to http://, with the body left behind.
     app = Documented(
         title="Assent",
-        description=DESCRIPTION,
         version=__version__,
+        description=f"{address.EXPLAINED}\n\n{DESCRIPTION}",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

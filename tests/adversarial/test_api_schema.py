@@ -109,10 +109,9 @@ def attack(url: str, made: CreatedTenant, things: Things, examples: int, mode: G
             if case.path.startswith("/v1/webhooks") and mode == GenerationMode.POSITIVE:
                 case.path_parameters["source"] = SOURCE
             if mode == GenerationMode.POSITIVE:  # else every case and picture asked about would be unknown
-                known = {"case_id": str(things.case), "media_id": things.media}
-                case.path_parameters |= {name: known[name] for name in known.keys() & case.path_parameters.keys()}
-                if "source" in (case.query or {}):
-                    case.query = {**case.query, "source": SOURCE}
+                known = {"case_id": str(things.case), "media_id": things.media, "source": SOURCE}
+                for named in (case.path_parameters, case.query):
+                    named.update({name: known[name] for name in known.keys() & named.keys()})
             auth = None if spoils_headers(case) else Signed(made)
             response = case.call(auth=auth)
             # It does not count "too large" as a refusal of text that is too long.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -134,6 +134,24 @@ ROUTES: dict[tuple[str, str], Route] = {
         "audit:read", lambda t: (f"/v1/audit/consistency?old=1&new={t.leaf}", {}), 200, 404
     ),
 }
+
+
+def in_query(route: Route, held: str, alone: str) -> Route:
+    """The route as it is called with the id in the query."""
+
+    def call(things: Things) -> tuple[str, dict[str, Any]]:
+        place, sent = route.call(things)
+        who, _, action = place.removeprefix(f"/v1/{held}/").partition("/")
+        name = "ref" if alone == "subject" else "media_id"
+        return f"/v1/{alone}{action and '/'}{action}", {**sent, "params": {name: who}}
+
+    return replace(route, call=call)
+
+
+for (_method, _path), _route in tuple(ROUTES.items()):
+    for _held, _alone, _name in (("subjects", "subject", "{ref}"), ("media", "media-item", "{media_id}")):
+        if _path.startswith(f"/v1/{_held}/"):
+            ROUTES[_method, _path.replace(f"/{_held}/{_name}", f"/{_alone}")] = in_query(_route, _held, _alone)
 
 
 def fill(pool: Pool, keystore: Keystore, made: CreatedTenant, media: str, subject: str, leaves: int) -> Things:

@@ -51,6 +51,7 @@ CASES: dict[str, tuple[str, bytes]] = {
     "a field of more than 1 MB": (PLAIN, part(b"event", MEGABYTE + b"x", None) + IMAGE + END),
     "an event with a name twice": (PLAIN, EVENT + IMAGE + END),
     "an event that is no JSON": (PLAIN, part(b"event", b"author=alice", None) + IMAGE + END),
+    "an author in Latin-1": (PLAIN, part(b"event", b'{"author": "Zo\xeb"}', None) + IMAGE + END),
     "an event in Latin-1": (PLAIN, part(b"event", b'{"author": "\xe9\xff\x00"}', None) + IMAGE + END),
     "an event as surrogates": (PLAIN, part(b"event", b'{"author": "\xed\xa0\x80\x00"}', None) + IMAGE + END),
     "an event as a file": (PLAIN, part(b"event", b"{}") + IMAGE + END),

@@ -83,6 +83,23 @@ def test_what_is_no_consent_is_refused_and_nothing_stored(
         assert rows(pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
 
 
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        '{"score": NaN}',
+        '{"score": -Infinity}',
+        '{"score": [0, {"of": 1e400}]}',
+        '{"score": ' + "9" * 400 + "}",
+        '{"score": 1, "score": 2}',
+        '{"by": "\\ud800"}',
+    ],
+)
+def test_evidence_that_no_answer_could_carry_is_refused(client: TestClient, pool: Pool, evidence: str) -> None:
+    body = json.dumps(CONSENT)[:-1] + f', "evidence": {evidence}}}'
+    assert refused(client.post("/v1/consents", content=body)) == (400, "bad_request")
+    assert rows(pool, "SELECT count(*) FROM consent") == [(0,)]
+
+
 @pytest.mark.parametrize("missing", ["age", "notice_version", "notice", "jurisdiction", "method", "purpose", "subject"])
 def test_every_field_that_a_record_needs_has_to_be_there(client: TestClient, missing: str) -> None:
     said = {key: value for key, value in CONSENT.items() if key != missing}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from assent.core.errors import NotFound
 from assent.db.pool import Pool, transaction
@@ -17,6 +19,7 @@ from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.subjects.export import export_subject
 from assent.tenants import init_tenant
+from tests import people
 from tests.events import SOURCE, rows
 from tests.integration.held import held, settle
 
@@ -74,6 +77,19 @@ def test_what_is_sealed_is_opened(pool: Pool, keys: TenantKeys) -> None:
     assert document["audit"][2]["said"]["media"] == "photo with alice"
     assert {link["kind"] for link in document["links"]} == {"link", "session"}
     assert [waiting["photos"] for waiting in document["enrolments"]] == [2]
+
+
+def test_a_number_of_before_that_json_does_not_have_comes_out_as_text(
+    client: TestClient, pool: Pool, keys: TenantKeys, visitor: TestClient, link: Callable[..., str]
+) -> None:
+    people.give(pool, keys, "alice", evidence={"score": math.nan, "more": [math.inf, -math.inf, 1.5]})
+    answer = client.get("/v1/subjects/alice/export")
+    assert answer.status_code == 200
+    [consent] = answer.json()["consents"]
+    assert consent["evidence"]["evidence"] == {"score": "NaN", "more": ["Infinity", "-Infinity", 1.5]}
+    assert any("NaN" in note for note in answer.json()["notes"])
+    visitor.post(link())
+    assert visitor.get("/me/export").json()["consents"] == [consent]
 
 
 def test_nothing_of_anybody_else_is_in_it_and_no_score(pool: Pool, keys: TenantKeys) -> None:

@@ -45,7 +45,7 @@ def test_list_show_decide_correct(desk: Album, environment: dict[str, str], tmp_
 
 
 def test_a_terminal_gets_a_table(desk: Album, environment: dict[str, str]) -> None:
-    desk.post("[/bold]")  # a platform's id, not markup
+    desk.post("[/bold]\u202e\x9b31m")  # a platform's id: no markup, and nothing that acts on the terminal
     master, terminal = pty.openpty()
     command = [sys.executable, "-m", "assent", "review", "list"]
     with subprocess.Popen(command, env={**environment, "COLUMNS": "140"}, stdout=terminal) as done:
@@ -59,7 +59,8 @@ def test_a_terminal_gets_a_table(desk: Album, environment: dict[str, str]) -> No
             said += part
     os.close(master)
     assert done.returncode == 0
-    assert "[/bold]" in said.decode()
+    assert "[/bold]{U+202E}{U+009B}31m" in said.decode()
+    assert not {"\u202e", "\x9b"} & {*said.decode()}
     assert "crowd" in said.decode()
 
 

@@ -20,7 +20,7 @@ from assent.audit.checkpoint import Checkpoint, Verifier
 from assent.core.clock import parse_rfc3339
 from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken, ProofUnreadable, SealBroken
-from assent.core.strict import NameRepeated, load_unique
+from assent.core.strict import NotStrict, load_strict
 from assent.keys.keystore import TenantKeys
 
 RECEIPT_SCHEMA = "assent.receipt/1"
@@ -112,11 +112,11 @@ def _read(data: bytes) -> tuple[dict[str, Any], ReceiptModel]:
     if len(data) > MAX_RECEIPT_BYTES:
         raise ProofUnreadable("the file is too large to be a receipt")
     try:
-        document: dict[str, Any] = load_unique(data)
+        document: dict[str, Any] = load_strict(data)
         renamed = {"schema_" if name == "schema" else name: value for name, value in document.items()}
         receipt = ReceiptModel.model_validate(renamed)
-    except NameRepeated as error:
-        raise ProofUnreadable("the same field twice") from error
+    except NotStrict as error:
+        raise ProofUnreadable(str(error)) from error
     except (ValidationError, ValueError, AttributeError, RecursionError) as error:
         raise ProofUnreadable("the file is no receipt, or a field of it was taken away or altered") from error
     if receipt.schema_ != RECEIPT_SCHEMA:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from assent import __version__
+from assent.core.display import visible_lines
 from assent.core.errors import AssentError
 
 # Where each command, or group of commands, is defined: `module:name` in this package.
@@ -94,7 +95,7 @@ def main() -> None:
     try:
         app()
     except AssentError as error:
-        console.print(f"[bold red]{error.code}[/]  {escape(error.detail)}", highlight=False)
+        console.print(f"[bold red]{error.code}[/]  {escape(visible_lines(error.detail))}", highlight=False)
         if error.detail != error.remedy:
             console.print(error.remedy, highlight=False)
         sys.exit(1)

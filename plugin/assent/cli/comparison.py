@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 from rich.console import Console
 from rich.table import Table
 
+from assent.core.display import visible
 from assent.core.values import Action
 from assent.decisions.simulate import Replay
 from assent.policy.compare import CountKey, CountKind
@@ -37,7 +38,9 @@ def show_replay(console: Console, name: str, replay: Replay) -> None:
         if count:
             console.print(f"{count} {text}")
     for (was, becomes), media in sorted(replay.examples.items()):
-        console.print(f"{was} → {becomes}, for example: {', '.join(media)}", highlight=False, markup=False)
+        console.print(
+            f"{was} → {becomes}, for example: {', '.join(map(visible, media))}", highlight=False, markup=False
+        )
 
 
 def show(console: Console, name: str, counts: Mapping[CountKey, int]) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.cli.text import cell
 from assent.core.clock import format_minute
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
@@ -28,7 +29,7 @@ def list_dead(tenant: Tenant = "default") -> None:
     for row in rows:
         since = format_minute(row["created_at"])
         cells = [str(row["id"]), row["endpoint"], row["type"], row["media_id"], str(row["attempts"]), since]
-        table.add_row(*cells, row["last_error"] or "")
+        table.add_row(*map(cell, cells), cell(row["last_error"] or ""))
     console = Console()
     console.print(table if rows else "No dead letters.")
 

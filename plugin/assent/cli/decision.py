@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from assent.cli.context import Source, tenant_transaction
 from assent.core.clock import format_minute
+from assent.core.display import visible, visible_json
 from assent.core.errors import NotFound, PolicyInvalid
 from assent.db.pool import Conn, Row, fetch_one
 from assent.db.queries import named_queries
@@ -40,7 +40,7 @@ def explain(
             view = assemble_view(conn, keys, item, Recipient("author"))
             if view is None:
                 raise NotFound(f"no decision on a picture {media_id}")
-            print(json.dumps(audiences.view_json(view), indent=2, ensure_ascii=False))
+            print(visible_json(audiences.view_json(view), indent=2))
             return
         row = fetch_one(conn, _Q["read_newest_decision"], **item.key(tenant))
         if row is None:
@@ -59,7 +59,7 @@ def _why(console: Console, row: Row, policy: Policy | None) -> None:
     decision = from_json(row["document"])
     ref = decision.policy
     when = f"revision {row['revision']}, {format_minute(row['decided_at'])}"
-    console.print(f"{decision.media.id}: {decision.action}, {when}", markup=False)
+    console.print(f"{visible(decision.media.id)}: {decision.action}, {when}", markup=False)
     console.print(f"policy {ref.name} {ref.version} ({ref.sha256[:12]}), leaf {row['leaf']} of the log")
     for rule in decision.rules:
         console.print(f"rule {rule.id}: {rule.because}", highlight=False)

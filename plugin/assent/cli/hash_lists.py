@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assent.cli.context import tenant_transaction
 from assent.core.clock import format_minute
+from assent.core.display import visible
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.hashlists import lists
@@ -86,4 +87,4 @@ def remove(name: Annotated[str, typer.Argument(help="As `list` shows it.")], ten
 def _name_broken(entries: Entries) -> None:
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     for line, why in entries.broken:
-        console.print(f"{line}: {why}")
+        console.print(visible(f"{line}: {why}"))

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from assent.cli.text import cell
 from assent.core import telemetry
+from assent.core.display import visible
 from assent.core.errors import LearnMissing
 from assent.core.settings import Settings
 
@@ -55,22 +57,22 @@ def ticking(activity: str, total: int) -> Iterator[Callable[[], object]]:
 
 def print_report(report: Report, console: Console) -> None:
     """Prints the report's title, its tables and its notes."""
-    console.print(f"[bold]{report.title}[/]", highlight=False)
+    console.print(f"[bold]{cell(report.title)}[/]", highlight=False)
     for table in report.tables:
         if table.printed:
             console.print(_rich_table(table))
     for note in report.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(visible(note), highlight=False, markup=False)
 
 
 def _rich_table(table: Table) -> RichTable:
     from assent.learn.report import format_cell
 
-    rich_table = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    rich_table = RichTable(title=cell(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(table.columns):
-        rich_table.add_column(name, justify="left" if _is_text(table.rows, number) else "right", overflow="fold")
+        rich_table.add_column(cell(name), justify="left" if _is_text(table.rows, number) else "right", overflow="fold")
     for row in table.rows:
-        rich_table.add_row(*map(format_cell, row))
+        rich_table.add_row(*(cell(format_cell(value)) for value in row))
     return rich_table
 
 
@@ -83,6 +85,6 @@ def list_skipped(skipped: Sequence[Skipped], console: Console) -> None:
     if skipped:
         console.print(f"[yellow]{len(skipped)} left out[/]", highlight=False)
     for each in skipped[:MOST_LISTED]:
-        console.print(f"  {each.item}: {each.reason}", highlight=False, markup=False)
+        console.print(visible(f"  {each.item}: {each.reason}"), highlight=False, markup=False)
     if len(skipped) > MOST_LISTED:
         console.print(f"  … and {len(skipped) - MOST_LISTED} more", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +10,12 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assent.cli.context import Source, tenant_transaction
+from assent.cli.text import cell
 from assent.core.clock import format_minute
+from assent.core.display import visible_json
 from assent.decisions.media_items import find_item
 from assent.review import cases
 from assent.review.decide import Final, ReviewInput
@@ -53,13 +53,13 @@ def list_open(
         open_cases = cases.open_cases(conn, tenant, limit, after, queue)
     if as_json or not sys.stdout.isatty():
         for case in open_cases:
-            print(json.dumps(case.document(), ensure_ascii=False))
+            print(visible_json(case.document()))
         return
     table = Table("case", "picture", "reason", "queue", "priority", "waits since")
     for case in open_cases:
         since = format_minute(case.opened_at)
         cells = (case.reason, case.queue, str(case.priority), since)
-        table.add_row(str(case.id), escape(case.media_id), *map(escape, cells))
+        table.add_row(str(case.id), cell(case.media_id), *map(cell, cells))
     Console().print(table if open_cases else "No open cases.")
 
 
@@ -128,13 +128,13 @@ def _write(path: Path, jpeg: bytes) -> None:
 
 def _print(document: dict[str, Any], as_json: bool, table: Any) -> None:
     if as_json or not sys.stdout.isatty():
-        print(json.dumps(document, ensure_ascii=False))
+        print(visible_json(document))
     else:
         Console().print(table(document))
 
 
 def _grid(title: str) -> Table:
-    table = Table(title=escape(title), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=cell(title), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", min_width=8)
     table.add_column()
     return table
@@ -142,7 +142,7 @@ def _grid(title: str) -> Table:
 
 def _case_table(case: dict[str, Any]) -> Table:
     table = _grid(case["media"])
-    table.add_row("reason", case["reason"])
+    table.add_row("reason", cell(case["reason"]))
     table.add_row("since", case["opened_at"])
     if case["closed_at"]:
         table.add_row("closed", f"{case['closed_at']} {case['closed_by'] or ''} {case['outcome'] or ''}")
@@ -151,7 +151,7 @@ def _case_table(case: dict[str, Any]) -> Table:
         table.add_row("tag", f"{tag['name']}  {tag['score']:.2f}  {tag['box'] or ''}")
     table.add_row("faces", str(len(decision["faces"])))
     for rule in decision["rules"]:
-        table.add_row("rule", f"{rule['id']}: {rule['because']}")
+        table.add_row("rule", cell(f"{rule['id']}: {rule['because']}"))
     table.add_row("action", f"[bold]{decision['action']}[/]")
     return table
 

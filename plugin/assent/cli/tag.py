@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from assent.cli.text import cell
 from assent.core import telemetry
-from assent.core.errors import AssentError, NotFound
+from assent.core.display import visible_json
+from assent.core.errors import AssentError, BadRequest, NotFound
+from assent.core.names import ref_fault
 from assent.core.settings import Settings
 from assent.core.values import Analysis, Event, MediaRef, PolicyRef, Quarantined, Unprocessable
 from assent.db.pool import transaction
@@ -47,6 +49,8 @@ def tag(
     """Tag images by the policy; status 1 when one of them could not be analysed."""
     settings = Settings()
     telemetry.configure("error")
+    if author is not None and (why := ref_fault(author)):
+        raise BadRequest(f"--as: {why}")
     sources = list(_sources(pictures))
     lines = as_json or not sys.stdout.isatty()
     console = Console()
@@ -57,7 +61,7 @@ def tag(
             if isinstance(outcome, Analysis) and annotated is not None:
                 _write_annotated(annotated, source, outcome, decision)
             if lines:
-                print(json.dumps(to_json(decision), ensure_ascii=False), flush=True)
+                print(visible_json(to_json(decision)), flush=True)
             else:
                 console.print(_table(source, decision))
     raise typer.Exit(1 if failed else 0)
@@ -165,17 +169,17 @@ def _write_annotated(folder: Path, source: str, analysis: Analysis, decision: De
 
 
 def _table(source: str, decision: Decision) -> Table:
-    table = Table(title=source, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=cell(source), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", min_width=8)
     table.add_column()
     if decision.error:
-        table.add_row("failed", f"{decision.error.code}: {decision.error.detail}")
+        table.add_row("failed", cell(f"{decision.error.code}: {decision.error.detail}"))
     for tag_ in decision.tags:
         table.add_row("tag", f"{tag_.name}  {tag_.score:.2f}  {list(tag_.box) if tag_.box else ''}")
     for face in decision.faces:
         who = face.match.subject if face.match else "nobody known here"
-        table.add_row("face", f"{who}  {list(face.box)}")
+        table.add_row("face", cell(f"{who}  {list(face.box)}"))
     for rule in decision.rules:
-        table.add_row("rule", f"{rule.id}: {rule.because}")
+        table.add_row("rule", cell(f"{rule.id}: {rule.because}"))
     table.add_row("action", f"[bold]{decision.action}[/]")
     return table

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assent.cli.learning import begin, command, list_skipped, ticking
+from assent.cli.text import cell
 
 if TYPE_CHECKING:
     from assent.learn.train import TrainedHead
@@ -67,7 +68,7 @@ def _show(trained: TrainedHead) -> None:
     console.print(_table(trained.file))
     list_skipped(trained.skipped, console)
     for line in trained.doubts:
-        console.print(f"[yellow]look at[/] {line}", highlight=False)
+        console.print(f"[yellow]look at[/] {cell(line)}", highlight=False)
     console.print(f"written: {trained.path}", highlight=False)
 
 

@@ -23,6 +23,15 @@ _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
 class _InMemory(MultiPartParser):
     spool_max_size = 1 << 30  # never reached: the stream itself is bounded
 
+    def on_part_end(self) -> None:
+        """Refuses a field that is not UTF-8, which Starlette would read as Latin-1."""
+        if self._current_part.file is None:
+            try:
+                self._current_part.data.decode()
+            except UnicodeDecodeError:
+                raise MultiPartException("a field is not UTF-8") from None
+        super().on_part_end()
+
 
 async def read_form(
     request: Request, file_bytes: int, *, files: Sequence[str], most: int
@@ -30,8 +39,8 @@ async def read_form(
     """Returns the text fields by name, and the files of the named fields in order.
 
     Raises BodyTooLarge when a file has more than `file_bytes` or the form more than MAX_FORM, RequestTooSlow when it is
-    not complete within FORM_SECONDS, BadRequest when the form is malformed, repeats a field, has more than `most` files
-    or a file under another name.
+    not complete within FORM_SECONDS, BadRequest when the form is malformed, repeats a field or has one that is not
+    UTF-8, has more than `most` files or a file under another name.
     """
     stream = bounded(request, min(file_bytes * most + _OVERHEAD, MAX_FORM))
     parser = _InMemory(_content_type(request), stream, max_files=most, max_fields=20)  # type: ignore[arg-type]  # iterated only

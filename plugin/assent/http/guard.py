@@ -1,4 +1,4 @@
-"""Checks every request's head and counts its address's rate before a route receives it, a HEAD as a GET."""
+"""Checks every request's head and address and counts its sender's rate before a route receives it, a HEAD as a GET."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assent.core.errors import AssentError, BadRequest, HeadTooLarge, RateLimited
+from assent.http.address import check_query, normal_path
 from assent.http.limits import ADDRESS, RateLimiter, rate_limit_prefix
 from assent.http.problems import assent_problem_response
 
@@ -16,7 +17,10 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 
 class Guard:
-    """ASGI middleware that checks each request's head and takes a token from its address's bucket."""
+    """ASGI middleware that checks each request's head and takes a token from its address's bucket.
+
+    Routes see the path in its normal form.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,6 +34,8 @@ class Guard:
             limits: RateLimiter = scope["app"].state.limits
             limits.consume("address", scope[ADDRESS])
             check_head(scope["http_version"], scope["raw_path"] + scope["query_string"], scope["headers"])
+            check_query(scope["query_string"])
+            scope["path"] = normal_path(scope["raw_path"])
         except AssentError as error:
             answer = assent_problem_response(error)
             if not isinstance(error, RateLimited):

@@ -69,7 +69,9 @@ async def http_problem(_request: Request, error: Exception) -> JSONResponse:
     """Answers what the router itself refuses: an unknown path, a method that is not allowed."""
     if not isinstance(error, HTTPException):
         raise error
-    known = {kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed)}
+    if error.status_code == NotFound.status:
+        return assent_problem_response(NotFound("nothing is served at this path; a slash inside an id is written %2F"))
+    known = {kind.status: kind for kind in (BadRequest, MethodNotAllowed)}
     kind = known.get(error.status_code, AssentError)
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":

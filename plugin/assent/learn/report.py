@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
+from assent.core.display import visible, visible_lines
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Cell = str | float | int | None
 INK = ("#0b7a68", "#b3541e", "#4a5a8a", "#8a6d1f", "#7a3b69")
 _PAGE = jinja2.Environment(
-    loader=jinja2.PackageLoader("assent.learn", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.PackageLoader("assent.learn", "."),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: visible(value) if type(value) is str else value,  # names of folders and files among them
 )
 
 
@@ -72,7 +77,7 @@ def draw_plot(name: str, title: str, draw: Callable[[Axes], None]) -> Plot:
                 axis.set_minor_formatter("")
         out = StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
-    return Plot(name, title, out.getvalue())
+    return Plot(name, title, visible_lines(out.getvalue()))
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:

@@ -28,7 +28,7 @@ from assent.http.state import App, AppState
 from assent.me import words
 from assent.me.pages import asset, download, go, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
-from assent.platforms.event import Name
+from assent.platforms.event import StoredId
 from assent.subjects import consent, erase, links, matches
 from assent.subjects.consent import Given, Scope
 from assent.subjects.enrol import request_enrolment
@@ -278,7 +278,7 @@ class Answer(BaseModel):
     """The person's answer to one match."""
 
     source: Annotated[str, StringConstraints(pattern=f"^{ENTITY_NAME}$")]
-    media: Name
+    media: StoredId
     face: Annotated[int, Field(ge=0, lt=2**15)]
     answer: Literal["yes", "no"]
 

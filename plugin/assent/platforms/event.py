@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from assent.core.errors import BadRequest
-from assent.core.names import COUNTRY
+from assent.core.names import COUNTRY, name_fault, ref_fault
 from assent.core.strict import read_model
 from assent.core.values import Event, EventType, MediaRef, Surface, Visibility
 
 # PostgreSQL's text holds no NUL; a name is something a person could type.
 TYPEABLE = r"^[^\x00-\x1f\x7f]+$"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=TYPEABLE)]
+
+
+def _without(fault: Callable[[str], str | None]) -> AfterValidator:
+    """Refuses what `fault` explains, in its words."""
+
+    def check(name: str) -> str:
+        if why := fault(name):
+            raise PydanticCustomError("name", "{why}", {"why": why})
+        return name
+
+    return AfterValidator(check)
+
+
+StoredId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=TYPEABLE)]  # taken before
+Name = Annotated[StoredId, _without(name_fault)]  # a media item
+Ref = Annotated[StoredId, _without(ref_fault)]  # a person
 Alt = Annotated[str, StringConstraints(max_length=10_000)]
 
 
@@ -43,8 +60,8 @@ class MediaModel(_Strict):
 class Circumstances(_Strict):
     """The circumstances of an event's post; the same fields come with `POST /v1/images`."""
 
-    author: Name | None = Field(None, description="Who posted it; without an author nobody is matched.")
-    connections: Annotated[tuple[Name, ...], Field(max_length=5_000)] = Field(
+    author: Ref | None = Field(None, description="Who posted it (form NFC); without an author nobody is matched.")
+    connections: Annotated[tuple[Ref, ...], Field(max_length=5_000)] = Field(
         (), description="Subjects who chose the author; only they may be recognised in this post."
     )
     visibility: Visibility = "public"

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339_with_offset
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
+from assent.core.names import ref_fault
 from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -140,6 +141,16 @@ def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
     if row is None:
         raise ConsentMissing
     return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
+
+
+def check_form(conn: Conn, keys: TenantKeys, ref: str) -> None:
+    """Raises BadRequest for an id that no consent is taken for, unless one was taken for it before that was so.
+
+    Else an erasure would say 202 where the person is on record under another form of Unicode.
+    """
+    values = {"tenant": keys.tenant, "pid": derive_pseudonym(keys, ref)}
+    if (why := ref_fault(ref)) and fetch_one(conn, _Q["read_subject_key"], **values) is None:
+        raise BadRequest(f"ref: {why}")
 
 
 def open_evidence(subject: SubjectKey, consent: UUID, sealed: bytes) -> dict[str, Any]:

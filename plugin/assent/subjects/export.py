@@ -12,6 +12,7 @@ from assent.audit import log
 from assent.core.clock import rfc3339
 from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken, NotFound, SealBroken
+from assent.core.strict import representable
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
@@ -33,6 +34,7 @@ NOTES = (
     "A link's or session's token is not kept, only its hash: what is known is its kind and times.",
     "Pictures that were posted are not looked through: their events lie sealed for a short retention, then they go.",
     "A template's vector is base64 of little-endian float16.",
+    "A number of the evidence that JSON does not have stands as text: NaN, Infinity or -Infinity.",
 )
 
 
@@ -76,7 +78,7 @@ def _subject(keys: TenantKeys, pseudonym: bytes, subject: SubjectKey, row: Row) 
 
 def _consent(subject: SubjectKey, row: Row) -> dict[str, Any]:
     evidence = open_evidence(subject, row["id"], row["evidence"]) if row["evidence"] is not None else None
-    return {**_plain(row), "evidence": evidence}
+    return {**_plain(row), "evidence": representable(evidence)}
 
 
 def _template(subject: SubjectKey, row: Row) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from assent.core.boxes import scaled_box
+from assent.core.display import visible
 from assent.core.values import Box, Frame
 from assent.decisions.document import Decision
 
@@ -32,7 +33,7 @@ def annotate(frame: Frame, decision: Decision) -> Image.Image:
             _outline(image, scaled_box(tag.box, scale), f"{tag.name} {tag.score:.2f}", TAGGED)
     for face in faces:
         if face.match:
-            _outline(image, scaled_box(face.box, scale), face.match.subject, MATCHED)
+            _outline(image, scaled_box(face.box, scale), visible(face.match.subject), MATCHED)
     return image
 
 

@@ -38,6 +38,7 @@ from assent.decisions.media_items import find_item
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
 from assent.decisions.views import AuthorView, PublicView
+from assent.http.address import by_name
 from assent.http.auth import By, refund_address_token
 from assent.http.body import read_body
 from assent.http.forms import read_form
@@ -46,7 +47,7 @@ from assent.http.state import App, AppState
 from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
 from assent.intake.rejects import UNKNOWN, Rejects
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.event import Alt, Circumstances, EventModel, Name, WebAddress, make_event
+from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
 router = APIRouter(prefix="/v1")
@@ -171,7 +172,7 @@ async def tag_image(request: Request, state: App, by: By, wait: Annotated[float,
         decided = await state.announcements.wait(done, wait)
     if decided is not None:
         return await run_in_threadpool(_decision, state, by.tenant, media.id, IMAGES)
-    address = f"/v1/media/{quote(media.id)}?source={IMAGES}"
+    address = f"/v1/media/{quote(media.id, safe='')}?source={IMAGES}"
     return JSONResponse({"event": str(event_id), "media": address}, 202, headers={"Location": address})
 
 
@@ -193,8 +194,10 @@ def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, upl
         store_event(conn, state.keystore.tenant(tenant), event_id, event, Origin(IMAGES, "interactive"), uploads)
 
 
-@router.get(
-    "/media/{media_id:path}/redacted",
+@by_name(
+    router,
+    "GET",
+    "/media/{media_id:name}/redacted",
     tags=["pictures"],
     response_class=Response,
     responses={
@@ -219,8 +222,10 @@ def read_redacted(media_id: Name, state: App, by: By, source: Source = None) -> 
     return Response(redact(copy, decision), media_type="image/jpeg")
 
 
-@router.get(
-    "/media/{media_id:path}",
+@by_name(
+    router,
+    "GET",
+    "/media/{media_id:name}",
     tags=["pictures"],
     response_model=None,
     responses={
@@ -234,7 +239,7 @@ def read_decision(
     by: By,
     source: Source = None,
     audience: Audience = "platform",
-    subject: Annotated[Name | None, Query(description="With audience=person: who is tagged.")] = None,
+    subject: Annotated[Ref | None, Query(description="With audience=person: who is tagged.")] = None,
 ) -> dict[str, Any]:
     """Returns the newest decision on a media item, as the platform, or another audience, may see it now."""
     by.must("images:tag")

@@ -31,6 +31,7 @@ from assent.core.media_errors import MediaAmbiguous
 from assent.core.strict import read_model
 from assent.db.pool import Conn, transaction
 from assent.decisions.media_items import find_item
+from assent.http.address import by_name
 from assent.http.api_keys import Caller
 from assent.http.auth import By
 from assent.http.body import read_body
@@ -147,8 +148,10 @@ async def decide_review(
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 
 
-@router.post(
-    "/media/{media_id:path}/corrections",
+@by_name(
+    router,
+    "POST",
+    "/media/{media_id:name}/corrections",
     responses=error_responses(*_CHANGED, CaseOpen, DecisionChanged, MediaAmbiguous),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(CorrectionRequest)}}}

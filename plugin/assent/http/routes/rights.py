@@ -14,12 +14,14 @@ from assent.core.clock import rfc3339
 from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction
+from assent.http.address import by_name
 from assent.http.auth import By
 from assent.http.body import read_body
 from assent.http.problems import error_responses, schema_ref
 from assent.http.state import App, AppState
-from assent.platforms.event import Name
+from assent.platforms.event import Ref, StoredId
 from assent.subjects import links
+from assent.subjects.consent import check_form
 from assent.subjects.erase import Erasure, erase, receipt
 from assent.subjects.export import export_subject
 
@@ -35,8 +37,8 @@ class LinkRequest(BaseModel):
     valid_days: Annotated[int, Field(ge=1, le=links.MOST_LINK_DAYS)] = links.LINK_DAYS
 
 
-@router.delete("/subjects/{ref}", status_code=202, responses=error_responses(Unauthorized, Forbidden))
-def erase_subject(ref: Name, state: App, by: By) -> JSONResponse:
+@by_name(router, "DELETE", "/subjects/{ref:name}", status_code=202, responses=error_responses(Unauthorized, Forbidden))
+def erase_subject(ref: StoredId, state: App, by: By) -> JSONResponse:
     """Erases the person, known or not: from this answer on nobody is matched with them.
 
     `receipt` is the token for `/v1/erasures/{token}`; the keys that old copies would need are destroyed by
@@ -45,6 +47,7 @@ def erase_subject(ref: Name, state: App, by: By) -> JSONResponse:
     by.must("subjects:delete")
     keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
+        check_form(conn, keys, ref)
         erasure: Erasure = erase(conn, keys, ref)
     answer = {"receipt": erasure.token, "rotation_by": rfc3339(erasure.rotation_by)}
     return JSONResponse(answer, 202, headers=_PRIVATE)
@@ -69,8 +72,13 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], state: App) -> JSO
     return JSONResponse(document, 202 if document.get("state") == "pending" else 200, headers=_PRIVATE)
 
 
-@router.get("/subjects/{ref}/export", responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken))
-def get_export(ref: Name, state: App, by: By) -> JSONResponse:
+@by_name(
+    router,
+    "GET",
+    "/subjects/{ref:name}/export",
+    responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken),
+)
+def get_export(ref: StoredId, state: App, by: By) -> JSONResponse:
     """Returns all that is stored about the person, opened.
 
     It includes their own biometric data, so it is for them only.
@@ -78,16 +86,19 @@ def get_export(ref: Name, state: App, by: By) -> JSONResponse:
     by.must("subjects:write")
     keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
+        check_form(conn, keys, ref)
         return JSONResponse(export_subject(conn, keys, ref), headers=_PRIVATE)
 
 
-@router.post(
-    "/subjects/{ref}/links",
+@by_name(
+    router,
+    "POST",
+    "/subjects/{ref:name}/links",
     status_code=201,
     responses=error_responses(Unauthorized, Forbidden, BodyTooLarge),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema_ref(LinkRequest)}}}},
 )
-async def mint_link(ref: Name, request: Request, response: Response, state: App, by: By) -> dict[str, str]:
+async def mint_link(ref: Ref, request: Request, response: Response, state: App, by: By) -> dict[str, str]:
     """Creates a link to the person's own page, for the platform to hand to them alone.
 
     One visit spends it.

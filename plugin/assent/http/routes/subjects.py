@@ -32,6 +32,7 @@ from assent.core.errors import (
 from assent.core.names import JURISDICTION
 from assent.core.strict import read_model
 from assent.db.pool import transaction
+from assent.http.address import by_name
 from assent.http.auth import By
 from assent.http.body import read_body
 from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
@@ -41,7 +42,7 @@ from assent.http.problems import error_responses, problem_response, schema_ref
 from assent.http.state import App, AppState
 from assent.keys.pseudonym import derive_pseudonym
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.event import TYPEABLE, Name
+from assent.platforms.event import TYPEABLE, Ref, StoredId
 from assent.subjects import connections, consent
 from assent.subjects.consent import EVIDENCE_BYTES, Age, Given, Scope
 from assent.subjects.enrol import request_enrolment
@@ -67,7 +68,7 @@ class ConsentRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    subject: Name = Field(description="The platform's own id of the person.")
+    subject: Ref = Field(description="The platform's own id of the person, in Unicode's form NFC.")
     purpose: Literal["face-match"]
     scope: Scope = Field("connections", description="In whose posts the person may be recognised.")
     notice: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] = Field(
@@ -91,7 +92,7 @@ class ConnectionsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    connections: list[Name] = Field(
+    connections: list[Ref] = Field(
         description="The platform's own ids of accounts.", json_schema_extra={"maxItems": connections.MOST_CONNECTIONS}
     )
 
@@ -158,22 +159,26 @@ def record_withdrawal(consent_id: UUID, state: App, by: By) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/subjects/{ref}", responses=error_responses(Unauthorized, Forbidden, NotFound))
-def read_subject(ref: Name, state: App, by: By) -> dict[str, Any]:
+@by_name(router, "GET", "/subjects/{ref:name}", responses=error_responses(Unauthorized, Forbidden, NotFound))
+def read_subject(ref: StoredId, state: App, by: By) -> dict[str, Any]:
     """Returns a subject's consents, templates and number of connections."""
     by.must("subjects:write")
+    keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
-        return subject_record(conn, state.keystore.tenant(by.tenant), ref)
+        consent.check_form(conn, keys, ref)
+        return subject_record(conn, keys, ref)
 
 
-@router.put(
-    "/subjects/{ref}/connections",
+@by_name(
+    router,
+    "PUT",
+    "/subjects/{ref:name}/connections",
     responses=error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, TooManyConnections),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ConnectionsRequest)}}}
     },
 )
-async def replace_connections(ref: Name, request: Request, state: App, by: By) -> dict[str, Any]:
+async def replace_connections(ref: Ref, request: Request, state: App, by: By) -> dict[str, Any]:
     """Replaces the list of accounts that the subject chose.
 
     It counts for 24 hours: state it anew before that.
@@ -190,8 +195,10 @@ def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[s
     return {"count": count, "stated_at": rfc3339(now)}
 
 
-@router.post(
-    "/subjects/{ref}/templates",
+@by_name(
+    router,
+    "POST",
+    "/subjects/{ref:name}/templates",
     status_code=201,
     responses={
         202: {"description": "Stored; the worker has not come to it yet."},
@@ -220,7 +227,7 @@ def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[s
         }
     },
 )
-async def enrol_photos(ref: Name, request: Request, state: App, by: By) -> Any:
+async def enrol_photos(ref: Ref, request: Request, state: App, by: By) -> Any:
     """Enrols photos: one template from each, all or none.
 
     Each photo must show the subject's face and no other.

@@ -11,6 +11,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from assent.core.display import visible
 from assent.core.errors import AssentError, RateLimited
 from assent.me import words
 
@@ -18,6 +19,7 @@ _FOLDER = Path(__file__).parent
 _PAGES = Environment(
     loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+_PAGES.filters["visible"] = visible
 _KINDS = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 HEADERS = {
     "Content-Security-Policy": (
