@@ -20,7 +20,8 @@ from assent.core.errors import Undecodable
 from assent.core.names import name_fault, ref_fault
 from assent.core.values import Event, MediaRef, Unprocessable
 from assent.db.pool import Pool, transaction
-from assent.decisions.store import MediaKey, NewDecision, record
+from assent.decisions.media_items import MediaKey
+from assent.decisions.store import NewDecision, record
 from assent.http.limits import RATES, Rate, RateLimiter
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
@@ -172,7 +173,8 @@ def address_media(client: TestClient, pool: Pool, keys: TenantKeys, media_id: st
         assert (asked.status_code, why in asked.json()["detail"]) == (400, True)
         return
     address = asked.headers["location"]
-    assert (asked.status_code, address.count("/"), unquote(address)) == (202, 3, f"/v1/media/{media_id}")
+    path, _, query = address.partition("?")
+    assert (asked.status_code, path.count("/"), unquote(path), query) == (202, 3, f"/v1/media/{media_id}", "source=api")
     decided(pool, keys, media_id)
     assert client.get(address).json()["media"]["id"] == media_id
     for place, query in addresses("media", "media-item", "media_id", media_id):
@@ -188,9 +190,9 @@ def decided(pool: Pool, keys: TenantKeys, media_id: str) -> None:
     picture, event_id = MediaRef(media_id, None), uuid4()
     event = Event("media.created", (picture,), "public", "post")
     with transaction(pool) as conn:
-        store_event(conn, keys, event_id, event, Origin("platform", "live"))
+        store_event(conn, keys, event_id, event, Origin("api", "live"))
     with transaction(pool) as conn:
-        key = MediaKey(keys.tenant, event_id, 0, event, picture)
+        key = MediaKey(keys.tenant, event_id, "api", 0, event, picture)
         record(conn, keys, key, NewDecision(Unprocessable(Undecodable()), load_policy(None).ref))
 
 
