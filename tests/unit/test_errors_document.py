@@ -14,9 +14,9 @@ FILE = Path(__file__).parents[2] / "docs" / "errors.md"
 MODULES = tuple(module.__name__ for module in (errors, enrolment_errors, http_errors, media_errors))
 HEAD = """# Errors
 
-Every error answer of the API is `application/problem+json` (RFC 9457) with one of these codes (a person's own pages answer
-in words); the same codes stand in decisions
-that failed and are printed by the commands. A retry may help where the third column says so.
+Every error answer of the API is `application/problem+json` (RFC 9457) with one of these codes (a person's own pages
+answer in words); the same codes stand in decisions that failed and are printed by the commands. A retry may help where
+the third column says so.
 
 | code | status | retry | what to do |
 |---|---|---|---|
