@@ -225,9 +225,7 @@ def test_scopes_and_tenants(
                 leaks.append((scopes, method, path, answers, expected))
     assert leaks == []
     assert state(pool, "other") == before
-    figure(
-        f"{cases} calls: {len(ROUTES)} routes × {len(sets)} sets of scopes × 3 owners, and with the id in the query: 0 leaks"
-    )
+    figure(f"{cases} calls: {len(ROUTES)} routes × {len(sets)} sets of scopes × 3 owners, some in the query: 0 leaks")
 
 
 def same(text: str) -> str:
