@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -73,7 +72,7 @@ def unlimited(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> TestClient
     return client
 
 
-def generated(count: int) -> Any:
+def generated(count: int) -> trials:
     return trials(
         max_examples=count,
         deadline=None,
@@ -152,7 +151,7 @@ def test_whoever_consents_can_be_addressed_and_nobody_else_is_meant(
     unlimited: TestClient, made: CreatedTenant, pool: Pool
 ) -> None:
     unlimited.post("/v1/consents", json=CONSENT | {"subject": "x"})  # whom `x/export` would disclose
-    address_person(unlimited, made, set())  # type: ignore[call-arg]  # hypothesis gives the id
+    address_person(unlimited, made, set())
     assert unlimited.get("/v1/subjects/x").json()["consents"][0]["state"] == "granted"
     assert rows(pool, "SELECT count(*) FROM event WHERE source = 'platform'") == [(0,)]
 
@@ -200,7 +199,7 @@ def test_whatever_an_event_names_can_be_addressed_and_is_no_action(
     unlimited: TestClient, pool: Pool, keys: TenantKeys
 ) -> None:
     decided(pool, keys, "a")  # which `a/redacted` and `a/corrections` would mean
-    address_media(unlimited, pool, keys)  # type: ignore[call-arg]  # hypothesis gives the id
+    address_media(unlimited, pool, keys)
 
 
 def test_these_are_all_routes_with_an_id_of_the_platforms(client: TestClient) -> None:
