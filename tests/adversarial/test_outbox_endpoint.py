@@ -67,7 +67,7 @@ def endpoint(pool: Pool) -> tuple[Any, ...]:
     return tuple(rows[0])
 
 
-@pytest.mark.parametrize("answer", [SILENCE, *(Response(status, {}, b"") for status in (429, 502, 503, 504))])
+@pytest.mark.parametrize("answer", [SILENCE, *(Response(status, {}, b"") for status in (408, 425, 429, 502, 503, 504))])
 def test_an_endpoint_rests_after_strikes_in_a_row_longer_the_longer_it_fails(answer: Any) -> None:
     health = Health()
     for n in range(1, STRIKES):
