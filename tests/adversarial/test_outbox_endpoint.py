@@ -232,12 +232,12 @@ def test_a_message_without_a_place_waits_and_a_settled_one_does_not(pool: Pool, 
     now = datetime.now(UTC)
     message = add(pool, now)
     with transaction(pool) as conn:
-        postpone(conn, "default", message, now)
+        postpone(conn, "default", message)
     assert brought_back(pool) == set()
     assert brought_back(pool, POSTPONED.total_seconds()) == {str(message)}
-    assert send(pool, keys, web.allowed, message, now).state == "delivered"
+    assert send(pool, keys, web.allowed, message, datetime.now(UTC)).state == "delivered"
     with transaction(pool) as conn:
-        postpone(conn, "default", message, now)
+        postpone(conn, "default", message)
     assert brought_back(pool, 60) == set()
 
 

@@ -5,12 +5,13 @@ The statement calls the queue library's own versioned SQL function; its Python s
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from assent.db.pool import Conn, execute, fetch_one
+from assent.db.pool import Conn, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 
 Lane = Literal["interactive", "live", "backfill"]
@@ -20,6 +21,15 @@ OUTBOX = "outbox"  # the queue of deliveries
 
 # Higher goes first: somebody waits for `interactive`, the platform's users see `live`, nobody waits for `backfill`.
 PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "backfill": 0}
+
+READ_CLOCK = named_queries("queue")["read_clock"]
+
+
+def database_time(conn: Conn) -> datetime:
+    """Returns the time by the database's clock, which judges what is due: hosts' own clocks differ."""
+    (row,) = fetch(conn, READ_CLOCK)
+    now: datetime = row["now"]
+    return now
 
 
 def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:

@@ -25,6 +25,7 @@ from assent.core.values import Action, Analysis, Quarantined, Unprocessable
 from assent.db.locks import lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.decisions.assemble import message_body as body_of
 from assent.decisions.render.redact import retained_jpeg
 from assent.decisions.statement import Statement, state_restriction
@@ -225,7 +226,8 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
     def body(conn: Conn, row: Row) -> dict[str, Any] | None:
         return body_of(conn, keys, row, lock_shared_session)
 
-    now = datetime.now(UTC)
+    with transaction(context.pool) as conn:
+        now = database_time(conn)
     outcome = deliver.attempt(context.pool, keys, message, body, context.settings.allow_private, now)
     DELIVERED.labels(outcome.state).inc()
 
@@ -249,4 +251,4 @@ def _noting_broken(context: WorkerContext, tenant: str, work: str) -> Iterator[N
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:
     """Postpones an outbox message where too many deliveries to its endpoint wait for an answer already."""
     with transaction(context.pool) as conn:
-        deliver.postpone(conn, tenant, message, datetime.now(UTC))
+        deliver.postpone(conn, tenant, message)

@@ -19,7 +19,7 @@ from psycopg.errors import RaiseException
 from assent.core.errors import FetchFailed
 from assent.core.telemetry import log
 from assent.db.pool import IDLE_LIMIT, LOST
-from assent.db.queue import OUTBOX, PICTURES
+from assent.db.queue import OUTBOX, PICTURES, READ_CLOCK
 from assent.decisions.retract import retract
 from assent.outbox.endpoint_concurrency import EndpointConcurrency
 from assent.worker.jobs import (
@@ -59,7 +59,8 @@ class _Connector(procrastinate.PsycopgConnector):
 
     A statement that failed with its connection may have been a job's end: such a job would stay begun as long as this
     worker lives. So `failed` ends the queue's worker, and its lease frees the job. The end of a job that another worker
-    took over and ended, which the queue's functions refuse, is no error.
+    took over and ended, which the queue's functions refuse, is no error. A job's next time, which comes by this host's
+    clock, is stored by the database's, which judges it.
     """
 
     def __init__(self, url: str, failed: asyncio.Event) -> None:
@@ -68,6 +69,9 @@ class _Connector(procrastinate.PsycopgConnector):
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         try:
+            if "retry_at" in arguments:
+                row = await self.execute_query_one_async(READ_CLOCK)
+                arguments["retry_at"] += row["now"] - datetime.now(UTC)
             await super().execute_query_async(query, **arguments)
         except ConnectorException as error:
             if isinstance(error.__cause__, RaiseException):
