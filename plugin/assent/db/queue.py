@@ -16,7 +16,9 @@ from assent.db.queries import named_queries
 
 Lane = Literal["interactive", "live", "backfill"]
 
-PICTURES = "pictures"  # the queue of events
+INTERACTIVE = "interactive"  # the queue of what somebody waits for
+PICTURES = "pictures"  # of all other events
+SLOW = "slow"  # of events that need images of a host that drips
 OUTBOX = "outbox"  # the queue of deliveries
 
 # Higher goes first: somebody waits for `interactive`, the platform's users see `live`, nobody waits for `backfill`.
@@ -34,7 +36,8 @@ def database_time(conn: Conn) -> datetime:
 
 def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:
     """Adds a job that carries the event's id and nothing else of it."""
-    _enqueue(conn, PICTURES, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
+    queue = INTERACTIVE if lane == "interactive" else PICTURES
+    _enqueue(conn, queue, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
 
 
 def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> None:
@@ -46,7 +49,7 @@ def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> N
 def enqueue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None) -> None:
     """Adds a job that retracts a subject's matches; `retraction_done` removes the pseudonym from it."""
     args = {"tenant": tenant, "pid": pseudonym.hex(), "erasure": str(erasure or "")}
-    _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
+    _enqueue(conn, INTERACTIVE, "retract", PRIORITY["interactive"], args)
 
 
 def retraction_waits(conn: Conn, tenant: str, pseudonym: bytes) -> bool:

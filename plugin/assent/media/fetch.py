@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from urllib.parse import quote, urljoin
@@ -21,14 +22,14 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
-def fetch_media(url: str, allow: Sequence[AllowedHost]) -> bytes:
+def fetch_media(url: str, allow: Sequence[AllowedHost], within_s: float = math.inf) -> bytes:
     """Fetches the body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
 
-    Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing
+    `within_s` shortens both. Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing
     (4xx but 408, 425, 429), FetchTooLarge, and FetchFailed (no answer in time, DNS, connection, 408, 425, 429, 5xx),
     which alone is worth another try.
     """
-    end = time.monotonic() + TOTAL_S
+    end = time.monotonic() + min(TOTAL_S, within_s)
     for _ in range(MAX_REDIRECTS + 1):
         left = max(end - time.monotonic(), 0.0)
         limits = ExchangeLimits(min(FIRST_BYTE_S, left), left, MAX_IMAGE_BYTES)
