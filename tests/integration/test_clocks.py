@@ -1,4 +1,4 @@
-"""A worker whose clock is wrong by an hour sends and tries again when it is time: the database's clock judges."""
+"""A worker whose clock is wrong by an hour sends, tries again and ends consents in time, by the database's clock."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from assent.db.pool import transaction
 from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message, postpone_message
+from assent.worker.maintenance import end_expired
 from assent.worker.queue import queue_app
-from tests.events import rows, store
+from tests.events import leaves, rows, store
+from tests.people import give
 from tests.web import Answer, Web
 
 
@@ -86,3 +88,10 @@ def test_a_failed_fetch_is_tried_again_in_a_moment(bench: WorkerContext, keys: T
     asyncio.run(once())
     assert web.asked == ["/away.png"]
     assert soon(bench, "scheduled_at", "procrastinate_jobs")
+
+
+@pytest.mark.usefixtures("wrong_clock")
+def test_no_consent_ends_before_its_time(bench: WorkerContext, keys: TenantKeys) -> None:
+    give(bench.pool, keys, "alice", valid_for=timedelta(minutes=30))
+    end_expired(bench.settings, bench.pool, bench.keystore)
+    assert leaves(bench, "consent.expired") == []
