@@ -23,6 +23,7 @@ from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext
 from assent.worker.loop import _work
 from assent.worker.maintenance import rescue_jobs
+from assent.worker.queue import JOBS
 from tests.adversarial import faults
 from tests.adversarial.faults import Site, site
 from tests.adversarial.ledger import Ledger, balance, send
@@ -136,12 +137,12 @@ CUT = (
 def test_a_worker_started_again_is_another_one_and_outlives_its_database(open_folder: Path, figure: Figure) -> None:
     ledger, rng, deaths = Ledger(), random.Random(1), 1
     with site(open_folder / "outlives") as at:
-        until(lambda: len(workers(at)) == 2, "the queue's two workers are there")
+        until(lambda: len(workers(at)) == len(JOBS), "the queues' workers are there")
         before, killed = workers(at), faults.worker(at)
         send(at.house, ledger, "killed", at.photo(rng))
         assert killed is not None
         killed.kill()
-        until(lambda: len(workers(at) - before) == 2, "its successor registered under new ids", 60)
+        until(lambda: len(workers(at) - before) == len(JOBS), "its successor registered under new ids", 60)
         successor = faults.worker(at)
         for number in range(deaths):
             send(at.house, ledger, f"cut-{number}", at.photo(rng))

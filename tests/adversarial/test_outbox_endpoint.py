@@ -67,7 +67,7 @@ def endpoint(pool: Pool) -> tuple[Any, ...]:
     return tuple(rows[0])
 
 
-@pytest.mark.parametrize("answer", [SILENCE, *(Response(status, {}, b"") for status in (429, 502, 503, 504))])
+@pytest.mark.parametrize("answer", [SILENCE, *(Response(status, {}, b"") for status in (408, 425, 429, 502, 503, 504))])
 def test_an_endpoint_rests_after_strikes_in_a_row_longer_the_longer_it_fails(answer: Any) -> None:
     health = Health()
     for n in range(1, STRIKES):
@@ -232,12 +232,12 @@ def test_a_message_without_a_place_waits_and_a_settled_one_does_not(pool: Pool, 
     now = datetime.now(UTC)
     message = add(pool, now)
     with transaction(pool) as conn:
-        postpone(conn, "default", message, now)
+        postpone(conn, "default", message)
     assert brought_back(pool) == set()
     assert brought_back(pool, POSTPONED.total_seconds()) == {str(message)}
-    assert send(pool, keys, web.allowed, message, now).state == "delivered"
+    assert send(pool, keys, web.allowed, message, datetime.now(UTC)).state == "delivered"
     with transaction(pool) as conn:
-        postpone(conn, "default", message, now)
+        postpone(conn, "default", message)
     assert brought_back(pool, 60) == set()
 
 

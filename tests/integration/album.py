@@ -11,7 +11,6 @@ from uuid import UUID
 from assent.core.boxes import corners_of, iou
 from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
-from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive.faces import embed as embedder
@@ -19,6 +18,7 @@ from assent.perceive.faces import quality as faces
 from assent.subjects import consent
 from assent.subjects.consent import Scope
 from assent.subjects.matches import SubjectMatch, matches_of
+from assent.worker.fetching import PLACES
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message
 from assent.worker.queue import queue_app
 from tests.events import decision, leaves, rows, store
@@ -74,13 +74,13 @@ class Album:
             return matches_of(conn, self.keys, self.pid(subject))
 
     def work(self) -> None:
-        """Runs the jobs that wait in the pictures' queue."""
+        """Runs the jobs that wait, but for deliveries."""
         url: str = self.bench.pool.conninfo  # type: ignore[assignment]  # a pool may make it up; ours has it
 
         async def once() -> None:
             app = queue_app(url, self.bench)
             async with app.open_async():
-                await app.run_worker_async(queues=[PICTURES], wait=False, install_signal_handlers=False)
+                await app.run_worker_async(queues=list(PLACES), wait=False, install_signal_handlers=False)
 
         asyncio.run(once())
 

@@ -114,7 +114,7 @@ def test_gone_ends_it_at_once() -> None:
     assert (outcome.state, outcome.retry_at) == ("dead", None)
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
 def test_throttling_is_obeyed(status: int) -> None:
     assert classify_response(answer(status, retry_after="600"), 1, NOW, NONE).retry_at == NOW + timedelta(minutes=10)
 

@@ -26,7 +26,7 @@ def test_a_client_error_means_missing(status: int) -> None:
     assert "name" not in caught.value.detail
 
 
-@pytest.mark.parametrize("status", [204, 206, 304, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [204, 206, 304, 408, 425, 429, 500, 502, 503, 504])
 def test_trouble_on_the_other_side_may_be_tried_again(status: int) -> None:
     with WireServer(lambda _: answer(b"", f"{status} No")) as server, pytest.raises(FetchFailed) as caught:
         fetch_media(server.url(), server.allowed())

@@ -112,7 +112,13 @@ def test_a_body_of_exactly_the_limit_passes() -> None:
         assert len(get(server).body) == LIMIT
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "X-GZIP"])
+@pytest.mark.parametrize("encoding", ["aws-chunked", "AWS-Chunked, identity", "utf-8", "none", "identity"])
+def test_a_word_that_is_no_encoding_changes_nothing(encoding: str) -> None:
+    with WireServer(lambda _: answer(b"picture", Content_Encoding=encoding)) as server:
+        assert get(server).body == b"picture"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "X-GZIP", "aws-chunked,gzip", "gzip, aws-chunked"])
 def test_a_compressed_body_is_inflated(encoding: str) -> None:
     plain = bytes(range(256)) * 39
     packed = zlib.compress(plain) if encoding == "deflate" else gzip.compress(plain)
@@ -148,7 +154,7 @@ def test_a_broken_compressed_body_is_no_picture(spoil: object) -> None:
         get(server)
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "aes128gcm"])
+@pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "aes128gcm", "aws-chunked, br"])
 def test_other_encodings_are_refused(encoding: str) -> None:
     with WireServer(lambda _: answer(b"whatever", Content_Encoding=encoding)) as server, pytest.raises(FetchRefused):
         get(server)

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 import assent.core.telemetry  # noqa: F401 - registers the metrics
 from assent.core.settings import Settings
 from assent.core.values import ActionName, Approval, Audience, Band, Category, EventType, Surface, Visibility
-from assent.db.queue import OUTBOX, PICTURES
+from assent.db.queue import INTERACTIVE, OUTBOX, PICTURES, SLOW
 from assent.worker.jobs import WorkerContext
 from assent.worker.queue import queue_app
 
@@ -127,7 +127,7 @@ def test_tasks_of_the_queue() -> None:
         arguments = list(inspect.signature(task.func).parameters)[1 if task.pass_context else 0 :]
         found.add((name, task.queue, " ".join(arguments)))
     assert found == TASKS
-    assert (PICTURES, OUTBOX) == ("pictures", "outbox")
+    assert (INTERACTIVE, PICTURES, SLOW, OUTBOX) == ("interactive", "pictures", "slow", "outbox")
 
 
 def test_values_of_columns_and_documents() -> None:

@@ -23,7 +23,7 @@ DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.
 BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
-ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from fetch to verdict of one picture.")
+ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from bytes to verdict of one picture.")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

@@ -5,26 +5,39 @@ The statement calls the queue library's own versioned SQL function; its Python s
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from assent.db.pool import Conn, execute, fetch_one
+from assent.db.pool import Conn, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 
 Lane = Literal["interactive", "live", "backfill"]
 
-PICTURES = "pictures"  # the queue of events
+INTERACTIVE = "interactive"  # the queue of what somebody waits for
+PICTURES = "pictures"  # of all other events
+SLOW = "slow"  # of events that need images of a host that drips
 OUTBOX = "outbox"  # the queue of deliveries
 
 # Higher goes first: somebody waits for `interactive`, the platform's users see `live`, nobody waits for `backfill`.
 PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "backfill": 0}
 
+READ_CLOCK = named_queries("queue")["read_clock"]
+
+
+def database_time(conn: Conn) -> datetime:
+    """Returns the time by the database's clock, which judges what is due: hosts' own clocks differ."""
+    (row,) = fetch(conn, READ_CLOCK)
+    now: datetime = row["now"]
+    return now
+
 
 def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:
     """Adds a job that carries the event's id and nothing else of it."""
-    _enqueue(conn, PICTURES, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
+    queue = INTERACTIVE if lane == "interactive" else PICTURES
+    _enqueue(conn, queue, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
 
 
 def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> None:
@@ -36,7 +49,7 @@ def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> N
 def enqueue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None) -> None:
     """Adds a job that retracts a subject's matches; `retraction_done` removes the pseudonym from it."""
     args = {"tenant": tenant, "pid": pseudonym.hex(), "erasure": str(erasure or "")}
-    _enqueue(conn, PICTURES, "retract", PRIORITY["interactive"], args)
+    _enqueue(conn, INTERACTIVE, "retract", PRIORITY["interactive"], args)
 
 
 def retraction_waits(conn: Conn, tenant: str, pseudonym: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from urllib.parse import quote, urljoin
@@ -10,6 +11,7 @@ from assent import __version__
 from assent.core.errors import FetchFailed, FetchMissing, FetchRefused
 from assent.core.settings import AllowedHost
 from assent.media.files import MAX_IMAGE_BYTES
+from assent.net.answer import TRY_AGAIN
 from assent.net.client import PRINTABLE, ExchangeLimits, Response, request
 
 FIRST_BYTE_S = 5.0
@@ -20,13 +22,14 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
-def fetch_media(url: str, allow: Sequence[AllowedHost]) -> bytes:
+def fetch_media(url: str, allow: Sequence[AllowedHost], within_s: float = math.inf) -> bytes:
     """Fetches the body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
 
-    Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing (4xx but 429), FetchTooLarge,
-    and FetchFailed (no answer in time, DNS, connection, 429, 5xx), which alone is worth another try.
+    `within_s` shortens both. Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing
+    (4xx but 408, 425, 429), FetchTooLarge, and FetchFailed (no answer in time, DNS, connection, 408, 425, 429, 5xx),
+    which alone is worth another try.
     """
-    end = time.monotonic() + TOTAL_S
+    end = time.monotonic() + min(TOTAL_S, within_s)
     for _ in range(MAX_REDIRECTS + 1):
         left = max(end - time.monotonic(), 0.0)
         limits = ExchangeLimits(min(FIRST_BYTE_S, left), left, MAX_IMAGE_BYTES)
@@ -52,6 +55,6 @@ def _body(response: Response) -> bytes:
     status = response.status
     if status == 200:
         return response.body
-    if 400 <= status < 500 and status != 429:
+    if 400 <= status < 500 and status not in TRY_AGAIN:
         raise FetchMissing(f"the picture's server answered {status}")
     raise FetchFailed(f"the picture's server answered {status}")

@@ -10,7 +10,12 @@ import httpcore2
 
 from assent.core.errors import FetchFailed, FetchRefused, FetchTooLarge
 
+TRY_AGAIN = frozenset({408, 425, 429, 502, 503, 504})  # answers about the server and the moment, not the request
+
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's window and header codes
+# The codings of IANA's registry that change the bytes. Storage services put other words there (`aws-chunked`, `utf-8`),
+# which describe an upload long ago and change nothing.
+_CODINGS = _WBITS.keys() | {"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip", "aes128gcm"}
 _ERROR_BODY = 65_536
 
 
@@ -42,8 +47,9 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
 
 
 def _encoding(headers: Mapping[str, str]) -> str:
-    encoding = headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
+    """Returns the codings that the body has to be freed of, joined by a comma; empty where there are none."""
+    words = (word.strip() for word in headers.get("content-encoding", "").lower().split(","))
+    return ", ".join(word for word in words if word in _CODINGS)
 
 
 def _beginning(chunks: Iterable[bytes], size: int) -> bytes:

@@ -51,7 +51,7 @@ _FORBIDDEN_V4 = (
     "240.0.0.0/4",  # reserved, broadcast
 )
 _FORBIDDEN_V6 = (
-    "::/3",  # ::, ::1, v4-compatible, v4-mapped, v4-translated, NAT64 64:ff9b::/96 and 64:ff9b:1::/48, discard 100::/64
+    "::/3",  # ::, ::1, v4-compatible, v4-mapped, v4-translated, local-use NAT64 64:ff9b:1::/48, discard 100::/64
     "2001::/23",  # IETF protocol assignments: Teredo, benchmarks, AMT, AS112, ORCHID, drones
     "2001:db8::/32",  # documentation
     "2002::/16",  # 6to4
@@ -61,6 +61,7 @@ _FORBIDDEN_V6 = (
     "8000::/1",  # unique local fc00::/7, link-local fe80::/10, site-local fec0::/10, multicast ff00::/8
 )
 _TABLE = tuple(ip_network(cidr) for cidr in _FORBIDDEN_V4 + _FORBIDDEN_V6)
+_NAT64 = ip_network("64:ff9b::/96")  # well-known: the last 32 bits are the IPv4 address that is reached (RFC 6052)
 
 _HOST = regex(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?")
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -101,6 +102,8 @@ class _Target:
 
 def forbidden(address: Address) -> bool:
     """Tells whether the address is special-purpose or multicast, so that nothing may be fetched from it."""
+    if _within(address, _NAT64):
+        address = IPv4Address(int(address) & 0xFFFFFFFF)
     return any(_within(address, network) for network in _TABLE)
 
 

@@ -90,7 +90,7 @@ def attempt(
     allow: Sequence[AllowedHost],
     now: datetime,
 ) -> Outcome:
-    """Tries once to deliver a message of the tenant.
+    """Tries once to deliver a message of the tenant. `now` is the time by the database's clock, by which rows are due.
 
     `assemble` makes its body in a transaction, from a row with at least `endpoint`, `type`, `media_id` and `revision`;
     None from it means that the message is no longer to be sent.
@@ -123,9 +123,9 @@ def attempt(
     return outcome
 
 
-def postpone(conn: Conn, tenant: str, message_id: UUID, now: datetime) -> None:
+def postpone(conn: Conn, tenant: str, message_id: UUID) -> None:
     """Postpones a message whose endpoint has no free slot."""
-    execute(conn, _Q["postpone_waiting"], tenant=tenant, id=message_id, now=now, at=now + POSTPONED)
+    execute(conn, _Q["postpone_waiting"], tenant=tenant, id=message_id, postponed=POSTPONED)
 
 
 def queue_due(conn: Conn) -> int:

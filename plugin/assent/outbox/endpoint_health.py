@@ -13,11 +13,10 @@ from assent.core.clock import format_minute
 from assent.core.telemetry import log
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
-from assent.net.client import Response
+from assent.net.answer import TRY_AGAIN, Response
 from assent.outbox.schedule import Unsent, retry_after
 
-DOWN = frozenset({429, 502, 503, 504})  # answers that speak of the endpoint, not of the message
-STRIKES = 5  # failures in a row, of that kind or without an answer, after which an endpoint rests
+STRIKES = 5  # failures in a row, by TRY_AGAIN (it speaks of the endpoint, not of the message) or without an answer
 REST = (timedelta(seconds=5), timedelta(minutes=5))  # at least and at most; between, a tenth of how long it has failed
 MAX_FAILING = timedelta(days=5)  # without a single success; then the endpoint is disabled
 _Q = named_queries("outbox")
@@ -46,7 +45,7 @@ def record_failure(health: Health, answer: Response | Unsent, now: datetime) -> 
         because = "HTTP 410: the receiver wants no more"
     elif now - since >= MAX_FAILING:
         because = f"no attempt has succeeded since {format_minute(since)} UTC"
-    if status is not None and status not in DOWN:
+    if status is not None and status not in TRY_AGAIN:
         return Health(since, disabled_because=because)
     failures = health.failures + 1
     rest = (retry_after(answer.headers, now) if isinstance(answer, Response) else None) or timedelta(0)

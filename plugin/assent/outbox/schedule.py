@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from assent.core.errors import FetchFailed, FetchRefused
-from assent.net.client import Response
+from assent.net.answer import TRY_AGAIN, Response
 
 Unsent = FetchFailed | FetchRefused
 
@@ -86,7 +86,7 @@ def classify_response(answer: Response | Unsent, attempts: int, now: datetime, r
         if answer.status == 410:
             return Outcome("dead", "HTTP 410: the receiver wants no more")
         because = f"HTTP {answer.status}" + (": redirects are not followed" if 300 <= answer.status < 400 else "")
-        if answer.status in (429, 502, 503, 504):
+        if answer.status in TRY_AGAIN:
             wait = retry_after(answer.headers, now)
     else:
         because = f"{answer.code}: {answer.detail}"[:MAX_ERROR]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -26,9 +28,11 @@ from assent.core.values import Action, Analysis, MediaItem, Quarantined, Unproce
 from assent.db.locks import lock_media_sending, lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import PRIORITY, SLOW, database_time
 from assent.decisions.assemble import message_body as body_of
 from assent.decisions.media_items import MediaKey, forget
 from assent.decisions.render.redact import retained_jpeg
+from assent.decisions.retract import retract
 from assent.decisions.statement import Statement, state_restriction
 from assent.decisions.store import NewDecision, RetainedCopy, announce, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
@@ -43,6 +47,8 @@ from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
 from assent.review.history import with_history
 from assent.shadow.live import TenantHeads, note_trials
 from assent.subjects.enrol import enrol
+from assent.worker.fetching import SIDE_BY_SIDE, Fetched, Fetches, HostSlow
+from assent.worker.turns import Turns
 
 FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
 # How often an event is fetched in vain, or takes a worker down, before a moderator sees it.
@@ -62,16 +68,44 @@ class WorkerContext:
     gallery: Gallery
     policies: Policies
     heads: TenantHeads
+    fetches: Fetches
+    turns: Turns  # with the models
 
 
-def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
+class _Try:
+    """Counts a try of an event once, when the first of its media items gets its turn.
+
+    So an event that only waits, or is fetched, is charged nothing when another takes the worker down.
+    """
+
+    def __init__(self, pool: Pool, tenant: str, event_id: UUID) -> None:
+        self._pool, self._key = pool, {"tenant": tenant, "event": event_id}
+        self._lock, self._tries = Lock(), 0
+
+    def number(self) -> int:
+        """Returns how often the event was tried, this time included; 0 where another worker has just ended it."""
+        with self._lock:
+            if not self._tries:
+                with transaction(self._pool) as conn:
+                    row = fetch_one(conn, _INTAKE["claim_event"], **self._key)
+                self._tries = row["tries"] if row else 0
+            return self._tries
+
+    def take_back(self) -> None:
+        if self._tries:
+            with transaction(self._pool) as conn:
+                execute(conn, _INTAKE["release_event_claim"], **self._key)
+
+
+def decide_event(context: WorkerContext, tenant: str, event_id: UUID, queue: str = SLOW) -> None:
     """Decides every media item of one event that is not yet decided. Safe to run twice, also at the same time.
 
-    Raises the errors after which another try may help; every other failure is recorded and goes to review.
+    Raises HostSlow for what is left to the queue SLOW, and the errors after which another try may help; every other
+    failure is recorded and goes to review.
     """
     keys = context.keystore.tenant(tenant)
     with transaction(context.pool) as conn:
-        row = fetch_one(conn, _INTAKE["claim_event"], tenant=tenant, event=event_id)
+        row = fetch_one(conn, _INTAKE["read_open_event"], tenant=tenant, event=event_id)
     if row is None:
         return  # done before, or past its retention
     try:
@@ -82,12 +116,13 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
         return
     source, arrival = row["source"], row["arrival"]
     media_keys = [MediaKey(tenant, event_id, source, n, event, media, arrival) for n, media in enumerate(event.media)]
+    this_try = _Try(context.pool, tenant, event_id)
     try:
         with _noting_broken(context, tenant, "decide"):
-            _decide_media_items(context, keys, media_keys, row)
-    except OUTAGES:
-        with transaction(context.pool) as conn:
-            execute(conn, _INTAKE["release_event_claim"], tenant=tenant, event=event_id)
+            _decide_media_items(context, keys, media_keys, _Circumstances(queue, PRIORITY[row["lane"]], this_try))
+    except (*OUTAGES, HostSlow) as error:
+        if not (isinstance(error, HostSlow) and error.failed):
+            this_try.take_back()
         raise
     with transaction(context.pool) as conn:
         execute(conn, _INTAKE["finish_event"], tenant=tenant, event=event_id)
@@ -102,32 +137,59 @@ def _give_up(context: WorkerContext, keys: TenantKeys, source: str, event_id: UU
             note_unreadable(conn, keys, source, event_id, error)
 
 
-def _decide_media_items(context: WorkerContext, keys: TenantKeys, media_keys: Sequence[MediaKey], row: Row) -> None:
-    """Decides each media item, also where one has to be tried again later. Raises the last error that asks for that.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Circumstances:
+    """The circumstances under which an event's job runs: its queue, its priority, its try."""
 
-    A failure that nobody foresaw is logged by its kind and tried again; the last try records it.
+    queue: str
+    priority: int
+    this_try: _Try
+
+
+def _decide_media_items(
+    context: WorkerContext, keys: TenantKeys, media_keys: Sequence[MediaKey], circumstances: _Circumstances
+) -> None:
+    """Decides the media items, some side by side, each once its bytes are in hand, also where others have to wait.
+
+    Raises HostSlow where one drips, else the last error that asks for another try.
     """
-    last: Exception | None = None
-    for media_key in media_keys:
+    with transaction(context.pool) as conn:
+        undecided = [media_key for media_key in media_keys if not is_recorded(conn, media_key)]
+
+    def decide_one(media_key: MediaKey) -> Exception | None:
+        url = None if media_key.event.type == "media.deleted" else media_key.media.url
         try:
-            _decide_media_item(context, keys, media_key, row["tries"])
-        except FetchFailed as error:
-            last = error
+            with (
+                context.fetches.fetched(circumstances.queue, url, context.stages.allow) as fetched,
+                context.turns.turn(circumstances.priority),
+            ):
+                _decide_media_item(context, keys, media_key, circumstances.this_try.number(), fetched)
+        except (FetchFailed, HostSlow) as error:
+            return error
         except AssentError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the other media items are decided
-            event_id = str(media_key.event_id)
-            log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(error).__name__)
-            if row["tries"] < MAX_TRIES:
-                last = error
-            else:
-                _record_unexpected(context, keys, media_key)
-    if last is not None:
-        raise last
+            return _unexpected(context, keys, media_key, circumstances.this_try.number(), error)
+        return None
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE, "media") as threads:
+        errors = list(filter(None, threads.map(decide_one, undecided)))
+    failed = next((error for error in reversed(errors) if not isinstance(error, HostSlow)), None)
+    strikes = max((error.strikes for error in errors if isinstance(error, HostSlow)), default=0)
+    if strikes:
+        raise HostSlow(strikes, failed)
+    if failed:
+        raise failed
 
 
-def _record_unexpected(context: WorkerContext, keys: TenantKeys, media_key: MediaKey) -> None:
-    """Records that the media item failed; where that fails as well, a case of the event's own says so."""
+def _unexpected(
+    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, failure: Exception
+) -> Exception | None:
+    """Logs a failure that nobody foresaw by its kind, and returns it for another try; the last try records it."""
+    event_id = str(media_key.event_id)
+    log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(failure).__name__)
+    if tries < MAX_TRIES:
+        return failure
     error = UnexpectedFailure()
     try:
         with transaction(context.pool) as conn:
@@ -135,13 +197,16 @@ def _record_unexpected(context: WorkerContext, keys: TenantKeys, media_key: Medi
             record(conn, keys, media_key, NewDecision(Unprocessable(error), policy))
     except OUTAGES:
         raise
-    except Exception as failure:  # noqa: BLE001
-        log.error("failure not recorded", tenant=keys.tenant, kind=type(failure).__name__)
+    except Exception as unrecorded:  # noqa: BLE001 - a case of the event's own says so instead
+        log.error("failure not recorded", tenant=keys.tenant, event_id=event_id, kind=type(unrecorded).__name__)
         _give_up(context, keys, media_key.source, media_key.event_id, error)
     FAILED.labels(error.code).inc()
+    return None
 
 
-def _decide_media_item(context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int) -> None:
+def _decide_media_item(
+    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, fetched: Fetched | None
+) -> None:
     with transaction(context.pool) as conn:
         if media_key.event.type == "media.deleted":
             forget(conn, keys, media_key)
@@ -157,7 +222,7 @@ def _decide_media_item(context: WorkerContext, keys: TenantKeys, media_key: Medi
             FAILED.labels(error.code).inc()
             return
     policy = policies.active
-    analysed = _analyse(context, keys, media_key, tries, policy)
+    analysed = _analyse(context, keys, media_key, tries, fetched, policy)
     retained = _copy_to_retain(context.settings, analysed)
     with transaction(context.pool) as conn:
         outcome = with_history(conn, media_key, policy, analysed) if isinstance(analysed, Analysis) else analysed
@@ -221,17 +286,23 @@ def _copy_to_retain(settings: Settings, outcome: Analysis | Quarantined | Unproc
 
 
 def _analyse(
-    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, policy: Policy
+    context: WorkerContext,
+    keys: TenantKeys,
+    media_key: MediaKey,
+    tries: int,
+    fetched: Fetched | None,
+    policy: Policy,
 ) -> Analysis | Quarantined | Unprocessable:
     if tries > MAX_TRIES:
         return Unprocessable(WorkerLost())
-    upload = None
-    if media_key.media.url is None:
+    if fetched is None:
         with transaction(context.pool) as conn:
-            upload = open_upload(conn, keys, media_key.event_id, media_key.n)
+            fetched = open_upload(conn, keys, media_key.event_id, media_key.n)
     try:
+        if isinstance(fetched, AssentError):
+            raise fetched
         with ANALYSIS_SECONDS.time():
-            return analyse(context.stages, policy, media_key.tenant, media_key.event, media_key.media, upload)
+            return analyse(context.stages, policy, media_key.tenant, media_key.event, media_key.media, fetched)
     except OUTAGES:
         raise
     except AssentError as error:
@@ -248,14 +319,20 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
         lock_media_sending(conn, MediaItem(row["source"], row["media_id"]).key(tenant))
         return body_of(conn, keys, row, lock_shared_session)
 
-    now = datetime.now(UTC)
+    with transaction(context.pool) as conn:
+        now = database_time(conn)
     outcome = deliver.attempt(context.pool, keys, message, body, context.settings.allow_private, now)
     DELIVERED.labels(outcome.state).inc()
 
 
 def enrol_job(context: WorkerContext, tenant: str, job: UUID) -> None:
-    with _noting_broken(context, tenant, "enrol"):
+    with _noting_broken(context, tenant, "enrol"), context.turns.turn(PRIORITY["interactive"]):
         enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
+
+
+def retract_job(context: WorkerContext, tenant: str, pseudonym: bytes, erasure: UUID | None, job: int) -> None:
+    with context.turns.turn(PRIORITY["interactive"]):
+        retract(context.pool, context.keystore.tenant(tenant), pseudonym, erasure, job)
 
 
 @contextmanager
@@ -272,4 +349,4 @@ def _noting_broken(context: WorkerContext, tenant: str, work: str) -> Iterator[N
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:
     """Postpones an outbox message where too many deliveries to its endpoint wait for an answer already."""
     with transaction(context.pool) as conn:
-        deliver.postpone(conn, tenant, message, datetime.now(UTC))
+        deliver.postpone(conn, tenant, message)

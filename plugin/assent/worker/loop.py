@@ -1,7 +1,8 @@
 """Runs a worker: it takes jobs from the queue, runs the pipeline and delivers decisions.
 
-One process holds the models, one decode child and the host's in-memory gallery. A few threads work on images, so that
-one fetches while another is decoded. Deliveries have threads of their own, so that a slow endpoint delays no image.
+One process holds the models, one decode child and the host's in-memory gallery. Images are fetched side by side, and a
+few have a turn with the models at once, so that one is decoded while another is looked at. Deliveries have threads of
+their own, so that a slow endpoint delays no image.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.db.pool import open_pool
-from assent.db.queue import OUTBOX, PICTURES
 from assent.gallery.matching import MatchingRules, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
 from assent.hashlists.follow import TenantHashLists
@@ -44,13 +44,14 @@ from assent.shadow.live import REFRESH_SECONDS, TenantHeads
 from assent.subjects.connections import connected_subjects
 from assent.subjects.enrol import SAME_PERSON_FMR
 from assent.subjects.throttled import note_throttled
+from assent.worker.fetching import Fetches
 from assent.worker.jobs import WorkerContext
 from assent.worker.maintenance import MaintenanceTask, maintenance_tasks
 from assent.worker.models_used import note_models
-from assent.worker.queue import DELIVERIES, queue_app
+from assent.worker.queue import DELIVERIES, JOBS, queue_app
+from assent.worker.turns import Turns
 
-PICTURE_JOBS = 4  # pictures under way at once in one worker
-DELIVERY_JOBS = 64  # taken from the queue at once; those beyond wait for a slot of their endpoint
+PICTURE_JOBS = 4  # pictures that have a turn at once in one worker
 INTERRUPTED_SECONDS = 1.0  # before a worker whose database went away looks again
 
 
@@ -75,10 +76,7 @@ async def _work(url: str, context: WorkerContext, stopping: asyncio.Event) -> No
         "fetch_job_polling_interval": 1.0,  # a job that becomes due is announced by nobody
     }
     async with app.open_async():
-        workers = (
-            QueueWorker(app, [PICTURES], concurrency=PICTURE_JOBS, **options),
-            QueueWorker(app, [OUTBOX], concurrency=DELIVERY_JOBS, **options),
-        )
+        workers = [QueueWorker(app, [queue], concurrency=jobs, **options) for queue, jobs in JOBS.items()]
         works = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
         others = [
             *(asyncio.create_task(_repeat(context, *task)) for task in maintenance_tasks(context.settings)),
@@ -152,7 +150,7 @@ def open_worker_context(
     """Opens everything that a worker's jobs use, for as long as the context lasts."""
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
-        pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 2))
+        pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 4))
         keystore = open_keys(settings, pool)
         rules = MatchingRules(
             anyone=settings.anyone_declaration is not None,
@@ -174,4 +172,5 @@ def open_worker_context(
             read=open_reader(settings) or nothing_read,
             live=partial(is_live, models.liveness),
         )
-        yield WorkerContext(settings, pool, keystore, stages, gallery, Policies(policy), heads)
+        turns = Turns(PICTURE_JOBS)
+        yield WorkerContext(settings, pool, keystore, stages, gallery, Policies(policy), heads, Fetches(), turns)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from assent.core.errors import KeyMissing
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.db.pool import Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
 from assent.shadow.traffic import TRIAL_IMAGES
@@ -57,7 +58,9 @@ def rotate_due_tenants(_settings: Settings, pool: Pool, keystore: Keystore) -> N
 
 def end_expired(settings: Settings, pool: Pool, keystore: Keystore) -> None:
     """Logs the deployer's declaration for every tenant when it is new, and ends what is over now."""
-    end_due_by(settings, pool, keystore, datetime.now(UTC))
+    with transaction(pool) as conn:
+        now = database_time(conn)
+    end_due_by(settings, pool, keystore, now)
 
 
 def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -19,9 +20,9 @@ from psycopg.errors import RaiseException
 from assent.core.errors import FetchFailed
 from assent.core.telemetry import log
 from assent.db.pool import IDLE_LIMIT, LOST
-from assent.db.queue import OUTBOX, PICTURES
-from assent.decisions.retract import retract
+from assent.db.queue import OUTBOX, PICTURES, READ_CLOCK, SLOW
 from assent.outbox.endpoint_concurrency import EndpointConcurrency
+from assent.worker.fetching import PLACES, HostSlow
 from assent.worker.jobs import (
     FETCH_RETRY_SECONDS,
     WorkerContext,
@@ -29,9 +30,12 @@ from assent.worker.jobs import (
     deliver_message,
     enrol_job,
     postpone_message,
+    retract_job,
 )
 
 DELIVERIES = 16  # under way at once
+JOBS = {**PLACES, OUTBOX: 64}  # taken from each queue at once; deliveries beyond wait for a slot of their endpoint
+MOST_STRIKES = 40  # that count, fewer than the priorities of two lanes lie apart
 
 
 class JobRetry(BaseRetryStrategy):
@@ -39,14 +43,27 @@ class JobRetry(BaseRetryStrategy):
 
     A fetch runs again by `FETCH_RETRY_SECONDS`, everything else soon and then every minute, for as long as an outage
     lasts, spread over a second. `MAX_TRIES` of the jobs ends a fetch that never succeeds, and an event that itself
-    takes the worker down.
+    takes the worker down. Where a host drips, the job goes on in SLOW at once, behind those of hosts that drip less.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         seconds = min(2 ** min(job.attempts, 6), 60) + random.random()  # noqa: S311 - spread, not a secret
+        if isinstance(exception, HostSlow):
+            seconds = _after_fetch(job) if exception.failed else 0
+            priority = job.priority - min(exception.strikes, MOST_STRIKES)
+            return RetryDecision(retry_at=_in(seconds), queue=SLOW, priority=priority)
         if isinstance(exception, FetchFailed):
-            seconds = FETCH_RETRY_SECONDS[min(job.attempts, len(FETCH_RETRY_SECONDS) - 1)]
-        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
+            seconds = _after_fetch(job)
+        return RetryDecision(retry_at=_in(seconds))
+
+
+def _after_fetch(job: Job) -> float:
+    fetches = job.attempts - (job.queue == SLOW)  # on its way there it was not fetched in vain
+    return FETCH_RETRY_SECONDS[min(fetches, len(FETCH_RETRY_SECONDS) - 1)]
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 async def _limit_idle(conn: psycopg.AsyncConnection) -> None:
@@ -59,15 +76,19 @@ class _Connector(procrastinate.PsycopgConnector):
 
     A statement that failed with its connection may have been a job's end: such a job would stay begun as long as this
     worker lives. So `failed` ends the queue's worker, and its lease frees the job. The end of a job that another worker
-    took over and ended, which the queue's functions refuse, is no error.
+    took over and ended, which the queue's functions refuse, is no error. A job's next time, which comes by this host's
+    clock, is stored by the database's, which judges it.
     """
 
     def __init__(self, url: str, failed: asyncio.Event) -> None:
-        super().__init__(conninfo=url, min_size=1, max_size=6, timeout=10, configure=_limit_idle)
+        super().__init__(conninfo=url, min_size=1, max_size=8, timeout=10, configure=_limit_idle)
         self._failed = failed
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         try:
+            if "retry_at" in arguments:
+                row = await self.execute_query_one_async(READ_CLOCK)
+                arguments["retry_at"] += row["now"] - datetime.now(UTC)
             await super().execute_query_async(query, **arguments)
         except ConnectorException as error:
             if isinstance(error.__cause__, RaiseException):
@@ -85,22 +106,26 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     """
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
 
-    @app.task(name="decide", queue=PICTURES, retry=JobRetry())
-    async def decide(tenant: str, event: str) -> None:
-        await asyncio.to_thread(decide_event, context, tenant, UUID(event))
+    # Threads of their own: asyncio's few are shared by everything else here, an endpoint may hold one for 15 s, and a
+    # picture's host as long as it drips.
+    endpoints, threads = EndpointConcurrency(), ThreadPoolExecutor(DELIVERIES, "deliver")
+    events = ThreadPoolExecutor(sum(PLACES.values()), "event")
+
+    async def run(work: Callable[..., None], *arguments: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(events, work, context, *arguments)
+
+    @app.task(name="decide", queue=PICTURES, retry=JobRetry(), pass_context=True)
+    async def decide(job_context: procrastinate.JobContext, tenant: str, event: str) -> None:
+        await run(decide_event, tenant, UUID(event), job_context.job.queue)
 
     @app.task(name="enrol", queue=PICTURES, retry=JobRetry())
     async def enrol_photos(tenant: str, event: str) -> None:
-        await asyncio.to_thread(enrol_job, context, tenant, UUID(event))
+        await run(enrol_job, tenant, UUID(event))
 
     @app.task(name="retract", queue=PICTURES, retry=JobRetry(), pass_context=True)
     async def retract_matches(job_context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
         if pid:  # else it was done
-            erasure_id, keys = UUID(erasure) if erasure else None, context.keystore.tenant(tenant)
-            await asyncio.to_thread(retract, context.pool, keys, bytes.fromhex(pid), erasure_id, job_context.job.id)
-
-    # Threads of their own: asyncio's few are shared by everything else here, and an endpoint may hold one for 15 s.
-    endpoints, threads = EndpointConcurrency(), ThreadPoolExecutor(DELIVERIES, "deliver")
+            await run(retract_job, tenant, bytes.fromhex(pid), UUID(erasure) if erasure else None, job_context.job.id)
 
     @app.task(name="deliver", queue=OUTBOX, retry=JobRetry())
     async def send(tenant: str, endpoint: str, message: str) -> None:

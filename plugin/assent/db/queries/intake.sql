@@ -53,6 +53,10 @@ DELETE FROM intake_seen WHERE received_at < now() - interval '7 days';
 -- Events that are done, after their retention.
 DELETE FROM event WHERE done_at IS NOT NULL AND received_at < now() - make_interval(days => %(days)s);
 
+-- name: read_open_event
+-- An event that is not done.
+SELECT source, lane, sealed, arrival FROM event WHERE tenant = %(tenant)s AND id = %(event)s AND done_at IS NULL;
+
 -- name: claim_event
 -- Counts a try; none is returned for an event that is done.
 UPDATE event SET tries = tries + 1

@@ -29,7 +29,7 @@ WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting';
 
 -- name: postpone_waiting
 -- Unqueues a message too; one that is due, and so under way nowhere, waits until that time.
-UPDATE outbox SET queued = false, next_at = CASE WHEN next_at <= %(now)s THEN %(at)s ELSE next_at END
+UPDATE outbox SET queued = false, next_at = CASE WHEN next_at <= now() THEN now() + %(postponed)s ELSE next_at END
 WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'waiting';
 
 -- name: queue_due_messages

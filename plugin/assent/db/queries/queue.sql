@@ -1,3 +1,7 @@
+-- name: read_clock
+-- The time by which is judged what is due: the clocks of the hosts around the database differ.
+SELECT clock_timestamp() AS now;
+
 -- name: insert_job
 -- Adds a job, by the queue library's own versioned function.
 SELECT procrastinate_defer_jobs_v1(ARRAY[

@@ -1,0 +1,114 @@
+"""Fetches the images of events side by side and apart from the models, so that a host that drips holds up no other.
+
+Each queue has places for images whose bytes are being fetched or in hand, half of them at most for one host. PLACES and
+the 20 MB of an image bound the memory. A fetch has PATIENCE_S; a host that takes longer drips, and what its event still
+needs is left to the queue SLOW, which has few places and the whole time of `fetch_media`. For SLOW_FOR_S, or until a
+fetch from that host is quick again, its images are fetched in SLOW alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Condition, Lock
+from urllib.parse import urlsplit
+
+from assent.core.errors import AssentError
+from assent.core.settings import AllowedHost
+from assent.db.queue import INTERACTIVE, PICTURES, SLOW
+from assent.media.fetch import fetch_media
+
+# By queue: events under way at once in one worker, and images of theirs being fetched or in hand.
+PLACES = {INTERACTIVE: 8, PICTURES: 12, SLOW: 4}
+SIDE_BY_SIDE = 4  # images of one event
+PATIENCE_S = 3.0
+SLOW_FOR_S = 60.0
+
+Fetched = bytes | AssentError
+
+
+class HostSlow(Exception):
+    """Ends a job that goes on in the queue SLOW, since a host dripped `strikes` times lately.
+
+    `failed` is the failure of another of the event's media items, after which the event is tried again later.
+    """
+
+    def __init__(self, strikes: int, failed: Exception | None = None) -> None:
+        super().__init__(f"dripped {strikes} times")
+        self.strikes = strikes
+        self.failed = failed
+
+
+class Fetches:
+    """Shares the places among the events of one worker, and remembers which hosts dripped."""
+
+    def __init__(self) -> None:
+        self._places = {queue: Places(total) for queue, total in PLACES.items()}
+        self._lock = Lock()
+        self._dripped: dict[str, tuple[float, int]] = {}  # host → until when it counts, and how often it did
+
+    @contextmanager
+    def fetched(self, queue: str, url: str | None, allow: Sequence[AllowedHost]) -> Iterator[Fetched | None]:
+        """Yields the bytes behind the URL or the error of their fetch, and keeps their place until the block ends.
+
+        Yields None where there is no URL. Raises HostSlow, in another queue than SLOW, where the host drips.
+        """
+        if url is None:
+            yield None
+            return
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        with self._places[queue].place(host):
+            self._refuse_slow(queue, self._strikes(host))
+            began = time.monotonic()
+            try:
+                outcome: Fetched = fetch_media(url, allow, math.inf if queue == SLOW else PATIENCE_S)
+            except AssentError as error:
+                outcome = error
+            self._refuse_slow(queue, self._note(host, time.monotonic() - began))
+            yield outcome
+
+    @staticmethod
+    def _refuse_slow(queue: str, strikes: int) -> None:
+        if strikes and queue != SLOW:
+            raise HostSlow(strikes)
+
+    def _strikes(self, host: str) -> int:
+        until, strikes = self._dripped.get(host, (0.0, 0))
+        return strikes if time.monotonic() < until else 0
+
+    def _note(self, host: str, seconds: float) -> int:
+        """Counts a fetch that took so long, and returns how often the host dripped lately."""
+        now = time.monotonic()
+        with self._lock:
+            strikes = self._strikes(host) + 1 if seconds >= PATIENCE_S else 0
+            dripped = {name: value for name, value in self._dripped.items() if value[0] > now and name != host}
+            self._dripped = dripped | ({host: (now + SLOW_FOR_S, strikes)} if strikes else {})
+        return strikes
+
+
+class Places:
+    """Holds `total` places; a host has half of them at most."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._taken: Counter[str] = Counter()
+        self._changed = Condition()
+
+    @contextmanager
+    def place(self, host: str) -> Iterator[None]:
+        """Takes a place for an image of that host until the block ends. Waits for one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_free(host))
+            self._taken[host] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= Counter([host])
+                self._changed.notify_all()
+
+    def _is_free(self, host: str) -> bool:
+        return self._taken.total() < self._total and self._taken[host] < self._total // 2

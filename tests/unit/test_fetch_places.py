@@ -1,0 +1,128 @@
+"""Who is fetched when, and who has the models next: places by host, hosts that drip, turns by priority."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from threading import Event, Thread
+
+import pytest
+
+from assent.core.errors import FetchMissing
+from assent.db.queue import INTERACTIVE, PICTURES, SLOW
+from assent.worker import fetching
+from assent.worker.fetching import Fetched, Fetches, HostSlow, Places
+from assent.worker.turns import Turns
+from tests.unit.wire_server import WireServer, answer
+from tests.waiting import until
+
+
+def started(work: Callable[[], object]) -> Thread:
+    thread = Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_host_has_half_of_the_places_and_leaves_the_others_free() -> None:
+    places, entered = Places(4), Event()
+
+    def enter(host: str) -> None:
+        with places.place(host):
+            entered.set()
+
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(places.place("drips.example"))
+        third = started(lambda: enter("drips.example"))
+        for host in ("a.example", "b.example"):
+            with places.place(host):
+                assert not entered.is_set()
+    third.join(20)
+    assert entered.is_set()
+
+
+def test_no_more_places_are_taken_than_there_are() -> None:
+    places, entered = Places(2), Event()
+
+    def enter() -> None:
+        with places.place("c.example"):
+            entered.set()
+
+    with places.place("a.example"):
+        with places.place("b.example"):
+            third = started(enter)
+            assert not entered.wait(0.1)
+        third.join(20)
+        assert entered.is_set()
+
+
+def test_the_highest_priority_has_the_next_turn_and_then_who_came_first() -> None:
+    turns, order = Turns(1), list[str]()
+
+    def take(priority: int, name: str) -> None:
+        with turns.turn(priority):
+            order.append(name)
+
+    threads = []
+    with turns.turn(0):
+        for n, (priority, name) in enumerate([(0, "backfill"), (50, "live"), (50, "later"), (100, "interactive")]):
+            threads.append(started(lambda priority=priority, name=name: take(priority, name)))  # type: ignore[misc]
+            until(lambda n=n: len(turns._waiting) == n + 1, "it waits")  # type: ignore[misc]
+    for thread in threads:
+        thread.join(20)
+    assert order == ["interactive", "live", "later", "backfill"]
+
+
+class Host:
+    """A server that drips a picture of 12 bytes until it is told to be quick, and a worker's fetches from it."""
+
+    def __init__(self) -> None:
+        self.fetches, self.quick = Fetches(), False
+        self.server = WireServer(self._answer, pause=0.05)
+
+    def _answer(self, _: bytes) -> Iterable[bytes]:
+        head, body = answer(b"twelve bytes")
+        return [head + body] if self.quick else [head, *(body[n : n + 1] for n in range(len(body)))]
+
+    def fetched(self, queue: str) -> Fetched | None:
+        with self.fetches.fetched(queue, self.server.url(), self.server.allowed()) as outcome:
+            return outcome
+
+
+def test_a_host_that_drips_is_left_to_the_slow_queue_until_it_is_quick_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    with host.server as server:
+        monkeypatch.setattr(fetching, "PATIENCE_S", 0.2)
+        with pytest.raises(HostSlow) as slow:
+            host.fetched(PICTURES)
+        assert (slow.value.strikes, server.accepted) == (1, 1)
+        for queue in (PICTURES, INTERACTIVE):
+            with pytest.raises(HostSlow):
+                host.fetched(queue)
+        assert server.accepted == 1
+        assert host.fetched(SLOW) == b"twelve bytes"
+        with pytest.raises(HostSlow) as slow:
+            host.fetched(PICTURES)
+        assert (slow.value.strikes, server.accepted) == (2, 2)
+        host.quick = True
+        monkeypatch.setattr(fetching, "PATIENCE_S", 20)
+        assert host.fetched(SLOW) == host.fetched(PICTURES) == b"twelve bytes"
+
+
+def test_for_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    with host.server as server:
+        monkeypatch.setattr(fetching, "PATIENCE_S", 0.2)
+        monkeypatch.setattr(fetching, "SLOW_FOR_S", 0.0)
+        for asked in (1, 2):
+            with pytest.raises(HostSlow) as slow:
+                host.fetched(PICTURES)
+            assert (slow.value.strikes, server.accepted) == (1, asked)
+
+
+def test_a_quick_refusal_is_an_outcome() -> None:
+    with WireServer(lambda _: answer(b"", "404 Not Found")) as server:
+        with Fetches().fetched(PICTURES, server.url(), server.allowed()) as outcome:
+            assert isinstance(outcome, FetchMissing)
+        with Fetches().fetched(PICTURES, None, ()) as outcome:
+            assert outcome is None
