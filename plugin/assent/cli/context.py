@@ -1,10 +1,11 @@
-"""Opens, for the commands that use a database, the installation's database, a tenant's keys, one transaction."""
+"""Provides what commands that use a database share: the open database, a tenant's keys, one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from assent.audit.broken import noting_altered_rows
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Pool, open_pool, transaction
 from assent.keys.installation import database, open_keys
@@ -24,9 +25,14 @@ def opened_keystore(settings: Settings | None = None, size: int = 4) -> Iterator
 
 @contextmanager
 def opened_tenant(tenant: str) -> Iterator[tuple[Pool, TenantKeys]]:
-    """Opens a pool and the keys of a tenant. Raises KeyMissing for a tenant that does not exist."""
+    """Opens a pool and the keys of a tenant; an altered row that ends the command is noted in the audit log.
+
+    Raises KeyMissing for a tenant that does not exist.
+    """
     with opened_keystore(size=2) as (pool, keystore):
-        yield pool, keystore.tenant(tenant)
+        keys = keystore.tenant(tenant)
+        with noting_altered_rows(pool, keys, "command"):
+            yield pool, keys
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from assent.audit.broken import record_broken_seal
+from assent.audit.broken import noting_altered_rows
 from assent.core.errors import (
     AssentError,
     DatabaseUnavailable,
@@ -88,7 +87,7 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID) -> None:
         return
     media_keys = [MediaKey(tenant, event_id, n, event, media) for n, media in enumerate(event.media)]
     try:
-        with _noting_broken(context, tenant, "decide"):
+        with noting_altered_rows(context.pool, keys, "decide"):
             _decide_media_items(context, keys, media_keys, row)
     except OUTAGES:
         with transaction(context.pool) as conn:
@@ -231,19 +230,7 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
 
 
 def enrol_job(context: WorkerContext, tenant: str, job: UUID) -> None:
-    with _noting_broken(context, tenant, "enrol"):
-        enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
-
-
-@contextmanager
-def _noting_broken(context: WorkerContext, tenant: str, work: str) -> Iterator[None]:
-    """Ends the work where a sealed row does not open, and notes that in the log. SealBroken goes on to the caller."""
-    try:
-        yield
-    except SealBroken:
-        with transaction(context.pool) as conn:
-            record_broken_seal(conn, context.keystore.tenant(tenant), work, datetime.now(UTC))
-        raise
+    enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
 
 
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:

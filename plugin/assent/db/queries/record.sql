@@ -168,7 +168,7 @@ WHERE m.tenant = %(tenant)s AND m.media_id = %(media)s AND m.face = %(face)s;
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
+SELECT media_id, face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND media_id = %(media)s;
 
 -- name: delete_match
 -- Refused, or of a subject who is gone.
