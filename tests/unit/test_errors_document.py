@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from assent.core import enrolment_errors, errors
+from assent.core import audit_errors, enrolment_errors, errors
 from assent.core.errors import AssentError
 
 FILE = Path(__file__).parents[2] / "docs" / "errors.md"
-MODULES = (errors.__name__, enrolment_errors.__name__)  # a test may define errors of its own
+MODULES = (errors.__name__, enrolment_errors.__name__, audit_errors.__name__)  # a test may define errors of its own
 HEAD = """# Errors
 
 Every error answer is `application/problem+json` (RFC 9457) with one of these codes; the same codes stand in decisions

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from assent.audit.broken import noting_altered_rows
+from assent.audit.epoch import Restoration
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Pool, open_pool, transaction
 from assent.keys.installation import database, open_keys
@@ -40,3 +41,9 @@ def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
     """Opens one transaction and the keys of a tenant; commits at the end, rolls back on any error."""
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         yield conn, keys
+
+
+def print_restorations(logs: Mapping[str, Restoration]) -> None:
+    """Prints which tenants' logs lost signed leaves with a restore."""
+    for tenant, restoration in logs.items():
+        print(f"The log of {tenant} was set back: {restoration}.")
