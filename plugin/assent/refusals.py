@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from assent.core.boxes import SAME_FACE_IOU, iou, read_box
 from assent.core.values import Box
-from assent.db.pool import Conn, execute, fetch
+from assent.db.pool import Conn, Row, execute, fetch
 from assent.db.queries import named_queries
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
@@ -28,8 +28,21 @@ class Refusal:
 
 def refusals(conn: Conn, subject: SubjectKey) -> list[Refusal]:
     """Returns all refusals of the subject. Raises SealBroken."""
-    rows = fetch(conn, _Q["list_refusals"], tenant=subject.tenant, pid=subject.pseudonym)
-    return [_open(subject, row["id"].bytes, row["sealed"]) for row in rows]
+    rows = sealed_refusals(conn, subject.tenant, subject.pseudonym)
+    return [open_refusal(subject, row) for row in rows]
+
+
+def sealed_refusals(conn: Conn, tenant: str, pseudonym: bytes) -> list[Row]:
+    """Returns the rows of a subject's refusals, as they are stored."""
+    return fetch(conn, _Q["list_refusals"], tenant=tenant, pid=pseudonym)
+
+
+def open_refusal(subject: SubjectKey, row: Row) -> Refusal:
+    """Opens a row of `sealed_refusals`. Raises SealBroken."""
+    fields = json.loads(
+        unseal(subject.key, row["sealed"], "refusal", subject.tenant, subject.pseudonym, row["id"].bytes)
+    )
+    return Refusal(fields["media_id"], fields["sha256"], read_box(fields["box"]))
 
 
 def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
@@ -52,8 +65,3 @@ def is_refused(stored: Iterable[Refusal], media_id: str, sha256: str, box: Box) 
     return any(
         (one.media_id == media_id or one.sha256 == sha256) and iou(one.box, box) >= SAME_FACE_IOU for one in stored
     )
-
-
-def _open(subject: SubjectKey, row: bytes, sealed: bytes) -> Refusal:
-    fields = json.loads(unseal(subject.key, sealed, "refusal", subject.tenant, subject.pseudonym, row))
-    return Refusal(fields["media_id"], fields["sha256"], read_box(fields["box"]))

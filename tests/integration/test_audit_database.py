@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -17,7 +19,7 @@ from assent.audit.verify import export_log, verify_database, verify_log
 from assent.core.errors import AuditBroken
 from assent.db.pool import Conn
 from assent.db.queries import named_queries
-from assent.keys.keystore import TenantKeys, create_keystore
+from assent.keys.keystore import TenantKeys, create_keystore, open_keystore
 from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -31,8 +33,8 @@ def url(server_url: str, template: str, drop: Drop) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def keys(url: str, tmp_path_factory: pytest.TempPathFactory) -> TenantKeys:
-    """A tenant with a log of SIZE leaves."""
+def logged(url: str, tmp_path_factory: pytest.TempPathFactory) -> TenantKeys:
+    """A tenant with a log of SIZE leaves, which was never signed."""
     keys = create_keystore(tmp_path_factory.mktemp("keys"), uuid4()).add_tenant("acme")
     with psycopg.connect(url) as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES ('acme')")
@@ -40,6 +42,14 @@ def keys(url: str, tmp_path_factory: pytest.TempPathFactory) -> TenantKeys:
         for n in range(SIZE):
             log.append(conn, keys, "test.counted", {"n": n}, [Part({"secret": "picture-4711"})], AT)
     return keys
+
+
+@pytest.fixture
+def keys(logged: TenantKeys, tmp_path: Path) -> TenantKeys:
+    """Its keys in a keystore of the test's own: what one test signs and undoes, another need not extend."""
+    assert logged.store is not None
+    shutil.copytree(logged.store.keys_dir, tmp_path / "keys")
+    return open_keystore(tmp_path / "keys", logged.store.database).tenant("acme")
 
 
 @pytest.fixture
@@ -65,7 +75,19 @@ def test_an_export_verifies_offline_and_against_the_checkpoint_of_that_time(conn
 
 def test_an_honest_database_verifies(conn: Conn, keys: TenantKeys) -> None:
     report = verify_database(conn, keys, checkpoint.current_checkpoint(conn, keys))
-    assert (report.head.size, report.witnessed) == (SIZE, SIZE)
+    assert (report.head.size, report.witnessed, report.remembered) == (SIZE, SIZE, SIZE)
+
+
+def test_the_key_that_the_reader_knows_is_the_only_one(conn: Conn, keys: TenantKeys, tmp_path: Path) -> None:
+    own, file = checkpoint.verifier(keys), io.StringIO()
+    assert verify_database(conn, keys, pinned=own).pinned
+    export_log(conn, keys, file)
+    other = checkpoint.verifier(create_keystore(tmp_path / "other", uuid4()).add_tenant("acme"))
+    with pytest.raises(AuditBroken, match="by another key"):
+        verify_database(conn, keys, pinned=other)
+    file.seek(0)
+    with pytest.raises(AuditBroken, match="by another key"):
+        verify_log(file, None, pinned=other)
 
 
 @pytest.mark.parametrize(

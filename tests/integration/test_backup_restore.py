@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import pytest
 
+from assent.audit.checkpoint import Checkpoint, current_checkpoint, open_note
+from assent.audit.verify import verify_database
 from assent.cli.backup import backup, restore
 from assent.core.errors import BackupRefused, KeyMissing, KeysOutdated, SealBroken
 from assent.core.settings import Settings
@@ -27,6 +29,7 @@ from assent.keys.subject_keys import SubjectKey
 from assent.subjects.recover import import_keys
 from assent.subjects.rotate import rotate_epoch
 from assent.tenants import init_tenant
+from tests.events import leaves
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
 from tests.people import opt_in_all
 
@@ -66,12 +69,19 @@ def opened(settings: Settings) -> Iterator[tuple[Pool, Keystore, TenantKeys]]:
         yield pool, keystore, keystore.tenant("default")
 
 
+def signed(pool: Pool, keys: TenantKeys) -> Checkpoint:
+    with transaction(pool) as conn:
+        return open_note(keys, current_checkpoint(conn, keys))
+
+
 def lose_database(settings: Settings) -> None:
     shutil.rmtree(settings.data_dir / "pg")
     (settings.data_dir / "postgres.password").unlink()
 
 
-def test_the_living_come_back_and_the_erased_do_not(home: Settings, tmp_path: Path) -> None:
+def test_the_living_come_back_and_the_erased_do_not(
+    home: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "backup"
     living = {f"person {n}" for n in range(20)}
     with opened(home) as (pool, keystore, keys):
@@ -82,9 +92,20 @@ def test_the_living_come_back_and_the_erased_do_not(home: Settings, tmp_path: Pa
         erase(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")
         assert templates(pool, keys) == living
+        lost = signed(pool, keys)
     lose_database(home)
     restore(folder)
+    assert "The log of default was set back: epoch 2 begins at leaf " in capsys.readouterr().out
     with opened(home) as (pool, _, keys):
+        (leaf,) = leaves(pool, "log.restored")
+        assert (leaf["epoch"], leaf["old"]["size"], leaf["old"]["root"]) == (2, lost.size, lost.root.hex())
+        with transaction(pool) as conn:  # it is the first that was written since
+            (count,) = conn.execute("SELECT count(*) FROM audit_leaf").fetchone() or (0,)
+            assert verify_database(conn, keys).restorations[0].restored.size == leaf["restored"]["size"] < count
+            at = conn.execute("SELECT leaf FROM audit_leaf WHERE seq = %s", [leaf["restored"]["size"]]).fetchone()
+            assert at is not None
+            assert json.loads(at[0]) == leaf
+        assert signed(pool, keys).epoch == 2
         assert templates(pool, keys) == living
         with transaction(pool) as conn:
             assert conn.execute("SELECT count(*) FROM template").fetchone() == (20,)
@@ -124,6 +145,7 @@ def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_pat
         rotate_epoch(pool, keystore, "default")  # its export knows ana only
         opt_in_all(pool, keys, "bea")
         recognise(pool, keys, opt_in_all(pool, keys, "cem")[0], "his")
+        before = signed(pool, keys)
         backup(tmp_path / "backup")
     lose_database(home)
     restore(tmp_path / "backup")
@@ -131,6 +153,7 @@ def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_pat
         assert templates(pool, keys) == {"ana", "bea", "cem"}
         with transaction(pool) as conn:
             assert conn.execute("SELECT media_id FROM match").fetchall() == [("his",)]
+        assert signed(pool, keys) == before  # nothing was lost, and no leaf had to say so
 
 
 def test_with_its_keys_a_backup_comes_back_on_another_machine(

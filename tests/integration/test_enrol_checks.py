@@ -32,7 +32,7 @@ from assent.subjects.erase import erase
 from assent.worker.jobs import WorkerContext
 from tests import people
 from tests.enrolment import announced, outcome, request, stored, work, work_one
-from tests.events import rows
+from tests.events import leaves, rows
 from tests.fixtures.figures import Figure
 from tests.photos import FACES, altered
 from tests.unit.perceive_photos import known_people, picture, read
@@ -202,6 +202,7 @@ def test_an_altered_row_ends_the_enrolment(
         conn.execute(f"UPDATE {table} SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")  # noqa: S608 - ours
     [said] = work(bench, keys, job)
     assert said["error"] == "seal_broken"
+    assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["enrol"]
     assert stored(bench) == []
     assert rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.core.errors import NotFound
-from assent.db.pool import Pool, transaction
+from assent.db.pool import Conn, Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.subjects.export import export_subject
 from assent.tenants import init_tenant
 from tests import people
-from tests.events import SOURCE, rows
+from tests.events import SOURCE, leaves, rows
 from tests.integration.held import held, settle
 
 # Where a document tells of each table's rows. A table that is not here fails the test, if it knows people.
@@ -53,6 +54,7 @@ def test_the_export_equals_what_a_scan_finds(pool: Pool, keys: TenantKeys) -> No
     found, document = held(pool, keys, "alice"), exported(pool, keys, "alice")
     assert set(found) == set(TOLD)  # each kind of row is there
     assert {table: told(document) for table, told in TOLD.items()} == dict(found)
+    assert (document["unreadable"], document["unattributed"]) == ({}, {})
 
 
 def test_what_is_sealed_is_opened(pool: Pool, keys: TenantKeys) -> None:
@@ -130,3 +132,81 @@ def test_a_stranger_whom_somebody_chose_is_told_so_and_not_who(pool: Pool, keys:
     assert document["connections"]["chosen_by"] == 1
     assert "alice" not in json.dumps(document)
     assert rows(pool, "SELECT count(*) FROM subject") == [(1,)]
+
+
+# What cannot be opened is counted
+
+EVERYTHING = {"subject": 1, "consents": 1, "templates": 2, "matches": 1, "refusals": 1, "audit": 3}
+UNREADABLE = [
+    ("UPDATE template SET sealed = 'x' WHERE id = (SELECT id FROM template LIMIT 1)", {"templates": 1}),
+    ("ALTER TABLE consent DISABLE TRIGGER USER; UPDATE consent SET evidence = 'x'", {"consents": 2}),
+    ("UPDATE refusal SET sealed = 'x'", {"refusals": 1}),
+    ("UPDATE match SET sealed = 'x'", {"matches": 1}),
+    ("DELETE FROM decision", {"matches": 1}),
+    ("UPDATE subject SET sealed = 'x'", {"subject": 1}),
+    ("UPDATE audit_payload SET sealed = 'x' WHERE epoch IS NOT NULL", {"audit": 3}),
+    ("UPDATE audit_leaf SET leaf = 'x' WHERE leaf LIKE '%consent.given%'", {"audit": 2}),
+    ("DELETE FROM audit_leaf", {"audit": 3}),
+    ("UPDATE subject_key SET wrapped = 'x'", EVERYTHING),
+    ("DELETE FROM subject_key", EVERYTHING),
+]
+UNATTRIBUTED = [
+    ("UPDATE match SET locator = 'x'", {"matches": 1}),
+    ("UPDATE audit_payload SET locator = 'x' WHERE epoch IS NOT NULL", {"audit": 4}),
+    ("UPDATE event SET sealed = 'x' WHERE source = 'enrolment'", {"enrolments": 1}),
+]
+
+
+@contextmanager
+def altered(pool: Pool, change: str) -> Iterator[Conn]:
+    """A transaction in which rows were altered; it is undone."""
+    with transaction(pool) as conn, conn.transaction(force_rollback=True):
+        conn.execute(change.encode())
+        yield conn
+
+
+def newest_leaf(conn: Conn) -> dict[str, Any]:
+    row = conn.execute("SELECT leaf FROM audit_leaf ORDER BY seq DESC LIMIT 1").fetchone()
+    assert row is not None
+    leaf: dict[str, Any] = json.loads(row[0])
+    return leaf
+
+
+def test_what_does_not_open_is_counted_and_the_rest_is_there(pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    whole = exported(pool, keys, "alice")
+    for change, unreadable in UNREADABLE:
+        with altered(pool, change) as conn:
+            document = json.loads(json.dumps(export_subject(conn, keys, "alice")))
+            assert (document["unreadable"], document["unattributed"]) == (unreadable, {}), change
+            assert (newest_leaf(conn)["action"], newest_leaf(conn)["kind"]) == ("seal.broken", "export"), change
+        for part in ("connections", "links", "enrolments"):
+            assert document[part] == whole[part]
+        for part in ("matches", "refusals", "audit"):
+            assert len(document[part]) == len(whole[part]) - unreadable.get(part, 0), change
+        vectors = [template["vector"] for template in document["templates"]]
+        assert (len(vectors), vectors.count(None)) == (2, unreadable.get("templates", 0)), change
+    assert leaves(pool, "seal.broken") == []
+
+
+def test_what_may_be_anybodys_is_counted_for_everybody(pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    people.give(pool, keys, "bob")
+    for change, unattributed in UNATTRIBUTED:
+        for ref in ("alice", "bob"):
+            with altered(pool, change) as conn:
+                document = export_subject(conn, keys, ref)
+                assert (document["unreadable"], document["unattributed"]) == ({}, unattributed), change
+                assert newest_leaf(conn)["kind"] == "export"
+
+
+def test_who_was_erased_and_came_back_gets_an_export(pool: Pool, keys: TenantKeys) -> None:
+    """What the log and the pictures hold from before lies under a key that is gone: nobody altered it."""
+    settle(pool, keys, "alice")
+    with transaction(pool) as conn:
+        erase(conn, keys, "alice")
+    settle(pool, keys, "alice")
+    document = exported(pool, keys, "alice")
+    assert document["unreadable"]["audit"] == 3
+    assert len(document["audit"]) == 3
+    assert leaves(pool, "seal.broken") == []

@@ -188,6 +188,7 @@ def test_a_head_altered_in_the_database_is_left_out(trials: Trials, capsys: pyte
     assert "head left out" in capsys.readouterr().out
     seen = bench.stages.perceive(bench.stages.decoder.decode(trials.desk.photo), False)
     assert fresh("default", seen).tags == seen.tags
+    assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["head"]
 
 
 def test_another_tenant_has_none_of_it(trials: Trials) -> None:

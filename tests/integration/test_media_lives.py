@@ -58,83 +58,83 @@ class Platform:
 
 
 @pytest.fixture
-def platform(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Platform:
+def poster(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Platform:
     with transaction(bench.pool) as conn:
         conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
     return Platform(bench, keys, cat)
 
 
-def test_an_id_that_was_deleted_comes_back_again_and_again(platform: Platform, web: Web) -> None:
+def test_an_id_that_was_deleted_comes_back_again_and_again(poster: Platform, web: Web) -> None:
     for life in range(1, 4):
-        platform.work(platform.send())
-        assert platform.revision() == life
-        assert platform.deliver() == [life]
-        platform.send("media.deleted")
-        assert platform.revision() is None
+        poster.work(poster.send())
+        assert poster.revision() == life
+        assert poster.deliver() == [life]
+        poster.send("media.deleted")
+        assert poster.revision() is None
     assert len(web.received) == 3
-    assert rows(platform.bench, "SELECT reason FROM review_case") == []
+    assert rows(poster.bench, "SELECT reason FROM review_case") == []
 
 
-def test_revisions_go_on_from_the_highest_that_was_told(platform: Platform) -> None:
-    platform.work(platform.send(), platform.send("media.updated"), platform.send("media.updated"))
-    platform.send("media.deleted")
-    platform.work(platform.send())
-    assert platform.revision() == 4
+def test_revisions_go_on_from_the_highest_that_was_told(poster: Platform) -> None:
+    poster.work(poster.send(), poster.send("media.updated"), poster.send("media.updated"))
+    poster.send("media.deleted")
+    poster.work(poster.send())
+    assert poster.revision() == 4
 
 
-def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(platform: Platform) -> None:
-    event = platform.send(media="secret-name-of-the-picture")
-    platform.work(event, platform.send("media.updated", media="secret-name-of-the-picture"))
-    platform.deliver()
-    platform.send("media.deleted", media="secret-name-of-the-picture")
+def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(poster: Platform) -> None:
+    event = poster.send(media="secret-name-of-the-picture")
+    poster.work(event, poster.send("media.updated", media="secret-name-of-the-picture"))
+    poster.deliver()
+    poster.send("media.deleted", media="secret-name-of-the-picture")
     for table in ("decision", "match", "outbox", "correction", "shadow", "kept_picture", "upload"):
-        assert rows(platform.bench, f"SELECT * FROM {table}") == [], table  # noqa: S608
-    with transaction(platform.bench.pool) as conn:
+        assert rows(poster.bench, f"SELECT * FROM {table}") == [], table  # noqa: S608
+    with transaction(poster.bench.pool) as conn:
         conn.execute("UPDATE media_item SET changed_at = now() - interval '8 days'")
         conn.execute("UPDATE event SET received_at = now() - interval '400 days'")
-    purge_expired(platform.bench.settings, platform.bench.pool, platform.bench.keystore)
-    ((_, mac, *order, _),) = rows(platform.bench, "SELECT * FROM media_item")
+    purge_expired(poster.bench.settings, poster.bench.pool, poster.bench.keystore)
+    ((_, mac, *order, _),) = rows(poster.bench, "SELECT * FROM media_item")
     assert len(mac) == 32
     assert order == [2, 0, 0, 0, False, None]
-    assert b"secret-name-of-the-picture" not in everything_bytes(platform.bench)
+    assert b"secret-name-of-the-picture" not in everything_bytes(poster.bench)
 
 
 @pytest.mark.parametrize("lanes", [("backfill", "live"), ("live", "backfill"), ("live", "live")])
-def test_a_deletion_overtakes_the_creation(platform: Platform, lanes: tuple[Lane, Lane]) -> None:
-    created = platform.send(lane=lanes[0])
-    platform.send("media.deleted", lane=lanes[1])
-    platform.work(created)
-    assert platform.revision() is None
-    assert platform.deliver() == []
-    assert [leaf["action"] for leaf in leaves(platform.bench, "media.superseded")] == ["media.superseded"]
+def test_a_deletion_overtakes_the_creation(poster: Platform, lanes: tuple[Lane, Lane]) -> None:
+    created = poster.send(lane=lanes[0])
+    poster.send("media.deleted", lane=lanes[1])
+    poster.work(created)
+    assert poster.revision() is None
+    assert poster.deliver() == []
+    assert [leaf["action"] for leaf in leaves(poster.bench, "media.superseded")] == ["media.superseded"]
 
 
-def test_a_deletion_while_the_picture_is_fetched(platform: Platform, web: Web) -> None:
+def test_a_deletion_while_the_picture_is_fetched(poster: Platform, web: Web) -> None:
     fetching, go_on = threading.Event(), threading.Event()
 
     def wait() -> None:
         fetching.set()
         go_on.wait(20)
 
-    web.files["/cat.png"] = Answer(200, body=platform.picture, before=wait)
+    web.files["/cat.png"] = Answer(200, body=poster.picture, before=wait)
     event_id, event = uuid4(), Event("media.created", (MediaRef("cat", f"{web.url}/cat.png"),), "public", "post")
-    with transaction(platform.bench.pool) as conn:
-        store_event(conn, platform.keys, event_id, event, Origin("platform", "live"))
-    worker = threading.Thread(target=platform.work, args=[event_id])
+    with transaction(poster.bench.pool) as conn:
+        store_event(conn, poster.keys, event_id, event, Origin("platform", "live"))
+    worker = threading.Thread(target=poster.work, args=[event_id])
     worker.start()
     try:
         assert fetching.wait(20)
-        platform.send("media.deleted")
-        assert platform.revision() is None
+        poster.send("media.deleted")
+        assert poster.revision() is None
     finally:
         go_on.set()
         worker.join(20)
-    assert platform.revision() is None
-    assert platform.deliver() == []
+    assert poster.revision() is None
+    assert poster.deliver() == []
 
 
-def test_a_deletion_waits_for_what_is_being_sent(platform: Platform, web: Web) -> None:
-    platform.work(platform.send())
+def test_a_deletion_waits_for_what_is_being_sent(poster: Platform, web: Web) -> None:
+    poster.work(poster.send())
     sending, go_on, deleted = threading.Event(), threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -142,16 +142,16 @@ def test_a_deletion_waits_for_what_is_being_sent(platform: Platform, web: Web) -
         go_on.wait(20)
 
     def delete() -> None:
-        platform.send("media.deleted")
+        poster.send("media.deleted")
         deleted.set()
 
     web.answers = iter([Answer(before=wait)])
-    threads = [threading.Thread(target=platform.deliver), threading.Thread(target=delete)]
+    threads = [threading.Thread(target=poster.deliver), threading.Thread(target=delete)]
     threads[0].start()
     assert sending.wait(20)
     threads[1].start()
     try:
-        until(lambda: bool(rows(platform.bench, "SELECT FROM pg_locks WHERE NOT granted")), "the deletion waits", 20)
+        until(lambda: bool(rows(poster.bench, "SELECT FROM pg_locks WHERE NOT granted")), "the deletion waits", 20)
         assert not deleted.is_set()
     finally:
         go_on.set()
@@ -161,25 +161,25 @@ def test_a_deletion_waits_for_what_is_being_sent(platform: Platform, web: Web) -
     assert len(web.received) == 1
 
 
-def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(platform: Platform) -> None:
-    first, second = platform.send(lane="backfill", author="first"), platform.send("media.updated", author="second")
-    platform.work(second, first)
-    assert platform.revision() == 1
-    assert rows(platform.bench, "SELECT event_id FROM decision") == [(second,)]
+def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(poster: Platform) -> None:
+    first, second = poster.send(lane="backfill", author="first"), poster.send("media.updated", author="second")
+    poster.work(second, first)
+    assert poster.revision() == 1
+    assert rows(poster.bench, "SELECT event_id FROM decision") == [(second,)]
 
 
-def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(platform: Platform) -> None:
-    higher, lower = platform.send(revision=5), platform.send("media.updated", revision=4)
-    platform.work(lower, higher)
-    assert rows(platform.bench, "SELECT event_id FROM decision ORDER BY revision DESC LIMIT 1") == [(higher,)]
-    platform.work(platform.send("media.updated", revision=4))
-    assert platform.revision() == 2
-    platform.send("media.deleted", revision=3)
-    assert platform.revision() == 2
-    platform.send("media.deleted")
-    assert platform.revision() is None
-    platform.work(platform.send(revision=1))  # the post was made anew
-    assert platform.revision() == 3
+def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(poster: Platform) -> None:
+    higher, lower = poster.send(revision=5), poster.send("media.updated", revision=4)
+    poster.work(lower, higher)
+    assert rows(poster.bench, "SELECT event_id FROM decision ORDER BY revision DESC LIMIT 1") == [(higher,)]
+    poster.work(poster.send("media.updated", revision=4))
+    assert poster.revision() == 2
+    poster.send("media.deleted", revision=3)
+    assert poster.revision() == 2
+    poster.send("media.deleted")
+    assert poster.revision() is None
+    poster.work(poster.send(revision=1))  # the post was made anew
+    assert poster.revision() == 3
 
 
 @pytest.mark.parametrize(
@@ -194,24 +194,24 @@ def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(platform:
     ],
 )
 def test_a_deletion_that_arrives_first_holds_for_what_was_before_it(
-    platform: Platform, deleted: dict[str, Any], created: dict[str, Any], decided: bool
+    poster: Platform, deleted: dict[str, Any], created: dict[str, Any], decided: bool
 ) -> None:
     noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
     for said in (deleted, created):
         if "at" in said:
             said["at"] = noon + timedelta(seconds=said["at"])
-    platform.send("media.deleted", **deleted)
-    platform.work(platform.send(**created))
-    assert platform.revision() == (1 if decided else None)
+    poster.send("media.deleted", **deleted)
+    poster.work(poster.send(**created))
+    assert poster.revision() == (1 if decided else None)
 
 
 def test_ids_belong_to_the_source_that_brought_them(
-    platform: Platform, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
+    poster: Platform, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
 ) -> None:
-    platform.work(platform.send())
+    poster.work(poster.send())
     other = Platform(bench, keys, cat, "api")
     other.work(other.send())
-    assert (platform.revision(), other.revision()) == (1, 1)
+    assert (poster.revision(), other.revision()) == (1, 1)
     assert client.get("/v1/media/cat").json()["code"] == "media_ambiguous"
     assert client.get("/v1/media/cat?source=api").json()["source"] == "api"
     other.send("media.deleted")
@@ -219,46 +219,46 @@ def test_ids_belong_to_the_source_that_brought_them(
 
 
 def test_a_key_for_images_changes_no_decision_of_a_webhook(
-    platform: Platform, client: TestClient, bench: WorkerContext
+    poster: Platform, client: TestClient, bench: WorkerContext
 ) -> None:
-    platform.work(platform.send())
+    poster.work(poster.send())
     with transaction(bench.pool) as conn:
         conn.execute(
             "INSERT INTO review_case (tenant, id, source, media_id, revision, reason)"
             " VALUES ('default', gen_random_uuid(), 'platform', 'cat', 1, 'a rule')"
         )
-    answer = client.post("/v1/images?wait=0", files={"image": platform.picture}, data={"event": '{"id": "cat"}'})
+    answer = client.post("/v1/images?wait=0", files={"image": poster.picture}, data={"event": '{"id": "cat"}'})
     assert answer.json()["media"] == "/v1/media/cat?source=api"
-    platform.work(UUID(answer.json()["event"]))
-    assert platform.revision() == 1
+    poster.work(UUID(answer.json()["event"]))
+    assert poster.revision() == 1
     assert rows(bench, "SELECT closed_at FROM review_case WHERE source = 'platform'") == [(None,)]
 
 
-def test_a_failure_that_nobody_foresaw_ends_as_a_case(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(jobs, "analyse", fail)
-    event_id = platform.send()
+    event_id = poster.send()
     for _ in range(MAX_TRIES - 1):
         with pytest.raises(ZeroDivisionError):
-            platform.work(event_id)
-        assert rows(platform.bench, "SELECT reason FROM review_case") == []
-    platform.work(event_id)
-    assert rows(platform.bench, "SELECT media_id, reason FROM review_case") == [("cat", "unexpected_failure")]
-    assert rows(platform.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
+            poster.work(event_id)
+        assert rows(poster.bench, "SELECT reason FROM review_case") == []
+    poster.work(event_id)
+    assert rows(poster.bench, "SELECT media_id, reason FROM review_case") == [("cat", "unexpected_failure")]
+    assert rows(poster.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
 
 
-def test_a_failure_to_record_ends_as_a_case_too(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_record_ends_as_a_case_too(poster: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(decision_store, "_insert_decision", fail)
-    event_id = platform.send()
-    with transaction(platform.bench.pool) as conn:
+    event_id = poster.send()
+    with transaction(poster.bench.pool) as conn:
         conn.execute("UPDATE event SET tries = %s", [MAX_TRIES - 1])
-    platform.work(event_id)
-    assert rows(platform.bench, "SELECT media_id, reason FROM review_case") == [
+    poster.work(event_id)
+    assert rows(poster.bench, "SELECT media_id, reason FROM review_case") == [
         (f"event {event_id}", "unexpected_failure")
     ]
-    assert rows(platform.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
+    assert rows(poster.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]

@@ -70,6 +70,17 @@ def test_signatures_of_unknown_keys_and_extension_lines_are_passed_over(tenant_k
     assert checkpoint.verify_checkpoint(note(tenant_keys, text), key).size == 3
 
 
+def test_the_epoch_of_a_restored_log_stands_in_an_extension_line(tenant_keys: TenantKeys) -> None:
+    key, text = checkpoint.verifier(tenant_keys), f"assent/acme\n7\n{base64.b64encode(ROOT).decode()}\nepoch 2\n"
+    made = checkpoint.sign_checkpoint(tenant_keys, 7, ROOT, 2)
+    assert made == note(tenant_keys, text)
+    assert checkpoint.verify_checkpoint(made, key) == Checkpoint("assent/acme", 7, ROOT, 2)
+    for other in ("epoch 1\n", "epoch 02\n", "epoch x\n"):  # no extension of ours
+        assert checkpoint.verify_checkpoint(note(tenant_keys, text.replace("epoch 2\n", other)), key).epoch == 1
+    with pytest.raises(ProofUnreadable, match="two epochs"):
+        checkpoint.verify_checkpoint(note(tenant_keys, text + "epoch 3\n"), key)
+
+
 def test_another_key_or_a_false_signature_is_refused(tenant_keys: TenantKeys, tmp_path: Path) -> None:
     other = create_keystore(tmp_path / "other", uuid4()).add_tenant("acme")
     made = checkpoint.sign_checkpoint(tenant_keys, 3, ROOT)

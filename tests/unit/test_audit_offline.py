@@ -7,24 +7,41 @@ import io
 import json
 import tracemalloc
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from typer.testing import CliRunner
 
 from assent.audit import checkpoint, tree
+from assent.audit.epoch import RESTORED as ACTION
+from assent.audit.epoch import LogHead, Restoration
+from assent.audit.log import leaf_bytes
 from assent.audit.verify import EXPORT_FORMAT, VerifyReport, verify_log
+from assent.cli import app
 from assent.core.errors import AuditBroken, ProofUnreadable
 from assent.keys.keystore import TenantKeys, create_keystore
 
 LEAVES = [f'{{"n":{n}}}'.encode() for n in range(41)]
 
 
-def signed(keys: TenantKeys, leaves: Sequence[bytes]) -> str:
+def root_of(leaves: Sequence[bytes]) -> bytes:
     peaks: list[bytes] = []
     for seq, leaf in enumerate(leaves):
         peaks, _ = tree.grow(peaks, seq, tree.leaf_hash(leaf))
-    return checkpoint.sign_checkpoint(keys, len(leaves), tree.root(peaks))
+    return tree.root(peaks)
+
+
+def signed(keys: TenantKeys, leaves: Sequence[bytes], epoch: int = 1) -> str:
+    return checkpoint.sign_checkpoint(keys, len(leaves), root_of(leaves), epoch)
+
+
+def restored(old: Sequence[bytes], leaves: Sequence[bytes], old_epoch: int = 1, epoch: int = 2) -> list[bytes]:
+    """What came back of a log, and the leaf that says which log was lost."""
+    lost, back = (LogHead(n, len(part), root_of(part)) for n, part in ((old_epoch, old), (epoch, leaves)))
+    body = Restoration("", lost, back).body()
+    return [*leaves, leaf_bytes(ACTION, body, [], datetime(2026, 1, 31, 12, tzinfo=UTC))]
 
 
 def exported(keys: TenantKeys, leaves: Sequence[bytes], *, note: str | None = None, **header: str) -> str:
@@ -98,6 +115,108 @@ def test_an_export_under_another_key_does_not_fit_the_older_checkpoint(tenant_ke
         check(exported(other, LEAVES), signed(tenant_keys, LEAVES))
     with pytest.raises(AuditBroken, match="not signed by the key"):
         check(exported(tenant_keys, LEAVES, key=str(checkpoint.verifier(other))))
+
+
+# After a restore
+
+RESTORED = [*restored(LEAVES, LEAVES[:30]), b'{"n":"later"}', b'{"n":"later still"}', *LEAVES]
+
+
+def test_checkpoints_of_what_came_back_vouch_and_those_of_what_was_lost_are_accounted_for(
+    tenant_keys: TenantKeys,
+) -> None:
+    export = exported(tenant_keys, RESTORED, note=signed(tenant_keys, RESTORED, 2))
+    for size in range(len(LEAVES) + 1):
+        report = check(export, signed(tenant_keys, LEAVES[:size]))
+        if size <= 30:
+            assert (report.witnessed, report.lost_by) == (size, None)
+        else:
+            assert (report.witnessed, report.lost_by) == (None, report.restorations[0])
+    for size in range(31, len(RESTORED) + 1):
+        assert check(export, signed(tenant_keys, RESTORED[:size], 2)).witnessed == size
+
+
+def test_a_restore_excuses_no_other_checkpoint(tenant_keys: TenantKeys) -> None:
+    export = exported(tenant_keys, RESTORED, note=signed(tenant_keys, RESTORED, 2))
+    longer, other = [*LEAVES, b"more"], [b"other", *LEAVES[1:]]
+    for foreign in (longer, other, other[:20], other[:30]):  # beyond what was lost, another head, what came back
+        with pytest.raises(AuditBroken, match="fork"):
+            check(export, signed(tenant_keys, foreign))
+    with pytest.raises(AuditBroken, match="fork"):
+        check(export, signed(tenant_keys, [*RESTORED[:33], b"other"], 2))
+    with pytest.raises(AuditBroken, match="leaves were taken away"):
+        check(export, signed(tenant_keys, [*RESTORED, b"more"], 2))
+
+
+def test_a_restore_of_a_backup_older_than_the_last_one_accounts_for_both_epochs(tenant_keys: TenantKeys) -> None:
+    second = [*restored(LEAVES, LEAVES[:30]), b"of the second epoch"]
+    third = [*restored(second, LEAVES[:20], 2, 3), b"of the third epoch"]
+    export = exported(tenant_keys, third, note=signed(tenant_keys, third, 3))
+    for note, lost in (
+        (signed(tenant_keys, LEAVES[:20]), False),
+        (signed(tenant_keys, LEAVES[:35]), True),
+        (signed(tenant_keys, second[:31], 2), True),
+        (signed(tenant_keys, second, 2), True),
+        (signed(tenant_keys, third, 3), False),
+    ):
+        assert (check(export, note).lost_by is not None) == lost
+    with pytest.raises(AuditBroken, match="taken away"):
+        check(export, signed(tenant_keys, [*second, b"more"], 2))
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        [b"surplus", *RESTORED],
+        [*LEAVES[:29], *RESTORED[29:30], RESTORED[30].replace(b'"size":30', b'"size":29')],
+        [*RESTORED[:31], RESTORED[30]],
+        restored(LEAVES, LEAVES[:30], 2, 2),
+        restored(LEAVES, LEAVES[:30], 1, 1),
+        [*LEAVES, b'{"action":"log.restored"}'],
+        [*LEAVES, b'"action":"log.restored"'],
+    ],
+)
+def test_a_leaf_that_claims_a_restore_which_does_not_fit_is_refused(
+    tenant_keys: TenantKeys, leaves: list[bytes]
+) -> None:
+    for epoch in (1, 2):
+        with pytest.raises(AuditBroken, match=r"speaks of a restore|log.restored is malformed"):
+            check(exported(tenant_keys, leaves, note=signed(tenant_keys, leaves, epoch)))
+
+
+def test_the_checkpoints_epoch_is_the_logs(tenant_keys: TenantKeys) -> None:
+    for leaves, epoch in ((RESTORED, 1), (RESTORED, 3), (LEAVES, 2)):
+        with pytest.raises(AuditBroken, match=f"the checkpoint is of epoch {epoch}"):
+            check(exported(tenant_keys, leaves, note=signed(tenant_keys, leaves, epoch)))
+
+
+# The key that the reader knows
+
+
+def test_with_a_key_nothing_but_that_key_counts(tenant_keys: TenantKeys, tmp_path: Path) -> None:
+    forger = create_keystore(tmp_path / "other", uuid4()).add_tenant("acme")
+    file, known = tmp_path / "export.jsonl", str(checkpoint.verifier(tenant_keys))
+    file.write_text(exported(forger, LEAVES))  # a log of the forger's own, whole and signed
+    runner = CliRunner()
+    believed = runner.invoke(app, ["audit", "verify", str(file)])
+    assert (believed.exit_code, "not checked: give the one that you know with --key" in believed.output) == (0, True)
+    refused = runner.invoke(app, ["audit", "verify", str(file), "--key", known])
+    assert isinstance(refused.exception, AuditBroken)
+    assert refused.exception.detail == "the log is signed by another key than the one that was given"
+    file.write_text(exported(tenant_keys, RESTORED, note=signed(tenant_keys, RESTORED, 2)))
+    (tmp_path / "kept").write_text(signed(tenant_keys, LEAVES))
+    done = runner.invoke(app, ["audit", "verify", str(file), "--key", known, "--checkpoint", str(tmp_path / "kept")])
+    assert (done.exit_code, "--key" in done.output) == (0, False), done.output
+    assert f"the one that you gave: {known}" in done.output
+    assert "The log was set back: epoch 2 begins at leaf 30" in done.output
+    assert "were lost when epoch 2 began" in done.output
+
+
+@pytest.mark.parametrize("key", ["", "acme", "assent/acme+00000000+AAAA"])
+def test_what_is_no_key_pins_nothing(tenant_keys: TenantKeys, tmp_path: Path, key: str) -> None:
+    (tmp_path / "export").write_text(exported(tenant_keys, LEAVES))
+    done = CliRunner().invoke(app, ["audit", "verify", str(tmp_path / "export"), "--key", key])
+    assert isinstance(done.exception, ProofUnreadable)
 
 
 def test_an_empty_older_checkpoint_with_another_root_is_a_fork(tenant_keys: TenantKeys) -> None:

@@ -38,14 +38,14 @@ SEALED = words(
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
-    " assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
+    " assent.head/1 assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
     "anyone.declared api-key.added api-key.revoked consent.expired consent.given consent.withdrawn corrections.exported"
     " endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted head.rolled-back"
-    " head.trial-ended head.tried intake.rejected match.refused match.throttled media.created media.decided"
-    " media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
+    " head.trial-ended head.tried intake.rejected log.restored match.refused match.throttled media.created"
+    " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed seal.broken secret.rotated"
     " subject.erased tag.published tag.retracted tag.suggested template.enrolled tenant.created"
 )

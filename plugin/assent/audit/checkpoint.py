@@ -1,6 +1,7 @@
 """Signs and verifies checkpoints (C2SP tlog-checkpoint, signed-note, Ed25519), and proves from the stored tree.
 
-The log's origin, which is also the name of its key, is `assent/<tenant>`.
+The log's origin, which is also the name of its key, is `assent/<tenant>`. After a restore that lost signed leaves a
+checkpoint has the extension line `epoch <number>` (`audit/epoch.py`).
 """
 
 from __future__ import annotations
@@ -8,32 +9,38 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.audit import log, tree
+from assent.audit.epoch import stored_epoch
+from assent.core.audit_errors import LogSetBack
 from assent.core.encoding import decode_base64, encode_base64
-from assent.core.errors import AuditBroken, NotFound, ProofUnreadable
+from assent.core.errors import AuditBroken, KeyMissing, NotFound, ProofUnreadable
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
+from assent.keys.signed_head import read_signed_head, replace_signed_head
 
 _Q = named_queries("audit")
 _ED25519 = b"\x01"  # the signature type of signed-note
 _KEY_BYTES, _ID_BYTES, _HASH_BYTES = 32, 4, 32
 _MAX_NOTE = 16_384  # characters: room for far more than the 16 signatures that signed-note asks for
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_EPOCH = re.compile(r"epoch ([2-9]|[1-9][0-9]{1,8})", re.ASCII)
 _LINE = re.compile(r"— ([^\s+]+) (\S+)")
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint: whose log, how many leaves, their 32-byte root."""
+    """One checkpoint: whose log, how many leaves, their 32-byte root, the epoch of the log."""
 
     origin: str
     size: int
     root: bytes
+    epoch: int = 1
 
 
 class Verifier(NamedTuple):
@@ -70,13 +77,15 @@ def parse_verifier(text: str) -> Verifier:
     return key
 
 
-def sign_checkpoint(keys: TenantKeys, size: int, root: bytes) -> str:
+def sign_checkpoint(keys: TenantKeys, size: int, root: bytes, epoch: int = 1) -> str:
     """Signs the checkpoint of a tree of `size` leaves and returns it as a signed note.
 
-    Never call this for an append that may still be rolled back: a signed tree has to stay.
+    Never call this for an append that may still be rolled back: a signed tree has to stay. It remembers nothing, as
+    `current_checkpoint` does.
     """
     key = verifier(keys)
-    text = f"{key.name}\n{size}\n{encode_base64(root)}\n"
+    extension = f"epoch {epoch}\n" if epoch > 1 else ""
+    text = f"{key.name}\n{size}\n{encode_base64(root)}\n{extension}"
     return f"{text}\n— {key.name} {encode_base64(key.id + keys.log_key.sign(text.encode()))}\n"
 
 
@@ -103,12 +112,64 @@ def verify_checkpoint(note: str, key: Verifier) -> Checkpoint:
 
 
 def current_checkpoint(conn: Conn, keys: TenantKeys) -> str:
-    """Returns the signed checkpoint of the tenant's log now.
+    """Returns the signed checkpoint of the tenant's log now, once the keystore remembers it.
 
-    Not for a transaction that appended a leaf: a rollback would leave a signature on a tree that never was.
+    What is remembered is read before the tree, which an honest database never shows behind it; where another signer
+    replaced it meanwhile, both are read again. So any two checkpoints that were ever signed in an epoch are of one log.
+
+    Not for a transaction that appended a leaf: after a rollback the log would not extend what was signed. Raises
+    LogSetBack where it does not extend it now, HeadNotRemembered, KeyMissing.
     """
-    size, peaks = log.head(conn, keys.tenant)
-    return sign_checkpoint(keys, size, tree.root(peaks))
+    while True:
+        note = read_note(keys)
+        old = open_note(keys, note) if note is not None else None
+        head = log.head(conn, keys.tenant)
+        size, root = head.size, tree.root(head.peaks)
+        if note is not None and old is not None:
+            if (old.size, old.root) == (size, root):
+                return note
+            check_extends(conn, keys.tenant, old, head)
+        fresh = sign_checkpoint(keys, size, root, old.epoch if old else stored_epoch(conn, keys.tenant))
+        if remember_note(keys, fresh, note):
+            return fresh
+
+
+def check_extends(conn: Conn, tenant: str, old: Checkpoint, head: log.TreeHead) -> None:
+    """Proves from the stored nodes that the tree with that head extends the tree of an older checkpoint.
+
+    Raises LogSetBack where it does not.
+    """
+    try:
+        proof = _read(conn, tenant, tree.consistency_spans(old.size, head.size))
+        tree.verify_consistency(old.size, old.root, head.size, tree.root(head.peaks), proof)
+    except AuditBroken as error:
+        raise LogSetBack(
+            f"the log of tenant {tenant} has {head.size} leaves and does not extend the {old.size} that were signed"
+        ) from error
+
+
+def read_note(keys: TenantKeys) -> str | None:
+    """Returns the checkpoint that was signed last, as the keystore remembers it; None where none was yet."""
+    return read_signed_head(_keys_dir(keys), keys.tenant)
+
+
+def open_note(keys: TenantKeys, note: str) -> Checkpoint:
+    """Returns what a remembered checkpoint says. Raises KeyMissing where it is not one of this log."""
+    try:
+        return verify_checkpoint(note, verifier(keys))
+    except (AuditBroken, ProofUnreadable) as error:
+        raise KeyMissing(f"the last checkpoint of tenant {keys.tenant} in the keys folder is damaged") from error
+
+
+def remember_note(keys: TenantKeys, note: str, before: str | None) -> bool:
+    """Has the keystore remember a checkpoint, as `replace_signed_head` does."""
+    return replace_signed_head(_keys_dir(keys), keys.tenant, note, before)
+
+
+def _keys_dir(keys: TenantKeys) -> Path:
+    if keys.store is None:
+        raise KeyMissing("these keys were copied out of the keystore: nothing is signed with them")
+    return keys.store.keys_dir
 
 
 def prove_inclusion(conn: Conn, tenant: str, seq: int, size: int) -> dict[str, Any]:
@@ -167,7 +228,10 @@ def _parse_text(text: str) -> Checkpoint:
     root = decode_field(lines[2], "the root")
     if len(root) != _HASH_BYTES:
         raise ProofUnreadable("the root is not 32 bytes")
-    return Checkpoint(lines[0], int(lines[1]), root)
+    epochs = [int(epoch[1]) for line in lines[3:] if (epoch := _EPOCH.fullmatch(line))]
+    if len(epochs) > 1:
+        raise ProofUnreadable("the checkpoint is of two epochs")
+    return Checkpoint(lines[0], int(lines[1]), root, *epochs)
 
 
 def decode_field(text: str, what: str) -> bytes:

@@ -18,6 +18,7 @@ from assent.cli.context import tenant_transaction
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: export, checkpoint, verify.")
 Tenant = Annotated[str, typer.Option(help="Whose log.")]
+Key = Annotated[str | None, typer.Option(help="The log's verifier key as you know it: name+hash+base64.")]
 
 
 @app.command()
@@ -43,27 +44,28 @@ def checkpoint(tenant: Tenant = "default") -> None:
 def verify(
     file: Annotated[Path | None, typer.Argument(help="An export; without it the database itself is checked.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="An older checkpoint that you kept.")] = None,
+    key: Key = None,
     tenant: Tenant = "default",
 ) -> None:
-    """Recompute the tree and compare it with the signed checkpoint; with an export this needs no server and no key."""
+    """Recompute the tree and compare it with the signed checkpoint; an export needs no server and no secret.
+
+    Without --key an export is only compared with the key that it names itself, which whoever made it could choose.
+    """
     old = checkpoint.read_text() if checkpoint else None
+    pinned = checkpoints.parse_verifier(key) if key is not None else None
     if file is not None:
         with file.open(encoding="ascii") as lines, _progress("verifying") as tell:
-            report = verification.verify_log(lines, old, tell)
+            report = verification.verify_log(lines, old, tell, pinned)
     else:
         with tenant_transaction(tenant) as (conn, keys), _progress("verifying") as tell:
-            report = verification.verify_database(conn, keys, old, tell)
-    print(f"ok: {report.head.origin}, {report.head.size} leaves, root {report.head.root.hex()}")
-    if report.witnessed is None:
-        print("No older checkpoint was given: nothing proves that the log was not rewritten as a whole.")
-    else:
-        print(f"Its first {report.witnessed} leaves are those of the checkpoint that you kept.")
+            report = verification.verify_database(conn, keys, old, tell, pinned)
+    print(_log_summary(report, whose="the export itself names" if file is not None else "is in the keys folder"))
 
 
 @app.command()
 def verify_receipt(
     file: Path,
-    key: Annotated[str | None, typer.Option(help="The log's verifier key as you know it: name+hash+base64.")] = None,
+    key: Key = None,
 ) -> None:
     """Check the receipt of an erasure; this needs no server. Ends with status 1 where anything in it was altered."""
     try:
@@ -73,6 +75,29 @@ def verify_receipt(
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
     print(_receipt_summary(verified))
+
+
+def _log_summary(report: verification.VerifyReport, whose: str) -> str:
+    head = report.head
+    lines = [
+        f"ok: {head.origin}, {head.size} leaves, root {head.root.hex()}",
+        f"Its key is the one that {'you gave' if report.pinned else whose}: {report.key}",
+        *(f"The log was set back: {restoration}." for restoration in report.restorations),
+    ]
+    if report.remembered is not None:
+        lines.append(f"Its first {report.remembered} leaves are those that the keystore remembers as signed.")
+    if report.witnessed is not None:
+        lines.append(f"Its first {report.witnessed} leaves are those of the checkpoint that you kept.")
+    elif report.lost_by is not None:
+        lines.append(
+            f"Leaves of the checkpoint that you kept were lost when epoch {report.lost_by.restored.epoch} began."
+            " Nothing compares the others with it: keep a checkpoint of this epoch from now on."
+        )
+    else:
+        lines.append("No older checkpoint was given: nothing proves that the log was not rewritten as a whole.")
+    if not report.pinned:
+        lines.append("Whose key it is was not checked: give the one that you know with --key.")
+    return "\n".join(lines)
 
 
 def _receipt_summary(verified: receipt.VerifiedReceipt) -> str:

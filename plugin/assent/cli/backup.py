@@ -9,6 +9,7 @@ from uuid import UUID
 
 import typer
 
+from assent.cli.context import print_restorations
 from assent.core.errors import BackupRefused, KeyMissing
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
@@ -18,7 +19,7 @@ from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys
 from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create_keystore, open_keystore
 from assent.keys.root import read_root, root_key
-from assent.subjects.recover import import_keys
+from assent.subjects.recover import import_keys, resume_logs
 from assent.subjects.rotate import rotation_lock
 
 KEYS = "keys.json"
@@ -79,7 +80,10 @@ def restore(
         typer.Option(help="The newest export of the keys; else the one beside the keystore or in the folder."),
     ] = None,
 ) -> None:
-    """Restore a backup into an empty data folder, with today's keys: people erased since stay erased."""
+    """Restore a backup into an empty data folder, with today's keys: people erased since stay erased.
+
+    Where it lost leaves of the audit log that were signed, the log says so: a new epoch of it begins.
+    """
     settings = Settings()
     if settings.database_url is not None:
         raise BackupRefused(EXTERNAL)
@@ -94,10 +98,13 @@ def restore(
     with database(settings) as url:
         migrate(url)
         with open_pool(url, size=4) as pool:
+            logs = resume_logs(pool, keystore)
             for export in read:
                 done = import_keys(pool, keystore, export)
+                logs |= done.logs
                 print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+    print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
 
 

@@ -1,13 +1,15 @@
-"""Opens, for the commands that use a database, the installation's database, a tenant's keys, one transaction."""
+"""Provides what commands that use a database share: the open database, a tenant's keys, one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+from assent.audit.broken import noting_altered_rows
+from assent.audit.epoch import Restoration
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Pool, open_pool, transaction
 from assent.keys.installation import database, open_keys
@@ -29,9 +31,14 @@ def opened_keystore(settings: Settings | None = None, size: int = 4) -> Iterator
 
 @contextmanager
 def opened_tenant(tenant: str) -> Iterator[tuple[Pool, TenantKeys]]:
-    """Opens a pool and the keys of a tenant. Raises KeyMissing for a tenant that does not exist."""
+    """Opens a pool and the keys of a tenant; an altered row that ends the command is noted in the audit log.
+
+    Raises KeyMissing for a tenant that does not exist.
+    """
     with opened_keystore(size=2) as (pool, keystore):
-        yield pool, keystore.tenant(tenant)
+        keys = keystore.tenant(tenant)
+        with noting_altered_rows(pool, keys, "command"):
+            yield pool, keys
 
 
 @contextmanager
@@ -39,3 +46,9 @@ def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
     """Opens one transaction and the keys of a tenant; commits at the end, rolls back on any error."""
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         yield conn, keys
+
+
+def print_restorations(logs: Mapping[str, Restoration]) -> None:
+    """Prints which tenants' logs lost signed leaves with a restore."""
+    for tenant, restoration in logs.items():
+        print(f"The log of {tenant} was set back: {restoration}.")

@@ -1,14 +1,18 @@
 """Removes a subject's matches from every media item, and retracts them from everyone who was told of them.
 
 The media items in which a subject was recognised are written nowhere in the clear. So all of the tenant's matches are
-read, and each locator is opened.
+read, and each locator is opened. A match whose locator does not open cannot be attributed to anybody, so that it may be
+this subject's: it is retracted too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
+from assent.audit.broken import note_altered_row
 from assent.core.errors import SealBroken
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
@@ -19,7 +23,19 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pseudonym
 
 MATCH_ROWS = 1000  # rows of `match` read at a time
+KEYS_SHOWN_SECONDS = 2.0  # a keys folder shared over a network may show a new epoch a second late
 _Q = named_queries("record")
+
+
+class MatchRows(NamedTuple):
+    """Rows of table `match`: those of a subject, and those whose locator does not open, which may be theirs."""
+
+    theirs: Sequence[Row]
+    unattributed: Sequence[Row]
+
+    @property
+    def all(self) -> list[Row]:
+        return [*self.theirs, *self.unattributed]
 
 
 def queue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None = None) -> None:
@@ -28,14 +44,21 @@ def queue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | 
 
 
 def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
-    """Removes every match of the subject, revises each media item, and returns the number of media items.
+    """Removes every match that is or may be the subject's, revises each media item, and returns how many it looked at.
 
     This is the job; at its end the queue's job of that number forgets whom it was about. Each media item has a
     transaction of its own, so a run that was cut short is finished by the next. It reads no consent: what was matched
     under a consent that was given again meanwhile goes as well.
     """
     with transaction(pool) as conn:
-        items = sorted({_item_of(row) for row in rows_of(conn, keys, pseudonym)})
+        found = find_matches(conn, keys, pseudonym)
+    if any(row["epoch"] > keys.now().epoch for row in found.unattributed):
+        time.sleep(KEYS_SHOWN_SECONDS)
+        with transaction(pool) as conn:
+            found = find_matches(conn, keys, pseudonym)
+    if is_any_altered(keys, found.unattributed):
+        note_altered_row(pool, keys, "match")  # before they go
+    items = sorted({MediaItem(row["source"], row["media_id"]) for row in found.all})
     for item in items:
         with transaction(pool) as conn:
             _retract_media(conn, keys, item, pseudonym)
@@ -47,30 +70,42 @@ def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None
     return len(items)
 
 
-def rows_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Iterator[Row]:
-    """Yields `source`, `media_id` and `face` of every match of the subject, in that order."""
-    last = {"source": "", "media": "", "face": -1}
+def find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> MatchRows:
+    """Reads through all of the tenant's matches; each list is in the order of media items and faces."""
+    found, last = MatchRows([], []), {"source": "", "media": "", "face": -1}
     while rows := fetch(conn, _Q["list_next_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
-        yield from (row for row in rows if _is_of(keys, row["media_id"], row, pseudonym))
+        page = _attribute(keys, rows, pseudonym)
+        found = MatchRows([*found.theirs, *page.theirs], [*found.unattributed, *page.unattributed])
         last = {"source": rows[-1]["source"], "media": rows[-1]["media_id"], "face": rows[-1]["face"]}
+    return found
 
 
-def _is_of(keys: TenantKeys, media_id: str, row: Row, pseudonym: bytes) -> bool:
+def is_any_altered(keys: TenantKeys, unattributed: Iterable[Row]) -> bool:
+    """Tells whether one of these rows was altered, rather than left behind by an epoch whose key is destroyed."""
+    return any(not keys.is_destroyed(row["epoch"]) for row in unattributed)
+
+
+def _attribute(keys: TenantKeys, rows: Iterable[Row], pseudonym: bytes) -> MatchRows:
+    owners = [(row, _owner(keys, row)) for row in rows]
+    return MatchRows(
+        [row for row, owner in owners if owner == pseudonym], [row for row, owner in owners if owner is None]
+    )
+
+
+def _owner(keys: TenantKeys, row: Row) -> bytes | None:
     try:
-        return match_pseudonym(keys, media_id, row["face"], row["epoch"], row["locator"]) == pseudonym
+        return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
     except SealBroken:
-        return False  # altered, or of an epoch that is gone: it names nobody
-
-
-def _item_of(row: Row) -> MediaItem:
-    return MediaItem(row["source"], row["media_id"])
+        return None
 
 
 def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: bytes) -> None:
+    """Removes the media item's matches that are or may be the subject's now."""
     key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
-    rows = [row for row in fetch(conn, _Q["list_matches_of_media"], **key) if _is_of(keys, item.id, row, pseudonym)]
-    for row in rows:
+    found = _attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
+    for row in found.all:
         execute(conn, _Q["delete_match"], **key, face=row["face"])
-    if any(row["state"] == "published" for row in rows):
+    # Whoever altered a locator may have altered the state beside it.
+    if found.unattributed or any(row["state"] == "published" for row in found.theirs):
         revise(conn, keys, item, "tag.retracted")

@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from assent.core.errors import Unauthorized
 from assent.db.pool import transaction
+from assent.http.altered import TENANT
 from assent.http.api_keys import Caller, authenticate
 from assent.http.limits import ADDRESS, RateLimiter
 from assent.http.state import App
@@ -26,6 +27,7 @@ def caller(
         raise Unauthorized
     with transaction(state.pool) as conn:
         by = authenticate(conn, credentials.credentials)
+    request.scope[TENANT] = by.tenant
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits
     limits.consume("key", f"{by.tenant}/{by.key_id}")

@@ -24,6 +24,7 @@ from assent.core.errors import (
 )
 from assent.core.http_errors import ContentCodingUnsupported
 from assent.core.strict import field_path
+from assent.http.altered import note_altered
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -60,8 +61,9 @@ def assent_problem_response(error: AssentError) -> JSONResponse:
     return problem_response(error.code, error.status, error.detail, error.remedy, headers)
 
 
-async def assent_problem(_request: Request, error: Exception) -> JSONResponse:
+async def assent_problem(request: Request, error: Exception) -> JSONResponse:
     """Answers an error of the tree; any other exception is an internal error and discloses nothing."""
+    await note_altered(request, error)
     return assent_problem_response(error if isinstance(error, AssentError) else AssentError())
 
 

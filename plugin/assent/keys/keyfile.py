@@ -1,8 +1,8 @@
 """Exports keys: any backup of the database opens with the export, for every subject not erased by then.
 
-One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only)
-and its subjects' wrapped keys; last a seal under the root key over all lines before, so that a file that was cut or
-altered is refused: a subject who is missing in it counts as erased.
+One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only), the
+checkpoint of its log that was signed last, and its subjects' wrapped keys; last a seal under the root key over all
+lines before, so that a file that was cut or altered is refused: a subject who is missing in it counts as erased.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from assent.db.pool import Conn, Pool, transaction
 from assent.db.queries import named_queries
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
+from assent.keys.signed_head import read_signed_head
 
 KEYFILE_FORMAT = "assent.keys/1"
 EXPORTS_FOLDER = "exports"  # in the keys folder
@@ -45,6 +46,7 @@ class KeyExport:
 
     made_at: datetime
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = field(repr=False)
+    heads: dict[str, str]  # the checkpoint signed last, of each tenant whose log was signed by then
 
 
 def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[str]) -> None:
@@ -62,7 +64,8 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
     with transaction(pool) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for tenant in tenants:
-            lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant)}))
+            signed = read_signed_head(keystore.keys_dir, tenant)
+            lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant), "head": signed}))
             lines.extend(_wrapped_keys(conn, tenant))
     text = "\n".join(lines) + "\n"
     check = seal(keystore.root, sha256(text.encode()).digest(), KEYFILE_FORMAT, str(keystore.database))
@@ -117,13 +120,16 @@ def read_export(keystore: Keystore, file: Path) -> KeyExport:
 
 def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = {}
+    heads: dict[str, str] = {}
     subjects: list[WrappedKey] = []
     for line in lines[1:]:
         entry: Any = json.loads(line)
         if isinstance(entry, dict):
             subjects = []
             tenants[entry["tenant"]] = (keystore.open_entry(entry["tenant"], entry["keys"]), subjects)
+            if entry.get("head"):
+                heads[entry["tenant"]] = entry["head"]
         else:
             pseudonym, epoch, wrapped = entry
             subjects.append(WrappedKey(decode_base64(pseudonym), epoch, decode_base64(wrapped)))
-    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants)
+    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants, heads)

@@ -67,6 +67,11 @@ class TenantKeys:
             return keys.retiring[epoch]
         raise SealBroken(f"sealed in epoch {epoch}; the live one is {keys.epoch}, and the keys of others are destroyed")
 
+    def is_destroyed(self, epoch: int) -> bool:
+        """Tells whether the key of an epoch is gone, so that its rows open to nobody though none was altered."""
+        keys = self.now()
+        return 1 <= epoch < keys.epoch and epoch not in keys.retiring
+
 
 @contextmanager
 def _locked(keys_dir: Path) -> Iterator[None]:

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 
 from assent.core.errors import AssentError, BadRequest, CsrfFailed, SessionOver
 from assent.db.pool import transaction
+from assent.http.altered import TENANT, note_altered
 from assent.http.auth import refund_address_token
 from assent.http.forms import read_form
 from assent.http.limits import RateLimiter
@@ -75,6 +76,7 @@ def visitor(request: Request, state: App) -> Visitor:
         raise SessionOver
     with transaction(state.pool) as conn:
         session = links.session(conn, state.keystore, cookie)
+    request.scope[TENANT] = session.tenant
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits
     limits.consume("person", f"{session.tenant}/{session.pseudonym.hex()}")
@@ -96,6 +98,7 @@ class PageRoute(APIRoute):
             except RequestValidationError:
                 return error_page(BadRequest(), back=COOKIE in request.cookies)
             except AssentError as error:
+                await note_altered(request, error)
                 return error_page(error, back=COOKIE in request.cookies and not isinstance(error, SessionOver))
 
         return shown

@@ -158,9 +158,16 @@ def _prepare(
         return mark_unbuildable(conn, keys, row, error, clock())
     if body is None:
         return _record_outcome(conn, row, row["next_at"], Outcome("superseded", "nothing is left to say"))
-    secrets = _signing_secrets(conn, keys, row["endpoint"])
-    if isinstance(secrets, Outcome):
-        return _record_outcome(conn, row, row["next_at"], secrets)
+    try:
+        secrets = live_secrets(conn, keys, "endpoint", row["endpoint"])
+    except SealBroken:
+        outcome = Outcome("dead", "a signing secret does not open with this keystore")
+        _record_outcome(conn, row, row["next_at"], outcome)
+        record_broken_seal(conn, keys, "secret", clock())
+        return outcome
+    if not secrets:
+        outcome = Outcome("dead", "the endpoint has no live signing secret")
+        return _record_outcome(conn, row, row["next_at"], outcome)
     return _claim(conn, row, body, secrets, clock())
 
 
@@ -173,15 +180,6 @@ def _reason_to_give_up(row: Row) -> str:
     if row["attempts"] >= len(DELIVERY_SCHEDULE):
         return "the worker was lost during the last attempt"
     return ""
-
-
-def _signing_secrets(conn: Conn, keys: TenantKeys, endpoint: str) -> Sequence[str] | Outcome:
-    """Returns the endpoint's live secrets, or the outcome of a message that nothing signs."""
-    try:
-        secrets = live_secrets(conn, keys, "endpoint", endpoint)
-    except SealBroken:
-        return Outcome("dead", "a signing secret does not open with this keystore")
-    return secrets or Outcome("dead", "the endpoint has no live signing secret")
 
 
 def mark_unbuildable(

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+)
 from pydantic_core import PydanticCustomError
 
+from assent.core.clock import parse_rfc3339
 from assent.core.errors import BadRequest
 from assent.core.names import COUNTRY, name_fault, ref_fault
 from assent.core.strict import read_model
@@ -40,6 +52,15 @@ def _splits(url: str) -> str:
     return url
 
 
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise PydanticCustomError("moment", "a time as RFC 3339 has it, with its zone")
+    return parse_rfc3339(value.upper())
+
+
+# Of these years every zone's times are within what a database and a datetime hold.
+_RFC3339 = re.compile(r"(19|2\d)\d\d-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=AwareDatetime)]
 WebAddress = Annotated[
     str, StringConstraints(max_length=4096, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]"), AfterValidator(_splits)
 ]
@@ -72,7 +93,7 @@ class Circumstances(_Strict):
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
         None, description="Of these media items: an event of a lower one than was seen changes nothing."
     )
-    at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
+    at: Moment | None = Field(
         None, description="When it happened (RFC 3339): a deletion stands above what happened before it."
     )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assent.audit.broken import ALTERED, note_altered_row
 from assent.core.errors import AssentError, DatabaseUnavailable, ModelUnknown
 from assent.core.settings import Settings
 from assent.core.telemetry import log
@@ -52,7 +53,10 @@ class TenantHeads:
         with transaction(pool) as conn:
             rows = fetch(conn, _Q["list_running_heads"])
             ids = [(row["tenant"], row["sha256"]) for row in rows]
-            heads = {head_id: self._open_head(conn, keystore, *head_id) for head_id in ids}
+            altered: set[str] = set()
+            heads = {head_id: self._open_head(conn, keystore, *head_id, altered) for head_id in ids}
+        for tenant in altered:
+            note_altered_row(pool, keystore.tenant(tenant), "head")
         self._heads = heads
         tenants = {tenant for tenant, _ in ids}
         self._running = {
@@ -81,7 +85,8 @@ class TenantHeads:
             trials.append(Trial(sha256, tuple(sorted(live & labels)), tuple(sorted(candidate))))
         return replace(perception, tags=tags, models=models, trials=tuple(trials))
 
-    def _open_head(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str) -> Head | None:
+    def _open_head(self, conn: Conn, keystore: Keystore, tenant: str, sha256: str, altered: set[str]) -> Head | None:
+        """Returns a head, opened now or before; None for one that cannot be used. Adds to `altered` whose row was."""
         if (tenant, sha256) in self._heads:
             return self._heads[tenant, sha256]
         row = fetch_one(conn, _Q["read_head"], tenant=tenant, head=sha256)
@@ -93,6 +98,8 @@ class TenantHeads:
             raise
         except AssentError as error:
             log.error("head left out", tenant=tenant, head=sha256, code=error.code, why=error.detail)
+            if isinstance(error, ALTERED):
+                altered.add(tenant)
             return None
         return head
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from assent.audit.broken import record_broken_seal
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339_with_offset
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
@@ -229,14 +230,17 @@ def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:
-    for row in ended:
-        append(conn, keys, action, {}, [_part(conn, keys, row["pid"], {"consent": str(row["id"])})], now)
+    parts = [_part(conn, keys, row["pid"], {"consent": str(row["id"])}) for row in ended]
+    if any(part.subject_key is None for part in parts):
+        record_broken_seal(conn, keys, "subject_key", now)
+    for part in parts:
+        append(conn, keys, action, {}, [part], now)
 
 
 def _part(conn: Conn, keys: TenantKeys, pseudonym: bytes, payload: Mapping[str, Any]) -> Part:
     try:
         return Part(payload, pseudonym, open_subject(conn, keys, pseudonym).key)
-    except SealBroken:  # a key that was tampered with keeps nobody from withdrawing their consent
+    except (SealBroken, ConsentMissing):  # a key that was altered, or is gone, keeps nobody from withdrawing consent
         return Part(payload)
 
 

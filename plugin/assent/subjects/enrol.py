@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
+from assent.audit.broken import ALTERED, note_altered_row
 from assent.audit.log import Part, append
 from assent.core.enrolment_errors import (
     FaceBlurred,
@@ -32,7 +33,7 @@ from assent.core.enrolment_errors import (
 )
 from assent.core.errors import AssentError, NotFound, SealBroken
 from assent.core.values import Face, Vector
-from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
+from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import announce
 from assent.intake.accept import Origin, SealedJob, open_upload, store_job
@@ -94,15 +95,19 @@ def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes,
 
 def waiting_jobs(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[Waiting]:
     """Returns the subject's enrolments that have not ended, oldest first."""
-    waiting = []
-    for row in fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant):
-        try:
-            request = _open_request(keys, row["id"], row["sealed"])
-        except SealBroken:
-            continue  # whose it was is lost, and its job will not open it either
-        if bytes.fromhex(request["pid"]) == pseudonym:
-            waiting.append(Waiting(row["id"], row["received_at"], request["photos"]))
-    return waiting
+    rows = fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant)
+    requests = [(row, _request_or_none(keys, row)) for row in rows]
+    return [
+        Waiting(row["id"], row["received_at"], request["photos"])
+        for row, request in requests
+        if request is not None and bytes.fromhex(request["pid"]) == pseudonym
+    ]
+
+
+def count_unopened_jobs(conn: Conn, keys: TenantKeys) -> int:
+    """Returns how many enrolments wait of which nobody can tell any more whose they are."""
+    rows = fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant)
+    return sum(_request_or_none(keys, row) is None for row in rows)
 
 
 def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
@@ -131,6 +136,8 @@ def enrol(
         outcome = {"error": error.code, "detail": error.detail}
         with transaction(pool) as conn:
             drop_jobs(conn, keys.tenant, [job])
+        if isinstance(error, ALTERED):
+            note_altered_row(pool, keys, "enrol")
     if outcome is not None:
         with transaction(pool) as conn:
             announce(conn, f"{keys.tenant} {job} {json.dumps(outcome)}")
@@ -167,6 +174,14 @@ def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str |
 def _open_request(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
     request: dict[str, Any] = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
     return request
+
+
+def _request_or_none(keys: TenantKeys, row: Row) -> dict[str, Any] | None:
+    """Opens a waiting request; None where whose it was is lost, and its job will not open it either."""
+    try:
+        return _open_request(keys, row["id"], row["sealed"])
+    except SealBroken:
+        return None
 
 
 def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, count: int) -> list[bytes]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from assent.core.errors import LinkGone, SessionOver
+from assent.core.errors import LinkGone, SealBroken, SessionOver
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
@@ -33,6 +33,14 @@ class Session:
     pseudonym: bytes
     ref: str = field(repr=False)
     expires_at: datetime
+
+
+class LinkAltered(SealBroken):
+    """The row of a link or session does not open with its token; `tenant` is the one that the row names."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
 
 
 def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelta(days=LINK_DAYS)) -> str:
@@ -101,7 +109,10 @@ def _live(conn: Conn, token: str, kind: str) -> Row | None:
 
 
 def _open(token: str, kind: str, row: Row) -> str:
-    return unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
+    try:
+        return unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
+    except SealBroken as error:
+        raise LinkAltered(row["tenant"]) from error
 
 
 def _sha256(token: str) -> bytes:

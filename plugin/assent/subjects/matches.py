@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from assent.audit.broken import note_altered_row, record_broken_seal
 from assent.audit.log import Part, append
 from assent.core.boxes import read_box
-from assent.core.errors import ConsentMissing, NotFound
+from assent.core.errors import ConsentMissing, NotFound, SealBroken
 from assent.core.values import Band, Box, MediaItem
 from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.decisions.assemble import Person, person_of
-from assent.decisions.retract import rows_of
+from assent.decisions.assemble import person_of
+from assent.decisions.retract import find_matches, is_any_altered
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.subject_keys import match_pseudonym, open_match
+from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
 from assent.refusals import Refusal, remember
 
 _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
@@ -37,16 +39,38 @@ class SubjectMatch:
 
 
 def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMatch]:
-    """Returns the subject's matches, newest first. Reads through all matches of the tenant."""
+    """Returns the subject's matches, newest first. Reads through all matches of the tenant.
+
+    An altered one that may be theirs is noted in the log; the tree is locked then, so call it last in a transaction.
+    Raises SealBroken where one of theirs does not open.
+    """
     person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
-    matches = []
-    keyed = [(MediaItem(row["source"], row["media_id"]), row["face"]) for row in rows_of(conn, keys, pseudonym)]
-    for item, face in keyed:
-        row = _row(conn, keys, item, face)
-        if row is not None:
-            matches.append(_subject_match(person, item, face, row))
+    found = find_matches(conn, keys, pseudonym)
+    read = [read_subject_match(conn, keys, person.subject, _item_of(row), row["face"]) for row in found.theirs]
+    if is_any_altered(keys, found.unattributed):
+        record_broken_seal(conn, keys, "match", datetime.now(UTC))
+    return newest_first([match for match in read if match is not None])
+
+
+def read_subject_match(
+    conn: Conn, keys: TenantKeys, subject: SubjectKey, item: MediaItem, face: int
+) -> SubjectMatch | None:
+    """Opens a match of the subject; None where its decision is not there. Raises SealBroken."""
+    row = _row(conn, keys, item, face)
+    if row is None:
+        return None
+    box = read_box(row["box"])
+    band: Band = open_match(subject, item.id, face, row["sealed"])["band"]
+    return SubjectMatch(item, face, row["revision"], row["state"], band, box, row["decided_at"])
+
+
+def _item_of(row: Row) -> MediaItem:
+    return MediaItem(row["source"], row["media_id"])
+
+
+def newest_first(matches: Iterable[SubjectMatch]) -> list[SubjectMatch]:
     return sorted(matches, key=lambda match: match.decided_at, reverse=True)
 
 
@@ -83,21 +107,28 @@ def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face
         execute(conn, _Q["lock_media"], **key)
         try_lock_exclusive(conn, keys.tenant, pseudonym)
         row = _theirs(conn, keys, pseudonym, item, face)
-        _count_refused(conn, keys, pseudonym, item, face, row)
+        opened = _count_refused(conn, keys, pseudonym, item, face, row)
         execute(conn, _Q["delete_match"], **key, face=face)
         if row["state"] == "published":
             revise(conn, keys, item, "tag.retracted")
+    if not opened:
+        note_altered_row(pool, keys, "match")
 
 
-def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int, row: Row) -> None:
+def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int, row: Row) -> bool:
     """Counts a refusal by the match's band, for setting the thresholds anew.
 
-    The count does not record who refused.
+    The count does not record who refused. Returns False where the match was altered: it is refused all the same.
     """
     person = person_of(conn, keys, pseudonym)
-    if person is not None:
+    if person is None:
+        return True
+    try:
         band = open_match(person.subject, item.id, face, row["sealed"])["band"]
-        execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
+    except SealBroken:
+        return False
+    execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
+    return True
 
 
 def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal: Refusal) -> None:
@@ -120,9 +151,3 @@ def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, fac
 
 def _row(conn: Conn, keys: TenantKeys, item: MediaItem, face: int) -> Row | None:
     return fetch_one(conn, _Q["read_match"], **item.key(keys.tenant), face=face)
-
-
-def _subject_match(person: Person, item: MediaItem, face: int, row: Row) -> SubjectMatch:
-    box = read_box(row["box"])
-    band: Band = open_match(person.subject, item.id, face, row["sealed"])["band"]
-    return SubjectMatch(item, face, row["revision"], row["state"], band, box, row["decided_at"])

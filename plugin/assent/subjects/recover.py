@@ -1,13 +1,17 @@
 """Matches a restored database with today's keys.
 
-Living subjects' keys are restored from an export; people erased since the backup are removed again.
+Living subjects' keys are restored from an export; people erased since the backup are removed again. A log that lost
+signed leaves begins a new epoch, before anything else is written to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from assent.audit.epoch import Restoration
+from assent.audit.restore import begin_epoch
 from assent.core.errors import KeysOutdated
 from assent.core.values import MediaItem
 from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
@@ -15,6 +19,7 @@ from assent.db.queries import named_queries
 from assent.decisions.store import revise
 from assent.keys.keyfile import KeyExport, WrappedKey
 from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.signed_head import replace_signed_head
 from assent.subjects.rotate import ROTATED_ROWS, rotation_lock
 
 _Q = named_queries("rotate")
@@ -30,6 +35,7 @@ class Recovered:
     people: int
     erased: int
     pictures: int
+    logs: Mapping[str, Restoration] = field(default_factory=dict)  # of the tenants whose log began a new epoch
 
 
 def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
@@ -41,10 +47,28 @@ def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
-    parts = [_import_tenant(pool, keystore, keys, people) for keys, people in export.tenants.values()]
+    parts = [
+        _import_tenant(pool, keystore, keys, people, export.heads.get(tenant))
+        for tenant, (keys, people) in export.tenants.items()
+    ]
     return Recovered(
-        sum(part.people for part in parts), sum(part.erased for part in parts), sum(part.pictures for part in parts)
+        sum(part.people for part in parts),
+        sum(part.erased for part in parts),
+        sum(part.pictures for part in parts),
+        {tenant: log for part in parts for tenant, log in part.logs.items()},
     )
+
+
+def resume_logs(pool: Pool, keystore: Keystore) -> dict[str, Restoration]:
+    """Begins a new epoch of each tenant's log that lost signed leaves with a restore; returns these restores.
+
+    Raises RotationUnderWay, HeadNotRemembered.
+    """
+    resumed = {}
+    for tenant in keystore.tenants():
+        with rotation_lock(pool, tenant):
+            resumed[tenant] = begin_epoch(pool, keystore.tenant(tenant), datetime.now(UTC))
+    return {tenant: restoration for tenant, restoration in resumed.items() if restoration is not None}
 
 
 def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> None:
@@ -58,15 +82,21 @@ def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> Non
         raise KeysOutdated(f"the export has tenant {tenant} in epoch {keys.epoch}, the database in {row['epoch']}")
 
 
-def _import_tenant(pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[WrappedKey]) -> Recovered:
+def _import_tenant(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[WrappedKey], head: str | None
+) -> Recovered:
     with rotation_lock(pool, keys.tenant):
         if keys.tenant not in keystore.tenants() or keystore.tenant(keys.tenant).epoch < keys.epoch:
             keystore.import_keys(keys)
         now = keystore.tenant(keys.tenant)
+        if head is not None:
+            replace_signed_head(keystore.keys_dir, keys.tenant, head, None)  # only where the keystore remembers none
+        restoration = begin_epoch(pool, now, datetime.now(UTC))
         alive = [now.epoch, *now.retiring]
         brought = _restore_keys(pool, keys.tenant, people, alive)
         erased = _drop_dead(pool, keys.tenant, alive)
-        return Recovered(brought, erased, _retract_orphaned_matches(pool, now, alive))
+        logs = {keys.tenant: restoration} if restoration is not None else {}
+        return Recovered(brought, erased, _retract_orphaned_matches(pool, now, alive), logs)
 
 
 def _restore_keys(pool: Pool, tenant: str, people: Sequence[WrappedKey], alive: list[int]) -> int:

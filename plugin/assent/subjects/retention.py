@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from assent.audit.broken import record_broken_seal
 from assent.core.errors import SealBroken
 from assent.core.telemetry import log
 from assent.db import locks
@@ -61,6 +62,7 @@ def _erase(pool: Pool, keys: TenantKeys, pseudonym: bytes, now: datetime) -> boo
             ref = _ref(conn, keys, pseudonym, row["sealed"])
         except SealBroken as error:
             log.error("somebody was not erased when their term ended", tenant=keys.tenant, code=error.code)
+            record_broken_seal(conn, keys, "subject", datetime.now(UTC))
             return False
         erase(conn, keys, ref)
     return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import structlog
 
+from assent.audit.broken import noting_altered_rows
 from assent.core.errors import AssentError, RotationUnderWay
 from assent.db.pool import Pool, fetch, transaction
 from assent.db.queries import named_queries
@@ -23,8 +24,9 @@ _log = structlog.get_logger(__name__)
 def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgress = discard_progress) -> Rotated:
     """Rotates the epoch, then signs the receipts of the erasures it covers. Raises what `rotate_epoch` raises."""
     rotated = rotate_epoch(pool, keystore, tenant, progress)
-    with transaction(pool) as conn:
-        complete_erasures(conn, keystore.tenant(tenant), rotated.old)
+    keys = keystore.tenant(tenant)
+    with noting_altered_rows(pool, keys, "receipt"), transaction(pool) as conn:
+        complete_erasures(conn, keys, rotated.old)
     return rotated
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from assent.audit.broken import record_broken_seal
+from assent.audit.broken import noting_altered_rows
 from assent.core.errors import (
     AssentError,
     DatabaseUnavailable,
     FetchFailed,
     GalleryUnavailable,
     KeyMissing,
+    NotFound,
     SealBroken,
     WorkerLost,
 )
@@ -118,7 +117,7 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID, queue: str
     media_keys = [MediaKey(tenant, event_id, source, n, event, media, arrival) for n, media in enumerate(event.media)]
     this_try = _Try(context.pool, tenant, event_id)
     try:
-        with _noting_broken(context, tenant, "decide"):
+        with noting_altered_rows(context.pool, keys, "decide"):
             _decide_media_items(context, keys, media_keys, _Circumstances(queue, PRIORITY[row["lane"]], this_try))
     except (*OUTAGES, HostSlow) as error:
         if not (isinstance(error, HostSlow) and error.failed):
@@ -178,14 +177,19 @@ def _decide_media_items(
     strikes = max((error.strikes for error in errors if isinstance(error, HostSlow)), default=0)
     if strikes:
         raise HostSlow(strikes, failed)
-    if failed:
+    if isinstance(failed, UnexpectedFailure):
+        _give_up(context, keys, media_keys[0].source, media_keys[0].event_id, failed)
+    elif failed:
         raise failed
 
 
 def _unexpected(
     context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, failure: Exception
 ) -> Exception | None:
-    """Logs a failure that nobody foresaw by its kind, and returns it for another try; the last try records it."""
+    """Logs a failure that nobody foresaw by its kind, and returns it for another try; the last try records it.
+
+    Returns UnexpectedFailure where not even that could be recorded.
+    """
     event_id = str(media_key.event_id)
     log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(failure).__name__)
     if tries < MAX_TRIES:
@@ -199,7 +203,7 @@ def _unexpected(
         raise
     except Exception as unrecorded:  # noqa: BLE001 - a case of the event's own says so instead
         log.error("failure not recorded", tenant=keys.tenant, event_id=event_id, kind=type(unrecorded).__name__)
-        _give_up(context, keys, media_key.source, media_key.event_id, error)
+        return error
     FAILED.labels(error.code).inc()
     return None
 
@@ -321,29 +325,21 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
 
     with transaction(context.pool) as conn:
         now = database_time(conn)
-    outcome = deliver.attempt(context.pool, keys, message, body, context.settings.allow_private, now)
+    try:
+        outcome = deliver.attempt(context.pool, keys, message, body, context.settings.allow_private, now)
+    except NotFound:
+        return  # it went with its media item, which the platform deleted
     DELIVERED.labels(outcome.state).inc()
 
 
 def enrol_job(context: WorkerContext, tenant: str, job: UUID) -> None:
-    with _noting_broken(context, tenant, "enrol"), context.turns.turn(PRIORITY["interactive"]):
+    with context.turns.turn(PRIORITY["interactive"]):
         enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
 
 
 def retract_job(context: WorkerContext, tenant: str, pseudonym: bytes, erasure: UUID | None, job: int) -> None:
     with context.turns.turn(PRIORITY["interactive"]):
         retract(context.pool, context.keystore.tenant(tenant), pseudonym, erasure, job)
-
-
-@contextmanager
-def _noting_broken(context: WorkerContext, tenant: str, work: str) -> Iterator[None]:
-    """Ends the work where a sealed row does not open, and notes that in the log. SealBroken goes on to the caller."""
-    try:
-        yield
-    except SealBroken:
-        with transaction(context.pool) as conn:
-            record_broken_seal(conn, context.keystore.tenant(tenant), work, datetime.now(UTC))
-        raise
 
 
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:

@@ -53,6 +53,12 @@ SELECT seq, leaf FROM audit_leaf
 WHERE tenant = %(tenant)s AND seq >= %(start)s AND seq < %(stop)s
 ORDER BY seq;
 
+-- name: list_restorations
+-- Lists, in order, the leaves that hold the mark of a restore.
+SELECT leaf FROM audit_leaf
+WHERE tenant = %(tenant)s AND position(%(mark)s::bytea IN leaf) > 0
+ORDER BY seq;
+
 -- name: list_completed_nodes
 -- Lists the nodes that the leaves [start, stop) completed; OFFSET 0 keeps it one index scan a level.
 SELECT found.level, found.n, found.hash

@@ -1,8 +1,8 @@
 -- name: read_subject
--- With the subject's key.
+-- With the subject's key, where it is there.
 SELECT s.sealed, s.refusals, s.created_at, s.interacted_at, k.epoch, k.wrapped
 FROM subject s
-JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
+LEFT JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
 -- name: list_consents

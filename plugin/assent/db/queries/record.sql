@@ -182,7 +182,8 @@ WHERE m.tenant = %(tenant)s AND m.source = %(source)s AND m.media_id = %(media)s
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT face, epoch, locator, state FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+SELECT source, media_id, face, epoch, locator, state FROM match
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_match
 -- Refused, or of a subject who is gone.

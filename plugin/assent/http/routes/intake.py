@@ -39,6 +39,7 @@ from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
 from assent.decisions.views import AuthorView, PublicView
 from assent.http.address import by_name
+from assent.http.altered import TENANT
 from assent.http.auth import By, refund_address_token
 from assent.http.body import read_body
 from assent.http.forms import read_form
@@ -119,6 +120,7 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         row = fetch_one(conn, _Q["read_source"], source=source)
         if row is None:
             raise _SourceUnknown
+        request.scope[TENANT] = row["tenant"]
         keys = state.keystore.tenant(row["tenant"])
         adapter = ADAPTERS[row["adapter"]]
         delivery_id = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from assent.core.clock import rfc3339
-from assent.core.errors import BodyTooLarge, Forbidden, NotFound, SealBroken, Unauthorized
+from assent.core.errors import BodyTooLarge, Forbidden, NotFound, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction
 from assent.http.address import by_name
@@ -76,10 +76,10 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], state: App) -> JSO
     router,
     "GET",
     "/subjects/{ref:name}/export",
-    responses=error_responses(Unauthorized, Forbidden, NotFound, SealBroken),
+    responses=error_responses(Unauthorized, Forbidden, NotFound),
 )
 def get_export(ref: StoredId, state: App, by: By) -> JSONResponse:
-    """Returns all that is stored about the person, opened.
+    """Returns all that is stored about the person, opened; `unreadable` and `unattributed` count what it lacks.
 
     It includes their own biometric data, so it is for them only.
     """
