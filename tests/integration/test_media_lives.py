@@ -11,10 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.core.values import Event, EventType, MediaItem, MediaRef
-from assent.db.pool import transaction
+from assent.db.pool import Conn, transaction
 from assent.db.queue import Lane
 from assent.decisions import store as decision_store
 from assent.decisions.assemble import assemble
+from assent.decisions.media_items import MediaKey
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker import jobs
@@ -25,7 +26,7 @@ from tests.waiting import until
 from tests.web import Answer, Web
 
 
-class Platform:
+class Poster:
     """A platform that posts one picture, and the worker behind it."""
 
     def __init__(self, bench: WorkerContext, keys: TenantKeys, picture: bytes, source: str = "platform") -> None:
@@ -58,13 +59,13 @@ class Platform:
 
 
 @pytest.fixture
-def poster(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Platform:
+def poster(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Poster:
     with transaction(bench.pool) as conn:
         conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
-    return Platform(bench, keys, cat)
+    return Poster(bench, keys, cat)
 
 
-def test_an_id_that_was_deleted_comes_back_again_and_again(poster: Platform, web: Web) -> None:
+def test_an_id_that_was_deleted_comes_back_again_and_again(poster: Poster, web: Web) -> None:
     for life in range(1, 4):
         poster.work(poster.send())
         assert poster.revision() == life
@@ -75,14 +76,14 @@ def test_an_id_that_was_deleted_comes_back_again_and_again(poster: Platform, web
     assert rows(poster.bench, "SELECT reason FROM review_case") == []
 
 
-def test_revisions_go_on_from_the_highest_that_was_told(poster: Platform) -> None:
+def test_revisions_go_on_from_the_highest_that_was_told(poster: Poster) -> None:
     poster.work(poster.send(), poster.send("media.updated"), poster.send("media.updated"))
     poster.send("media.deleted")
     poster.work(poster.send())
     assert poster.revision() == 4
 
 
-def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(poster: Platform) -> None:
+def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(poster: Poster) -> None:
     event = poster.send(media="secret-name-of-the-picture")
     poster.work(event, poster.send("media.updated", media="secret-name-of-the-picture"))
     poster.deliver()
@@ -100,7 +101,7 @@ def test_of_what_was_deleted_a_mac_and_the_highest_revision_stay(poster: Platfor
 
 
 @pytest.mark.parametrize("lanes", [("backfill", "live"), ("live", "backfill"), ("live", "live")])
-def test_a_deletion_overtakes_the_creation(poster: Platform, lanes: tuple[Lane, Lane]) -> None:
+def test_a_deletion_overtakes_the_creation(poster: Poster, lanes: tuple[Lane, Lane]) -> None:
     created = poster.send(lane=lanes[0])
     poster.send("media.deleted", lane=lanes[1])
     poster.work(created)
@@ -109,7 +110,7 @@ def test_a_deletion_overtakes_the_creation(poster: Platform, lanes: tuple[Lane, 
     assert [leaf["action"] for leaf in leaves(poster.bench, "media.superseded")] == ["media.superseded"]
 
 
-def test_a_deletion_while_the_picture_is_fetched(poster: Platform, web: Web) -> None:
+def test_a_deletion_while_the_picture_is_fetched(poster: Poster, web: Web) -> None:
     fetching, go_on = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -133,7 +134,7 @@ def test_a_deletion_while_the_picture_is_fetched(poster: Platform, web: Web) -> 
     assert poster.deliver() == []
 
 
-def test_a_deletion_waits_for_what_is_being_sent(poster: Platform, web: Web) -> None:
+def test_a_deletion_waits_for_what_is_being_sent(poster: Poster, web: Web) -> None:
     poster.work(poster.send())
     sending, go_on, deleted = threading.Event(), threading.Event(), threading.Event()
 
@@ -161,14 +162,14 @@ def test_a_deletion_waits_for_what_is_being_sent(poster: Platform, web: Web) -> 
     assert len(web.received) == 1
 
 
-def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(poster: Platform) -> None:
+def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(poster: Poster) -> None:
     first, second = poster.send(lane="backfill", author="first"), poster.send("media.updated", author="second")
     poster.work(second, first)
     assert poster.revision() == 1
     assert rows(poster.bench, "SELECT event_id FROM decision") == [(second,)]
 
 
-def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(poster: Platform) -> None:
+def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(poster: Poster) -> None:
     higher, lower = poster.send(revision=5), poster.send("media.updated", revision=4)
     poster.work(lower, higher)
     assert rows(poster.bench, "SELECT event_id FROM decision ORDER BY revision DESC LIMIT 1") == [(higher,)]
@@ -194,7 +195,7 @@ def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(poster: P
     ],
 )
 def test_a_deletion_that_arrives_first_holds_for_what_was_before_it(
-    poster: Platform, deleted: dict[str, Any], created: dict[str, Any], decided: bool
+    poster: Poster, deleted: dict[str, Any], created: dict[str, Any], decided: bool
 ) -> None:
     noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
     for said in (deleted, created):
@@ -206,10 +207,10 @@ def test_a_deletion_that_arrives_first_holds_for_what_was_before_it(
 
 
 def test_ids_belong_to_the_source_that_brought_them(
-    poster: Platform, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
+    poster: Poster, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
 ) -> None:
     poster.work(poster.send())
-    other = Platform(bench, keys, cat, "api")
+    other = Poster(bench, keys, cat, "api")
     other.work(other.send())
     assert (poster.revision(), other.revision()) == (1, 1)
     assert client.get("/v1/media/cat").json()["code"] == "media_ambiguous"
@@ -219,7 +220,7 @@ def test_ids_belong_to_the_source_that_brought_them(
 
 
 def test_a_key_for_images_changes_no_decision_of_a_webhook(
-    poster: Platform, client: TestClient, bench: WorkerContext
+    poster: Poster, client: TestClient, bench: WorkerContext
 ) -> None:
     poster.work(poster.send())
     with transaction(bench.pool) as conn:
@@ -234,7 +235,7 @@ def test_a_key_for_images_changes_no_decision_of_a_webhook(
     assert rows(bench, "SELECT closed_at FROM review_case WHERE source = 'platform'") == [(None,)]
 
 
-def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -249,7 +250,7 @@ def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Platform, monkeypa
     assert rows(poster.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
 
 
-def test_a_failure_to_record_ends_as_a_case_too(poster: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_record_ends_as_a_case_too(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -262,3 +263,32 @@ def test_a_failure_to_record_ends_as_a_case_too(poster: Platform, monkeypatch: p
         (f"event {event_id}", "unexpected_failure")
     ]
     assert rows(poster.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
+
+
+def test_a_delivery_ends_with_its_media_item(poster: Poster, web: Web) -> None:
+    poster.work(poster.send())
+    ((message,),) = rows(poster.bench, "SELECT id FROM outbox")
+    poster.send("media.deleted")
+    deliver_message(poster.bench, "default", message)
+    assert web.received == []
+
+
+def test_a_failure_that_cannot_be_recorded_skips_no_other_media_item(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = decision_store._insert_decision
+
+    def fail(conn: Conn, media_key: MediaKey, *rest: Any) -> None:
+        if media_key.n == 0:
+            raise ZeroDivisionError
+        insert(conn, media_key, *rest)
+
+    monkeypatch.setattr(decision_store, "_insert_decision", fail)
+    event_id, media = uuid4(), (MediaRef("cat", None), MediaRef("another", None))
+    with transaction(poster.bench.pool) as conn:
+        event = Event("media.created", media, "public", "post")
+        store_event(conn, poster.keys, event_id, event, Origin("platform", "live"), [poster.picture] * 2)
+        conn.execute("UPDATE event SET tries = %s", [MAX_TRIES - 1])
+    poster.work(event_id)
+    assert rows(poster.bench, "SELECT media_id FROM decision") == [("another",)]
+    assert rows(poster.bench, "SELECT reason FROM review_case") == [("unexpected_failure",)]

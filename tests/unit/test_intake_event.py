@@ -79,6 +79,10 @@ def test_the_stored_form_gives_the_same_event() -> None:
         ("revision", 2**31),
         ("at", "yesterday"),
         ("at", "2026-01-31T12:00:00"),
+        ("at", 1_700_000_000),
+        ("at", "1700000000"),
+        ("at", "9999-12-31T23:59:59-01:00"),
+        ("at", "0001-01-01T00:00:00+01:00"),
         ("colour", "red"),
     ],
 )
