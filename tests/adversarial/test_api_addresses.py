@@ -172,8 +172,8 @@ def address_media(client: TestClient, pool: Pool, keys: TenantKeys, media_id: st
         assert (asked.status_code, why in asked.json()["detail"]) == (400, True)
         return
     address = asked.headers["location"]
-    path, _, query = address.partition("?")
-    assert (asked.status_code, path.count("/"), unquote(path), query) == (202, 3, f"/v1/media/{media_id}", "source=api")
+    path, _, stated = address.partition("?")
+    assert (asked.status_code, path.count("/"), unquote(path), stated) == (202, 3, f"/v1/media/{media_id}", "source=api")
     decided(pool, keys, media_id)
     assert client.get(address).json()["media"]["id"] == media_id
     for place, query in addresses("media", "media-item", "media_id", media_id):

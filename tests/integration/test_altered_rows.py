@@ -20,7 +20,7 @@ from assent.platforms.standard_webhooks import sign_webhook
 from assent.subjects import retention
 from assent.tenants import CreatedTenant
 from tests import people
-from tests.events import leaves, rows
+from tests.events import leaves, media_item, rows
 from tests.integration.held import settle
 from tests.integration.me_page import is_page, submit
 
@@ -131,7 +131,7 @@ def test_a_command_has_it_noted(
     monkeypatch.setenv("ASSENT_DATABASE_URL", database_url)
     alter(pool, "kept_picture")
     with pytest.raises(SealBroken), tenant_transaction("default") as (conn, keys):
-        open_retained_copy(conn, keys, PICTURE)
+        open_retained_copy(conn, keys, media_item(PICTURE))
     assert noted(pool) == ["command"]
 
 
