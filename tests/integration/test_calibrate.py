@@ -156,6 +156,7 @@ def test_too_few_people_are_measured_and_calibrate_nothing(
     assert not (Path(environment["ASSENT_DATA_DIR"]) / "models" / "calibration").exists()
 
 
+@pytest.mark.slow
 def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
     install: Callable[[str], dict[str, str]], people: Path, tmp_path: Path
 ) -> None:
