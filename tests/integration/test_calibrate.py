@@ -102,7 +102,8 @@ def evaluate(environment: dict[str, str], data: Path, out: Path, *words: str, st
     return done
 
 
-@pytest.mark.parametrize("name", [MOBILEFACENET, pytest.param(FACE_REID, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [MOBILEFACENET, FACE_REID])
 def test_after_calibrating_a_person_is_matched_who_was_not_before(
     name: str,
     install: Callable[[str], dict[str, str]],
