@@ -63,7 +63,7 @@ class House:
 
     def wait_for_worker(self) -> None:
         """Returns once a worker takes jobs: an answer that waits for one gives up after 30 s."""
-        until(lambda: '"worker ready"' in self.log.read_text(), "the worker is ready", 120)
+        until(lambda: '"worker ready"' in self.log.read_text(), "the worker is ready", 120, 0.1)
 
     def run(self, *words: str) -> str:
         """A command beside the running server; what it printed."""
@@ -93,7 +93,7 @@ def running(data: Path, web: Web, *words: str, **settings: str) -> Iterator[Hous
     with httpx2.Client(timeout=30, limits=httpx2.Limits(max_keepalive_connections=0)) as client:
         house = House(f"http://127.0.0.1:{port}", environment, printed, serve(environment, log, *words), log, client)
         try:
-            until(lambda: is_ready(house), "the server is ready", 60)
+            until(lambda: is_ready(house), "the server is ready", 60, 0.1)
             yield house
         finally:
             house.process.terminate()

@@ -93,6 +93,7 @@ def balance(house: House, web: Web, ledger: Ledger, folder: Path, seconds: float
         lambda: missing <= {told["media"]["id"] for told in accepted(web).values()},
         f"all of {len(missing)} acknowledged pictures are delivered",
         seconds,
+        0.1,
     )
     house.run("audit", "verify")
     leaves = decision_leaves(house, folder / "export.jsonl")

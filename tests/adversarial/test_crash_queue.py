@@ -133,6 +133,7 @@ CUT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_worker_started_again_is_another_one_and_outlives_its_database(open_folder: Path, figure: Figure) -> None:
     ledger, rng, deaths = Ledger(), random.Random(1), 1

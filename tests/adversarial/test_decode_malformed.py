@@ -29,7 +29,7 @@ from tests.fixtures.figures import Figure
 
 TYPED = (MediaUnsupported, PictureTooLarge, Undecodable, DecodersDisagree, DecoderDied)
 MAX_RSS = 1_500_000_000
-FILES, MANY, SEED = 600, 20_000, 20261123
+FILES, MANY, SEED = 400, 20_000, 20261123
 
 # What the header claims ends these before a pixel of them is decoded.
 TOO_LARGE = {

@@ -31,7 +31,7 @@ from tests.web import Web, serving
 
 pytestmark = pytest.mark.alone
 RATE = 30  # decisions a second, each sent to both endpoints
-SECONDS, FEW_SECONDS = 4, 2  # of each measurement
+SECONDS, FEW_SECONDS = 4, 1.5  # of each measurement
 MOST = 1.10
 HELD_UP = 5.0  # what no noise of a busy machine reaches
 POLICY = load_policy(None).ref

@@ -208,6 +208,7 @@ def survives(mutant: Any, battery: Battery, monkeypatch: pytest.MonkeyPatch) -> 
         return False
 
 
+@pytest.mark.slow
 def test_no_surviving_mutant_changes_an_action(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     files = {"decide": original, "views": views}
     sources = {name: Path(str(module.__file__)).read_text() for name, module in files.items()} | {"filters": FILTERS}

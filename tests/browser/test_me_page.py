@@ -163,7 +163,7 @@ def post_group_photo(house: House, platform: Web, photo: bytes, author: str) -> 
         "surface": "post",
     }
     assert house.post(f"msg_{media}", body).status_code == 202
-    until(lambda: house.get(f"/v1/media/{media}").status_code == 200, "the picture is decided", 60)
+    until(lambda: house.get(f"/v1/media/{media}").status_code == 200, "the picture is decided", 60, 0.1)
     return media
 
 

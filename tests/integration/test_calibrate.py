@@ -102,7 +102,8 @@ def evaluate(environment: dict[str, str], data: Path, out: Path, *words: str, st
     return done
 
 
-@pytest.mark.parametrize("name", [MOBILEFACENET, pytest.param(FACE_REID, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [MOBILEFACENET, FACE_REID])
 def test_after_calibrating_a_person_is_matched_who_was_not_before(
     name: str,
     install: Callable[[str], dict[str, str]],
@@ -156,6 +157,7 @@ def test_too_few_people_are_measured_and_calibrate_nothing(
     assert not (Path(environment["ASSENT_DATA_DIR"]) / "models" / "calibration").exists()
 
 
+@pytest.mark.slow
 def test_a_calibration_in_use_keeps_its_mean_and_another_detector_ends_it(
     install: Callable[[str], dict[str, str]], people: Path, tmp_path: Path
 ) -> None:

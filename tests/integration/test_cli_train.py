@@ -93,6 +93,7 @@ def test_the_features_are_kept_privately_and_used_again(training: dict[str, str]
     assert (photos / "out" / "again.toml").is_file()
 
 
+@pytest.mark.slow
 def test_thresholds_are_chosen_on_pictures_for_validation(training: dict[str, str], photos: Path) -> None:
     proof, none = photos / "proof", photos / "proof-none"
     for name in CLASSES:

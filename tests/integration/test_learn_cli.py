@@ -50,7 +50,7 @@ class Posts:
         media = {"id": f"cat-{self.n}", "url": f"{self.web.url}/cat.png"}
         body = {"schema": "assent.event/1", "type": "media.created", "media": [media]}
         assert self.house.post(f"msg-{self.n}", body).status_code == 202
-        until(lambda: self.house.get(f"/v1/media/cat-{self.n}").status_code == 200, "the picture is decided", 60)
+        until(lambda: self.house.get(f"/v1/media/cat-{self.n}").status_code == 200, "the picture is decided", 60, 0.1)
         action: str = self.house.get(f"/v1/media/cat-{self.n}").json()["action"]
         return action
 
@@ -70,16 +70,16 @@ def test_a_running_worker_takes_up_and_drops_a_head(house: House, web: Web, tmp_
         assert posts.action() == "allow"
         return compared()["pictures"] != 0
 
-    until(seen, "the worker runs the head in shadow")
+    until(seen, "the worker runs the head in shadow", every=0.5)
     files = tmp_path / "table.csv", tmp_path / "plot.svg"
     assent(house.environment, "learn", "shadow", "compare", "hats", "--csv", files[0], "--svg", files[1])
     (row,) = csv.DictReader(files[0].read_text().splitlines())
     assert (row["label"], row["both"], int(row["only_candidate"]) >= 1) == (HAT, "0", True)
     assert HAT in files[1].read_text()
     assent(house.environment, "learn", "promote", "hats", "--anyway", "a test")
-    until(lambda: posts.action() == "label", "the worker takes up the promoted head")
+    until(lambda: posts.action() == "label", "the worker takes up the promoted head", every=0.5)
     assert "live" in assent(house.environment, "learn", "list")
     assent(house.environment, "learn", "rollback", "hats")
-    until(lambda: posts.action() == "allow", "the worker drops it")
+    until(lambda: posts.action() == "allow", "the worker drops it", every=0.5)
     assert worker == house.worker()
     assert "ok:" in assent(house.environment, "audit", "verify")
