@@ -20,7 +20,7 @@ from assent.platforms.standard_webhooks import sign_webhook
 from assent.subjects import retention
 from assent.tenants import CreatedTenant
 from tests import people
-from tests.events import leaves, media_item, rows
+from tests.events import SOURCE, leaves, media_item, rows
 from tests.integration.held import settle
 from tests.integration.me_page import is_page, submit
 
@@ -45,22 +45,22 @@ def pictured(pool: Pool, keys: TenantKeys) -> None:
     settle(pool, keys, "alice")
     with transaction(pool) as conn:
         conn.execute(
-            "INSERT INTO kept_picture (tenant, media_id, sealed, kept_until)"
-            " VALUES ('default', %s, %s, now() + interval '1 day')",
-            [PICTURE, seal(keys.seal_key, b"a picture", "kept", "default", PICTURE)],
+            "INSERT INTO kept_picture (tenant, source, media_id, sealed, kept_until)"
+            " VALUES ('default', %s, %s, %s, now() + interval '1 day')",
+            [SOURCE, PICTURE, seal(keys.seal_key, b"a picture", "kept", "default", PICTURE)],
         )
         conn.execute(
-            "INSERT INTO review_case (tenant, id, media_id, revision, reason, queue, priority)"
-            " VALUES ('default', gen_random_uuid(), %s, 1, 'policy', 'default', 0)",
-            [PICTURE],
+            "INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority)"
+            " VALUES ('default', gen_random_uuid(), %s, %s, 1, 'policy', 'default', 0)",
+            [SOURCE, PICTURE],
         )
 
 
 READ = [
-    ("match", "sealed", "/v1/media/{media_id:path}"),
-    ("match", "locator", "/v1/media/{media_id:path}"),
-    ("subject_key", "wrapped", "/v1/media/{media_id:path}"),
-    ("kept_picture", "sealed", "/v1/media/{media_id:path}/redacted"),
+    ("match", "sealed", "/v1/media/{media_id:name}"),
+    ("match", "locator", "/v1/media/{media_id:name}"),
+    ("subject_key", "wrapped", "/v1/media/{media_id:name}"),
+    ("kept_picture", "sealed", "/v1/media/{media_id:name}/redacted"),
     ("match", "sealed", "/v1/reviews/{case_id}"),
     ("kept_picture", "sealed", "/v1/reviews/{case_id}/picture"),
 ]
@@ -71,7 +71,7 @@ def test_the_api_has_it_noted_and_not_each_time(client: TestClient, pool: Pool) 
     [(case,)] = rows(pool, "SELECT id FROM review_case")
     for table, column, path in READ:
         alter(pool, table, column)
-        asked = path.replace("{media_id:path}", PICTURE).replace("{case_id}", str(case))
+        asked = path.replace("{media_id:name}", PICTURE).replace("{case_id}", str(case))
         answers = [client.get(asked) for _ in range(4)]
         assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(500, "seal_broken")}, path
         assert path in noted(pool)
@@ -83,7 +83,7 @@ def test_the_api_has_it_noted_and_not_each_time(client: TestClient, pool: Pool) 
         conn.execute("DELETE FROM idempotency")  # another minute
         conn.execute("UPDATE decision SET document = '{}'")
     assert client.get(f"/v1/media/{PICTURE}").json()["code"] == "decision_unreadable"
-    assert noted(pool)[-1] == "/v1/media/{media_id:path}"
+    assert noted(pool)[-1] == "/v1/media/{media_id:name}"
 
 
 def test_a_webhook_that_no_secret_can_check_is_noted(client: TestClient, pool: Pool, made: CreatedTenant) -> None:
@@ -99,9 +99,9 @@ def test_a_delivery_that_no_secret_can_sign_is_noted(pool: Pool, keys: TenantKey
     message = uuid4()
     with transaction(pool) as conn:
         conn.execute(
-            "INSERT INTO outbox (tenant, id, endpoint, type, media_id, revision)"
-            " VALUES ('default', %s, 'platform', 'media.tagged', 'm', 1)",
-            [message],
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)"
+            " VALUES ('default', %s, 'platform', 'media.tagged', %s, 'm', 1)",
+            [message, SOURCE],
         )
     outcome = deliver.attempt(pool, keys, message, lambda _conn, _row: {"type": "test"}, (), datetime.now(UTC))
     assert (outcome.state, outcome.because) == ("dead", "a signing secret does not open with this keystore")
@@ -150,7 +150,7 @@ def test_a_key_that_does_not_open_keeps_nobody_from_withdrawing(
 def test_not_me_is_heard_of_a_match_that_does_not_open(alice: TestClient, pool: Pool, keys: TenantKeys) -> None:
     settle(pool, keys, "alice")
     alter(pool, "match")
-    answered = submit(alice, "/me/seen", {"media": PICTURE, "face": "0", "answer": "no"})
+    answered = submit(alice, "/me/seen", {"source": SOURCE, "media": PICTURE, "face": "0", "answer": "no"})
     assert answered.headers["location"] == "/me/seen?said=refused"
     assert rows(pool, "SELECT count(*) FROM match") == [(0,)]
     assert noted(pool) == ["match"]

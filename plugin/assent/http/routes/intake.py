@@ -56,7 +56,7 @@ IMAGES = "api"  # the source of what comes by `/v1/images`
 _Q = named_queries("intake")
 
 
-Source = Annotated[
+SourceQuery = Annotated[
     str | None,
     Query(pattern=f"^{ENTITY_NAME}$", description="Whose media item, where several sources have one of that id."),
 ]
@@ -207,7 +207,7 @@ def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, upl
         **error_responses(Unauthorized, Forbidden, SubjectLocked, PictureNotKept, MediaAmbiguous),
     },
 )
-def read_redacted(media_id: Name, state: App, by: By, source: Source = None) -> Response:
+def read_redacted(media_id: Name, state: App, by: By, source: SourceQuery = None) -> Response:
     """Returns the image as JPEG, with the face of everybody hidden who did not agree to be named.
 
     Only images that are kept can be returned.
@@ -239,7 +239,7 @@ def read_decision(
     media_id: Name,
     state: App,
     by: By,
-    source: Source = None,
+    source: SourceQuery = None,
     audience: Audience = "platform",
     subject: Annotated[Ref | None, Query(description="With audience=person: who is tagged.")] = None,
 ) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from assent.http.auth import By
 from assent.http.body import read_body
 from assent.http.idempotency import once
 from assent.http.problems import error_responses, schema_ref
-from assent.http.routes.intake import Source
+from assent.http.routes.intake import SourceQuery
 from assent.http.routes.subjects import IdempotencyKey
 from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
@@ -162,7 +162,7 @@ async def correct_media(
     request: Request,
     state: App,
     by: By,
-    source: Source = None,
+    source: SourceQuery = None,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Corrects a media item without an open case; the next revision goes to the platform as `media.reviewed`."""
