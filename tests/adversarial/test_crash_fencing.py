@@ -33,8 +33,7 @@ def test_stopped_at_work_30_times(open_folder: Path, cat: bytes, figure: Figure)
 def _stop_again_and_again(data: Path, rounds: int, cat: bytes, figure: Figure) -> None:
     ledger, rng = Ledger(), random.Random(rounds)
     with site(data, ASSENT_LEASE_SECONDS="1") as at, second_worker(at) as second:
-        send(at.house, ledger, "before", at.photo(rng))  # or it is stopped while it fills the gallery: 10 s
-        until(lambda: _delivered(at, "before"), "both workers are there")
+        at.house.wait_for_worker()  # or it is stopped while it fills the gallery: 10 s
         done = tried = 0
         while done < rounds:
             assert tried < 10 * rounds, "the first worker is never caught at work"

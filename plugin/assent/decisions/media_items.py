@@ -103,20 +103,32 @@ def record_applied(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     execute(conn, _Q["record_applied"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
 
 
-def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
-    """Deletes all data about a media item that the platform deleted.
+def forget(conn: Conn, keys: TenantKeys, media_keys: Iterable[MediaKey]) -> None:
+    """Deletes all data about media items that the platform deleted.
 
     These are decisions, matches, messages, a kept copy, moderators' corrections of its labels and its id in review
     cases. Its highest revision stays, under a MAC. A deletion that a later event has overtaken is only noted in the
-    log.
+    log. The log is written last: its tree stays locked until the commit.
     """
-    if not lock_open_event(conn, media_key):
-        return
-    newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
-    if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
+    overtaken, deleted = [], []
+    for media_key in media_keys:
+        if not lock_open_event(conn, media_key):
+            continue
+        newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
+        if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
+            overtaken.append(media_key)
+        elif _delete(conn, keys, media_key, newest["revision"] if newest else 0):
+            deleted.append(media_key)
+    for media_key in overtaken:
         log_superseded(conn, keys, media_key)
-        return
-    event, highest = media_key.event, newest["revision"] if newest else 0
+    for media_key in deleted:
+        payload = {"event": str(media_key.event_id), "media": media_key.media.id}
+        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+
+
+def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> bool:
+    """Deletes a media item's rows but for its tombstone; tells whether there was a decision."""
+    event = media_key.event
     values = {"arrival": media_key.arrival, "event_revision": event.revision, "at": event.at, "revision": highest}
     execute(conn, _Q["record_deleted"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
     execute(conn, _RECORD["delete_matches"], **media_key.key)
@@ -125,9 +137,7 @@ def forget(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     execute(conn, _RECORD["delete_retained_copy"], **media_key.key)
     execute(conn, _RECORD["delete_corrections"], **media_key.key)
     execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
-    if execute(conn, _RECORD["delete_decisions"], **media_key.key):
-        payload = {"event": str(media_key.event_id), "media": media_key.media.id}
-        append(conn, keys, "media.deleted", {}, [Part(payload)], datetime.now(UTC))
+    return execute(conn, _RECORD["delete_decisions"], **media_key.key) > 0
 
 
 def lock_open_event(conn: Conn, media_key: MediaKey) -> bool:

@@ -105,8 +105,8 @@ def store_event(
         store_job(conn, keys, event_id, job)
         return
     _insert_event(conn, keys, event_id, job)
-    for n, media in enumerate(event.media):
-        forget(conn, keys, MediaKey(keys.tenant, event_id, origin.source, n, event, media, arrival))
+    media = enumerate(event.media)
+    forget(conn, keys, [MediaKey(keys.tenant, event_id, origin.source, n, event, item, arrival) for n, item in media])
     execute(conn, _Q["finish_event"], tenant=keys.tenant, event=event_id)
 
 

@@ -213,7 +213,7 @@ def _decide_media_item(
 ) -> None:
     with transaction(context.pool) as conn:
         if media_key.event.type == "media.deleted":
-            forget(conn, keys, media_key)
+            forget(conn, keys, [media_key])
             return
         if is_recorded(conn, media_key):
             return
