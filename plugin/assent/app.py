@@ -32,6 +32,7 @@ from assent.keys.installation import open_keys
 from assent.me.routes import router as me
 
 POOL = 12
+ROUTERS = (intake, subjects, rights, review, audit, me, operation)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 
@@ -69,6 +70,8 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
         redoc_url=None,
         redirect_slashes=False,
         webhooks=webhooks,
+        # As they are: `include_router` would build each of them anew when it is first asked.
+        routes=[route for router in ROUTERS for route in router.routes],
     )
     app.state.limits = RateLimiter()
     app.add_middleware(Guard)
@@ -76,7 +79,4 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
     app.add_exception_handler(AssentError, assent_problem)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(RequestValidationError, validation_problem)
-    for router in (intake, subjects, rights, review, audit, me, operation):
-        app.include_router(router)
-
     return app

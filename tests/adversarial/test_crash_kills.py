@@ -21,11 +21,6 @@ BACK_SECONDS = 10.0  # until a part that was hit is there again
 GIVE_UP = 0.2  # of the events are not sent again when their answer is lost
 
 
-@pytest.mark.timeout(300)
-def test_every_part_killed(open_folder: Path, figure: Figure) -> None:
-    _storm(open_folder / "kills-7", len(FAULTS), 2.0, 2.0, figure)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_100_kills(open_folder: Path, figure: Figure) -> None:

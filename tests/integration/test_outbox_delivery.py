@@ -18,6 +18,7 @@ import pytest
 from psycopg.rows import dict_row
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from assent.audit.log import create_log
 from assent.core.errors import NotFound
 from assent.core.settings import AllowedHost
 from assent.db.pool import Conn, Pool, Row, open_pool
@@ -83,6 +84,7 @@ def office(pool: Pool, tmp_path: Path, web: Web) -> Office:
     keys = create_keystore(tmp_path / "keys", uuid4()).add_tenant(f"t{uuid4().hex[:12]}")
     with pool.connection() as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [keys.tenant])
+        create_log(conn, keys.tenant)
         url = f"{web.url}{SECRET_PATH}?token=very-secret-token"
         conn.execute("INSERT INTO endpoint (tenant, name, url) VALUES (%s, 'app', %s)", [keys.tenant, url])
         secret = add_secret(conn, keys)

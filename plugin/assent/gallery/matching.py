@@ -107,7 +107,7 @@ class Gallery:
             except GalleryUnavailable:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.05)
+                time.sleep(0.02)
             else:
                 return
 
