@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.gallery",
     "tests.fixtures.house",
     "tests.fixtures.keys",
+    "tests.fixtures.log",
     "tests.fixtures.me",
     "tests.fixtures.worker",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -22,39 +21,16 @@ from assent.core.errors import AuditBroken, KeyMissing
 from assent.db.pool import Conn, Pool, open_pool
 from assent.keys import signed_head
 from assent.keys.keyfile import read_export, write_export
-from assent.keys.keystore import Keystore, TenantKeys, create_keystore, open_keystore
+from assent.keys.keystore import Keystore, TenantKeys, open_keystore
 from assent.subjects.recover import import_keys, resume_logs
-from tests.fixtures.database import Drop, fresh_database
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def url(server_url: str, template: str, drop: Drop) -> Iterator[str]:
-    with fresh_database(server_url, template, drop) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def log_pool(url: str) -> Iterator[Pool]:
-    with open_pool(url) as pool:
+def log_pool(log_url: str) -> Iterator[Pool]:
+    with open_pool(log_url) as pool:
         yield pool
-
-
-@pytest.fixture
-def log_keys(url: str, tmp_path: Path) -> TenantKeys:
-    """A tenant with an empty log, in a keystore of its own."""
-    name = f"t{uuid4().hex[:12]}"
-    with psycopg.connect(url) as conn:
-        conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [name])
-        log.create_log(conn, name)
-    return create_keystore(tmp_path / "keys", uuid4()).add_tenant(name)
-
-
-@pytest.fixture
-def conn(url: str) -> Iterator[Conn]:
-    with psycopg.connect(url) as conn:
-        yield conn
 
 
 def grow(conn: Conn, keys: TenantKeys, count: int, words: str = "") -> None:
@@ -94,50 +70,50 @@ def exported(conn: Conn, keys: TenantKeys) -> io.StringIO:
     return file
 
 
-def test_what_is_signed_is_remembered_first_and_by_every_process(conn: Conn, log_keys: TenantKeys) -> None:
+def test_what_is_signed_is_remembered_first_and_by_every_process(log_conn: Conn, log_keys: TenantKeys) -> None:
     assert checkpoint.read_note(log_keys) is None
-    grow(conn, log_keys, 3)
-    first = signed(conn, log_keys)
+    grow(log_conn, log_keys, 3)
+    first = signed(log_conn, log_keys)
     store = store_of(log_keys)
     other = open_keystore(store.keys_dir, store.database).tenant(log_keys.tenant)
     assert checkpoint.open_note(other, checkpoint.read_note(other) or "") == first
     assert head_file(log_keys).stat().st_mode & 0o777 == 0o600
-    grow(conn, log_keys, 2)
-    assert signed(conn, other).size == 5
+    grow(log_conn, log_keys, 2)
+    assert signed(log_conn, other).size == 5
     assert checkpoint.open_note(log_keys, checkpoint.read_note(log_keys) or "").size == 5
 
 
 @pytest.mark.parametrize(("size", "more"), [(0, 0), (3, 0), (3, 1), (3, 5), (0, 20), (6, 1)])
 def test_a_log_that_was_set_back_or_rewritten_is_not_signed(
-    conn: Conn, log_keys: TenantKeys, size: int, more: int
+    log_conn: Conn, log_keys: TenantKeys, size: int, more: int
 ) -> None:
-    grow(conn, log_keys, 7)
-    kept = signed(conn, log_keys)
-    set_back(conn, log_keys, size)
-    grow(conn, log_keys, more, "it never happened")
+    grow(log_conn, log_keys, 7)
+    kept = signed(log_conn, log_keys)
+    set_back(log_conn, log_keys, size)
+    grow(log_conn, log_keys, more, "it never happened")
     with pytest.raises(LogSetBack, match=f"has {size + more} leaves and does not extend the 7 that were signed"):
-        signed(conn, log_keys)
-    with pytest.raises(LogSetBack), conn.transaction():
-        export_log(conn, log_keys, io.StringIO())
+        signed(log_conn, log_keys)
+    with pytest.raises(LogSetBack), log_conn.transaction():
+        export_log(log_conn, log_keys, io.StringIO())
     with pytest.raises(LogSetBack):
-        verify_database(conn, log_keys)
+        verify_database(log_conn, log_keys)
     assert checkpoint.open_note(log_keys, checkpoint.read_note(log_keys) or "") == kept
 
 
-def test_leaves_that_come_back_are_signed_again(conn: Conn, log_keys: TenantKeys) -> None:
-    grow(conn, log_keys, 7)
-    signed(conn, log_keys)
-    set_back(conn, log_keys, 4)
+def test_leaves_that_come_back_are_signed_again(log_conn: Conn, log_keys: TenantKeys) -> None:
+    grow(log_conn, log_keys, 7)
+    signed(log_conn, log_keys)
+    set_back(log_conn, log_keys, 4)
     with pytest.raises(LogSetBack):
-        signed(conn, log_keys)
-    grow(conn, log_keys, 3)  # byte for byte the same
-    assert signed(conn, log_keys).size == 7
+        signed(log_conn, log_keys)
+    grow(log_conn, log_keys, 3)  # byte for byte the same
+    assert signed(log_conn, log_keys).size == 7
 
 
-def test_signers_at_once_sign_one_log(url: str, log_keys: TenantKeys) -> None:
+def test_signers_at_once_sign_one_log(log_url: str, log_keys: TenantKeys) -> None:
     def work(n: int) -> list[str]:
         notes = []
-        with psycopg.connect(url) as mine:
+        with psycopg.connect(log_url) as mine:
             for _ in range(12):
                 grow(mine, log_keys, 1, str(n))
                 with mine.transaction():
@@ -146,10 +122,10 @@ def test_signers_at_once_sign_one_log(url: str, log_keys: TenantKeys) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         notes = [note for part in threads.map(work, range(4)) for note in part]
-    with psycopg.connect(url) as conn:
-        assert signed(conn, log_keys).size == 48
+    with psycopg.connect(log_url) as log_conn:
+        assert signed(log_conn, log_keys).size == 48
         for note in notes:
-            assert verify_log(exported(conn, log_keys), note).witnessed is not None
+            assert verify_log(exported(log_conn, log_keys), note).witnessed is not None
 
 
 def test_a_slower_signer_does_not_replace_what_a_faster_one_remembered(log_keys: TenantKeys) -> None:
@@ -162,48 +138,50 @@ def test_a_slower_signer_does_not_replace_what_a_faster_one_remembered(log_keys:
 
 
 def test_a_signer_that_was_stopped_holds_up_nobody_for_ever(
-    conn: Conn, log_keys: TenantKeys, monkeypatch: pytest.MonkeyPatch
+    log_conn: Conn, log_keys: TenantKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signed_head, "HEAD_LOCK_SECONDS", 0.05)
-    grow(conn, log_keys, 1)
-    signed(conn, log_keys)
+    grow(log_conn, log_keys, 1)
+    signed(log_conn, log_keys)
     with head_file(log_keys).with_suffix(".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert signed(conn, log_keys).size == 1  # nothing new has to be remembered
-        grow(conn, log_keys, 1)
+        assert signed(log_conn, log_keys).size == 1  # nothing new has to be remembered
+        grow(log_conn, log_keys, 1)
         with pytest.raises(HeadNotRemembered, match="does not go on"):
-            signed(conn, log_keys)
-    assert signed(conn, log_keys).size == 2
+            signed(log_conn, log_keys)
+    assert signed(log_conn, log_keys).size == 2
 
 
-def test_without_a_place_to_remember_it_nothing_is_signed(conn: Conn, log_keys: TenantKeys) -> None:
+def test_without_a_place_to_remember_it_nothing_is_signed(log_conn: Conn, log_keys: TenantKeys) -> None:
     (store_of(log_keys).keys_dir / "log").write_text("no folder")
-    grow(conn, log_keys, 1)
+    grow(log_conn, log_keys, 1)
     with pytest.raises(HeadNotRemembered, match="cannot be written"):
-        signed(conn, log_keys)
+        signed(log_conn, log_keys)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"format": "assent.head/1", "checkpoint": "no note"}', "é"])
-def test_a_damaged_memory_is_no_empty_one(conn: Conn, log_keys: TenantKeys, content: str) -> None:
-    grow(conn, log_keys, 1)
-    signed(conn, log_keys)
+def test_a_damaged_memory_is_no_empty_one(log_conn: Conn, log_keys: TenantKeys, content: str) -> None:
+    grow(log_conn, log_keys, 1)
+    signed(log_conn, log_keys)
     head_file(log_keys).write_text(content)
     with pytest.raises(KeyMissing):
-        signed(conn, log_keys)
+        signed(log_conn, log_keys)
 
 
-def test_a_restore_begins_an_epoch_that_says_what_was_lost(log_pool: Pool, conn: Conn, log_keys: TenantKeys) -> None:
-    grow(conn, log_keys, 4)
-    early = signed(conn, log_keys)
+def test_a_restore_begins_an_epoch_that_says_what_was_lost(
+    log_pool: Pool, log_conn: Conn, log_keys: TenantKeys
+) -> None:
+    grow(log_conn, log_keys, 4)
+    early = signed(log_conn, log_keys)
     note_of_early = checkpoint.read_note(log_keys)
-    grow(conn, log_keys, 5)
-    late = signed(conn, log_keys)
+    grow(log_conn, log_keys, 5)
+    late = signed(log_conn, log_keys)
     note_of_late = checkpoint.read_note(log_keys)
-    set_back(conn, log_keys, 6)
-    restored = log.head(conn, log_keys.tenant)
+    set_back(log_conn, log_keys, 6)
+    restored = log.head(log_conn, log_keys.tenant)
     restoration = begin_epoch(log_pool, log_keys, AT)
     assert restoration is not None
-    (_, leaf) = next(log.leaves(conn, log_keys.tenant, 6, 7))
+    (_, leaf) = next(log.leaves(log_conn, log_keys.tenant, 6, 7))
     assert json.loads(leaf) == {
         "v": 1,
         "at": "2026-01-31T12:00:00.000000Z",
@@ -213,91 +191,99 @@ def test_a_restore_begins_an_epoch_that_says_what_was_lost(log_pool: Pool, conn:
         "restored": {"size": 6, "root": tree.root(restored.peaks).hex()},
         "commitments": [],
     }
-    grow(conn, log_keys, 5, "afterwards")
-    now = signed(conn, log_keys)
+    grow(log_conn, log_keys, 5, "afterwards")
+    now = signed(log_conn, log_keys)
     assert (now.size, now.epoch) == (12, 2)
     assert "\nepoch 2\n" in (checkpoint.read_note(log_keys) or "")
     for report in (
-        verify_log(exported(conn, log_keys), note_of_early),
-        verify_database(conn, log_keys, note_of_early),
+        verify_log(exported(log_conn, log_keys), note_of_early),
+        verify_database(log_conn, log_keys, note_of_early),
     ):
         assert (report.witnessed, report.lost_by, report.head.size) == (early.size, None, 12)
         assert report.restorations == (restoration,)
-    for report in (verify_log(exported(conn, log_keys), note_of_late), verify_database(conn, log_keys, note_of_late)):
+    for report in (
+        verify_log(exported(log_conn, log_keys), note_of_late),
+        verify_database(log_conn, log_keys, note_of_late),
+    ):
         assert (report.witnessed, report.lost_by) == (None, restoration)
-    set_back(conn, log_keys, 6)  # and again without a restore
+    set_back(log_conn, log_keys, 6)  # and again without a restore
     with pytest.raises(LogSetBack):
-        signed(conn, log_keys)
+        signed(log_conn, log_keys)
 
 
-def test_where_nothing_signed_was_lost_no_epoch_begins(log_pool: Pool, conn: Conn, log_keys: TenantKeys) -> None:
+def test_where_nothing_signed_was_lost_no_epoch_begins(log_pool: Pool, log_conn: Conn, log_keys: TenantKeys) -> None:
     assert begin_epoch(log_pool, log_keys, AT) is None
-    grow(conn, log_keys, 4)
-    signed(conn, log_keys)
-    grow(conn, log_keys, 2)
-    set_back(conn, log_keys, 5)  # two leaves were never signed
+    grow(log_conn, log_keys, 4)
+    signed(log_conn, log_keys)
+    grow(log_conn, log_keys, 2)
+    set_back(log_conn, log_keys, 5)  # two leaves were never signed
     assert begin_epoch(log_pool, log_keys, AT) is None
-    assert signed(conn, log_keys) == (f"assent/{log_keys.tenant}", 5, tree.root(log.head(conn, log_keys.tenant)[1]), 1)
+    assert signed(log_conn, log_keys) == (
+        f"assent/{log_keys.tenant}",
+        5,
+        tree.root(log.head(log_conn, log_keys.tenant)[1]),
+        1,
+    )
 
 
-def test_a_restore_cut_short_is_done_again(log_pool: Pool, conn: Conn, log_keys: TenantKeys) -> None:
-    grow(conn, log_keys, 9)
-    signed(conn, log_keys)
+def test_a_restore_cut_short_is_done_again(log_pool: Pool, log_conn: Conn, log_keys: TenantKeys) -> None:
+    grow(log_conn, log_keys, 9)
+    signed(log_conn, log_keys)
     remembered = head_file(log_keys).read_bytes()
-    set_back(conn, log_keys, 6)
+    set_back(log_conn, log_keys, 6)
     begin_epoch(log_pool, log_keys, AT)
     head_file(log_keys).write_bytes(remembered)  # as if it had ended after the commit
     with pytest.raises(LogSetBack):
-        signed(conn, log_keys)
+        signed(log_conn, log_keys)
     again = begin_epoch(log_pool, log_keys, AT)
     assert again is not None
     assert (again.old.size, again.restored.size, again.restored.epoch) == (9, 7, 3)
-    assert signed(conn, log_keys).epoch == 3
-    assert len(verify_log(exported(conn, log_keys), None).restorations) == 2
+    assert signed(log_conn, log_keys).epoch == 3
+    assert len(verify_log(exported(log_conn, log_keys), None).restorations) == 2
     assert begin_epoch(log_pool, log_keys, AT) is None
 
 
-def test_a_leaf_that_only_claims_a_restore_helps_nobody(conn: Conn, log_keys: TenantKeys) -> None:
-    grow(conn, log_keys, 9)
-    late = signed(conn, log_keys)
-    set_back(conn, log_keys, 6)
-    root = tree.root(log.head(conn, log_keys.tenant).peaks).hex()
+def test_a_leaf_that_only_claims_a_restore_helps_nobody(log_conn: Conn, log_keys: TenantKeys) -> None:
+    grow(log_conn, log_keys, 9)
+    late = signed(log_conn, log_keys)
+    set_back(log_conn, log_keys, 6)
+    root = tree.root(log.head(log_conn, log_keys.tenant).peaks).hex()
     claimed = {
         "epoch": 2,
         "old": {"epoch": 1, "size": 9, "root": late.root.hex()},
         "restored": {"size": 6, "root": root},
     }
-    log.append(conn, log_keys, "log.restored", claimed, [], AT)
-    conn.commit()
+    log.append(log_conn, log_keys, "log.restored", claimed, [], AT)
+    log_conn.commit()
     with pytest.raises(LogSetBack):
-        signed(conn, log_keys)
+        signed(log_conn, log_keys)
     with pytest.raises(AuditBroken, match="the checkpoint is of epoch 1, the leaves are of epoch 2"):
-        verify_database(conn, log_keys)
+        verify_database(log_conn, log_keys)
 
 
 def test_a_keystore_that_remembers_nothing_takes_the_epoch_from_the_log(
-    log_pool: Pool, conn: Conn, log_keys: TenantKeys
+    log_pool: Pool, log_conn: Conn, log_keys: TenantKeys
 ) -> None:
-    grow(conn, log_keys, 3)
-    signed(conn, log_keys)
-    set_back(conn, log_keys, 1)
+    grow(log_conn, log_keys, 3)
+    signed(log_conn, log_keys)
+    set_back(log_conn, log_keys, 1)
     begin_epoch(log_pool, log_keys, AT)
     head_file(log_keys).unlink()
-    assert verify_database(conn, log_keys).remembered is None
-    assert signed(conn, log_keys).epoch == 2
+    assert verify_database(log_conn, log_keys).remembered is None
+    assert signed(log_conn, log_keys).epoch == 2
 
 
 def test_an_import_of_keys_begins_the_epoch_of_a_database_of_ones_own(
-    log_pool: Pool, conn: Conn, log_keys: TenantKeys, tmp_path: Path
+    log_pool: Pool, log_conn: Conn, log_keys: TenantKeys, tmp_path: Path
 ) -> None:
-    grow(conn, log_keys, 9)
-    signed(conn, log_keys)
+    grow(log_conn, log_keys, 9)
+    signed(log_conn, log_keys)
     store, export = store_of(log_keys), tmp_path / "export"
     write_export(log_pool, store, export, [log_keys.tenant])
     assert import_keys(log_pool, store, read_export(store, export)).logs == {}
-    set_back(conn, log_keys, 6)
+    set_back(log_conn, log_keys, 6)
     head_file(log_keys).unlink()  # the export tells what it was
     done = import_keys(log_pool, store, read_export(store, export))
     assert [(one.old.size, one.restored.size) for one in done.logs.values()] == [(9, 6)]
-    assert signed(conn, log_keys).epoch == 2
+    assert signed(log_conn, log_keys).epoch == 2
     assert resume_logs(log_pool, store) == {}

@@ -20,7 +20,6 @@ OVERRIDES = {
     "adversarial/test_outbox_endpoint.py::made": "an endpoint that listens from the first",
     "adversarial/test_outbox_endpoint.py::web": "to be dropped: it is the shared one",
     "integration/test_audit_database.py::keys": "of one log of 37 leaves, which takes longer to write than to verify",
-    "integration/test_audit_log.py::keys": "a tenant of each test's own in one database of the module",
     "integration/test_enrol_live.py::models": "another pack is the subject",
     "integration/test_enrol_live.py::models_dir": "another pack is the subject",
     "integration/test_models_used.py::models": "another pack is the subject",

@@ -104,7 +104,9 @@ def pull(
 
 
 @app.command("verify")
-def verify(pack: Annotated[str | None, typer.Argument(help="One pack; the shipped ones that are here otherwise.")] = None) -> None:
+def verify(
+    pack: Annotated[str | None, typer.Argument(help="One pack; the shipped ones that are here otherwise.")] = None,
+) -> None:
     """Check the files that are present against their manifests' sha256; status 1 when one differs or is missing."""
     from assent.perceive.packs.manifest import read_pack, read_verified, shipped_packs
 
