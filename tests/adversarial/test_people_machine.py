@@ -270,7 +270,7 @@ class People(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("steps", "runs"),
     [
-        pytest.param(STEPS, 2, marks=pytest.mark.timeout(600)),
+        pytest.param(STEPS, 1, marks=pytest.mark.timeout(600)),
         pytest.param(STEPS, 60, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
@@ -297,4 +297,5 @@ def test_nobody_is_named_after_they_left(
     figure(f"{here.did.total()} steps ({steps_done}); {said}")
     assert here.did["leave"] + here.did["leave, a worker stopped"] >= runs
     assert here.named["tag.suggested"] > 0
-    assert here.named["tag.published"] > 0
+    # Who says yes before the decision was delivered is named in it, and need not be published afterwards.
+    assert here.named["tag.published"] + here.named["media.tagged"] > 0
