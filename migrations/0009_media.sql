@@ -46,11 +46,11 @@ ALTER TABLE match DROP CONSTRAINT match_pkey, ADD PRIMARY KEY (tenant, source, m
 ALTER TABLE kept_picture DROP CONSTRAINT kept_picture_pkey, ADD PRIMARY KEY (tenant, source, media_id);
 ALTER TABLE correction DROP CONSTRAINT correction_pkey,
     ADD PRIMARY KEY (tenant, source, media_id, media_sha256, label);
-ALTER TABLE shadow DROP CONSTRAINT shadow_pkey, ADD PRIMARY KEY (tenant, head, source, media_id);
+ALTER TABLE shadow DROP CONSTRAINT shadow_pkey, ADD PRIMARY KEY (tenant, source, media_id, head);
 ALTER TABLE review_case DROP CONSTRAINT review_case_tenant_media_id_revision_key,
     ADD CONSTRAINT review_case_item UNIQUE (tenant, source, media_id, revision);
 ALTER TABLE outbox DROP CONSTRAINT outbox_tenant_endpoint_type_media_id_revision_key,
-    ADD CONSTRAINT outbox_item UNIQUE (tenant, endpoint, source, media_id, revision, type);
+    ADD CONSTRAINT outbox_item UNIQUE (tenant, source, media_id, endpoint, revision, type);
 
 -- The order in which events arrived. An event gets its number while it has the rows of its media items locked, so that
 -- the numbers of one media item's events rise in the order of their commits.

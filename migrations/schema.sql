@@ -502,7 +502,7 @@ ALTER TABLE ONLY public.media_item
     ADD CONSTRAINT media_item_pkey PRIMARY KEY (tenant, mac);
 
 ALTER TABLE ONLY public.outbox
-    ADD CONSTRAINT outbox_item UNIQUE (tenant, endpoint, source, media_id, revision, type);
+    ADD CONSTRAINT outbox_item UNIQUE (tenant, source, media_id, endpoint, revision, type);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (tenant, id);
@@ -538,7 +538,7 @@ ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
 
 ALTER TABLE ONLY public.shadow
-    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, head, source, media_id);
+    ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, source, media_id, head);
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_name_key UNIQUE (name);

@@ -55,7 +55,8 @@ def needles(name: str, vector: NDArray[np.floating]) -> Iterator[Needle]:
             yield Needle(f"{name} {at} {form} HEX", raw.hex().upper().encode())
             for shift in range(3):  # where the piece begins within base64's groups of three
                 inside = base64.b64encode(bytes(shift) + raw + bytes(2))
-                yield Needle(f"{name} {at} {form} base64 {shift}", inside[4 if shift else 0 : len(raw) // 3 * 4])
+                whole = slice(-(-shift * 8 // 6), (shift + len(raw)) * 8 // 6)  # characters that are of the piece alone
+                yield Needle(f"{name} {at} {form} base64 {shift}", inside[whole])
         for digits in (4, 6):
             for comma in (",", ", ", " "):
                 yield Needle(f"{name} {at} text", comma.join(f"{value:.{digits}f}" for value in part).encode())

@@ -47,11 +47,13 @@ class Machine:
     rng: random.Random
     items: dict[Item, Expected] = field(default_factory=lambda: defaultdict(Expected))
     told: dict[Item, int] = field(default_factory=lambda: defaultdict(int))  # the highest revision that was sent
+    newest: dict[Item, str] = field(default_factory=dict)  # the event of the message with the highest revision
     read: int = 0
     did: Counter[str] = field(default_factory=Counter)
 
     def step(self) -> None:
-        act = self.rng.choices((self.post, self.delete, self.ask, self.stop, self.kill), (55, 20, 20, 3, 2))[0]
+        acts = (self.post, self.delete, self.ask, self.take_back, self.stop, self.kill)
+        act = self.rng.choices(acts, (50, 18, 20, 7, 3, 2))[0]
         act()
         self.look()
 
@@ -71,11 +73,21 @@ class Machine:
     def delete(self) -> None:
         media, lane = f"m{self.rng.randrange(IDS)}", self.rng.choice(("live", "backfill"))
         self._send("deleted", media, lane, {})
+        self._is_gone(("platform", media))
+        self.did[f"delete, {lane}"] += 1
+
+    def take_back(self) -> None:
+        """Deletes a picture that was asked about."""
+        media = f"m{self.rng.randrange(IDS)}"
+        assert self._call("DELETE", f"/v1/media/{media}").status_code == 204
+        self._is_gone(("api", media))
+        self.did["delete, asked"] += 1
+
+    def _is_gone(self, item: Item) -> None:
         deleted_at = time.monotonic()
         self.look()
-        self.items["platform", media] = Expected(deleted_at=deleted_at, floor=self.told["platform", media])
-        assert self._shown(("platform", media)) is None, "it is shown after its deletion was acknowledged"
-        self.did[f"delete, {lane}"] += 1
+        self.items[item] = Expected(deleted_at=deleted_at, floor=self.told[item])
+        assert self._shown(item) is None, "it is shown after its deletion was acknowledged"
 
     def ask(self) -> None:
         """Asks about a picture of the same ids, as the other source."""
@@ -83,7 +95,7 @@ class Machine:
         body = {"id": media, "url": self.at.photo(self.rng)}
         answer = self._call("POST", "/v1/images?wait=0", json=body)
         assert answer.status_code in (200, 202), answer.text
-        self.items["api", media].event = answer.json()["event"]
+        self.items["api", media].event, self.items["api", media].deleted_at = answer.json()["event"], 0.0
         self.did["ask, interactive"] += 1
 
     def stop(self) -> None:
@@ -111,17 +123,24 @@ class Machine:
             deleted = expected.deleted_at
             assert not deleted or posted.at <= deleted, f"{item} was told of {posted.at - deleted:.3f} s after it went"
             assert deleted or revision > expected.floor, f"{item}: revision {revision} of before its deletion"
-            self.told[item] = max(self.told[item], revision)
+            if revision >= self.told[item]:
+                self.told[item], self.newest[item] = revision, data["event"]
 
     def be_quiet(self) -> None:
-        """Waits until every picture shows the newest event of it, and holds the platform's view against that."""
+        """Waits until every picture shows the newest event of it, and the platform was told of it last."""
         for item, expected in list(self.items.items()):
             until(partial(self._shows, item, expected.event), f"{item} is decided", 180)
+            if expected.event is not None:
+                until(partial(self._told, item, expected.event), f"{item} is told of", 180)
         self.look()
         self.did["quiet"] += 1
 
     def _shows(self, item: Item, event: str | None) -> bool:
         return self._shown(item) == event
+
+    def _told(self, item: Item, event: str) -> bool:
+        self.look()
+        return self.newest.get(item) == event
 
     def _send(self, kind: str, media: str, lane: str, said: dict[str, Any]) -> str:
         """Sends an event until it is acknowledged; its id."""
@@ -154,6 +173,7 @@ class Machine:
 
 def run(data: Path, steps: int, figure: Figure) -> None:
     with site(data) as at, second_worker(at) as second:
+        print(f"seed {SEED + steps}")  # noqa: T201 - shown where the test fails
         machine = Machine(at, second, random.Random(SEED + steps))
         for number in range(1, steps + 1):
             machine.step()

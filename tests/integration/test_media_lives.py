@@ -172,15 +172,56 @@ def test_events_of_one_item_take_effect_in_the_order_of_their_arrival(poster: Po
 def test_a_lower_stated_revision_changes_nothing_and_a_higher_one_does(poster: Poster) -> None:
     higher, lower = poster.send(revision=5), poster.send("media.updated", revision=4)
     poster.work(lower, higher)
-    assert rows(poster.bench, "SELECT event_id FROM decision ORDER BY revision DESC LIMIT 1") == [(higher,)]
+    assert rows(poster.bench, "SELECT event_id FROM decision") == [(higher,)]
     poster.work(poster.send("media.updated", revision=4))
-    assert poster.revision() == 2
+    assert poster.revision() == 1
     poster.send("media.deleted", revision=3)
-    assert poster.revision() == 2
+    assert poster.revision() == 1
     poster.send("media.deleted")
     assert poster.revision() is None
     poster.work(poster.send(revision=1))  # the post was made anew
-    assert poster.revision() == 3
+    assert poster.revision() == 2
+
+
+def test_what_arrived_last_holds_where_it_states_no_revision(poster: Poster) -> None:
+    higher, last = poster.send(revision=6, lane="backfill"), poster.send("media.updated")
+    poster.work(last, higher)
+    assert rows(poster.bench, "SELECT event_id FROM decision") == [(last,)]
+    poster.work(poster.send("media.updated", revision=5))  # lower than one that was stated, though never decided
+    assert rows(poster.bench, "SELECT event_id FROM decision") == [(last,)]
+
+
+def test_a_revision_that_one_source_states_binds_no_other(poster: Poster, keys: TenantKeys) -> None:
+    other = Poster(poster.bench, keys, poster.picture, "another")
+    poster.work(poster.send(revision=5))
+    other.work(other.send(revision=1))
+    assert (poster.revision(), other.revision()) == (1, 1)
+
+
+def test_an_image_of_the_api_is_deleted_by_the_api_and_a_webhooks_is_not(
+    poster: Poster, bench: WorkerContext, keys: TenantKeys, client: TestClient, cat: bytes
+) -> None:
+    image = Poster(bench, keys, cat, "api")
+    poster.work(poster.send(media="a/b"))
+    image.work(image.send(media="a/b"))
+    assert client.delete("/v1/media/a%2Fb").status_code == 204
+    assert (poster.revision("a/b"), image.revision("a/b")) == (1, None)
+    assert client.delete("/v1/media-item?media_id=a/b").status_code == 204  # again
+    image.work(image.send(media="a/b"))
+    assert image.revision("a/b") == 2
+
+
+def test_an_id_that_was_deleted_before_the_order_was_kept_comes_back(poster: Poster, web: Web) -> None:
+    with transaction(poster.bench.pool) as conn:  # of before: sent messages stayed, and no tombstone
+        conn.execute(
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, state)"
+            " VALUES ('default', gen_random_uuid(), 'platform', 'media.tagged', 'platform', 'cat', 3, 'delivered')"
+        )
+    poster.work(poster.send())
+    assert (poster.revision(), poster.deliver()) == (4, [4])
+    poster.send("media.deleted")
+    poster.work(poster.send())
+    assert poster.revision() == 5
 
 
 @pytest.mark.parametrize(
@@ -235,7 +276,9 @@ def test_a_key_for_images_changes_no_decision_of_a_webhook(
     assert rows(bench, "SELECT closed_at FROM review_case WHERE source = 'platform'") == [(None,)]
 
 
-def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_nobody_foresaw_ends_as_a_case(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -246,6 +289,7 @@ def test_a_failure_that_nobody_foresaw_ends_as_a_case(poster: Poster, monkeypatc
             poster.work(event_id)
         assert rows(poster.bench, "SELECT reason FROM review_case") == []
     poster.work(event_id)
+    assert capsys.readouterr().out.count("kind=ZeroDivisionError") == MAX_TRIES
     assert rows(poster.bench, "SELECT media_id, reason FROM review_case") == [("cat", "unexpected_failure")]
     assert rows(poster.bench, "SELECT done_at IS NOT NULL FROM event") == [(True,)]
 

@@ -1,9 +1,9 @@
 """Orders the events of a media item by their arrival, whatever lanes and workers do.
 
 An event is given its number when it is accepted, with the rows of its media items locked. It takes effect when its
-decision is stored, a deletion when it is accepted. What a later event has overtaken by then is ignored. A revision that
-the platform states counts more than the arrival; a deletion that states none stands above all that arrived before it.
-A deletion also stands above what happened before it by the platform's own clock, where both events say when.
+decision is stored, a deletion when it is accepted. What a later event has overtaken by then is ignored, and so is an
+event with a lower revision than the platform stated before it. A deletion that states none stands above all that arrived
+before it, and above what happened before it by the platform's own clock, where both events say when.
 
 Rows are named by a MAC. After a deletion its row stays, with the highest revision of a decision on the media item.
 """
@@ -62,10 +62,17 @@ def find_item(conn: Conn, tenant: str, media_id: str, source: str | None) -> Med
     return MediaItem(sources[0] if sources else "", media_id)
 
 
-def arrive(conn: Conn, keys: TenantKeys, items: Iterable[MediaItem]) -> int:
-    """Locks these media items until the commit, and returns the arrival of an event of theirs."""
-    for mac in sorted(_mac(keys, item) for item in items):  # always in one order
-        execute(conn, _Q["lock_media_item"], tenant=keys.tenant, mac=mac)
+def arrive(conn: Conn, keys: TenantKeys, source: str, event: Event) -> int:
+    """Locks an event's media items until the commit, and returns its arrival.
+
+    A revision that the platform states counts from here on, except a deletion's, which `forget` records.
+    """
+    stated, states = event.revision, {}
+    for mac in sorted({_mac(keys, MediaItem(source, media.id)) for media in event.media}):  # always in one order
+        (states[mac],) = fetch(conn, _Q["lock_media_item"], tenant=keys.tenant, mac=mac)
+    for mac, state in states.items() if stated is not None and event.type != "media.deleted" else ():
+        if stated > state["event_revision"] and not _happened_before_deletion(event, state):
+            execute(conn, _Q["record_stated"], tenant=keys.tenant, mac=mac, event_revision=stated)
     (row,) = fetch(conn, _Q["next_arrival"])
     return int(row["arrival"])
 
@@ -87,14 +94,23 @@ def is_overtaken(state: Row, newest: Row | None, media_key: MediaKey) -> bool:
         return True
     if media_key.arrival < state["floor"]:
         return True
-    if event.at and state["deleted_at"] and event.at < state["deleted_at"]:
+    if _happened_before_deletion(event, state):
         return True
-    if stated is not None and highest:
-        if stated != highest:
-            return bool(stated < highest)
-        if state["deleted"]:
-            return True
+    if stated is not None and (stated < highest or (stated == highest and state["deleted"])):
+        return True
     return bool(media_key.arrival < state["applied"])
+
+
+def _happened_before_deletion(event: Event, state: Row) -> bool:
+    return bool(event.at and state["deleted_at"] and event.at < state["deleted_at"])
+
+
+def highest_revision(conn: Conn, media_key: MediaKey, newest: Row | None) -> int:
+    """Returns the revision of a media item's newest decision, or where there is none the highest that was ever told."""
+    if newest is not None:
+        return int(newest["revision"])
+    (row,) = fetch(conn, _RECORD["read_told_revision"], **media_key.key)
+    return int(row["revision"])
 
 
 def record_applied(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
@@ -117,7 +133,7 @@ def forget(conn: Conn, keys: TenantKeys, media_keys: Iterable[MediaKey]) -> None
         newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
         if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
             overtaken.append(media_key)
-        elif _delete(conn, keys, media_key, newest["revision"] if newest else 0):
+        elif _delete(conn, keys, media_key, highest_revision(conn, media_key, newest)):
             deleted.append(media_key)
     for media_key in overtaken:
         log_superseded(conn, keys, media_key)

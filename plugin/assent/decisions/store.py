@@ -34,6 +34,7 @@ from assent.decisions import views
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
 from assent.decisions.media_items import (
     MediaKey,
+    highest_revision,
     is_overtaken,
     lock_item,
     lock_open_event,
@@ -124,7 +125,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
         log_superseded(conn, keys, media_key)
         return
     event_revision = max(media_key.event.revision or 1, newest["event_revision"] if newest else 1)
-    revision = max(newest["revision"] if newest else 0, state["revision"]) + 1
+    revision = 1 + max(state["revision"], highest_revision(conn, media_key, newest))
     confirmed = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else ()
     execute(conn, _Q["delete_matches"], **media_key.key)
     execute(conn, _Q["supersede_waiting_messages"], **media_key.key)

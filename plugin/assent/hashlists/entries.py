@@ -7,13 +7,13 @@ in the name of the column, or the caller names it.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from assent.core.errors import HashListInvalid
+from assent.core.strict import load_strict
 
 HashKind = Literal["pdq", "sha256"]
 HASH_BYTES = 32
@@ -179,7 +179,7 @@ def _read_json(path: Path, file: IO[str], entries: Entries, default: HashKind | 
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
+            item = load_strict(line.encode())
         except (ValueError, RecursionError):
             entries.skip(position, "no JSON")
         else:
@@ -191,7 +191,7 @@ def _document(path: Path) -> list[Any] | None:
     if path.stat().st_size > MAX_JSON:
         return None
     try:
-        document = json.loads(path.read_text("utf-8-sig", errors="replace"))
+        document = load_strict(path.read_text("utf-8-sig", errors="replace").encode())
     except (ValueError, RecursionError):
         return None
     if isinstance(document, dict):

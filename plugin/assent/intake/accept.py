@@ -95,10 +95,9 @@ def store_event(
 
     A deletion takes effect in this transaction: from its commit on nothing of the media items is told or sent.
     """
-    items = [MediaItem(origin.source, media.id) for media in event.media]
     if event.type == "media.deleted":
-        lock_to_delete(conn, [item.key(keys.tenant) for item in items])
-    arrival = arrive(conn, keys, items)
+        lock_to_delete(conn, [MediaItem(origin.source, media.id).key(keys.tenant) for media in event.media])
+    arrival = arrive(conn, keys, origin.source, event)
     sealed = seal(keys.seal_key, events.dump(event), "event", keys.tenant, str(event_id))
     job = SealedJob(origin, sealed, uploads, arrival=arrival)
     if event.type != "media.deleted":

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from assent.core.errors import TooManyConnections
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.consent import active_consent
@@ -58,4 +59,4 @@ def list_connected_subjects(conn: Conn, keys: TenantKeys, author: str, now: date
 def connected_subjects(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
     """Returns the subjects connected to this author at this moment. Raises DatabaseUnavailable."""
     with transaction(pool) as conn:
-        return list_connected_subjects(conn, keys, author, datetime.now(UTC))
+        return list_connected_subjects(conn, keys, author, database_time(conn))

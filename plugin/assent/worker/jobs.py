@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from assent.audit.broken import noting_altered_rows
+from assent.audit.broken import note_altered_row, noting_altered_rows
 from assent.core.errors import (
     AssentError,
     DatabaseUnavailable,
@@ -111,6 +111,7 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID, queue: str
         event = open_event(keys, event_id, row)
     except SealBroken as error:
         log.error("event unreadable", tenant=tenant, event_id=str(event_id), code=error.code)
+        note_altered_row(context.pool, keys, "event")
         _give_up(context, keys, row["source"], event_id, error)
         return
     source, arrival = row["source"], row["arrival"]

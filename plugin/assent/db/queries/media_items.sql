@@ -8,6 +8,11 @@ RETURNING revision, applied, floor, event_revision, deleted, deleted_at;
 -- Call it with the media items' rows locked.
 SELECT nextval('event_arrival') AS arrival;
 
+-- name: record_stated
+-- The platform stated a higher revision than before, so what follows a deletion is no longer held against it.
+UPDATE media_item SET event_revision = %(event_revision)s, deleted = false, changed_at = now()
+WHERE tenant = %(tenant)s AND mac = %(mac)s;
+
 -- name: record_applied
 -- An event took effect.
 UPDATE media_item SET applied = greatest(applied, %(arrival)s), changed_at = now(), deleted = false,

@@ -21,6 +21,13 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 ORDER BY revision DESC
 LIMIT 1;
 
+-- name: read_told_revision
+-- Of a media item that was deleted before the order of events was kept: what told of it then is still there.
+SELECT coalesce(greatest(
+    (SELECT max(revision) FROM outbox WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s),
+    (SELECT max(revision) FROM review_case WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s)
+), 0) AS revision;
+
 -- name: list_confirmed_templates
 -- Those of these templates whose consents are active, with the keys of their subjects.
 SELECT t.id AS template, t.pid, t.version, k.epoch, k.wrapped

@@ -198,6 +198,25 @@ def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, upl
 
 @by_name(
     router,
+    "DELETE",
+    "/media/{media_id:name}",
+    tags=["pictures"],
+    status_code=204,
+    responses=error_responses(Unauthorized, Forbidden),
+)
+def delete_image(media_id: Name, state: App, by: By) -> None:
+    """Deletes what is held of an image that came by `POST /v1/images`, as `media.deleted` does for a webhook's.
+
+    It takes effect before the answer. A webhook's media item of that id stays: its source alone deletes it.
+    """
+    by.must("images:tag")
+    event = Event("media.deleted", (MediaRef(media_id, None),), "public", "post")
+    with transaction(state.pool) as conn:
+        store_event(conn, state.keystore.tenant(by.tenant), uuid4(), event, Origin(IMAGES, "interactive"))
+
+
+@by_name(
+    router,
     "GET",
     "/media/{media_id:name}/redacted",
     tags=["pictures"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
@@ -32,6 +32,7 @@ from assent.core.errors import (
 from assent.core.names import JURISDICTION
 from assent.core.strict import read_model
 from assent.db.pool import transaction
+from assent.db.queue import database_time
 from assent.http.address import by_name
 from assent.http.auth import By
 from assent.http.body import read_body
@@ -189,8 +190,8 @@ async def replace_connections(ref: Ref, request: Request, state: App, by: By) ->
 
 
 def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[str]) -> dict[str, Any]:
-    now = datetime.now(UTC)
     with transaction(state.pool) as conn:
+        now = database_time(conn)  # by which it is judged, too
         count = connections.state_connections(conn, state.keystore.tenant(tenant), ref, authors, now)
     return {"count": count, "stated_at": rfc3339(now)}
 
