@@ -13,7 +13,7 @@ import psycopg
 from assent.audit import log as audit_log
 from assent.audit.checkpoint import verifier
 from assent.core.errors import AlreadyInitialised, BadRequest, NotFound
-from assent.core.names import ENTITY_NAME
+from assent.core.names import ENTITY_NAME, OWN_SOURCES
 from assent.core.values import Audience
 from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
 from assent.db.queries import named_queries
@@ -48,6 +48,8 @@ def init_tenant(pool: Pool, keystore: Keystore, tenant: str, source: str, delive
     for name in (tenant, source):
         if not re.fullmatch(ENTITY_NAME, name):
             raise BadRequest(f"{name!r}: a name is 1 to 63 of a-z, 0-9 and -, and begins with a letter or digit")
+    if source in OWN_SOURCES:
+        raise BadRequest(f"{source!r}: images that come by the API have this name for their source; choose another")
     try:
         with transaction(pool) as conn:
             if not execute(conn, _Q["insert_new_tenant"], tenant=tenant):

@@ -10,6 +10,11 @@ class MediaAmbiguous(AssentError):
     remedy = "Several sources brought a media item of that id: say which with `source`."
 
 
+class DeletionsWait(AssentError):
+    code, status, retryable = "deletions_wait", 503, True
+    remedy = "Send the deletion again: others wait already until something of their pictures was sent."
+
+
 class UnexpectedFailure(AssentError):
     code, status = "unexpected_failure", 500
     remedy = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from unicodedata import is_normalized
 
 ENTITY_NAME = r"[a-z0-9][a-z0-9-]{0,62}"  # a tenant, source, endpoint or hash list, as the database has it
+OWN_SOURCES = ("api", "enrolment")  # of what comes by `/v1/images`, and of photos for enrolment: no webhook's names
 PACK_NAME = r"[a-z0-9][a-z0-9-]*"  # a pack or head, which names files
 POLICY_NAME = r"[a-z0-9][a-z0-9-]{0,63}"  # a rule or filter of a policy, a shipped policy
 COUNTRY = r"[A-Z]{2}"  # ISO 3166-1

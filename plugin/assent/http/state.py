@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,13 +15,15 @@ from assent.http.decision_waiter import Announcements
 from assent.keys.keystore import Keystore
 
 WorkerRuns = Callable[[], bool]
+DELETIONS = 3  # that may wait at a time, each with a connection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppState:
     """The open installation that the routes work with: settings, database, keys and announcements.
 
-    `worker_runs` tells whether the worker that this process started runs; None where it starts none.
+    `worker_runs` tells whether the worker that this process started runs; None where it starts none. `deletions` counts
+    those that may still begin.
     """
 
     settings: Settings
@@ -28,6 +31,7 @@ class AppState:
     keystore: Keystore
     announcements: Announcements
     worker_runs: WorkerRuns | None
+    deletions: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DELETIONS))
 
 
 def app_state(request: Request) -> AppState:

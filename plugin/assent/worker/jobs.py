@@ -29,7 +29,7 @@ from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import PRIORITY, SLOW, database_time
 from assent.decisions.assemble import message_body as body_of
-from assent.decisions.media_items import MediaKey, forget
+from assent.decisions.media_items import MediaKey, forget, is_late, log_superseded
 from assent.decisions.render.redact import retained_jpeg
 from assent.decisions.retract import retract
 from assent.decisions.statement import Statement, state_restriction
@@ -155,9 +155,10 @@ def _decide_media_items(
     """
     with transaction(context.pool) as conn:
         undecided = [media_key for media_key in media_keys if not is_recorded(conn, media_key)]
+        late = {media_key.n for media_key in undecided if is_late(conn, keys, media_key)}
 
     def decide_one(media_key: MediaKey) -> Exception | None:
-        url = None if media_key.event.type == "media.deleted" else media_key.media.url
+        url = None if media_key.event.type == "media.deleted" or media_key.n in late else media_key.media.url
         try:
             with (
                 context.fetches.fetched(circumstances.queue, url, context.stages.allow) as fetched,
@@ -217,6 +218,9 @@ def _decide_media_item(
             forget(conn, keys, [media_key])
             return
         if is_recorded(conn, media_key):
+            return
+        if is_late(conn, keys, media_key):
+            log_superseded(conn, keys, media_key)
             return
         try:
             policies = context.policies.of(conn, media_key.tenant)

@@ -4,6 +4,11 @@ INSERT INTO media_item (tenant, mac) VALUES (%(tenant)s, %(mac)s)
 ON CONFLICT (tenant, mac) DO UPDATE SET changed_at = now()
 RETURNING revision, applied, floor, event_revision, deleted, deleted_at;
 
+-- name: read_media_item
+-- What took effect on the media item, without a lock.
+SELECT revision, applied, floor, event_revision, deleted, deleted_at FROM media_item
+WHERE tenant = %(tenant)s AND mac = %(mac)s;
+
 -- name: next_arrival
 -- Call it with the media items' rows locked.
 SELECT nextval('event_arrival') AS arrival;
@@ -24,7 +29,9 @@ WHERE tenant = %(tenant)s AND mac = %(mac)s;
 UPDATE media_item SET applied = greatest(applied, %(arrival)s), changed_at = now(), deleted = true,
     floor = CASE WHEN %(event_revision)s::integer IS NULL THEN %(arrival)s ELSE floor END,
     event_revision = coalesce(%(event_revision)s::integer, 0),
-    deleted_at = coalesce(%(at)s::timestamptz, deleted_at),
+    -- A platform's clock that is ahead must not hold for ever what comes later.
+    deleted_at = greatest(deleted_at, CASE WHEN %(at)s::timestamptz < now() THEN %(at)s::timestamptz
+        WHEN %(at)s::timestamptz IS NOT NULL THEN now() END),
     revision = greatest(revision, %(revision)s::integer)
 WHERE tenant = %(tenant)s AND mac = %(mac)s;
 

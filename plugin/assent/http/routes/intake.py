@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -23,8 +25,8 @@ from assent.core.errors import (
     SubjectLocked,
     Unauthorized,
 )
-from assent.core.media_errors import MediaAmbiguous
-from assent.core.names import ENTITY_NAME
+from assent.core.media_errors import DeletionsWait, MediaAmbiguous
+from assent.core.names import ENTITY_NAME, OWN_SOURCES
 from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED
 from assent.core.values import Audience, Event, MediaRef
@@ -52,7 +54,8 @@ from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, We
 from assent.platforms.registry import ADAPTERS
 
 router = APIRouter(prefix="/v1")
-IMAGES = "api"  # the source of what comes by `/v1/images`
+IMAGES, _ = OWN_SOURCES
+DELETION_PATIENCE_S = 0.5
 _Q = named_queries("intake")
 
 
@@ -88,7 +91,7 @@ _SIGNED = [
     "/webhooks/{source}",
     status_code=202,
     tags=["webhooks"],
-    responses=error_responses(SignatureInvalid, DeliveryConflict, BodyTooLarge),
+    responses=error_responses(SignatureInvalid, DeliveryConflict, BodyTooLarge, DeletionsWait),
     openapi_extra={
         "parameters": _SIGNED,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(EventModel)}}},
@@ -126,7 +129,9 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         delivery_id = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
         refund_address_token(request)
         delivery = ReceivedDelivery(source, delivery_id, body)
-        return accept_delivery(conn, keys, delivery, adapter.parse(body), lane)
+        event = adapter.parse(body)
+        with _few_deletions(state, event):
+            return accept_delivery(conn, keys, delivery, event, lane)
 
 
 @router.post(
@@ -202,7 +207,7 @@ def _store_image(state: AppState, tenant: str, event_id: UUID, event: Event, upl
     "/media/{media_id:name}",
     tags=["pictures"],
     status_code=204,
-    responses=error_responses(Unauthorized, Forbidden),
+    responses=error_responses(Unauthorized, Forbidden, DeletionsWait),
 )
 def delete_image(media_id: Name, state: App, by: By) -> None:
     """Deletes what is held of an image that came by `POST /v1/images`, as `media.deleted` does for a webhook's.
@@ -211,8 +216,21 @@ def delete_image(media_id: Name, state: App, by: By) -> None:
     """
     by.must("images:tag")
     event = Event("media.deleted", (MediaRef(media_id, None),), "public", "post")
-    with transaction(state.pool) as conn:
+    with _few_deletions(state, event), transaction(state.pool) as conn:
         store_event(conn, state.keystore.tenant(by.tenant), uuid4(), event, Origin(IMAGES, "interactive"))
+
+
+@contextmanager
+def _few_deletions(state: AppState, event: Event) -> Iterator[None]:
+    """Leaves connections to other requests, since a deletion may wait 20 s. Raises DeletionsWait beyond DELETIONS."""
+    deletes = event.type == "media.deleted"
+    if deletes and not state.deletions.acquire(timeout=DELETION_PATIENCE_S):
+        raise DeletionsWait
+    try:
+        yield
+    finally:
+        if deletes:
+            state.deletions.release()
 
 
 @by_name(
