@@ -47,7 +47,7 @@ from assent.pipeline import Stages
 from assent.subjects.consent import active_consent, open_subject, touch_last_interaction
 
 MOST_TEMPLATES = 10  # of one person and model
-MAX_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
+MOST_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
 AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is
 # Measured on 40 stills of eight people, and copies of them, with the default pack:
 # No sharp still is below 0.9 (a Laplacian of 0.184). Blurred by 1 % of the face's width 1 of 40 copies is below 0.5, by
@@ -126,14 +126,14 @@ def enrol(
 
     Safe to run twice. An announced template can be matched: `in_gallery` waits until the gallery holds that many
     templates of the subject. Raises the errors after which another try may help. An outage costs no try; after
-    MAX_TRIES others, those included that took a worker down, the outcome is UnexpectedFailure.
+    MOST_TRIES others, those included that took a worker down, the outcome is UnexpectedFailure.
     """
     with transaction(pool) as conn:
         row = fetch_one(conn, _INTAKE["claim_event"], tenant=keys.tenant, event=job)
     if row is None:
         return
     try:
-        if row["tries"] > MAX_TRIES:
+        if row["tries"] > MOST_TRIES:
             raise UnexpectedFailure
         outcome = _enrol(pool, keys, stages, in_gallery, job, row["sealed"])
     except AssentError as error:
@@ -144,7 +144,7 @@ def enrol(
         outcome = _refuse(pool, keys, job, error)
     except Exception as error:
         log.error("unexpected failure", tenant=keys.tenant, event_id=str(job), kind=type(error).__name__)
-        if row["tries"] < MAX_TRIES:
+        if row["tries"] < MOST_TRIES:
             raise
         outcome = _refuse(pool, keys, job, UnexpectedFailure())
     if outcome is not None:
