@@ -25,8 +25,8 @@ from assent.subjects import consent
 from assent.subjects.enrol import (
     LEAST_POSE,
     LEAST_SHARPNESS,
-    MOST_TRIES,
     MOST_TEMPLATES,
+    MOST_TRIES,
     SAME_PERSON_FMR,
     check_same,
 )
