@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
@@ -105,17 +105,17 @@ def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"
 
 
 def rotate_secret(
-    conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str, old_until: datetime
+    conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str, overlap: timedelta
 ) -> str:
     """Adds a signing secret and returns it.
 
-    The newest of the old secrets ends at `old_until`, the others end now. Raises NotFound.
+    The newest of the old secrets ends after `overlap`, the others end now. Raises NotFound.
     """
     key = {"tenant": keys.tenant, "owner": owner, "name": name}
     row = fetch_one(conn, _Q["owner_exists"], **key)
     if row is None or not row["known"]:
         raise NotFound(f"tenant {keys.tenant} has no {owner} {name}")
-    execute(conn, _Q["end_secrets_of_owner"], **key, at=old_until)
+    execute(conn, _Q["end_secrets_of_owner"], **key, overlap=overlap)
     secret = add_secret(conn, keys, owner, name)
     execute(conn, _Q["delete_ended_secrets"], **key)
     audit_log.append(conn, keys, "secret.rotated", {owner: name}, [], datetime.now(UTC))

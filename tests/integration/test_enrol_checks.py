@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from assent.core.enrolment_errors import FaceMismatch
+from assent.core.errors import GalleryUnavailable
 from assent.core.values import Face, Perception, Picture, Vector
 from assent.db.pool import transaction
 from assent.intake.accept import open_upload
@@ -25,6 +26,7 @@ from assent.subjects.enrol import (
     LEAST_POSE,
     LEAST_SHARPNESS,
     MOST_TEMPLATES,
+    MOST_TRIES,
     SAME_PERSON_FMR,
     check_same,
 )
@@ -164,6 +166,45 @@ def test_who_takes_it_back_while_the_photos_are_looked_at_is_not_enrolled(
         [said] = work(meanwhile(bench, take_back), keys, job)
         assert said["error"] == "consent_missing"
     assert stored(bench) == []
+    assert rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
+
+
+def test_what_nobody_foresaw_ends_an_enrolment(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    people.give(bench.pool, keys, "alice")
+    job = request(bench, keys, "alice", cat)
+    for _ in range(MOST_TRIES - 1):
+        with pytest.raises(ZeroDivisionError):
+            work_one(meanwhile(bench, fails), keys, job)
+    [said] = work(meanwhile(bench, fails), keys, job)
+    assert said["error"] == "unexpected_failure"
+    assert capsys.readouterr().out.count("kind=ZeroDivisionError") == MOST_TRIES
+    for table in ("upload", "event", "template"):
+        assert rows(bench.pool, f"SELECT count(*) FROM {table}") == [(0,)]  # noqa: S608 - ours
+
+
+def test_a_photo_that_takes_the_worker_down_ends_too_and_an_outage_costs_no_try(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
+    def is_away() -> None:
+        raise GalleryUnavailable
+
+    def is_looked_at() -> None:
+        pytest.fail("the photo is looked at once more")
+
+    people.give(bench.pool, keys, "alice")
+    job = request(bench, keys, "alice", cat)
+    with pytest.raises(GalleryUnavailable):
+        work_one(meanwhile(bench, is_away), keys, job)
+    assert rows(bench.pool, "SELECT tries FROM event") == [(0,)]
+    with transaction(bench.pool) as conn:  # as claims leave it after which a worker was gone
+        conn.execute("UPDATE event SET tries = %s", [MOST_TRIES])
+    [said] = work(meanwhile(bench, is_looked_at), keys, job)
+    assert said["error"] == "unexpected_failure"
     assert rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
 
 

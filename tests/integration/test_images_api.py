@@ -152,6 +152,17 @@ def test_operation(house: House) -> None:
     assert house.get("/openapi.json").json()["info"]["title"] == "Assent"
 
 
+def test_while_its_worker_is_stopped_the_process_is_not_ready(house: House) -> None:
+    worker = house.worker()
+    assert worker is not None
+    worker.suspend()
+    try:
+        until(lambda: house.get("/readyz").json().get("code") == "worker_not_running", "it says so")
+    finally:
+        worker.resume()
+    until(lambda: is_ready(house), "it runs again")
+
+
 def test_without_its_worker_the_process_is_not_ready(house: House) -> None:
     until(lambda: not_ready_once_killed(house), "it says so")
     until(lambda: is_ready(house), "another worker was started")

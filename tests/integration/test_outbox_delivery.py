@@ -271,6 +271,28 @@ def test_an_error_in_assembling_costs_no_attempt(office: Office) -> None:
         replace(office, message=uuid4()).send(now())
 
 
+@pytest.mark.parametrize("where", ["assembled", "written"])
+def test_what_nobody_foresaw_ends_with_the_schedule(
+    office: Office, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    def assemble(_conn: Conn, _row: Row) -> dict[str, Any]:
+        return {"type": object()} if where == "written" else {"type": 1 // 0}
+
+    at = now()
+    for _ in DELIVERY_SCHEDULE:
+        outcome = office.send(at, assemble)
+        at = outcome.retry_at or at
+    kind = "TypeError" if where == "written" else "ZeroDivisionError"
+    because = f"unexpected_failure: {kind}"
+    assert (outcome.state, office.row()["state"], office.row()["last_error"]) == ("dead", "dead", because)
+    assert (office.row()["attempts"], office.row()["unmade"]) == (len(DELIVERY_SCHEDULE), len(DELIVERY_SCHEDULE))
+    assert f"kind={kind}" in capsys.readouterr().out
+    with office.pool.connection() as conn:
+        assert conn.execute("SELECT count(*) FROM audit_leaf WHERE tenant = %s", [office.keys.tenant]).fetchone() == (
+            0,
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "because"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -188,3 +189,19 @@ def test_a_picture_that_was_decided_is_not_fetched_again(
         with pytest.raises(FetchFailed):
             decide_event(worker, "default", event_id)
     assert sorted(web.asked) == ["/away.png", "/away.png", "/cat.png"]
+
+
+def test_an_event_whose_host_is_nearly_slow_leaves_the_rest_to_the_slow_queue(
+    worker: WorkerContext, keys: TenantKeys, web: Web, cat: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "BUDGET_S", 0.1)
+    names = [f"cat-{n}" for n in range(fetching.SIDE_BY_SIDE + 2)]
+    for name in names:
+        web.files[f"/{name}"] = Answer(200, body=cat, before=partial(time.sleep, 0.1))
+    event_id = post(worker, keys, [MediaRef(name, f"{web.url}/{name}") for name in names])
+    with pytest.raises(HostSlow):
+        decide_event(worker, "default", event_id, PICTURES)
+    assert (decided(worker), rows(worker, "SELECT tries FROM event")) == (names[: fetching.SIDE_BY_SIDE], [(0,)])
+    assert len(web.asked) == fetching.SIDE_BY_SIDE
+    decide_event(worker, "default", event_id, SLOW)
+    assert (decided(worker), sorted(web.asked)) == (names, [f"/{name}" for name in names])

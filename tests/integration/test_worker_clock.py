@@ -8,17 +8,29 @@ from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
 import pytest
+from fastapi.testclient import TestClient
 
+from assent.cli import endpoint
+from assent.core.settings import Settings
 from assent.core.values import MediaRef
-from assent.db.pool import transaction
+from assent.db.pool import Pool, transaction
 from assent.db.queue import PICTURES
 from assent.keys.keystore import TenantKeys
+from assent.tenants import CreatedTenant
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message, postpone_message
 from assent.worker.maintenance import end_expired
 from assent.worker.queue import queue_app
 from tests.events import leaves, rows, store
 from tests.people import give
 from tests.web import Answer, Web
+
+HOSTS = (
+    "assent.worker.",
+    "assent.outbox.",
+    "assent.subjects.links",
+    "assent.http.routes.rights",
+    "assent.cli.endpoint",
+)
 
 
 @pytest.fixture(params=[-1, 1], ids=["behind", "ahead"])
@@ -31,7 +43,7 @@ def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             return datetime.now(tz) + timedelta(hours=request.param)
 
     for name, module in list(sys.modules.items()):
-        if name.startswith(("assent.worker.", "assent.outbox.")) and vars(module).get("datetime") is datetime:
+        if name.startswith(HOSTS) and vars(module).get("datetime") is datetime:
             monkeypatch.setattr(module, "datetime", Wrong)
 
 
@@ -95,3 +107,29 @@ def test_no_consent_ends_before_its_time(bench: WorkerContext, keys: TenantKeys)
     give(bench.pool, keys, "alice", valid_for=timedelta(minutes=30))
     end_expired(bench.settings, bench.pool, bench.keystore)
     assert leaves(bench, "consent.expired") == []
+
+
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_link_ends_when_it_says(client: TestClient, pool: Pool) -> None:
+    said = client.post("/v1/subjects/alice/links", json={"valid_days": 1}).json()["expires_at"]
+    [(seconds, difference)] = rows(
+        pool,
+        "SELECT extract(epoch FROM expires_at - now()), extract(epoch FROM expires_at - %s::timestamptz)"
+        " FROM person_link",
+        said,
+    )
+    assert 86400 - 60 < seconds <= 86400
+    assert abs(difference) < 60
+
+
+@pytest.mark.usefixtures("wrong_clock")
+def test_a_secret_that_was_rotated_ends_in_time(
+    made: CreatedTenant, database_url: str, settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "Settings", lambda: settings)
+    endpoint.rotate(endpoint.Owner.source, made.source, overlap_hours=2)
+    ends = "SELECT extract(epoch FROM expires_at - now()) FROM webhook_secret WHERE expires_at IS NOT NULL"
+    [(seconds,)] = rows(pool, ends)
+    assert 7200 - 60 < seconds <= 7200
+    endpoint.rotate(endpoint.Owner.source, made.source, overlap_hours=0)
+    assert rows(pool, ends) == []

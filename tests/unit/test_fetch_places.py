@@ -84,8 +84,9 @@ class Host:
         head, body = answer(b"twelve bytes")
         return [head + body] if self.quick else [head, *(body[n : n + 1] for n in range(len(body)))]
 
-    def fetched(self, queue: str) -> Fetched | None:
-        with self.fetches.fetched(queue, self.server.url(), self.server.allowed()) as outcome:
+    def fetched(self, queue: str, took: list[float] | None = None) -> Fetched | None:
+        took = [] if took is None else took
+        with self.fetches.fetched(queue, self.server.url(), self.server.allowed(), took) as outcome:
             return outcome
 
 
@@ -120,9 +121,39 @@ def test_for_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (slow.value.strikes, server.accepted) == (1, asked)
 
 
+def test_an_event_that_fetched_long_enough_is_left_to_the_slow_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    took: list[float] = []
+    dripping = [Host() for _ in range(3)]  # none was seen before
+    with ExitStack() as servers:
+        for host in dripping:
+            servers.enter_context(host.server)
+        monkeypatch.setattr(fetching, "PATIENCE_S", 0.2)
+        monkeypatch.setattr(fetching, "BUDGET_S", 0.4)
+        for host in dripping:
+            with pytest.raises(HostSlow):
+                host.fetched(PICTURES, took)
+        assert (len(took), dripping[2].server.accepted) == (2, 0)
+        dripping[2].quick = True
+        with pytest.raises(HostSlow) as slow:
+            dripping[2].fetched(INTERACTIVE, took)
+        assert (slow.value.strikes, dripping[2].server.accepted) == (1, 0)
+        assert dripping[2].fetched(SLOW, took) == dripping[2].fetched(PICTURES) == b"twelve bytes"
+
+
+def test_an_event_that_is_over_its_budget_waits_for_no_place() -> None:
+    host = Host()
+    with host.server as server, ExitStack() as held:
+        places = host.fetches._places[PICTURES]
+        for n in range(fetching.PLACES[PICTURES]):
+            held.enter_context(places.place(f"{n}.example"))
+        with pytest.raises(HostSlow):
+            host.fetched(PICTURES, [fetching.BUDGET_S])
+        assert server.accepted == 0
+
+
 def test_a_quick_refusal_is_an_outcome() -> None:
     with WireServer(lambda _: answer(b"", "404 Not Found")) as server:
-        with Fetches().fetched(PICTURES, server.url(), server.allowed()) as outcome:
+        with Fetches().fetched(PICTURES, server.url(), server.allowed(), []) as outcome:
             assert isinstance(outcome, FetchMissing)
-        with Fetches().fetched(PICTURES, None, ()) as outcome:
+        with Fetches().fetched(PICTURES, None, (), []) as outcome:
             assert outcome is None

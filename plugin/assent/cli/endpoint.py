@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -84,9 +84,8 @@ def rotate(
     settings = Settings()
     with database(settings) as url, open_pool(url, size=1) as pool:
         keys = open_keys(settings, pool).tenant(tenant)
-        until = datetime.now(UTC) + timedelta(hours=overlap_hours)
         with transaction(pool) as conn:
-            print(rotate_secret(conn, keys, owner.value, name, until))
+            print(rotate_secret(conn, keys, owner.value, name, timedelta(hours=overlap_hours)))
 
 
 def _minute(time: datetime | None) -> str:

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from assent.keys.installation import database, open_or_create_keys
 from assent.tenants import CreatedTenant, init_tenant
 
 RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before the first, second … restart of a worker that keeps dying
+NOT_RUNNING = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 STEADY_SECONDS = 60.0  # a worker that lived this long starts again at once
 
 
@@ -146,8 +148,13 @@ class _WorkerSupervisor:
         self._thread.join()
 
     def is_running(self) -> bool:
-        """Tells whether the worker's process lives; between its end and the next one's begin none does."""
-        return self._process is not None and self._process.returncode is None
+        """Tells whether the worker's process lives and is not stopped; between its end and the next one's none does."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        try:
+            return psutil.Process(self._process.pid).status() not in NOT_RUNNING
+        except psutil.NoSuchProcess:
+            return False
 
     def _supervise(self) -> None:
         failures = 0

@@ -19,7 +19,8 @@ through all that are not (7.6 ms for 10,000 of them), so that one dead endpoint'
 `queue_due` makes the jobs.
 
 A message for which no body can be made, because a sealed row does not open, follows the same schedule and in the end
-becomes a dead letter. Nothing of it was sent, so these attempts are counted in `unmade` too.
+becomes a dead letter. Nothing of it was sent, so these attempts are counted in `unmade` too. So does one whose making
+fails as nobody foresaw; the log says how, by its kind.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ from uuid import UUID
 import psycopg
 
 from assent import __version__
-from assent.audit.broken import record_broken_seal
-from assent.core.errors import DecisionUnreadable, FetchFailed, FetchRefused, NotFound, SealBroken
+from assent.audit.broken import ALTERED, record_broken_seal
+from assent.core.errors import AssentError, DecisionUnreadable, FetchFailed, FetchRefused, NotFound, SealBroken
+from assent.core.media_errors import UnexpectedFailure
 from assent.core.settings import AllowedHost
 from assent.core.telemetry import log
 from assent.db.locks import unlock_session
-from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.pool import LOST, Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.intake.accept import live_secrets
@@ -97,8 +99,8 @@ def attempt(
 
     At most one attempt of a row is under way at a time; the receiver may still see a message twice (same webhook-id)
     where an answer was lost. Where `assemble` raises SealBroken nothing is sent, the attempt counts, and the first one
-    is noted in the log. Raises NotFound when there is no such row, DatabaseUnavailable, and whatever else `assemble`
-    raises (the attempt then does not count).
+    is noted in the log; where it raises what nobody foresaw, the attempt counts too. Raises NotFound when there is no
+    such row, DatabaseUnavailable, and every other AssentError of `assemble` (the attempt then does not count).
     """
     started = monotonic()
 
@@ -153,9 +155,21 @@ def _prepare(
         return Outcome("waiting", RESTS, row["rests_until"])
     try:
         with conn.transaction():
-            body = assemble(conn, row)
+            return _build(conn, keys, row, assemble, clock)
     except (SealBroken, DecisionUnreadable) as error:
         return mark_unbuildable(conn, keys, row, error, clock())
+    except (AssentError, *LOST):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the message's schedule ends
+        kind = type(error).__name__
+        log.error("unexpected failure", tenant=row["tenant"], message=str(row["id"]), kind=kind)
+        return mark_unbuildable(conn, keys, row, UnexpectedFailure(kind), clock())
+
+
+def _build(
+    conn: Conn, keys: TenantKeys, row: Row, assemble: Assemble, clock: Callable[[], datetime]
+) -> _Delivery | Outcome:
+    body = assemble(conn, row)
     if body is None:
         return _record_outcome(conn, row, row["next_at"], Outcome("superseded", "nothing is left to say"))
     try:
@@ -183,16 +197,20 @@ def _reason_to_give_up(row: Row) -> str:
 
 
 def mark_unbuildable(
-    conn: Conn, keys: TenantKeys, row: Row, error: SealBroken | DecisionUnreadable, now: datetime
+    conn: Conn, keys: TenantKeys, row: Row, error: SealBroken | DecisionUnreadable | UnexpectedFailure, now: datetime
 ) -> Outcome:
-    """Records an attempt for which there was no body, and notes the first in the log. The tree's lock comes last."""
+    """Records an attempt for which there was no body, and notes the first in the log, where a row was altered.
+
+    The tree's lock comes last.
+    """
     because = f"{error.code}: {error.detail}"[:MAX_ERROR]
     outcome = outcome_of_failure(because, next_attempt(row["attempts"] + 1, now, None, _SPREAD))
     key = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
     values = {"state": outcome.state, "because": because, "retry_at": outcome.retry_at}
     if execute(conn, _Q["mark_unbuildable"], **key, **values) and not row["unmade"]:
         log.error("message cannot be made", tenant=row["tenant"], message=str(row["id"]), code=error.code)
-        record_broken_seal(conn, keys, "deliver", now)
+        if isinstance(error, ALTERED):
+            record_broken_seal(conn, keys, "deliver", now)
     return outcome
 
 

@@ -32,6 +32,8 @@ from assent.core.enrolment_errors import (
     TemplateLimitReached,
 )
 from assent.core.errors import AssentError, NotFound, SealBroken
+from assent.core.media_errors import UnexpectedFailure
+from assent.core.telemetry import log
 from assent.core.values import Face, Vector
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
@@ -45,6 +47,7 @@ from assent.pipeline import Stages
 from assent.subjects.consent import active_consent, open_subject, touch_last_interaction
 
 MOST_TEMPLATES = 10  # of one person and model
+MOST_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
 AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is
 # Measured on 40 stills of eight people, and copies of them, with the default pack:
 # No sharp still is below 0.9 (a Laplacian of 0.184). Blurred by 1 % of the face's width 1 of 40 copies is below 0.5, by
@@ -122,25 +125,40 @@ def enrol(
     """Runs an enrolment job: one template for each photo, all or none, and announces the outcome.
 
     Safe to run twice. An announced template can be matched: `in_gallery` waits until the gallery holds that many
-    templates of the subject.
+    templates of the subject. Raises the errors after which another try may help. An outage costs no try; after
+    MOST_TRIES others, those included that took a worker down, the outcome is UnexpectedFailure.
     """
     with transaction(pool) as conn:
         row = fetch_one(conn, _INTAKE["claim_event"], tenant=keys.tenant, event=job)
     if row is None:
         return
     try:
+        if row["tries"] > MOST_TRIES:
+            raise UnexpectedFailure
         outcome = _enrol(pool, keys, stages, in_gallery, job, row["sealed"])
     except AssentError as error:
         if error.retryable:
+            with transaction(pool) as conn:
+                execute(conn, _INTAKE["release_event_claim"], tenant=keys.tenant, event=job)
             raise
-        outcome = {"error": error.code, "detail": error.detail}
-        with transaction(pool) as conn:
-            drop_jobs(conn, keys.tenant, [job])
-        if isinstance(error, ALTERED):
-            note_altered_row(pool, keys, "enrol")
+        outcome = _refuse(pool, keys, job, error)
+    except Exception as error:
+        log.error("unexpected failure", tenant=keys.tenant, event_id=str(job), kind=type(error).__name__)
+        if row["tries"] < MOST_TRIES:
+            raise
+        outcome = _refuse(pool, keys, job, UnexpectedFailure())
     if outcome is not None:
         with transaction(pool) as conn:
             announce(conn, f"{keys.tenant} {job} {json.dumps(outcome)}")
+
+
+def _refuse(pool: Pool, keys: TenantKeys, job: UUID, error: AssentError) -> dict[str, Any]:
+    """Drops the enrolment and returns the outcome to announce."""
+    with transaction(pool) as conn:
+        drop_jobs(conn, keys.tenant, [job])
+    if isinstance(error, ALTERED):
+        note_altered_row(pool, keys, "enrol")
+    return {"error": error.code, "detail": error.detail}
 
 
 def _enrol(

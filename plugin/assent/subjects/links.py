@@ -9,13 +9,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from assent.core.errors import LinkGone, SealBroken, SessionOver
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -99,7 +100,7 @@ def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, vali
         kind=kind,
         pid=pseudonym,
         sealed=seal(_key(token), ref.encode(), kind, tenant, pseudonym),
-        expires_at=datetime.now(UTC) + valid_for,
+        expires_at=database_time(conn) + valid_for,
     )
     return token
 

@@ -3,7 +3,8 @@
 Each queue has places for images whose bytes are being fetched or in hand, half of them at most for one host. PLACES and
 the 20 MB of an image bound the memory. A fetch has PATIENCE_S; a host that takes longer drips, and what its event still
 needs is left to the queue SLOW, which has few places and the whole time of `fetch_media`. For SLOW_FOR_S, or until a
-fetch from that host is quick again, its images are fetched in SLOW alone.
+fetch from that host is quick again, its images are fetched in SLOW alone. The fetches of one event have BUDGET_S
+together, however many hosts it names and however close to PATIENCE_S each stays: what it needs beyond is left to SLOW.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from assent.media.fetch import fetch_media
 PLACES = {INTERACTIVE: 8, PICTURES: 12, SLOW: 4}
 SIDE_BY_SIDE = 4  # images of one event
 PATIENCE_S = 3.0
+BUDGET_S = 10.0  # of an event's fetches together, which run side by side
 SLOW_FOR_S = 60.0
 
 Fetched = bytes | AssentError
@@ -33,7 +35,8 @@ Fetched = bytes | AssentError
 class HostSlow(Exception):
     """Ends a job that goes on in the queue SLOW, since a host dripped `strikes` times lately.
 
-    `failed` is the failure of another of the event's media items, after which the event is tried again later.
+    An event whose fetches took BUDGET_S counts as one of a host that dripped once. `failed` is the failure of another
+    of its media items, after which the event is tried again later.
     """
 
     def __init__(self, strikes: int, failed: Exception | None = None) -> None:
@@ -51,29 +54,39 @@ class Fetches:
         self._dripped: dict[str, tuple[float, int]] = {}  # host → until when it counts, and how often it did
 
     @contextmanager
-    def fetched(self, queue: str, url: str | None, allow: Sequence[AllowedHost]) -> Iterator[Fetched | None]:
+    def fetched(
+        self, queue: str, url: str | None, allow: Sequence[AllowedHost], took: list[float]
+    ) -> Iterator[Fetched | None]:
         """Yields the bytes behind the URL or the error of their fetch, and keeps their place until the block ends.
 
-        Yields None where there is no URL. Raises HostSlow, in another queue than SLOW, where the host drips.
+        Yields None where there is no URL. `took` holds the seconds that each fetch of the event took, and gets this
+        one's. Raises HostSlow, in another queue than SLOW, where the host drips or the event's budget is spent.
         """
         if url is None:
             yield None
             return
         host = (urlsplit(url).hostname or "").rstrip(".")
+        self._refuse_slow(queue, self._spent(took))  # an event that is over its budget waits for no place
         with self._places[queue].place(host):
-            self._refuse_slow(queue, self._strikes(host))
+            self._refuse_slow(queue, self._strikes(host) or self._spent(took))
             began = time.monotonic()
             try:
                 outcome: Fetched = fetch_media(url, allow, math.inf if queue == SLOW else PATIENCE_S)
             except AssentError as error:
                 outcome = error
-            self._refuse_slow(queue, self._note(host, time.monotonic() - began))
+            seconds = time.monotonic() - began
+            took.append(seconds)
+            self._refuse_slow(queue, self._note(host, seconds))
             yield outcome
 
     @staticmethod
     def _refuse_slow(queue: str, strikes: int) -> None:
         if strikes and queue != SLOW:
             raise HostSlow(strikes)
+
+    @staticmethod
+    def _spent(took: Sequence[float]) -> int:
+        return int(sum(took) >= BUDGET_S)
 
     def _strikes(self, host: str) -> int:
         until, strikes = self._dripped.get(host, (0.0, 0))

@@ -151,17 +151,20 @@ def _decide_media_items(
 ) -> None:
     """Decides the media items, some side by side, each once its bytes are in hand, also where others have to wait.
 
-    Raises HostSlow where one drips, else the last error that asks for another try.
+    Raises HostSlow where one drips or the event's budget of fetches is spent, else the last error that asks for another
+    try.
     """
     with transaction(context.pool) as conn:
         undecided = [media_key for media_key in media_keys if not is_recorded(conn, media_key)]
         late = {media_key.n for media_key in undecided if is_late(conn, keys, media_key)}
 
+    took: list[float] = []  # the event's fetches
+
     def decide_one(media_key: MediaKey) -> Exception | None:
         url = None if media_key.event.type == "media.deleted" or media_key.n in late else media_key.media.url
         try:
             with (
-                context.fetches.fetched(circumstances.queue, url, context.stages.allow) as fetched,
+                context.fetches.fetched(circumstances.queue, url, context.stages.allow, took) as fetched,
                 context.turns.turn(circumstances.priority),
             ):
                 _decide_media_item(context, keys, media_key, circumstances.this_try.number(), fetched)

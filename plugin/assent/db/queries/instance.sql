@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT FROM source WHERE tenant = %(tenant)s AND name = %(name)s 
     OR EXISTS (SELECT FROM endpoint WHERE tenant = %(tenant)s AND name = %(name)s AND %(owner)s = 'endpoint') AS known;
 
 -- name: end_secrets_of_owner
--- Ends the newest secret at that time at the latest, those before it now: the newest and the next one may live.
+-- Ends the newest secret after that time at the latest, those before it now: the newest and the next one may live.
 UPDATE webhook_secret s
 SET expires_at = least(
     coalesce(s.expires_at, 'infinity'),
@@ -45,7 +45,7 @@ SET expires_at = least(
         SELECT n.id FROM webhook_secret n
         WHERE n.tenant = s.tenant AND n.owner = s.owner AND n.name = s.name
         ORDER BY n.created_at DESC LIMIT 1
-    ) THEN %(at)s ELSE now() END
+    ) THEN now() + %(overlap)s ELSE now() END
 )
 WHERE s.tenant = %(tenant)s AND s.owner = %(owner)s AND s.name = %(name)s;
 

@@ -41,9 +41,9 @@ SELECT DISTINCT source FROM decision WHERE tenant = %(tenant)s AND media_id = %(
 
 -- name: purge_order
 -- Of media items that changed a week ago or earlier, where no event that arrived by then still waits: the highest
--- revision of a deleted one stays, nothing else.
+-- revision of a deleted one stays, nothing else. Enrolments have no arrival and hold up nothing.
 WITH waiting AS (
-    SELECT tenant, min(arrival) AS first FROM event WHERE done_at IS NULL GROUP BY tenant
+    SELECT tenant, min(arrival) AS first FROM event WHERE done_at IS NULL AND arrival > 0 GROUP BY tenant
 ), over AS (
     SELECT m.tenant, m.mac FROM media_item m
     LEFT JOIN waiting w ON w.tenant = m.tenant

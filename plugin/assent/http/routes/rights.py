@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -14,6 +14,7 @@ from assent.core.clock import rfc3339
 from assent.core.errors import BodyTooLarge, Forbidden, NotFound, Unauthorized
 from assent.core.strict import read_model
 from assent.db.pool import transaction
+from assent.db.queue import database_time
 from assent.http.address import by_name
 from assent.http.auth import By
 from assent.http.body import read_body
@@ -112,4 +113,5 @@ async def mint_link(ref: Ref, request: Request, response: Response, state: App, 
 def _mint(state: AppState, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
     with transaction(state.pool) as conn:
         token = links.mint(conn, state.keystore.tenant(tenant), ref, valid_for)
-    return {"url": f"/me/{token}", "expires_at": rfc3339(datetime.now(UTC) + valid_for)}
+        expires_at = database_time(conn) + valid_for
+    return {"url": f"/me/{token}", "expires_at": rfc3339(expires_at)}
