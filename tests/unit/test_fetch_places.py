@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from threading import Event, Thread
 
 import pytest
@@ -90,6 +91,10 @@ class Host:
             return outcome
 
 
+def has_accepted(server: WireServer, count: int) -> bool:
+    return server.accepted == count
+
+
 def test_a_host_that_drips_is_left_to_the_slow_queue_until_it_is_quick_again(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     with host.server as server:
@@ -97,7 +102,7 @@ def test_a_host_that_drips_is_left_to_the_slow_queue_until_it_is_quick_again(mon
         with pytest.raises(HostSlow) as slow:
             host.fetched(PICTURES)
         assert slow.value.strikes == 1
-        until(lambda: server.accepted == 1, "the host was asked")
+        until(partial(has_accepted, server, 1), "the host was asked")
         for queue in (PICTURES, INTERACTIVE):
             with pytest.raises(HostSlow):
                 host.fetched(queue)
@@ -120,7 +125,7 @@ def test_for_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(HostSlow) as slow:
                 host.fetched(PICTURES)
             assert slow.value.strikes == 1
-            until(lambda asked=asked: server.accepted == asked, "the host was asked again")
+            until(partial(has_accepted, server, asked), "the host was asked again")
 
 
 def test_an_event_that_fetched_long_enough_is_left_to_the_slow_queue(monkeypatch: pytest.MonkeyPatch) -> None:
