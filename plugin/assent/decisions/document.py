@@ -206,15 +206,15 @@ def from_json(document: Mapping[str, Any]) -> Decision:
 def read_stored(kind: TypeAdapter[_T], value: object) -> _T:
     """Reads JSON that lies in the clear. Raises DecisionUnreadable where it was altered to what is none of that kind.
 
-    So it does where the JSON could not be sent on: infinities, and text that UTF-8 does not have.
+    So it does for a number beyond what a float holds: it is read as infinity, which JSON does not have.
     """
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(value, allow_nan=False)
         return kind.validate_python(value)
     except ValidationError as error:
         raise DecisionUnreadable(explain_invalid(error)) from error
     except ValueError as error:
-        raise DecisionUnreadable("a number or a text that JSON does not have") from error
+        raise DecisionUnreadable("a number that JSON does not have") from error
 
 
 def decision_of(
