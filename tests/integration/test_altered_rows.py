@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 
+from assent.cli import decision as command
 from assent.cli.context import tenant_transaction
-from assent.core.errors import SealBroken
+from assent.core.errors import DecisionUnreadable, SealBroken
 from assent.core.settings import Settings
-from assent.db.pool import Pool, transaction
+from assent.db.locks import lock_shared_session
+from assent.db.pool import Conn, Pool, Row, transaction
+from assent.decisions.assemble import message_body
 from assent.decisions.store import open_retained_copy
 from assent.keys.keystore import TenantKeys
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.outbox import deliver
+from assent.outbox.schedule import DELIVERY_SCHEDULE
 from assent.platforms.standard_webhooks import sign_webhook
+from assent.review.history import read_history
 from assent.subjects import retention
+from assent.subjects.erase import erase
+from assent.subjects.export import export_subject
+from assent.subjects.matches import matches_of, refuse
 from assent.tenants import CreatedTenant
 from tests import people
 from tests.events import SOURCE, leaves, media_item, rows
-from tests.integration.held import settle
+from tests.integration.held import recognise, settle
 from tests.integration.me_page import is_page, submit
 
 PICTURE = "photo with alice"
@@ -33,6 +43,12 @@ def alter(pool: Pool, table: str, column: str = "sealed", only: str = "true") ->
     with transaction(pool) as conn:
         changed = conn.execute(f"UPDATE {table} SET {column} = {FLIPPED.format(column)} WHERE {only}")  # noqa: S608
         assert changed.rowcount > 0
+
+
+def rewrite(pool: Pool, change: str) -> None:
+    """Alters the decisions' columns that lie in the clear."""
+    with transaction(pool) as conn:
+        assert conn.execute(f"UPDATE decision SET {change}".encode()).rowcount > 0  # noqa: S608
 
 
 def noted(pool: Pool) -> list[str]:
@@ -161,6 +177,128 @@ def test_who_cannot_be_erased_when_their_term_ends_is_noted(pool: Pool, keys: Te
     alter(pool, "subject")
     assert retention.erase_due(pool, keys, datetime.now(UTC) + timedelta(days=4 * 365)) == 0
     assert noted(pool) == ["subject"]
+
+
+FOR_AUTHOR = 'audiences = \'{"author": {"tags": [%s], "faces": true, "matches": true}}\''
+CLEAR = [
+    ("author", FOR_AUTHOR % "99"),
+    ("author", FOR_AUTHOR % "-1"),
+    ("author", FOR_AUTHOR % '"0"'),
+    ("author", FOR_AUTHOR % "0" + """, perceptions = '{"tags": [{"name": "nudity"}]}'"""),
+    ("author", "audiences = '[1]'"),
+    ("public", """audiences = '{"public": {"tags": []}}'"""),
+    ("platform", "document = '[]'"),
+    ("platform", "document = jsonb_set(document::jsonb, '{faces}', '[]')"),
+    ("platform", """document = replace(document::text, '"quality":0.8', '"quality":1e999')::json"""),
+]
+
+
+@pytest.mark.usefixtures("pictured")
+def test_the_api_has_columns_in_the_clear_noted_whose_json_is_none_of_ours(client: TestClient, pool: Pool) -> None:
+    rewrite(pool, "document = replace(document::text, ' ', '')::json")
+    with transaction(pool) as conn:
+        conn.execute("CREATE TABLE whole AS TABLE decision")
+    for audience, change in CLEAR:
+        rewrite(pool, change)
+        answer = client.get(f"/v1/media/{PICTURE}?audience={audience}")
+        assert (answer.status_code, answer.json()["code"]) == (500, "decision_unreadable"), change
+        assert noted(pool) == ["/v1/media/{media_id:name}"], change
+        with transaction(pool) as conn:
+            conn.execute(
+                "UPDATE decision d SET document = w.document, perceptions = w.perceptions, audiences = w.audiences"
+                " FROM whole w"
+            )
+
+
+MESSAGES = [
+    ("author", "media.tagged", FOR_AUTHOR % "99"),
+    ("person", "tag.suggested", "document = '{}'"),
+    ("person", "tag.suggested", "document = jsonb_set(document::jsonb, '{faces}', '[]')"),
+]
+
+
+@pytest.mark.parametrize(("audience", "kind", "change"), MESSAGES)
+def test_a_message_that_no_altered_decision_makes_is_given_up(
+    pool: Pool, keys: TenantKeys, audience: str, kind: str, change: str
+) -> None:
+    settle(pool, keys, "alice")
+    rewrite(pool, change)
+    message, now = uuid4(), datetime.now(UTC)
+    with transaction(pool) as conn:
+        conn.execute("UPDATE endpoint SET audience = %s", [audience])
+        conn.execute("UPDATE match SET state = 'suggested'")
+        conn.execute("DELETE FROM outbox")
+        conn.execute(
+            "INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, next_at)"
+            " VALUES ('default', %s, 'platform', %s, %s, %s, 1, %s)",
+            [message, kind, SOURCE, PICTURE, now],
+        )
+
+    def body(conn: Conn, row: Row) -> dict[str, Any] | None:
+        return message_body(conn, keys, row, lock_shared_session)
+
+    for _ in DELIVERY_SCHEDULE:
+        outcome = deliver.attempt(pool, keys, message, body, (), now)
+        assert outcome.because.startswith("decision_unreadable: ")
+        now = outcome.retry_at or now
+    assert outcome.state == "dead"
+    assert noted(pool) == ["deliver"]
+
+
+def test_the_persons_page_has_an_altered_decision_noted(alice: TestClient, pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    rewrite(pool, "document = jsonb_set(document::jsonb, '{faces}', '[]')")
+    shown = alice.get("/me/seen")
+    assert (shown.status_code, is_page(shown)) == (500, True)
+    answered = submit(alice, "/me/seen", {"source": SOURCE, "media": PICTURE, "face": "0", "answer": "no"})
+    assert (answered.status_code, is_page(answered)) == (500, True)
+    assert noted(pool) == ["/me/seen"]
+    assert rows(pool, "SELECT count(*) FROM match") == [(1,)]
+
+
+@pytest.mark.usefixtures("pictured")
+def test_a_command_has_an_altered_decision_noted(
+    pool: Pool, settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSENT_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("ASSENT_DATABASE_URL", database_url)
+    rewrite(pool, """perceptions = '{"tags": [{"name": "nudity"}]}'""")
+    with pytest.raises(DecisionUnreadable):
+        command.explain(PICTURE)
+    assert noted(pool) == ["command"]
+
+
+@pytest.mark.usefixtures("pictured")
+def test_an_altered_decision_of_a_moderator_is_not_followed(pool: Pool) -> None:
+    rewrite(pool, """document = jsonb_set(document::jsonb, '{reviewed}', '{"action": "block", "at": "2026-01-01"}')""")
+    with transaction(pool) as conn, pytest.raises(DecisionUnreadable):
+        read_history(conn, "default", "ab" * 32)
+
+
+@pytest.mark.parametrize(("table", "column"), [("refusal", "sealed"), ("subject_key", "wrapped")])
+def test_who_may_have_refused_that_face_is_not_named(pool: Pool, keys: TenantKeys, table: str, column: str) -> None:
+    settle(pool, keys, "alice")
+    alter(pool, table, column)
+    ((template,),) = rows(pool, "SELECT id FROM template ORDER BY version LIMIT 1")
+    recognise(pool, keys, "alice", template, "another")
+    assert rows(pool, "SELECT count(*) FROM decision WHERE media_id = 'another'") == [(1,)]
+    assert rows(pool, "SELECT count(*) FROM match WHERE media_id = 'another'") == [(0,)]
+    assert noted(pool) == ["decide"]
+
+
+def test_what_is_not_taken_back_yet_of_who_left_and_came_back_was_not_altered(pool: Pool, keys: TenantKeys) -> None:
+    settle(pool, keys, "alice")
+    with transaction(pool) as conn:
+        erase(conn, keys, "alice")
+    people.give(pool, keys, "alice")
+    alice = derive_pseudonym(keys, "alice")
+    with transaction(pool) as conn:
+        assert matches_of(conn, keys, alice) == []
+    with transaction(pool) as conn:
+        assert export_subject(conn, keys, "alice")["unreadable"]["matches"] == 1
+    refuse(pool, keys, alice, media_item(PICTURE), 0)
+    assert rows(pool, "SELECT count(*) FROM match") == [(0,)]
+    assert noted(pool) == []
 
 
 def test_readers_who_find_nothing_altered_note_nothing(

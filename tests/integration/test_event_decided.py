@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from assent.audit import checkpoint, verify
-from assent.core.errors import FetchFailed
+from assent.core.errors import DecisionUnreadable, FetchFailed
 from assent.core.settings import AllowedHost, Settings
 from assent.core.values import Event, MediaRef
 from assent.db.pool import transaction
@@ -17,7 +17,7 @@ from assent.decisions.assemble import assemble
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
-from tests.events import SOURCE, decision, everything, media_item, rows, store
+from tests.events import SOURCE, decision, everything, leaves, media_item, rows, store
 from tests.web import Web
 
 
@@ -126,8 +126,8 @@ def test_a_newer_revision_replaces_and_an_older_event_does_not(
         decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat, revision=revision))
     assert decision(bench, keys, "cat")["revision"] == 2
     assert rows(bench, "SELECT revision, state FROM outbox ORDER BY revision") == [(1, "superseded"), (2, "waiting")]
-    leaves = rows(bench, "SELECT leaf FROM audit_leaf ORDER BY seq")
-    assert [json.loads(leaf)["action"] for (leaf,) in leaves][1:] == [
+    logged = rows(bench, "SELECT leaf FROM audit_leaf ORDER BY seq")
+    assert [json.loads(leaf)["action"] for (leaf,) in logged][1:] == [
         "media.decided",
         "media.decided",
         "media.superseded",
@@ -151,6 +151,35 @@ def test_an_altered_event_is_noted_and_not_decided(bench: WorkerContext, keys: T
     ((leaf,),) = rows(bench, "SELECT leaf FROM audit_leaf ORDER BY seq DESC LIMIT 1")
     assert json.loads(leaf)["action"] == "event.unreadable"
     assert rows(bench, "SELECT count(*) FROM review_case WHERE reason = 'seal_broken'") == [(1,)]
+
+
+def test_an_altered_upload_is_its_own_case_at_once(bench: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
+    event_id = store(bench, keys, MediaRef("cat", None), cat)
+    with transaction(bench.pool) as conn:
+        conn.execute("UPDATE upload SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)")
+    decide_event(bench, "default", event_id)
+    assert decision(bench, keys, "cat")["error"]["code"] == "seal_broken"
+    assert rows(bench, "SELECT reason FROM review_case WHERE media_id = 'cat'") == [("seal_broken",)]
+    assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["upload"]
+
+
+def test_an_altered_row_that_ends_every_try_is_the_error_of_the_last(
+    bench: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
+    decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat))
+    with transaction(bench.pool) as conn:  # as if a moderator had decided, and somebody cut out what
+        conn.execute(
+            "UPDATE decision SET document = jsonb_set(document::jsonb, '{reviewed}', '{\"action\": \"block\"}')"
+        )
+    event_id = store(bench, keys, MediaRef("same file", None), cat)
+    with pytest.raises(DecisionUnreadable):
+        decide_event(bench, "default", event_id)
+    assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["decide"]
+    with transaction(bench.pool) as conn:
+        conn.execute("UPDATE event SET tries = %s WHERE id = %s", [MAX_TRIES - 1, event_id])
+    decide_event(bench, "default", event_id)
+    assert decision(bench, keys, "same file")["error"]["code"] == "decision_unreadable"
+    assert rows(bench, "SELECT reason FROM review_case WHERE media_id = 'same file'") == [("decision_unreadable",)]
 
 
 def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(

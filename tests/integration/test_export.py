@@ -143,6 +143,7 @@ UNREADABLE = [
     ("UPDATE refusal SET sealed = 'x'", {"refusals": 1}),
     ("UPDATE match SET sealed = 'x'", {"matches": 1}),
     ("DELETE FROM decision", {"matches": 1}),
+    ("UPDATE decision SET document = '{}'", {"matches": 1}),
     ("UPDATE subject SET sealed = 'x'", {"subject": 1}),
     ("UPDATE audit_payload SET sealed = 'x' WHERE epoch IS NOT NULL", {"audit": 3}),
     ("UPDATE audit_leaf SET leaf = 'x' WHERE leaf LIKE '%consent.given%'", {"audit": 2}),

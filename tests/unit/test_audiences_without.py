@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from assent.decisions.views import without_labels
 
-SEEN = {"tags": [{"name": "nudity.explicit.breast"}, {"name": "text.code"}, {"name": "nudity.explicit.anus"}]}
+PLACE = {"category": "safety", "score": 0.9, "box": None, "frame": 0, "model": "test@0"}
+SEEN = {"tags": [{"name": name, **PLACE} for name in ("nudity.explicit.breast", "text.code", "nudity.explicit.anus")]}
 SAID = {"tags": [0, [0, "nudity"], 1, [2, "nudity"]], "faces": False, "matches": False}
 
 

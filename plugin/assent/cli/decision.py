@@ -84,13 +84,15 @@ def _table(row: Row, policy: Policy | None) -> Table:
     """Returns a table of every tag that counts, and of the strongest that do not."""
     names = {audience: {n for n, _ in audiences.audience_view(row, audience).tags} for audience in AUDIENCES}
     table = Table("label", "score", "threshold", "box", "frame", "model", "told to")
-    strongest_first = sorted(enumerate(row["perceptions"].get("tags", ())), key=lambda numbered: -numbered[1]["score"])
+    strongest_first = sorted(
+        enumerate(audiences.stored_tags(row["perceptions"])), key=lambda numbered: -numbered[1].score
+    )
     for n, tag in strongest_first[:40]:
-        limit = policy.threshold(tag["name"]) if policy else None
+        limit = policy.threshold(tag.name) if policy else None
         threshold = "" if limit is None else "not listed" if limit == NEVER else f"{limit:.2f}"
         to = ", ".join(audience for audience, tags in names.items() if n in tags)
-        if not to and (limit is None or tag["score"] < limit):
+        if not to and (limit is None or tag.score < limit):
             to = "nobody: below its threshold"
-        box = " ".join(map(str, tag["box"])) if tag["box"] else "whole"
-        table.add_row(tag["name"], f"{tag['score']:.4f}", threshold, box, str(tag["frame"]), tag["model"], to)
+        box = " ".join(map(str, tag.box)) if tag.box else "whole"
+        table.add_row(tag.name, f"{tag.score:.4f}", threshold, box, str(tag.frame), tag.model, to)
     return table

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
 
 from assent.audit import checkpoint
 from assent.core.clock import rfc3339
-from assent.core.errors import SealBroken
+from assent.core.errors import DecisionUnreadable, SealBroken
 from assent.core.values import Audience, Band, MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import retraction_waits
 from assent.decisions import views
-from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, to_json
+from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
 from assent.decisions.views import PublicView
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
@@ -23,6 +25,7 @@ from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
 
 Lock = Callable[[Conn, str, Iterable[bytes]], None]  # `locks.lock_shared`, or another of that module
 _Q = named_queries("record")
+_NOTICE = TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def assemble(
 
     With `revision`, None also when a newer decision has replaced that one. A match is filled in only while the
     subject's consent is active, and stays true while `lock` lasts. The newest signed checkpoint of the audit log is
-    attached.
+    attached. Raises DecisionUnreadable, and SealBroken.
     """
     row = _newest(conn, keys, item, revision)
     if row is None:
@@ -86,7 +89,7 @@ def assemble_view(
 ) -> PublicView | None:
     """Returns the newest decision on a media item as another audience than the platform may see it now, or None.
 
-    A subject gets None when they have no match in it. `revision` and `lock` work as for `assemble`.
+    A subject gets None when they have no match in it. `revision`, `lock` and the errors are those of `assemble`.
     """
     row = _newest(conn, keys, item, revision)
     if row is None:
@@ -129,29 +132,34 @@ def _decision(row: Row) -> Decision:
 
 
 def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[DecidedFace, ...]:
+    """Returns the faces with their matches. Raises DecisionUnreadable where a match's face is not there."""
+    if any(n >= len(decision.faces) for n in named):
+        raise DecisionUnreadable("a face that was recognised is not there")
     return tuple(replace(face, match=named.get(n)) for n, face in enumerate(decision.faces))
 
 
 def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
     """Returns the notice of a restriction for the author, by language; empty where no statement was made."""
     row = fetch_one(conn, named_queries("policy")["read_notice"], tenant=keys.tenant, puid=decision.statement)
-    return dict(row["notice"]) if row else {}
+    return read_stored(_NOTICE, row["notice"]) if row else {}
 
 
 def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock_shared) -> dict[str, Any] | None:
     """Returns the suggested matches that subjects are to be asked about, or None when there are none.
 
-    The platform never gets them.
+    The platform never gets them. Raises DecisionUnreadable, and SealBroken.
     """
     row = _newest(conn, keys, item)
     if row is None:
         return None
-    faces = row["document"]["faces"]
+    decision = _decision(row)
+    named = dict(_named(conn, keys, item, row["revision"], lock, "suggested"))
     suggested = [
-        {"subject": match.subject, "face": face, "box": faces[face]["box"], "band": match.band}
-        for face, match in _named(conn, keys, item, row["revision"], lock, "suggested")
+        {"subject": face.match.subject, "face": n, "box": list(face.box), "band": face.match.band}
+        for n, face in enumerate(_with_names(decision, named))
+        if face.match
     ]
-    return {"source": item.source, "media": row["document"]["media"], "suggestions": suggested} if suggested else None
+    return {"source": item.source, "media": asdict(decision.media), "suggestions": suggested} if suggested else None
 
 
 def _newest(conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None = None) -> Row | None:

@@ -6,10 +6,11 @@ an audience (`assemble`), after consents were read again.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -36,6 +37,7 @@ from assent.core.values import (
     Verdict,
 )
 
+_T = TypeVar("_T")
 SEVERE_QUEUE = ReviewQueue("severe", 100)  # where a media item of a severe list is decided on, before everything else
 
 
@@ -198,10 +200,21 @@ def to_json(decision: Decision) -> dict[str, Any]:
 
 def from_json(document: Mapping[str, Any]) -> Decision:
     """Reads a decision that `to_json` wrote, this version's or an older one's. Raises DecisionUnreadable."""
+    return read_stored(JSON, document)
+
+
+def read_stored(kind: TypeAdapter[_T], value: object) -> _T:
+    """Reads JSON that lies in the clear. Raises DecisionUnreadable where it was altered to what is none of that kind.
+
+    So it does for a number beyond what a float holds: it is read as infinity, which JSON does not have.
+    """
     try:
-        return JSON.validate_python(document)
+        json.dumps(value, allow_nan=False)
+        return kind.validate_python(value)
     except ValidationError as error:
         raise DecisionUnreadable(explain_invalid(error)) from error
+    except ValueError as error:
+        raise DecisionUnreadable("a number that JSON does not have") from error
 
 
 def decision_of(

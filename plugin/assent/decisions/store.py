@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 
 from psycopg.types.json import Json, Jsonb
 
+from assent.audit.broken import record_broken_seal
 from assent.audit.log import Part, append
-from assent.core.errors import AssentError, DecisionUnreadable
+from assent.core.errors import AssentError, DecisionUnreadable, SealBroken
 from assent.core.telemetry import log
 from assent.core.values import (
     Analysis,
@@ -93,6 +94,13 @@ class _Confirmed:
     suggested: bool  # the subject is asked first
 
 
+class _Checked(NamedTuple):
+    """The matches that may be stored; `altered` where others were dropped for a row that does not open."""
+
+    confirmed: tuple[_Confirmed, ...]
+    altered: bool
+
+
 def _read_before(newest: Row | None) -> Decision | None:
     """Reads the decision before this one; None where there is none, or where its row was altered."""
     try:
@@ -114,8 +122,9 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     Nor does a call for an event that another worker ended meanwhile. A media item's newest decision replaces the one
     before: its matches are deleted, its unsent messages are superseded. An event that a later one has overtaken
     (`media_items`) is only noted in the log. Matches whose consent is no longer active, whose template changed or which
-    the subject refused before are dropped; the subjects stay locked until the commit. A match that waits for its
-    subject's approval is suggested to the endpoints of audience `person`.
+    the subject refused before are dropped; the subjects stay locked until the commit. So are matches of a subject whose
+    key or refusals were altered, which is noted in the log. A match that waits for its subject's approval is suggested
+    to the endpoints of audience `person`.
     """
     if not lock_open_event(conn, media_key) or is_recorded(conn, media_key):
         return
@@ -126,7 +135,8 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
         return
     event_revision = max(media_key.event.revision or 1, newest["event_revision"] if newest else 1)
     revision = 1 + max(state["revision"], highest_revision(conn, media_key, newest))
-    confirmed = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else ()
+    checked = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else _Checked((), False)
+    confirmed = checked.confirmed
     execute(conn, _Q["delete_matches"], **media_key.key)
     execute(conn, _Q["supersede_waiting_messages"], **media_key.key)
     _replace_retained_copy(conn, keys, media_key, new.retained)
@@ -139,6 +149,8 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     decision = decision_of(media_key.tenant, media_key.event_id, media_key.media, revision, new.outcome, new.policy)
     decision = replace(decision, statement=puid)
     update_cases(conn, media_key.key, new.outcome, decision, _read_before(newest))
+    if checked.altered:
+        record_broken_seal(conn, keys, "decide", now)
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
     payload = _leaf_payload(media_key, new.outcome, decision)
     leaf = append(conn, keys, "media.decided", _leaf_body(new), [Part(payload), *parts], now)
@@ -207,27 +219,32 @@ def announce(conn: Conn, payload: str) -> None:
     execute(conn, _Q["notify_done"], channel=DONE_CHANNEL, payload=payload)
 
 
-def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analysis) -> tuple[_Confirmed, ...]:
+def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analysis) -> _Checked:
     """Returns the matches that may be stored, and keeps their subjects locked until the commit."""
     matches = analysis.matches
     if not matches:
-        return ()
+        return _Checked((), False)
     lock_shared(conn, keys.tenant, [match.pseudonym for match in matches])
     templates = [match.template for match in matches]
     rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=templates)
     active = {(row["template"], row["version"], row["pid"]): row for row in rows}
     author = derive_pseudonym(keys, media_key.event.author or "")
-    confirmed = []
+    confirmed, altered = [], False
     for match in matches:
         row = active.get((match.template, match.version, match.pseudonym))
         if row is None:
             continue
-        subject = SubjectKey.unwrap(keys, match.pseudonym, row["epoch"], row["wrapped"])
         box = analysis.perception.faces[match.face].box
-        if not is_refused(refusals(conn, subject), media_key.media.id, analysis.picture.sha256, box):
+        try:
+            subject = SubjectKey.unwrap(keys, match.pseudonym, row["epoch"], row["wrapped"])
+            stored = refusals(conn, subject)
+        except SealBroken:
+            altered = True  # the one that does not open may be about this face
+            continue
+        if not is_refused(stored, media_key.media.id, analysis.picture.sha256, box):
             suggested = waits(analysis.verdict.approval, match.pseudonym == author)
             confirmed.append(_Confirmed(match, subject, suggested))
-    return tuple(confirmed)
+    return _Checked(tuple(confirmed), altered)
 
 
 def _store_match(conn: Conn, keys: TenantKeys, media_key: MediaKey, revision: int, confirmed: _Confirmed) -> Part:

@@ -6,15 +6,15 @@ person in it gets their own face. The public gets what everybody may know, the a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from assent.core.boxes import read_box
-from assent.core.values import ActionName, Audience, AudienceView, Box, Category, Perception, PolicyRef, Verdict
-from assent.decisions.document import Decision, NamedMatch
+from assent.core.errors import DecisionUnreadable
+from assent.core.values import ActionName, Audience, AudienceView, Box, Category, Perception, PolicyRef, Tag, Verdict
+from assent.decisions.document import Decision, NamedMatch, read_stored
 from assent.policy.views import SHOWN
 
 
@@ -78,6 +78,20 @@ class AuthorView(PublicView):
     notice: dict[str, str]  # by language
 
 
+@dataclass(frozen=True, slots=True)
+class _StoredView:
+    tags: tuple[int | tuple[int, str], ...]
+    faces: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredTags:
+    tags: tuple[Tag, ...] = ()
+
+
+_STORED_VIEWS = TypeAdapter[dict[Audience, _StoredView] | None](dict[Audience, _StoredView] | None)
+_STORED_TAGS = TypeAdapter(_StoredTags)
 _JSON = {kind: TypeAdapter[PublicView](kind) for kind in (PublicView, AuthorView)}
 
 
@@ -87,54 +101,67 @@ def stored_views(verdict: Verdict, perception: Perception) -> dict[str, Any]:
     A tag is stored as its index, with its name where that is another one.
     """
     return {
-        audience: {
-            "tags": [n if perception.tags[n].name == name else [n, name] for n, name in view.tags],
-            "faces": view.faces,
-            "matches": view.matches,
-        }
+        audience: _stored(view.tags, perception.tags, view.faces, view.matches)
         for audience, view in verdict.audience_views.items()
     }
 
 
 def audience_view(row: Mapping[str, Any], audience: Audience) -> AudienceView:
-    """Returns an audience's view from a row of `decision`.
+    """Returns an audience's view from a row of `decision`. Raises DecisionUnreadable.
 
     Only the platform is told of an image that was not analysed, or that was decided before views were stored.
     """
-    stored = (row["audiences"] or {}).get(audience)
+    stored = (read_stored(_STORED_VIEWS, row["audiences"]) or {}).get(audience)
     if stored is None:
         faces, matches = SHOWN[audience] if audience == "platform" else (False, False)
         return AudienceView((), faces, matches)
-    perceived = row["perceptions"]["tags"]
-    tags = ((one, perceived[one]["name"]) if isinstance(one, int) else (one[0], one[1]) for one in stored["tags"])
-    return AudienceView(tuple(tags), stored["faces"], stored["matches"])
+    return AudienceView(_told(stored, stored_tags(row["perceptions"])), stored.faces, stored.matches)
+
+
+def stored_tags(perceptions: Mapping[str, Any]) -> tuple[Tag, ...]:
+    """Reads the tags of a stored perception; none of an image that was not analysed. Raises DecisionUnreadable."""
+    return read_stored(_STORED_TAGS, perceptions).tags
+
+
+def _told(view: _StoredView, perceived: Sequence[Tag]) -> tuple[tuple[int, str], ...]:
+    """Returns each tag's index and the name that it is told by. Raises DecisionUnreadable for one that is not there."""
+    places = [one if isinstance(one, int) else one[0] for one in view.tags]
+    if not all(0 <= n < len(perceived) for n in places):
+        raise DecisionUnreadable("an audience is told of a tag that is not there")
+    return tuple((one, perceived[one].name) if isinstance(one, int) else one for one in view.tags)
 
 
 def without_labels(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
     """Returns the audience views in a row of `decision` without the tags of those labels.
 
-    A tag is left out whether the label is its own name or the name that it is told by.
+    A tag is left out whether the label is its own name or the name that it is told by. Raises DecisionUnreadable.
     """
-    if row["audiences"] is None:
+    stored = read_stored(_STORED_VIEWS, row["audiences"])
+    if stored is None:
         return None
-    perceived = row["perceptions"]["tags"]
+    perceived = stored_tags(row["perceptions"])
 
-    def stays(tag: int | list[Any]) -> bool:
-        n, name = (tag, None) if isinstance(tag, int) else tag
-        return not {perceived[n]["name"], name} & set(labels)
+    def stay(view: _StoredView) -> list[tuple[int, str]]:
+        told = _told(view, perceived)
+        return [(n, name) for n, name in told if not {perceived[n].name, name} & set(labels)]
 
-    return {
-        audience: {**stored, "tags": [tag for tag in stored["tags"] if stays(tag)]}
-        for audience, stored in row["audiences"].items()
-    }
+    return {audience: _stored(stay(view), perceived, view.faces, view.matches) for audience, view in stored.items()}
+
+
+def _stored(tags: Iterable[tuple[int, str]], perceived: Sequence[Tag], faces: bool, matches: bool) -> dict[str, Any]:
+    stored = [n if perceived[n].name == name else [n, name] for n, name in tags]
+    return {"tags": stored, "faces": faces, "matches": matches}
 
 
 def public_view(
     decision: Decision, perceptions: Mapping[str, Any], audience: Audience, view: AudienceView
 ) -> PublicView:
-    """Returns a decision for the person in it or the public; its faces are those that they may know of."""
-    tags = (perceptions["tags"][n] | {"name": name} for n, name in view.tags)
-    viewed = tuple(PublicTag(tag["name"], tag["category"]) for tag in tags)
+    """Returns a decision for the person in it or the public; its faces are those that they may know of.
+
+    Raises DecisionUnreadable.
+    """
+    perceived = stored_tags(perceptions)
+    viewed = tuple(PublicTag(name, perceived[n].category) for n, name in view.tags)
     return PublicView(**_parts(decision, audience), tags=viewed)
 
 
@@ -143,15 +170,13 @@ def author_view(
 ) -> AuthorView:
     """Returns a decision for its author, with the notice of the restriction by language.
 
-    Its faces are those that the author may know of.
+    Its faces are those that the author may know of. Raises DecisionUnreadable.
     """
-    tags = (perceptions["tags"][n] | {"name": name} for n, name in view.tags)
+    perceived = stored_tags(perceptions)
+    tags = (replace(perceived[n], name=name) for n, name in view.tags)
     return AuthorView(
         **_parts(decision, "author"),
-        tags=tuple(
-            LocatedTag(tag["name"], tag["category"], read_box(tag["box"]) if tag["box"] else None, tag["frame"])
-            for tag in tags
-        ),
+        tags=tuple(LocatedTag(tag.name, tag.category, tag.box, tag.frame) for tag in tags),
         rules=tuple(RuleName(rule.id) for rule in decision.rules),
         statement=decision.statement,
         notice=dict(notice),

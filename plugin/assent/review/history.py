@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from assent.core.clock import parse_rfc3339
-from assent.core.values import Action, Analysis, ModerationHistory, ModeratorDecision
+from assent.core.errors import DecisionUnreadable
+from assent.core.values import Action, Analysis, ModerationHistory, ModeratorDecision, Tag
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
+from assent.decisions.document import Reviewed, read_stored
 from assent.decisions.media_items import MediaKey
+from assent.decisions.views import stored_tags
 from assent.policy.model import Policy
 from assent.policy.moderated import apply_moderation
 
+_REVIEWED = TypeAdapter(Reviewed)
 _Q, _RECORD = named_queries("review"), named_queries("record")
 
 
@@ -31,7 +36,7 @@ def with_history(conn: Conn, media_key: MediaKey, policy: Policy, analysis: Anal
 def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
     """Returns moderators' newest correction of each label of that file, and their newest action.
 
-    What they decided on a media item that the platform deleted is gone with it.
+    What they decided on a media item that the platform deleted is gone with it. Raises DecisionUnreadable.
     """
     labels = {
         row["label"]: row["holds"] for row in fetch(conn, _Q["list_corrections_of_file"], tenant=tenant, sha256=sha256)
@@ -41,15 +46,17 @@ def read_history(conn: Conn, tenant: str, sha256: str) -> ModerationHistory:
 
 
 def _moderator_decision(row: Row) -> ModeratorDecision:
-    reviewed, automated = row["reviewed"], row["reviewed"]["alone"]
+    reviewed = read_stored(_REVIEWED, row["reviewed"])
+    if reviewed.action is None:
+        raise DecisionUnreadable("a moderator's decision without an action")
     return ModeratorDecision(
-        Action[reviewed["action"]],
-        parse_rfc3339(reviewed["at"]),
-        Action[automated["action"]],
-        frozenset(automated["rules"]),
-        _strongest(row["perceptions"].get("tags", ())),
+        Action[reviewed.action],
+        parse_rfc3339(reviewed.at),
+        Action[reviewed.automated.action],
+        frozenset(reviewed.automated.rules),
+        _strongest(stored_tags(row["perceptions"])),
     )
 
 
-def _strongest(tags: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    return {tag["name"]: tag["score"] for tag in sorted(tags, key=lambda tag: float(tag["score"]))}
+def _strongest(tags: Sequence[Tag]) -> dict[str, float]:
+    return {tag.name: tag.score for tag in sorted(tags, key=lambda tag: tag.score)}

@@ -16,7 +16,7 @@ from assent.audit import log
 from assent.audit.broken import record_broken_seal
 from assent.core.clock import parse_rfc3339, rfc3339
 from assent.core.encoding import encode_base64
-from assent.core.errors import AuditBroken, NotFound, SealBroken
+from assent.core.errors import AuditBroken, DecisionUnreadable, NotFound, SealBroken
 from assent.core.strict import representable
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Row, fetch, fetch_one
@@ -67,7 +67,7 @@ class _Parts:
             try:
                 value = read(self.subject)
             # The others: of a row in the clear that was altered.
-            except (SealBroken, AuditBroken, ValueError, LookupError, TypeError):
+            except (SealBroken, DecisionUnreadable, AuditBroken, ValueError, LookupError, TypeError):
                 value = None
         if value is None:
             self.unreadable[part] += 1

@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 from assent.audit.broken import note_altered_row, record_broken_seal
 from assent.audit.log import Part, append
-from assent.core.boxes import read_box
-from assent.core.errors import ConsentMissing, NotFound, SealBroken
+from assent.core.errors import ConsentMissing, DecisionUnreadable, NotFound, SealBroken
 from assent.core.values import Band, Box, MediaItem
 from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import retraction_waits
 from assent.decisions.assemble import person_of
+from assent.decisions.document import read_stored
 from assent.decisions.retract import find_matches, is_any_altered
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
 from assent.refusals import Refusal, remember
 
+_BOX = TypeAdapter(Box)
 _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 
 
@@ -42,26 +46,39 @@ def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMa
     """Returns the subject's matches, newest first. Reads through all matches of the tenant.
 
     An altered one that may be theirs is noted in the log; the tree is locked then, so call it last in a transaction.
-    Raises SealBroken where one of theirs does not open.
+    Left out are those of the time before an erasure, which are taken back soon. Raises SealBroken where another of
+    theirs does not open, DecisionUnreadable where its decision was altered.
     """
     person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
     found = find_matches(conn, keys, pseudonym)
-    read = [read_subject_match(conn, keys, person.subject, _item_of(row), row["face"]) for row in found.theirs]
+    read = [_read_unless_left(conn, keys, person.subject, _item_of(row), row["face"]) for row in found.theirs]
     if is_any_altered(keys, found.unattributed):
         record_broken_seal(conn, keys, "match", datetime.now(UTC))
     return newest_first([match for match in read if match is not None])
 
 
+def _read_unless_left(
+    conn: Conn, keys: TenantKeys, subject: SubjectKey, item: MediaItem, face: int
+) -> SubjectMatch | None:
+    """Opens a match like `read_subject_match`; None where the key that would open it went with an erasure."""
+    try:
+        return read_subject_match(conn, keys, subject, item, face)
+    except SealBroken:
+        if retraction_waits(conn, keys.tenant, subject.pseudonym):
+            return None
+        raise
+
+
 def read_subject_match(
     conn: Conn, keys: TenantKeys, subject: SubjectKey, item: MediaItem, face: int
 ) -> SubjectMatch | None:
-    """Opens a match of the subject; None where its decision is not there. Raises SealBroken."""
+    """Opens a match of the subject; None where its decision is not there. Raises SealBroken, DecisionUnreadable."""
     row = _row(conn, keys, item, face)
     if row is None:
         return None
-    box = read_box(row["box"])
+    box = read_stored(_BOX, row["box"])
     band: Band = open_match(subject, item.id, face, row["sealed"])["band"]
     return SubjectMatch(item, face, row["revision"], row["state"], band, box, row["decided_at"])
 
@@ -95,11 +112,13 @@ def refuse(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face
     """Records a refusal, then removes the match; recipients of a published match are told (`tag.retracted`).
 
     Afterwards nothing names the subject there. It may be repeated after it was cut short. Raises NotFound where the
-    person is not recognised in that face.
+    person is not recognised in that face, DecisionUnreadable where the decision was altered.
     """
     with transaction(pool) as conn:
         row = _theirs(conn, keys, pseudonym, item, face)
-    refusal = Refusal(item.id, row["sha256"], read_box(row["box"]))
+    if row["sha256"] is None:
+        raise DecisionUnreadable("media.sha256 is missing")
+    refusal = Refusal(item.id, row["sha256"], read_stored(_BOX, row["box"]))
     with transaction(pool) as conn:
         _remember(conn, keys, pseudonym, face, refusal)
     with transaction(pool) as conn:  # another one: no transaction touches a person's rows and a picture's
@@ -126,7 +145,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaIt
     try:
         band = open_match(person.subject, item.id, face, row["sealed"])["band"]
     except SealBroken:
-        return False
+        return retraction_waits(conn, keys.tenant, pseudonym)  # it may be of the time before an erasure
     execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
     return True
 

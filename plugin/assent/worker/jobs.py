@@ -170,7 +170,7 @@ def _decide_media_items(
                 _decide_media_item(context, keys, media_key, circumstances.this_try.number(), fetched)
         except (FetchFailed, HostSlow) as error:
             return error
-        except AssentError:
+        except OUTAGES:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the other media items are decided
             return _unexpected(context, keys, media_key, circumstances.this_try.number(), error)
@@ -191,15 +191,16 @@ def _decide_media_items(
 def _unexpected(
     context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, failure: Exception
 ) -> Exception | None:
-    """Logs a failure that nobody foresaw by its kind, and returns it for another try; the last try records it.
+    """Returns a failure for another try; the last try records it. One that nobody foresaw is logged by its kind.
 
     Returns UnexpectedFailure where not even that could be recorded.
     """
     event_id = str(media_key.event_id)
-    log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(failure).__name__)
+    error = failure if isinstance(failure, AssentError) else UnexpectedFailure()
+    if error is not failure:
+        log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(failure).__name__)
     if tries < MAX_TRIES:
         return failure
-    error = UnexpectedFailure()
     try:
         with transaction(context.pool) as conn:
             policy = context.policies.of(conn, media_key.tenant).active.ref
@@ -208,7 +209,7 @@ def _unexpected(
         raise
     except Exception as unrecorded:  # noqa: BLE001 - a case of the event's own says so instead
         log.error("failure not recorded", tenant=keys.tenant, event_id=event_id, kind=type(unrecorded).__name__)
-        return error
+        return UnexpectedFailure()
     FAILED.labels(error.code).inc()
     return None
 
@@ -307,10 +308,10 @@ def _analyse(
 ) -> Analysis | Quarantined | Unprocessable:
     if tries > MAX_TRIES:
         return Unprocessable(WorkerLost())
-    if fetched is None:
-        with transaction(context.pool) as conn:
-            fetched = open_upload(conn, keys, media_key.event_id, media_key.n)
     try:
+        if fetched is None:
+            with noting_altered_rows(context.pool, keys, "upload"), transaction(context.pool) as conn:
+                fetched = open_upload(conn, keys, media_key.event_id, media_key.n)
         if isinstance(fetched, AssentError):
             raise fetched
         with ANALYSIS_SECONDS.time():
