@@ -86,6 +86,8 @@ ROUTES: dict[tuple[str, str], Route] = {
         202,
     ),
     ("GET", "/v1/media/{media_id}"): Route("images:tag", lambda t: (f"/v1/media/{t.media}", {}), 200, 404),
+    # It came by a webhook and stays.
+    ("DELETE", "/v1/media/{media_id}"): Route("images:tag", lambda t: (f"/v1/media/{t.media}", {}), 204, 204),
     # No copy is kept here; that another tenant's is not shown stands in tests/integration/test_redacted.py.
     ("GET", "/v1/media/{media_id}/redacted"): Route(
         "images:tag", lambda t: (f"/v1/media/{t.media}/redacted", {}), 404, 404

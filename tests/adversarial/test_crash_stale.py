@@ -99,8 +99,8 @@ def test_an_event_overtaken_by_a_newer_one_is_noted_once(
 ) -> None:
     web.files["/cat.png"] = cat
     old = _event(bench, keys, "media.created", web)
-    new = _event(bench, keys, "media.updated", web, 2)
     stale = _Paused(bench, old)
+    new = _event(bench, keys, "media.updated", web, 2)
     decide_event(bench, "default", new)
     decide_event(bench, "default", old)
     before = _state(bench)
