@@ -157,7 +157,7 @@ def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> di
         [keys.tenant, seq],
     ).fetchone()
     assert row is not None
-    key = keys.seal_key
+    key: bytes | TenantKeys = keys
     if row[1] is not None:
         key = open_subject(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1])).key
     opened: dict[str, Any] = json.loads(

@@ -33,7 +33,7 @@ def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch
         person = person_of(conn, album.keys, album.pid("alice"))
     assert person is not None
     assert part_pseudonym(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
-    for key, (part, _, _, sealed) in zip((album.keys.seal_key, person.subject.key), parts, strict=True):
+    for key, (part, _, _, sealed) in zip((album.keys, person.subject.key), parts, strict=True):
         assert json.loads(open_part(key, "default", seq, part, sealed, commitments[part])) == {"author": "prober"}
     assert "prober" not in everything(album.bench)
     assert album.post(author="alice") == {"alice": "second"}  # her own posts are another author's

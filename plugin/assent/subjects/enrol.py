@@ -42,6 +42,7 @@ from assent.intake.accept import Origin, SealedJob, open_upload, store_job
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, open_template, seal_template
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.media.fingerprint import fingerprinted
 from assent.pipeline import Stages
 from assent.subjects.consent import active_consent, open_subject, touch_last_interaction
@@ -91,7 +92,7 @@ def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes,
     subject = open_subject(conn, keys, pseudonym)
     touch_last_interaction(conn, keys.tenant, pseudonym, datetime.now(UTC))
     body = json.dumps({"pid": pseudonym.hex(), "photos": len(photos)}).encode()
-    sealed = seal(keys.seal_key, body, "enrolment", keys.tenant, str(job))
+    sealed = seal_for_tenant(keys, "enrolment", body, keys.tenant, str(job))
     sealed_photos = [seal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(photos)]
     store_job(conn, keys, job, SealedJob(Origin("enrolment", "interactive"), sealed, sealed_photos, task="enrol"))
 
@@ -190,7 +191,7 @@ def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str |
 
 
 def _open_request(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
-    request: dict[str, Any] = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
+    request: dict[str, Any] = json.loads(unseal_for_tenant(keys, "enrolment", sealed, keys.tenant, str(job)))
     return request
 
 

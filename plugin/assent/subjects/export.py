@@ -43,6 +43,7 @@ NOTES = (
     "A link's or session's token is not kept, only its hash: what is known is its kind and times.",
     "Pictures that were posted are not looked through: their events lie sealed for a short retention, then they go.",
     "A template's vector is base64 of little-endian float16.",
+    "Of the log `said` is null where its term is over: after 90 days an author who was throttled is named no more.",
     "A number of the evidence that JSON does not have stands as text: NaN, Infinity or -Infinity.",
     "`unreadable` counts by part what is stored about you and does not open, `unattributed` what cannot be attributed"
     " to anybody any more, so that some of it may be yours. Where both are empty this is everything.",
@@ -211,8 +212,10 @@ def _leaf(conn: Conn, subject: SubjectKey, row: Row) -> dict[str, Any]:
     seq, part = row["seq"], row["part"]
     leaf = _stored_leaf(conn, subject.tenant, seq)
     commitment = bytes.fromhex(leaf["commitments"][part])
-    payload = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
-    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": payload}
+    said = None
+    if not log.is_expired(leaf, row["sealed"], datetime.now(UTC)):
+        said = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
+    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": said}
 
 
 def _is_older(conn: Conn, tenant: str, seq: int, since: datetime) -> bool:
