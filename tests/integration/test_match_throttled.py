@@ -10,6 +10,7 @@ from assent.audit.log import open_part, part_pseudonym
 from assent.db.pool import transaction
 from assent.decisions.assemble import person_of
 from assent.gallery import throttle
+from assent.keys.keystore import TenantKeys
 from tests.events import everything, rows
 from tests.integration.album import Album
 from tests.photos import saved_at
@@ -33,7 +34,8 @@ def test_one_leaf_and_sealed_parts(album: Album, monkeypatch: pytest.MonkeyPatch
         person = person_of(conn, album.keys, album.pid("alice"))
     assert person is not None
     assert part_pseudonym(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
-    for key, (part, _, _, sealed) in zip((album.keys, person.subject.key), parts, strict=True):
+    opened_by: tuple[bytes | TenantKeys, ...] = (album.keys, person.subject.key)
+    for key, (part, _, _, sealed) in zip(opened_by, parts, strict=True):
         assert json.loads(open_part(key, "default", seq, part, sealed, commitments[part])) == {"author": "prober"}
     assert "prober" not in everything(album.bench)
     assert album.post(author="alice") == {"alice": "second"}  # her own posts are another author's

@@ -131,14 +131,11 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
     return rfc8785.dumps(fields)
 
 
-def is_expired(leaf: Mapping[str, Any], sealed: bytes, now: datetime) -> bool:
-    """Tells whether a part is empty because its term is over; by the leaf's time, which the tree vouches for.
-
-    An empty part of any other leaf was altered, and does not open. Raises LookupError and ValueError on a leaf that is
-    none.
-    """
+def is_expired(leaf: Mapping[str, Any], now: datetime) -> bool:
+    """Tells whether the term of a leaf's parts is over, by its time, which the tree vouches for. An empty part of
+    another leaf was altered. Raises LookupError and ValueError on a leaf that is none."""
     term = TERMS.get(leaf["action"])
-    return not sealed and term is not None and parse_rfc3339(leaf["at"]) + term <= now
+    return term is not None and parse_rfc3339(leaf["at"]) + term <= now
 
 
 def open_part(key: bytes | TenantKeys, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:

@@ -22,7 +22,7 @@ NONCE, TAG = 12, 16
 
 def join_parts(parts: Iterable[str | bytes]) -> bytes:
     """Joins the parts, each behind its length (4 bytes), so that no two lists of parts read the same."""
-    pieces = []
+    pieces: list[bytes] = []
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         pieces += len(raw).to_bytes(4, "big"), raw

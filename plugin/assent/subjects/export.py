@@ -21,7 +21,7 @@ from assent.core.strict import representable
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
+from assent.db.queue import database_time, retraction_waits
 from assent.decisions.retract import find_matches, is_any_altered
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -213,7 +213,7 @@ def _leaf(conn: Conn, subject: SubjectKey, row: Row) -> dict[str, Any]:
     leaf = _stored_leaf(conn, subject.tenant, seq)
     commitment = bytes.fromhex(leaf["commitments"][part])
     said = None
-    if not log.is_expired(leaf, row["sealed"], datetime.now(UTC)):
+    if row["sealed"] or not log.is_expired(leaf, database_time(conn)):
         said = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
     return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": said}
 
