@@ -150,6 +150,18 @@ def test_images_go_with_an_event_that_cannot_be_read(bench: WorkerContext, keys:
     assert rows(bench, "SELECT event_id FROM upload") == [(waiting,)]
 
 
+def test_jobs_go_7_days_after_their_end(pool: Pool, keys: TenantKeys, purge: Purge) -> None:
+    decide(pool, keys)
+    decide(pool, keys)
+    jobs = [job for (job,) in rows(pool, "SELECT id FROM procrastinate_jobs ORDER BY id")]
+    with transaction(pool) as conn:
+        for status, ended in (("doing", jobs[:3]), ("succeeded", jobs[:2])):
+            conn.execute("UPDATE procrastinate_jobs SET status = %s WHERE id = ANY(%s)", [status, ended])
+        conn.execute("UPDATE procrastinate_events SET at = at - interval '8 days' WHERE job_id <> %s", [jobs[1]])
+    purge()
+    assert rows(pool, "SELECT id FROM procrastinate_jobs ORDER BY id") == [(job,) for job in jobs[1:]]
+
+
 def test_ended_secrets_go_and_a_shorter_term_counts_for_kept_copies(pool: Pool, keys: TenantKeys, purge: Purge) -> None:
     with transaction(pool) as conn:
         rotate_secret(conn, keys, "endpoint", "platform", timedelta(0))

@@ -86,20 +86,20 @@ def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str,
         ("record", "purge_replaced_decisions", decisions),
         ("outbox", "purge_replaced_messages", decisions),
         ("audit", "expire_payloads", {}),
+        ("queue", "purge_finished_jobs", {}),
     )
 
 
 def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
     """Deletes what has passed its retention: in batches, and what is left of a backlog in the next hour."""
-    for room, name, values in _batched_purges(settings):
+    for file, name, values in _batched_purges(settings):
         for _ in range(MOST_BATCHES):
             with transaction(pool) as conn:
-                if execute(conn, named_queries(room)[name], **values, most=BATCH) < BATCH:
+                if not execute(conn, named_queries(file)[name], **values, most=BATCH):
                     break
     with transaction(pool) as conn:
         execute(conn, named_queries("intake")["purge_old_deliveries"])
         execute(conn, named_queries("instance")["purge_ended_secrets"])
-        execute(conn, named_queries("queue")["purge_finished_jobs"])
         execute(conn, named_queries("media_items")["purge_order"])
         execute(conn, named_queries("record")["shorten_copies"], days=settings.keep_days)
         execute(conn, named_queries("idempotency")["purge_old_answers"])
