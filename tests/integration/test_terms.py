@@ -108,7 +108,7 @@ def test_a_throttled_author_is_named_for_90_days(
     note_throttled(pool, keys, "prober", ana.pseudonym)
     purge()
     assert said(pool, keys) == ([{"author": "prober"}], {})
-    monkeypatch.setitem(log.TERMS, "match.throttled", timedelta(0))
+    monkeypatch.setitem(log.PART_TERMS, "match.throttled", timedelta(0))
     with transaction(pool) as conn:
         conn.execute("UPDATE audit_payload SET expires_at = now() WHERE expires_at < now() + interval '91 days'")
     purge()

@@ -30,7 +30,7 @@ from assent.keys.subject_keys import open_locator, seal_locator
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
 # Action → how long its sealed parts are kept. An expired one is an empty value; the leaf and its commitments stay.
-TERMS: Mapping[str, timedelta] = {"match.throttled": timedelta(days=90)}  # names an author, for a later inquiry
+PART_TERMS: Mapping[str, timedelta] = {"match.throttled": timedelta(days=90)}  # names an author, for a later inquiry
 _Q = named_queries("audit")
 _SALT_BYTES = 32
 _OWN_FIELDS = frozenset({"v", "at", "action", "commitments"})
@@ -100,7 +100,7 @@ def append(
         epochs=[row.epoch for row in sealed],
         locators=[row.locator for row in sealed],
         sealed=[row.sealed for row in sealed],
-        expires_at=at + TERMS[action] if action in TERMS else None,
+        expires_at=at + PART_TERMS[action] if action in PART_TERMS else None,
     )
     if written != 1:
         raise AuditBroken(f"the tree changed while leaf {seq} was written: its lock was not held")
@@ -134,7 +134,7 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
 def is_expired(leaf: Mapping[str, Any], now: datetime) -> bool:
     """Tells whether the term of a leaf's parts is over, by its time, which the tree vouches for. An empty part of
     another leaf was altered. Raises LookupError and ValueError on a leaf that is none."""
-    term = TERMS.get(leaf["action"])
+    term = PART_TERMS.get(leaf["action"])
     return term is not None and parse_rfc3339(leaf["at"]) + term <= now
 
 
