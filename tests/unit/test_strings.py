@@ -33,7 +33,7 @@ SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locat
 
 # The first part of the additional data of every sealed value.
 SEALED = words(
-    "check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
+    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
     " subject-key template upload"
 )
 FORMATS = words(
@@ -73,8 +73,8 @@ VALUES = {
 }
 SETTINGS = words(
     "accept_licence allow_private anyone_declaration blocked_words data_dir database_url decision_retention_days"
-    " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page metrics_port notice policy port"
-    " read root_key root_key_file threads unsafe_gallery_on_disk"
+    " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
+    " metrics_port notice policy port read root_key root_key_file threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
