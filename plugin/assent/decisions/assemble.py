@@ -15,10 +15,10 @@ from assent.core.values import Audience, Band, MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
 from assent.decisions.views import PublicView
+from assent.decisions.retract import retraction_waits
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
@@ -189,7 +189,7 @@ def _named(
         try:
             match = open_match(person.subject, item.id, row["face"], row["sealed"])
         except SealBroken:
-            if retraction_waits(conn, keys.tenant, pseudonym):
+            if retraction_waits(conn, keys, pseudonym):
                 continue  # they left and came back; the match lies under the key that went, and is taken back soon
             raise
         yield row["face"], NamedMatch(person.ref, match["band"], row["state"])

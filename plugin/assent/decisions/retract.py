@@ -8,7 +8,8 @@ this subject's: it is retracted too.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,9 +18,10 @@ from assent.core.errors import SealBroken
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
-from assent.db.queue import enqueue_retraction, retraction_done
+from assent.db.queue import enqueue_retraction, list_retractions, retraction_done
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
+from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import match_pseudonym
 
 MATCH_ROWS = 1000  # rows of `match` read at a time
@@ -38,9 +40,27 @@ class MatchRows(NamedTuple):
         return [*self.theirs, *self.unattributed]
 
 
-def queue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None = None) -> None:
-    """Queues `retract` with the caller's transaction, which touches no media item."""
-    enqueue_retraction(conn, tenant, pseudonym, erasure)
+def queue_retraction(conn: Conn, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None) -> None:
+    """Queues `retract` with the caller's transaction, which touches no media item. The job holds no readable pseudonym."""
+    enqueue_retraction(conn, keys.tenant, seal(keys.seal_key, pseudonym, "retraction", keys.tenant), erasure)
+
+
+def retracted_pseudonym(keys: TenantKeys, args: Mapping[str, str]) -> bytes | None:
+    """Returns whom a retraction job is about, None where it was done. Raises SealBroken."""
+    if pid := args.get("pid"):  # queued before pseudonyms were sealed
+        return bytes.fromhex(pid)
+    if not args.get("sealed"):
+        return None
+    return unseal(keys.seal_key, bytes.fromhex(args["sealed"]), "retraction", keys.tenant)
+
+
+def retraction_waits(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
+    """Tells whether matches of the subject still have to be retracted; a job that was altered is taken for nobody's."""
+    for args in list_retractions(conn, keys.tenant):
+        with suppress(SealBroken):
+            if retracted_pseudonym(keys, args) == pseudonym:
+                return True
+    return False
 
 
 def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:

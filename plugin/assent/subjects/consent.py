@@ -226,7 +226,7 @@ def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
     """Removes the templates and connections of an ended consent, the only one in force, and queues the retraction."""
     execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=ended["id"])
     execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=ended["pid"])
-    queue_retraction(conn, keys.tenant, ended["pid"])
+    queue_retraction(conn, keys, ended["pid"])
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:

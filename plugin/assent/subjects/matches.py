@@ -16,10 +16,9 @@ from assent.core.values import Band, Box, MediaItem
 from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
 from assent.decisions.assemble import person_of
 from assent.decisions.document import read_stored
-from assent.decisions.retract import find_matches, is_any_altered
+from assent.decisions.retract import find_matches, is_any_altered, retraction_waits
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
@@ -66,7 +65,7 @@ def _read_unless_left(
     try:
         return read_subject_match(conn, keys, subject, item, face)
     except SealBroken:
-        if retraction_waits(conn, keys.tenant, subject.pseudonym):
+        if retraction_waits(conn, keys, subject.pseudonym):
             return None
         raise
 
@@ -145,7 +144,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaIt
     try:
         band = open_match(person.subject, item.id, face, row["sealed"])["band"]
     except SealBroken:
-        return retraction_waits(conn, keys.tenant, pseudonym)  # it may be of the time before an erasure
+        return retraction_waits(conn, keys, pseudonym)  # it may be of the time before an erasure
     execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
     return True
 
