@@ -112,7 +112,9 @@ def test_a_finished_job_no_longer_says_whom_it_was_about(album: Album) -> None:
     assert retracted_pseudonym(album.keys, args) == album.pid("alice")
     assert album.pid("alice").hex() not in str(args)
     album.work()
-    [(args, status)] = rows(album.bench, "SELECT args, status::text FROM procrastinate_jobs WHERE task_name = 'retract'")
+    [(args, status)] = rows(
+        album.bench, "SELECT args, status::text FROM procrastinate_jobs WHERE task_name = 'retract'"
+    )
     assert (retracted_pseudonym(album.keys, args), args["sealed"], status) == (None, "", "succeeded")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-# The width of the times in rows that name a pseudonym, in seconds. An exact time would join such a row with the leaf, the
-# job and the decisions of the same act.
+# The width of the times in rows that name a pseudonym, in seconds. An exact time would join such a row with the leaf,
+# the job and the decisions of the same act.
 COARSE_SECONDS = 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -17,8 +17,8 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
-from assent.decisions.views import PublicView
 from assent.decisions.retract import retraction_waits
+from assent.decisions.views import PublicView
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match

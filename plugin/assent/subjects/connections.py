@@ -1,7 +1,7 @@
 """Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
-The platform states the whole list. A list counts for FRESH after the beginning of the hour in which it was stated, so
-that an account that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows are no graph of
+The platform states the whole list. A list counts for FRESH from the beginning of the hour in which it was stated, so that
+an account that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows are no graph of
 people.
 """
 

@@ -29,12 +29,13 @@ _Q = named_queries("links")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open session: whose page it opens, and until when."""
+    """An open session: whose page it opens, until when, and how long that is from now."""
 
     tenant: str
     pseudonym: bytes
     ref: str = field(repr=False)
     expires_at: datetime
+    left: timedelta
 
 
 class LinkAltered(SealBroken):
@@ -77,11 +78,12 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
     if row is None:
         raise SessionOver
     ref, until = _open(token, "session", row)
-    if until <= database_time(conn):
+    left = until - database_time(conn)
+    if left <= timedelta(0):
         raise SessionOver
     if derive_pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
         raise SessionOver
-    return Session(row["tenant"], row["pid"], ref, until)
+    return Session(row["tenant"], row["pid"], ref, until, left)
 
 
 def end(conn: Conn, token: str) -> None:

@@ -1,7 +1,7 @@
 """Writes rows of people anew each hour, in one transaction and in random order.
 
-A row's transaction number and its place say which rows of jobs, leaves and media items were written beside it. Afterwards
-all rows that changed within the hour have one number, and their places no order. Times in these rows are whole hours.
+A row's transaction number and its place say which rows of jobs, leaves and media items were written beside it. After
+that all rows that changed within the hour have one number, and their places no order. Their times are whole hours.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ TABLES = (
     "connection_list",
     "connection",
     "person_link",
+    "ended_key",
 )
 _Q = named_queries("rewrite")
 
@@ -36,6 +37,4 @@ def rewrite_people(conn: Conn) -> int:
     if last is None:
         return 0
     execute(conn, _Q["set_planner_shuffled"])
-    return sum(
-        conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in TABLES
-    )
+    return sum(conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in TABLES)
