@@ -41,7 +41,7 @@ class MatchRows(NamedTuple):
 
 
 def queue_retraction(conn: Conn, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None) -> None:
-    """Queues `retract` with the caller's transaction, which touches no media item. The job holds the pseudonym sealed."""
+    """Queues `retract` with the caller's transaction, which touches no media item; the pseudonym is sealed in it."""
     enqueue_retraction(conn, keys.tenant, seal(keys.seal_key, pseudonym, "retraction", keys.tenant), erasure)
 
 

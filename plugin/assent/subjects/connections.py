@@ -1,8 +1,8 @@
 """Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
-The platform states the whole list. A list counts for FRESH from the beginning of the hour in which it was stated, so that
-an account that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows are no graph of
-people.
+The platform states the whole list. A list counts for FRESH from the hour in which it was stated, so that an account
+that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows
+are no graph of people.
 """
 
 from __future__ import annotations

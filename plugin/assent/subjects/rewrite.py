@@ -14,7 +14,7 @@ from assent.db.queries import named_queries
 from assent.db.queue import database_time
 
 # Every table whose rows name a pseudonym.
-TABLES = (
+PEOPLE_TABLES = (
     "subject",
     "subject_key",
     "consent",
@@ -37,4 +37,6 @@ def rewrite_people(conn: Conn) -> int:
     if last is None:
         return 0
     execute(conn, _Q["set_planner_shuffled"])
-    return sum(conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in TABLES)
+    return sum(
+        conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in PEOPLE_TABLES
+    )
