@@ -137,13 +137,9 @@ def rules(
         return min((gap for gap in gaps if gap > 0), default=math.inf)
 
     def journal(pid: bytes, picture: str) -> float:
-        """From the job that names the person, or was queued nearest to their rows."""
-        _, _, done = min(
-            seen.jobs,
-            key=lambda job: (pid.hex() not in job[0], nearest(seen.numbers[pid], [job[1]])),
-            default=("", 0, 0.0),
-        )
-        return nearest([done], [one.at for one in traces[picture]])
+        """From the end of the job that names the person, or was queued with one of their rows."""
+        theirs = [end for args, number, end in seen.jobs if pid.hex() in args or number in seen.numbers[pid]]
+        return nearest(theirs, [one.at for one in traces[picture]])
 
     def length(pid: bytes, picture: str) -> float:
         plain = json.dumps({"media_id": picture, "sha256": "ab" * 32, "box": [10, 20, 30, 40]})

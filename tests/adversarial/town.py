@@ -14,7 +14,8 @@ import pytest
 from assent.core import clock
 from assent.db.pool import Pool, transaction
 from assent.db.queue import database_time
-from assent.decisions.retract import retract, retracted_pseudonym
+from assent.decisions.retract import retract
+from assent.decisions.retraction_jobs import retracted_pseudonym
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import consent, links

@@ -8,8 +8,7 @@ this subject's: it is retracted too.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,10 +17,10 @@ from assent.core.errors import SealBroken
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
-from assent.db.queue import enqueue_retraction, list_retractions, retraction_done
+from assent.db.queue import retraction_done
+from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import match_pseudonym
 
 MATCH_ROWS = 1000  # rows of `match` read at a time
@@ -40,35 +39,12 @@ class MatchRows(NamedTuple):
         return [*self.theirs, *self.unattributed]
 
 
-def queue_retraction(conn: Conn, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None) -> None:
-    """Queues `retract` with the caller's transaction, which touches no media item; the pseudonym is sealed in it."""
-    enqueue_retraction(conn, keys.tenant, seal(keys.seal_key, pseudonym, "retraction", keys.tenant), erasure)
-
-
-def retracted_pseudonym(keys: TenantKeys, args: Mapping[str, str]) -> bytes | None:
-    """Returns whom a retraction job is about, None where it was done. Raises SealBroken."""
-    if pid := args.get("pid"):  # queued before pseudonyms were sealed
-        return bytes.fromhex(pid)
-    if not args.get("sealed"):
-        return None
-    return unseal(keys.seal_key, bytes.fromhex(args["sealed"]), "retraction", keys.tenant)
-
-
-def retraction_waits(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
-    """Tells whether matches of the subject still have to be retracted; a job that was altered is taken for nobody's."""
-    for args in list_retractions(conn, keys.tenant):
-        with suppress(SealBroken):
-            if retracted_pseudonym(keys, args) == pseudonym:
-                return True
-    return False
-
-
 def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
     """Removes every match that is or may be the subject's, revises each media item, and returns how many it looked at.
 
     This is the job; at its end the queue's job of that number forgets whom it was about. Each media item has a
-    transaction of its own, so a run that was cut short is finished by the next. It reads no consent: what was matched
-    under a consent that was given again meanwhile goes as well.
+    transaction of its own, so a run that was cut short is finished by the next. What was matched under a consent that
+    was given meanwhile stays.
     """
     with transaction(pool) as conn:
         found = find_matches(conn, keys, pseudonym)
@@ -120,12 +96,32 @@ def _owner(keys: TenantKeys, row: Row) -> bytes | None:
 
 
 def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: bytes) -> None:
-    """Removes the media item's matches that are or may be the subject's now."""
+    """Removes the media item's matches that are or may be the subject's now, and stand on no consent in force."""
     key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
     found = _attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
-    for row in found.all:
+    person = _person_or_none(conn, keys, pseudonym) if found.theirs else None
+    theirs = [row for row in found.theirs if not _stands(conn, keys, person, row)]
+    for row in [*theirs, *found.unattributed]:
         execute(conn, _Q["delete_match"], **key, face=row["face"])
     # Whoever altered a locator may have altered the state beside it.
-    if found.unattributed or any(row["state"] == "published" for row in found.theirs):
+    if found.unattributed or any(row["state"] == "published" for row in theirs):
         revise(conn, keys, item, "tag.retracted")
+
+
+def _person_or_none(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
+    try:
+        return person_of(conn, keys, pseudonym)
+    except SealBroken:
+        return None
+
+
+def _stands(conn: Conn, keys: TenantKeys, person: Person | None, row: Row) -> bool:
+    """Tells whether a match stands on the person's consent in force; not where it does not open."""
+    try:
+        return (
+            person is not None
+            and standing_match(conn, keys, person, row["media_id"], row["face"], row["sealed"]) is not None
+        )
+    except SealBroken:
+        return False

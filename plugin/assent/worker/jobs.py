@@ -31,7 +31,8 @@ from assent.db.queue import PRIORITY, SLOW, database_time
 from assent.decisions.assemble import message_body as body_of
 from assent.decisions.media_items import MediaKey, forget, is_late, log_superseded
 from assent.decisions.render.redact import retained_jpeg
-from assent.decisions.retract import retract, retracted_pseudonym
+from assent.decisions.retract import retract
+from assent.decisions.retraction_jobs import retracted_pseudonym
 from assent.decisions.statement import Statement, state_restriction
 from assent.decisions.store import NewDecision, RetainedCopy, announce, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
