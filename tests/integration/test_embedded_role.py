@@ -9,6 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from assent.cli.doctor import _server
 from assent.core.errors import DatabaseUnavailable
 from assent.db.migrate import migrate
 from assent.embedded import roles
@@ -120,3 +121,16 @@ def test_what_the_application_leaves_in_its_schema_is_not_run_by_the_superuser(o
             conn.execute("ALTER DATABASE postgres SET search_path = public, pg_catalog")
         with embedded(of_before) as again, psycopg.connect(again, autocommit=True) as conn:
             conn.execute("ALTER DATABASE postgres RESET search_path")
+
+
+def test_the_doctor_warns_of_a_superuser(of_before: Path) -> None:
+    with embedded(of_before) as url:
+        found = {of: list(_server(of))[-1] for of in (url, superuser_of(of_before, url))}
+    assert [(finding.ok, finding.detail) for finding in found.values()] == [
+        (True, "no superuser"),
+        (True, "assent is a superuser"),
+    ]
+    assert [("warning" in finding.mark, bool(finding.repair)) for finding in found.values()] == [
+        (False, False),
+        (True, True),
+    ]

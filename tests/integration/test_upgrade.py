@@ -38,9 +38,7 @@ API_KEY = "assent_default_ffd2d54d6240_gdlRkY6pC1jFNdUXrehuAA53FFBbJf74ncUhwcl8H
 
 
 @pytest.fixture
-def database_url(
-    server_url: str, superuser_url: str, drop: Drop, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def database_url(server_url: str, superuser_url: str, drop: Drop, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The old database, brought to the newest schema."""
     name = f"old_{uuid4().hex}"
     url = create_database(server_url, name, "template0")
