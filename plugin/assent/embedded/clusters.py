@@ -71,7 +71,9 @@ GALLERY_SETTINGS = (
 def embedded(data_dir: Path) -> Iterator[str]:
     """Starts or joins the embedded primary database and yields its `postgresql://` URL (socket, password, no TCP).
 
-    The URL's role owns the database and is no superuser. Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
+    The URL's role owns the database and is no superuser.
+
+    Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
     """
     home = own_folder(data_dir)
     with _hold_server(Cluster("postgres", home, home, PRIMARY_SETTINGS, lasting=True)) as url:
