@@ -9,7 +9,8 @@ from uuid import UUID
 
 import typer
 
-from assent.cli.context import print_restorations
+from assent.audit.authority import seal_restored
+from assent.cli.context import print_restorations, print_sealed
 from assent.core.errors import BackupRefused, KeyMissing
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
@@ -104,6 +105,7 @@ def restore(
                 logs |= done.logs
                 print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+            print_sealed(seal_restored(pool, keystore))
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
 

@@ -49,6 +49,7 @@ class TenantKeys:
     epoch_key: bytes = field(repr=False)  # wraps the subjects' data keys
     retiring: Mapping[int, bytes] = field(default_factory=dict, repr=False)  # epochs that a rotation is leaving
     store: Keystore | None = field(default=None, repr=False)
+    authority_sealed: bool = False  # rows of before `keys.authority` have their MACs; one without has no power
 
     def now(self) -> TenantKeys:
         """Returns the tenant's keys as the keystore has them now. A transaction that wraps under an epoch takes the
@@ -114,7 +115,7 @@ class Keystore:
                 raise AlreadyInitialised(f"tenant {name} has keys already")
             seal_key, pseudonym_key, epoch_key = (os.urandom(32) for _ in range(3))
             keys = TenantKeys(name, seal_key, pseudonym_key, Ed25519PrivateKey.generate(), 1, epoch_key)
-            entries[name] = self._entry(keys)
+            entries[name] = self._entry(replace(keys, authority_sealed=True))
         return self.tenant(name)
 
     def begin_epoch(self, name: str) -> TenantKeys:
@@ -135,6 +136,12 @@ class Keystore:
             keys = self._open(name, entries.get(name, {}))
             retiring = {epoch: key for epoch, key in keys.retiring.items() if epoch not in epochs}
             entries[name] = self._entry(replace(keys, retiring=retiring))
+        return self.tenant(name)
+
+    def note_authority_sealed(self, name: str) -> TenantKeys:
+        """Remembers that the tenant's rows have their MACs: from now on one without has no power."""
+        with self._writing() as entries:
+            entries[name] = self._entry(replace(self._open(name, entries.get(name, {})), authority_sealed=True))
         return self.tenant(name)
 
     def import_keys(self, keys: TenantKeys) -> TenantKeys:
@@ -250,6 +257,7 @@ class Keystore:
             "pseudonym_key": self._wrap(keys.pseudonym_key, keys.tenant, "pseudonym"),
             "log_key": self._wrap(keys.log_key.private_bytes_raw(), keys.tenant, "log"),
             "epoch_key": self._wrap(keys.epoch_key, keys.tenant, "epoch", keys.epoch),
+            "authority_sealed": keys.authority_sealed,
             "retiring": {str(n): self._wrap(key, keys.tenant, "epoch", n) for n, key in keys.retiring.items()},
         }
 
@@ -269,6 +277,7 @@ class Keystore:
                 key(entry["epoch_key"], "epoch", epoch),
                 {int(n): key(text, "epoch", int(n)) for n, text in entry.get("retiring", {}).items()},
                 self,
+                bool(entry.get("authority_sealed", False)),
             )
         except (SealBroken, ValueError, KeyError, TypeError, AttributeError) as error:
             raise KeyMissing(f"the keystore's entry of tenant {tenant} is damaged") from error
