@@ -89,9 +89,11 @@ def add_consent(conn: Conn, keys: TenantKeys, pid: bytes, scope: str, lasts: str
     """Writes a consent without ending the one before."""
     row = uuid4()
     conn.execute(
-        "INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at)"
-        " VALUES (%s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval)",
-        [keys.tenant, row, pid, scope, lasts],
+        "INSERT INTO consent"
+        " (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at, series, n)"
+        " SELECT %s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval, %s, 1 + count(*)"
+        " FROM consent WHERE tenant = %s AND pid = %s",
+        [keys.tenant, row, pid, scope, lasts, row, keys.tenant, pid],
     )
     return row
 

@@ -62,11 +62,11 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     _check(given, declared)
     pseudonym, now = derive_pseudonym(keys, given.subject), datetime.now(UTC)
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
-    subject = _open_or_create(conn, keys, pseudonym, given.subject)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
+    subject = _open_or_create(conn, keys, pseudonym, given.subject)
     replaced = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
     consent = uuid4()
-    terms = _insert(conn, subject, consent, given, now)
+    terms = _insert(conn, subject, consent, replaced["series"] if replaced else consent, given, now)
     if replaced:
         execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent)
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
@@ -169,7 +169,9 @@ def _check(given: Given, declared: str | None) -> None:
         raise BadRequest(f"evidence: more than {EVIDENCE_BYTES} bytes")
 
 
-def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: datetime) -> dict[str, Any]:
+def _insert(
+    conn: Conn, subject: SubjectKey, consent: UUID, series: UUID, given: Given, now: datetime
+) -> dict[str, Any]:
     """Inserts the consent and returns the fields that the audit log records of it."""
     notice = hashlib.sha256(given.notice.encode()).digest()
     terms = {
@@ -192,6 +194,7 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
         evidence=proof and seal(subject.key, proof, "evidence", *_seal_context(subject, consent)),
         given_at=now,
         expires_at=now + given.valid_for,
+        series=series,
         **terms,
     )
     return terms | {
