@@ -19,6 +19,7 @@ from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
 from assent.decisions.views import PublicView
+from assent.keys.authority import authority_key, columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
@@ -37,11 +38,15 @@ class Recipient:
 
 
 class Person(NamedTuple):
-    """A subject's data key, the platform's id for them, and whether they consent to being recognised now."""
+    """A subject's data key, the platform's id for them, and whether they consent to being recognised now.
+
+    `altered`: nobody with the keys has written the consent that is in force, so it permits nothing.
+    """
 
     subject: SubjectKey
     ref: str
     consents: bool
+    altered: bool
 
 
 def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
@@ -177,13 +182,15 @@ def _named(
 ) -> Iterator[tuple[int, NamedMatch]]:
     """Yields the matches in that state whose subjects consent, each with its face's number.
 
-    Raises SealBroken where a match, its subject or their key was altered.
+    Raises SealBroken where a match, its subject, their key or their consent was altered.
     """
     rows = fetch(conn, _Q["list_matches_in_state"], **item.key(keys.tenant), revision=revision, state=state)
     pseudonyms = [match_pseudonym(keys, item.id, row["face"], row["epoch"], row["locator"]) for row in rows]
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         person = person_of(conn, keys, pseudonym)
+        if person is not None and person.altered:
+            raise SealBroken("the consent of somebody recognised was altered")
         if person is None or not person.consents:
             continue
         try:
@@ -208,4 +215,6 @@ def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
         return None
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pseudonym).decode()
-    return Person(subject, ref, row["consenting"])
+    consent = columns_of(row, "c_")
+    authentic = is_authentic(authority_key(keys), "consent", consent)
+    return Person(subject, ref, authentic, consent["id"] is not None and not authentic)

@@ -21,8 +21,8 @@ Authority = Literal["api_key", "consent", "template", "endpoint"]
 AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
     "api_key": ("tenant", "id", "sha256", "scopes", "revoked"),
     "consent": (
-        *("tenant", "id", "pid", "purpose", "scope", "given_at", "expires_at"),
-        *("withdrawn_at", "expired_at"),
+        *("tenant", "id", "pid", "purpose", "scope", "series", "n"),
+        *("given_at", "expires_at", "withdrawn_at", "expired_at"),
     ),
     "template": ("tenant", "id", "pid", "model", "consent_id", "version"),
     "endpoint": ("tenant", "name", "url", "audience"),
@@ -48,6 +48,11 @@ def is_authentic(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bool:
     """Tells whether a row, with its column `mac`, is as who has the keys wrote it."""
     mac = row["mac"]
     return mac is not None and hmac.compare_digest(mac, authority_mac(key, kind, row))
+
+
+def columns_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Returns the columns whose names begin with the prefix, without it: a row that was read joined with another."""
+    return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
 
 
 def _encode(values: list[Any]) -> bytes:

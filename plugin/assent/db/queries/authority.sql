@@ -22,8 +22,9 @@ FROM api_key WHERE tenant = %(tenant)s;
 
 -- name: list_consent_rows
 -- Times in their binary form: an infinite one is no time to Python.
-SELECT tenant, id, pid, purpose, scope, timestamptz_send(given_at) AS given_at, timestamptz_send(expires_at) AS expires_at,
-       timestamptz_send(withdrawn_at) AS withdrawn_at, timestamptz_send(expired_at) AS expired_at, mac
+SELECT tenant, id, pid, purpose, scope, series, n, timestamptz_send(given_at) AS given_at,
+       timestamptz_send(expires_at) AS expires_at, timestamptz_send(withdrawn_at) AS withdrawn_at,
+       timestamptz_send(expired_at) AS expired_at, mac
 FROM consent WHERE tenant = %(tenant)s;
 
 -- name: list_template_rows
