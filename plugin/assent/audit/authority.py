@@ -80,10 +80,9 @@ def seal_rows(conn: Conn, keys: TenantKeys, kind: Authority) -> int:
 
 def count_rows(conn: Conn, keys: TenantKeys) -> Mapping[str, CountedRows]:
     """Checks every row of the tenant that gives power, and returns the counts by table."""
-    key = authority_key(keys)
     counts = {}
     for kind in AUTHORITATIVE:
-        held = [is_authentic(key, kind, row) for page in _pages(conn, keys.tenant, kind) for row in page]
+        held = [is_authentic(keys, kind, row) for page in _pages(conn, keys.tenant, kind) for row in page]
         counts[kind] = CountedRows(sum(held), len(held) - sum(held))
     return counts
 

@@ -19,7 +19,7 @@ from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
 from assent.decisions.views import PublicView
-from assent.keys.authority import authority_key, columns_of, is_authentic
+from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
@@ -216,5 +216,5 @@ def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pseudonym).decode()
     consent = columns_of(row, "c_")
-    authentic = is_authentic(authority_key(keys), "consent", consent)
+    authentic = is_authentic(keys, "consent", consent)
     return Person(subject, ref, authentic, consent["id"] is not None and not authentic)

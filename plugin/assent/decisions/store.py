@@ -45,7 +45,7 @@ from assent.decisions.media_items import (
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.statement import Statement
-from assent.keys.authority import authority_key, columns_of, is_authentic
+from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -229,14 +229,13 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
     templates = [match.template for match in matches]
     rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=templates)
     active = {(row["id"], row["version"], row["pid"]): row for row in rows}
-    authority = authority_key(keys)
     author = derive_pseudonym(keys, media_key.event.author or "")
     confirmed, altered = [], False
     for match in matches:
         row = active.get((match.template, match.version, match.pseudonym))
         if row is None:
             continue
-        if not (is_authentic(authority, "template", row) and is_authentic(authority, "consent", columns_of(row, "c_"))):
+        if not (is_authentic(keys, "template", row) and is_authentic(keys, "consent", columns_of(row, "c_"))):
             altered = True
             continue
         box = analysis.perception.faces[match.face].box

@@ -30,7 +30,7 @@ from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
-from assent.keys.authority import authority_key, is_authentic
+from assent.keys.authority import authority_key, holds_mac, is_put_back
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
@@ -210,7 +210,7 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
     tenants = {row[0] for row in rows} & set(keystore.tenants())
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
     keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in tenants}
-    authority = {tenant: authority_key(keys[tenant]) for tenant in tenants}
+    authority = {tenant: (authority_key(keys[tenant]), keystore.ended(tenant)) for tenant in tenants}
     subject: SubjectKey | None = None
     checked: tuple[Any, ...] = ()
     for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped, *power in rows:
@@ -219,9 +219,9 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
                 subject = SubjectKey.unwrap(keys[tenant], pseudonym, epoch, wrapped)
             consent, mac, *terms = power
             if checked != (now := (tenant, pseudonym, scope, expires, consent, *terms)):
-                _check_consent(authority[tenant], now)
+                _check_consent(*authority[tenant], now)
                 checked = now
-            _check_template(authority[tenant], (tenant, id_, pseudonym, model, consent, version), mac)
+            _check_template(authority[tenant][0], (tenant, id_, pseudonym, model, consent, version), mac)
             embedding = _halfvec(open_template(subject, id_, model, sealed))
         except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
             broken[tenant] += 1
@@ -229,20 +229,20 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
             yield tenant.encode(), pseudonym, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
 
 
-def _check_consent(key: bytes, terms: tuple[Any, ...]) -> None:
+def _check_consent(key: bytes, ended: frozenset[bytes], terms: tuple[Any, ...]) -> None:
     """Raises SealBroken for an active consent that nobody with the keys has written."""
     tenant, pseudonym, scope, expires, consent, series, n, given, mac = terms
     row = {"tenant": tenant, "id": consent, "pid": pseudonym, "purpose": "face-match", "scope": scope, "series": series}
     row |= {"n": n, "given_at": given, "expires_at": expires, "withdrawn_at": None, "expired_at": None, "mac": mac}
-    if not is_authentic(key, "consent", row):
-        raise SealBroken("a consent was altered")
+    if not holds_mac(key, "consent", row) or is_put_back(ended, "consent", row):
+        raise SealBroken("a consent was altered, or put back after its end")
 
 
 def _check_template(key: bytes, columns: tuple[Any, ...], mac: bytes | None) -> None:
     """Raises SealBroken for a template that nobody with the keys has put under its consent."""
     tenant, id_, pseudonym, model, consent, version = columns
     row = {"tenant": tenant, "id": id_, "pid": pseudonym, "model": model, "consent_id": consent}
-    if not is_authentic(key, "template", row | {"version": int.from_bytes(version, "big"), "mac": mac}):
+    if not holds_mac(key, "template", row | {"version": int.from_bytes(version, "big"), "mac": mac}):
         raise SealBroken("a template was altered")
 
 

@@ -12,7 +12,7 @@ from assent.core.errors import Forbidden, NotFound, Unauthorized
 from assent.core.names import ENTITY_NAME
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
-from assent.keys.authority import authority_key, authority_mac, is_authentic
+from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
 from assent.keys.keystore import Keystore, TenantKeys
 
 SCOPES = (
@@ -63,7 +63,8 @@ def revoke_key(conn: Conn, keys: TenantKeys, key_id: str) -> None:
     if row is None:
         raise NotFound(f"tenant {keys.tenant} has no living key {key_id}")
     # What was altered stays so, to be found.
-    mac = _mac(keys, row, revoked=True) if is_authentic(authority_key(keys), "api_key", row) else row["mac"]
+    mac = _mac(keys, row, revoked=True) if holds_mac(authority_key(keys), "api_key", row) else row["mac"]
+    end_authority(keys, "api_key", [key_id])
     execute(conn, _Q["revoke_live_api_key"], tenant=keys.tenant, id=key_id, mac=mac)
 
 
@@ -83,7 +84,7 @@ def authenticate(conn: Conn, keystore: Keystore, key: str) -> Caller:
     row = fetch_one(conn, _Q["select_live_api_key"], tenant=tenant, id=key_id)
     if row is None or not hmac.compare_digest(row["sha256"], _hash(secret)):
         raise Unauthorized("this API key is not known or was revoked")
-    if not is_authentic(authority_key(keystore.tenant(tenant)), "api_key", row):
+    if not is_authentic(keystore.tenant(tenant), "api_key", row):
         raise KeyAltered(tenant)
     return Caller(tenant, key_id, frozenset(row["scopes"]))
 

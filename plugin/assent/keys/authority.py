@@ -1,18 +1,20 @@
 """Authenticates the rows that give power: API keys, consents, templates, endpoints.
 
 Each row carries a MAC over its authoritative columns under a key that the database does not have. Who can write SQL but
-has no key can neither make such a row nor change one: whoever uses a row asks `is_authentic` first.
+has no key can neither make such a row nor change one, nor put one back that has ended: whoever uses a row asks
+`is_authentic` first.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
 
+from assent.keys.ended import digest_of
 from assent.keys.keystore import TenantKeys
 
 AUTHORITY_FORMAT = b"assent.authority/1"
@@ -27,6 +29,7 @@ AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
     "template": ("tenant", "id", "pid", "model", "consent_id", "version"),
     "endpoint": ("tenant", "name", "url", "audience"),
 }
+_ENDS: Mapping[Authority, tuple[str, ...]] = {"api_key": ("revoked",), "consent": ("withdrawn_at", "expired_at")}
 _ABSENT = b"\xff\xff\xff\xff"  # in place of a length
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's: a time is encoded as `timestamptz_send` does it
 
@@ -44,10 +47,28 @@ def authority_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bytes:
     return hmac.digest(key, _encode([kind, *(row[column] for column in AUTHORITATIVE[kind])]), sha256)
 
 
-def is_authentic(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bool:
-    """Tells whether a row, with its column `mac`, is as who has the keys wrote it."""
+def holds_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row, with its column `mac`, is as somebody with the keys wrote it at some time."""
     mac = row["mac"]
     return mac is not None and hmac.compare_digest(mac, authority_mac(key, kind, row))
+
+
+def is_authentic(keys: TenantKeys, kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row is as somebody with the keys wrote it, and was not put back after its end."""
+    return holds_mac(authority_key(keys), kind, row) and not is_put_back(keys.ended(), kind, row)
+
+
+def is_put_back(ended: frozenset[bytes], kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row that permits something is remembered as ended."""
+    if kind not in _ENDS or any(row[column] for column in _ENDS[kind]):
+        return False
+    return digest_of(kind, row["id"]) in ended
+
+
+def end_authority(keys: TenantKeys, kind: Authority, ids: Iterable[str | UUID]) -> None:
+    """Remembers rows as ended outside the database, before the commit that ends them there."""
+    if keys.store is not None and (digests := [digest_of(kind, id_) for id_ in ids]):
+        keys.store.end(keys.tenant, digests)
 
 
 def columns_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:

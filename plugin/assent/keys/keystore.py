@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from assent.core.encoding import decode_base64, encode_base64
 from assent.core.errors import AlreadyInitialised, KeyMissing, SealBroken
 from assent.core.files import read_private, rename_durably, write_private
+from assent.keys.ended import append_ended, ended_file, read_ended
 from assent.keys.root import parse_root, read_root
 from assent.keys.seal import seal, unseal
 
@@ -58,6 +59,10 @@ class TenantKeys:
         Raises KeyMissing as `Keystore.tenant` does.
         """
         return self.store.tenant(self.tenant) if self.store is not None else self
+
+    def ended(self) -> frozenset[bytes]:
+        """Returns the tenant's rows that are remembered as ended (`keys.ended`)."""
+        return self.store.ended(self.tenant) if self.store is not None else frozenset()
 
     def key_of(self, epoch: int) -> bytes:
         """Returns the key of the live or a retiring epoch. Raises SealBroken for one that is destroyed or unknown."""
@@ -96,6 +101,7 @@ class Keystore:
     _reading: Lock = field(default_factory=Lock, init=False, repr=False)
     # The file's stamp and what it held, replaced in one assignment, since threads share the store.
     _cached: tuple[tuple[int, ...], dict[str, TenantKeys]] = field(default=((), {}), init=False, repr=False)
+    _ended: dict[str, tuple[int, frozenset[bytes]]] = field(default_factory=dict, init=False, repr=False)
 
     def tenant(self, name: str) -> TenantKeys:
         """Returns the keys of a tenant. Raises KeyMissing when the keystore is gone, broken or does not hold it."""
@@ -103,6 +109,20 @@ class Keystore:
         if keys is None:
             raise KeyMissing(f"the keystore holds no keys of tenant {name}")
         return keys
+
+    def ended(self, name: str) -> frozenset[bytes]:
+        """Returns a tenant's rows that are remembered as ended, as another process may have changed them just now."""
+        file = ended_file(self.keys_dir, name)
+        size = file.stat().st_size if file.exists() else 0  # it only grows
+        known_size, digests = self._ended.get(name, (0, frozenset()))
+        if size != known_size:
+            digests = read_ended(file)
+            self._ended[name] = (size, digests)
+        return digests
+
+    def end(self, name: str, digests: Collection[bytes]) -> None:
+        """Remembers rows of a tenant as ended, before the commit that ends them."""
+        append_ended(self.keys_dir, name, digests)
 
     def tenants(self) -> tuple[str, ...]:
         """Returns the names of all tenants, sorted."""

@@ -24,7 +24,7 @@ from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
-from assent.keys.authority import authority_key, authority_mac, is_authentic
+from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -96,6 +96,12 @@ def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     _end_consent(conn, keys, pseudonym, None)
 
 
+def end_consents(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
+    """Remembers any consent in force of a subject who is erased as ended, should somebody put its row back."""
+    rows = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
+    end_authority(keys, "consent", [row["id"] for row in rows])
+
+
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
     """Ends the consents whose time is over, of at most EXPIRE_AT_ONCE subjects, and returns how many.
 
@@ -134,7 +140,7 @@ def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
     row = fetch_one(conn, _Q["read_active_consent"], tenant=keys.tenant, pid=pseudonym)
     if row is None:
         raise ConsentMissing
-    if not is_authentic(authority_key(keys), "consent", row):
+    if not is_authentic(keys, "consent", row):
         raise SealBroken("the consent was altered")
     return UUID(str(row["id"]))
 
@@ -240,6 +246,7 @@ def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID 
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
     ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
     _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
+    end_authority(keys, "consent", [row["id"] for row in ended])
     return next((row | {"scope": was["scope"]} for row in ended for was in before if was["id"] == row["id"]), None)
 
 
@@ -248,7 +255,7 @@ def _seal_end(
 ) -> None:
     """Gives ended consents their MAC; one that was altered keeps its own, to be found."""
     key, ids = authority_key(keys), {row["id"] for row in ended}
-    authentic = [row for row in before if row["id"] in ids and is_authentic(key, "consent", row)]
+    authentic = [row for row in before if row["id"] in ids and holds_mac(key, "consent", row)]
     macs = [authority_mac(key, "consent", {**row, **end}) for row in authentic]
     if authentic:
         values = {"ids": [row["id"] for row in authentic], "macs": macs}
@@ -265,7 +272,7 @@ def _move_templates(conn: Conn, keys: TenantKeys, replaced: Row, consent: UUID, 
     versions = [row["version"] + (scope != replaced["scope"]) for row in rows]
     macs = [
         authority_mac(key, "template", row | {"consent_id": consent, "version": version})
-        if is_authentic(key, "template", row)
+        if holds_mac(key, "template", row)
         else row["mac"]
         for row, version in zip(rows, versions, strict=True)
     ]
