@@ -115,18 +115,19 @@ PUT_SUBJECT_BACK = (
     "INSERT INTO subject SELECT * FROM kept_subject ON CONFLICT DO NOTHING;"
     "INSERT INTO subject_key SELECT * FROM kept_subject_key ON CONFLICT DO NOTHING;"
 )
-UNDER_ANOTHER = "UPDATE template SET consent_id = (SELECT id FROM consent WHERE withdrawn_at IS NOT NULL)"
-ATTACKS = [
+UNDER_ANOTHER = "UPDATE template SET consent_id = (SELECT id FROM consent WHERE withdrawn_at IS NOT NULL);"
+UNENDED, DELETED = "UPDATE consent SET withdrawn_at = NULL;", "DELETE FROM consent WHERE withdrawn_at IS NOT NULL;"
+ATTACKS = [  # each with the person it is about, and the rows that the check finds
     ("bea", "UPDATE consent SET scope = 'anyone' WHERE withdrawn_at IS NULL", {"consent": 1}),
     ("bea", "UPDATE consent SET expires_at = 'infinity' WHERE withdrawn_at IS NULL", {"consent": 1}),
     ("bea", "UPDATE consent SET mac = NULL", {"consent": 2}),
     ("bea", "UPDATE template SET mac = NULL", {"template": 1}),
-    ("bea", f"{UNDER_ANOTHER}; UPDATE consent SET withdrawn_at = NULL", {"consent": 1, "template": 1}),
+    ("bea", UNDER_ANOTHER + UNENDED, {"consent": 1, "template": 1}),
     ("bea", "UPDATE template SET version = version + 1", {"template": 1}),
-    ("ana", "UPDATE consent SET withdrawn_at = NULL;" + PUT_TEMPLATE_BACK, {"consent": 1}),
+    ("ana", UNENDED + PUT_TEMPLATE_BACK, {"consent": 1}),
     (
         "ana",
-        "DELETE FROM consent WHERE withdrawn_at IS NOT NULL;" + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK,
+        DELETED + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK,
         {"consent": 1},
     ),
     ("eve", PUT_SUBJECT_BACK + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK, {"consent": 1}),
