@@ -29,6 +29,8 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
+from assent.subjects.renew import renew_key
+from assent.subjects.waiting import drop_waiting
 
 Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]
@@ -51,6 +53,13 @@ class Given:
     age: Age
     guardian: str | None = None  # how a guardian agreed, for whoever is not known to be an adult
     evidence: str | Mapping[str, Any] | None = None  # at most EVIDENCE_BYTES
+
+
+class InForce(NamedTuple):
+    """The consent in force: its id, and that of the first of its series (consents that followed without a break)."""
+
+    id: UUID
+    series: UUID
 
 
 def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None) -> UUID:
@@ -82,8 +91,9 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
 def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
     """Withdraws a consent: its templates go with the commit, and the subject's matches are retracted.
 
-    Nobody is matched by the templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended
-    before. Raises NotFound for a consent that this tenant does not have.
+    The subject's key is renewed, so that old copies of what goes die with the next rotation. Nobody is matched by the
+    templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended before. Raises NotFound
+    for a consent that this tenant does not have.
     """
     row = fetch_one(conn, _Q["read_subject_of_consent"], tenant=keys.tenant, id=consent)
     if row is None:
@@ -100,6 +110,21 @@ def end_consents(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     """Remembers any consent in force of a subject who is erased as ended, should somebody put its row back."""
     rows = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
     end_authority(keys, "consent", [row["id"] for row in rows])
+
+
+def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
+    """Ends those of these consents that a restore has brought back, though they had ended, and returns how many."""
+    people = fetch(conn, _Q["list_subjects_of_consents_in_force"], tenant=keys.tenant, ids=list(consents))
+    for row in people:
+        locks.try_lock_exclusive(conn, keys.tenant, row["pid"])
+    now = datetime.now(UTC)
+    who = [row["pid"] for row in people]
+    before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=who)
+    ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=now)
+    _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
+    _drop(conn, keys, ended)
+    _log_ended(conn, keys, "consent.withdrawn", ended, now)
+    return len(ended)
 
 
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
@@ -132,17 +157,23 @@ def touch_last_interaction(conn: Conn, tenant: str, pseudonym: bytes, now: datet
 
 
 def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
+    """Returns the id of the consent in force as `consent_in_force` does."""
+    return consent_in_force(conn, keys, pseudonym).id
+
+
+def consent_in_force(conn: Conn, keys: TenantKeys, pseudonym: bytes, series: UUID | None = None) -> InForce:
     """Returns the consent in force, which nobody can withdraw before the transaction ends.
 
-    Raises ConsentMissing, and SealBroken for one that nobody with the keys has written.
+    Raises ConsentMissing, also where it is not one of the series that is given: what arose under another ended with it.
+    Raises SealBroken for one that nobody with the keys has written.
     """
     locks.lock_shared(conn, keys.tenant, [pseudonym])
     row = fetch_one(conn, _Q["read_active_consent"], tenant=keys.tenant, pid=pseudonym)
-    if row is None:
+    if row is None or series not in (None, row["series"]):
         raise ConsentMissing
     if not is_authentic(keys, "consent", row):
         raise SealBroken("the consent was altered")
-    return UUID(str(row["id"]))
+    return InForce(row["id"], row["series"])
 
 
 def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
@@ -226,7 +257,7 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
     row = _withdraw_active(conn, keys, pseudonym, only, now)
     if row is None:
         return
-    _drop(conn, keys, row)
+    _drop(conn, keys, [row])
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
 
@@ -236,8 +267,7 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=list(people))
     ended = fetch(conn, _Q["expire_lapsed_consents"], tenant=keys.tenant, people=list(people), now=now)
     _seal_end(conn, keys, before, ended, {"expired_at": now})
-    for row in ended:
-        _drop(conn, keys, row)
+    _drop(conn, keys, ended)
     return ended
 
 
@@ -246,14 +276,14 @@ def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID 
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
     ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
     _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
-    end_authority(keys, "consent", [row["id"] for row in ended])
     return next((row | {"scope": was["scope"]} for row in ended for was in before if was["id"] == row["id"]), None)
 
 
 def _seal_end(
     conn: Conn, keys: TenantKeys, before: Sequence[Row], ended: Sequence[Row], end: Mapping[str, datetime]
 ) -> None:
-    """Gives ended consents their MAC; one that was altered keeps its own, to be found."""
+    """Remembers consents as ended and gives them their MAC; one that was altered keeps its own, to be found."""
+    end_authority(keys, "consent", [row["id"] for row in ended])
     key, ids = authority_key(keys), {row["id"] for row in ended}
     authentic = [row for row in before if row["id"] in ids and holds_mac(key, "consent", row)]
     macs = [authority_mac(key, "consent", {**row, **end}) for row in authentic]
@@ -280,11 +310,18 @@ def _move_templates(conn: Conn, keys: TenantKeys, replaced: Row, consent: UUID, 
     execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent, **moved)
 
 
-def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
-    """Removes the templates and connections of an ended consent, the only one in force, and queues the retraction."""
-    execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=ended["id"])
-    execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=ended["pid"])
-    queue_retraction(conn, keys.tenant, ended["pid"])
+def _drop(conn: Conn, keys: TenantKeys, ended: Sequence[Row]) -> None:
+    """Removes what stands on ended consents, the only ones in force of their subjects, and queues the retractions.
+
+    These are templates, connections and waiting enrolments; the subjects' keys are renewed, so that copies of them die.
+    """
+    for row in ended:
+        execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=row["id"])
+        execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=row["pid"])
+        renew_key(conn, keys, row["pid"])
+        queue_retraction(conn, keys.tenant, row["pid"])
+    if ended:
+        drop_waiting(conn, keys, {row["pid"] for row in ended})
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:

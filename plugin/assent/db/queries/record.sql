@@ -29,13 +29,13 @@ SELECT coalesce(greatest(
 ), 0) AS revision;
 
 -- name: list_confirmed_templates
--- Those of these templates whose consents are active, with the keys of their subjects.
+-- Those of these templates whose own consents are active, with these consents and the keys of their subjects.
 SELECT t.tenant, t.id, t.pid, t.model, t.consent_id, t.version, t.mac, k.epoch, k.wrapped,
        c.tenant AS c_tenant, c.id AS c_id, c.pid AS c_pid, c.purpose AS c_purpose, c.scope AS c_scope,
        c.series AS c_series, c.n AS c_n, timestamptz_send(c.given_at) AS c_given_at,
        timestamptz_send(c.expires_at) AS c_expires_at, NULL AS c_withdrawn_at, NULL AS c_expired_at, c.mac AS c_mac
 FROM template t
-JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id
+JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
 WHERE t.tenant = %(tenant)s AND t.id = ANY(%(templates)s)
   AND c.purpose = 'face-match' AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now();
@@ -192,7 +192,7 @@ WHERE m.tenant = %(tenant)s AND m.source = %(source)s AND m.media_id = %(media)s
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT source, media_id, face, epoch, locator, state FROM match
+SELECT source, media_id, face, epoch, locator, sealed, state FROM match
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_match

@@ -47,6 +47,18 @@ WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match' AND withd
   AND (%(only)s::uuid IS NULL OR id = %(only)s)
 RETURNING id, pid, series;
 
+-- name: list_subjects_of_consents_in_force
+-- Of those of these consents that have not ended, in the order in which they are locked.
+SELECT DISTINCT pid FROM consent
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s) AND withdrawn_at IS NULL AND expired_at IS NULL
+ORDER BY pid;
+
+-- name: withdraw_consents
+-- Those of them that have not ended; their subjects' locks are held.
+UPDATE consent SET withdrawn_at = %(at)s
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s) AND withdrawn_at IS NULL AND expired_at IS NULL
+RETURNING id, pid, series;
+
 -- name: list_subjects_with_lapsed_consent
 -- In the order in which they are locked.
 SELECT pid FROM consent
