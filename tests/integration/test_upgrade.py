@@ -27,6 +27,7 @@ from assent.keys.subject_keys import SubjectKey, open_template
 from assent.review.cases import open_cases, picture_of
 from assent.tenants import CreatedTenant
 from assent.worker.jobs import WorkerContext
+from tests.authority import move_endpoints
 from tests.command import assent
 from tests.events import decision, leaves, rows
 from tests.fixtures.database import Drop, create_database
@@ -76,7 +77,7 @@ def made() -> CreatedTenant:
 @pytest.fixture
 def album(bench: WorkerContext, keys: TenantKeys, web: Web) -> Album:
     with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
     return Album(bench, keys, b"", web)
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import typer
 
-from assent.cli.context import print_restorations
+from assent.audit.authority import seal_restored
+from assent.cli.context import print_restorations, print_sealed
 from assent.core.errors import BackupRefused, KeyMissing
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
@@ -107,6 +108,7 @@ def restore(
                 print("or whose consent ended since, and with it the key of what the backup has of them;")
                 print(f"{done.consents} consents ended again that had ended since;")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+            print_sealed(seal_restored(pool, keystore))
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
 
