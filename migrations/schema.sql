@@ -22,6 +22,9 @@ CREATE FUNCTION public.notify_gallery() RETURNS trigger
 DECLARE
     changed record := coalesce(NEW, OLD);
 BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NULL;
+    END IF;
     PERFORM pg_notify('assent_gallery', changed.tenant || ' ' || encode(changed.pid, 'hex'));
     RETURN NULL;
 END;
@@ -89,7 +92,7 @@ CREATE TABLE public.consent (
     method text NOT NULL,
     age text DEFAULT 'adult'::text NOT NULL,
     evidence bytea,
-    given_at timestamp with time zone DEFAULT now() NOT NULL,
+    given_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     withdrawn_at timestamp with time zone,
     expired_at timestamp with time zone,
@@ -226,6 +229,9 @@ CREATE TABLE public.idempotency (
 CREATE TABLE public.instance (
     only_row boolean DEFAULT true NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
+    rewritten_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    rewriting xid8,
+    seen xid8,
     CONSTRAINT instance_only_row_check CHECK (only_row)
 );
 
@@ -396,8 +402,8 @@ CREATE TABLE public.subject (
     pid bytea NOT NULL,
     sealed bytea NOT NULL,
     refusals smallint DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    interacted_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL,
+    interacted_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL
 );
 
 CREATE TABLE public.subject_key (
@@ -416,7 +422,7 @@ CREATE TABLE public.template (
     version integer DEFAULT 1 NOT NULL,
     quality real DEFAULT 0 NOT NULL,
     sealed bytea NOT NULL,
-    enrolled_at timestamp with time zone DEFAULT now() NOT NULL,
+    enrolled_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL,
     mac bytea
 );
 

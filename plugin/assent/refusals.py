@@ -14,6 +14,7 @@ from assent.db.queries import named_queries
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
 
+PADDED = 512  # bytes: the length of a sealed refusal does not tell the length of the media item's id
 _Q = named_queries("refusals")
 
 
@@ -54,6 +55,7 @@ def remember(conn: Conn, subject: SubjectKey, refusal: Refusal) -> bool:
         return False
     key, refusal_id = {"tenant": subject.tenant, "pid": subject.pseudonym}, uuid4()
     plain = json.dumps(asdict(refusal)).encode()
+    plain += b" " * (-len(plain) % PADDED)
     sealed = seal(subject.key, plain, "refusal", subject.tenant, subject.pseudonym, refusal_id.bytes)
     execute(conn, _Q["insert_refusal"], **key, id=refusal_id, sealed=sealed)
     execute(conn, _Q["raise_refusal_count"], **key)

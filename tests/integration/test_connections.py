@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from assent.core.clock import coarse
 from assent.core.errors import ConsentMissing, TooManyConnections
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
@@ -54,12 +55,18 @@ def test_who_chose_somebody_is_not_chosen_by_them(pool: Pool, keys: TenantKeys) 
 
 def test_a_list_counts_for_a_day(pool: Pool, keys: TenantKeys) -> None:
     give(pool, keys, "alice")
-    state(pool, keys, "alice", "carol")
-    just_before, then = NOW + FRESH - timedelta(seconds=1), NOW + FRESH
+    stated = coarse(NOW)
+    state(pool, keys, "alice", "carol", at=stated)
+    just_before, then = stated + FRESH - timedelta(seconds=1), stated + FRESH
     assert chose(pool, keys, "carol", just_before) == {derive_pseudonym(keys, "alice")}
     assert chose(pool, keys, "carol", then) == set()
     state(pool, keys, "alice", "carol", at=then)
     assert chose(pool, keys, "carol", then) == {derive_pseudonym(keys, "alice")}
+    state(
+        pool, keys, "alice", "carol", at=then + timedelta(minutes=59)
+    )  # by the hour alone, and never longer than a day
+    assert chose(pool, keys, "carol", then + FRESH - timedelta(seconds=1)) == {derive_pseudonym(keys, "alice")}
+    assert chose(pool, keys, "carol", then + FRESH) == set()
 
 
 def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:

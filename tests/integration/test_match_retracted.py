@@ -10,7 +10,8 @@ import pytest
 
 from assent.core.errors import NotFound
 from assent.db.pool import transaction
-from assent.decisions.retract import MATCH_ROWS, queue_retraction, retract
+from assent.decisions.retract import MATCH_ROWS, retract
+from assent.decisions.retraction_jobs import queue_retraction, retracted_pseudonym, retraction_waits
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.outbox.dead_letters import redrive
 from assent.outbox.endpoints import enable_endpoint
@@ -104,7 +105,7 @@ def test_an_erasure_hears_that_no_match_is_left(album: Album) -> None:
             [erasure],
         )
         conn.execute("DELETE FROM subject")
-        queue_retraction(conn, "default", album.pid("alice"), erasure)
+        queue_retraction(conn, album.keys, album.pid("alice"), erasure)
     album.work()
     assert rows(album.bench, "SELECT count(*) FROM match") == [(0,)]
     assert rows(album.bench, "SELECT retracted_at IS NOT NULL FROM erasure") == [(True,)]
@@ -113,13 +114,30 @@ def test_an_erasure_hears_that_no_match_is_left(album: Album) -> None:
 def test_a_finished_job_no_longer_says_whom_it_was_about(album: Album) -> None:
     consent = album.opt_in("alice", "second")
     album.withdraw(consent)
-    assert rows(album.bench, "SELECT args ->> 'pid' FROM procrastinate_jobs WHERE task_name = 'retract'") == [
-        (album.pid("alice").hex(),)
-    ]
+    [(args,)] = rows(album.bench, "SELECT args FROM procrastinate_jobs WHERE task_name = 'retract'")
+    assert retracted_pseudonym(album.keys, args) == album.pid("alice")
+    assert album.pid("alice").hex() not in str(args)
     album.work()
-    assert rows(
-        album.bench, "SELECT args ->> 'pid', status::text FROM procrastinate_jobs WHERE task_name = 'retract'"
-    ) == [("", "succeeded")]
+    [(args, status)] = rows(
+        album.bench, "SELECT args, status::text FROM procrastinate_jobs WHERE task_name = 'retract'"
+    )
+    assert (retracted_pseudonym(album.keys, args), args["sealed"], status) == (None, "", "succeeded")
+
+
+def test_a_job_of_before_pseudonyms_were_sealed_is_done(album: Album) -> None:
+    album.withdraw(album.opt_in("alice", "second"))
+    with transaction(album.bench.pool) as conn:
+        conn.execute(
+            "UPDATE procrastinate_jobs SET args = args - 'sealed' || jsonb_build_object('pid', %s::text)"
+            " WHERE task_name = 'retract'",
+            [album.pid("alice").hex()],
+        )
+        assert retraction_waits(conn, album.keys, album.pid("alice"))
+    album.work()
+    [(args,)] = rows(album.bench, "SELECT args FROM procrastinate_jobs WHERE task_name = 'retract'")
+    assert "pid" not in args
+    with transaction(album.bench.pool) as conn:
+        assert not retraction_waits(conn, album.keys, album.pid("alice"))
 
 
 def test_who_left_came_back_and_left_again_is_taken_back_twice(album: Album) -> None:

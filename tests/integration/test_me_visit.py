@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from assent.db.pool import Pool, transaction
+from assent.db.queue import database_time
 from assent.http.limits import RATES, RateLimiter
 from assent.keys.keystore import Keystore, TenantKeys
+from assent.subjects import links
 from assent.subjects.erase import erase
 from assent.tenants import init_tenant
 from tests.integration.me_page import AGREED, FORMS, OPEN_PAGES, count, field, is_page, submit
@@ -71,12 +73,13 @@ def test_without_a_session_every_page_and_form_says_that_it_is_closed(visitor: T
     assert all(is_page(answer) and "Your page is closed" in answer.text for answer in answers)
 
 
-def test_a_session_ends_after_half_an_hour(alice: TestClient, pool: Pool) -> None:
-    with transaction(pool) as conn:
-        conn.execute("UPDATE person_link SET expires_at = expires_at - interval '29 minutes 58 seconds'")
+def test_a_session_ends_after_half_an_hour(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(time: timedelta) -> None:
+        monkeypatch.setattr(links, "database_time", lambda conn: database_time(conn) + time)
+
+    wait(timedelta(minutes=29, seconds=58))
     assert "in 1 minute." in alice.get("/me").text
-    with transaction(pool) as conn:
-        conn.execute("UPDATE person_link SET expires_at = expires_at - interval '2 seconds'")
+    wait(timedelta(minutes=30))
     assert alice.get("/me").status_code == 401
 
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+# The width of the times in rows that name a pseudonym, in seconds. An exact time would join such a row with the leaf,
+# the job and the decisions of the same act.
+COARSE_SECONDS = 3600
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def coarse(at: datetime) -> datetime:
+    """Rounds a time down to the whole hour, or to COARSE_SECONDS."""
+    return at - (at - _EPOCH) % timedelta(seconds=COARSE_SECONDS)
+
+
+def coarse_after(at: datetime) -> datetime:
+    """Returns the next whole hour after a time."""
+    return coarse(at) + timedelta(seconds=COARSE_SECONDS)
 
 
 def rfc3339(at: datetime) -> str:

@@ -5,13 +5,14 @@ The statement calls the queue library's own versioned SQL function; its Python s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from assent.db.pool import Conn, execute, fetch, fetch_one
+from assent.db.pool import Conn, execute, fetch
 from assent.db.queries import named_queries
 
 Lane = Literal["interactive", "live", "backfill"]
@@ -46,20 +47,19 @@ def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> N
     _enqueue(conn, OUTBOX, "deliver", 0, args)
 
 
-def enqueue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None) -> None:
-    """Adds a job that retracts a subject's matches; `retraction_done` removes the pseudonym from it."""
-    args = {"tenant": tenant, "pid": pseudonym.hex(), "erasure": str(erasure or "")}
+def enqueue_retraction(conn: Conn, tenant: str, sealed: bytes, erasure: UUID | None) -> None:
+    """Adds a job that retracts a subject's matches; `retraction_done` removes the sealed pseudonym from it."""
+    args = {"tenant": tenant, "sealed": sealed.hex(), "erasure": str(erasure or "")}
     _enqueue(conn, INTERACTIVE, "retract", PRIORITY["interactive"], args)
 
 
-def retraction_waits(conn: Conn, tenant: str, pseudonym: bytes) -> bool:
-    """Tells whether matches of the subject still have to be retracted."""
-    row = fetch_one(conn, named_queries("queue")["is_retraction_queued"], tenant=tenant, pid=pseudonym.hex())
-    return row is not None and bool(row["retracting"])
+def list_retractions(conn: Conn, tenant: str) -> list[Mapping[str, str]]:
+    """Returns the arguments of the tenant's retraction jobs that wait or run."""
+    return [row["args"] for row in fetch(conn, named_queries("queue")["list_retractions"], tenant=tenant)]
 
 
 def retraction_done(conn: Conn, job: int) -> None:
-    """Removes the pseudonym from a finished retraction job, which is itself kept for a while.
+    """Removes the sealed pseudonym from a finished retraction job, which is itself kept for a while.
 
     Other jobs about the same subject, who came back and left again meanwhile, still have to be done.
     """

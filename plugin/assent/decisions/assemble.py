@@ -16,9 +16,9 @@ from assent.core.values import Audience, Band, MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
+from assent.decisions.retraction_jobs import retraction_waits
 from assent.decisions.views import PublicView
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
@@ -194,12 +194,14 @@ def _named(
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         person = person_of(conn, keys, pseudonym)
-        match = standing_match(conn, person, item.id, row["face"], row["sealed"]) if person else None
+        match = standing_match(conn, keys, person, item.id, row["face"], row["sealed"]) if person else None
         if person and match:
             yield row["face"], NamedMatch(person.ref, match["band"], row["state"])
 
 
-def standing_match(conn: Conn, person: Person, media_id: str, face: int, sealed: bytes) -> dict[str, Any] | None:
+def standing_match(
+    conn: Conn, keys: TenantKeys, person: Person, media_id: str, face: int, sealed: bytes
+) -> dict[str, Any] | None:
     """Opens a match that stands on the person's consent in force; None for one that arose under another, or under none.
 
     One of another consent lies under a key that went with it: it does not open, and is taken back soon. One from before
@@ -210,15 +212,15 @@ def standing_match(conn: Conn, person: Person, media_id: str, face: int, sealed:
         raise SealBroken("the consent of somebody recognised was altered")
     if person.series is None:
         return None
-    tenant, pseudonym = person.subject.tenant, person.subject.pseudonym
+    pseudonym = person.subject.pseudonym
     try:
         match = open_match(person.subject, media_id, face, sealed)
     except SealBroken:
-        if retraction_waits(conn, tenant, pseudonym):
+        if retraction_waits(conn, keys, pseudonym):
             return None
         raise
     if "series" not in match:
-        return None if retraction_waits(conn, tenant, pseudonym) else match
+        return None if retraction_waits(conn, keys, pseudonym) else match
     return match if match["series"] == str(person.series) else None
 
 

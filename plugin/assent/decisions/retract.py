@@ -17,7 +17,7 @@ from assent.core.errors import SealBroken
 from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
-from assent.db.queue import enqueue_retraction, retraction_done
+from assent.db.queue import retraction_done
 from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
@@ -37,11 +37,6 @@ class MatchRows(NamedTuple):
     @property
     def all(self) -> list[Row]:
         return [*self.theirs, *self.unattributed]
-
-
-def queue_retraction(conn: Conn, tenant: str, pseudonym: bytes, erasure: UUID | None = None) -> None:
-    """Queues `retract` with the caller's transaction, which touches no media item."""
-    enqueue_retraction(conn, tenant, pseudonym, erasure)
 
 
 def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
@@ -106,7 +101,7 @@ def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: byt
     execute(conn, _Q["lock_media"], **key)
     found = _attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
     person = _person_or_none(conn, keys, pseudonym) if found.theirs else None
-    theirs = [row for row in found.theirs if not _stands(conn, person, row)]
+    theirs = [row for row in found.theirs if not _stands(conn, keys, person, row)]
     for row in [*theirs, *found.unattributed]:
         execute(conn, _Q["delete_match"], **key, face=row["face"])
     # Whoever altered a locator may have altered the state beside it.
@@ -121,11 +116,12 @@ def _person_or_none(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | 
         return None
 
 
-def _stands(conn: Conn, person: Person | None, row: Row) -> bool:
+def _stands(conn: Conn, keys: TenantKeys, person: Person | None, row: Row) -> bool:
     """Tells whether a match stands on the person's consent in force; not where it does not open."""
     try:
         return (
-            person is not None and standing_match(conn, person, row["media_id"], row["face"], row["sealed"]) is not None
+            person is not None
+            and standing_match(conn, keys, person, row["media_id"], row["face"], row["sealed"]) is not None
         )
     except SealBroken:
         return False

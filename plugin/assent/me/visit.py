@@ -6,7 +6,6 @@ import hmac
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -58,7 +57,7 @@ class Visitor:
     @property
     def minutes(self) -> int:
         """Returns for how many minutes the page stays open."""
-        return max(1, round((self.session.expires_at - datetime.now(UTC)).total_seconds() / 60))
+        return max(1, round(self.session.left.total_seconds() / 60))
 
     @property
     def notice(self) -> Notice:

@@ -1,8 +1,8 @@
 """Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
-The platform states the whole list. A list counts for FRESH after it was stated, so that an account that is no longer
-chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows are no graph of
-people.
+The platform states the whole list. A list counts for FRESH from the hour in which it was stated, so that an account
+that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows
+are no graph of people.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from assent.core.clock import coarse
 from assent.core.errors import TooManyConnections
 from assent.db.pool import Conn, Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
@@ -44,7 +45,7 @@ def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collectio
     active_consent(conn, keys, pseudonym)
     macs = sorted({author_mac(keys, author) for author in authors})
     subject = {"tenant": keys.tenant, "pid": pseudonym}
-    execute(conn, _Q["set_connection_list"], **subject, at=stated_at)
+    execute(conn, _Q["set_connection_list"], **subject, at=coarse(stated_at))
     execute(conn, _Q["delete_other_connections"], **subject, authors=macs)
     execute(conn, _Q["insert_connections"], **subject, authors=macs)
     return len(macs)

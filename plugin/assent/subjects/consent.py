@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,13 +18,14 @@ from uuid import UUID, uuid4
 
 from assent.audit.broken import record_broken_seal
 from assent.audit.log import Part, append
-from assent.core.clock import rfc3339_with_offset
+from assent.core.clock import coarse, rfc3339_with_offset
 from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, GuardianMissing, NotFound, SealBroken
 from assent.core.names import ref_fault
 from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.decisions.retract import queue_retraction
+from assent.db.queue import database_time
+from assent.decisions.retraction_jobs import queue_retraction
 from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -36,6 +38,7 @@ Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]
 EVIDENCE_BYTES = 4096
 EXPIRE_AT_ONCE = 100  # people whose consents are ended in one transaction: all of them are locked meanwhile
+_RANDOM = random.SystemRandom()
 _Q = named_queries("subjects")
 
 
@@ -70,11 +73,11 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
     """
     _check(given, declared)
-    pseudonym, now = derive_pseudonym(keys, given.subject), datetime.now(UTC)
+    pseudonym, now = derive_pseudonym(keys, given.subject), database_time(conn)
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
-    subject = _open_or_create(conn, keys, pseudonym, given.subject)
-    replaced = _withdraw_active(conn, keys, pseudonym, None, now)
+    subject = _open_or_create(conn, keys, pseudonym, given.subject, now)
+    replaced = _withdraw_active(conn, keys, pseudonym, None, coarse(now))
     consent = uuid4()
     terms = _insert(conn, keys, subject, _Place(consent, replaced["series"] if replaced else consent), given, now)
     if replaced:
@@ -117,11 +120,11 @@ def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
     people = fetch(conn, _Q["list_subjects_of_consents_in_force"], tenant=keys.tenant, ids=list(consents))
     for row in people:
         locks.try_lock_exclusive(conn, keys.tenant, row["pid"])
-    now = datetime.now(UTC)
+    now = database_time(conn)
     who = [row["pid"] for row in people]
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=who)
-    ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=now)
-    _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
+    ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=coarse(now))
+    _seal_end(conn, keys, before, ended, {"withdrawn_at": coarse(now)})
     _drop(conn, keys, ended)
     _log_ended(conn, keys, "consent.withdrawn", ended, now)
     return len(ended)
@@ -133,7 +136,7 @@ def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
     Call it until it returns 0. Nobody is matched by these consents before that either.
     """
     values = {"tenant": keys.tenant, "now": now, "most": EXPIRE_AT_ONCE}
-    people = [row["pid"] for row in fetch(conn, _Q["list_subjects_with_lapsed_consent"], **values)]
+    people = sorted(row["pid"] for row in fetch(conn, _Q["list_subjects_with_lapsed_consent"], **values))
     for pseudonym in people:
         locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     ended = _end_lapsed(conn, keys, people, now)
@@ -153,7 +156,7 @@ def declare(conn: Conn, keys: TenantKeys, words: str) -> None:
 
 def touch_last_interaction(conn: Conn, tenant: str, pseudonym: bytes, now: datetime) -> None:
     """Records that the subject did something themselves: the term after which they are erased begins anew."""
-    execute(conn, _Q["touch_last_interaction"], tenant=tenant, pid=pseudonym, at=now)
+    execute(conn, _Q["touch_last_interaction"], tenant=tenant, pid=pseudonym, at=coarse(now))
 
 
 def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
@@ -233,7 +236,7 @@ def _insert(
     who = {"tenant": subject.tenant, "pid": subject.pseudonym}
     last = fetch_one(conn, _Q["read_next_consent_number"], **who)
     power = {**who, **place._asdict(), "n": last["n"] if last else 1, "purpose": "face-match", "scope": given.scope}
-    power |= {"given_at": now, "expires_at": now + given.valid_for}
+    power |= {"given_at": coarse(now), "expires_at": coarse(now + given.valid_for)}
     execute(
         conn,
         _Q["insert_consent"],
@@ -246,6 +249,7 @@ def _insert(
         "consent": str(place.id),
         "notice": notice.hex(),
         "evidence": proof and hashlib.sha256(proof).hexdigest(),
+        "given_at": rfc3339_with_offset(now),
         "expires_at": rfc3339_with_offset(now + given.valid_for),
     }
 
@@ -253,8 +257,8 @@ def _insert(
 def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None) -> None:
     """Withdraws the consent in force, or nothing where it is not the consent `only`."""
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
-    now = datetime.now(UTC)
-    row = _withdraw_active(conn, keys, pseudonym, only, now)
+    now = database_time(conn)
+    row = _withdraw_active(conn, keys, pseudonym, only, coarse(now))
     if row is None:
         return
     _drop(conn, keys, [row])
@@ -264,18 +268,20 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
 
 def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
     """Ends the consents of these subjects whose time is over; the caller holds each subject's exclusive lock."""
-    before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=list(people))
-    ended = fetch(conn, _Q["expire_lapsed_consents"], tenant=keys.tenant, people=list(people), now=now)
-    _seal_end(conn, keys, before, ended, {"expired_at": now})
+    who, at = {"tenant": keys.tenant, "people": list(people)}, coarse(now)
+    before = fetch(conn, _Q["list_consents_in_force"], **who)
+    ended = fetch(conn, _Q["expire_lapsed_consents"], **who, now=now, at=at)
+    _seal_end(conn, keys, before, ended, {"expired_at": at})
+    _RANDOM.shuffle(ended)  # rows come in the order of the table, and jobs and leaves are to tell none
     _drop(conn, keys, ended)
     return ended
 
 
-def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, now: datetime) -> Row | None:
+def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, at: datetime) -> Row | None:
     """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`."""
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
-    ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
-    _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
+    ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=at)
+    _seal_end(conn, keys, before, ended, {"withdrawn_at": at})
     return next((row | {"scope": was["scope"]} for row in ended for was in before if was["id"] == row["id"]), None)
 
 
@@ -319,13 +325,14 @@ def _drop(conn: Conn, keys: TenantKeys, ended: Sequence[Row]) -> None:
         execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=row["id"])
         execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=row["pid"])
         renew_key(conn, keys, row["pid"])
-        queue_retraction(conn, keys.tenant, row["pid"])
+        queue_retraction(conn, keys, row["pid"])
     if ended:
         drop_waiting(conn, keys, {row["pid"] for row in ended})
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:
-    parts = [_part(conn, keys, row["pid"], {"consent": str(row["id"])}) for row in ended]
+    mixed = _RANDOM.sample(ended, len(ended))
+    parts = [_part(conn, keys, row["pid"], {"consent": str(row["id"])}) for row in mixed]
     if any(part.subject_key is None for part in parts):
         record_broken_seal(conn, keys, "subject_key", now)
     for part in parts:
@@ -343,13 +350,13 @@ def _seal_context(subject: SubjectKey, consent: UUID) -> tuple[str, bytes, bytes
     return subject.tenant, subject.pseudonym, consent.bytes
 
 
-def _open_or_create(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> SubjectKey:
+def _open_or_create(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str, now: datetime) -> SubjectKey:
     row = fetch_one(conn, _Q["read_subject_key"], tenant=keys.tenant, pid=pseudonym)
     if row is not None:
         return SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     subject = SubjectKey.new(keys, pseudonym)
     sealed = seal(subject.key, ref.encode(), "ref", keys.tenant, pseudonym)
-    execute(conn, _Q["insert_subject"], tenant=keys.tenant, pid=pseudonym, sealed=sealed)
+    execute(conn, _Q["insert_subject"], tenant=keys.tenant, pid=pseudonym, sealed=sealed, at=coarse(now))
     keys = keys.now()  # the live epoch inside this transaction
     wrapped = subject.wrap(keys)
     execute(conn, _Q["insert_subject_key"], tenant=keys.tenant, pid=pseudonym, epoch=keys.epoch, wrapped=wrapped)

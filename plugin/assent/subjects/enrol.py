@@ -19,6 +19,7 @@ import numpy as np
 
 from assent.audit.broken import ALTERED, note_altered_row
 from assent.audit.log import Part, append
+from assent.core.clock import coarse
 from assent.core.enrolment_errors import (
     FaceBlurred,
     FaceMismatch,
@@ -37,6 +38,7 @@ from assent.core.telemetry import log
 from assent.core.values import Face, Vector
 from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.decisions.store import announce
 from assent.intake.accept import Origin, SealedJob, open_upload, store_job
 from assent.keys.authority import authority_key, authority_mac
@@ -247,7 +249,8 @@ def _insert(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent: UUID, en
     row = {"tenant": keys.tenant, "id": enrolled.id, "pid": subject.pseudonym, "consent_id": consent}
     row |= {"model": enrolled.model, "version": 1}
     mac = authority_mac(authority_key(keys), "template", row)
-    execute(conn, _Q["insert_template"], **row, quality=round(enrolled.face.quality, 2), sealed=sealed, mac=mac)
+    quality, at = round(enrolled.face.quality, 2), coarse(database_time(conn))
+    execute(conn, _Q["insert_template"], **row, quality=quality, sealed=sealed, at=at, mac=mac)
 
 
 def _template_json(enrolled: Enrolled) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from assent.core.errors import AuditBroken
 from assent.db.locks import try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.decisions.retract import queue_retraction
+from assent.decisions.retraction_jobs import queue_retraction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.connections import author_mac
@@ -62,7 +62,7 @@ def erase(conn: Conn, keys: TenantKeys, ref: str) -> Erasure:
     keys = keys.now()  # the epoch that is live when nobody says anything about the person any more
     epoch = _drop_rows(conn, keys, pseudonym, ref)
     erasure = Erasure(uuid4(), secrets.token_urlsafe(32), datetime.now(UTC))
-    queue_retraction(conn, keys.tenant, pseudonym, erasure.id)
+    queue_retraction(conn, keys, pseudonym, erasure.id)
     leaf = append(conn, keys, receipts.ACTION, {}, [Part({"erasure": str(erasure.id)})], erasure.requested_at)
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
     execute(

@@ -22,8 +22,8 @@ from assent.core.values import MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
 from assent.decisions.retract import find_matches, is_any_altered
+from assent.decisions.retraction_jobs import retraction_waits
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
@@ -162,7 +162,7 @@ def _matches(
         return parts.open("matches", opened, former)
 
     def former() -> bool:
-        return retraction_waits(conn, keys.tenant, pseudonym)
+        return retraction_waits(conn, keys, pseudonym)
 
     opened = [match for match in map(read, rows) if match is not None]
     return [_match(match) for match in newest_first(opened)]

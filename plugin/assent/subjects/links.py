@@ -1,7 +1,7 @@
 """Opens a person's own page: one POST spends a link and opens a session.
 
-A row holds the token's hash, and the platform's id of the person sealed under the token itself. With the database and
-every key, but without the token, nothing can be learnt from it.
+A row holds the token's hash, and the platform's id of the person with the exact end sealed under the token itself. With
+the database and every key, but without the token, nothing can be learnt from it but the hours of its end and its use.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from assent.core.clock import coarse, coarse_after, parse_rfc3339, rfc3339
 from assent.core.errors import LinkGone, SealBroken, SessionOver
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch_one
@@ -28,12 +29,13 @@ _Q = named_queries("links")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open session: whose page it opens, and until when."""
+    """An open session: whose page it opens, until when, and how long that is from now."""
 
     tenant: str
     pseudonym: bytes
     ref: str = field(repr=False)
     expires_at: datetime
+    left: timedelta
 
 
 class LinkAltered(SealBroken):
@@ -57,10 +59,14 @@ def spend(conn: Conn, token: str) -> str:
     row = _live(conn, token, "link")
     if row is None:
         raise LinkGone
-    lock_shared(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
-    if not execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token)):
+    ref, until = _open(token, "link", row)
+    now = database_time(conn)
+    if until <= now:
         raise LinkGone
-    return _insert(conn, row["tenant"], row["pid"], _open(token, "link", row), "session", SESSION)
+    lock_shared(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
+    if not execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token), at=coarse(now)):
+        raise LinkGone
+    return _insert(conn, row["tenant"], row["pid"], ref, "session", SESSION)
 
 
 def session(conn: Conn, keystore: Keystore, token: str) -> Session:
@@ -71,17 +77,21 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
     row = _live(conn, token, "session")
     if row is None:
         raise SessionOver
-    ref = _open(token, "session", row)
+    ref, until = _open(token, "session", row)
+    left = until - database_time(conn)
+    if left <= timedelta(0):
+        raise SessionOver
     if derive_pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
         raise SessionOver
-    return Session(row["tenant"], row["pid"], ref, row["expires_at"])
+    return Session(row["tenant"], row["pid"], ref, until, left)
 
 
 def end(conn: Conn, token: str) -> None:
     """Ends a session at once; does nothing where there is none."""
     row = _live(conn, token, "session")
     if row is not None:
-        execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token))
+        values = {"tenant": row["tenant"], "sha256": _sha256(token)}
+        execute(conn, _Q["spend_link"], **values, at=coarse(database_time(conn)))
 
 
 def purge(conn: Conn) -> None:
@@ -92,6 +102,7 @@ def purge(conn: Conn) -> None:
 def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
     token = secrets.token_urlsafe(32)
     lock_shared(conn, tenant, [pseudonym])
+    until = database_time(conn) + valid_for
     execute(
         conn,
         _Q["insert_link"],
@@ -99,8 +110,8 @@ def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, vali
         sha256=_sha256(token),
         kind=kind,
         pid=pseudonym,
-        sealed=seal(_key(token), ref.encode(), kind, tenant, pseudonym),
-        expires_at=database_time(conn) + valid_for,
+        sealed=seal(_key(token), f"{rfc3339(until)}\n{ref}".encode(), kind, tenant, pseudonym),
+        expires_at=coarse_after(until),
     )
     return token
 
@@ -109,11 +120,14 @@ def _live(conn: Conn, token: str, kind: str) -> Row | None:
     return fetch_one(conn, _Q["read_live_link"], sha256=_sha256(token), kind=kind)
 
 
-def _open(token: str, kind: str, row: Row) -> str:
+def _open(token: str, kind: str, row: Row) -> tuple[str, datetime]:
+    """Returns the person's id and the exact end, which is the row's in a link of before ends were sealed."""
     try:
-        return unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
+        plain = unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
     except SealBroken as error:
         raise LinkAltered(row["tenant"]) from error
+    until, _, ref = plain.rpartition("\n")
+    return ref, min(parse_rfc3339(until), row["expires_at"]) if until else row["expires_at"]
 
 
 def _sha256(token: str) -> bytes:

@@ -16,10 +16,10 @@ from assent.core.values import Band, Box, MediaItem
 from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
-from assent.db.queue import retraction_waits
 from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.document import read_stored
 from assent.decisions.retract import find_matches, is_any_altered
+from assent.decisions.retraction_jobs import retraction_waits
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pseudonym, open_match
@@ -62,7 +62,7 @@ def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMa
 
 def _read_standing(conn: Conn, keys: TenantKeys, person: Person, item: MediaItem, face: int) -> SubjectMatch | None:
     return read_subject_match(
-        conn, keys, item, face, lambda sealed: standing_match(conn, person, item.id, face, sealed)
+        conn, keys, item, face, lambda sealed: standing_match(conn, keys, person, item.id, face, sealed)
     )
 
 
@@ -102,7 +102,7 @@ def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, fac
         person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             raise ConsentMissing
-        if standing_match(conn, person, item.id, face, row["sealed"]) is None:
+        if standing_match(conn, keys, person, item.id, face, row["sealed"]) is None:
             raise NotFound(NOT_RECOGNISED)
         if execute(conn, _Q["publish_suggested_match"], **item.key(keys.tenant), face=face):
             revise(conn, keys, item, "tag.published")
@@ -145,7 +145,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaIt
     try:
         band = open_match(person.subject, item.id, face, row["sealed"])["band"]
     except SealBroken:
-        return retraction_waits(conn, keys.tenant, pseudonym)  # it may lie under a key that went
+        return retraction_waits(conn, keys, pseudonym)  # it may lie under a key that went
     execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -32,6 +32,7 @@ from assent.decisions.assemble import message_body as body_of
 from assent.decisions.media_items import MediaKey, forget, is_late, log_superseded
 from assent.decisions.render.redact import retained_jpeg
 from assent.decisions.retract import retract
+from assent.decisions.retraction_jobs import retracted_pseudonym
 from assent.decisions.statement import Statement, state_restriction
 from assent.decisions.store import NewDecision, RetainedCopy, announce, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
@@ -346,9 +347,14 @@ def enrol_job(context: WorkerContext, tenant: str, job: UUID) -> None:
         enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
 
 
-def retract_job(context: WorkerContext, tenant: str, pseudonym: bytes, erasure: UUID | None, job: int) -> None:
+def retract_job(context: WorkerContext, tenant: str, args: Mapping[str, str], job: int) -> None:
+    """Retracts the matches of whom the job's arguments seal, unless that was done."""
+    keys = context.keystore.tenant(tenant)
+    if (pseudonym := retracted_pseudonym(keys, args)) is None:
+        return
+    erasure = args.get("erasure")
     with context.turns.turn(PRIORITY["interactive"]):
-        retract(context.pool, context.keystore.tenant(tenant), pseudonym, erasure, job)
+        retract(context.pool, keys, pseudonym, UUID(erasure) if erasure else None, job)
 
 
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:

@@ -16,6 +16,7 @@ from assent.outbox import deliver
 from assent.shadow.traffic import TRIAL_IMAGES
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
+from assent.subjects.rewrite import rewrite_people
 
 MaintenanceTask = Callable[[Settings, Pool, Keystore], None]
 HOUR = 3600.0
@@ -26,6 +27,7 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
     return (
         (1.0, queue_due_deliveries),
         (settings.lease_seconds / 3, rescue_jobs),
+        (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
         (HOUR, end_expired),
         (HOUR, purge_expired),
@@ -54,6 +56,12 @@ def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
 def rotate_due_tenants(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
     """Ends each epoch whose end an erasure waits for."""
     rotation.rotate_due(pool, keystore)
+
+
+def rewrite_rows_of_people(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """Mixes, soon after each full hour, the rows of people that changed within it."""
+    with transaction(pool) as conn:
+        rewrite_people(conn)
 
 
 def end_expired(settings: Settings, pool: Pool, keystore: Keystore) -> None:

@@ -123,9 +123,8 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
         await run(enrol_job, tenant, UUID(event))
 
     @app.task(name="retract", queue=PICTURES, retry=JobRetry(), pass_context=True)
-    async def retract_matches(job_context: procrastinate.JobContext, tenant: str, pid: str, erasure: str = "") -> None:
-        if pid:  # else it was done
-            await run(retract_job, tenant, bytes.fromhex(pid), UUID(erasure) if erasure else None, job_context.job.id)
+    async def retract_matches(job_context: procrastinate.JobContext, tenant: str, **args: str) -> None:
+        await run(retract_job, tenant, args, job_context.job.id)
 
     @app.task(name="deliver", queue=OUTBOX, retry=JobRetry())
     async def send(tenant: str, endpoint: str, message: str) -> None:

@@ -10,7 +10,7 @@ WHERE sha256 = %(sha256)s AND kind = %(kind)s AND spent_at IS NULL AND expires_a
 
 -- name: spend_link
 -- Once: of two at a time one changes the row.
-UPDATE person_link SET spent_at = now()
+UPDATE person_link SET spent_at = %(at)s
 WHERE tenant = %(tenant)s AND sha256 = %(sha256)s AND spent_at IS NULL AND expires_at > now();
 
 -- name: purge_expired_links

@@ -36,15 +36,12 @@ RETURNING id, task_name;
 -- Sets heartbeats from before the server's clock was set back to now: a lost worker is found in time, no other harmed.
 UPDATE procrastinate_workers SET last_heartbeat = now() WHERE last_heartbeat > now();
 
--- name: is_retraction_queued
--- Tells whether a job that retracts the subject's matches waits or runs.
-SELECT EXISTS (
-    SELECT FROM procrastinate_jobs
-    WHERE task_name = 'retract' AND status IN ('todo', 'doing')
-      AND args ->> 'tenant' = %(tenant)s AND args ->> 'pid' = %(pid)s
-) AS retracting;
+-- name: list_retractions
+-- The arguments of the tenant's retraction jobs that wait or run.
+SELECT args FROM procrastinate_jobs
+WHERE task_name = 'retract' AND status IN ('todo', 'doing') AND args ->> 'tenant' = %(tenant)s;
 
 -- name: clear_pseudonym_of_job
 -- Removes the pseudonym from a finished retraction job.
-UPDATE procrastinate_jobs SET args = args || '{"pid": ""}'
+UPDATE procrastinate_jobs SET args = args - 'pid' || '{"sealed": ""}'
 WHERE id = %(job)s AND task_name = 'retract';

@@ -7,7 +7,8 @@ WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
 -- name: insert_subject
 -- A subject begins with the first consent.
-INSERT INTO subject (tenant, pid, sealed) VALUES (%(tenant)s, %(pid)s, %(sealed)s);
+INSERT INTO subject (tenant, pid, sealed, created_at, interacted_at)
+VALUES (%(tenant)s, %(pid)s, %(sealed)s, %(at)s, %(at)s);
 
 -- name: insert_subject_key
 -- Wrapped under the live epoch's key.
@@ -60,15 +61,15 @@ WHERE tenant = %(tenant)s AND id = ANY(%(ids)s) AND withdrawn_at IS NULL AND exp
 RETURNING id, pid, series;
 
 -- name: list_subjects_with_lapsed_consent
--- In the order in which they are locked.
+-- Any of them: with a limit, another order would show in the log.
 SELECT pid FROM consent
 WHERE tenant = %(tenant)s AND withdrawn_at IS NULL AND expired_at IS NULL AND expires_at <= %(now)s
-ORDER BY pid
+ORDER BY random()
 LIMIT %(most)s;
 
 -- name: expire_lapsed_consents
 -- Of these subjects, whose locks are held.
-UPDATE consent SET expired_at = %(now)s
+UPDATE consent SET expired_at = %(at)s
 WHERE tenant = %(tenant)s AND pid = ANY (%(people)s) AND withdrawn_at IS NULL AND expired_at IS NULL
   AND expires_at <= %(now)s
 RETURNING id, pid;
@@ -106,8 +107,8 @@ WHERE tenant = %(tenant)s AND declared_sha256 IS DISTINCT FROM %(sha256)s;
 
 -- name: insert_template
 -- Sealed under the key of its subject.
-INSERT INTO template (tenant, id, pid, consent_id, model, version, quality, sealed, mac)
-VALUES (%(tenant)s, %(id)s, %(pid)s, %(consent_id)s, %(model)s, %(version)s, %(quality)s, %(sealed)s, %(mac)s);
+INSERT INTO template (tenant, id, pid, consent_id, model, version, quality, sealed, enrolled_at, mac)
+VALUES (%(tenant)s, %(id)s, %(pid)s, %(consent_id)s, %(model)s, %(version)s, %(quality)s, %(sealed)s, %(at)s, %(mac)s);
 
 -- name: list_inactive_subjects
 -- Without an interaction since then, with the jurisdictions of all their consents.
