@@ -30,7 +30,8 @@ CREATE TABLE public.api_key (
     sha256 bytea NOT NULL,
     scopes text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    revoked_at timestamp with time zone
+    revoked_at timestamp with time zone,
+    match_refused_on date
 );
 
 CREATE TABLE public.audit_leaf (
