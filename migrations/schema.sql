@@ -37,7 +37,8 @@ CREATE TABLE public.api_key (
     scopes text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     revoked_at timestamp with time zone,
-    mac bytea
+    mac bytea,
+    match_refused_on date
 );
 
 CREATE TABLE public.audit_leaf (

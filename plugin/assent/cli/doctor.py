@@ -15,7 +15,8 @@ from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.health import clock_difference, superuser_name
 from assent.db.migrate import OLDEST_SERVER, missing_migrations
-from assent.db.pool import open_pool
+from assent.db.pool import Pool, fetch, open_pool, transaction
+from assent.db.queries import named_queries
 from assent.embedded.clusters import check_memory
 from assent.keys.installation import database, open_keys
 from assent.policy.cases import run_cases
@@ -120,7 +121,22 @@ def _database(settings: Settings) -> Iterator[Finding]:
         if not pending:
             with open_pool(url, size=1) as pool:
                 tenants = open_keys(settings, pool).tenants()
-            yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+                yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+                yield from _refused_keys(pool)
+
+
+def _refused_keys(pool: Pool) -> Iterator[Finding]:
+    """Names the keys whose platform states an author or connections and is refused."""
+    with transaction(pool) as conn:
+        rows = fetch(conn, named_queries("instance")["list_keys_refused_match"])
+    for row in rows:
+        tenant, key = row["tenant"], row["id"]
+        detail = f"sent author or connections without scope images:match, last on {row['match_refused_on']}"
+        scopes = " ".join(f"--scope {scope}" for scope in (*row["scopes"], "images:match"))
+        add = f"assent api-key add --tenant {tenant} {scopes}"
+        yield Finding(
+            f"API key {key} of {tenant}", False, detail, f"{add}, then assent api-key revoke --tenant {tenant} {key}"
+        )
 
 
 def _server(url: str) -> Iterator[Finding]:

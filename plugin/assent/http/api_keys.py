@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from assent.core.errors import Forbidden, NotFound, Unauthorized
 from assent.core.names import ENTITY_NAME
-from assent.db.pool import Conn, Row, execute, fetch_one
+from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
 from assent.keys.keystore import Keystore, TenantKeys
 
 SCOPES = (
     "images:tag",  # send pictures, read decisions
+    "images:match",  # state with a picture its author and connections, so that people are looked for in it
     "consents:write",  # record and withdraw consents
     "subjects:write",  # enrol templates, export what is held, make links to the person's own page
     "subjects:delete",  # have a person forgotten
@@ -87,6 +88,18 @@ def authenticate(conn: Conn, keystore: Keystore, key: str) -> Caller:
     if not is_authentic(keystore.tenant(tenant), "api_key", row):
         raise KeyAltered(tenant)
     return Caller(tenant, key_id, frozenset(row["scopes"]))
+
+
+def must_match(pool: Pool, by: Caller) -> None:
+    """Raises Forbidden where the key lacks `images:match`, and remembers the day for `assent doctor`."""
+    if "images:match" in by.scopes:
+        return
+    with transaction(pool) as conn:
+        execute(conn, _Q["note_match_refused"], tenant=by.tenant, id=by.key_id)
+    raise Forbidden(
+        "this key has no scope images:match, which author and connections need: "
+        "make another with `assent api-key add`, or send neither"
+    )
 
 
 def _hash(secret: str) -> bytes:

@@ -62,6 +62,17 @@ WHERE tenant = %(tenant)s AND owner = %(owner)s AND name = %(name)s AND expires_
 -- Lists a tenant's API keys, oldest first, the revoked ones too.
 SELECT id, scopes, created_at, revoked_at FROM api_key WHERE tenant = %(tenant)s ORDER BY created_at, id;
 
+-- name: note_match_refused
+-- Notes that an API key was refused an author or connections today; at most one write a key and day.
+UPDATE api_key SET match_refused_on = current_date
+WHERE tenant = %(tenant)s AND id = %(id)s AND match_refused_on IS DISTINCT FROM current_date;
+
+-- name: list_keys_refused_match
+-- Lists the live API keys that were refused an author or connections in the last 30 days.
+SELECT tenant, id, scopes, match_refused_on FROM api_key
+WHERE revoked_at IS NULL AND match_refused_on > current_date - 30
+ORDER BY tenant, id;
+
 -- name: revoke_live_api_key
 -- Revokes an API key from now on, unless it is revoked.
 UPDATE api_key SET revoked_at = now(), mac = %(mac)s WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;
