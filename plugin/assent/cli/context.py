@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
@@ -46,6 +47,11 @@ def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
     """Opens one transaction and the keys of a tenant; commits at the end, rolls back on any error."""
     with opened_tenant(tenant) as (pool, keys), transaction(pool) as conn:
         yield conn, keys
+
+
+def operator() -> str:
+    """Names who runs this command, for the audit log: the operating system's number of its user, and no name."""
+    return f"uid {os.getuid()}"
 
 
 def print_restorations(logs: Mapping[str, Restoration]) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from assent.core.errors import LinkGone, SealBroken, SessionOver
-from assent.db.locks import lock_shared
+from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
@@ -82,6 +82,15 @@ def end(conn: Conn, token: str) -> None:
     row = _live(conn, token, "session")
     if row is not None:
         execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token))
+
+
+def end_all(conn: Conn, keys: TenantKeys, pseudonym: bytes, but: str | None = None) -> None:
+    """Ends all links and sessions of the person, but for the session of the token `but`.
+
+    A visit that begins meanwhile is over with the commit, too.
+    """
+    try_lock_exclusive(conn, keys.tenant, pseudonym)
+    execute(conn, _Q["end_visits"], tenant=keys.tenant, pid=pseudonym, but=but and _sha256(but))
 
 
 def purge(conn: Conn) -> None:
