@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from assent.audit import log
+from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import SCOPES, create_key
 from assent.keys.keystore import Keystore, TenantKeys
@@ -19,6 +21,7 @@ from assent.tenants import init_tenant
 from tests import people
 from tests.command import assent, failing
 from tests.events import leaves, rows
+from tests.integration.album import Album
 from tests.integration.held import settle
 from tests.integration.me_page import submit
 
@@ -131,6 +134,34 @@ def test_an_export_of_keys_leaves_a_leaf_with_each_tenant(
         conn.execute("DELETE FROM audit_node")
     assert "audit_broken" in failing(environment, "keys", "export", str(tmp_path / "more"))
     assert not (tmp_path / "more").exists()
+
+
+@pytest.mark.slow
+def test_looking_as_somebody_leaves_a_leaf_with_them_and_with_whom_it_names(
+    album: Album,
+    pool: Pool,
+    keys: TenantKeys,
+    settings: Settings,
+    models_dir: Path,
+    environment: dict[str, str],
+    visitor: TestClient,
+    link: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")
+    (settings.data_dir / "models").symlink_to(models_dir)
+    (tmp_path / "group.jpg").write_bytes(album.photo)
+    said = json.loads(assent(environment, "tag", "--as", "alice", "--json", str(tmp_path / "group.jpg")))
+    assert [face["match"]["subject"] for face in said["faces"] if face["match"]] == ["alice"]
+    assert of_the_tenant(pool, keys, "faces.searched") == [{"by": OPERATOR, "images": 1}]
+    assert of_the_tenant(pool, keys, "subject.found") == [{"by": OPERATOR}]
+    shown = {}
+    for ref in ("alice", "bob"):
+        visitor.post(link(ref))
+        text = visitor.get("/me/data").text
+        shown[ref] = "as if you had posted" in text, "found yours" in text
+    assert shown == {"alice": (True, True), "bob": (False, False)}
 
 
 # Ending links and visits

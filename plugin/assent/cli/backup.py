@@ -50,7 +50,9 @@ def backup(
         keystore = open_keys(settings, pool)
         for tenant in keystore.tenants():
             with transaction(pool) as conn:
-                record_access(conn, keystore.tenant(tenant), "backup.made", operator(), keys=with_keys or with_root_key)
+                record_access(
+                    conn, keystore.tenant(tenant), "backup.made", operator(), with_keys=with_keys or with_root_key
+                )
         files.write_backup(url, settings.data_dir, instance(pool), folder)
         if with_keys or with_root_key:
             with rotation_lock(pool, *keystore.tenants()):
