@@ -16,7 +16,9 @@ from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import SCOPES, create_key
 from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import links
+from assent.subjects.consent import withdraw_all
 from assent.tenants import init_tenant
 from tests import people
 from tests.command import assent, failing
@@ -178,6 +180,8 @@ def test_all_links_and_visits_of_a_person_end_at_once(
     assert visitor.get("/me").status_code == 401
     assert visitor.post(unspent).status_code == 410
     assert visitor.post(bobs).status_code == 303
+    with transaction(pool) as conn:
+        withdraw_all(conn, keys, derive_pseudonym(keys, "alice"))  # what was done stays on record
     visitor.post(link())
     assert "The platform ended all links to this page." in visitor.get("/me/data").text
 

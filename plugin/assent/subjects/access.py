@@ -19,6 +19,7 @@ from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey
 from assent.subjects.consent import open_subject
 from assent.subjects.export import export_subject
+from assent.subjects.renew import keys_of_parts
 
 ABOUT_A_PERSON = (
     "subject.exported",
@@ -64,10 +65,8 @@ def export_for(conn: Conn, keys: TenantKeys, ref: str, by: str, vectors: bool) -
 
     Raises NotFound for a person of whom nothing is stored.
     """
-    pseudonym = derive_pseudonym(keys, ref)
-    locks.lock_shared(conn, keys.tenant, [pseudonym])  # before the tree
     document = export_subject(conn, keys, ref)
-    record_access(conn, keys, "subject.exported", by, [pseudonym], vectors=vectors)
+    record_access(conn, keys, "subject.exported", by, [derive_pseudonym(keys, ref)], vectors=vectors)
     if vectors:
         return document
     templates = [{**template, "vector": None} for template in document["templates"]]
@@ -79,21 +78,20 @@ def accesses_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[Access]:
 
     What does not open is left out: the export counts it. Reads through all such leaves of the tenant.
     """
-    subject = _subject(conn, keys, pseudonym)
     begins = [f'{{"action":"{action}"%'.encode() for action in ABOUT_A_PERSON]
-    stored = fetch(conn, _Q["list_parts_of_actions"], tenant=keys.tenant, begins=begins) if subject else []
-    return [access for row in stored if subject and (access := _access(keys, subject, row))]
+    stored = fetch(conn, _Q["list_parts_of_actions"], tenant=keys.tenant, begins=begins)
+    subject_keys = [subject.key for subject in keys_of_parts(conn, keys, pseudonym)]
+    return [access for row in stored if (access := _access(keys, pseudonym, subject_keys, row))]
 
 
-def _access(keys: TenantKeys, subject: SubjectKey, row: Row) -> Access | None:
+def _access(keys: TenantKeys, pseudonym: bytes, subject_keys: Sequence[bytes], row: Row) -> Access | None:
     seq, part = row["seq"], row["part"]
     try:
-        if log.part_pseudonym(keys, seq, part, row["epoch"], row["locator"]) != subject.pseudonym:
+        if log.part_pseudonym(keys, seq, part, row["epoch"], row["locator"]) != pseudonym:
             return None
         leaf = json.loads(row["leaf"])
-        payload = log.open_part(
-            subject.key, keys.tenant, seq, part, row["sealed"], bytes.fromhex(leaf["commitments"][part])
-        )
+        commitment = bytes.fromhex(leaf["commitments"][part])
+        payload = log.open_part_by(subject_keys, keys.tenant, seq, part, row["sealed"], commitment)
         return Access(leaf["action"], parse_rfc3339(leaf["at"]), json.loads(payload))
     except (SealBroken, AuditBroken, ValueError, LookupError, TypeError):
         return None
