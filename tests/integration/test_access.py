@@ -156,7 +156,7 @@ def test_looking_as_somebody_leaves_a_leaf_with_them_and_with_whom_it_names(
     (tmp_path / "group.jpg").write_bytes(album.photo)
     said = json.loads(assent(environment, "tag", "--as", "alice", "--json", str(tmp_path / "group.jpg")))
     assert [face["match"]["subject"] for face in said["faces"] if face["match"]] == ["alice"]
-    assert of_the_tenant(pool, keys, "faces.searched") == [{"by": OPERATOR, "images": 1}]
+    assert of_the_tenant(pool, keys, "subject.searched") == [{"by": OPERATOR, "images": 1}]
     assert of_the_tenant(pool, keys, "subject.found") == [{"by": OPERATOR}]
     shown = {}
     for ref in ("alice", "bob"):

@@ -103,7 +103,7 @@ def _open_stages(
         with transaction(context.pool) as conn:
             policy = context.policies.of(conn, tenant).active
             people = [derive_pseudonym(keys, author)]
-            record_access(conn, keys, "faces.searched", operator(), people, images=count)
+            record_access(conn, keys, "subject.searched", operator(), people, images=count)
 
         def name(analysis: Analysis, decision: Decision) -> Decision:
             faces, people = list(decision.faces), set[bytes]()

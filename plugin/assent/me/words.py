@@ -36,7 +36,7 @@ ACCESSES: Mapping[str, str] = {
     "own link.visited": "This page was opened with a link",
     "links.ended": "The platform ended all links to this page",
     "own links.ended": "All other visits to this page were ended here",
-    "faces.searched": "Somebody who runs this service looked for faces as if you had posted the pictures",
+    "subject.searched": "Somebody who runs this service looked for faces as if you had posted the pictures",
     "subject.found": "Somebody who runs this service looked for faces, and found yours",
 }
 _PHOTO_ADVICE = {

@@ -26,7 +26,7 @@ ABOUT_A_PERSON = (
     "link.made",
     "link.visited",
     "links.ended",
-    "faces.searched",  # by a command, as if the person had posted the images
+    "subject.searched",  # by a command, as if the person had posted the images
     "subject.found",  # in such an image
 )
 PERSON = "person"  # who did it, on their own page; else `key …` of the API, or `uid …` of the operating system
