@@ -122,6 +122,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/subjects/{ref}/links"): Route(
         "subjects:write", lambda t: (f"/v1/subjects/{t.subject}-once/links", {}), 201, 201
     ),
+    ("DELETE", "/v1/subjects/{ref}/links"): Route(
+        "subjects:write", lambda t: (f"/v1/subjects/{t.subject}-once/links", {}), 204, 204
+    ),
     # The consent was withdrawn just before.
     ("PUT", "/v1/subjects/{ref}/connections"): Route(
         "subjects:write", lambda t: (f"/v1/subjects/{t.subject}/connections", {"json": {"connections": []}}), 409, 409

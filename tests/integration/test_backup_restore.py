@@ -106,6 +106,7 @@ def test_the_living_come_back_and_the_erased_do_not(
         recognise(pool, keys, people[0], "theirs")
         recognise(pool, keys, people[-1], "hers")
         backup(folder)
+        assert len(leaves(pool, "backup.made")) == 1
         erase(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")
         assert templates(pool, keys) == living
@@ -178,8 +179,8 @@ def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_pat
         rotate_epoch(pool, keystore, "default")  # its export knows ana only
         opt_in_all(pool, keys, "bea")
         recognise(pool, keys, opt_in_all(pool, keys, "cem")[0], "his")
-        before = signed(pool, keys)
         back_up_as_before(home, pool, tmp_path / "backup")
+        before = signed(pool, keys)
     lose_database(home)
     restore(tmp_path / "backup")
     with opened(home) as (pool, _, keys):

@@ -77,6 +77,7 @@ def test_each_right_has_its_scope(client: TestClient, pool: Pool, keys: TenantKe
         ("DELETE", "/v1/subjects/zoe"): (202, 403),
         ("GET", "/v1/subjects/zoe/export"): (403, 404),
         ("POST", "/v1/subjects/zoe/links"): (403, 201),
+        ("DELETE", "/v1/subjects/zoe/links"): (403, 204),
     }
     for (method, path), expected in calls.items():
         answers = [

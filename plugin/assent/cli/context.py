@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
@@ -54,6 +55,11 @@ def print_sealed(tenants: Mapping[str, Mapping[str, int]]) -> None:
     for tenant, rows in tenants.items():
         counts = ", ".join(f"{count} of {table}" for table, count in rows.items())
         print(f"Rows of {tenant} from before the upgrade that count from now on as they are: {counts}.")
+
+
+def operator() -> str:
+    """Names who runs this command, for the audit log: the operating system's number of its user, and no name."""
+    return f"uid {os.getuid()}"
 
 
 def print_restorations(logs: Mapping[str, Restoration]) -> None:

@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from assent.audit.authority import seal_restored
-from assent.cli.context import opened_keystore, print_restorations, print_sealed
+from assent.cli.context import opened_keystore, operator, print_restorations, print_sealed
 from assent.core.encoding import encode_base64
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
-from assent.db.pool import Pool, open_pool
+from assent.db.pool import Pool, open_pool, transaction
 from assent.keys.installation import database, open_keys
 from assent.keys.keyfile import export_epoch, read_export, write_export
 from assent.keys.keystore import Keystore
+from assent.subjects.access import record_access
 from assent.subjects.recover import import_keys
 from assent.subjects.rotate import Rotated, rotation_lock
 from assent.subjects.rotation import rotate
@@ -79,6 +80,9 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
     with opened_keystore(Settings()) as (pool, keystore):
         tenants = [tenant] if tenant else list(keystore.tenants())
         with rotation_lock(pool, *tenants):
+            for name in tenants:
+                with transaction(pool) as conn:
+                    record_access(conn, keystore.tenant(name), "keys.exported", operator())
             write_export(pool, keystore, file, tenants)
     print(f"{len(tenants)} tenants written to {file}")
 

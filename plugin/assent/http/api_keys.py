@@ -19,11 +19,14 @@ SCOPES = (
     "images:tag",  # send pictures, read decisions
     "images:match",  # state with a picture its author and connections, so that people are looked for in it
     "consents:write",  # record and withdraw consents
-    "subjects:write",  # enrol templates, export what is held, make links to the person's own page
+    "subjects:write",  # enrol templates, export what is held, make and end links to the person's own page
+    "subjects:export",  # beside it: the templates' vectors in an export
     "subjects:delete",  # have a person forgotten
     "audit:read",  # checkpoints and proofs
     "review",  # see and decide what waits for a moderator, correct tags
 )
+# Of the key that `assent init` makes: the platform's daily one reads no vectors.
+DAILY = tuple(scope for scope in SCOPES if scope != "subjects:export")
 _FORM = re.compile(rf"assent_({ENTITY_NAME})_([0-9a-f]{{12}})_([A-Za-z0-9-]{{43}})")
 _Q = named_queries("instance")
 
@@ -50,7 +53,7 @@ class KeyAltered(Unauthorized):
         self.tenant = tenant
 
 
-def create_key(conn: Conn, keys: TenantKeys, scopes: tuple[str, ...] = SCOPES) -> str:
+def create_key(conn: Conn, keys: TenantKeys, scopes: tuple[str, ...] = DAILY) -> str:
     """Creates a key and returns it, to be shown once: only its hash is stored."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
     row = {"tenant": keys.tenant, "id": key_id, "sha256": _hash(secret), "scopes": list(scopes)}
