@@ -61,6 +61,7 @@ CREATE TABLE public.audit_payload (
     epoch integer,
     locator bytea,
     sealed bytea NOT NULL,
+    expires_at timestamp with time zone,
     CONSTRAINT audit_payload_check CHECK (((epoch IS NULL) = (locator IS NULL)))
 );
 
@@ -130,7 +131,8 @@ CREATE TABLE public.decision (
     decided_at timestamp with time zone NOT NULL,
     given jsonb,
     audiences jsonb,
-    source text NOT NULL
+    source text NOT NULL,
+    replaced_at timestamp with time zone
 );
 
 CREATE TABLE public.ended_key (
@@ -294,6 +296,7 @@ CREATE TABLE public.outbox (
     last_error text,
     unmade integer DEFAULT 0 NOT NULL,
     source text NOT NULL,
+    replaced_at timestamp with time zone,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text, 'superseded'::text])))
 );
 
@@ -595,6 +598,8 @@ ALTER TABLE ONLY public.upload
 ALTER TABLE ONLY public.webhook_secret
     ADD CONSTRAINT webhook_secret_pkey PRIMARY KEY (tenant, owner, name, id);
 
+CREATE INDEX audit_payload_expires ON public.audit_payload USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
 CREATE INDEX connection_author ON public.connection USING btree (tenant, author_mac);
 
 CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid, purpose) WHERE ((withdrawn_at IS NULL) AND (expired_at IS NULL));
@@ -606,6 +611,8 @@ CREATE INDEX correction_file ON public.correction USING btree (tenant, media_sha
 CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
 
 CREATE INDEX decision_judged ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) ->> 'action'::text) IS NOT NULL);
+
+CREATE INDEX decision_replaced ON public.decision USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
@@ -620,6 +627,8 @@ CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
 CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
 
 CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
+
+CREATE INDEX outbox_replaced ON public.outbox USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);
 
 CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_at);
 

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.audit.log import open_part_by, part_pseudonym
+from assent.audit.log import open_part, open_part_by, part_pseudonym
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.authority import authority_key, authority_mac
 from assent.keys.keystore import TenantKeys
@@ -165,10 +165,10 @@ def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> di
         [keys.tenant, seq],
     ).fetchone()
     assert row is not None
-    by = [keys.seal_key]
-    if row[1] is not None:
-        by = [subject.key for subject in keys_of_parts(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1]))]
-    opened: dict[str, Any] = json.loads(
-        open_part_by(by, keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0]))
-    )
+    stored = keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0])
+    if row[1] is None:
+        opened: dict[str, Any] = json.loads(open_part(keys, *stored))
+    else:
+        subjects = keys_of_parts(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1]))
+        opened = json.loads(open_part_by([subject.key for subject in subjects], *stored))
     return opened

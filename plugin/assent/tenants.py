@@ -19,7 +19,7 @@ from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.http.api_keys import create_key
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.seal import seal
+from assent.keys.tenant_seal import seal_for_tenant
 from assent.outbox.endpoints import insert_endpoint
 from assent.platforms.standard_webhooks import new_secret
 
@@ -99,7 +99,7 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
 def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str) -> str:
     """Adds a signing secret beside the existing ones and returns it; the two newest are live."""
     secret, secret_id = new_secret(), uuid4()
-    sealed = seal(keys.seal_key, secret.encode(), "secret", keys.tenant, owner, name, str(secret_id))
+    sealed = seal_for_tenant(keys, "secret", secret.encode(), keys.tenant, owner, name, str(secret_id))
     execute(conn, _Q["insert_secret"], tenant=keys.tenant, owner=owner, name=name, id=secret_id, sealed=sealed)
     return secret
 

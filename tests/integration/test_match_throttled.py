@@ -10,6 +10,7 @@ from assent.audit.log import open_part, part_pseudonym
 from assent.db.pool import transaction
 from assent.decisions.assemble import person_of
 from assent.gallery import throttle
+from assent.keys.keystore import TenantKeys
 from tests.events import everything, rows
 from tests.integration.album import Album
 from tests.photos import saved_at
@@ -28,9 +29,10 @@ def authors(album: Album, nth: int) -> list[object]:
         person = person_of(conn, album.keys, album.pid("alice"))
     assert person is not None
     assert part_pseudonym(album.keys, seq, 1, parts[1][1], parts[1][2]) == album.pid("alice")
+    opened_by: tuple[bytes | TenantKeys, ...] = (album.keys, person.subject.key)
     opened = [
         json.loads(open_part(key, "default", seq, part, sealed, commitments[part]))
-        for key, (part, _, _, sealed) in zip((album.keys.seal_key, person.subject.key), parts, strict=True)
+        for key, (part, _, _, sealed) in zip(opened_by, parts, strict=True)
     ]
     assert [set(payload) for payload in opened] == [{"author"}] * 2
     return [payload["author"] for payload in opened]

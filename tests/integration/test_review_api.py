@@ -66,7 +66,7 @@ def test_the_log_says_who_and_what_and_verifies(desk: Album, moderator: TestClie
         assert verify.verify_database(conn, desk.keys, None).head.size > leaf
         sealed = conn.execute("SELECT sealed FROM audit_payload WHERE seq = %s", [leaf]).fetchone()
     assert sealed is not None
-    said = json.loads(open_salted(desk.keys.seal_key, "default", leaf, 0, sealed[0])[32:])
+    said = json.loads(open_salted(desk.keys, "default", leaf, 0, sealed[0])[32:])
     assert (said["by"], said["case"], said["action"]) == (key_id(moderator), str(case), "allow")
     assert (said["note"], said["media"], said["revision"]) == ("known to us", "group", 2)
     assert desk.leaves("media.reviewed") == 1

@@ -30,16 +30,17 @@ def words(text: str) -> set[str]:
     return set(text.split())
 
 
-SEALING = ("seal", "unseal", "seal_locator", "open_locator", "_wrap")
+SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locator", "open_locator", "_wrap")
 
 # The first part of the additional data of every sealed value.
 SEALED = words(
-    "check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
+    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
     " subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
     " assent.head/1 assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
+    " assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
@@ -73,9 +74,9 @@ VALUES = {
     ActionName: "allow label limit review block",
 }
 SETTINGS = words(
-    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url event_retention_days"
-    " gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page metrics_port notice policy port"
-    " read root_key root_key_file threads unsafe_gallery_on_disk"
+    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url decision_retention_days"
+    " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
+    " metrics_port notice policy port read root_key root_key_file threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     )
     keep_days: int = Field(30, ge=1, description="Kept copies, also those of pictures in review, go after this.")
     event_retention_days: int = Field(30, ge=1, description="Sealed event bodies are removed after this.")
+    decision_retention_days: int = Field(
+        90, ge=1, description="Decisions and messages that later ones replaced are removed after this."
+    )
     read: Literal["nothing", "codes", "text"] = Field(
         "nothing", description="What is read in pictures: QR codes, or these and text, which needs the extra `text`."
     )

@@ -48,8 +48,8 @@ from assent.decisions.statement import Statement
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
-from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, seal_match
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
@@ -205,7 +205,7 @@ def _changed_columns(change: ModeratorChange | None) -> dict[str, object]:
 def open_retained_copy(conn: Conn, keys: TenantKeys, item: MediaItem) -> bytes | None:
     """Returns the kept copy of an image (JPEG), or None where there is none any more."""
     row = fetch_one(conn, _Q["read_retained_copy"], **item.key(keys.tenant))
-    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, item.id) if row else None
+    return unseal_for_tenant(keys, "kept", row["sealed"], keys.tenant, item.id) if row else None
 
 
 def note_unreadable(conn: Conn, keys: TenantKeys, source: str, event_id: UUID, error: AssentError) -> None:
@@ -273,7 +273,7 @@ def _replace_retained_copy(conn: Conn, keys: TenantKeys, media_key: MediaKey, co
     if copy is None:
         execute(conn, _Q["delete_retained_copy"], **media_key.key)
         return
-    sealed = seal(keys.seal_key, copy.jpeg, "kept", keys.tenant, media_key.media.id)
+    sealed = seal_for_tenant(keys, "kept", copy.jpeg, keys.tenant, media_key.media.id)
     execute(conn, _Q["store_retained_copy"], **media_key.key, sealed=sealed, days=copy.days)
 
 

@@ -43,7 +43,7 @@ class TenantKeys:
     """
 
     tenant: str
-    seal_key: bytes = field(repr=False)  # events, secrets, audit payloads that belong to no subject
+    seal_key: bytes = field(repr=False)  # what belongs to no subject (`tenant_seal`), and MACs
     pseudonym_key: bytes = field(repr=False)  # never rotates: pseudonyms are made with it
     log_key: Ed25519PrivateKey = field(repr=False)  # signs the audit log's checkpoints
     epoch: int  # the live epoch's number, from 1

@@ -130,7 +130,7 @@ def _receipt(conn: Conn, keys: TenantKeys, row: Row, size: int, retired_epoch: i
     part = fetch_one(conn, _Q["read_leaf_payload"], tenant=keys.tenant, leaf=row["leaf"])
     if part is None:
         raise AuditBroken(f"the payload of leaf {row['leaf']} is missing")
-    opening = log.open_salted(keys.seal_key, keys.tenant, row["leaf"], 0, part["sealed"])
+    opening = log.open_salted(keys, keys.tenant, row["leaf"], 0, part["sealed"])
     return {
         "tenant": keys.tenant,
         "erasure": str(row["id"]),

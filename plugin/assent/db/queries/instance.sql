@@ -58,6 +58,10 @@ WHERE s.tenant = %(tenant)s AND s.owner = %(owner)s AND s.name = %(name)s;
 DELETE FROM webhook_secret
 WHERE tenant = %(tenant)s AND owner = %(owner)s AND name = %(name)s AND expires_at <= now();
 
+-- name: purge_ended_secrets
+-- Of all tenants.
+DELETE FROM webhook_secret WHERE expires_at <= now();
+
 -- name: list_api_keys
 -- Lists a tenant's API keys, oldest first, the revoked ones too.
 SELECT id, scopes, created_at, revoked_at FROM api_key WHERE tenant = %(tenant)s ORDER BY created_at, id;

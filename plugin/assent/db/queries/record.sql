@@ -50,7 +50,13 @@ INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sea
 VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
 
 -- name: insert_decision
--- With everything that is needed to decide it again.
+-- With everything that is needed to decide it again. The one before is replaced, and goes after its retention, unless a
+-- moderator decided in it: that is heeded when the file comes again.
+WITH before AS (
+    UPDATE decision SET replaced_at = now()
+    WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND replaced_at IS NULL
+      AND document -> 'reviewed' ->> 'action' IS NULL
+)
 INSERT INTO decision
     (tenant, source, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences,
      leaf, decided_at)
@@ -63,14 +69,22 @@ VALUES
 INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority)
 VALUES (%(tenant)s, gen_random_uuid(), %(source)s, %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
+-- name: purge_replaced_decisions
+-- After their retention.
+DELETE FROM decision WHERE (tenant, media_id, source, revision) IN (
+    SELECT tenant, media_id, source, revision FROM decision
+    WHERE replaced_at < now() - make_interval(days => %(days)s)
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
+
 -- name: supersede_waiting_messages
 -- What was not sent yet is not sent any more.
-UPDATE outbox SET state = 'superseded'
+UPDATE outbox SET state = 'superseded', replaced_at = CASE WHEN attempts <= unmade THEN now() END
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting';
 
 -- name: supersede_waiting_decisions
 -- All but suggestions, which ask what is open when they are sent.
-UPDATE outbox SET state = 'superseded'
+UPDATE outbox SET state = 'superseded', replaced_at = CASE WHEN attempts <= unmade THEN now() END
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
 -- name: revise_newest_decision
@@ -222,9 +236,16 @@ DELETE FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND m
 -- None after its retention.
 SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND kept_until > now();
 
+-- name: shorten_copies
+-- A retention that was made shorter counts for what is kept already.
+UPDATE kept_picture SET kept_until = now() + make_interval(days => %(days)s)
+WHERE kept_until > now() + make_interval(days => %(days)s);
+
 -- name: purge_expired_copies
 -- Copies whose retention is over.
-DELETE FROM kept_picture WHERE kept_until <= now();
+DELETE FROM kept_picture WHERE (tenant, source, media_id) IN (
+    SELECT tenant, source, media_id FROM kept_picture WHERE kept_until <= now() LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
 
 -- name: read_subject_with_consent
 -- With the consent to being recognised that is in force, the columns of which are NULL where there is none.
