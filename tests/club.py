@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
-from assent.core.errors import NotFound
+from assent.core.errors import ConsentMissing, NotFound
 from assent.core.settings import Settings
 from assent.core.values import (
     Action,
@@ -147,13 +147,11 @@ class Club:
             erase(conn, self.keys, ref)
 
     def in_force(self, ref: str) -> UUID | None:
-        [row] = rows(
-            self.pool,
-            "SELECT (array_agg(id))[1] FROM consent WHERE pid = %s AND withdrawn_at IS NULL AND expired_at IS NULL",
-            self.pid(ref),
-        )
-        found: UUID | None = row[0]
-        return found
+        with transaction(self.pool) as conn:
+            try:
+                return consent.active_consent(conn, self.keys, self.pid(ref))
+            except ConsentMissing:
+                return None
 
     def send_photo(self, ref: str) -> UUID:
         """Leaves a photo waiting; returns its job."""
@@ -226,10 +224,14 @@ class Club:
         with transaction(self.pool) as conn:
             return {match.item.id for match in matches.matches_of(conn, self.keys, self.pid(ref))}
 
+    def templates(self, ref: str) -> int:
+        [(count,)] = rows(self.pool, "SELECT count(*) FROM template WHERE pid = %s", self.pid(ref))
+        return int(count)
+
     def answer(self, ref: str, media_id: str, *, yes: bool) -> None:
         """Answers on the person's own page; where nothing is asked any more, nothing happens."""
         change = matches.approve if yes else matches.refuse
-        with suppress(NotFound, matches.ConsentMissing):
+        with suppress(NotFound, ConsentMissing):
             change(self.pool, self.keys, self.pid(ref), media_item(media_id), 0)
 
     # What the operator does
@@ -275,6 +277,12 @@ class Club:
 def _names_in(document: dict[str, Any]) -> Iterator[str]:
     yield from (face["match"]["subject"] for face in document.get("faces", ()) if face["match"])
     yield from (suggestion["subject"] for suggestion in document.get("suggestions", ()))
+
+
+def everything(pool: Pool) -> dict[str, list[str]]:
+    """Every row of every table as text."""
+    tables = rows(pool, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    return {name: sorted(str(row) for row in rows(pool, f'SELECT * FROM "{name}"')) for (name,) in tables}  # noqa: S608
 
 
 @contextmanager
