@@ -60,7 +60,7 @@ from assent.worker.queue import queue_app
 from assent.worker.turns import Turns
 from tests import people
 from tests.events import SOURCE, media_item, rows
-from tests.fixtures.database import create_database, drop_database
+from tests.fixtures.database import Drop, create_database
 from tests.people import MODEL, strangers
 
 DAY = timedelta(days=1)
@@ -119,7 +119,7 @@ class Club:
     settings: Settings
     pool: Pool
     keystore: Keystore
-    copies: list[str] = field(default_factory=list)  # databases that are backups
+    databases: list[str] = field(default_factory=list)  # all that were made: the one in use, older ones, backups
 
     @property
     def keys(self) -> TenantKeys:
@@ -247,22 +247,24 @@ class Club:
 
     def back_up(self) -> str:
         """Copies the database's files; returns the copy's name."""
-        name = f"copy_{uuid4().hex}"
         with self._nobody_connected():
-            create_database(self.server, name, self.name)
-        self.copies.append(name)
-        return name
+            return self._copy(self.name)
 
     def address(self, copy: str) -> str:
         """The URL of a copy, which somebody else opens as it is."""
         return urlunsplit(urlsplit(self.server)._replace(path=f"/{copy}"))
 
     def restore(self, copy: str, export: Path) -> Recovered:
-        """Puts a backup in the database's place, and imports an export of keys as `assent restore` does."""
+        """Goes on with a backup, and imports an export of keys as `assent restore` does."""
         with self._nobody_connected():
-            drop_database(self.server, self.name)
-            create_database(self.server, self.name, copy)
+            self.name = self._copy(copy)
+            self.url = self.address(self.name)
         return self.bring_in(export)
+
+    def _copy(self, database: str) -> str:
+        self.databases.append(name := f"club_{uuid4().hex}")
+        create_database(self.server, name, database)
+        return name
 
     def bring_in(self, export: Path) -> Recovered:
         return import_keys(self.pool, self.keystore, read_export(self.keystore, export))
@@ -286,7 +288,7 @@ def everything(pool: Pool) -> dict[str, list[str]]:
 
 
 @contextmanager
-def open_club(server: str, template: str, data: Path) -> Iterator[Club]:
+def open_club(server: str, template: str, drop: Drop, data: Path) -> Iterator[Club]:
     """Makes an installation with tenant `default`, whose endpoints nobody listens on."""
     name = f"club_{uuid4().hex}"
     url = create_database(server, name, template)
@@ -294,7 +296,7 @@ def open_club(server: str, template: str, data: Path) -> Iterator[Club]:
     pool = open_pool(url, size=4)
     with transaction(pool) as conn:
         conn.execute("UPDATE instance SET id = gen_random_uuid()")
-    club = Club(server, name, url, settings, pool, open_or_create_keys(settings, pool))
+    club = Club(server, name, url, settings, pool, open_or_create_keys(settings, pool), [name])
     init_tenant(pool, club.keystore, "default", "platform", "http://127.0.0.1:9/hooks")
     with transaction(pool) as conn:
         add_endpoint(conn, club.keys, "people", "http://127.0.0.1:9/people", "person")
@@ -302,5 +304,5 @@ def open_club(server: str, template: str, data: Path) -> Iterator[Club]:
         yield club
     finally:
         club.pool.close()
-        for database in (name, *club.copies):
-            drop_database(server, database)
+        for database in club.databases:
+            drop(server, database)

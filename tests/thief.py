@@ -16,7 +16,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from assent.db.pool import Conn
-from assent.keys.keystore import Keystore
+from assent.intake.accept import open_upload
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import NONCE, TAG
 
 WRAPPED = NONCE + 32 + TAG
@@ -34,17 +35,20 @@ class Value:
     raw: bytes
 
 
-def steal(conn: Conn) -> set[Value]:
-    """Takes every bytea of every table."""
+def steal(conn: Conn, keys: TenantKeys) -> set[Value]:
+    """Takes every bytea of every table; of what came with requests what lies below the tenant's own seal, too."""
     columns = conn.execute(
         "SELECT table_name, column_name FROM information_schema.columns"
         " WHERE table_schema = 'public' AND data_type = 'bytea'"
     ).fetchall()
-    return {
+    values = {
         Value(table, column, bytes(raw))
         for table, column in columns
         for (raw,) in conn.execute(f'SELECT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL')  # noqa: S608
     }
+    uploads = conn.execute("SELECT event_id, n FROM upload").fetchall()
+    below = (open_upload(conn, keys, *upload) for upload in uploads)
+    return values | {Value("upload", "opened", raw) for raw in below if raw is not None}
 
 
 def raw_keys(keystore: Keystore) -> set[bytes]:
@@ -80,19 +84,12 @@ def decipher(key: bytes, sealed: bytes) -> bytes:
     return Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor().update(sealed[NONCE:-TAG])
 
 
-def opened(
-    stolen: Iterable[Value], outer: Iterable[bytes], inner: Iterable[bytes], planted: Sequence[bytes]
-) -> set[tuple[str, bytes]]:
-    """Tells which tables' values hold something planted, and what, below a seal under any of these keys.
-
-    What came with a request lies under two seals, the first of them under one of the keys `outer`.
-    """
-    outer, inner = list(outer), list(inner)
-    found = set()
+def opened(stolen: Iterable[Value], keys: Iterable[bytes], planted: Sequence[bytes]) -> set[tuple[str, bytes]]:
+    """Tells which tables' values hold something planted under one of the keys, and what."""
+    keys, found = list(keys), set()
     for value in stolen:
         if len(value.raw) > NONCE + TAG:
-            layers = [value.raw] + ([decipher(key, value.raw) for key in outer] if value.table == "upload" else [])
-            plains = (decipher(key, layer) for layer in layers for key in (*outer, *inner))
+            plains = (decipher(key, value.raw) for key in keys)
             found |= {(value.table, secret) for plain in plains for secret in planted if secret in plain}
     return found
 
@@ -104,12 +101,9 @@ def log_position(conn: Conn) -> str:
     return str(row[0])
 
 
-def files_since(conn: Conn, position: str, databases: Sequence[str]) -> list[Path]:
+def files_since(conn: Conn, server: Path, position: str, databases: Sequence[str]) -> list[Path]:
     """The write-ahead log from there on, and the files of these databases. Make a copy first: it writes them out."""
-    row = conn.execute("SHOW data_directory").fetchone()
-    assert row is not None
-    folder = Path(row[0])
-    log = [file for file in (folder / "pg_wal").iterdir() if file.is_file() and file.name >= position]
+    log = [file for file in (server / "pg_wal").iterdir() if file.is_file() and file.name >= position]
     oids = conn.execute("SELECT oid FROM pg_database WHERE datname = ANY(%s)", [list(databases)]).fetchall()
-    rows = [file for (oid,) in oids for file in (folder / "base" / str(oid)).iterdir()]
+    rows = [file for (oid,) in oids for file in (server / "base" / str(oid)).iterdir()]
     return [file for file in log + rows if file.stat().st_size]

@@ -4,6 +4,7 @@ that somebody left behind under a consent that has ended opens any more."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import cast
 
 import psycopg
@@ -27,6 +28,7 @@ from tests.thief import (
 TABLES = {"template", "match", "upload"}
 # Who leaves in which way; each is told apart in what was stolen by their face, their photo and a match's band.
 LEAVING = ("withdrawn during a rotation", "withdrawn", "given again", "expired", "erased")
+SERVER = "server/pg"  # of the fixture `server_url`
 STAYING = "somebody who stays"
 
 
@@ -60,26 +62,26 @@ def end_all(club: Club) -> None:
     club.work()
 
 
-def test_one_rotation_after_its_end_nothing_of_a_consent_opens(club: Club, figure: Figure) -> None:
+def test_one_rotation_after_its_end_nothing_of_a_consent_opens(club: Club, open_folder: Path, figure: Figure) -> None:
     with transaction(club.pool) as conn:
         begun = log_position(conn)
     for ref in (*LEAVING, STAYING):
         settle(club, ref)
     copy = club.back_up()
     with psycopg.connect(club.address(copy)) as conn:
-        stolen = steal(conn)
+        stolen = steal(conn, club.keys)
     end_all(club)
     club.rotate()
-    copies = [copy, club.back_up(), club.name]
+    club.back_up()
     with transaction(club.pool) as conn:
-        now, files = steal(conn), files_since(conn, begun, copies)
-    lying = wrapped_in_files(files)
+        now = steal(conn, club.keys)
+        lying = wrapped_in(now) | wrapped_in_files(files_since(conn, open_folder / SERVER, begun, club.databases))
     assert lying >= wrapped_in(stolen), "the scan of files reads what was stored"
-    outer = raw_keys(club.keystore)
-    inner = unwrapped(outer, lying | wrapped_in(now))
+    keys = raw_keys(club.keystore)
+    keys |= unwrapped(keys, lying)
     values = {value for value in stolen | now if value.table in TABLES}
     everybody = {secret: ref for ref in (*LEAVING, STAYING) for secret in secrets(ref)}
-    found = opened(values, outer, inner, list(everybody))
+    found = opened(values, keys, list(everybody))
     assert {secret for _, secret in found} >= set(secrets(STAYING)), "the thief opens what still stands"
     assert {(everybody[secret], table) for table, secret in found if everybody[secret] != STAYING} == set()
-    figure(f"{len(values)} values of {len(LEAVING)} people who left, {len(outer) + len(inner)} keys: 0 opened")
+    figure(f"{len(values)} values of {len(LEAVING)} people who left, {len(keys)} keys: 0 opened")
