@@ -4,8 +4,11 @@ CREATE FUNCTION public.keep_consent() RETURNS trigger
 BEGIN
     IF OLD.withdrawn_at IS NOT NULL AND NEW.withdrawn_at IS DISTINCT FROM OLD.withdrawn_at
         OR OLD.expired_at IS NOT NULL AND NEW.expired_at IS DISTINCT FROM OLD.expired_at
-        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at}'::text[])
-            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at}'::text[])
+        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at,evidence}'::text[])
+            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at,evidence}'::text[])
+        OR NEW.evidence IS DISTINCT FROM OLD.evidence
+            AND (OLD.withdrawn_at IS NULL AND OLD.expired_at IS NULL
+                 OR octet_length(NEW.evidence) IS DISTINCT FROM octet_length(OLD.evidence))
     THEN
         RAISE EXCEPTION 'a consent is a record: only its end can be noted';
     END IF;
@@ -89,6 +92,8 @@ CREATE TABLE public.consent (
     expires_at timestamp with time zone NOT NULL,
     withdrawn_at timestamp with time zone,
     expired_at timestamp with time zone,
+    series uuid NOT NULL,
+    n integer NOT NULL,
     CONSTRAINT consent_age_check CHECK ((age = ANY (ARRAY['adult'::text, 'minor'::text, 'unknown'::text]))),
     CONSTRAINT consent_purpose_check CHECK ((purpose = 'face-match'::text)),
     CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
@@ -120,6 +125,14 @@ CREATE TABLE public.decision (
     given jsonb,
     audiences jsonb,
     source text NOT NULL
+);
+
+CREATE TABLE public.ended_key (
+    tenant text NOT NULL,
+    pid bytea NOT NULL,
+    id uuid NOT NULL,
+    epoch integer NOT NULL,
+    wrapped bytea NOT NULL
 );
 
 CREATE TABLE public.endpoint (
@@ -408,6 +421,7 @@ CREATE TABLE public.tenant (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     declared_sha256 bytea,
     models_sha256 bytea,
+    rotated_at timestamp with time zone,
     CONSTRAINT tenant_tenant_check CHECK ((tenant ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
 );
 
@@ -461,6 +475,9 @@ ALTER TABLE ONLY public.decision
 
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_event_id_n_key UNIQUE (tenant, event_id, n);
+
+ALTER TABLE ONLY public.ended_key
+    ADD CONSTRAINT ended_key_pkey PRIMARY KEY (tenant, pid, id);
 
 ALTER TABLE ONLY public.endpoint
     ADD CONSTRAINT endpoint_pkey PRIMARY KEY (tenant, name);
@@ -571,7 +588,7 @@ CREATE INDEX connection_author ON public.connection USING btree (tenant, author_
 
 CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid, purpose) WHERE ((withdrawn_at IS NULL) AND (expired_at IS NULL));
 
-CREATE INDEX consent_subject ON public.consent USING btree (tenant, pid);
+CREATE UNIQUE INDEX consent_order ON public.consent USING btree (tenant, pid, n);
 
 CREATE INDEX correction_file ON public.correction USING btree (tenant, media_sha256);
 
@@ -644,6 +661,9 @@ ALTER TABLE ONLY public.correction
 
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.ended_key
+    ADD CONSTRAINT ended_key_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.endpoint
     ADD CONSTRAINT endpoint_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.audit.log import open_part, part_pseudonym
+from assent.audit.log import open_part_by, part_pseudonym
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -27,6 +27,7 @@ from assent.subjects import consent
 from assent.subjects.consent import Given, Scope, active_consent, open_subject
 from assent.subjects.enrol import enrol as work_enrolment
 from assent.subjects.enrol import request_enrolment
+from assent.subjects.renew import keys_of_parts
 from assent.worker.jobs import WorkerContext
 
 MODEL = "test-128@000000000000"
@@ -89,9 +90,11 @@ def add_consent(conn: Conn, keys: TenantKeys, pid: bytes, scope: str, lasts: str
     """Writes a consent without ending the one before."""
     row = uuid4()
     conn.execute(
-        "INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at)"
-        " VALUES (%s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval)",
-        [keys.tenant, row, pid, scope, lasts],
+        "INSERT INTO consent"
+        " (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at, series, n)"
+        " SELECT %s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval, %s, 1 + count(*)"
+        " FROM consent WHERE tenant = %s AND pid = %s",
+        [keys.tenant, row, pid, scope, lasts, row, keys.tenant, pid],
     )
     return row
 
@@ -157,10 +160,10 @@ def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> di
         [keys.tenant, seq],
     ).fetchone()
     assert row is not None
-    key = keys.seal_key
+    by = [keys.seal_key]
     if row[1] is not None:
-        key = open_subject(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1])).key
+        by = [subject.key for subject in keys_of_parts(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1]))]
     opened: dict[str, Any] = json.loads(
-        open_part(key, keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0]))
+        open_part_by(by, keys.tenant, seq, 0, row[2], bytes.fromhex(body["commitments"][0]))
     )
     return opened

@@ -244,7 +244,7 @@ def test_an_import_changes_nothing_where_all_is_well(
     write_export(pool, keystore, tmp_path / "export", ["default"])
     opt_in_all(pool, keys, "cem")
     done = import_keys(pool, keystore, read_export(keystore, tmp_path / "export"))
-    assert (done.people, done.erased, done.pictures) == (0, 0, 0)
+    assert (done.people, done.erased, done.consents, done.pictures) == (0, 0, 0, 0)
     assert templates(pool, keys) == {"ana", "bea", "cem"}
     assert matches(pool, keys, people) == {"hers": "strong"}
 

@@ -19,9 +19,10 @@ from assent.decisions.retract import retract
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections
-from assent.subjects.enrol import request_enrolment, waiting_jobs
+from assent.subjects.enrol import request_enrolment
 from assent.subjects.erase import ROTATION, Erasure, complete_erasures, erase
 from assent.subjects.erase import receipt as receipt_of
+from assent.subjects.waiting import waiting_jobs
 from assent.tenants import init_tenant
 from tests import people
 from tests.events import rows

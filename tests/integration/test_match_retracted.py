@@ -170,6 +170,7 @@ def test_what_could_not_be_made_was_never_told(album: Album) -> None:
 def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:
     """The transaction's number stands in each row on disk: it would link the two."""
     consent = album.opt_in("alice", "second")
+    album.opt_in("bob", "fifth")  # who stays: of alice all rows were written by the withdrawal
     album.post(author="alice")
     album.deliver()
     album.withdraw(consent)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -138,6 +139,25 @@ def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commi
 def open_salted(key: bytes, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
     """Returns salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
     return unseal(key, sealed, *_part_id(seq, part), tenant)
+
+
+def open_part_by(
+    subject_keys: Iterable[bytes], tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes
+) -> bytes:
+    """Opens a part as `open_part` does, with the one of these keys that opens it. Raises SealBroken, AuditBroken."""
+    for key in subject_keys:
+        with suppress(SealBroken):
+            return open_part(key, tenant, seq, part, sealed, commitment)
+    raise SealBroken
+
+
+def reseal_part(subject_keys: Sequence[bytes], tenant: str, seq: int, part: int, sealed: bytes) -> bytes | None:
+    """Seals a part under the first of these keys; None where it lies under that already, or none opens it."""
+    for n, key in enumerate(subject_keys):
+        with suppress(SealBroken):
+            salted = open_salted(key, tenant, seq, part, sealed)
+            return seal(subject_keys[0], salted, *_part_id(seq, part), tenant) if n else None
+    return None
 
 
 def check_opening(salted: bytes, seq: int, part: int, commitment: bytes) -> bytes:

@@ -80,7 +80,9 @@ def restore(
         typer.Option(help="The newest export of the keys; else the one beside the keystore or in the folder."),
     ] = None,
 ) -> None:
-    """Restore a backup into an empty data folder, with today's keys: people erased since stay erased.
+    """Restore a backup into an empty data folder, with today's keys.
+
+    People erased since stay erased, and consents that ended since stay ended.
 
     Where it lost leaves of the audit log that were signed, the log says so: a new epoch of it begins.
     """
@@ -103,6 +105,8 @@ def restore(
                 done = import_keys(pool, keystore, export)
                 logs |= done.logs
                 print(f"{done.people} people's keys brought back, {done.erased} people removed who were erased since,")
+                print("or whose consent ended since, and with it the key of what the backup has of them;")
+                print(f"{done.consents} consents ended again that had ended since;")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -37,11 +38,15 @@ class Recipient:
 
 
 class Person(NamedTuple):
-    """A subject's data key, the platform's id for them, and whether they consent to being recognised now."""
+    """A subject's data key, the platform's id for them, and the series of the consent in force, if there is one."""
 
     subject: SubjectKey
     ref: str
-    consents: bool
+    series: UUID | None
+
+    @property
+    def consents(self) -> bool:
+        return self.series is not None
 
 
 def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict[str, Any] | None:
@@ -175,7 +180,7 @@ def _newest(conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None 
 def _named(
     conn: Conn, keys: TenantKeys, item: MediaItem, revision: int, lock: Lock, state: str = "published"
 ) -> Iterator[tuple[int, NamedMatch]]:
-    """Yields the matches in that state whose subjects consent, each with its face's number.
+    """Yields the matches in that state that stand on a consent in force, each with its face's number.
 
     Raises SealBroken where a match, its subject or their key was altered.
     """
@@ -184,15 +189,29 @@ def _named(
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         person = person_of(conn, keys, pseudonym)
-        if person is None or not person.consents:
-            continue
-        try:
-            match = open_match(person.subject, item.id, row["face"], row["sealed"])
-        except SealBroken:
-            if retraction_waits(conn, keys.tenant, pseudonym):
-                continue  # they left and came back; the match lies under the key that went, and is taken back soon
-            raise
-        yield row["face"], NamedMatch(person.ref, match["band"], row["state"])
+        match = standing_match(conn, person, item.id, row["face"], row["sealed"]) if person else None
+        if person and match:
+            yield row["face"], NamedMatch(person.ref, match["band"], row["state"])
+
+
+def standing_match(conn: Conn, person: Person, media_id: str, face: int, sealed: bytes) -> dict[str, Any] | None:
+    """Opens a match that stands on the person's consent in force; None for one that arose under another, or under none.
+
+    One of another consent lies under a key that went with it: it does not open, and is taken back soon. One from before
+    matches carried their consent opens only if no consent has ended since. Raises SealBroken where it was altered.
+    """
+    if person.series is None:
+        return None
+    tenant, pseudonym = person.subject.tenant, person.subject.pseudonym
+    try:
+        match = open_match(person.subject, media_id, face, sealed)
+    except SealBroken:
+        if retraction_waits(conn, tenant, pseudonym):
+            return None
+        raise
+    if "series" not in match:
+        return None if retraction_waits(conn, tenant, pseudonym) else match
+    return match if match["series"] == str(person.series) else None
 
 
 def name_match(conn: Conn, keys: TenantKeys, pseudonym: bytes, band: Band) -> NamedMatch | None:
@@ -208,4 +227,4 @@ def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
         return None
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pseudonym).decode()
-    return Person(subject, ref, row["consenting"])
+    return Person(subject, ref, row["series"])

@@ -18,6 +18,7 @@ from assent.core.values import MediaItem
 from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_retraction, retraction_done
+from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import match_pseudonym
@@ -47,8 +48,8 @@ def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None
     """Removes every match that is or may be the subject's, revises each media item, and returns how many it looked at.
 
     This is the job; at its end the queue's job of that number forgets whom it was about. Each media item has a
-    transaction of its own, so a run that was cut short is finished by the next. It reads no consent: what was matched
-    under a consent that was given again meanwhile goes as well.
+    transaction of its own, so a run that was cut short is finished by the next. What was matched under a consent that
+    was given meanwhile stays.
     """
     with transaction(pool) as conn:
         found = find_matches(conn, keys, pseudonym)
@@ -100,12 +101,31 @@ def _owner(keys: TenantKeys, row: Row) -> bytes | None:
 
 
 def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: bytes) -> None:
-    """Removes the media item's matches that are or may be the subject's now."""
+    """Removes the media item's matches that are or may be the subject's now, and stand on no consent in force."""
     key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
     found = _attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
-    for row in found.all:
+    person = _person_or_none(conn, keys, pseudonym) if found.theirs else None
+    theirs = [row for row in found.theirs if not _stands(conn, person, row)]
+    for row in [*theirs, *found.unattributed]:
         execute(conn, _Q["delete_match"], **key, face=row["face"])
     # Whoever altered a locator may have altered the state beside it.
-    if found.unattributed or any(row["state"] == "published" for row in found.theirs):
+    if found.unattributed or any(row["state"] == "published" for row in theirs):
         revise(conn, keys, item, "tag.retracted")
+
+
+def _person_or_none(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
+    try:
+        return person_of(conn, keys, pseudonym)
+    except SealBroken:
+        return None
+
+
+def _stands(conn: Conn, person: Person | None, row: Row) -> bool:
+    """Tells whether a match stands on the person's consent in force; not where it does not open."""
+    try:
+        return (
+            person is not None and standing_match(conn, person, row["media_id"], row["face"], row["sealed"]) is not None
+        )
+    except SealBroken:
+        return False

@@ -91,6 +91,7 @@ class ModeratorChange:
 class _Confirmed:
     match: Match
     subject: SubjectKey
+    series: UUID  # of the consent that the match stands on
     suggested: bool  # the subject is asked first
 
 
@@ -243,7 +244,7 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
             continue
         if not is_refused(stored, media_key.media.id, analysis.picture.sha256, box):
             suggested = waits(analysis.verdict.approval, match.pseudonym == author)
-            confirmed.append(_Confirmed(match, subject, suggested))
+            confirmed.append(_Confirmed(match, subject, row["series"], suggested))
     return _Checked(tuple(confirmed), altered)
 
 
@@ -251,7 +252,7 @@ def _store_match(conn: Conn, keys: TenantKeys, media_key: MediaKey, revision: in
     """Stores a confirmed match and returns its part of the decision's leaf."""
     match, subject, band = confirmed.match, confirmed.subject, {"band": confirmed.match.band}
     state = "suggested" if confirmed.suggested else "published"
-    row = seal_match(keys, subject, media_key.media.id, match.face, band)
+    row = seal_match(keys, subject, media_key.media.id, match.face, {**band, "series": str(confirmed.series)})
     values = {**media_key.key, "face": match.face, "revision": revision, "state": state}
     execute(conn, _Q["insert_match"], **values, **row._asdict())
     payload = {

@@ -1,8 +1,9 @@
 """Exports keys: any backup of the database opens with the export, for every subject not erased by then.
 
 One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only), the
-checkpoint of its log that was signed last, and its subjects' wrapped keys; last a seal under the root key over all
-lines before, so that a file that was cut or altered is refused: a subject who is missing in it counts as erased.
+checkpoint of its log that was signed last, its subjects' wrapped keys, and the ids of its ended consents; last a seal
+under the root key over all lines before, so that a file that was cut or altered is refused: a subject who is missing in
+it counts as erased, and a consent that is missing in it may be in force.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.signed_head import read_signed_head
 
-KEYFILE_FORMAT = "assent.keys/1"
+KEYFILE_FORMAT = "assent.keys/2"
+FORMATS = ("assent.keys/1", KEYFILE_FORMAT)  # the first one knew nothing of consents
 EXPORTS_FOLDER = "exports"  # in the keys folder
 _Q = named_queries("rotate")
 
@@ -47,6 +49,7 @@ class KeyExport:
     made_at: datetime
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = field(repr=False)
     heads: dict[str, str]  # the checkpoint signed last, of each tenant whose log was signed by then
+    ended: dict[str, list[UUID]]  # each tenant's consents that had ended by then
 
 
 def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[str]) -> None:
@@ -67,6 +70,7 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
             signed = read_signed_head(keystore.keys_dir, tenant)
             lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant), "head": signed}))
             lines.extend(_wrapped_keys(conn, tenant))
+            lines.extend(_ended_consents(conn, tenant))
     text = "\n".join(lines) + "\n"
     check = seal(keystore.root, sha256(text.encode()).digest(), KEYFILE_FORMAT, str(keystore.database))
     write_private(file, text + json.dumps({"seal": encode_base64(check)}) + "\n")
@@ -76,6 +80,12 @@ def _wrapped_keys(conn: Conn, tenant: str) -> Iterator[str]:
     with conn.cursor(name="wrapped_keys") as cursor:
         for pseudonym, epoch, wrapped in cursor.execute(_Q["list_wrapped_keys"], {"tenant": tenant}):
             yield json.dumps([encode_base64(pseudonym), epoch, encode_base64(wrapped)])
+
+
+def _ended_consents(conn: Conn, tenant: str) -> Iterator[str]:
+    with conn.cursor(name="ended_consents") as cursor:
+        for (consent,) in cursor.execute(_Q["list_ended_consents"], {"tenant": tenant}):
+            yield json.dumps(str(consent))
 
 
 def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
@@ -93,24 +103,30 @@ def export_epoch(pool: Pool, keystore: Keystore, tenant: str) -> Path:
 
 def export_database(file: Path) -> UUID:
     """Returns the id of the database that an unchecked export names. Raises KeyMissing when the file is no export."""
+    return _head(file)[1]
+
+
+def _head(file: Path) -> tuple[str, UUID]:
+    """Returns format and database of an unchecked export."""
     try:
         head = json.loads(read_private(file, "the export of the keys").partition("\n")[0])
-        if head["format"] != KEYFILE_FORMAT:
+        if head["format"] not in FORMATS:
             raise ValueError(head["format"])
-        return UUID(head["database"])
+        return head["format"], UUID(head["database"])
     except (ValueError, KeyError, TypeError) as error:
         raise KeyMissing(f"no export of keys: {file}") from error
 
 
 def read_export(keystore: Keystore, file: Path) -> KeyExport:
     """Opens an export. Raises KeyMissing when it is cut, altered, of another database or under another root key."""
-    if export_database(file) != keystore.database:
+    file_format, database = _head(file)
+    if database != keystore.database:
         raise KeyMissing(f"the export belongs to another database: {file}")
     text, _, end = read_private(file, "the export of the keys").rstrip("\n").rpartition("\n")
     text += "\n"
     try:
         check = decode_base64(json.loads(end)["seal"])
-        digest = unseal(keystore.root, check, KEYFILE_FORMAT, str(keystore.database))
+        digest = unseal(keystore.root, check, file_format, str(keystore.database))
     except (SealBroken, ValueError, KeyError, TypeError) as error:
         raise KeyMissing(f"the export is cut, or sealed under another root key: {file}") from error
     if digest != sha256(text.encode()).digest():
@@ -121,15 +137,20 @@ def read_export(keystore: Keystore, file: Path) -> KeyExport:
 def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = {}
     heads: dict[str, str] = {}
+    ended: dict[str, list[UUID]] = {}
     subjects: list[WrappedKey] = []
+    consents: list[UUID] = []
     for line in lines[1:]:
         entry: Any = json.loads(line)
         if isinstance(entry, dict):
-            subjects = []
+            subjects, consents = [], []
+            ended[entry["tenant"]] = consents
             tenants[entry["tenant"]] = (keystore.open_entry(entry["tenant"], entry["keys"]), subjects)
             if entry.get("head"):
                 heads[entry["tenant"]] = entry["head"]
+        elif isinstance(entry, str):
+            consents.append(UUID(entry))
         else:
             pseudonym, epoch, wrapped = entry
             subjects.append(WrappedKey(decode_base64(pseudonym), epoch, decode_base64(wrapped)))
-    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants, heads)
+    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants, heads, ended)

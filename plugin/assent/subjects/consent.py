@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from assent.audit.broken import record_broken_seal
@@ -28,6 +28,8 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
+from assent.subjects.renew import renew_key
+from assent.subjects.waiting import drop_waiting
 
 Scope = Literal["own", "connections", "anyone"]
 Age = Literal["adult", "minor", "unknown"]
@@ -52,6 +54,13 @@ class Given:
     evidence: str | Mapping[str, Any] | None = None  # at most EVIDENCE_BYTES
 
 
+class InForce(NamedTuple):
+    """The consent in force: its id, and that of the first of its series (consents that followed without a break)."""
+
+    id: UUID
+    series: UUID
+
+
 def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None) -> UUID:
     """Records a consent and returns its id; the subject's row and key are created with the first one.
 
@@ -62,11 +71,11 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     _check(given, declared)
     pseudonym, now = derive_pseudonym(keys, given.subject), datetime.now(UTC)
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
-    subject = _open_or_create(conn, keys, pseudonym, given.subject)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
+    subject = _open_or_create(conn, keys, pseudonym, given.subject)
     replaced = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
     consent = uuid4()
-    terms = _insert(conn, subject, consent, given, now)
+    terms = _insert(conn, subject, consent, replaced["series"] if replaced else consent, given, now)
     if replaced:
         execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent)
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
@@ -81,8 +90,9 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
 def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
     """Withdraws a consent: its templates go with the commit, and the subject's matches are retracted.
 
-    Nobody is matched by the templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended
-    before. Raises NotFound for a consent that this tenant does not have.
+    The subject's key is renewed, so that old copies of what goes die with the next rotation. Nobody is matched by the
+    templates any more. Repeating it changes nothing, nor does withdrawing a consent that ended before. Raises NotFound
+    for a consent that this tenant does not have.
     """
     row = fetch_one(conn, _Q["read_subject_of_consent"], tenant=keys.tenant, id=consent)
     if row is None:
@@ -93,6 +103,18 @@ def withdraw_consent(conn: Conn, keys: TenantKeys, consent: UUID) -> None:
 def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     """Withdraws any consent of the subject that is in force, as `withdraw_consent` does."""
     _end_consent(conn, keys, pseudonym, None)
+
+
+def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
+    """Ends those of these consents that a restore has brought back, though they had ended, and returns how many."""
+    people = fetch(conn, _Q["list_subjects_of_consents_in_force"], tenant=keys.tenant, ids=list(consents))
+    for row in people:
+        locks.try_lock_exclusive(conn, keys.tenant, row["pid"])
+    now = datetime.now(UTC)
+    ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=now)
+    _drop(conn, keys, ended)
+    _log_ended(conn, keys, "consent.withdrawn", ended, now)
+    return len(ended)
 
 
 def expire_due(conn: Conn, keys: TenantKeys, now: datetime) -> int:
@@ -125,15 +147,20 @@ def touch_last_interaction(conn: Conn, tenant: str, pseudonym: bytes, now: datet
 
 
 def active_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
+    """Returns the id of the consent in force as `consent_in_force` does."""
+    return consent_in_force(conn, keys, pseudonym).id
+
+
+def consent_in_force(conn: Conn, keys: TenantKeys, pseudonym: bytes, series: UUID | None = None) -> InForce:
     """Returns the consent in force, which nobody can withdraw before the transaction ends.
 
-    Raises ConsentMissing.
+    Raises ConsentMissing, also where it is not one of the series that is given: what arose under another ended with it.
     """
     locks.lock_shared(conn, keys.tenant, [pseudonym])
     row = fetch_one(conn, _Q["read_active_consent"], tenant=keys.tenant, pid=pseudonym)
-    if row is None:
+    if row is None or series not in (None, row["series"]):
         raise ConsentMissing
-    return UUID(str(row["id"]))
+    return InForce(row["id"], row["series"])
 
 
 def open_subject(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey:
@@ -169,7 +196,9 @@ def _check(given: Given, declared: str | None) -> None:
         raise BadRequest(f"evidence: more than {EVIDENCE_BYTES} bytes")
 
 
-def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: datetime) -> dict[str, Any]:
+def _insert(
+    conn: Conn, subject: SubjectKey, consent: UUID, series: UUID, given: Given, now: datetime
+) -> dict[str, Any]:
     """Inserts the consent and returns the fields that the audit log records of it."""
     notice = hashlib.sha256(given.notice.encode()).digest()
     terms = {
@@ -192,6 +221,7 @@ def _insert(conn: Conn, subject: SubjectKey, consent: UUID, given: Given, now: d
         evidence=proof and seal(subject.key, proof, "evidence", *_seal_context(subject, consent)),
         given_at=now,
         expires_at=now + given.valid_for,
+        series=series,
         **terms,
     )
     return terms | {
@@ -209,7 +239,7 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
     row = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
     if row is None:
         return
-    _drop(conn, keys, row)
+    _drop(conn, keys, [row])
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
 
@@ -217,16 +247,22 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
 def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
     """Ends the consents of these subjects whose time is over; the caller holds each subject's exclusive lock."""
     ended = fetch(conn, _Q["expire_lapsed_consents"], tenant=keys.tenant, people=list(people), now=now)
-    for row in ended:
-        _drop(conn, keys, row)
+    _drop(conn, keys, ended)
     return ended
 
 
-def _drop(conn: Conn, keys: TenantKeys, ended: Row) -> None:
-    """Removes the templates and connections of an ended consent, the only one in force, and queues the retraction."""
-    execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=ended["id"])
-    execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=ended["pid"])
-    queue_retraction(conn, keys.tenant, ended["pid"])
+def _drop(conn: Conn, keys: TenantKeys, ended: Sequence[Row]) -> None:
+    """Removes what stands on ended consents, the only ones in force of their subjects, and queues the retractions.
+
+    These are templates, connections and waiting enrolments; the subjects' keys are renewed, so that copies of them die.
+    """
+    for row in ended:
+        execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=row["id"])
+        execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=row["pid"])
+        renew_key(conn, keys, row["pid"])
+        queue_retraction(conn, keys.tenant, row["pid"])
+    if ended:
+        drop_waiting(conn, keys, {row["pid"] for row in ended})
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:

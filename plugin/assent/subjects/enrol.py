@@ -31,11 +31,11 @@ from assent.core.enrolment_errors import (
     PhotoRefused,
     TemplateLimitReached,
 )
-from assent.core.errors import AssentError, NotFound, SealBroken
+from assent.core.errors import AssentError, NotFound
 from assent.core.media_errors import UnexpectedFailure
 from assent.core.telemetry import log
 from assent.core.values import Face, Vector
-from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
+from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import announce
 from assent.intake.accept import Origin, SealedJob, open_upload, store_job
@@ -44,7 +44,8 @@ from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, open_template, seal_template
 from assent.media.fingerprint import fingerprinted
 from assent.pipeline import Stages
-from assent.subjects.consent import active_consent, open_subject, touch_last_interaction
+from assent.subjects.consent import consent_in_force, open_subject, touch_last_interaction
+from assent.subjects.waiting import Request, drop_jobs, open_request, seal_request
 
 MOST_TEMPLATES = 10  # of one person and model
 MOST_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
@@ -76,47 +77,14 @@ class Enrolled:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An enrolment whose job has not ended."""
-
-    id: UUID
-    received_at: datetime
-    photos: int
-
-
 def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, photos: Sequence[bytes]) -> None:
     """Stores the photos sealed and queues their job at the highest priority. Raises ConsentMissing."""
-    active_consent(conn, keys, pseudonym)
+    series = consent_in_force(conn, keys, pseudonym).series
     subject = open_subject(conn, keys, pseudonym)
     touch_last_interaction(conn, keys.tenant, pseudonym, datetime.now(UTC))
-    body = json.dumps({"pid": pseudonym.hex(), "photos": len(photos)}).encode()
-    sealed = seal(keys.seal_key, body, "enrolment", keys.tenant, str(job))
+    sealed = seal_request(keys, job, Request(pseudonym, len(photos), series))
     sealed_photos = [seal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(photos)]
     store_job(conn, keys, job, SealedJob(Origin("enrolment", "interactive"), sealed, sealed_photos, task="enrol"))
-
-
-def waiting_jobs(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[Waiting]:
-    """Returns the subject's enrolments that have not ended, oldest first."""
-    rows = fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant)
-    requests = [(row, _request_or_none(keys, row)) for row in rows]
-    return [
-        Waiting(row["id"], row["received_at"], request["photos"])
-        for row, request in requests
-        if request is not None and bytes.fromhex(request["pid"]) == pseudonym
-    ]
-
-
-def count_unopened_jobs(conn: Conn, keys: TenantKeys) -> int:
-    """Returns how many enrolments wait of which nobody can tell any more whose they are."""
-    rows = fetch(conn, _ENROL["list_waiting_enrolments"], tenant=keys.tenant)
-    return sum(_request_or_none(keys, row) is None for row in rows)
-
-
-def drop_jobs(conn: Conn, tenant: str, jobs: Sequence[UUID]) -> int:
-    """Removes enrolments with their photos and returns how many there were."""
-    execute(conn, _ENROL["delete_uploads"], tenant=tenant, jobs=list(jobs))
-    return execute(conn, _ENROL["delete_enrolments"], tenant=tenant, jobs=list(jobs))
 
 
 def enrol(
@@ -172,16 +140,16 @@ def _enrol(
     """Returns the outcome to announce; None where another worker or an erasure ended the job meanwhile."""
     if math.isinf(stages.alike):
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
-    request = _open_request(keys, job, sealed)
-    pseudonym = bytes.fromhex(request["pid"])
-    with transaction(pool) as conn:
-        photos = _open_photos(conn, keys, job, pseudonym, request["photos"])
+    request = open_request(keys, job, sealed)
+    with transaction(pool) as conn:  # no face is embedded where the consent that the photos came under has ended
+        consent_in_force(conn, keys, request.pseudonym, request.series)
+        photos = _open_photos(conn, keys, job, request)
     faces = _analyse_photos(stages, keys.tenant, photos)
     with transaction(pool) as conn:
-        count = _store(conn, keys, stages.alike, job, pseudonym, faces)
+        count = _store(conn, keys, stages.alike, job, request, faces)
     if count is None:
         return None
-    in_gallery(keys.tenant, pseudonym, count)
+    in_gallery(keys.tenant, request.pseudonym, count)
     return {"templates": [_template_json(face) for face in faces]}
 
 
@@ -189,26 +157,13 @@ def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str |
     return "photo", keys.tenant, pseudonym, str(job), str(n)
 
 
-def _open_request(keys: TenantKeys, job: UUID, sealed: bytes) -> dict[str, Any]:
-    request: dict[str, Any] = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
-    return request
-
-
-def _request_or_none(keys: TenantKeys, row: Row) -> dict[str, Any] | None:
-    """Opens a waiting request; None where whose it was is lost, and its job will not open it either."""
-    try:
-        return _open_request(keys, row["id"], row["sealed"])
-    except SealBroken:
-        return None
-
-
-def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, count: int) -> list[bytes]:
-    subject = open_subject(conn, keys, pseudonym)
-    uploads = (open_upload(conn, keys, job, n) for n in range(count))
+def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, request: Request) -> list[bytes]:
+    subject = open_subject(conn, keys, request.pseudonym)
+    uploads = (open_upload(conn, keys, job, n) for n in range(request.photos))
     sealed = [upload for upload in uploads if upload is not None]
-    if len(sealed) != count:
+    if len(sealed) != request.photos:
         raise NotFound("the photos are no longer stored")
-    return [unseal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(sealed)]
+    return [unseal(subject.key, photo, *_photo(keys, request.pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
 def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
@@ -242,16 +197,16 @@ def _only_face(stages: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
 
 
 def _store(
-    conn: Conn, keys: TenantKeys, alike: float, job: UUID, pseudonym: bytes, faces: Sequence[Enrolled]
+    conn: Conn, keys: TenantKeys, alike: float, job: UUID, request: Request, faces: Sequence[Enrolled]
 ) -> int | None:
     """Stores the templates and returns how many the subject then has for this model.
 
     Returns None where the job was ended meanwhile.
     """
-    model = faces[0].model
+    model, pseudonym = faces[0].model, request.pseudonym
     execute(conn, _ENROL["lock_enrolments_of_subject"], tenant=keys.tenant, pid=pseudonym)
     # Nobody withdraws it until the commit: a withdrawal meanwhile waits, then removes what was stored.
-    consent = active_consent(conn, keys, pseudonym)
+    consent = consent_in_force(conn, keys, pseudonym, request.series).id
     subject = open_subject(conn, keys, pseudonym)
     stored = _stored(conn, subject, model)
     if not drop_jobs(conn, keys.tenant, [job]):

@@ -28,7 +28,7 @@ from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.connections import author_mac
-from assent.subjects.enrol import drop_jobs, waiting_jobs
+from assent.subjects.waiting import drop_waiting
 
 ROTATION = timedelta(hours=1)  # after the request the epoch that was live then is destroyed
 _Q = named_queries("erase")
@@ -119,7 +119,7 @@ def _drop_rows(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> int:
     execute(conn, _Q["delete_connections"], **who, author_mac=author_mac(keys, ref))
     execute(conn, _Q["delete_links"], **who)
     execute(conn, _Q["delete_subject"], **who)
-    drop_jobs(conn, keys.tenant, [job.id for job in waiting_jobs(conn, keys, pseudonym)])
+    drop_waiting(conn, keys, [pseudonym])
     return max(keys.epoch, key["epoch"] if key else 0)
 
 

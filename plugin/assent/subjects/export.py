@@ -19,6 +19,7 @@ from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken, DecisionUnreadable, NotFound, SealBroken
 from assent.core.strict import representable
 from assent.core.values import MediaItem
+from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import retraction_waits
@@ -26,12 +27,13 @@ from assent.decisions.retract import find_matches, is_any_altered
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import unseal
-from assent.keys.subject_keys import SubjectKey, open_template
+from assent.keys.subject_keys import SubjectKey, open_match, open_template
 from assent.refusals import Refusal, open_refusal, sealed_refusals
 from assent.subjects.connections import author_mac
 from assent.subjects.consent import open_evidence
-from assent.subjects.enrol import count_unopened_jobs, waiting_jobs
 from assent.subjects.matches import SubjectMatch, newest_first, read_subject_match
+from assent.subjects.renew import keys_of_parts
+from assent.subjects.waiting import count_unopened_jobs, waiting_jobs
 
 _T = TypeVar("_T")
 EXPORT_SCHEMA = "assent.export/1"
@@ -60,7 +62,8 @@ class _Parts:
     def open(self, part: str, read: Callable[[SubjectKey], _T | None], former: Callable[[], bool] = bool) -> _T | None:
         """Returns what `read` makes of a row with the subject's key; None, and it is counted, where it makes nothing.
 
-        `former` tells whether the row is of the time before an erasure, so that the key that would open it is gone.
+        `former` tells whether the row is of the time before an erasure or the end of a consent, so that the key that
+        would open it is gone.
         """
         value = None
         if self.subject is not None:
@@ -84,6 +87,7 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     """
     pseudonym = derive_pseudonym(keys, ref)
     who = {"tenant": keys.tenant, "pid": pseudonym}
+    lock_shared(conn, keys.tenant, [pseudonym])  # the key stays the same meanwhile
     row = fetch_one(conn, _Q["read_subject"], **who)
     links = fetch(conn, _Q["list_links"], **who)
     connections = fetch_one(conn, _Q["count_connections"], **who, author_mac=author_mac(keys, ref)) or {}
@@ -105,7 +109,7 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
         "connections": _plain(connections),
         "links": [_plain(link) for link in links],
         "enrolments": [_plain(asdict(job)) for job in waiting_jobs(conn, keys, pseudonym)],
-        "audit": _leaves(conn, keys, parts, payloads, row["created_at"] if row else None),
+        "audit": _leaves(conn, keys, pseudonym, parts, payloads, row["created_at"] if row else None),
         "notes": list(NOTES),
     }
     jobs = count_unopened_jobs(conn, keys)
@@ -151,7 +155,11 @@ def _matches(
 
     def read(row: Row) -> SubjectMatch | None:
         item, face = MediaItem(row["source"], row["media_id"]), row["face"]
-        return parts.open("matches", lambda subject: read_subject_match(conn, keys, subject, item, face), former)
+
+        def opened(subject: SubjectKey) -> SubjectMatch | None:
+            return read_subject_match(conn, keys, item, face, lambda sealed: open_match(subject, item.id, face, sealed))
+
+        return parts.open("matches", opened, former)
 
     def former() -> bool:
         return retraction_waits(conn, keys.tenant, pseudonym)
@@ -194,24 +202,25 @@ def _owner(keys: TenantKeys, row: Row) -> bytes | None:
 
 
 def _leaves(
-    conn: Conn, keys: TenantKeys, parts: _Parts, payloads: Sequence[Row], since: datetime | None
+    conn: Conn, keys: TenantKeys, pseudonym: bytes, parts: _Parts, payloads: Sequence[Row], since: datetime | None
 ) -> list[dict[str, Any]]:
     """Returns what the audit log records of the subject, leaf by leaf; `since`: when they became known."""
+    subject_keys = [subject.key for subject in keys_of_parts(conn, keys, pseudonym)]
 
     def read(row: Row) -> dict[str, Any] | None:
         def former() -> bool:
             return since is None or _is_older(conn, keys.tenant, row["seq"], since)
 
-        return parts.open("audit", lambda subject: _leaf(conn, subject, row), former)
+        return parts.open("audit", lambda _subject: _leaf(conn, keys.tenant, subject_keys, row), former)
 
     return [leaf for leaf in map(read, payloads) if leaf is not None]
 
 
-def _leaf(conn: Conn, subject: SubjectKey, row: Row) -> dict[str, Any]:
+def _leaf(conn: Conn, tenant: str, subject_keys: Sequence[bytes], row: Row) -> dict[str, Any]:
     seq, part = row["seq"], row["part"]
-    leaf = _stored_leaf(conn, subject.tenant, seq)
+    leaf = _stored_leaf(conn, tenant, seq)
     commitment = bytes.fromhex(leaf["commitments"][part])
-    payload = json.loads(log.open_part(subject.key, subject.tenant, seq, part, row["sealed"], commitment))
+    payload = json.loads(log.open_part_by(subject_keys, tenant, seq, part, row["sealed"], commitment))
     return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": payload}
 
 

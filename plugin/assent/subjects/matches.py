@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -17,14 +17,15 @@ from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import retraction_waits
-from assent.decisions.assemble import person_of
+from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.document import read_stored
 from assent.decisions.retract import find_matches, is_any_altered
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
+from assent.keys.subject_keys import match_pseudonym, open_match
 from assent.refusals import Refusal, remember
 
+NOT_RECOGNISED = "the person is not recognised in that face"
 _BOX = TypeAdapter(Box)
 _Q, _FEEDBACK = named_queries("record"), named_queries("feedback")
 
@@ -43,44 +44,41 @@ class SubjectMatch:
 
 
 def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMatch]:
-    """Returns the subject's matches, newest first. Reads through all matches of the tenant.
+    """Returns the subject's matches that stand on the consent in force, newest first.
 
-    An altered one that may be theirs is noted in the log; the tree is locked then, so call it last in a transaction.
-    Left out are those of the time before an erasure, which are taken back soon. Raises SealBroken where another of
-    theirs does not open, DecisionUnreadable where its decision was altered.
+    Reads through all matches of the tenant. An altered one that may be theirs is noted in the log; the tree is locked
+    then, so call it last in a transaction. Raises SealBroken where another of theirs does not open, DecisionUnreadable
+    where its decision was altered.
     """
     person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
     found = find_matches(conn, keys, pseudonym)
-    read = [_read_unless_left(conn, keys, person.subject, _item_of(row), row["face"]) for row in found.theirs]
+    read = [_read_standing(conn, keys, person, _item_of(row), row["face"]) for row in found.theirs]
     if is_any_altered(keys, found.unattributed):
         record_broken_seal(conn, keys, "match", datetime.now(UTC))
     return newest_first([match for match in read if match is not None])
 
 
-def _read_unless_left(
-    conn: Conn, keys: TenantKeys, subject: SubjectKey, item: MediaItem, face: int
-) -> SubjectMatch | None:
-    """Opens a match like `read_subject_match`; None where the key that would open it went with an erasure."""
-    try:
-        return read_subject_match(conn, keys, subject, item, face)
-    except SealBroken:
-        if retraction_waits(conn, keys.tenant, subject.pseudonym):
-            return None
-        raise
+def _read_standing(conn: Conn, keys: TenantKeys, person: Person, item: MediaItem, face: int) -> SubjectMatch | None:
+    return read_subject_match(
+        conn, keys, item, face, lambda sealed: standing_match(conn, person, item.id, face, sealed)
+    )
 
 
 def read_subject_match(
-    conn: Conn, keys: TenantKeys, subject: SubjectKey, item: MediaItem, face: int
+    conn: Conn, keys: TenantKeys, item: MediaItem, face: int, opened: Callable[[bytes], Mapping[str, Any] | None]
 ) -> SubjectMatch | None:
-    """Opens a match of the subject; None where its decision is not there. Raises SealBroken, DecisionUnreadable."""
+    """Reads a match that `opened` opens; None where it opens none, or its decision is not there.
+
+    Raises DecisionUnreadable, and what `opened` raises.
+    """
     row = _row(conn, keys, item, face)
-    if row is None:
+    match = opened(row["sealed"]) if row else None
+    if row is None or match is None:
         return None
     box = read_stored(_BOX, row["box"])
-    band: Band = open_match(subject, item.id, face, row["sealed"])["band"]
-    return SubjectMatch(item, face, row["revision"], row["state"], band, box, row["decided_at"])
+    return SubjectMatch(item, face, row["revision"], row["state"], match["band"], box, row["decided_at"])
 
 
 def _item_of(row: Row) -> MediaItem:
@@ -94,16 +92,18 @@ def newest_first(matches: Iterable[SubjectMatch]) -> list[SubjectMatch]:
 def approve(pool: Pool, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> None:
     """Publishes a match that its subject approved: the platform is told (`tag.published`).
 
-    Repeating it changes nothing. Raises NotFound where the person was not recognised in that face, ConsentMissing where
-    they no longer consent.
+    Repeating it changes nothing. Raises NotFound where the person was not recognised in that face under the consent in
+    force, ConsentMissing where they no longer consent.
     """
     with transaction(pool) as conn:
         execute(conn, _Q["lock_media"], **item.key(keys.tenant))
-        _theirs(conn, keys, pseudonym, item, face)
+        row = _theirs(conn, keys, pseudonym, item, face)
         lock_shared(conn, keys.tenant, [pseudonym])
         person = person_of(conn, keys, pseudonym)
         if person is None or not person.consents:
             raise ConsentMissing
+        if standing_match(conn, person, item.id, face, row["sealed"]) is None:
+            raise NotFound(NOT_RECOGNISED)
         if execute(conn, _Q["publish_suggested_match"], **item.key(keys.tenant), face=face):
             revise(conn, keys, item, "tag.published")
 
@@ -145,7 +145,7 @@ def _count_refused(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaIt
     try:
         band = open_match(person.subject, item.id, face, row["sealed"])["band"]
     except SealBroken:
-        return retraction_waits(conn, keys.tenant, pseudonym)  # it may be of the time before an erasure
+        return retraction_waits(conn, keys.tenant, pseudonym)  # it may lie under a key that went
     execute(conn, _FEEDBACK["count_refused_band"], tenant=keys.tenant, band=band)
     return True
 
@@ -164,7 +164,7 @@ def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal
 def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> Row:
     row = _row(conn, keys, item, face)
     if row is None or match_pseudonym(keys, item.id, face, row["epoch"], row["locator"]) != pseudonym:
-        raise NotFound("the person is not recognised in that face")
+        raise NotFound(NOT_RECOGNISED)
     return row
 
 

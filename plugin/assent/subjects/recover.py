@@ -1,7 +1,7 @@
 """Matches a restored database with today's keys.
 
-Living subjects' keys are restored from an export; people erased since the backup are removed again. A log that lost
-signed leaves begins a new epoch, before anything else is written to it.
+Living subjects' keys are restored from an export; people erased since the backup are removed again, consents that ended
+since are ended again. A log that lost signed leaves begins a new epoch, before anything else is written to it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 from assent.audit.epoch import Restoration
 from assent.audit.restore import begin_epoch
-from assent.core.errors import KeysOutdated
+from assent.core.errors import KeysOutdated, SealBroken
 from assent.core.values import MediaItem
-from assent.db.pool import Pool, execute, fetch, fetch_one, transaction
+from assent.db.pool import Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import revise
 from assent.keys.keyfile import KeyExport, WrappedKey
 from assent.keys.keystore import Keystore, TenantKeys
+from assent.keys.seal import unseal
 from assent.keys.signed_head import replace_signed_head
+from assent.keys.subject_keys import SubjectKey
+from assent.subjects.consent import EXPIRE_AT_ONCE, end_again
 from assent.subjects.rotate import ROTATED_ROWS, rotation_lock
 
 _Q = named_queries("rotate")
@@ -27,13 +31,15 @@ _Q = named_queries("rotate")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Counts of a recovery: subjects whose key was restored, people removed, media items whose matches were retracted.
+    """Counts of a recovery: keys restored, people removed, consents ended again, media items with matches retracted.
 
-    People are removed because they were erased since. Matches are retracted where their subject can no longer be told.
+    People are removed because they were erased since, or because what the backup has of them lies under a key that was
+    destroyed when a consent of theirs ended. Matches are retracted where their subject can no longer be told.
     """
 
     people: int
     erased: int
+    consents: int
     pictures: int
     logs: Mapping[str, Restoration] = field(default_factory=dict)  # of the tenants whose log began a new epoch
 
@@ -42,18 +48,20 @@ def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
     """Brings the database and the keystore to the state of an export, tenant by tenant.
 
     Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
-    that subject. On a database that is up to date nothing changes. Repeating it changes nothing either.
-    Raises KeysOutdated where keystore or database are ahead of the export, RotationUnderWay.
+    that subject. Consents that the export names as ended are ended, whatever their epoch. On a database that is up to
+    date nothing changes. Repeating it changes nothing either. Raises KeysOutdated where keystore or database are ahead
+    of the export, RotationUnderWay.
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
     parts = [
-        _import_tenant(pool, keystore, keys, people, export.heads.get(tenant))
+        _import_tenant(pool, keystore, keys, people, export.heads.get(tenant), export.ended[tenant])
         for tenant, (keys, people) in export.tenants.items()
     ]
     return Recovered(
         sum(part.people for part in parts),
         sum(part.erased for part in parts),
+        sum(part.consents for part in parts),
         sum(part.pictures for part in parts),
         {tenant: log for part in parts for tenant, log in part.logs.items()},
     )
@@ -83,7 +91,12 @@ def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> Non
 
 
 def _import_tenant(
-    pool: Pool, keystore: Keystore, keys: TenantKeys, people: Sequence[WrappedKey], head: str | None
+    pool: Pool,
+    keystore: Keystore,
+    keys: TenantKeys,
+    people: Sequence[WrappedKey],
+    head: str | None,
+    ended: Sequence[UUID],
 ) -> Recovered:
     with rotation_lock(pool, keys.tenant):
         if keys.tenant not in keystore.tenants() or keystore.tenant(keys.tenant).epoch < keys.epoch:
@@ -93,14 +106,16 @@ def _import_tenant(
             replace_signed_head(keystore.keys_dir, keys.tenant, head, None)  # only where the keystore remembers none
         restoration = begin_epoch(pool, now, datetime.now(UTC))
         alive = [now.epoch, *now.retiring]
-        brought = _restore_keys(pool, keys.tenant, people, alive)
-        erased = _drop_dead(pool, keys.tenant, alive)
+        brought, renewed = _restore_keys(pool, now, people, alive)
+        erased = renewed + _drop_dead(pool, keys.tenant, alive)
+        consents = _end_consents(pool, now, ended)
         logs = {keys.tenant: restoration} if restoration is not None else {}
-        return Recovered(brought, erased, _retract_orphaned_matches(pool, now, alive), logs)
+        return Recovered(brought, erased, consents, _retract_orphaned_matches(pool, now, alive), logs)
 
 
-def _restore_keys(pool: Pool, tenant: str, people: Sequence[WrappedKey], alive: list[int]) -> int:
-    brought = 0
+def _restore_keys(pool: Pool, keys: TenantKeys, people: Sequence[WrappedKey], alive: list[int]) -> tuple[int, int]:
+    """Returns how many subjects were restored, and how many were removed, whose rows lie under a key that died since."""
+    brought = removed = 0
     for start in range(0, len(people), ROTATED_ROWS):
         page = people[start : start + ROTATED_ROWS]
         values = {
@@ -109,8 +124,30 @@ def _restore_keys(pool: Pool, tenant: str, people: Sequence[WrappedKey], alive: 
             "wrapped": [one.wrapped for one in page],
         }
         with transaction(pool) as conn:
-            brought += execute(conn, _Q["restore_keys"], tenant=tenant, alive=alive, **values)
-    return brought
+            rows = fetch(conn, _Q["restore_keys"], tenant=keys.tenant, alive=alive, **values)
+            gone = [row["pid"] for row in rows if not _opens(keys, row)]
+            execute(conn, _Q["delete_links"], tenant=keys.tenant, pids=gone)
+            removed += execute(conn, _Q["delete_subjects"], tenant=keys.tenant, pids=gone)
+            brought += len(rows) - len(gone)
+    return brought, removed
+
+
+def _opens(keys: TenantKeys, row: Row) -> bool:
+    """Tells whether the subject's row lies under the key that the export has."""
+    try:
+        subject = SubjectKey.unwrap(keys, row["pid"], row["epoch"], row["wrapped"])
+        unseal(subject.key, row["sealed"], "ref", keys.tenant, subject.pseudonym)
+    except SealBroken:
+        return False
+    return True
+
+
+def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
+    count = 0
+    for start in range(0, len(ended), EXPIRE_AT_ONCE):
+        with transaction(pool) as conn:
+            count += end_again(conn, keys, ended[start : start + EXPIRE_AT_ONCE])
+    return count
 
 
 def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:

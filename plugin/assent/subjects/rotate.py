@@ -5,8 +5,10 @@ Whatever was sealed under the old epoch's key, wherever it was copied to, can ne
     1 a new epoch is live   2 rows move to it, batch by batch   3 transactions begun before have ended; their rows move
     4 transactions that may have read an old row have ended   5 the keys are exported   6 the old keys are destroyed
 
-Both epochs' keys exist until step 6, so that matching goes on. A rotation that is cut short loses nothing, and the next
-one moves the remaining rows. Rows of subjects and rows of media items are never moved in one transaction.
+Both epochs' keys exist until step 6, so that matching goes on. Parts of the log under keys of ended consents, which end
+with the epoch, are sealed anew on the way; those of consents that end meanwhile wait for the next rotation. A rotation
+that is cut short loses nothing, and the next one moves the remaining rows. Rows of subjects and rows of media items are
+never moved in one transaction.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ from uuid import UUID
 import psycopg
 
 from assent.audit.broken import record_broken_seal
-from assent.audit.log import append, part_locator, part_pseudonym
+from assent.audit.log import append, part_locator, part_pseudonym, reseal_part
 from assent.core.errors import DatabaseUnavailable, RotationUnderWay, SealBroken
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.keys.keyfile import export_epoch
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.subject_keys import SubjectKey, match_locator, match_pseudonym
+from assent.subjects.renew import keys_to_reseal, postpone_ended_keys
 
 ROTATED_ROWS = 2000  # rows moved in one transaction
 # What began before a step is waited for this long. A transaction that idles is ended by the server after 10 s, so who
@@ -37,7 +40,7 @@ ROTATED_ROWS = 2000  # rows moved in one transaction
 ROTATION_WAIT_SECONDS = 60.0
 LOCKED_SECONDS = 120.0  # for rows that others keep locked
 ROTATION_POLL_SECONDS = 0.05
-_Q = named_queries("rotate")
+_Q, _RENEW = named_queries("rotate"), named_queries("renew")
 
 RotationProgress = Callable[[str, int], None]  # table, rows of it moved so far
 
@@ -74,12 +77,15 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Rotation
     with rotation_lock(pool, tenant) as watcher:
         with transaction(pool) as conn:
             covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["list_retracted_erasures"], tenant=tenant)]
+            ended: list[UUID] = [row["id"] for row in fetch(conn, _RENEW["list_ended_keys"], tenant=tenant)]
         keys = keystore.begin_epoch(tenant)  # 1
         retiring = sorted(keys.retiring)
         before = _under_way(watcher)
         moved = _move_all(pool, keys, progress)  # 2
         _wait_for(watcher, before)  # 3
         moved = _sum(moved, _move_rest(pool, keys, progress))
+        with transaction(pool) as conn:
+            postpone_ended_keys(conn, keys, ended)
         _wait_for(watcher, _under_way(watcher))  # 4
         export_epoch(pool, keystore, tenant)  # 5
         keys = keystore.end_epochs(tenant, retiring)  # 6
@@ -217,7 +223,25 @@ def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
             locators.append(part_locator(keys, row["seq"], row["part"], owner_now))
     moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
     execute(conn, _Q["move_audit_payload_rows"], tenant=keys.tenant, live=keys.epoch, **moved)
+    _reseal_payloads(conn, keys, rows, pseudonyms)
     return _altered(keys, rows, pseudonyms)
+
+
+def _reseal_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row], pseudonyms: Sequence[bytes | None]) -> None:
+    """Seals the parts that lie under the key of an ended consent anew under their subject's current key."""
+    by_subject = keys_to_reseal(conn, keys, {pseudonym for pseudonym in pseudonyms if pseudonym is not None})
+    owned = zip(rows, pseudonyms, strict=True)
+    owners = {(row["seq"], row["part"]): by_subject[owner] for row, owner in owned if owner in by_subject}
+    if not owners:
+        return
+    seqs, parts = _columns(list(owners), 2)
+    resealed = []
+    for row in fetch(conn, _Q["read_audit_payloads"], tenant=keys.tenant, seqs=seqs, parts=parts):
+        seq, part = row["seq"], row["part"]
+        if sealed := reseal_part(owners[seq, part], keys.tenant, seq, part, row["sealed"]):
+            resealed.append((seq, part, sealed))
+    seqs, parts, sealed_parts = _columns(resealed, 3)
+    execute(conn, _Q["reseal_audit_payloads"], tenant=keys.tenant, seqs=seqs, parts=parts, sealed=sealed_parts)
 
 
 TABLES = (
@@ -265,6 +289,8 @@ def _wait_for(watcher: Conn, transactions: list[str]) -> None:
 def _note(pool: Pool, keys: TenantKeys, ended: list[int], moved: Mapping[str, _Moved], covered: Sequence[UUID]) -> None:
     now = datetime.now(UTC)
     with transaction(pool) as conn:
+        execute(conn, _RENEW["delete_ended_keys"], tenant=keys.tenant, live=keys.epoch)
+        execute(conn, _Q["set_rotated"], tenant=keys.tenant)
         execute(conn, _Q["postpone_erasures"], tenant=keys.tenant, live=keys.epoch, covered=list(covered))
         for kind in (name for name, part in moved.items() if part.broken):
             record_broken_seal(conn, keys, kind, now)

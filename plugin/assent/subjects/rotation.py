@@ -1,6 +1,6 @@
-"""Rotates epochs because of erasures.
+"""Rotates epochs because of erasures and of consents that ended.
 
-Within the hour the erased person's epoch key is destroyed, and the receipt records it.
+Within the hour the epoch key under which the person's old rows lie is destroyed; the receipt of an erasure records it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from assent.keys.keystore import Keystore
 from assent.subjects.erase import complete_erasures
 from assent.subjects.rotate import Rotated, RotationProgress, discard_progress, rotate_epoch
 
-# The first erasure is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
+# The first one is waited for by nobody; those after it share a rotation, so that a rush of them makes few.
 PAUSE_SECONDS = 20 * 60
 _Q = named_queries("rotate")
 _log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ def rotate(pool: Pool, keystore: Keystore, tenant: str, progress: RotationProgre
 
 
 def rotate_due(pool: Pool, keystore: Keystore) -> int:
-    """Rotates each tenant in which an erasure waits for it, and returns how many tenants were rotated.
+    """Rotates each tenant in which an erasure or an ended consent waits for it, and returns how many tenants that were.
 
     A rotation that fails is tried again with the next call. Raises DatabaseUnavailable when nothing can be read.
     """

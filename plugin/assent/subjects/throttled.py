@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from assent.audit.log import Part, append
+from assent.db.locks import lock_shared
 from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import person_of
 from assent.keys.keystore import TenantKeys
@@ -16,6 +17,7 @@ def note_throttled(pool: Pool, keys: TenantKeys, author: str, pseudonym: bytes) 
     The author is sealed under the tenant's key, and once more under the subject's.
     """
     with transaction(pool) as conn:
+        lock_shared(conn, keys.tenant, [pseudonym])
         person = person_of(conn, keys, pseudonym)
         payload = {"author": author}
         parts = [Part(payload), *([Part(payload, pseudonym, person.subject.key)] if person else [])]

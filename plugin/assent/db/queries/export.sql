@@ -11,7 +11,7 @@ SELECT id, purpose, scope, notice_sha256, notice_version, jurisdiction, method, 
        withdrawn_at, expired_at
 FROM consent
 WHERE tenant = %(tenant)s AND pid = %(pid)s
-ORDER BY given_at, id;
+ORDER BY n;
 
 -- name: list_templates
 -- Oldest first.

@@ -29,10 +29,10 @@ SELECT coalesce(greatest(
 ), 0) AS revision;
 
 -- name: list_confirmed_templates
--- Those of these templates whose consents are active, with the keys of their subjects.
-SELECT t.id AS template, t.pid, t.version, k.epoch, k.wrapped
+-- Those of these templates whose own consents are active, with these consents' series and the keys of their subjects.
+SELECT t.id AS template, t.pid, t.version, c.series, k.epoch, k.wrapped
 FROM template t
-JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id
+JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
 WHERE t.tenant = %(tenant)s AND t.id = ANY(%(templates)s)
   AND c.purpose = 'face-match' AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now();
@@ -189,7 +189,7 @@ WHERE m.tenant = %(tenant)s AND m.source = %(source)s AND m.media_id = %(media)s
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT source, media_id, face, epoch, locator, state FROM match
+SELECT source, media_id, face, epoch, locator, sealed, state FROM match
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_match
@@ -224,13 +224,13 @@ SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)
 DELETE FROM kept_picture WHERE kept_until <= now();
 
 -- name: read_subject_with_consent
--- With whether they consent to being recognised now.
+-- With the series of the consent to being recognised that is in force.
 SELECT s.sealed AS ref_sealed, k.wrapped, k.epoch,
-       EXISTS (
-           SELECT FROM consent c
+       (
+           SELECT c.series FROM consent c
            WHERE c.tenant = s.tenant AND c.pid = s.pid AND c.purpose = 'face-match'
              AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
-       ) AS consenting
+       ) AS series
 FROM subject s
 JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;

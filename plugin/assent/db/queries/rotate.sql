@@ -70,6 +70,18 @@ UPDATE audit_payload p SET epoch = %(live)s, locator = m.locator
 FROM unnest(%(seqs)s::bigint[], %(parts)s::smallint[], %(locators)s::bytea[]) AS m (seq, part, locator)
 WHERE p.tenant = %(tenant)s AND p.seq = m.seq AND p.part = m.part;
 
+-- name: read_audit_payloads
+-- The sealed parts of these numbers.
+SELECT p.seq, p.part, p.sealed FROM audit_payload p
+JOIN unnest(%(seqs)s::bigint[], %(parts)s::smallint[]) AS m (seq, part) USING (seq, part)
+WHERE p.tenant = %(tenant)s;
+
+-- name: reseal_audit_payloads
+-- Under their subjects' current keys.
+UPDATE audit_payload p SET sealed = m.sealed
+FROM unnest(%(seqs)s::bigint[], %(parts)s::smallint[], %(sealed)s::bytea[]) AS m (seq, part, sealed)
+WHERE p.tenant = %(tenant)s AND p.seq = m.seq AND p.part = m.part;
+
 -- name: list_subjects_with_keys
 -- Those of these subjects who were not erased.
 SELECT pid FROM subject_key WHERE tenant = %(tenant)s AND pid = ANY(%(pids)s);
@@ -93,18 +105,33 @@ SELECT id FROM erasure WHERE tenant = %(tenant)s AND retracted_at IS NOT NULL AN
 UPDATE erasure SET epoch = %(live)s
 WHERE tenant = %(tenant)s AND completed_at IS NULL AND epoch < %(live)s AND NOT id = ANY(%(covered)s);
 
+-- name: set_rotated
+-- When the last rotation ended.
+UPDATE tenant SET rotated_at = now() WHERE tenant = %(tenant)s;
+
 -- name: list_tenants_due
--- At once where no rotation has just ended, else when the pause is over: well within the hour.
-SELECT DISTINCT tenant FROM erasure e
+-- After an erasure, or where a consent ended. At once where no rotation has just ended, else when the pause is over: well
+-- within the hour.
+SELECT tenant FROM erasure e
 WHERE retracted_at IS NOT NULL AND completed_at IS NULL
   AND NOT EXISTS (
       SELECT FROM erasure d WHERE d.tenant = e.tenant AND d.completed_at > now() - make_interval(secs => %(pause)s)
   )
+UNION
+SELECT tenant FROM tenant t
+WHERE (rotated_at IS NULL OR rotated_at <= now() - make_interval(secs => %(pause)s))
+  AND EXISTS (SELECT FROM ended_key k WHERE k.tenant = t.tenant)
 ORDER BY tenant;
 
 -- name: list_wrapped_keys
 -- All of a tenant, for an export.
 SELECT pid, epoch, wrapped FROM subject_key WHERE tenant = %(tenant)s ORDER BY pid;
+
+-- name: list_ended_consents
+-- All of a tenant, for an export: withdrawn, expired or replaced.
+SELECT id FROM consent
+WHERE tenant = %(tenant)s AND (withdrawn_at IS NOT NULL OR expired_at IS NOT NULL)
+ORDER BY id;
 
 -- name: read_newest_epoch
 -- Of any key in the database.
@@ -129,7 +156,8 @@ DELETE FROM person_link WHERE tenant = %(tenant)s AND pid = ANY(%(pids)s);
 -- Only where no living epoch opens the stored one.
 UPDATE subject_key k SET epoch = m.epoch, wrapped = m.wrapped
 FROM unnest(%(pids)s::bytea[], %(epochs)s::integer[], %(wrapped)s::bytea[]) AS m (pid, epoch, wrapped)
-WHERE k.tenant = %(tenant)s AND k.pid = m.pid AND NOT k.epoch = ANY(%(alive)s);
+WHERE k.tenant = %(tenant)s AND k.pid = m.pid AND NOT k.epoch = ANY(%(alive)s)
+RETURNING k.pid, k.epoch, k.wrapped, (SELECT s.sealed FROM subject s WHERE s.tenant = k.tenant AND s.pid = k.pid);
 
 -- name: list_orphaned_media
 -- A page of media items with a match whose subject cannot be told any more.

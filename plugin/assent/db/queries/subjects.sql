@@ -14,11 +14,13 @@ INSERT INTO subject (tenant, pid, sealed) VALUES (%(tenant)s, %(pid)s, %(sealed)
 INSERT INTO subject_key (tenant, pid, epoch, wrapped) VALUES (%(tenant)s, %(pid)s, %(epoch)s, %(wrapped)s);
 
 -- name: insert_consent
--- Its content never changes afterwards.
+-- Its content never changes afterwards. Its number follows that of the subject's consent before.
 INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, notice_version, jurisdiction, method, age,
-                     evidence, given_at, expires_at)
-VALUES (%(tenant)s, %(id)s, %(pid)s, %(purpose)s, %(scope)s, %(notice_sha256)s, %(notice_version)s, %(jurisdiction)s,
-        %(method)s, %(age)s, %(evidence)s, %(given_at)s, %(expires_at)s);
+                     evidence, given_at, expires_at, series, n)
+SELECT %(tenant)s, %(id)s, %(pid)s, %(purpose)s, %(scope)s, %(notice_sha256)s, %(notice_version)s, %(jurisdiction)s,
+       %(method)s, %(age)s, %(evidence)s, %(given_at)s, %(expires_at)s, %(series)s, coalesce(max(n), 0) + 1
+FROM consent
+WHERE tenant = %(tenant)s AND pid = %(pid)s;
 
 -- name: read_subject_of_consent
 -- The pseudonym that a consent belongs to.
@@ -29,7 +31,19 @@ SELECT pid FROM consent WHERE tenant = %(tenant)s AND id = %(id)s;
 UPDATE consent SET withdrawn_at = %(at)s
 WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match' AND withdrawn_at IS NULL AND expired_at IS NULL
   AND (%(only)s::uuid IS NULL OR id = %(only)s)
-RETURNING id, pid;
+RETURNING id, pid, series;
+
+-- name: list_subjects_of_consents_in_force
+-- Of those of these consents that have not ended, in the order in which they are locked.
+SELECT DISTINCT pid FROM consent
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s) AND withdrawn_at IS NULL AND expired_at IS NULL
+ORDER BY pid;
+
+-- name: withdraw_consents
+-- Those of them that have not ended; their subjects' locks are held.
+UPDATE consent SET withdrawn_at = %(at)s
+WHERE tenant = %(tenant)s AND id = ANY(%(ids)s) AND withdrawn_at IS NULL AND expired_at IS NULL
+RETURNING id, pid, series;
 
 -- name: list_subjects_with_lapsed_consent
 -- In the order in which they are locked.
@@ -62,7 +76,7 @@ WHERE t.tenant = %(tenant)s AND t.consent_id = %(old)s AND o.tenant = t.tenant A
 
 -- name: read_active_consent
 -- At most one of a subject is in force.
-SELECT id FROM consent
+SELECT id, series FROM consent
 WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match'
   AND withdrawn_at IS NULL AND expired_at IS NULL AND expires_at > now();
 
@@ -97,7 +111,7 @@ FROM subject s
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
 -- name: list_consent_records
--- All consents of a subject, or one by its id, newest first. A new consent ends the one before at that moment.
+-- All consents of a subject, or one by its id, newest first. Whatever follows in its series replaced it.
 SELECT c.id, c.purpose, c.scope, c.notice_sha256, c.notice_version, c.jurisdiction, c.method, c.age,
        c.evidence IS NOT NULL AS evidence, c.given_at, c.expires_at,
        least(c.withdrawn_at, CASE WHEN c.expired_at IS NOT NULL OR c.expires_at <= now() THEN c.expires_at END)
@@ -107,10 +121,9 @@ SELECT c.id, c.purpose, c.scope, c.notice_sha256, c.notice_version, c.jurisdicti
             WHEN c.expired_at IS NOT NULL OR c.expires_at <= now() THEN 'expired'
             ELSE 'granted' END AS state
 FROM consent c
-LEFT JOIN consent n
-    ON n.tenant = c.tenant AND n.pid = c.pid AND n.purpose = c.purpose AND n.given_at = c.withdrawn_at AND n.id <> c.id
+LEFT JOIN consent n ON n.tenant = c.tenant AND n.pid = c.pid AND n.series = c.series AND n.n = c.n + 1
 WHERE c.tenant = %(tenant)s AND (c.id = %(id)s::uuid OR c.pid = %(pid)s::bytea)
-ORDER BY c.given_at DESC, c.id;
+ORDER BY c.n DESC;
 
 -- name: list_templates
 -- By model, oldest first.
