@@ -3,7 +3,6 @@ that somebody left behind under a consent that has ended opens any more."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -34,7 +33,7 @@ STAYING = "somebody who stays"
 
 def secrets(ref: str) -> list[bytes]:
     """What is planted of a person: their face, a photo that waits, a match."""
-    return [face_of(ref).astype("<f2").tobytes(), photo_of(ref), json.dumps({"band": ref}).encode()]
+    return [face_of(ref).astype("<f2").tobytes(), photo_of(ref), f'"band": "{ref}"'.encode()]
 
 
 def settle(club: Club, ref: str) -> None:

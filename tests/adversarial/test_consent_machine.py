@@ -35,7 +35,7 @@ KEPT = 6  # thefts that are tried again after each rotation
 
 def planted(who: str) -> list[bytes]:
     """What shows that something of a person opens: their face, their photo, a match."""
-    return [face_of(who).astype("<f2").tobytes(), photo_of(who), b'{"band": "']
+    return [face_of(who).astype("<f2").tobytes(), photo_of(who), b'"band": "']
 
 
 @dataclass(eq=False)
@@ -241,7 +241,7 @@ class People(RuleBasedStateMachine):
         backup, self.backups = self.backups[n], self.backups[: n + 1]
         for who in REFS:
             if self.club.in_force(who) != backup.consents[who]:
-                self._end(who)
+                self.model.series.pop(who, Series([])).ended = True
         with TemporaryDirectory() as folder:
             self.club.restore(
                 backup.name, self.club.rotate() if rotated else self.club.export(Path(folder) / "keys.json")
@@ -271,9 +271,8 @@ class People(RuleBasedStateMachine):
         return {who} if not series.ended and self.model.series.get(who) is series else set()
 
     def _end(self, who: str) -> None:
-        series = self.model.series.pop(who, None)
-        if series is not None:
-            series.ended = True
+        """Acknowledges an end: from here on it holds."""
+        self.model.series.pop(who, Series([])).ended = True
         self.look()
 
     def _steal(self, who: str) -> None:
