@@ -82,9 +82,8 @@ def restore(
 ) -> None:
     """Restore a backup into an empty data folder, with today's keys.
 
-    People erased since stay erased, and consents that ended since stay ended.
-
-    Where it lost leaves of the audit log that were signed, the log says so: a new epoch of it begins.
+    People erased since stay erased, consents that ended since stay ended. Where it lost leaves of the audit log that
+    were signed, the log says so: a new epoch of it begins.
     """
     settings = Settings()
     if settings.database_url is not None:

@@ -84,8 +84,8 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
 def bring_in(file: Path) -> None:
     """Import living subjects' keys from an export after a restore.
 
-    People erased since the backup are removed again, and consents that ended since are ended again. Where the restore lost leaves of the audit log that were signed,
-    a new epoch of the log begins.
+    People erased since the backup are removed again, and consents that ended since are ended again. Where the restore
+    lost leaves of the audit log that were signed, a new epoch of the log begins.
     """
     with opened_keystore(Settings()) as (pool, keystore):
         done = import_keys(pool, keystore, read_export(keystore, file))
