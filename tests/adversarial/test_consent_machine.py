@@ -22,7 +22,6 @@ from tests.fixtures.database import Drop
 from tests.fixtures.figures import Figure
 from tests.thief import Value, opened, steal, unwrapped, wrapped_in
 
-STEPS = 100  # of one run; a new one begins with an empty installation
 REFS = ("ana", "bea", "cem")
 PICTURES = 6  # which later posts replace
 KEPT = 6  # thefts that are tried again after each rotation
@@ -273,24 +272,24 @@ ACTS = {
 
 
 @pytest.mark.parametrize(
-    "runs",
+    ("runs", "steps"),
     [
-        pytest.param(1, marks=pytest.mark.timeout(600)),
-        pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param(1, 60, marks=pytest.mark.timeout(600)),
+        pytest.param(200, 100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 def test_an_end_holds_whatever_comes_after(
-    server_url: str, template: str, drop: Drop, tmp_path: Path, figure: Figure, runs: int
+    server_url: str, template: str, drop: Drop, tmp_path: Path, figure: Figure, runs: int, steps: int
 ) -> None:
     counts = Counts()
     for seed in range(runs):
         with open_club(server_url, template, drop, tmp_path / str(seed)) as club:
             try:
-                People(club, counts, seed).run(STEPS)
+                People(club, counts, seed).run(steps)
             except BaseException as error:
                 error.add_note(f"with seed {seed}")
                 raise
-    steps = ", ".join(f"{name} {count}" for name, count in sorted(counts.did.items()))
-    figure(f"{counts.did.total()} steps ({steps}); {counts.named} names, {counts.tried} stolen values tried: 0 wrong")
+    did = ", ".join(f"{name} {count}" for name, count in sorted(counts.did.items()))
+    figure(f"{counts.did.total()} steps ({did}); {counts.named} names, {counts.tried} stolen values tried: 0 wrong")
     assert counts.named > 0
     assert counts.tried > 0

@@ -9,6 +9,7 @@ import pytest
 
 from assent.core.errors import ConsentMissing
 from tests.club import DAY, Club, everything
+from tests.events import leaves
 
 
 def export(club: Club, kind: str, folder: Path) -> Path:
@@ -73,6 +74,9 @@ def test_who_agrees_anew_after_it_begins_anew(club: Club, tmp_path: Path, kind: 
     club.post("ana", "another")
     assert club.told("another") == {"ana"}
     assert club.shown("ana") == {"another"}
+    club.rotate()
+    club.rotate()
+    assert leaves(club.pool, "seal.broken") == [], "a part of the log whose epoch is gone was not altered"
 
 
 @pytest.mark.parametrize("rotated", [True, False])
