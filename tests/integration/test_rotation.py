@@ -319,7 +319,10 @@ def test_what_a_consent_left_behind_opens_with_no_key_once_an_epoch_has_passed(
     with transaction(pool) as conn:
         subject = open_subject(conn, live, who)
         assert [one.media_id for one in refusals(conn, subject)] == ["another"]
-        assert person_of(conn, live, who) == (subject, "ana", consent_in_force(conn, live, who).series)
+        person = person_of(conn, live, who)
+        assert person is not None
+        assert (person.subject, person.ref) == (subject, "ana")
+        assert person.series == consent_in_force(conn, live, who).series
     for opened in (
         lambda: open_template(subject, row, model, template),
         lambda: open_match(subject, media_id, 0, match),
