@@ -122,7 +122,7 @@ def _person_or_none(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | 
 
 
 def _stands(conn: Conn, person: Person | None, row: Row) -> bool:
-    """Tells whether a match says that it stands on the person's consent in force; one that does not open says nothing."""
+    """Tells whether a match names the person's consent in force; one that does not open names none."""
     if person is None:
         return False
     try:
