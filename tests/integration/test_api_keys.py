@@ -43,7 +43,7 @@ def test_whose_picture_it_is_may_be_stated_with_images_match_alone(
     def post(scopes: tuple[str, ...], **stated: Any) -> tuple[int, str]:
         with transaction(pool) as conn:
             key = create_key(conn, "default", scopes)
-        image = {"json": {"url": "http://a.example", **stated}}
+        image: dict[str, Any] = {"json": {"url": "http://a.example", **stated}}
         if "form" in stated:
             image = {"files": {"image": ("a.png", b"a")}, "data": {"event": stated["form"]}}
         answer = client.post("/v1/images?wait=0", headers={"Authorization": f"Bearer {key}"}, **image)
@@ -51,11 +51,13 @@ def test_whose_picture_it_is_may_be_stated_with_images_match_alone(
 
     without = tuple(scope for scope in SCOPES if scope != "images:match")
     refused = []
-    for stated in ({"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}):
+    whose: list[dict[str, Any]] = [{"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}]
+    nobodys: list[dict[str, Any]] = [{}, {"connections": []}, {"author": None}]
+    for stated in whose:
         status, key = post(without, **stated)
         assert (status, post(("images:tag", "images:match"), **stated)[0]) == (403, 202)
         refused.append(key)
-    assert [post(without, **stated)[0] for stated in ({}, {"connections": []}, {"author": None})] == [202] * 3
+    assert [post(without, **stated)[0] for stated in nobodys] == [202] * 3
     assert rows(pool, "SELECT count(*) FROM event") == [(6,)]
     named = [finding for finding in _database(settings) if finding.what.startswith("API key")]
     assert [finding.what.split()[2] for finding in named] == sorted(refused)
