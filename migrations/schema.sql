@@ -4,8 +4,8 @@ CREATE FUNCTION public.keep_consent() RETURNS trigger
 BEGIN
     IF OLD.withdrawn_at IS NOT NULL AND NEW.withdrawn_at IS DISTINCT FROM OLD.withdrawn_at
         OR OLD.expired_at IS NOT NULL AND NEW.expired_at IS DISTINCT FROM OLD.expired_at
-        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at,evidence}'::text[])
-            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at,evidence}'::text[])
+        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at,evidence,mac}'::text[])
+            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at,evidence,mac}'::text[])
         OR NEW.evidence IS DISTINCT FROM OLD.evidence
             AND (OLD.withdrawn_at IS NULL AND OLD.expired_at IS NULL
                  OR octet_length(NEW.evidence) IS DISTINCT FROM octet_length(OLD.evidence))
@@ -36,7 +36,9 @@ CREATE TABLE public.api_key (
     sha256 bytea NOT NULL,
     scopes text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    revoked_at timestamp with time zone
+    revoked_at timestamp with time zone,
+    mac bytea,
+    match_refused_on date
 );
 
 CREATE TABLE public.audit_leaf (
@@ -59,6 +61,7 @@ CREATE TABLE public.audit_payload (
     epoch integer,
     locator bytea,
     sealed bytea NOT NULL,
+    expires_at timestamp with time zone,
     CONSTRAINT audit_payload_check CHECK (((epoch IS NULL) = (locator IS NULL)))
 );
 
@@ -97,6 +100,7 @@ CREATE TABLE public.consent (
     expired_at timestamp with time zone,
     series uuid NOT NULL,
     n integer NOT NULL,
+    mac bytea,
     CONSTRAINT consent_age_check CHECK ((age = ANY (ARRAY['adult'::text, 'minor'::text, 'unknown'::text]))),
     CONSTRAINT consent_purpose_check CHECK ((purpose = 'face-match'::text)),
     CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
@@ -127,7 +131,8 @@ CREATE TABLE public.decision (
     decided_at timestamp with time zone NOT NULL,
     given jsonb,
     audiences jsonb,
-    source text NOT NULL
+    source text NOT NULL,
+    replaced_at timestamp with time zone
 );
 
 CREATE TABLE public.ended_key (
@@ -148,6 +153,7 @@ CREATE TABLE public.endpoint (
     rests_until timestamp with time zone,
     disabled_at timestamp with time zone,
     disabled_because text,
+    mac bytea,
     CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'author'::text, 'person'::text, 'public'::text])))
 );
 
@@ -290,6 +296,7 @@ CREATE TABLE public.outbox (
     last_error text,
     unmade integer DEFAULT 0 NOT NULL,
     source text NOT NULL,
+    replaced_at timestamp with time zone,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text, 'superseded'::text])))
 );
 
@@ -419,7 +426,8 @@ CREATE TABLE public.template (
     version integer DEFAULT 1 NOT NULL,
     quality real DEFAULT 0 NOT NULL,
     sealed bytea NOT NULL,
-    enrolled_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL
+    enrolled_at timestamp with time zone DEFAULT date_bin('01:00:00'::interval, now(), '1970-01-01 00:00:00+00'::timestamp with time zone) NOT NULL,
+    mac bytea
 );
 
 CREATE TABLE public.tenant (
@@ -590,6 +598,8 @@ ALTER TABLE ONLY public.upload
 ALTER TABLE ONLY public.webhook_secret
     ADD CONSTRAINT webhook_secret_pkey PRIMARY KEY (tenant, owner, name, id);
 
+CREATE INDEX audit_payload_expires ON public.audit_payload USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
 CREATE INDEX connection_author ON public.connection USING btree (tenant, author_mac);
 
 CREATE UNIQUE INDEX consent_in_force ON public.consent USING btree (tenant, pid, purpose) WHERE ((withdrawn_at IS NULL) AND (expired_at IS NULL));
@@ -601,6 +611,8 @@ CREATE INDEX correction_file ON public.correction USING btree (tenant, media_sha
 CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
 
 CREATE INDEX decision_judged ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) ->> 'action'::text) IS NOT NULL);
+
+CREATE INDEX decision_replaced ON public.decision USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
@@ -615,6 +627,8 @@ CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
 CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
 
 CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
+
+CREATE INDEX outbox_replaced ON public.outbox USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);
 
 CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_at);
 

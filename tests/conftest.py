@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.command",
     "tests.fixtures.database",
+    "tests.fixtures.club",  # it needs the one before
     "tests.fixtures.figures",
     "tests.fixtures.gallery",
     "tests.fixtures.house",

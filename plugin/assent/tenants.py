@@ -19,7 +19,7 @@ from assent.db.pool import Conn, Pool, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.http.api_keys import create_key
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.keys.seal import seal
+from assent.keys.tenant_seal import seal_for_tenant
 from assent.outbox.endpoints import insert_endpoint
 from assent.platforms.standard_webhooks import new_secret
 
@@ -67,11 +67,11 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
     execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard")
     endpoint_secret = None
     if deliver_to is not None:
-        execute(conn, _Q["insert_endpoint"], tenant=tenant, name=source, url=deliver_to)
+        insert_endpoint(conn, keys, source, deliver_to, "platform")
         endpoint_secret = add_secret(conn, keys, "endpoint", source)
     created = CreatedTenant(
         tenant=tenant,
-        api_key=create_key(conn, tenant),
+        api_key=create_key(conn, keys),
         source=source,
         source_secret=add_secret(conn, keys, "source", source),
         endpoint=source if deliver_to is not None else None,
@@ -90,7 +90,7 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
     """
     if not re.fullmatch(ENTITY_NAME, name) or not url.startswith(("http://", "https://")):
         raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")
-    insert_endpoint(conn, keys.tenant, name, url, audience)
+    insert_endpoint(conn, keys, name, url, audience)
     secret = add_secret(conn, keys, "endpoint", name)
     audit_log.append(conn, keys, "endpoint.added", {"endpoint": name, "audience": audience}, [], datetime.now(UTC))
     return secret
@@ -99,7 +99,7 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
 def add_secret(conn: Conn, keys: TenantKeys, owner: Literal["source", "endpoint"], name: str) -> str:
     """Adds a signing secret beside the existing ones and returns it; the two newest are live."""
     secret, secret_id = new_secret(), uuid4()
-    sealed = seal(keys.seal_key, secret.encode(), "secret", keys.tenant, owner, name, str(secret_id))
+    sealed = seal_for_tenant(keys, "secret", secret.encode(), keys.tenant, owner, name, str(secret_id))
     execute(conn, _Q["insert_secret"], tenant=keys.tenant, owner=owner, name=name, id=secret_id, sealed=sealed)
     return secret
 

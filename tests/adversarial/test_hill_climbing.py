@@ -4,7 +4,8 @@ The climber here is stronger than any author: it knows each score, which the hou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,10 +18,11 @@ from psycopg_pool import ConnectionPool
 from assent.core.resources import resource
 from assent.core.values import Event, Face, Match, Perception, Vector
 from assent.db.pool import Conn
+from assent.gallery import throttle
 from assent.gallery.matching import Gallery, MatchingRules
 from assent.gallery.memory import prepare_gallery, reconcile
-from assent.gallery.search import Candidate, Candidates
-from assent.gallery.throttle import PROBE_HITS, PROBED_IMAGES, charge_probe_budget, probe_hits
+from assent.gallery.search import Candidate, Candidates, SearchSpace
+from assent.gallery.throttle import PERSON_HITS, PROBE_HITS, PROBED_IMAGES, Throttled, charge_probe_budget, probe_hits
 from assent.keys.keystore import TenantKeys
 from assent.perceive import Models
 from assent.perceive.faces.calibration import read_calibration
@@ -37,7 +39,7 @@ class Climb:
     """The gallery as a worker has it, one victim, and what came of every probe."""
 
     gallery: Gallery
-    noted: list[tuple[str, str, bytes]] = field(default_factory=list)
+    noted: list[tuple[str, str | None, bytes]] = field(default_factory=list)
     compared: int = 0
     matched: int = 0
 
@@ -60,15 +62,15 @@ def climb(world: World, gallery: Conn, gallery_url: str) -> Any:
     reconcile(world.primary_database, gallery, world.keystore)
     calibration = read_calibration(resource("models") / "calibration" / "dlib.json")
     models = cast(Models, SimpleNamespace(embedder_id=MODEL, calibration=calibration))
-    noted: list[tuple[str, str, bytes]] = []
+    noted: list[tuple[str, str | None, bytes]] = []
 
-    def note(keys: TenantKeys, author: str, pid: bytes) -> None:
+    def note(keys: TenantKeys, author: str | None, pid: bytes) -> None:
         noted.append((keys.tenant, author, pid))
 
     with ConnectionPool[Conn](
         gallery_url, kwargs={"autocommit": True}, min_size=1, max_size=2, configure=prepare_gallery
     ) as pool:
-        rules = MatchingRules(False, lambda _keys, _author: [], note)
+        rules = MatchingRules(False, lambda _keys, _author, stated: stated, note)
         yield Climb(Gallery(pool, world.keystore, models, rules), noted)
 
 
@@ -114,7 +116,7 @@ def test_a_collage_of_variants_is_one_picture_and_spends_the_budget(climb: Climb
 
 def test_other_authors_and_other_people_are_not_touched(climb: Climb, world: World) -> None:
     victim, friend = strangers(1)[0], strangers(3, 11)[2]
-    climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8))
+    climb.probe(unit(0.5 * victim + strangers(2 * PERSON_HITS, 3) * 0.8))
     assert climb.probe(victim[None]) == ()
     assert len(climb.probe(victim[None], "another")) == 1
     world.opt_in(AUTHOR, friend)
@@ -129,6 +131,47 @@ def test_the_persons_own_account_is_no_way_around(climb: Climb) -> None:
     assert climb.probe(victim[None], "victim") == ()
 
 
+def test_invented_authors_bring_no_budgets_of_their_own(climb: Climb) -> None:
+    victim = strangers(1)[0]
+    near = unit(0.5 * victim + strangers(PROBE_HITS, 3) * 0.8)  # the best of them is matched
+    for n in range(2 * PERSON_HITS // PROBE_HITS):
+        climb.probe(near, f"invented {n}")
+    assert climb.compared == math.ceil(PERSON_HITS / (PROBE_HITS - 1))
+    assert [author for _, author, _ in climb.noted] == [None]
+    assert climb.probe(victim[None], "a friend") == ()
+    assert len(climb.probe(victim[None], "victim")) == 1
+    with climb.gallery.pool.connection() as gallery:
+        gallery.execute("UPDATE probe SET until = now()")
+    assert len(climb.probe(victim[None], "a friend")) == 1
+
+
+def test_pictures_from_afar_are_counted_over_all_authors(climb: Climb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "PERSON_IMAGES", 6)
+    victim, far = strangers(2)
+    for _ in range(6):
+        climb.probe(far[None], "victim")  # their own do not count
+    for n in range(9):
+        climb.probe(far[None], f"invented {n}")
+    assert (climb.compared, len(climb.noted)) == (12, 1)
+    assert len(climb.probe(victim[None], "victim")) == 1
+
+
+@pytest.mark.parametrize(("declared", "compared"), [(True, 10), (False, 4)])
+def test_who_agreed_to_all_posts_has_another_budget_where_that_is_declared(
+    climb: Climb, world: World, monkeypatch: pytest.MonkeyPatch, declared: bool, compared: int
+) -> None:
+    for name, most in (("PERSON_IMAGES", 4), ("PERSON_HITS", 40), ("ANYONE_HITS", 90)):
+        monkeypatch.setattr(throttle, name, most)
+    victim = strangers(1)[0]
+    with climb.gallery.pool.connection() as gallery:
+        gallery.execute("UPDATE template SET scope = 'anyone'")
+    rules = replace(climb.gallery.rules, anyone=declared)
+    climber = replace(climb, gallery=replace(climb.gallery, rules=rules))
+    for n in range(12):
+        climber.probe(unit(0.5 * victim + strangers(10, 3) * 0.8), f"invented {n}")
+    assert (climber.compared, len(climb.noted)) == (compared, 1)
+
+
 def test_after_a_day_it_begins_anew(climb: Climb) -> None:
     victim = strangers(1)[0]
     climb.probe(unit(0.5 * victim + strangers(2 * PROBE_HITS, 3) * 0.8))
@@ -137,8 +180,8 @@ def test_after_a_day_it_begins_anew(climb: Climb) -> None:
         gallery.execute("UPDATE probe SET until = now(), since = since - interval '1 day'")
     assert len(climb.probe(victim[None])) == 1
     with climb.gallery.pool.connection() as gallery, gallery.cursor(row_factory=dict_row) as cursor:
-        (row,) = cursor.execute("SELECT pictures, near, until FROM probe").fetchall()
-    assert row == {"pictures": 1, "near": 0, "until": None}
+        cursor.execute("SELECT pictures, near, until FROM probe WHERE author <> ''")
+        assert cursor.fetchall() == [{"pictures": 1, "near": 0, "until": None}]
 
 
 def test_who_posts_friends_and_strangers_all_day_is_not_throttled(climb: Climb) -> None:
@@ -154,8 +197,9 @@ def test_of_two_who_count_at_once_one_answers(climb: Climb, gallery_url: str) ->
         psycopg.connect(gallery_url, autocommit=True) as first,
         psycopg.connect(gallery_url, autocommit=True) as second,
     ):
-        answers = [charge_probe_budget(conn, "club", b"author", found) for conn in (first, second)]
-    assert answers == [[bytes(32)], []]
+        space = SearchSpace("club", MODEL, b"author")
+        answers = [charge_probe_budget(conn, space, found) for conn in (first, second)]
+    assert answers == [[Throttled(bytes(32), of_everybody=False)], []]
 
 
 def test_what_counts_as_near() -> None:

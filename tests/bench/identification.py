@@ -60,7 +60,11 @@ def _scores(models: Models, folder: Path) -> list[float]:
     return [float(probe @ template) for probe, template in permutations(found, 2)]
 
 
+def picture_of(image: Image.Image) -> Picture:
+    pixels = np.array(image.convert("RGB"))
+    return Picture("0" * 64, "png", pixels.shape[1], pixels.shape[0], 1, (Frame(0, pixels, 1.0),))
+
+
 def _picture(path: Path) -> Picture:
     with Image.open(path) as image:
-        pixels = np.array(image.convert("RGB"))
-    return Picture("0" * 64, "png", pixels.shape[1], pixels.shape[0], 1, (Frame(0, pixels, 1.0),))
+        return picture_of(image)

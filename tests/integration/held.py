@@ -17,8 +17,8 @@ from assent.decisions.store import NewDecision, record
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
-from assent.keys.seal import unseal
 from assent.keys.subject_keys import match_pseudonym
+from assent.keys.tenant_seal import unseal_for_tenant
 from assent.policy.load import load_policy
 from assent.refusals import Refusal, remember
 from assent.subjects import connections, links
@@ -90,7 +90,7 @@ def _waiting(pool: Pool) -> list[Any]:
 
 
 def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> str:
-    found: str = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))["pid"]
+    found: str = json.loads(unseal_for_tenant(keys, "enrolment", sealed, keys.tenant, str(job)))["pid"]
     return found
 
 

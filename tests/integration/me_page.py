@@ -19,6 +19,7 @@ FORMS = {  # every form of an open page, with what it says
     "/me/withdraw": {},
     "/me/photos": {},
     "/me/seen": {"source": "platform", "media": "group", "face": "1", "answer": "no"},
+    "/me/others": {},
     "/me/delete": {"sure": "yes"},
     "/me/leave": {},
 }

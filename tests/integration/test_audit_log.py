@@ -137,13 +137,13 @@ def test_parts_open_with_their_own_key_only_and_fit_their_commitments(log_conn: 
     commitments = [bytes.fromhex(part) for part in leaf["commitments"]]
     (_, epoch, locator, ours), (_, their_epoch, their_locator, theirs) = rows
     assert (epoch, locator, their_epoch) == (None, None, log_keys.epoch)
-    assert log.open_part(log_keys.seal_key, log_keys.tenant, seq, 0, ours, commitments[0]) == b'{"m":"a-1"}'
+    assert log.open_part(log_keys, log_keys.tenant, seq, 0, ours, commitments[0]) == b'{"m":"a-1"}'
     assert log.part_pseudonym(log_keys, seq, 1, their_epoch, their_locator) == pid
     assert log.open_part(key, log_keys.tenant, seq, 1, theirs, commitments[1]) == b'{"who":1}'
     with pytest.raises(SealBroken):
-        log.open_part(log_keys.seal_key, log_keys.tenant, seq, 1, theirs, commitments[1])
+        log.open_part(log_keys, log_keys.tenant, seq, 1, theirs, commitments[1])
     with pytest.raises(SealBroken):
-        log.open_part(log_keys.seal_key, log_keys.tenant, seq + 1, 0, ours, commitments[0])
+        log.open_part(log_keys, log_keys.tenant, seq + 1, 0, ours, commitments[0])
     with pytest.raises(AuditBroken, match="not what the leaf committed to"):
         log.open_part(key, log_keys.tenant, seq, 1, theirs, commitments[0])
 

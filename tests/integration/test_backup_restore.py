@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from assent.audit.checkpoint import Checkpoint, current_checkpoint, open_note
@@ -22,7 +23,7 @@ from assent.core.errors import BackupRefused, KeyMissing, KeysOutdated, SealBrok
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
-from assent.embedded.backup import restore_backup
+from assent.embedded.backup import restore_backup, write_backup
 from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys, open_or_create_keys
 from assent.keys.keyfile import KeyExport, read_export, write_export
@@ -36,6 +37,7 @@ from assent.subjects.rotate import rotate_epoch
 from assent.subjects.rotation import rotate_due
 from assent.tenants import init_tenant
 from tests.events import leaves
+from tests.fixtures.database import superuser_of
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
 from tests.people import enrol, give, opt_in_all
 
@@ -80,6 +82,15 @@ def signed(pool: Pool, keys: TenantKeys) -> Checkpoint:
         return open_note(keys, current_checkpoint(conn, keys))
 
 
+def back_up_as_before(settings: Settings, pool: Pool, folder: Path) -> None:
+    """As a version did whose processes were superusers of the database."""
+    number = instance(pool)
+    with psycopg.connect(superuser_of(settings.data_dir, pool.conninfo), autocommit=True) as conn:
+        conn.execute("REASSIGN OWNED BY application TO assent")
+        conn.execute("DROP ROLE application")
+    write_backup(pool.conninfo, settings.data_dir, number, folder)
+
+
 def lose_database(settings: Settings) -> None:
     shutil.rmtree(settings.data_dir / "pg")
     (settings.data_dir / "postgres.password").unlink()
@@ -95,6 +106,7 @@ def test_the_living_come_back_and_the_erased_do_not(
         recognise(pool, keys, people[0], "theirs")
         recognise(pool, keys, people[-1], "hers")
         backup(folder)
+        assert len(leaves(pool, "backup.made")) == 1
         erase(pool, keys, "ana")
         rotate_epoch(pool, keystore, "default")
         assert templates(pool, keys) == living
@@ -167,8 +179,8 @@ def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_pat
         rotate_epoch(pool, keystore, "default")  # its export knows ana only
         opt_in_all(pool, keys, "bea")
         recognise(pool, keys, opt_in_all(pool, keys, "cem")[0], "his")
+        back_up_as_before(home, pool, tmp_path / "backup")
         before = signed(pool, keys)
-        backup(tmp_path / "backup")
     lose_database(home)
     restore(tmp_path / "backup")
     with opened(home) as (pool, _, keys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -28,9 +29,9 @@ def state(pool: Pool, keys: TenantKeys, who: str, *authors: str, at: datetime = 
         return connections.state_connections(conn, keys, who, authors, at)
 
 
-def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW) -> set[bytes]:
+def chose(pool: Pool, keys: TenantKeys, author: str, at: datetime = NOW, stated: Sequence[bytes] = ()) -> set[bytes]:
     with transaction(pool) as conn:
-        return set(connections.list_connected_subjects(conn, keys, author, at))
+        return set(connections.list_connected_subjects(conn, keys, author, stated, at))
 
 
 def test_the_list_replaces_the_one_before(pool: Pool, keys: TenantKeys) -> None:
@@ -67,6 +68,18 @@ def test_a_list_counts_for_a_day(pool: Pool, keys: TenantKeys) -> None:
     )  # by the hour alone, and never longer than a day
     assert chose(pool, keys, "carol", then + FRESH - timedelta(seconds=1)) == {derive_pseudonym(keys, "alice")}
     assert chose(pool, keys, "carol", then + FRESH) == set()
+
+
+def test_a_list_of_any_age_is_the_limit_of_what_an_event_states(pool: Pool, keys: TenantKeys) -> None:
+    everybody = {who: derive_pseudonym(keys, who) for who in ("alice", "bob", "erin")}
+    for who in everybody:
+        give(pool, keys, who)
+    state(pool, keys, "alice", "carol", at=NOW - 30 * FRESH)
+    state(pool, keys, "bob", at=NOW - 30 * FRESH)
+    stated = list(everybody.values())
+    assert chose(pool, keys, "carol", stated=stated) == {everybody["alice"], everybody["erin"]}
+    assert chose(pool, keys, "an invented author", stated=stated) == {everybody["erin"]}
+    assert chose(pool, keys, "carol") == set()
 
 
 def test_5000_are_taken_and_5001_refused(pool: Pool, keys: TenantKeys) -> None:

@@ -1,4 +1,4 @@
-"""People are looked for in the posts of accounts that they chose, whether the event or their own list says so."""
+"""People are looked for in posts of accounts they chose: the event or their own list says so, the list is the limit."""
 
 from __future__ import annotations
 
@@ -39,15 +39,18 @@ def test_a_list_reaches_as_far_as_the_events_own_words(
     assert matched("both", author="carol", connections=("bob",)) == {"alice": "second", "bob": "fifth"}
     assert matched("another's", author="dave") == {}
     state(bench, keys, "alice", "dave")
-    assert matched("no more", author="carol") == {}
+    assert matched("no more", author="carol", connections=("alice", "bob")) == {"bob": "fifth"}
+    state(bench, keys, "bob")
+    assert matched("nobody's", author="carol", connections=("alice", "bob")) == {}
 
 
-def test_a_stale_list_means_own_posts_only(
+def test_a_stale_list_means_own_posts_and_what_events_confirm(
     album: Album, matched: Callable[..., dict[str, str]], bench: WorkerContext, keys: TenantKeys
 ) -> None:
     album.opt_in("alice", "second")
     state(bench, keys, "alice", "carol", ago=FRESH + timedelta(seconds=1))
     assert matched("carols", author="carol") == {}
+    assert matched("confirmed", author="carol", connections=("alice",)) == {"alice": "second"}
     assert matched("hers", author="alice") == {"alice": "second"}
 
 

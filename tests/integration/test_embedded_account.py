@@ -22,6 +22,7 @@ import assent
 from assent.core.errors import StoreUnsafe
 from assent.embedded.clusters import embedded
 from assent.embedded.install import ACCOUNTS
+from tests.fixtures.database import superuser_of
 from tests.integration.holder import first_line, holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become others")
@@ -107,6 +108,6 @@ def test_binaries_that_the_account_cannot_read_are_copied(data_dir: Path, tmp_pa
         server = psutil.Process(int((data_dir / "pg" / "postmaster.pid").read_text().split()[0]))
         assert server.exe() == str(data_dir / "postgres-18" / "bin" / "postgres")
         assert (data_dir / "postgres-18").stat().st_uid == 0
-        with psycopg.connect(url) as conn:
+        with psycopg.connect(superuser_of(data_dir, url)) as conn:
             conn.execute("CREATE EXTENSION vector")
         assert process.communicate("")[0] == "done\n"

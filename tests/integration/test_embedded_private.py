@@ -60,11 +60,11 @@ def test_files_and_processes(running: tuple[Path, str]) -> None:
 
 def test_password_is_asked_for(running: tuple[Path, str]) -> None:
     parts = urlsplit(running[1])
-    wrong = urlunsplit(parts._replace(netloc="assent:wrong@"))
+    wrong = urlunsplit(parts._replace(netloc="application:wrong@"))
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(urlunsplit(parts._replace(netloc="assent@")))
+        psycopg.connect(urlunsplit(parts._replace(netloc="application@")))
 
 
 def test_no_log_line_holds_a_statement_or_a_value(memory_url: str) -> None:

@@ -71,7 +71,7 @@ def test_the_log_says_that_somebody_was_erased_and_not_who(pool: Pool, keys: Ten
     assert set(said) == {"v", "at", "action", "commitments"}
     [(epoch, sealed)] = rows(pool, "SELECT epoch, sealed FROM audit_payload WHERE seq = %s", seq)
     assert epoch is None
-    opened = open_part(keys.seal_key, keys.tenant, seq, 0, sealed, bytes.fromhex(said["commitments"][0]))
+    opened = open_part(keys, keys.tenant, seq, 0, sealed, bytes.fromhex(said["commitments"][0]))
     assert json.loads(opened) == {"erasure": str(erasure.id)}
 
 

@@ -244,7 +244,7 @@ def opened(bench: WorkerContext, keys: TenantKeys) -> list[dict[str, Any]]:
     with transaction(bench.pool) as conn:
         leaf = dict(leaves(conn, "default", 0, 999))
     said = [(n, sealed, bytes.fromhex(json.loads(leaf[n])["commitments"][0])) for n, sealed in found]
-    return [json.loads(open_part(keys.seal_key, "default", n, 0, sealed, stated)) for n, sealed, stated in said]
+    return [json.loads(open_part(keys, "default", n, 0, sealed, stated)) for n, sealed, stated in said]
 
 
 def test_the_commands(

@@ -196,16 +196,16 @@ def test_backfill_waits_behind_live(client: TestClient, made: CreatedTenant, poo
 
 
 def test_without_the_database_nothing_is_acknowledged(
-    client: TestClient, made: CreatedTenant, database_url: str, server_url: str
+    client: TestClient, made: CreatedTenant, database_url: str, superuser_url: str
 ) -> None:
     name = urlsplit(database_url).path[1:]
-    with psycopg.connect(server_url, autocommit=True) as conn:
+    with psycopg.connect(superuser_url, autocommit=True) as conn:
         conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     answer = post(client, made.source_secret)
     assert answer.status_code == 503
     assert answer.json()["code"] == "database_unavailable"
     assert answer.headers["retry-after"]
-    with psycopg.connect(server_url, autocommit=True) as conn:
+    with psycopg.connect(superuser_url, autocommit=True) as conn:
         conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert post(client, made.source_secret).status_code == 202

@@ -63,7 +63,7 @@ def test_a_consent_is_recorded_as_it_was_given(alice: TestClient, pool: Pool) ->
             " expires_at - given_at FROM consent"
         ).fetchall()
     shown = parse_notice((Path(__file__).parents[2] / "plugin/assent/me/pages/notice.txt").read_text())
-    assert rows == [("own", "DE", "own-page", "adult", "default-1", shown.sha256, timedelta(days=365))]
+    assert rows == [("own", "DE", "own-page", "adult", "default-2", shown.sha256, timedelta(days=365))]
     after = alice.get(answer.headers["location"]).text
     assert "You have agreed." in after
     assert "Only in what you post yourself" in after

@@ -66,7 +66,7 @@ def test_the_log_says_who_and_what_and_verifies(desk: Album, moderator: TestClie
         assert verify.verify_database(conn, desk.keys, None).head.size > leaf
         sealed = conn.execute("SELECT sealed FROM audit_payload WHERE seq = %s", [leaf]).fetchone()
     assert sealed is not None
-    said = json.loads(open_salted(desk.keys.seal_key, "default", leaf, 0, sealed[0])[32:])
+    said = json.loads(open_salted(desk.keys, "default", leaf, 0, sealed[0])[32:])
     assert (said["by"], said["case"], said["action"]) == (key_id(moderator), str(case), "allow")
     assert (said["note"], said["media"], said["revision"]) == ("known to us", "group", 2)
     assert desk.leaves("media.reviewed") == 1
@@ -191,7 +191,7 @@ def test_other_scopes_and_other_tenants_see_nothing(desk: Album, moderator: Test
     case = waiting_case(desk, moderator)
     other = init_tenant(desk.bench.pool, desk.bench.keystore, "other", "elsewhere", None)
     with transaction(desk.bench.pool) as conn:
-        without = create_key(conn, "default", tuple(scope for scope in SCOPES if scope != "review"))
+        without = create_key(conn, desk.keys, tuple(scope for scope in SCOPES if scope != "review"))
     calls = [("GET", "", None), ("GET", f"/{case}", None), ("GET", f"/{case}/picture", None)]
     calls += [("POST", f"/{case}", {"action": "allow"})]  # type: ignore[list-item]  # a body where there is one
     for key, listed, single in ((without, 403, 403), (other.api_key, 200, 404)):

@@ -94,7 +94,7 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
             assert "heeded" not in document
     leaf = decision(desk.bench, desk.keys, "another")["audit"]["leaf"]
     sealed = rows(desk.bench, f"SELECT sealed FROM audit_payload WHERE seq = {leaf} AND part = 0")[0][0]  # noqa: S608
-    logged = json.loads(open_salted(desk.keys.seal_key, "default", leaf, 0, sealed)[32:])
+    logged = json.loads(open_salted(desk.keys, "default", leaf, 0, sealed)[32:])
     assert logged["heeded"]["removed"] == [wrong]
     assert key_id(moderator) not in json.dumps(logged)
 

@@ -27,6 +27,7 @@ from assent.keys.subject_keys import SubjectKey, open_template
 from assent.review.cases import open_cases, picture_of
 from assent.tenants import CreatedTenant
 from assent.worker.jobs import WorkerContext
+from tests.authority import move_endpoints
 from tests.command import assent
 from tests.events import decision, leaves, rows
 from tests.fixtures.database import Drop, create_database
@@ -38,7 +39,7 @@ API_KEY = "assent_default_ffd2d54d6240_gdlRkY6pC1jFNdUXrehuAA53FFBbJf74ncUhwcl8H
 
 
 @pytest.fixture
-def database_url(server_url: str, drop: Drop, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def database_url(server_url: str, superuser_url: str, drop: Drop, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The old database, brought to the newest schema."""
     name = f"old_{uuid4().hex}"
     url = create_database(server_url, name, "template0")
@@ -46,7 +47,7 @@ def database_url(server_url: str, drop: Drop, monkeypatch: pytest.MonkeyPatch) -
     with monkeypatch.context() as old:
         old.setattr(migrations, "_read_all", lambda: everything.filter(lambda migration: migration.id[:4] <= "0008"))
         migrations.migrate(url)
-    with psycopg.connect(url) as conn:
+    with psycopg.connect(superuser_url, dbname=name) as conn:
         conn.execute("SET session_replication_role = replica")  # as a restore does it: no triggers, in any order
         conn.execute("DELETE FROM instance")
         conn.execute((BEFORE / "data.sql").read_bytes())
@@ -76,7 +77,7 @@ def made() -> CreatedTenant:
 @pytest.fixture
 def album(bench: WorkerContext, keys: TenantKeys, web: Web) -> Album:
     with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
     return Album(bench, keys, b"", web)
 
 

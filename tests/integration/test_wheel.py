@@ -55,7 +55,7 @@ def test_the_persons_own_page_is_in_it(installed: Path, tmp_path: Path) -> None:
         "print(page('open').status_code, asset('icon.svg').status_code, len(places()) > 200, read_notice(None).version)"
     )
     done = subprocess.run([installed, "-c", said], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["200", "200", "True", "default-1"]
+    assert done.stdout.split() == ["200", "200", "True", "default-2"]
 
 
 def test_six_faces_on_the_group_photo_and_none_on_the_cat(installed: Path, tmp_path: Path) -> None:

@@ -55,6 +55,6 @@ def test_the_persons_page_keeps_a_name_apart_from_its_own_words() -> None:
     class Visitor:
         ref, form, minutes = "Zoe\u202e<b>", "0", 3
 
-    answer = page("data", title="My data", here="/me/data", me=Visitor(), message="", wrong="")
+    answer = page("data", title="My data", here="/me/data", me=Visitor(), message="", wrong="", accesses=[])
     html = bytes(answer.body).decode()
     assert "<bdi>Zoe{U+202E}&lt;b&gt;</bdi>" in html

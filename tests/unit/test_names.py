@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import assent
 
 ROOT = Path(assent.__file__).parent
@@ -27,13 +29,16 @@ WIDE = {
 }
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(ROOT.rglob("*.py")):
-        yield str(file.relative_to(ROOT)), ast.parse(file.read_text())
+Trees = dict[str, ast.Module]  # by file
 
 
-def functions() -> Iterator[tuple[str, Function]]:
-    for file, tree in trees():
+@pytest.fixture(scope="module")
+def trees() -> Trees:
+    return {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in sorted(ROOT.rglob("*.py"))}
+
+
+def functions(trees: Trees) -> Iterator[tuple[str, Function]]:
+    for file, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, Function):
                 yield f"{file}:{node.name}", node
@@ -52,9 +57,9 @@ def public_names(tree: ast.Module) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
-def test_a_public_name_has_one_meaning() -> None:
+def test_a_public_name_has_one_meaning(trees: Trees) -> None:
     modules = defaultdict(list)
-    for file, tree in trees():
+    for file, tree in trees.items():
         if not file.startswith("cli/"):
             for name in public_names(tree):
                 modules[name].append(file)
@@ -63,8 +68,8 @@ def test_a_public_name_has_one_meaning() -> None:
     assert len(SHARED) <= 10
 
 
-def test_functions_and_files_are_short() -> None:
-    lengths = {name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions()}
+def test_functions_and_files_are_short(trees: Trees) -> None:
+    lengths = {name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions(trees)}
     assert [name for name, length in lengths.items() if length > LONGEST_FUNCTION] == []
     ordered = sorted(lengths.values())
     assert ordered[len(ordered) // 2] <= 9
@@ -73,9 +78,9 @@ def test_functions_and_files_are_short() -> None:
     assert [file for file, length in files.items() if length > LONGEST_FILE] == []
 
 
-def test_functions_take_few_parameters() -> None:
+def test_functions_take_few_parameters(trees: Trees) -> None:
     wide = set()
-    for name, node in functions():
+    for name, node in functions(trees):
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         if len([argument for argument in named if argument.arg not in ("self", "cls")]) > MOST_PARAMETERS:
@@ -84,9 +89,9 @@ def test_functions_take_few_parameters() -> None:
     assert len(WIDE) <= 8
 
 
-def test_docstrings_begin_with_a_verb() -> None:
+def test_docstrings_begin_with_a_verb(trees: Trees) -> None:
     wrong = []
-    for file, tree in trees():
+    for file, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, Function | ast.ClassDef | ast.Module):
                 text = ast.get_docstring(node) or ""

@@ -50,5 +50,8 @@ def test_a_file_that_cannot_be_read_is_no_notice(tmp_path: Path) -> None:
 
 
 def test_the_shipped_text_is_one() -> None:
-    assert read_notice(None).version == "default-1"
+    notice = read_notice(None)
+    assert notice.version == "default-2"
+    assert "of every face in it, for a moment" in notice.text
+    assert "also for people who never agreed" in notice.text
     assert len(read_notice(None).blocks) >= 8

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast, get_args
 
+import pytest
 from prometheus_client import REGISTRY
 
 import assent.core.telemetry  # noqa: F401 - registers the metrics
@@ -29,30 +30,32 @@ def words(text: str) -> set[str]:
     return set(text.split())
 
 
-SEALING = ("seal", "unseal", "seal_locator", "open_locator", "_wrap")
+SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locator", "open_locator", "_wrap")
 
 # The first part of the additional data of every sealed value.
 SEALED = words(
-    "check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal seal secret"
-    " subject-key template upload"
+    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal retraction"
+    " seal secret subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
     " assent.head/1 assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
+    " assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked consent.expired consent.given consent.withdrawn corrections.exported"
-    " endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted head.rolled-back"
-    " head.trial-ended head.tried intake.rejected log.restored match.refused match.throttled media.created"
-    " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
-    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed seal.broken secret.rotated"
-    " subject.erased tag.published tag.retracted tag.suggested template.enrolled tenant.created"
+    "anyone.declared api-key.added api-key.revoked backup.made consent.expired consent.given consent.withdrawn"
+    " corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted"
+    " head.rolled-back head.trial-ended head.tried intake.rejected keys.exported link.made link.visited links.ended"
+    " log.restored match.refused match.throttled media.created media.decided media.deleted media.failed media.reviewed"
+    " media.superseded media.tagged media.updated models.used policy.activated policy.rolled-back policy.shadow-ended"
+    " policy.shadowed seal.broken secret.rotated subject.erased subject.exported subject.found subject.searched"
+    " tag.published tag.retracted tag.suggested template.enrolled tenant.created"
 )
 TASKS = {
     ("decide", "pictures", "tenant event"),
     ("enrol", "pictures", "tenant event"),
-    ("retract", "pictures", "tenant pid erasure"),
+    ("retract", "pictures", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
 }
 MIGRATIONS = [
@@ -71,9 +74,9 @@ VALUES = {
     ActionName: "allow label limit review block",
 }
 SETTINGS = words(
-    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url event_retention_days"
-    " gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page metrics_port notice policy port"
-    " read root_key root_key_file threads unsafe_gallery_on_disk"
+    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url decision_retention_days"
+    " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
+    " metrics_port notice policy port read root_key root_key_file threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
@@ -81,21 +84,27 @@ METRICS = words(
 )
 
 
-def constants() -> Iterator[str]:
-    """Yields every string of the package."""
-    for tree in trees():
+@pytest.fixture(scope="module")
+def trees() -> list[ast.Module]:
+    return [ast.parse(file.read_text()) for file in sorted((ROOT / "plugin" / "assent").rglob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def constants(trees: list[ast.Module]) -> list[str]:
+    """Returns every string of the package."""
+    return list(strings(trees))
+
+
+def strings(trees: list[ast.Module]) -> Iterator[str]:
+    for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 yield node.value if isinstance(node.value, str) else node.value.decode("latin-1")
 
 
-def trees() -> list[ast.Module]:
-    return [ast.parse(file.read_text()) for file in sorted((ROOT / "plugin" / "assent").rglob("*.py"))]
-
-
-def first_words() -> Iterator[str]:
+def first_words(trees: list[ast.Module]) -> Iterator[str]:
     """Yields the first literal that each call of `seal` and its like is given."""
-    for tree in trees():
+    for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -105,18 +114,18 @@ def first_words() -> Iterator[str]:
                     yield texts[0]
 
 
-def test_sealed_values_say_what_they_are() -> None:
-    assert set(first_words()) == SEALED
+def test_sealed_values_say_what_they_are(trees: list[ast.Module]) -> None:
+    assert set(first_words(trees)) == SEALED
 
 
-def test_formats() -> None:
-    assert {text for text in constants() if re.fullmatch(r"assent\.[a-z-]+/\d+", text)} == FORMATS
+def test_formats(constants: list[str]) -> None:
+    assert {text for text in constants if re.fullmatch(r"assent\.[a-z-]+/\d+", text)} == FORMATS
 
 
-def test_leaves_events_and_messages() -> None:
+def test_leaves_events_and_messages(constants: list[str]) -> None:
     prefixes = "|".join({action.partition(".")[0] for action in ACTIONS})
-    named = {text for text in constants() if re.fullmatch(rf"({prefixes})\.[a-z-]+", text)}
-    assert {text for text in named if not text.endswith(".csv")} == ACTIONS
+    named = {text for text in constants if re.fullmatch(rf"({prefixes})\.[a-z-]+", text)}
+    assert {text for text in named if not text.endswith((".csv", ".json"))} == ACTIONS
 
 
 def test_tasks_of_the_queue() -> None:

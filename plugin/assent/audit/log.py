@@ -13,14 +13,14 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import rfc8785
 
 from assent.audit import tree
-from assent.core.clock import rfc3339
+from assent.core.clock import parse_rfc3339, rfc3339
 from assent.core.errors import AuditBroken, NotInitialised, SealBroken
 from assent.core.values import Leaf
 from assent.db.pool import Conn, execute, fetch
@@ -28,7 +28,10 @@ from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import open_locator, seal_locator
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
+# Action → how long its sealed parts are kept. An expired one is an empty value; the leaf and its commitments stay.
+PART_TERMS: Mapping[str, timedelta] = {"match.throttled": timedelta(days=90)}  # names an author, for a later inquiry
 _Q = named_queries("audit")
 _SALT_BYTES = 32
 _OWN_FIELDS = frozenset({"v", "at", "action", "commitments"})
@@ -98,6 +101,7 @@ def append(
         epochs=[row.epoch for row in sealed],
         locators=[row.locator for row in sealed],
         sealed=[row.sealed for row in sealed],
+        expires_at=at + PART_TERMS[action] if action in PART_TERMS else None,
     )
     if written != 1:
         raise AuditBroken(f"the tree changed while leaf {seq} was written: its lock was not held")
@@ -128,16 +132,26 @@ def leaf_bytes(action: str, body: Mapping[str, Any], commitments: Sequence[bytes
     return rfc8785.dumps(fields)
 
 
-def open_part(key: bytes, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:
-    """Opens a part with its key, checks it against the leaf's commitment and returns its canonical payload.
+def is_expired(leaf: Mapping[str, Any], now: datetime) -> bool:
+    """Tells whether the term of a leaf's parts is over, by its time, which the tree vouches for. An empty part of
+    another leaf was altered. Raises LookupError and ValueError on a leaf that is none."""
+    term = PART_TERMS.get(leaf["action"])
+    return term is not None and parse_rfc3339(leaf["at"]) + term <= now
+
+
+def open_part(key: bytes | TenantKeys, tenant: str, seq: int, part: int, sealed: bytes, commitment: bytes) -> bytes:
+    """Opens a part with its subject's key, or the tenant's keys where it is about nobody, checks it against the leaf's
+    commitment and returns its canonical payload.
 
     Raises SealBroken when it does not open, AuditBroken when it is not what the leaf committed to.
     """
     return check_opening(open_salted(key, tenant, seq, part, sealed), seq, part, commitment)
 
 
-def open_salted(key: bytes, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
+def open_salted(key: bytes | TenantKeys, tenant: str, seq: int, part: int, sealed: bytes) -> bytes:
     """Returns salt and canonical payload of a part: the opening of its commitment. Raises SealBroken."""
+    if isinstance(key, TenantKeys):
+        return unseal_for_tenant(key, "audit", sealed, str(seq), str(part), tenant)
     return unseal(key, sealed, *_part_id(seq, part), tenant)
 
 
@@ -194,11 +208,11 @@ def _salted(payload: Mapping[str, Any]) -> bytes:
 
 
 def _seal(keys: TenantKeys, seq: int, n: int, part: Part, salted: bytes) -> _Sealed:
-    aad = (*_part_id(seq, n), keys.tenant)
     if part.pseudonym is None or part.subject_key is None:
-        return _Sealed(None, None, seal(keys.seal_key, salted, *aad))
+        return _Sealed(None, None, seal_for_tenant(keys, "audit", salted, str(seq), str(n), keys.tenant))
     keys = keys.now()  # the live epoch inside this transaction, whenever the caller began
-    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pseudonym), seal(part.subject_key, salted, *aad))
+    sealed = seal(part.subject_key, salted, *_part_id(seq, n), keys.tenant)
+    return _Sealed(keys.epoch, part_locator(keys, seq, n, part.pseudonym), sealed)
 
 
 def _part_id(seq: int, part: int) -> tuple[str, str, str]:

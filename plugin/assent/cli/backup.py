@@ -9,16 +9,18 @@ from uuid import UUID
 
 import typer
 
-from assent.cli.context import print_restorations
+from assent.audit.authority import seal_restored
+from assent.cli.context import operator, print_restorations, print_sealed
 from assent.core.errors import BackupRefused, KeyMissing
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
-from assent.db.pool import open_pool
+from assent.db.pool import open_pool, transaction
 from assent.embedded import backup as files
 from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys
 from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create_keystore, open_keystore
 from assent.keys.root import read_root, root_key
+from assent.subjects.access import record_access
 from assent.subjects.recover import import_keys, resume_logs
 from assent.subjects.rotate import rotation_lock
 
@@ -38,14 +40,22 @@ def backup(
         bool, typer.Option("--with-root-key", help="The root key too: whoever has the folder can read everything.")
     ] = False,
 ) -> None:
-    """Back up the embedded database while Assent runs; without options the folder holds no key."""
+    """Back up the embedded database while Assent runs; without options the folder holds no key.
+
+    The audit log records who did it: the keystore has to be there.
+    """
     settings = Settings()
     if settings.database_url is not None:
         raise BackupRefused(EXTERNAL)
     with database(settings) as url, open_pool(url, size=4) as pool:
+        keystore = open_keys(settings, pool)
+        for tenant in keystore.tenants():
+            with transaction(pool) as conn:
+                record_access(
+                    conn, keystore.tenant(tenant), "backup.made", operator(), with_keys=with_keys or with_root_key
+                )
         files.write_backup(url, settings.data_dir, instance(pool), folder)
         if with_keys or with_root_key:
-            keystore = open_keys(settings, pool)
             with rotation_lock(pool, *keystore.tenants()):
                 keyfile.write_export(pool, keystore, folder / KEYS, keystore.tenants())
     if with_root_key:
@@ -107,6 +117,7 @@ def restore(
                 print("or whose consent ended since, and with it the key of what the backup has of them;")
                 print(f"{done.consents} consents ended again that had ended since;")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+            print_sealed(seal_restored(pool, keystore))
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
 

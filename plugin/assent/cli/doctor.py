@@ -13,9 +13,10 @@ from rich.table import Table
 from assent.cli.models import WHICH
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
-from assent.db.health import clock_difference
+from assent.db.health import clock_difference, superuser_name
 from assent.db.migrate import OLDEST_SERVER, missing_migrations
-from assent.db.pool import open_pool
+from assent.db.pool import Pool, fetch, open_pool, transaction
+from assent.db.queries import named_queries
 from assent.embedded.clusters import check_memory
 from assent.keys.installation import database, open_keys
 from assent.policy.cases import run_cases
@@ -28,7 +29,12 @@ class Finding(NamedTuple):
     what: str
     ok: bool
     detail: str
-    repair: str = ""
+    repair: str = ""  # with `ok` a warning
+
+    @property
+    def mark(self) -> str:
+        """Returns what stands at the beginning of its line."""
+        return "[red]no[/]" if not self.ok else "[yellow]warning[/]" if self.repair else "[green]ok[/]"
 
 
 def doctor() -> None:
@@ -37,7 +43,7 @@ def doctor() -> None:
     findings = [finding for check in CHECKS for finding in _run(check, settings)]
     table = Table("", "what", "found", "to mend it")
     for finding in findings:
-        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.detail, finding.repair)
+        table.add_row(finding.mark, finding.what, finding.detail, finding.repair)
     console = Console()
     console.print(table)
     names = Table("setting", "value", "what it does")
@@ -115,19 +121,37 @@ def _database(settings: Settings) -> Iterator[Finding]:
         if not pending:
             with open_pool(url, size=1) as pool:
                 tenants = open_keys(settings, pool).tenants()
-            yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+                yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+                yield from _refused_keys(pool)
+
+
+def _refused_keys(pool: Pool) -> Iterator[Finding]:
+    """Names the keys whose platform states an author or connections and is refused."""
+    with transaction(pool) as conn:
+        rows = fetch(conn, named_queries("instance")["list_keys_refused_match"])
+    for row in rows:
+        tenant, key = row["tenant"], row["id"]
+        detail = f"sent author or connections without scope images:match, last on {row['match_refused_on']}"
+        scopes = " ".join(f"--scope {scope}" for scope in (*row["scopes"], "images:match"))
+        add = f"assent api-key add --tenant {tenant} {scopes}"
+        yield Finding(
+            f"API key {key} of {tenant}", False, detail, f"{add}, then assent api-key revoke --tenant {tenant} {key}"
+        )
 
 
 def _server(url: str) -> Iterator[Finding]:
     with open_pool(url, size=1) as pool, pool.connection() as conn:
         major, minor = divmod(conn.info.server_version, 10_000)
-        seconds = clock_difference(conn).total_seconds()
+        seconds, superuser = clock_difference(conn).total_seconds(), superuser_name(conn)
     repair = "" if major >= OLDEST_SERVER else f"use PostgreSQL {OLDEST_SERVER} or newer, or the embedded one"
     yield Finding("PostgreSQL", not repair, f"{major}.{minor}; {OLDEST_SERVER} or newer is needed", repair)
     repair = "" if abs(seconds) <= CLOCK_SECONDS else "synchronise both by NTP (chrony, systemd-timesyncd)"
     off = f"{abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead of'}"
     detail = f"the database's is {off} this machine's; at most {CLOCK_SECONDS:.0f} s are good"
     yield Finding("clocks", not repair, detail, repair)
+    repair = "take a role that owns this database and is no superuser" if superuser else ""
+    detail = f"{superuser} is a superuser" if superuser else "no superuser"
+    yield Finding("database role", True, detail, repair)
 
 
 CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)

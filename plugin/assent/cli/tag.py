@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from assent.cli.context import operator
 from assent.cli.text import cell
 from assent.core import telemetry
 from assent.core.display import visible_json
@@ -55,7 +56,7 @@ def tag(
     lines = as_json or not sys.stdout.isatty()
     console = Console()
     failed = 0
-    with _open_stages(settings, author, tenant) as (stages, policy, name):
+    with _open_stages(settings, author, tenant, len(sources)) as (stages, policy, name):
         for source, decision, outcome in _analyse_all(stages, policy, sources, author, tenant, name):
             failed += isinstance(outcome, Unprocessable)
             if isinstance(outcome, Analysis) and annotated is not None:
@@ -71,7 +72,9 @@ Name = Callable[[Analysis, Decision], Decision]  # fills in who was matched
 
 
 @contextmanager
-def _open_stages(settings: Settings, author: str | None, tenant: str) -> Iterator[tuple[Stages, Policy, Name | None]]:
+def _open_stages(
+    settings: Settings, author: str | None, tenant: str, count: int
+) -> Iterator[tuple[Stages, Policy, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
     from assent.perceive import load_models as load_models
     from assent.perceive.frames.batch import Batcher
@@ -88,6 +91,7 @@ def _open_stages(settings: Settings, author: str | None, tenant: str) -> Iterato
     from assent.keys.installation import database
     from assent.keys.pseudonym import derive_pseudonym
     from assent.policy.decide import waits
+    from assent.subjects.access import record_access
     from assent.worker.loop import open_worker_context
 
     with ExitStack() as stack:
@@ -98,15 +102,20 @@ def _open_stages(settings: Settings, author: str | None, tenant: str) -> Iterato
         keys = context.keystore.tenant(tenant)
         with transaction(context.pool) as conn:
             policy = context.policies.of(conn, tenant).active
+            people = [derive_pseudonym(keys, author)]
+            record_access(conn, keys, "subject.searched", operator(), people, images=count)
 
         def name(analysis: Analysis, decision: Decision) -> Decision:
-            faces = list(decision.faces)
+            faces, people = list(decision.faces), set[bytes]()
             with transaction(context.pool) as conn:
                 for match in analysis.matches:
                     if waits(analysis.verdict.approval, match.pseudonym == derive_pseudonym(keys, author)):
                         continue
                     named = name_match(conn, keys, match.pseudonym, match.band)
                     faces[match.face] = replace(faces[match.face], match=named)
+                    people |= {match.pseudonym} if named else set()
+                if people:
+                    record_access(conn, keys, "subject.found", operator(), sorted(people))
             return replace(decision, faces=tuple(faces))
 
         yield context.stages, policy, name

@@ -1,4 +1,4 @@
-"""Reads the settings once at start from `ASSENT_…` variables; secrets may come from files."""
+"""Reads the settings once at start from `ASSENT_…` variables; an empty one is unset. Secrets may come from files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -33,7 +33,7 @@ def default_data_dir() -> Path:
     """Returns `/var/lib/assent` for root, else the XDG data folder."""
     if os.geteuid() == 0:
         return Path("/var/lib/assent")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "assent"
+    return Path(os.environ.get("XDG_DATA_HOME", "").strip() or Path.home() / ".local" / "share") / "assent"
 
 
 class Settings(BaseSettings):
@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     )
     keep_days: int = Field(30, ge=1, description="Kept copies, also those of pictures in review, go after this.")
     event_retention_days: int = Field(30, ge=1, description="Sealed event bodies are removed after this.")
+    decision_retention_days: int = Field(
+        90, ge=1, description="Decisions and messages that later ones replaced are removed after this."
+    )
     read: Literal["nothing", "codes", "text"] = Field(
         "nothing", description="What is read in pictures: QR codes, or these and text, which needs the extra `text`."
     )
@@ -76,6 +79,12 @@ class Settings(BaseSettings):
         None, description="Folder of word lists (en.txt …) whose words are looked for in the text that is read."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level logged.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unset_where_empty(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # Deployment files pass on `NAME=` for what nobody set; it declares, allows and names nothing.
+        return {name: value for name, value in values.items() if not (isinstance(value, str) and not value.strip())}
 
     @field_validator("allow_private", mode="before")
     @classmethod

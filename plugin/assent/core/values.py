@@ -72,7 +72,7 @@ class Event:
     visibility: Visibility
     surface: Surface
     author: str | None = None
-    connections: tuple[str, ...] = ()  # subjects who chose the author
+    connections: tuple[str, ...] = ()  # subjects who chose the author, as the platform states
     region: str | None = None
     audience_age: int | None = None
     lang: str | None = None

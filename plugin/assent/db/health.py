@@ -1,4 +1,4 @@
-"""Checks the database's server: its clock against this process's, and whether its disk has room."""
+"""Checks the database's server: its clock against this process's, its disk's room, and what it lets this role do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from assent.core.http_errors import DiskFull
-from assent.db.pool import Conn, execute, fetch
+from assent.db.pool import Conn, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 
 _Q = named_queries("health")
@@ -23,6 +23,12 @@ def clock_difference(conn: Conn) -> timedelta:
     answered = datetime.now(UTC)
     at: datetime = row["at"]
     return at - asked if at < asked else max(at - answered, timedelta())
+
+
+def superuser_name(conn: Conn) -> str | None:
+    """Returns the name of this connection's role where it is a superuser, else None."""
+    row = fetch_one(conn, _Q["read_role"])
+    return str(row["name"]) if row and row["superuser"] else None
 
 
 def check_room(conn: Conn) -> None:

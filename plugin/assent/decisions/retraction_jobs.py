@@ -10,12 +10,12 @@ from assent.core.errors import SealBroken
 from assent.db.pool import Conn
 from assent.db.queue import enqueue_retraction, list_retractions
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
 
 def queue_retraction(conn: Conn, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None) -> None:
     """Queues `retract.retract` with the caller's transaction, which touches no media item."""
-    enqueue_retraction(conn, keys.tenant, seal(keys.seal_key, pseudonym, "retraction", keys.tenant), erasure)
+    enqueue_retraction(conn, keys.tenant, seal_for_tenant(keys, "retraction", pseudonym, keys.tenant), erasure)
 
 
 def retracted_pseudonym(keys: TenantKeys, args: Mapping[str, str]) -> bytes | None:
@@ -24,7 +24,7 @@ def retracted_pseudonym(keys: TenantKeys, args: Mapping[str, str]) -> bytes | No
         return bytes.fromhex(pid)
     if not args.get("sealed"):
         return None
-    return unseal(keys.seal_key, bytes.fromhex(args["sealed"]), "retraction", keys.tenant)
+    return unseal_for_tenant(keys, "retraction", bytes.fromhex(args["sealed"]), keys.tenant)
 
 
 def retraction_waits(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:

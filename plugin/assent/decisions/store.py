@@ -45,10 +45,11 @@ from assent.decisions.media_items import (
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.statement import Statement
+from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
-from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, seal_match
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
@@ -204,7 +205,7 @@ def _changed_columns(change: ModeratorChange | None) -> dict[str, object]:
 def open_retained_copy(conn: Conn, keys: TenantKeys, item: MediaItem) -> bytes | None:
     """Returns the kept copy of an image (JPEG), or None where there is none any more."""
     row = fetch_one(conn, _Q["read_retained_copy"], **item.key(keys.tenant))
-    return unseal(keys.seal_key, row["sealed"], "kept", keys.tenant, item.id) if row else None
+    return unseal_for_tenant(keys, "kept", row["sealed"], keys.tenant, item.id) if row else None
 
 
 def note_unreadable(conn: Conn, keys: TenantKeys, source: str, event_id: UUID, error: AssentError) -> None:
@@ -228,12 +229,15 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
     lock_shared(conn, keys.tenant, [match.pseudonym for match in matches])
     templates = [match.template for match in matches]
     rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=templates)
-    active = {(row["template"], row["version"], row["pid"]): row for row in rows}
+    active = {(row["id"], row["version"], row["pid"]): row for row in rows}
     author = derive_pseudonym(keys, media_key.event.author or "")
     confirmed, altered = [], False
     for match in matches:
         row = active.get((match.template, match.version, match.pseudonym))
         if row is None:
+            continue
+        if not (is_authentic(keys, "template", row) and is_authentic(keys, "consent", columns_of(row, "c_"))):
+            altered = True
             continue
         box = analysis.perception.faces[match.face].box
         try:
@@ -244,7 +248,7 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
             continue
         if not is_refused(stored, media_key.media.id, analysis.picture.sha256, box):
             suggested = waits(analysis.verdict.approval, match.pseudonym == author)
-            confirmed.append(_Confirmed(match, subject, row["series"], suggested))
+            confirmed.append(_Confirmed(match, subject, row["c_series"], suggested))
     return _Checked(tuple(confirmed), altered)
 
 
@@ -269,7 +273,7 @@ def _replace_retained_copy(conn: Conn, keys: TenantKeys, media_key: MediaKey, co
     if copy is None:
         execute(conn, _Q["delete_retained_copy"], **media_key.key)
         return
-    sealed = seal(keys.seal_key, copy.jpeg, "kept", keys.tenant, media_key.media.id)
+    sealed = seal_for_tenant(keys, "kept", copy.jpeg, keys.tenant, media_key.media.id)
     execute(conn, _Q["store_retained_copy"], **media_key.key, sealed=sealed, days=copy.days)
 
 

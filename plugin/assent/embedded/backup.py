@@ -17,6 +17,7 @@ from assent.core.errors import BackupRefused, StoreUnsafe
 from assent.core.files import replace_file, write_private
 from assent.embedded import install
 from assent.embedded.install import Account
+from assent.embedded.server import SUPERUSER
 
 BACKUP_FORMAT = "assent.backup/1"
 HEADER_FILE, DATA_FOLDER, PASSWORD_FILE = "backup.json", "pg", "postgres.password"
@@ -34,21 +35,22 @@ def write_backup(url: str, data_dir: Path, database: UUID, folder: Path) -> None
     binaries = install.find_binaries(None, data_dir)
     command = [str(binaries / "bin" / "pg_basebackup"), "-D", str(folder.resolve() / DATA_FOLDER), "-F", "plain"]
     command += ["-X", "stream", "-c", "fast", "--no-password", "--manifest-checksums=SHA256"]
-    result = install.run_command(command, None, _connection_environment(binaries, url))
+    password = (data_dir.resolve() / PASSWORD_FILE).read_text()
+    result = install.run_command(command, None, _connection_environment(binaries, url, password))
     if result.returncode != 0:
         raise BackupRefused(f"pg_basebackup failed: {result.stdout.strip()[-300:]}")
-    write_private(folder / PASSWORD_FILE, (data_dir.resolve() / PASSWORD_FILE).read_text())
+    write_private(folder / PASSWORD_FILE, password)
     made_at = rfc3339_with_offset(datetime.now(UTC))
     header = {"format": BACKUP_FORMAT, "database": str(database), "made_at": made_at}
     # Last: without it the backup is not whole.
     replace_file(folder / HEADER_FILE, json.dumps(header) + "\n", mode=0o666)
 
 
-def _connection_environment(binaries: Path, url: str) -> dict[str, str]:
-    # Not on the command line, where every user of the host could read the password.
-    fields = conninfo_to_dict(url)
-    names = {"PGHOST": "host", "PGUSER": "user", "PGPASSWORD": "password"}
-    return install.binary_environment(binaries) | {name: str(fields[key]) for name, key in names.items()}
+def _connection_environment(binaries: Path, url: str, password: str) -> dict[str, str]:
+    # The application's role may not copy the server's files. The password is not on the command line, where every user
+    # of the host could read it.
+    names = {"PGHOST": str(conninfo_to_dict(url)["host"]), "PGUSER": SUPERUSER, "PGPASSWORD": password}
+    return install.binary_environment(binaries) | names
 
 
 def backup_database(folder: Path) -> UUID:

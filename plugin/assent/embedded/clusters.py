@@ -71,6 +71,8 @@ GALLERY_SETTINGS = (
 def embedded(data_dir: Path) -> Iterator[str]:
     """Starts or joins the embedded primary database and yields its `postgresql://` URL (socket, password, no TCP).
 
+    The URL's role owns the database and is no superuser.
+
     Raises StoreUnsafe where the folder cannot be used safely, DatabaseUnavailable where the server does not start.
     """
     home = own_folder(data_dir)
@@ -131,6 +133,8 @@ def _hold_server(cluster: Cluster) -> Iterator[str]:
             url = server.join_or_start(cluster)
             if not server.is_locked(cluster.lock("supervisor")):
                 _spawn_supervisor(cluster)
+            if cluster.lasting:
+                url = _give_application(url)
         except BaseException:
             _release_lock(held)
             raise
@@ -139,6 +143,12 @@ def _hold_server(cluster: Cluster) -> Iterator[str]:
     finally:
         with _start_lock(cluster):
             _release_server(cluster, held)
+
+
+def _give_application(url: str) -> str:
+    from assent.embedded.roles import give_application  # here: the supervisor does without psycopg
+
+    return give_application(url)
 
 
 def _release_server(cluster: Cluster, held: int) -> bool:

@@ -35,7 +35,7 @@ STOP_SECONDS = 30.0
 SERVER_POLL_SECONDS = 0.01
 LOG_BYTES = 4 << 20  # a larger log is set aside at the next start
 SOCKET_PATH_BYTES = 100  # sun_path holds 108 on Linux, 104 elsewhere
-USER = "assent"
+SUPERUSER = "assent"
 _DETACHED = 'ulimit -c 0; "$@" </dev/null >&2 & echo $!'
 
 
@@ -68,7 +68,7 @@ class Cluster:
 
 
 def join_or_start(cluster: Cluster) -> str:
-    """Returns the URL of the server, and starts it where it does not run. Call under the start lock.
+    """Returns the superuser's URL of the server, and starts it where it does not run. Call under the start lock.
 
     Raises StoreUnsafe, or DatabaseUnavailable with the last lines of the server's log.
     """
@@ -85,7 +85,7 @@ def join_or_start(cluster: Cluster) -> str:
     password = _read_secret(cluster)
     if not password:
         raise DatabaseUnavailable(f"{cluster.password} is missing: bring it back from a backup")
-    return f"postgresql://{USER}:{password}@/postgres?host={quote(sockets, safe='')}"
+    return f"postgresql://{SUPERUSER}:{password}@/postgres?host={quote(sockets, safe='')}"
 
 
 def postmaster(cluster: Cluster) -> psutil.Process | None:
@@ -221,7 +221,7 @@ def _initdb(cluster: Cluster, account: Account | None, binaries: Path) -> None:
         if account is not None:
             os.chown(password_file, account.uid, account.gid, follow_symlinks=False)
         install.make_private_folder(fresh, account)
-        command = [str(binaries / "bin" / "initdb"), "-D", str(fresh), "-U", USER, f"--pwfile={password_file}"]
+        command = [str(binaries / "bin" / "initdb"), "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={password_file}"]
         command += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += ["--no-instructions", "--auth-local=scram-sha-256", "--auth-host=reject"]
         command += [] if cluster.lasting else ["--no-sync"]

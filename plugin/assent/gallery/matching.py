@@ -35,8 +35,10 @@ class MatchingRules:
     """The bounds of matching that the deployer and the primary database set."""
 
     anyone: bool  # the deployer declared that searching all uploads is lawful here
-    connected_subjects: Callable[[TenantKeys, str], Sequence[bytes]]  # author → subjects who said that they chose them
-    note_throttled: Callable[[TenantKeys, str, bytes], None]  # an author's images are not compared with that subject
+    # author, and the subjects whom the event says chose them → those of whom that holds
+    connected_subjects: Callable[[TenantKeys, str, Sequence[bytes]], Sequence[bytes]]
+    # the images of an author, or with None of everybody else, are not compared with that subject
+    note_throttled: Callable[[TenantKeys, str | None, bytes], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,14 +82,15 @@ class Gallery:
         return tuple(replace(match, face=faces[match.face]) for match in matches)
 
     def _charge(self, space: SearchSpace, author: str, candidates: Candidates, matches: Sequence[Match]) -> None:
-        """Charges the author's probe budget for one image; a budget that is spent is noted in the log."""
+        """Charges the probe budgets for one image of the author; a budget that is spent is noted in the log."""
         if candidates.searched == 0:
             return
         hits = probe_hits(candidates, matches, self.models.calibration.threshold(candidates.searched))
         with self._connection() as conn:
-            throttled = charge_probe_budget(conn, space.tenant, space.author, hits)
-        for pseudonym in throttled:
-            self.rules.note_throttled(self.keystore.tenant(space.tenant), author, pseudonym)
+            throttled = charge_probe_budget(conn, space, hits)
+        for spent in throttled:
+            by = None if spent.of_everybody else author
+            self.rules.note_throttled(self.keystore.tenant(space.tenant), by, spent.pseudonym)
 
     def wait_for(self, tenant: str, pseudonym: bytes, templates: int, seconds: float = 5.0) -> None:
         """Returns once this host's gallery has that many templates of a subject, or after `seconds`."""
@@ -113,12 +116,10 @@ class Gallery:
 
     def _space(self, tenant: str, event: Event) -> SearchSpace:
         keys, author = self.keystore.tenant(tenant), event.author or ""
-        connected = {
-            *self.rules.connected_subjects(keys, author),
-            *(derive_pseudonym(keys, ref) for ref in event.connections),
-        }
+        stated = {derive_pseudonym(keys, ref) for ref in event.connections}
+        connected = self.rules.connected_subjects(keys, author, list(stated))
         return SearchSpace(
-            tenant, self.models.embedder_id, derive_pseudonym(keys, author), list(connected), self.rules.anyone
+            tenant, self.models.embedder_id, derive_pseudonym(keys, author), connected, self.rules.anyone
         )
 
     @contextmanager

@@ -14,7 +14,7 @@ from assent.core.errors import IdempotencyConflict
 from assent.db.pool import Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
 _Q = named_queries("idempotency")
 
@@ -35,12 +35,12 @@ def once(
     earlier = fetch_one(conn, _Q["select_recent_answer"], **row_key)
     if earlier is None:
         answer = act()
-        sealed = seal(keys.seal_key, json.dumps(answer).encode(), "idempotency", keys.tenant, key_mac)
+        sealed = seal_for_tenant(keys, "idempotency", json.dumps(answer).encode(), keys.tenant, key_mac)
         execute(conn, _Q["store_answer"], **row_key, request=request_mac, sealed=sealed)
         return answer
     if not hmac.compare_digest(earlier["request_mac"], request_mac):
         raise IdempotencyConflict
-    stored: dict[str, Any] = json.loads(unseal(keys.seal_key, earlier["sealed"], "idempotency", keys.tenant, key_mac))
+    stored: dict[str, Any] = json.loads(unseal_for_tenant(keys, "idempotency", earlier["sealed"], keys.tenant, key_mac))
     return stored
 
 

@@ -16,7 +16,7 @@ from assent.db.queries import named_queries
 from assent.db.queue import Lane, enqueue_event
 from assent.decisions.media_items import MediaKey, arrive, forget
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.platforms import event as events
 
 _Q = named_queries("intake")
@@ -54,7 +54,7 @@ def live_secrets(conn: Conn, keys: TenantKeys, owner: str, name: str) -> list[st
     """Returns the one or two secrets that sign for this source or endpoint now, newest first."""
     rows = fetch(conn, _Q["list_live_secrets"], tenant=keys.tenant, owner=owner, name=name)
     return [
-        unseal(keys.seal_key, row["sealed"], "secret", keys.tenant, owner, name, str(row["id"])).decode()
+        unseal_for_tenant(keys, "secret", row["sealed"], keys.tenant, owner, name, str(row["id"])).decode()
         for row in rows
     ]
 
@@ -98,7 +98,7 @@ def store_event(
     if event.type == "media.deleted":
         lock_to_delete(conn, [MediaItem(origin.source, media.id).key(keys.tenant) for media in event.media])
     arrival = arrive(conn, keys, origin.source, event)
-    sealed = seal(keys.seal_key, events.dump(event), "event", keys.tenant, str(event_id))
+    sealed = seal_for_tenant(keys, "event", events.dump(event), keys.tenant, str(event_id))
     job = SealedJob(origin, sealed, uploads, arrival=arrival)
     if event.type != "media.deleted":
         store_job(conn, keys, event_id, job)
@@ -113,7 +113,7 @@ def store_job(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> N
     """Stores a job's sealed body and its images, and queues the job."""
     _insert_event(conn, keys, event_id, job)
     for n, upload in enumerate(job.uploads):
-        sealed = seal(keys.seal_key, upload, "upload", keys.tenant, str(event_id), str(n))
+        sealed = seal_for_tenant(keys, "upload", upload, keys.tenant, str(event_id), str(n))
         execute(conn, _Q["insert_upload"], tenant=keys.tenant, event=event_id, n=n, sealed=sealed)
     enqueue_event(conn, keys.tenant, event_id, job.origin.lane, job.task)
 
@@ -125,7 +125,7 @@ def _insert_event(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) 
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:
     """Opens the event in its row. Raises SealBroken when the row was altered or moved."""
-    return events.load_event(unseal(keys.seal_key, row["sealed"], "event", keys.tenant, str(event_id)))
+    return events.load_event(unseal_for_tenant(keys, "event", row["sealed"], keys.tenant, str(event_id)))
 
 
 def open_upload(conn: Conn, keys: TenantKeys, event_id: UUID, n: int) -> bytes | None:
@@ -133,7 +133,7 @@ def open_upload(conn: Conn, keys: TenantKeys, event_id: UUID, n: int) -> bytes |
     row = fetch_one(conn, _Q["read_upload"], tenant=keys.tenant, event=event_id, n=n)
     if row is None:
         return None
-    return unseal(keys.seal_key, row["sealed"], "upload", keys.tenant, str(event_id), str(n))
+    return unseal_for_tenant(keys, "upload", row["sealed"], keys.tenant, str(event_id), str(n))
 
 
 def _mac(keys: TenantKeys, body: bytes) -> bytes:

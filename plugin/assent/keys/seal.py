@@ -2,12 +2,14 @@
 
 A sealed value is `nonce (12 bytes) | ciphertext | tag (16 bytes)` (NIST SP 800-38D). Its additional data names what it
 is and where it belongs, so that a row moved to another subject, table or tenant does not open. Nonces are random: one
-key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more than one subject or tenant has rows.
+key may seal 2^32 values before a repeat becomes likelier than 2^-32, far more than one subject has rows; a tenant's
+values are sealed under keys of months (`tenant_seal`).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,9 +20,9 @@ SEAL_FORMAT = b"assent.seal/1"
 NONCE, TAG = 12, 16
 
 
-def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
-    """Joins the format and every part behind its length (4 bytes), so that no two lists of parts read the same."""
-    pieces = [len(SEAL_FORMAT).to_bytes(4, "big"), SEAL_FORMAT]
+def join_parts(parts: Iterable[str | bytes]) -> bytes:
+    """Joins the parts, each behind its length (4 bytes), so that no two lists of parts read the same."""
+    pieces: list[bytes] = []
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         pieces += len(raw).to_bytes(4, "big"), raw
@@ -30,7 +32,7 @@ def _additional_data(parts: tuple[str | bytes, ...]) -> bytes:
 def seal(key: bytes, plain: bytes, *aad: str | bytes) -> bytes:
     """Seals a value under a 32-byte key; `aad` names kind and place, and must be given again to open it."""
     nonce = os.urandom(NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plain, _additional_data(aad))
+    return nonce + AESGCM(key).encrypt(nonce, plain, join_parts((SEAL_FORMAT, *aad)))
 
 
 def unseal(key: bytes, sealed: bytes, *aad: str | bytes) -> bytes:
@@ -38,6 +40,6 @@ def unseal(key: bytes, sealed: bytes, *aad: str | bytes) -> bytes:
     if len(sealed) < NONCE + TAG:
         raise SealBroken("a sealed value is too short to be one")
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], _additional_data(aad))
+        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], join_parts((SEAL_FORMAT, *aad)))
     except InvalidTag as error:
         raise SealBroken from error

@@ -30,13 +30,13 @@ from assent.me.pages import asset, download, go, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
 from assent.platforms.event import StoredId
 from assent.subjects import consent, erase, links, matches
+from assent.subjects.access import PERSON, accesses_of, export_for, record_access
 from assent.subjects.consent import Given, Scope
 from assent.subjects.enrol import request_enrolment
-from assent.subjects.export import export_subject
 
 router = APIRouter(prefix="/me", include_in_schema=False, route_class=PageRoute)
 VALID_FOR = timedelta(days=365)
-ON_A_PAGE = 50  # pictures
+ON_A_PAGE = 50  # pictures, or lines of what was done
 _Q = named_queries("me")
 
 
@@ -298,15 +298,40 @@ async def answer_seen(request: Request, me: Me) -> Response:
 
 
 @router.get("/data")
-def show_data(me: Me) -> Response:
-    """Shows which data can be downloaded and what can be deleted."""
-    return page("data", title="My data", here="/me/data", me=me, message="", wrong="")
+def show_data(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
+    """Shows which data can be downloaded, who read them, and what can be deleted."""
+    with transaction(me.state.pool) as conn:
+        accesses = accesses_of(conn, me.keys, me.session.pseudonym)[:ON_A_PAGE]
+    return page(
+        "data",
+        title="My data",
+        here="/me/data",
+        me=me,
+        message=words.MESSAGES.get(name, ""),
+        wrong="",
+        accesses=[(words.date(one.at), words.access(one.action, one.said)) for one in accesses],
+    )
 
 
 @router.get("/export")
 def download_export(me: Me) -> Response:
     with transaction(me.state.pool) as conn:
-        return download(export_subject(conn, me.keys, me.ref), "my-data.json")
+        return download(export_for(conn, me.keys, me.ref, PERSON, vectors=True), "my-data.json")
+
+
+@router.post("/others")
+async def end_others(request: Request, me: Me) -> Response:
+    """Ends every link and every other visit of the person."""
+    await read_own_form(request, me)
+    await run_in_threadpool(_end_others, me)
+    return go("/me/data?said=ended")
+
+
+def _end_others(me: Visitor) -> None:
+    pseudonym = me.session.pseudonym
+    with transaction(me.state.pool) as conn:
+        links.end_all(conn, me.keys, pseudonym, but=me.cookie)
+        record_access(conn, me.keys, "links.ended", PERSON, [pseudonym])
 
 
 @router.post("/delete")
@@ -356,5 +381,7 @@ def open_link(token: str, request: Request, state: App) -> Response:
         cookie = links.spend(conn, token)
         session = links.session(conn, state.keystore, cookie)
         consent.touch_last_interaction(conn, session.tenant, session.pseudonym, datetime.now(UTC))
+        keys = state.keystore.tenant(session.tenant)
+        record_access(conn, keys, "link.visited", PERSON, [session.pseudonym])
     refund_address_token(request)
     return with_cookie(request, go("/me"), cookie)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from assent.core.values import Band, Box
+from assent.subjects.access import PERSON
 
 SCOPE_TEXTS: Mapping[str, str] = {
     "own": "Only in what you post yourself",
@@ -26,6 +27,18 @@ MESSAGES: Mapping[str, str] = {
     "waiting": "Your photos have arrived. They are looked at soon; come back in a minute.",
     "shown": "Thank you. Your name is shown with that picture.",
     "refused": "Thank you. You are not named in that picture.",
+    "ended": "Done. Nobody else has your page open, and no older link opens it.",
+}
+# What was done with somebody's data, by the log's action; beginning with `own` where they did it on their page.
+ACCESSES: Mapping[str, str] = {
+    "subject.exported": "The platform fetched what is kept about you",
+    "own subject.exported": "This page gave out the file with all your data",
+    "link.made": "The platform made a link to this page",
+    "own link.visited": "This page was opened with a link",
+    "links.ended": "The platform ended all links to this page",
+    "own links.ended": "All other visits to this page were ended here",
+    "subject.searched": "Somebody who runs this service looked for faces as if you had posted the pictures",
+    "subject.found": "Somebody who runs this service looked for faces, and found yours",
 }
 _PHOTO_ADVICE = {
     "no_face": "Send a photo that shows your face.",
@@ -87,6 +100,13 @@ def wrong(code: str, detail: str) -> tuple[str, str]:
     if advice is None:
         return WRONG.get(code, _OTHERWISE)
     return "That photo cannot be used", f"{detail[:1].upper()}{detail[1:].rstrip('.')}. {advice}"
+
+
+def access(action: str, said: Mapping[str, object]) -> str:
+    """Describes an act that the audit log records about the person."""
+    own = "own " if said.get("by") == PERSON else ""
+    text = ACCESSES.get(own + action, action)
+    return f"{text}, with the numbers made from your photos." if said.get("vectors") and not own else f"{text}."
 
 
 def quality_words(value: float) -> str:

@@ -83,7 +83,7 @@ class Circumstances(_Strict):
 
     author: Ref | None = Field(None, description="Who posted it (form NFC); without an author nobody is matched.")
     connections: Annotated[tuple[Ref, ...], Field(max_length=5_000)] = Field(
-        (), description="Subjects who chose the author; only they may be recognised in this post."
+        (), description="Subjects who chose the author; their own lists, where they have one, are the limit."
     )
     visibility: Visibility = "public"
     surface: Surface = "post"

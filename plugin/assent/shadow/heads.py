@@ -19,7 +19,7 @@ from assent.core.errors import HeadAlreadyActive, InsufficientEvidence, ModelUnk
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import backbone
 from assent.perceive.labels.heads import NONE, Head, HeadFile, open_head
@@ -191,11 +191,11 @@ def _end_trial(conn: Conn, tenant: str, sha256: str, state: State = "withdrawn")
 
 
 def _seal(keys: TenantKeys, plain: bytes, part: str, sha256: str) -> bytes:
-    return seal(keys.seal_key, plain, "head", keys.tenant, part, sha256)
+    return seal_for_tenant(keys, "head", plain, keys.tenant, part, sha256)
 
 
 def _unseal(keys: TenantKeys, sealed: bytes, part: str, sha256: str) -> bytes:
-    return unseal(keys.seal_key, sealed, "head", keys.tenant, part, sha256)
+    return unseal_for_tenant(keys, "head", sealed, keys.tenant, part, sha256)
 
 
 def _log(conn: Conn, keys: TenantKeys, action: str, change: _HeadChange) -> None:

@@ -1,15 +1,16 @@
 """Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
-The platform states the whole list. A list counts for FRESH from the hour in which it was stated, so that an account
-that is no longer chosen drops out; a missing or older list names nobody. Authors are stored as keyed hashes: the rows
-are no graph of people.
+The platform states the whole list. For FRESH from the hour in which it was stated it permits by itself, so that an
+account that is no longer chosen drops out. However old, it is the limit of what an event's `connections` may state; only
+where no list is on record does the event decide alone. Authors are stored as keyed hashes: the rows are no graph of
+people.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from assent.core.clock import coarse
@@ -51,13 +52,19 @@ def state_connections(conn: Conn, keys: TenantKeys, ref: str, authors: Collectio
     return len(macs)
 
 
-def list_connected_subjects(conn: Conn, keys: TenantKeys, author: str, now: datetime) -> list[bytes]:
-    """Returns the pseudonyms whose list, stated within FRESH before `now`, holds this author. One query."""
-    values = {"tenant": keys.tenant, "author": author_mac(keys, author), "since": now - FRESH}
+def list_connected_subjects(
+    conn: Conn, keys: TenantKeys, author: str, stated: Sequence[bytes], now: datetime
+) -> list[bytes]:
+    """Returns the pseudonyms of those who may be recognised in this author's post. One query.
+
+    They are those whose list, stated within FRESH before `now`, holds the author, and of `stated`, the event's
+    `connections`, those whose list of any age holds the author or who have none.
+    """
+    values = {"tenant": keys.tenant, "author": author_mac(keys, author), "stated": list(stated), "since": now - FRESH}
     return [row["pid"] for row in fetch(conn, _Q["list_connected_subjects"], **values)]
 
 
-def connected_subjects(pool: Pool, keys: TenantKeys, author: str) -> list[bytes]:
+def connected_subjects(pool: Pool, keys: TenantKeys, author: str, stated: Sequence[bytes]) -> list[bytes]:
     """Returns the subjects connected to this author at this moment. Raises DatabaseUnavailable."""
     with transaction(pool) as conn:
-        return list_connected_subjects(conn, keys, author, database_time(conn))
+        return list_connected_subjects(conn, keys, author, stated, database_time(conn))

@@ -22,6 +22,7 @@ from assent.core.values import MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
+from assent.db.queue import database_time
 from assent.decisions.retract import find_matches, is_any_altered
 from assent.decisions.retraction_jobs import retraction_waits
 from assent.keys.keystore import TenantKeys
@@ -45,6 +46,7 @@ NOTES = (
     "A link's or session's token is not kept, only its hash: what is known is its kind and times.",
     "Pictures that were posted are not looked through: their events lie sealed for a short retention, then they go.",
     "A template's vector is base64 of little-endian float16.",
+    "Of the log `said` is null where its term is over: after 90 days an author who was throttled is named no more.",
     "A number of the evidence that JSON does not have stands as text: NaN, Infinity or -Infinity.",
     "`unreadable` counts by part what is stored about you and does not open, `unattributed` what cannot be attributed"
     " to anybody any more, so that some of it may be yours. Where both are empty this is everything.",
@@ -220,8 +222,10 @@ def _leaf(conn: Conn, tenant: str, subject_keys: Sequence[bytes], row: Row) -> d
     seq, part = row["seq"], row["part"]
     leaf = _stored_leaf(conn, tenant, seq)
     commitment = bytes.fromhex(leaf["commitments"][part])
-    payload = json.loads(log.open_part_by(subject_keys, tenant, seq, part, row["sealed"], commitment))
-    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": payload}
+    said = None
+    if row["sealed"] or not log.is_expired(leaf, database_time(conn)):
+        said = json.loads(log.open_part_by(subject_keys, tenant, seq, part, row["sealed"], commitment))
+    return {"seq": seq, "action": leaf["action"], "at": leaf["at"], "said": said}
 
 
 def _is_older(conn: Conn, tenant: str, seq: int, since: datetime) -> bool:

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from assent.core.clock import coarse, coarse_after, parse_rfc3339, rfc3339
 from assent.core.errors import LinkGone, SealBroken, SessionOver
-from assent.db.locks import lock_shared
+from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
@@ -92,6 +92,15 @@ def end(conn: Conn, token: str) -> None:
     if row is not None:
         values = {"tenant": row["tenant"], "sha256": _sha256(token)}
         execute(conn, _Q["spend_link"], **values, at=coarse(database_time(conn)))
+
+
+def end_all(conn: Conn, keys: TenantKeys, pseudonym: bytes, but: str | None = None) -> None:
+    """Ends all links and sessions of the person, but for the session of the token `but`.
+
+    A visit that begins meanwhile is over with the commit, too.
+    """
+    try_lock_exclusive(conn, keys.tenant, pseudonym)
+    execute(conn, _Q["end_visits"], tenant=keys.tenant, pid=pseudonym, but=but and _sha256(but))
 
 
 def purge(conn: Conn) -> None:

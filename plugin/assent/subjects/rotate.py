@@ -216,10 +216,10 @@ def _move_payloads(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     remaining = _subjects_with_keys(conn, keys, pseudonyms)
     locators = []
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
-        if pseudonym is None:  # it does not open here, and will not there
+        if pseudonym is None and not keys.is_destroyed(row["epoch"]):  # it does not open here, and will not there
             locators.append(row["locator"])
-        else:  # nobody's any more: the payload cannot be opened, and whose it was must not be told either
-            owner_now = pseudonym if pseudonym in remaining else os.urandom(len(pseudonym))
+        else:  # nobody's any more, as also after a restore: the payload cannot be opened, nor must it tell whose it was
+            owner_now = pseudonym if pseudonym is not None and pseudonym in remaining else os.urandom(32)
             locators.append(part_locator(keys, row["seq"], row["part"], owner_now))
     moved = {"seqs": [row["seq"] for row in rows], "parts": [row["part"] for row in rows], "locators": locators}
     execute(conn, _Q["move_audit_payload_rows"], tenant=keys.tenant, live=keys.epoch, **moved)

@@ -1,4 +1,4 @@
-"""Logs that an author's media items are no longer compared with a subject, for a later inquiry."""
+"""Logs that media items are no longer compared with a subject for a day, for a later inquiry."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from assent.decisions.assemble import person_of
 from assent.keys.keystore import TenantKeys
 
 
-def note_throttled(pool: Pool, keys: TenantKeys, author: str, pseudonym: bytes) -> None:
+def note_throttled(pool: Pool, keys: TenantKeys, author: str | None, pseudonym: bytes) -> None:
     """Appends one leaf `match.throttled`.
 
-    The author is sealed under the tenant's key, and once more under the subject's.
+    The author, None for everybody but the subject, is sealed under the tenant's key and once more under the subject's.
     """
     with transaction(pool) as conn:
         lock_shared(conn, keys.tenant, [pseudonym])

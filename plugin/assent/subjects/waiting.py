@@ -12,7 +12,7 @@ from assent.core.errors import SealBroken
 from assent.db.pool import Conn, Row, execute, fetch
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
-from assent.keys.seal import seal, unseal
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
 _Q = named_queries("enrol")
 
@@ -38,12 +38,12 @@ class Waiting:
 def seal_request(keys: TenantKeys, job: UUID, request: Request) -> bytes:
     """Seals the request under the tenant's key, as its job's body."""
     body = {"pid": request.pseudonym.hex(), "photos": request.photos, "series": str(request.series)}
-    return seal(keys.seal_key, json.dumps(body).encode(), "enrolment", keys.tenant, str(job))
+    return seal_for_tenant(keys, "enrolment", json.dumps(body).encode(), keys.tenant, str(job))
 
 
 def open_request(keys: TenantKeys, job: UUID, sealed: bytes) -> Request:
     """Opens what `seal_request` sealed. Raises SealBroken."""
-    body = json.loads(unseal(keys.seal_key, sealed, "enrolment", keys.tenant, str(job)))
+    body = json.loads(unseal_for_tenant(keys, "enrolment", sealed, keys.tenant, str(job)))
     series = UUID(body["series"]) if "series" in body else None
     return Request(bytes.fromhex(body["pid"]), body["photos"], series)
 

@@ -135,6 +135,7 @@ def _give_up(context: WorkerContext, keys: TenantKeys, source: str, event_id: UU
     """Ends an event as a case of its own, whose media items could not even be recorded."""
     with transaction(context.pool) as conn:
         if execute(conn, _INTAKE["finish_event"], tenant=keys.tenant, event=event_id):
+            execute(conn, _INTAKE["delete_uploads"], tenant=keys.tenant, event=event_id)
             note_unreadable(conn, keys, source, event_id, error)
 
 

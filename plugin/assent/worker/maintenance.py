@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from assent.core.errors import KeyMissing
@@ -20,6 +20,7 @@ from assent.subjects.rewrite import rewrite_people
 
 MaintenanceTask = Callable[[Settings, Pool, Keystore], None]
 HOUR = 3600.0
+BATCH, MOST_BATCHES = 2_000, 500  # rows deleted in a transaction, transactions of one kind in a round
 
 
 def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTask]]:
@@ -83,14 +84,32 @@ def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime
         log.error("nothing that is due was ended", code=error.code)
 
 
+def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str, int]]]:
+    """Returns the statements that delete what may be much: file, name and values of each."""
+    decisions = {"days": settings.decision_retention_days}
+    return (
+        ("intake", "purge_finished_events", {"days": settings.event_retention_days}),
+        ("intake", "purge_left_uploads", {}),
+        ("record", "purge_expired_copies", {}),
+        ("record", "purge_replaced_decisions", decisions),
+        ("outbox", "purge_replaced_messages", decisions),
+        ("audit", "expire_payloads", {}),
+        ("queue", "purge_finished_jobs", {}),
+    )
+
+
 def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
-    """Deletes what has passed its retention."""
+    """Deletes what has passed its retention: in batches, and what is left of a backlog in the next hour."""
+    for file, name, values in _batched_purges(settings):
+        for _ in range(MOST_BATCHES):
+            with transaction(pool) as conn:
+                if not execute(conn, named_queries(file)[name], **values, most=BATCH):
+                    break
     with transaction(pool) as conn:
         execute(conn, named_queries("intake")["purge_old_deliveries"])
-        execute(conn, named_queries("intake")["purge_finished_events"], days=settings.event_retention_days)
-        execute(conn, named_queries("queue")["purge_finished_jobs"])
+        execute(conn, named_queries("instance")["purge_ended_secrets"])
         execute(conn, named_queries("media_items")["purge_order"])
-        execute(conn, named_queries("record")["purge_expired_copies"])
+        execute(conn, named_queries("record")["shorten_copies"], days=settings.keep_days)
         execute(conn, named_queries("idempotency")["purge_old_answers"])
         execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)
         links.purge(conn)

@@ -29,13 +29,21 @@ WITH grown AS (
     INSERT INTO audit_node (tenant, level, n, hash)
     SELECT %(tenant)s, * FROM unnest(%(levels)s::smallint[], %(ns)s::bigint[], %(hashes)s::bytea[])
 ), payloads AS (
-    INSERT INTO audit_payload (tenant, seq, part, epoch, locator, sealed)
-    SELECT %(tenant)s, %(seq)s, part - 1, epoch, locator, sealed
+    INSERT INTO audit_payload (tenant, seq, part, epoch, locator, sealed, expires_at)
+    SELECT %(tenant)s, %(seq)s, part - 1, epoch, locator, sealed, %(expires_at)s::timestamptz
     FROM unnest(%(epochs)s::integer[], %(locators)s::bytea[], %(sealed)s::bytea[])
         WITH ORDINALITY AS p (epoch, locator, sealed, part)
 )
 INSERT INTO audit_leaf (tenant, seq, leaf)
 SELECT %(tenant)s, grown.size - 1, %(leaf)s FROM grown;
+
+-- name: expire_payloads
+-- Empties sealed parts whose term is over; their leaves stay.
+UPDATE audit_payload p SET sealed = '', expires_at = NULL
+FROM (
+    SELECT tenant, seq, part FROM audit_payload WHERE expires_at <= now() LIMIT %(most)s FOR UPDATE SKIP LOCKED
+) AS over
+WHERE p.tenant = over.tenant AND p.seq = over.seq AND p.part = over.part;
 
 -- name: list_nodes
 -- Lists these nodes, with NULL as the hash of one that is missing.

@@ -14,10 +14,14 @@ SELECT %(tenant)s, %(pid)s, author_mac FROM unnest(%(authors)s::bytea[]) AS auth
 ON CONFLICT DO NOTHING;
 
 -- name: list_connected_subjects
--- Subjects whose fresh list holds this author.
+-- Subjects whose list holds this author and is fresh or confirms the event, and those stated who have no list.
 SELECT c.pid FROM connection c
 JOIN connection_list l ON l.tenant = c.tenant AND l.pid = c.pid
-WHERE c.tenant = %(tenant)s AND c.author_mac = %(author)s AND l.stated_at > %(since)s;
+WHERE c.tenant = %(tenant)s AND c.author_mac = %(author)s
+    AND (l.stated_at > %(since)s OR c.pid = ANY (%(stated)s::bytea[]))
+UNION ALL
+SELECT s.pid FROM unnest(%(stated)s::bytea[]) AS s (pid)
+WHERE NOT EXISTS (SELECT FROM connection_list l WHERE l.tenant = %(tenant)s AND l.pid = s.pid);
 
 -- name: count_connections
 -- With the time at which they were stated.

@@ -1,6 +1,6 @@
 -- name: is_schema_created
--- Both are looked for: a gallery that an older version of this package made has the table alone.
-SELECT to_regclass('template') IS NOT NULL AND to_regproc('candidates') IS NOT NULL AS made;
+-- The newest relation is looked for: a gallery that an older version of this package made has others alone.
+SELECT to_regclass('probe_throttled') IS NOT NULL AS made;
 
 -- name: create_schema
 -- Unlogged throughout: a crash empties all of it.
@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS template_subject ON template (tenant, pid);
 -- How often an author's pictures were held against a person, so that nobody can feel their way to a face.
 CREATE UNLOGGED TABLE IF NOT EXISTS probe (
     tenant text NOT NULL,
-    author bytea NOT NULL,
+    author bytea NOT NULL, -- empty: all authors together but the person
     pid bytea NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     pictures integer NOT NULL, -- since then, in which the person was among the nearest of a face
@@ -33,6 +33,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS probe (
     until timestamptz, -- before it the person is no candidate for the author's images
     PRIMARY KEY (tenant, author, pid)
 );
+CREATE INDEX IF NOT EXISTS probe_throttled ON probe (tenant, author) WHERE until IS NOT NULL;
 -- Who may be found in an author's image; nobody else is ever compared. SQL and STABLE, so that it is planned inline.
 CREATE OR REPLACE FUNCTION
     candidates(in_tenant text, with_model text, author bytea, connections bytea[], anyone boolean)
@@ -44,7 +45,8 @@ RETURNS SETOF template STABLE PARALLEL SAFE LANGUAGE sql AS $$
         OR (anyone AND scope = 'anyone')
     ) AND pid <> ALL (ARRAY(
         SELECT probe.pid FROM probe
-        WHERE probe.tenant = in_tenant AND probe.author = candidates.author AND probe.until > now()
+        WHERE probe.tenant = in_tenant AND probe.author IN (candidates.author, '') AND probe.until > now()
+            AND (probe.author <> '' OR probe.pid <> candidates.author)
     ))
 $$;
 
@@ -89,10 +91,10 @@ WHERE (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
             AND w.version = t.version AND w.model = t.model
     );
 
--- name: update_changed_templates
--- Scope, end and strictness change without another embedding.
-UPDATE template t SET scope = w.scope, expires_at = w.expires_at, strictness = w.strictness
-FROM wanted w
+-- name: delete_changed_templates
+-- Those whose scope, end or strictness changed are opened anew, as if they were missing: their rows are checked then.
+DELETE FROM template t
+USING wanted w
 WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
     AND (w.scope, w.expires_at, w.strictness) IS DISTINCT FROM (t.scope, t.expires_at, t.strictness);
 
@@ -167,11 +169,13 @@ LEFT JOIN LATERAL (
 ORDER BY probe.n, near.score DESC;
 
 -- name: charge_probe_budget
--- One more image for each of these subjects; counts older than a day, or answered for, begin anew.
+-- One more image of the author, and of all but the subject, for each; counts older than a day, or answered for, begin
+-- anew. No image counts for more of the total than the author's own budget is.
 INSERT INTO probe AS p (tenant, author, pid, pictures, near)
-SELECT %(tenant)s, %(author)s, n.pid, 1, n.near
-FROM unnest(%(pids)s::bytea[], %(near)s::integer[]) AS n (pid, near)
-ORDER BY n.pid
+SELECT %(tenant)s, a.author, n.pid, 1, CASE a.author WHEN '' THEN least(n.near, %(most_near)s) ELSE n.near END
+FROM unnest(%(pids)s::bytea[], %(near)s::integer[]) AS n (pid, near), (VALUES (%(author)s), (''::bytea)) AS a (author)
+WHERE a.author <> '' OR n.pid <> %(author)s
+ORDER BY n.pid, a.author
 ON CONFLICT (tenant, author, pid) DO UPDATE SET (since, pictures, near, until) = (
     SELECT
         CASE WHEN o.over THEN now() ELSE p.since END,
@@ -182,11 +186,15 @@ ON CONFLICT (tenant, author, pid) DO UPDATE SET (since, pictures, near, until) =
 );
 
 -- name: throttle_spent_budgets
--- For a day from now, where images or probe hits reached their limit.
-UPDATE probe SET until = now() + interval '1 day'
-WHERE tenant = %(tenant)s AND author = %(author)s AND pid = ANY (%(pids)s) AND until IS NULL
-    AND (pictures >= %(most_pictures)s OR near >= %(most_near)s)
-RETURNING pid;
+-- For a day from now, where images or probe hits reached their limit, the author's or the total of all.
+UPDATE probe p SET until = now() + interval '1 day'
+WHERE tenant = %(tenant)s AND author IN (%(author)s, '') AND pid = ANY (%(pids)s) AND until IS NULL AND CASE
+    WHEN author <> '' THEN pictures >= %(most_pictures)s OR near >= %(most_near)s
+    WHEN %(anyone)s AND EXISTS (SELECT FROM template t WHERE t.tenant = p.tenant AND t.pid = p.pid AND scope = 'anyone')
+        THEN near >= %(anyone_near)s
+    ELSE pictures >= %(total_pictures)s OR near >= %(total_near)s
+END
+RETURNING pid, author = '' AS of_everybody;
 
 -- name: purge_expired_probes
 -- Budgets whose day is over.

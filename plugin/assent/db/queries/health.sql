@@ -9,3 +9,7 @@ SELECT set_config('work_mem', '64kB', true), set_config('temp_tablespaces', '', 
 -- name: write_temporary_file
 -- Writes a temporary file of some 200 kB: it takes new room on the disk each time, and leaves nothing behind.
 SELECT count(*) FROM generate_series(1, 10000);
+
+-- name: read_role
+-- This connection's role, and whether the server refuses it nothing.
+SELECT current_user AS name, current_setting('is_superuser') = 'on' AS superuser;

@@ -51,7 +51,19 @@ DELETE FROM intake_seen WHERE received_at < now() - interval '7 days';
 
 -- name: purge_finished_events
 -- Events that are done, after their retention.
-DELETE FROM event WHERE done_at IS NOT NULL AND received_at < now() - make_interval(days => %(days)s);
+DELETE FROM event WHERE (tenant, id) IN (
+    SELECT tenant, id FROM event
+    WHERE done_at IS NOT NULL AND received_at < now() - make_interval(days => %(days)s)
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
+
+-- name: purge_left_uploads
+-- Images whose event is done or gone: nothing reads them any more.
+DELETE FROM upload WHERE (tenant, event_id, n) IN (
+    SELECT u.tenant, u.event_id, u.n FROM upload u
+    WHERE NOT EXISTS (SELECT FROM event e WHERE e.tenant = u.tenant AND e.id = u.event_id AND e.done_at IS NULL)
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
 
 -- name: read_open_event
 -- An event that is not done.

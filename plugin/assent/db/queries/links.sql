@@ -16,3 +16,8 @@ WHERE tenant = %(tenant)s AND sha256 = %(sha256)s AND spent_at IS NULL AND expir
 -- name: purge_expired_links
 -- Of all tenants.
 DELETE FROM person_link WHERE expires_at < now();
+
+-- name: end_visits
+-- Links and sessions of the subject, but for one.
+DELETE FROM person_link
+WHERE tenant = %(tenant)s AND pid = %(pid)s AND (%(but)s::bytea IS NULL OR sha256 <> %(but)s);

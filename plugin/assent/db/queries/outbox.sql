@@ -1,7 +1,7 @@
 -- name: select_message
 -- Selects a message with its endpoint; the endpoint's columns are NULL where it was removed.
 SELECT o.tenant, o.id, o.endpoint, o.type, o.source, o.media_id, o.revision, o.state, o.attempts, o.unmade, o.next_at,
-       o.created_at, o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
+       o.created_at, o.last_error, e.name, e.url, e.audience, e.mac, e.disabled_at, e.failures, e.rests_until
 FROM outbox o
 LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
 WHERE o.tenant = %(tenant)s AND o.id = %(id)s;
@@ -51,9 +51,28 @@ WHERE outbox.tenant = due.tenant AND outbox.id = due.id
 RETURNING outbox.tenant, outbox.endpoint, outbox.id;
 
 -- name: mark_delivered
--- Marks a message as delivered, whatever became of its row meanwhile: the receiver has it.
-UPDATE outbox SET state = 'delivered', delivered_at = %(at)s, last_error = NULL
-WHERE tenant = %(tenant)s AND id = %(id)s AND state <> 'delivered';
+-- Marks a message as delivered, whatever became of its row meanwhile: the receiver has it. Earlier ones about the same
+-- media item are replaced by it; a suggestion is asked for by nothing that follows.
+WITH delivered AS (
+    UPDATE outbox SET state = 'delivered', delivered_at = %(at)s, last_error = NULL,
+        replaced_at = CASE WHEN type = 'tag.suggested' THEN now() END
+    WHERE tenant = %(tenant)s AND id = %(id)s AND state <> 'delivered'
+    RETURNING tenant, source, media_id, endpoint, created_at, type
+)
+UPDATE outbox SET replaced_at = now() WHERE (tenant, id) IN (
+    SELECT o.tenant, o.id FROM outbox o
+    JOIN delivered d USING (tenant, source, media_id, endpoint)
+    WHERE d.type <> 'tag.suggested' AND o.created_at < d.created_at AND o.state <> 'waiting' AND o.replaced_at IS NULL
+    FOR UPDATE OF o SKIP LOCKED
+);
+
+-- name: purge_replaced_messages
+-- After their retention. The newest that an endpoint got about a media item stays: what follows depends on it.
+DELETE FROM outbox WHERE (tenant, id) IN (
+    SELECT tenant, id FROM outbox
+    WHERE replaced_at < now() - make_interval(days => %(days)s) AND state <> 'waiting'
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
 
 -- name: claim_endpoint_probe
 -- Takes the one attempt that tells whether a resting endpoint answers again; it rests until that is over.
@@ -89,7 +108,8 @@ ORDER BY name;
 
 -- name: insert_new_endpoint
 -- Inserts an endpoint, unless its name is taken.
-INSERT INTO endpoint (tenant, name, url, audience) VALUES (%(tenant)s, %(endpoint)s, %(url)s, %(audience)s)
+INSERT INTO endpoint (tenant, name, url, audience, mac)
+VALUES (%(tenant)s, %(name)s, %(url)s, %(audience)s, %(mac)s)
 ON CONFLICT DO NOTHING;
 
 -- name: enable_endpoint
@@ -107,6 +127,7 @@ ORDER BY created_at, id;
 
 -- name: redrive_dead_letters
 -- Makes dead letters, all or those with the ids, wait for their first attempt again.
-UPDATE outbox SET state = 'waiting', queued = false, attempts = 0, unmade = 0, next_at = now(), last_error = NULL
+UPDATE outbox SET state = 'waiting', queued = false, attempts = 0, unmade = 0, next_at = now(), last_error = NULL,
+    replaced_at = NULL
 WHERE tenant = %(tenant)s AND state = 'dead' AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[]))
 RETURNING id;

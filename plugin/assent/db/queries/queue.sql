@@ -16,12 +16,11 @@ WHERE args ->> 'tenant' = %(tenant)s AND args ->> 'event' = %(event)s
 ORDER BY id;
 
 -- name: purge_finished_jobs
--- Deletes jobs that ended more than 7 days ago, at most 10,000 at once.
-DELETE FROM procrastinate_jobs
+-- Deletes jobs that ended more than 7 days ago, of those with the oldest events.
+DELETE FROM procrastinate_jobs j
 WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted')
-  AND id IN (
-      SELECT job_id FROM procrastinate_events GROUP BY job_id HAVING max(at) < now() - interval '7 days' LIMIT 10000
-  );
+  AND id IN (SELECT job_id FROM (SELECT job_id FROM procrastinate_events ORDER BY id LIMIT %(most)s) AS oldest)
+  AND NOT EXISTS (SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at >= now() - interval '7 days');
 
 -- name: requeue_jobs_of_lost_workers
 -- Makes the jobs of lost workers wait again. One statement, so that of two workers that look at once one rescues.

@@ -29,8 +29,11 @@ SELECT coalesce(greatest(
 ), 0) AS revision;
 
 -- name: list_confirmed_templates
--- Those of these templates whose own consents are active, with these consents' series and the keys of their subjects.
-SELECT t.id AS template, t.pid, t.version, c.series, k.epoch, k.wrapped
+-- Those of these templates whose own consents are active, with these consents and the keys of their subjects.
+SELECT t.tenant, t.id, t.pid, t.model, t.consent_id, t.version, t.mac, k.epoch, k.wrapped,
+       c.tenant AS c_tenant, c.id AS c_id, c.pid AS c_pid, c.purpose AS c_purpose, c.scope AS c_scope,
+       c.series AS c_series, c.n AS c_n, timestamptz_send(c.given_at) AS c_given_at,
+       timestamptz_send(c.expires_at) AS c_expires_at, NULL AS c_withdrawn_at, NULL AS c_expired_at, c.mac AS c_mac
 FROM template t
 JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
@@ -47,7 +50,13 @@ INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sea
 VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
 
 -- name: insert_decision
--- With everything that is needed to decide it again.
+-- With everything that is needed to decide it again. The one before is replaced, and goes after its retention, unless a
+-- moderator decided in it: that is heeded when the file comes again.
+WITH before AS (
+    UPDATE decision SET replaced_at = now()
+    WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND replaced_at IS NULL
+      AND document -> 'reviewed' ->> 'action' IS NULL
+)
 INSERT INTO decision
     (tenant, source, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences,
      leaf, decided_at)
@@ -60,14 +69,22 @@ VALUES
 INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority)
 VALUES (%(tenant)s, gen_random_uuid(), %(source)s, %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
 
+-- name: purge_replaced_decisions
+-- After their retention.
+DELETE FROM decision WHERE (tenant, media_id, source, revision) IN (
+    SELECT tenant, media_id, source, revision FROM decision
+    WHERE replaced_at < now() - make_interval(days => %(days)s)
+    LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
+
 -- name: supersede_waiting_messages
 -- What was not sent yet is not sent any more.
-UPDATE outbox SET state = 'superseded'
+UPDATE outbox SET state = 'superseded', replaced_at = CASE WHEN attempts <= unmade THEN now() END
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting';
 
 -- name: supersede_waiting_decisions
 -- All but suggestions, which ask what is open when they are sent.
-UPDATE outbox SET state = 'superseded'
+UPDATE outbox SET state = 'superseded', replaced_at = CASE WHEN attempts <= unmade THEN now() END
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND state = 'waiting' AND type <> 'tag.suggested';
 
 -- name: revise_newest_decision
@@ -219,20 +236,27 @@ DELETE FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND m
 -- None after its retention.
 SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND kept_until > now();
 
+-- name: shorten_copies
+-- A retention that was made shorter counts for what is kept already.
+UPDATE kept_picture SET kept_until = now() + make_interval(days => %(days)s)
+WHERE kept_until > now() + make_interval(days => %(days)s);
+
 -- name: purge_expired_copies
 -- Copies whose retention is over.
-DELETE FROM kept_picture WHERE kept_until <= now();
+DELETE FROM kept_picture WHERE (tenant, source, media_id) IN (
+    SELECT tenant, source, media_id FROM kept_picture WHERE kept_until <= now() LIMIT %(most)s FOR UPDATE SKIP LOCKED
+);
 
 -- name: read_subject_with_consent
--- With the series of the consent to being recognised that is in force.
+-- With the consent to being recognised that is in force, the columns of which are NULL where there is none.
 SELECT s.sealed AS ref_sealed, k.wrapped, k.epoch,
-       (
-           SELECT c.series FROM consent c
-           WHERE c.tenant = s.tenant AND c.pid = s.pid AND c.purpose = 'face-match'
-             AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
-       ) AS series
+       c.tenant AS c_tenant, c.id AS c_id, c.pid AS c_pid, c.purpose AS c_purpose, c.scope AS c_scope,
+       c.series AS c_series, c.n AS c_n, timestamptz_send(c.given_at) AS c_given_at,
+       timestamptz_send(c.expires_at) AS c_expires_at, NULL AS c_withdrawn_at, NULL AS c_expired_at, c.mac AS c_mac
 FROM subject s
 JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
+LEFT JOIN consent c ON c.tenant = s.tenant AND c.pid = s.pid AND c.purpose = 'face-match'
+    AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
 -- name: list_messages_of_media

@@ -42,6 +42,7 @@ from assent.decisions.store import open_retained_copy
 from assent.decisions.views import AuthorView, PublicView
 from assent.http.address import by_name
 from assent.http.altered import TENANT
+from assent.http.api_keys import must_match
 from assent.http.auth import By, refund_address_token
 from assent.http.body import read_body
 from assent.http.forms import read_form
@@ -167,10 +168,13 @@ async def tag_image(request: Request, state: App, by: By, wait: Annotated[float,
     """Decides one image ahead of all others, and returns its decision if it is made within `wait` seconds.
 
     Set `wait` (0 to 60) instead of requesting the decision repeatedly. After that time the answer is 202: the decision
-    goes to the endpoints once it is made, and `media` is its address.
+    goes to the endpoints once it is made, and `media` is its address. `author` and `connections` need scope
+    `images:match` as well.
     """
     by.must("images:tag")
     sent, uploads = await _image_request(request)
+    if sent.author is not None or sent.connections:
+        await run_in_threadpool(must_match, state.pool, by)
     media = MediaRef(sent.id or uuid4().hex, sent.url, sent.alt)
     event = make_event(sent, type="media.created", media=(media,))
     event_id = uuid4()

@@ -16,15 +16,17 @@ from assent.core.strict import read_model
 from assent.db.pool import transaction
 from assent.db.queue import database_time
 from assent.http.address import by_name
+from assent.http.api_keys import Caller
 from assent.http.auth import By
 from assent.http.body import read_body
 from assent.http.problems import error_responses, schema_ref
 from assent.http.state import App, AppState
+from assent.keys.pseudonym import derive_pseudonym
 from assent.platforms.event import Ref, StoredId
 from assent.subjects import links
+from assent.subjects.access import export_for, record_access
 from assent.subjects.consent import check_form
 from assent.subjects.erase import Erasure, erase, receipt
-from assent.subjects.export import export_subject
 
 router = APIRouter(prefix="/v1", tags=["people"])
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -82,13 +84,15 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], state: App) -> JSO
 def get_export(ref: StoredId, state: App, by: By) -> JSONResponse:
     """Returns all that is stored about the person, opened; `unreadable` and `unattributed` count what it lacks.
 
-    It includes their own biometric data, so it is for them only.
+    It is for them only. The templates' vectors come with the scope subjects:export; the log records who asked.
     """
     by.must("subjects:write")
     keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
         check_form(conn, keys, ref)
-        return JSONResponse(export_subject(conn, keys, ref), headers=_PRIVATE)
+        return JSONResponse(
+            export_for(conn, keys, ref, f"key {by.key_id}", "subjects:export" in by.scopes), headers=_PRIVATE
+        )
 
 
 @by_name(
@@ -107,11 +111,32 @@ async def mint_link(ref: Ref, request: Request, response: Response, state: App, 
     by.must("subjects:write")
     response.headers.update(_PRIVATE)
     sent = read_model(await read_body(request) or b"{}", LinkRequest)
-    return await run_in_threadpool(_mint, state, by.tenant, ref, timedelta(days=sent.valid_days))
+    return await run_in_threadpool(_mint, state, by, ref, timedelta(days=sent.valid_days))
 
 
-def _mint(state: AppState, tenant: str, ref: str, valid_for: timedelta) -> dict[str, Any]:
+def _mint(state: AppState, by: Caller, ref: str, valid_for: timedelta) -> dict[str, Any]:
+    keys = state.keystore.tenant(by.tenant)
     with transaction(state.pool) as conn:
-        token = links.mint(conn, state.keystore.tenant(tenant), ref, valid_for)
+        token = links.mint(conn, keys, ref, valid_for)
         expires_at = database_time(conn) + valid_for
+        record_access(conn, keys, "link.made", f"key {by.key_id}", [derive_pseudonym(keys, ref)])
     return {"url": f"/me/{token}", "expires_at": rfc3339(expires_at)}
+
+
+@by_name(
+    router,
+    "DELETE",
+    "/subjects/{ref:name}/links",
+    status_code=204,
+    responses=error_responses(Unauthorized, Forbidden),
+)
+def end_links(ref: StoredId, state: App, by: By) -> Response:
+    """Ends all links to the person's own page, and every visit that is open, whether there are any or none."""
+    by.must("subjects:write")
+    keys = state.keystore.tenant(by.tenant)
+    with transaction(state.pool) as conn:
+        check_form(conn, keys, ref)
+        pseudonym = derive_pseudonym(keys, ref)
+        links.end_all(conn, keys, pseudonym)
+        record_access(conn, keys, "links.ended", f"key {by.key_id}", [pseudonym])
+    return Response(status_code=204)

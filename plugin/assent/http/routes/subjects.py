@@ -182,7 +182,8 @@ def read_subject(ref: StoredId, state: App, by: By) -> dict[str, Any]:
 async def replace_connections(ref: Ref, request: Request, state: App, by: By) -> dict[str, Any]:
     """Replaces the list of accounts that the subject chose.
 
-    It counts for 24 hours from the hour in which it is stated: state it anew before that.
+    By itself it permits for 24 hours from the hour in which it is stated: state it anew before that. However old, it
+    limits what events state in `connections`.
     """
     by.must("subjects:write")
     sent = read_model(await read_body(request), ConnectionsRequest)

@@ -1,0 +1,110 @@
+"""Whoever puts an older backup in place, with the newest export of keys, puts no consent back in force that has ended,
+and gets nobody named by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assent.core.errors import ConsentMissing
+from tests.club import DAY, Club, everything
+from tests.events import leaves
+
+
+def export(club: Club, kind: str, folder: Path) -> Path:
+    """Makes the newest export: the one of a rotation, or by `assent keys export` before there is one."""
+    return club.rotate() if kind == "rotation" else club.export(folder / "keys.json")
+
+
+def settle(club: Club, *refs: str) -> None:
+    """People with a template each, and a picture that names them."""
+    for ref in refs:
+        club.consent(ref)
+        club.run_photo(club.send_photo(ref))
+        club.post(ref, f"picture of {ref}")
+        assert club.told(f"picture of {ref}") == {ref}
+
+
+ENDED = ("withdrawn", "expired", "narrowed", "came again")
+
+
+@pytest.mark.parametrize("kind", ["rotation", "command"])
+def test_what_has_ended_since_the_backup_stays_ended(club: Club, tmp_path: Path, kind: str) -> None:
+    settle(club, *ENDED, "bea")
+    club.consent("expired", valid_for=DAY)
+    jobs = [club.send_photo(ref) for ref in ENDED]
+    backup = club.back_up()
+    club.withdraw("withdrawn")
+    club.lapse()
+    club.consent("narrowed", "own")
+    club.withdraw("came again")
+    club.consent("came again")
+    newest = export(club, kind, tmp_path)
+    club.restore(backup, newest)
+    assert club.in_force("bea") is not None
+    club.work()
+    for job in jobs:
+        club.run_photo(job)
+    for ref in ENDED:
+        assert club.in_force(ref) is None, ref
+        assert club.told(f"picture of {ref}") == club.shown(ref) == set(), ref
+        assert club.templates(ref) == 0, ref
+        with pytest.raises(ConsentMissing):
+            club.send_photo(ref)
+
+
+@pytest.mark.parametrize("kind", ["rotation", "command"])
+def test_who_agrees_anew_after_it_begins_anew(club: Club, tmp_path: Path, kind: str) -> None:
+    """Photos that waited are not enrolled under the new consent, and what was published names nobody."""
+    settle(club, "ana")
+    job = club.send_photo("ana")
+    late = club.find("ana")
+    backup = club.back_up()
+    club.withdraw("ana")
+    club.restore(backup, export(club, kind, tmp_path))
+    club.consent("ana")
+    assert club.told("picture of ana") == club.shown("ana") == set()
+    club.run_photo(job)
+    club.work()
+    club.record(late, "compared before")
+    assert club.told("picture of ana") | club.told("compared before") | club.shown("ana") == set()
+    assert club.templates("ana") == 0
+    club.run_photo(club.send_photo("ana"))
+    club.post("ana", "another")
+    assert club.told("another") == {"ana"}
+    assert club.shown("ana") == {"another"}
+    club.rotate()
+    club.rotate()
+    assert leaves(club.pool, "seal.broken") == [], "a part of the log whose epoch is gone was not altered"
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_second_restore_revives_nobody_either(club: Club, tmp_path: Path, rotated: bool) -> None:
+    """The second backup has a consent that the first does not know, so that no row is left that says it has ended."""
+    settle(club, "ana")
+    first = club.back_up()
+    club.withdraw("ana")
+    club.consent("ana")
+    second = club.back_up()
+    club.withdraw("ana")
+    newest = club.rotate() if rotated else club.export(tmp_path / "one.json")
+    club.restore(first, newest)
+    club.restore(second, club.export(tmp_path / "two.json"))
+    assert club.in_force("ana") is None
+    assert club.told("picture of ana") == club.shown("ana") == set()
+
+
+def test_imports_again_change_nothing(club: Club, tmp_path: Path) -> None:
+    settle(club, "ana", "bea")
+    backup = club.back_up()
+    club.withdraw("ana")
+    newest = club.export(tmp_path / "keys.json")
+    club.restore(backup, newest)
+    club.work()
+    before = everything(club.pool)
+    for _ in range(2):
+        done = club.bring_in(newest)
+        assert (done.people, done.erased, done.pictures, dict(done.logs)) == (0, 0, 0, {})
+    assert everything(club.pool) == before
+    assert club.told("picture of bea") == {"bea"}
