@@ -34,8 +34,8 @@ SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locat
 
 # The first part of the additional data of every sealed value.
 SEALED = words(
-    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal retraction"
-    " seal secret subject-key template upload"
+    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal"
+    " retraction seal secret subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"

@@ -1,9 +1,9 @@
 """Stores a subject's connections: the accounts in whose posts the subject may be recognised.
 
 The platform states the whole list. For FRESH from the hour in which it was stated it permits by itself, so that an
-account that is no longer chosen drops out. However old, it is the limit of what an event's `connections` may state; only
-where no list is on record does the event decide alone. Authors are stored as keyed hashes: the rows are no graph of
-people.
+account that is no longer chosen drops out. However old, it is the limit of what an event's `connections` may state;
+only where no list is on record does the event decide alone. Authors are stored as keyed hashes: the rows are no graph
+of people.
 """
 
 from __future__ import annotations
