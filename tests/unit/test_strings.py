@@ -35,7 +35,7 @@ SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locat
 # The first part of the additional data of every sealed value.
 SEALED = words(
     "audit check ended-key enrolment epoch event evidence head idempotency kept locator log match pseudonym ref"
-    " refusal seal secret subject-key template upload"
+    " refusal retraction seal secret subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
@@ -55,7 +55,7 @@ ACTIONS = words(
 TASKS = {
     ("decide", "pictures", "tenant event"),
     ("enrol", "pictures", "tenant event"),
-    ("retract", "pictures", "tenant pid erasure"),
+    ("retract", "pictures", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
 }
 MIGRATIONS = [
