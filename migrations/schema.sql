@@ -4,8 +4,8 @@ CREATE FUNCTION public.keep_consent() RETURNS trigger
 BEGIN
     IF OLD.withdrawn_at IS NOT NULL AND NEW.withdrawn_at IS DISTINCT FROM OLD.withdrawn_at
         OR OLD.expired_at IS NOT NULL AND NEW.expired_at IS DISTINCT FROM OLD.expired_at
-        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at,evidence}'::text[])
-            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at,evidence}'::text[])
+        OR (to_jsonb(NEW) - '{withdrawn_at,expired_at,evidence,mac}'::text[])
+            IS DISTINCT FROM (to_jsonb(OLD) - '{withdrawn_at,expired_at,evidence,mac}'::text[])
         OR NEW.evidence IS DISTINCT FROM OLD.evidence
             AND (OLD.withdrawn_at IS NULL AND OLD.expired_at IS NULL
                  OR octet_length(NEW.evidence) IS DISTINCT FROM octet_length(OLD.evidence))
@@ -33,7 +33,8 @@ CREATE TABLE public.api_key (
     sha256 bytea NOT NULL,
     scopes text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    revoked_at timestamp with time zone
+    revoked_at timestamp with time zone,
+    mac bytea
 );
 
 CREATE TABLE public.audit_leaf (
@@ -94,6 +95,7 @@ CREATE TABLE public.consent (
     expired_at timestamp with time zone,
     series uuid NOT NULL,
     n integer NOT NULL,
+    mac bytea,
     CONSTRAINT consent_age_check CHECK ((age = ANY (ARRAY['adult'::text, 'minor'::text, 'unknown'::text]))),
     CONSTRAINT consent_purpose_check CHECK ((purpose = 'face-match'::text)),
     CONSTRAINT consent_scope_check CHECK ((scope = ANY (ARRAY['own'::text, 'connections'::text, 'anyone'::text])))
@@ -145,6 +147,7 @@ CREATE TABLE public.endpoint (
     rests_until timestamp with time zone,
     disabled_at timestamp with time zone,
     disabled_because text,
+    mac bytea,
     CONSTRAINT endpoint_audience_check CHECK ((audience = ANY (ARRAY['platform'::text, 'author'::text, 'person'::text, 'public'::text])))
 );
 
@@ -413,7 +416,8 @@ CREATE TABLE public.template (
     version integer DEFAULT 1 NOT NULL,
     quality real DEFAULT 0 NOT NULL,
     sealed bytea NOT NULL,
-    enrolled_at timestamp with time zone DEFAULT now() NOT NULL
+    enrolled_at timestamp with time zone DEFAULT now() NOT NULL,
+    mac bytea
 );
 
 CREATE TABLE public.tenant (

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from assent.audit.log import open_part_by, part_pseudonym
 from assent.db.pool import Conn, Pool, transaction
+from assent.keys.authority import authority_key, authority_mac
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
@@ -88,26 +89,30 @@ def add_subject(conn: Conn, keys: TenantKeys, name: str) -> SubjectKey:
 
 def add_consent(conn: Conn, keys: TenantKeys, pid: bytes, scope: str, lasts: str) -> UUID:
     """Writes a consent without ending the one before."""
-    row = uuid4()
+    id_ = uuid4()
+    next_one = "SELECT 1 + count(*), now(), now() + %s::interval FROM consent WHERE tenant = %s AND pid = %s"
+    ((n, given_at, expires_at),) = conn.execute(next_one, [lasts, keys.tenant, pid]).fetchall()
+    row = {"tenant": keys.tenant, "id": id_, "pid": pid, "purpose": "face-match", "scope": scope, "series": id_, "n": n}
+    row |= {"given_at": given_at, "expires_at": expires_at, "withdrawn_at": None, "expired_at": None}
     conn.execute(
-        "INSERT INTO consent"
-        " (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, expires_at, series, n)"
-        " SELECT %s, %s, %s, 'face-match', %s, '', 'DE', 'test', now() + %s::interval, %s, 1 + count(*)"
-        " FROM consent WHERE tenant = %s AND pid = %s",
-        [keys.tenant, row, pid, scope, lasts, row, keys.tenant, pid],
+        "INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, jurisdiction, method, given_at,"
+        " expires_at, series, n, mac) VALUES (%(tenant)s, %(id)s, %(pid)s, %(purpose)s, %(scope)s, '', 'DE', 'test',"
+        " %(given_at)s, %(expires_at)s, %(series)s, %(n)s, %(mac)s)",
+        row | {"mac": authority_mac(authority_key(keys), "consent", row)},
     )
-    return row
+    return id_
 
 
 def add_template(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent_id: UUID, face: Vectors) -> UUID:
-    row = uuid4()
-    sealed = seal_template(subject, row, MODEL, face)
+    id_ = uuid4()
+    row = {"tenant": keys.tenant, "id": id_, "pid": subject.pseudonym, "consent_id": consent_id, "model": MODEL}
+    row |= {"version": 1, "sealed": seal_template(subject, id_, MODEL, face)}
     conn.execute(
-        "INSERT INTO template (tenant, id, pid, consent_id, model, sealed, quality)"
-        " VALUES (%s, %s, %s, %s, %s, %s, 0.75)",
-        [keys.tenant, row, subject.pseudonym, consent_id, MODEL, sealed],
+        "INSERT INTO template (tenant, id, pid, consent_id, model, sealed, quality, mac)"
+        " VALUES (%(tenant)s, %(id)s, %(pid)s, %(consent_id)s, %(model)s, %(sealed)s, 0.75, %(mac)s)",
+        row | {"mac": authority_mac(authority_key(keys), "template", row)},
     )
-    return row
+    return id_
 
 
 def given(subject: str, **changes: Any) -> Given:

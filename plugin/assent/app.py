@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from assent import __version__
+from assent.audit.authority import open_installation
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool
@@ -28,7 +29,6 @@ from assent.http.routes.rights import router as rights
 from assent.http.routes.subjects import router as subjects
 from assent.http.state import AppState, WorkerRuns
 from assent.intake.rejects import Rejects
-from assent.keys.installation import open_keys
 from assent.me.routes import router as me
 
 POOL = 12
@@ -43,7 +43,7 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = await asyncio.to_thread(open_pool, url, size=POOL)
-        keystore = await asyncio.to_thread(open_keys, settings, pool)
+        keystore = await asyncio.to_thread(open_installation, settings, pool)
         announcements = Announcements(url)
         app.state.rejects = rejects = Rejects()
         app.state.app_state = AppState(settings, pool, keystore, announcements, worker_runs)

@@ -67,11 +67,11 @@ def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> 
     execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard")
     endpoint_secret = None
     if deliver_to is not None:
-        execute(conn, _Q["insert_endpoint"], tenant=tenant, name=source, url=deliver_to)
+        insert_endpoint(conn, keys, source, deliver_to, "platform")
         endpoint_secret = add_secret(conn, keys, "endpoint", source)
     created = CreatedTenant(
         tenant=tenant,
-        api_key=create_key(conn, tenant),
+        api_key=create_key(conn, keys),
         source=source,
         source_secret=add_secret(conn, keys, "source", source),
         endpoint=source if deliver_to is not None else None,
@@ -90,7 +90,7 @@ def add_endpoint(conn: Conn, keys: TenantKeys, name: str, url: str, audience: Au
     """
     if not re.fullmatch(ENTITY_NAME, name) or not url.startswith(("http://", "https://")):
         raise BadRequest(f"{name!r} is no name of 1 to 63 of a-z, 0-9 and -, or {url!r} no http(s) address")
-    insert_endpoint(conn, keys.tenant, name, url, audience)
+    insert_endpoint(conn, keys, name, url, audience)
     secret = add_secret(conn, keys, "endpoint", name)
     audit_log.append(conn, keys, "endpoint.added", {"endpoint": name, "audience": audience}, [], datetime.now(UTC))
     return secret

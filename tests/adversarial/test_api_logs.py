@@ -15,7 +15,9 @@ import psycopg
 import pytest
 from PIL import Image
 
+from assent.keys.keystore import open_keystore
 from assent.platforms.standard_webhooks import new_secret
+from tests.authority import reseal
 from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.installed import package_file
@@ -143,7 +145,9 @@ def test_the_logs_hold_nothing_private(open_folder: Path, database_url: str, fig
         web.files["/text.jpg?a=" + MARKS["query"]] = b"this is no picture"
         with running(data, web, ASSENT_DATABASE_URL=database_url, ASSENT_LOG_LEVEL="debug") as house:
             with psycopg.connect(database_url) as conn:
+                ((instance,),) = conn.execute("SELECT id FROM instance").fetchall()
                 conn.execute("UPDATE endpoint SET url = url || '?token=' || %s", [MARKS["hook query"]])
+                reseal(conn, open_keystore(data / "keys", instance).tenant("default"), "endpoint")
             house.wait_for_worker()
             do_everything(house, web, database_url)
         logs = [house.log, *open_folder.glob("server/**/pg.log*"), *data.glob("**/*.log")]

@@ -18,6 +18,7 @@ from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import create_key
 from assent.http.limits import _MOST, RATES, Rate, RateLimiter, rate_limit_prefix
+from assent.keys.keystore import TenantKeys
 from assent.platforms.standard_webhooks import sign_webhook
 from assent.tenants import CreatedTenant
 from tests.fixtures.figures import Figure
@@ -130,14 +131,14 @@ def test_a_stranger_is_slowed_down_and_others_are_not(
 
 
 def test_a_key_is_bounded_and_its_requests_cost_its_address_nothing(
-    client: TestClient, made: CreatedTenant, pool: Pool
+    client: TestClient, made: CreatedTenant, keys: TenantKeys, pool: Pool
 ) -> None:
     burst = RATES["key"].burst
     key = {"authorization": f"Bearer {made.api_key}"}
     statuses = Counter(client.get("/v1/media/x", headers=key).status_code for _ in range(burst + 10))
     assert statuses == {404: burst, 429: 10}
     with transaction(pool) as conn:
-        other = create_key(conn, made.tenant)
+        other = create_key(conn, keys)
     assert client.get("/v1/media/x", headers={"authorization": f"Bearer {other}"}).status_code == 404
     # Neither has touched the address's bucket.
     spent = Counter(client.get("/nothing").status_code for _ in range(RATES["address"].burst + 1))

@@ -215,7 +215,7 @@ def test_scopes_and_tenants(
     leaks: list[object] = []
     for scopes in sets:
         with transaction(pool) as conn:
-            key = create_key(conn, made.tenant, scopes)
+            key = create_key(conn, keystore.tenant(made.tenant), scopes)
         routes = ROUTES if 0 < len(scopes) < len(SCOPES) else ROUTES | IN_QUERY
         for (method, path), route in routes.items():
             answers = {}
@@ -259,7 +259,7 @@ def test_no_key_or_a_bad_one_opens_nothing(
 ) -> None:
     other = init_tenant(pool, keystore, "other", "elsewhere", None)
     with transaction(pool) as conn:
-        revoked = create_key(conn, made.tenant)
+        revoked = create_key(conn, keystore.tenant(made.tenant))
         key_id = revoked.split("_")[2]
         conn.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s", [key_id])
     mine, theirs = made.api_key.split("_"), other.api_key.split("_")

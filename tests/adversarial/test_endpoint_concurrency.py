@@ -22,6 +22,7 @@ from assent.decisions.media_items import MediaKey
 from assent.decisions.store import NewDecision, record
 from assent.keys.keystore import TenantKeys
 from assent.outbox.endpoint_health import STRIKES
+from assent.outbox.endpoints import insert_endpoint
 from assent.policy.load import load_policy
 from assent.tenants import add_secret
 from tests.events import SOURCE
@@ -69,10 +70,7 @@ def point(pool: Pool, keys: TenantKeys, name: str, port: int) -> None:
     """The endpoint of that name, in good health, at that port; none beside it but `platform`."""
     with transaction(pool) as conn:
         conn.execute("DELETE FROM endpoint WHERE name IN (%s, 'alive', 'dead')", [name])
-        conn.execute(
-            "INSERT INTO endpoint (tenant, name, url) VALUES (%s, %s, %s)",
-            [keys.tenant, name, f"http://127.0.0.1:{port}/hooks"],
-        )
+        insert_endpoint(conn, keys, name, f"http://127.0.0.1:{port}/hooks", "platform")
         add_secret(conn, keys, "endpoint", name)
 
 

@@ -27,6 +27,7 @@ from assent.decisions.assemble import assemble, message_body
 from assent.intake.accept import Origin, store_event
 from assent.outbox import deliver
 from assent.outbox.schedule import Outcome
+from tests.authority import move_endpoints
 from tests.events import SOURCE, media_item, rows
 from tests.integration.album import Album
 from tests.waiting import until
@@ -176,7 +177,7 @@ class Deaf:
 
     def wants_all(self, album: Album) -> None:
         with transaction(album.bench.pool) as conn:
-            conn.execute("UPDATE endpoint SET url = %s", [f"http://127.0.0.1:{self.port}/hooks"])
+            move_endpoints(conn, album.keys, f"http://127.0.0.1:{self.port}/hooks")
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_stopped_after_the_claim(album: Album, deaf: Deaf, wait: int, monkeypatc
         deaf.listens()
         process.resume()
         with transaction(album.bench.pool) as conn:
-            conn.execute("UPDATE endpoint SET url = %s", [f"{album.web.url}/hooks"])
+            move_endpoints(conn, album.keys, f"{album.web.url}/hooks")
         until(lambda: rows(album.bench, "SELECT count(*) FROM match") == [(0,)], "the match is taken back", 60)
         until(lambda: len(album.web.received) >= 1, "the platform hears of it", 60)
     assert took < wait + 2
@@ -251,7 +252,7 @@ def test_a_withdrawal_waits_for_a_body_that_is_on_its_way(album: Album) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         port = listener.getsockname()[1]
         with transaction(album.bench.pool) as conn:
-            conn.execute("UPDATE endpoint SET url = %s", [f"http://127.0.0.1:{port}/hooks"])
+            move_endpoints(conn, album.keys, f"http://127.0.0.1:{port}/hooks")
         allow = AllowedHost.parse(f"127.0.0.1:{port}@127.0.0.0/8")
         sender = threading.Thread(target=send, args=(album, allow))
         sender.start()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg import sql
 
+from assent.audit.authority import seal_rows
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Conn, Pool, open_pool, transaction
@@ -142,8 +143,8 @@ def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[byte
     rows: Mapping[LiteralString, Callable[[int], tuple[Any, ...]]] = {
         "subject (tenant, pid, sealed)": lambda n: (seal(people[n].key, b"person", "ref", TENANT, pseudonyms[n]),),
         "subject_key (tenant, pid, epoch, wrapped)": lambda n: (keys.epoch, people[n].wrap(keys)),
-        "consent (tenant, pid, id, purpose, scope, notice_sha256, jurisdiction, method, expires_at)": (
-            lambda n: (consents[n], "face-match", "anyone", bytes(32), "DE", "bench", "2100-01-01")
+        "consent (tenant, pid, id, series, n, purpose, scope, notice_sha256, jurisdiction, method, expires_at)": (
+            lambda n: (consents[n], consents[n], 1, "face-match", "anyone", bytes(32), "DE", "bench", "2100-01-01")
         ),
         "template (tenant, pid, id, consent_id, model, sealed)": lambda n: (
             templates[n],
@@ -157,6 +158,8 @@ def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[byte
             with conn.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.SQL(table))) as copy:
                 for n, pseudonym in enumerate(pseudonyms):
                     copy.write_row((TENANT, pseudonym, *row(n)))
+        seal_rows(conn, keys, "consent")
+        seal_rows(conn, keys, "template")
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("VACUUM (ANALYZE)")  # as it has been done where people opted in one by one
     return pseudonyms

@@ -30,6 +30,7 @@ from assent.subjects.export import export_subject
 from assent.subjects.matches import matches_of, refuse
 from assent.tenants import CreatedTenant
 from tests import people
+from tests.authority import reseal
 from tests.events import SOURCE, leaves, media_item, rows
 from tests.integration.held import recognise, settle
 from tests.integration.me_page import is_page, submit
@@ -226,6 +227,7 @@ def test_a_message_that_no_altered_decision_makes_is_given_up(
     message, now = uuid4(), datetime.now(UTC)
     with transaction(pool) as conn:
         conn.execute("UPDATE endpoint SET audience = %s", [audience])
+        reseal(conn, keys, "endpoint")
         conn.execute("UPDATE match SET state = 'suggested'")
         conn.execute("DELETE FROM outbox")
         conn.execute(

@@ -7,21 +7,24 @@ import pytest
 from assent.core.errors import Forbidden, Unauthorized
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import authenticate
+from assent.keys.keystore import Keystore
 from tests.command import assent, failing
 from tests.events import leaves
 
 
-def test_a_key_holds_its_scopes_until_it_is_revoked(environment: dict[str, str], pool: Pool) -> None:
+def test_a_key_holds_its_scopes_until_it_is_revoked(
+    environment: dict[str, str], pool: Pool, keystore: Keystore
+) -> None:
     key = assent(environment, "api-key", "add", "--scope", "review").strip()
     with transaction(pool) as conn:
-        by = authenticate(conn, key)
+        by = authenticate(conn, keystore, key)
     by.must("review")
     with pytest.raises(Forbidden):
         by.must("images:tag")
     assert by.key_id in assent(environment, "api-key", "list")
     assent(environment, "api-key", "revoke", by.key_id)
     with pytest.raises(Unauthorized), transaction(pool) as conn:
-        authenticate(conn, key)
+        authenticate(conn, keystore, key)
     assert failing(environment, "api-key", "revoke", by.key_id).startswith("not_found ")
     [added] = leaves(pool, "api-key.added")
     assert added["scopes"] == ["review"]

@@ -9,6 +9,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,16 +23,21 @@ from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
 from assent.embedded.backup import restore_backup
+from assent.keys import keyfile
 from assent.keys.installation import database, instance, open_keys, open_or_create_keys
-from assent.keys.keyfile import read_export, write_export
+from assent.keys.keyfile import KeyExport, read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
+from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey
+from assent.subjects.consent import expire_due, withdraw_all, withdraw_consent
+from assent.subjects.overview import subject_record
 from assent.subjects.recover import import_keys
 from assent.subjects.rotate import rotate_epoch
+from assent.subjects.rotation import rotate_due
 from assent.tenants import init_tenant
 from tests.events import leaves
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
-from tests.people import opt_in_all
+from tests.people import enrol, give, opt_in_all
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +123,22 @@ def test_the_living_come_back_and_the_erased_do_not(
         assert spoken_of(pool, keys) == []
         with pytest.raises(BackupRefused, match="exists"):
             restore(folder)
+
+
+def test_who_withdrew_since_is_not_brought_back(
+    home: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opened(home) as (pool, keystore, keys):
+        opt_in_all(pool, keys, "ana", "bea")
+        backup(tmp_path / "backup")
+        with transaction(pool) as conn:
+            withdraw_all(conn, keys, derive_pseudonym(keys, "ana"))
+        assert rotate_due(pool, keystore) == 1
+    lose_database(home)
+    restore(tmp_path / "backup")
+    assert "1 people's keys brought back, 1 people removed" in capsys.readouterr().out
+    with opened(home) as (pool, _, keys):
+        assert templates(pool, keys) == {"bea"}
 
 
 def test_the_files_of_a_backup_and_todays_keys_open_nobody_who_was_erased(home: Settings, tmp_path: Path) -> None:
@@ -294,3 +316,97 @@ def test_an_export_that_is_not_whole_is_refused(
         keystore.rotate_root(os.urandom(32))
     with pytest.raises(KeyMissing, match=r"cut, or sealed|altered"):
         read_export(keystore, file)
+
+
+@contextmanager
+def restored(pool: Pool) -> Iterator[None]:
+    """What the block does to the people's rows is undone: the database comes back as it was."""
+    tables = ("subject", "subject_key", "consent", "template", "match")
+    with transaction(pool) as conn:
+        for table in tables:
+            conn.execute(f"CREATE TABLE before_{table} AS SELECT * FROM {table}")  # noqa: S608
+    yield
+    with transaction(pool) as conn:
+        conn.execute("DELETE FROM match")
+        conn.execute("DELETE FROM subject")
+        for table in tables:
+            conn.execute(f"INSERT INTO {table} SELECT * FROM before_{table}")  # noqa: S608
+
+
+def states(pool: Pool, keys: TenantKeys, name: str) -> list[str]:
+    with transaction(pool) as conn:
+        return [one["state"] for one in subject_record(conn, keys, name)["consents"]]
+
+
+def export_keys(pool: Pool, keystore: Keystore, file: Path) -> KeyExport:
+    write_export(pool, keystore, file, ["default"])
+    return read_export(keystore, file)
+
+
+def test_a_consent_that_ended_since_is_not_brought_back(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
+) -> None:
+    """The epoch is the same still, so that every row of the backup opens."""
+    withdrawn, lapsed = give(pool, keys, "ana"), give(pool, keys, "bea")
+    give(pool, keys, "cem")
+    give(pool, keys, "dan")
+    with transaction(pool) as conn:
+        for name in ("ana", "bea", "cem", "dan"):
+            enrol(conn, keys, name)
+    with restored(pool):
+        with transaction(pool) as conn:
+            withdraw_consent(conn, keys, withdrawn)
+            conn.execute("ALTER TABLE consent DISABLE TRIGGER USER")
+            conn.execute("UPDATE consent SET expires_at = now() WHERE id = %s", [lapsed])
+            conn.execute("ALTER TABLE consent ENABLE TRIGGER USER")
+        with transaction(pool) as conn:
+            expire_due(conn, keys, datetime.now(UTC))
+        give(pool, keys, "cem", scope="own")  # narrower: the one before may not apply again either
+        export = export_keys(pool, keystore, tmp_path / "export")
+        with transaction(pool) as conn:
+            conn.execute("DELETE FROM procrastinate_jobs")
+    assert templates(pool, keys) == {"ana", "bea", "cem", "dan"}
+    done = import_keys(pool, keystore, export)
+    assert (done.people, done.erased, done.consents, done.pictures) == (0, 0, 3, 0)
+    assert [states(pool, keys, name) for name in ("ana", "bea", "cem")] == [["withdrawn"]] * 3
+    assert states(pool, keys, "dan") == ["granted"]
+    assert templates(pool, keys) == {"dan"}
+    with transaction(pool) as conn:
+        assert conn.execute("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'retract'").fetchone() == (3,)
+        assert conn.execute("SELECT count(*) FROM ended_key").fetchone() == (3,)
+    assert import_keys(pool, keystore, export).consents == 0
+
+
+def test_what_a_backup_has_of_somebody_whose_key_was_destroyed_since_is_removed(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
+) -> None:
+    for name in ("ana", "bea"):
+        give(pool, keys, name)
+    opt_in_all(pool, keys, "cem")
+    with transaction(pool) as conn:
+        for name in ("ana", "bea"):
+            enrol(conn, keys, name)
+    with restored(pool):
+        for name in ("ana", "bea"):
+            with transaction(pool) as conn:
+                withdraw_all(conn, keys, derive_pseudonym(keys, name))
+        give(pool, keys, "bea")  # agreed again: to that, not to what the backup has
+        rotate_epoch(pool, keystore, "default")
+        export = export_keys(pool, keystore, tmp_path / "export")
+    done = import_keys(pool, keystore, export)
+    assert (done.people, done.erased, done.consents) == (1, 2, 0)
+    assert templates(pool, keys) == {"cem"}
+    with transaction(pool) as conn:
+        assert conn.execute("SELECT count(*) FROM subject").fetchone() == (1,)
+    give(pool, keys, "bea")
+    assert states(pool, keys, "bea") == ["granted"]
+
+
+def test_an_export_from_before_consents_were_named_in_it_is_read(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opt_in_all(pool, keys, "ana")
+    monkeypatch.setattr(keyfile, "KEYFILE_FORMAT", "assent.keys/1")
+    export = export_keys(pool, keystore, tmp_path / "export")
+    assert export.ended == {"default": []}
+    assert import_keys(pool, keystore, export).people == 0

@@ -19,6 +19,7 @@ from assent.perceive import Models, load_models
 from assent.perceive.frames.batch import Batcher
 from assent.perceive.packs.manifest import read_pack
 from assent.worker.loop import open_worker_context
+from tests.authority import move_endpoints
 from tests.command import Done, assent, invoke
 from tests.enrolment import outcome
 from tests.integration.album import Album
@@ -138,7 +139,7 @@ def test_after_calibrating_a_person_is_matched_who_was_not_before(
     ) as bench:
         bench.gallery.wait_ready()
         with transaction(bench.pool) as conn:
-            conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+            move_endpoints(conn, keys, f"{web.url}/hooks")
         album = Album(bench, keys, six_people, web)
         album.opt_in("alice", "third")
         assert album.post(author="alice") == {"alice": "third"}  # five strangers beside her, none of them named

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from assent.core.errors import AnyoneUndeclared, BadRequest, ConsentMissing, Gua
 from assent.db.pool import Pool, transaction
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
+from assent.keys.subject_keys import SubjectKey
 from assent.subjects import consent
 from assent.subjects.consent import EVIDENCE_BYTES, active_consent, open_evidence, open_subject
 from assent.subjects.overview import consent_record, subject_record
@@ -184,6 +186,56 @@ def test_the_database_itself_refuses_to_rewrite_a_record(pool: Pool, keys: Tenan
     with pytest.raises(psycopg.errors.RaiseException, match="a consent is a record"):
         rows(pool, f"UPDATE consent SET {change} RETURNING id")  # noqa: S608 - the cases above
     assert rows(pool, "SELECT * FROM consent") == before
+
+
+@pytest.mark.parametrize(
+    "change", ["evidence = NULL", "evidence = evidence || 'x'", "series = gen_random_uuid()", "n = 7"]
+)
+def test_nor_evidence_or_the_order(pool: Pool, keys: TenantKeys, change: str) -> None:
+    withdraw(pool, keys, give(pool, keys, "alice", evidence="checkbox 7"))
+    with pytest.raises(psycopg.errors.RaiseException, match="a consent is a record"):
+        rows(pool, f"UPDATE consent SET {change} RETURNING id")  # noqa: S608 - the cases above
+    given_id = give(pool, keys, "bob", evidence="checkbox 7")
+    with pytest.raises(psycopg.errors.RaiseException, match="a consent is a record"):
+        rows(pool, "UPDATE consent SET evidence = reverse(evidence) WHERE id = %s RETURNING id", given_id)
+
+
+def test_what_replaced_what_is_told_by_no_time(pool: Pool, keys: TenantKeys) -> None:
+    for scope in ("anyone", "connections"):
+        withdrawn = give(pool, keys, "alice", WORDS, scope=scope)
+    withdraw(pool, keys, withdrawn)
+    for scope in ("connections", "own"):
+        give(pool, keys, "alice", scope=scope)
+    with transaction(pool) as conn:
+        conn.execute("ALTER TABLE consent DISABLE TRIGGER USER")
+        conn.execute("UPDATE consent SET given_at = now()")
+        conn.execute("UPDATE consent SET withdrawn_at = now() WHERE withdrawn_at IS NOT NULL")
+        conn.execute("ALTER TABLE consent ENABLE TRIGGER USER")
+    assert states(pool, keys, "alice") == [
+        ("own", "granted"),
+        ("connections", "replaced"),
+        ("connections", "withdrawn"),
+        ("anyone", "replaced"),
+    ]
+
+
+def test_a_key_lasts_as_long_as_consents_follow_each_other_without_a_break(pool: Pool, keys: TenantKeys) -> None:
+    def key() -> SubjectKey:
+        with transaction(pool) as conn:
+            return open_subject(conn, keys, derive_pseudonym(keys, "alice"))
+
+    give(pool, keys, "alice")
+    first = key()
+    withdrawn = give(pool, keys, "alice", scope="own")
+    assert key() == first
+    withdraw(pool, keys, withdrawn)
+    second = key()
+    assert second != first
+    withdraw(pool, keys, withdrawn)
+    give(pool, keys, "alice", valid_for=timedelta(seconds=-1))
+    assert key() == second
+    give(pool, keys, "alice")  # and ends the one whose time is over
+    assert key() not in (first, second)
 
 
 def test_of_two_consents_at_once_one_is_in_force(pool: Pool, keys: TenantKeys) -> None:

@@ -17,6 +17,7 @@ from assent.decisions.assemble import assemble
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
+from tests.authority import move_endpoints
 from tests.events import SOURCE, decision, everything, leaves, media_item, rows, store
 from tests.web import Web
 
@@ -190,7 +191,7 @@ def test_the_message_is_signed_carries_the_leaf_and_is_accepted_once(
     from assent.intake.accept import live_secrets
 
     with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
         (secret,) = live_secrets(conn, keys, "endpoint", "platform")
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat))
     ((message,),) = rows(bench, "SELECT id FROM outbox")

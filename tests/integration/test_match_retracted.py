@@ -6,12 +6,17 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from assent.core.errors import NotFound
 from assent.db.pool import transaction
 from assent.decisions.retract import MATCH_ROWS, queue_retraction, retract
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.outbox.dead_letters import redrive
 from assent.outbox.endpoints import enable_endpoint
+from assent.subjects.consent import open_subject, withdraw_all
 from assent.subjects.erase import erase
+from assent.subjects.matches import approve
 from tests.events import rows
 from tests.integration.album import Album
 
@@ -152,6 +157,50 @@ def test_who_left_and_came_back_is_not_named_by_what_is_not_taken_back_yet(album
     assert album.leaves("seal.broken") == 1
 
 
+def test_who_agrees_again_more_narrowly_is_not_named_by_what_they_agreed_to_before(album: Album) -> None:
+    """No job has run yet: the old match stands on a consent that has ended."""
+    wide = album.opt_in("alice", "second")
+    album.post(author="bob", connections=("alice",))
+    assert [match.state for match in album.seen("alice")] == ["published"]
+    (before,) = album.seen("alice")
+    album.withdraw(wide)
+    album.opt_in("alice", "second", "own")
+    assert album.named() == {}
+    assert album.seen("alice") == []
+    with pytest.raises(NotFound):
+        approve(album.bench.pool, album.keys, album.pid("alice"), before.item, before.face)
+    (told,) = album.deliver()
+    assert subjects(told) == []
+    assert album.leaves("seal.broken") == 0
+
+
+def test_what_was_matched_since_they_agreed_again_stays(album: Album) -> None:
+    album.withdraw(album.opt_in("alice", "second"))
+    album.opt_in("alice", "second")
+    assert album.post(author="alice") == {"alice": "second"}
+    album.work()
+    assert album.named() == {"alice": "second"}
+    assert album.leaves("tag.retracted") == 0
+
+
+def test_a_match_from_before_matches_carried_their_consent_stands_until_one_ends(album: Album) -> None:
+    consent = album.opt_in("alice", "second")
+    album.post(author="alice")
+    (match,) = album.seen("alice")
+    with transaction(album.bench.pool) as conn:
+        subject = open_subject(conn, album.keys, album.pid("alice"))
+        old = seal_match(album.keys, subject, match.item.id, match.face, {"band": match.band})
+        conn.execute("UPDATE match SET sealed = %s", [old.sealed])
+    album.opt_in("alice", "second")  # without a break
+    assert album.named() == {"alice": "second"}
+    album.withdraw(consent)
+    assert album.named() == {"alice": "second"}  # it was replaced: nothing of theirs ended
+    with transaction(album.bench.pool) as conn:
+        withdraw_all(conn, album.keys, album.pid("alice"))
+    album.opt_in("alice", "second")
+    assert (album.named(), album.leaves("seal.broken")) == ({}, 0)
+
+
 def test_what_could_not_be_made_was_never_told(album: Album) -> None:
     consent = album.opt_in("alice", "second")
     album.opt_in("bob", "fifth")
@@ -187,8 +236,9 @@ def test_no_transaction_writes_a_person_and_a_picture(album: Album) -> None:
 
 
 def test_of_more_matches_than_a_batch_holds_only_ones_own_are_taken_back(album: Album) -> None:
-    album.opt_in("alice", "second")
+    consent = album.opt_in("alice", "second")
     album.post(author="alice")
+    album.withdraw(consent)
     keys, stranger = album.keys, SubjectKey.new(album.keys, bytes(32))
     found = [(f"photo-{n // 4}", n % 4) for n in range(3 * MATCH_ROWS)]
     with transaction(album.bench.pool) as conn, conn.cursor() as cursor:

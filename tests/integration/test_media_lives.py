@@ -24,6 +24,7 @@ from assent.tenants import init_tenant
 from assent.worker import jobs
 from assent.worker.jobs import MAX_TRIES, WorkerContext, decide_event, deliver_message
 from assent.worker.maintenance import purge_expired
+from tests.authority import move_endpoints
 from tests.events import everything_bytes, leaves, rows
 from tests.waiting import until
 from tests.web import Answer, Web
@@ -64,7 +65,7 @@ class Poster:
 @pytest.fixture
 def poster(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> Poster:
     with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
     return Poster(bench, keys, cat)
 
 

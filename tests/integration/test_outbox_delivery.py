@@ -27,8 +27,10 @@ from assent.keys.seal import seal
 from assent.outbox.dead_letters import list_dead_letters, redrive
 from assent.outbox.deliver import LEASE, attempt
 from assent.outbox.endpoint_health import REST
+from assent.outbox.endpoints import insert_endpoint
 from assent.outbox.schedule import DELIVERY_SCHEDULE, Outcome
 from assent.platforms.standard_webhooks import new_secret
+from tests.authority import reseal
 from tests.fixtures.database import Drop, fresh_database
 from tests.waiting import until
 from tests.web import Answer, Web
@@ -86,7 +88,7 @@ def office(pool: Pool, tmp_path: Path, web: Web) -> Office:
         conn.execute("INSERT INTO tenant (tenant) VALUES (%s)", [keys.tenant])
         create_log(conn, keys.tenant)
         url = f"{web.url}{SECRET_PATH}?token=very-secret-token"
-        conn.execute("INSERT INTO endpoint (tenant, name, url) VALUES (%s, 'app', %s)", [keys.tenant, url])
+        insert_endpoint(conn, keys, "app", url, "platform")
         secret = add_secret(conn, keys)
         message = add_message(conn, keys)
     return Office(pool, keys, web, message, secret)
@@ -194,7 +196,10 @@ def test_an_error_holds_neither_the_answer_nor_the_address(office: Office) -> No
     office.send(now())
     said = [office.row()["last_error"]]
     office.do(b"UPDATE outbox SET next_at = now() WHERE tenant = %(tenant)s")
-    office.do(b"UPDATE endpoint SET url = replace(url, '127.0.0.1', '127.0.0.1:1/') WHERE tenant = %(tenant)s")
+    with office.pool.connection() as conn:
+        moved = "UPDATE endpoint SET url = replace(url, '127.0.0.1', '127.0.0.1:1/') WHERE tenant = %s"
+        conn.execute(moved, [office.keys.tenant])
+        reseal(conn, office.keys, "endpoint")
     office.send(now() + timedelta(seconds=1))
     said.append(office.row()["last_error"])
     for text in said:

@@ -191,7 +191,7 @@ def test_other_scopes_and_other_tenants_see_nothing(desk: Album, moderator: Test
     case = waiting_case(desk, moderator)
     other = init_tenant(desk.bench.pool, desk.bench.keystore, "other", "elsewhere", None)
     with transaction(desk.bench.pool) as conn:
-        without = create_key(conn, "default", tuple(scope for scope in SCOPES if scope != "review"))
+        without = create_key(conn, desk.keys, tuple(scope for scope in SCOPES if scope != "review"))
     calls = [("GET", "", None), ("GET", f"/{case}", None), ("GET", f"/{case}/picture", None)]
     calls += [("POST", f"/{case}", {"action": "allow"})]  # type: ignore[list-item]  # a body where there is one
     for key, listed, single in ((without, 403, 403), (other.api_key, 200, 404)):

@@ -17,7 +17,6 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import links
 from assent.subjects.erase import complete_erasures
-from assent.tenants import CreatedTenant
 from tests.events import rows
 from tests.integration.held import settle
 
@@ -70,10 +69,10 @@ def test_whoever_tries_tokens_is_slowed_down(client: TestClient) -> None:
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-def test_each_right_has_its_scope(client: TestClient, pool: Pool, made: CreatedTenant) -> None:
+def test_each_right_has_its_scope(client: TestClient, pool: Pool, keys: TenantKeys) -> None:
     with transaction(pool) as conn:
-        deletes = create_key(conn, made.tenant, ("subjects:delete",))
-        writes = create_key(conn, made.tenant, ("subjects:write",))
+        deletes = create_key(conn, keys, ("subjects:delete",))
+        writes = create_key(conn, keys, ("subjects:write",))
     calls = {
         ("DELETE", "/v1/subjects/zoe"): (202, 403),
         ("GET", "/v1/subjects/zoe/export"): (403, 404),

@@ -5,26 +5,33 @@ from __future__ import annotations
 import stat
 import threading
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from assent.audit.verify import verify_database
 from assent.core.errors import RotationUnderWay, SealBroken
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
+from assent.decisions.assemble import person_of
 from assent.keys.keyfile import read_export
 from assent.keys.keystore import Keystore, TenantKeys, open_keystore
-from assent.keys.subject_keys import SubjectKey
+from assent.keys.pseudonym import derive_pseudonym
+from assent.keys.subject_keys import ENDED_KEY, SUBJECT_KEY, SubjectKey, open_match, open_template
+from assent.refusals import Refusal, refusals, remember
 from assent.subjects import rotate, rotation
+from assent.subjects.consent import consent_in_force, open_evidence, open_subject, withdraw_consent
+from assent.subjects.enrol import request_enrolment
 from assent.subjects.erase import erase as forget
 from assent.subjects.erase import receipt
+from assent.subjects.export import export_subject
 from assent.subjects.rotate import rotate_epoch, rotation_lock
 from assent.tenants import init_tenant
 from tests.events import leaves, rows
 from tests.integration.lives import erase, matches, recognise, spoken_of, templates
-from tests.people import add_subject, opt_in_all
+from tests.people import add_subject, enrol, give, opt_in_all
 from tests.waiting import until
 
 
@@ -258,3 +265,127 @@ def test_an_erasure_brings_about_one_rotation_and_its_receipt_later_ones_wait_a_
     assert rotation.rotate_due(pool, keystore) == 1
     assert keystore.tenant("default").epoch == 3
     assert templates(pool, keys) == {"cem"}
+
+
+def settle(pool: Pool, keys: TenantKeys, name: str) -> UUID:
+    """Gives a consent with evidence, a template, a refusal and a match; returns the consent's id."""
+    consent_id = give(pool, keys, name, evidence="checkbox 7")
+    with transaction(pool) as conn:
+        enrol(conn, keys, name)
+        subject = open_subject(conn, keys, derive_pseudonym(keys, name))
+        remember(conn, subject, Refusal("another", "00", (1, 2, 3, 4)))
+    recognise(pool, keys, subject, f"picture of {name}")
+    return consent_id
+
+
+def withdraw(pool: Pool, keys: TenantKeys, consent_id: UUID) -> None:
+    with transaction(pool) as conn:
+        withdraw_consent(conn, keys, consent_id)
+
+
+def said_of(pool: Pool, keys: TenantKeys, name: str) -> list[str]:
+    """The actions that the log records of somebody, as far as they open for them."""
+    with transaction(pool) as conn:
+        document = export_subject(conn, keys, name)
+    assert document["unreadable"].keys() <= {"matches"}
+    return [leaf["action"] for leaf in document["audit"]]
+
+
+OF_ALL = ["consent.given", "test", "consent.withdrawn"]
+
+
+def test_what_a_consent_left_behind_opens_with_no_key_once_an_epoch_has_passed(
+    pool: Pool, keystore: Keystore, keys: TenantKeys
+) -> None:
+    """As somebody would try it who has old rows (WAL, a dump, a backup), the database, and every key of today."""
+    ended = settle(pool, keys, "ana")
+    who = derive_pseudonym(keys, "ana")
+    with transaction(pool) as conn:
+        request_enrolment(conn, keys, uuid4(), who, [b"a photo"])
+    [(row, model, template)] = rows(pool, "SELECT id, model, sealed FROM template")
+    [(media_id, match)] = rows(pool, "SELECT media_id, sealed FROM match")
+    old = rows(pool, "SELECT epoch, wrapped FROM subject_key")
+    withdraw(pool, keys, ended)
+    give(pool, keys, "ana", scope="own")
+    old += rows(pool, "SELECT epoch, wrapped FROM ended_key")
+    assert rows(pool, "SELECT count(*) FROM upload") == rows(pool, "SELECT count(*) FROM event") == [(0,)]
+    rotate_epoch(pool, keystore, "default")
+    live = keystore.tenant("default")
+    for epoch, wrapped in old:
+        for kind in (SUBJECT_KEY, ENDED_KEY):
+            with pytest.raises(SealBroken):
+                SubjectKey.unwrap(live, who, epoch, wrapped, kind)
+    assert rows(pool, "SELECT count(*) FROM ended_key") == [(0,)]
+    with transaction(pool) as conn:
+        subject = open_subject(conn, live, who)
+        assert [one.media_id for one in refusals(conn, subject)] == ["another"]
+        assert person_of(conn, live, who) == (subject, "ana", consent_in_force(conn, live, who).series)
+    for opened in (
+        lambda: open_template(subject, row, model, template),
+        lambda: open_match(subject, media_id, 0, match),
+    ):
+        with pytest.raises(SealBroken):
+            opened()
+    [evidence] = rows(pool, "SELECT evidence FROM consent WHERE id = %s", ended)
+    assert open_evidence(subject, ended, evidence[0]) == {"guardian": None, "evidence": "checkbox 7"}
+    assert said_of(pool, keys, "ana") == [*OF_ALL, "consent.given"]
+    with transaction(pool) as conn:
+        assert verify_database(conn, live, None)
+
+
+def test_a_rotation_cut_short_loses_no_part_of_the_log_under_an_ended_key(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = {name: settle(pool, keys, name) for name in ("ana", "bea", "cem")}
+    for name in ("ana", "bea"):
+        withdraw(pool, keys, people[name])
+    monkeypatch.setattr(rotate, "ROTATED_ROWS", 2)
+
+    def dies(table: str, moved: int) -> None:
+        if table == "audit_payload" and moved == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rotate_epoch(pool, keystore, "default", dies)
+    assert {tuple(said_of(pool, keys, name)) for name in ("ana", "bea")} == {tuple(OF_ALL)}
+    withdraw(pool, keys, people["cem"])
+    assert rotate_epoch(pool, keystore, "default").broken == 0
+    assert {tuple(said_of(pool, keys, name)) for name in people} == {tuple(OF_ALL)}
+    assert rows(pool, "SELECT count(*) FROM ended_key") == [(0,)]
+
+
+def test_a_consent_that_ends_while_an_epoch_is_left_goes_with_the_next_one(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, database_url: str
+) -> None:
+    ended = settle(pool, keys, "ana")
+    opt_in_all(pool, keys, "bea")
+    with psycopg.connect(database_url, row_factory=dict_row) as slow:
+        withdraw_consent(slow, keys, ended)
+        thread = threading.Thread(target=lambda: rotate_epoch(pool, keystore, "default"))
+        thread.start()
+        moved = "SELECT EXISTS (SELECT FROM subject_key WHERE epoch = 2)"
+        until(lambda: rows(pool, moved) == [(True,)], "what is not locked was moved")
+        slow.commit()
+    thread.join()
+    assert rows(pool, "SELECT epoch FROM ended_key") == [(2,)]
+    assert said_of(pool, keys, "ana") == OF_ALL
+    rotate_epoch(pool, keystore, "default")
+    assert rows(pool, "SELECT count(*) FROM ended_key") == [(0,)]
+    assert said_of(pool, keys, "ana") == OF_ALL
+
+
+def test_ended_consents_bring_about_a_rotation_which_those_of_a_while_share(
+    pool: Pool, keystore: Keystore, keys: TenantKeys
+) -> None:
+    first, second = settle(pool, keys, "ana"), settle(pool, keys, "bea")
+    give(pool, keys, "cem")
+    give(pool, keys, "cem")  # replaced without a break: its key stays
+    assert rotation.rotate_due(pool, keystore) == 0
+    withdraw(pool, keys, first)
+    assert rotation.rotate_due(pool, keystore) == 1
+    withdraw(pool, keys, second)
+    assert rotation.rotate_due(pool, keystore) == 0
+    with transaction(pool) as conn:
+        conn.execute("UPDATE tenant SET rotated_at = rotated_at - interval '21 minutes'")
+    assert [rotation.rotate_due(pool, keystore) for _ in range(2)] == [1, 0]
+    assert keystore.tenant("default").epoch == 3

@@ -34,6 +34,7 @@ from assent.outbox.schedule import DELIVERY_SCHEDULE, JITTER
 from assent.policy.load import load_policy
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, deliver_message
+from tests.authority import move_endpoints
 from tests.events import SOURCE, leaves, media_item
 from tests.integration.album import Album
 from tests.integration.lives import recognise
@@ -248,7 +249,7 @@ def message(bench: WorkerContext, keystore: Keystore, keys: TenantKeys, web: Web
             " VALUES ('default', %s, 'platform', 'media.tagged', 'platform', 'of ana', 1)",
             [message],
         )
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
     exchange(bench, keystore)
     return message
 

@@ -20,6 +20,7 @@ from assent.tenants import CreatedTenant
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message, postpone_message
 from assent.worker.maintenance import end_expired
 from assent.worker.queue import queue_app
+from tests.authority import move_endpoints
 from tests.events import leaves, rows, store
 from tests.people import give
 from tests.web import Answer, Web
@@ -51,7 +52,7 @@ def wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def message(bench: WorkerContext, keys: TenantKeys, web: Web, cat: bytes) -> UUID:
     """A message that is due."""
     with transaction(bench.pool) as conn:
-        conn.execute("UPDATE endpoint SET url = %s", [f"{web.url}/hooks"])
+        move_endpoints(conn, keys, f"{web.url}/hooks")
     decide_event(bench, "default", store(bench, keys, MediaRef("cat", None), cat))
     ((message,),) = rows(bench, "SELECT id FROM outbox")
     assert isinstance(message, UUID)

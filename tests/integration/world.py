@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assent.db.pool import Conn, execute
-from assent.db.queries import named_queries
+from assent.db.pool import Conn
 from assent.gallery.search import Candidates, SearchSpace, search
 from assent.keys.keystore import Keystore, TenantKeys
 from tests import people
+from tests.authority import reseal
 from tests.people import MODEL, Person, Vectors
 
 NOBODY = bytes(32)
@@ -34,13 +34,12 @@ class World:
         with self.primary_database.transaction():
             self.withdraw(person)
             new = people.add_consent(self.primary_database, self.keys, person.pseudonym, scope, lasts)
-            execute(
-                self.primary_database,
-                named_queries("subjects")["move_templates_to_consent"],
-                tenant="club",
-                old=person.consent,
-                new=new,
+            self.primary_database.execute(
+                "UPDATE template t SET consent_id = n.id, version = version + (n.scope <> o.scope)::integer"
+                " FROM consent o, consent n WHERE o.id = t.consent_id AND o.id = %s AND n.id = %s",
+                [person.consent, new],
             )
+            reseal(self.primary_database, self.keys, "template")
 
     def withdraw(self, person: Person) -> None:
         self.primary_database.execute("UPDATE consent SET withdrawn_at = now() WHERE id = %s", [person.consent])

@@ -15,11 +15,11 @@ from rich.table import Table
 from assent.audit.log import append
 from assent.cli.context import tenant_transaction
 from assent.core.clock import format_minute
-from assent.core.errors import BadRequest, NotFound
+from assent.core.errors import BadRequest
 from assent.core.settings import Settings
-from assent.db.pool import execute, fetch, open_pool, transaction
+from assent.db.pool import fetch, open_pool, transaction
 from assent.db.queries import named_queries
-from assent.http.api_keys import SCOPES, create_key
+from assent.http.api_keys import SCOPES, create_key, revoke_key
 from assent.keys.installation import database
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the API: add, list, revoke.")
@@ -37,7 +37,7 @@ def add(
         raise BadRequest(f"{min(unknown)!r} is no scope; there are {', '.join(SCOPES)}")
     scopes = tuple(dict.fromkeys(scope))
     with tenant_transaction(tenant) as (conn, keys):
-        key = create_key(conn, tenant, scopes)
+        key = create_key(conn, keys, scopes)
         payload = {"key": key.split("_")[2], "scopes": sorted(scopes)}
         append(conn, keys, "api-key.added", payload, [], datetime.now(UTC))
     print(key)
@@ -62,7 +62,6 @@ def revoke(
 ) -> None:
     """Revoke a key: from now on it is refused."""
     with tenant_transaction(tenant) as (conn, keys):
-        if not execute(conn, _Q["revoke_live_api_key"], tenant=tenant, id=key):
-            raise NotFound(f"tenant {tenant} has no living key {key}")
+        revoke_key(conn, keys, key)
         append(conn, keys, "api-key.revoked", {"key": key}, [], datetime.now(UTC))
     print(f"{key} is revoked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from assent.audit import checkpoint as checkpoints
 from assent.audit import receipt
 from assent.audit import verify as verification
+from assent.audit.authority import CountedRows, count_rows
 from assent.cli.context import tenant_transaction
+from assent.core.errors import SealBroken
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: export, checkpoint, verify.")
 Tenant = Annotated[str, typer.Option(help="Whose log.")]
@@ -46,11 +48,17 @@ def verify(
     checkpoint: Annotated[Path | None, typer.Option(help="An older checkpoint that you kept.")] = None,
     key: Key = None,
     tenant: Tenant = "default",
+    database: Annotated[
+        bool, typer.Option("--database", help="The rows that give power too: API keys, consents, templates, endpoints.")
+    ] = False,
 ) -> None:
     """Recompute the tree and compare it with the signed checkpoint; an export needs no server and no secret.
 
     Without --key an export is only compared with the key that it names itself, which whoever made it could choose.
+    With --database every row that gives power is checked against its MAC; status 1 where one was altered or inserted.
     """
+    if database and file is not None:
+        raise typer.BadParameter("an export holds no rows: --database checks the database itself")
     old = checkpoint.read_text() if checkpoint else None
     pinned = checkpoints.parse_verifier(key) if key is not None else None
     if file is not None:
@@ -60,6 +68,17 @@ def verify(
         with tenant_transaction(tenant) as (conn, keys), _progress("verifying") as tell:
             report = verification.verify_database(conn, keys, old, tell, pinned)
     print(_log_summary(report, whose="the export itself names" if file is not None else "is in the keys folder"))
+    if database:
+        with tenant_transaction(tenant) as (conn, keys):
+            _check_rows(count_rows(conn, keys))
+
+
+def _check_rows(tables: Mapping[str, CountedRows]) -> None:
+    """Prints the counts of each table. Raises SealBroken where a row is not as it was written with the keys."""
+    for table, counted in tables.items():
+        print(f"{table}: {counted.authentic} rows are as they were written, {counted.broken} are not")
+    if broken := [f"{counted.broken} of {table}" for table, counted in tables.items() if counted.broken]:
+        raise SealBroken(f"rows were inserted or altered without the keys: {', '.join(broken)}; they have no power")
 
 
 @app.command()

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import typer
 
-from assent.cli.context import operator, print_restorations
+from assent.audit.authority import seal_restored
+from assent.cli.context import operator, print_restorations, print_sealed
 from assent.core.errors import BackupRefused, KeyMissing
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
@@ -91,9 +92,8 @@ def restore(
 ) -> None:
     """Restore a backup into an empty data folder, with today's keys.
 
-    People erased since stay erased, and consents that ended since stay ended.
-
-    Where it lost leaves of the audit log that were signed, the log says so: a new epoch of it begins.
+    People erased since stay erased, consents that ended since stay ended. Where it lost leaves of the audit log that
+    were signed, the log says so: a new epoch of it begins.
     """
     settings = Settings()
     if settings.database_url is not None:
@@ -117,6 +117,7 @@ def restore(
                 print("or whose consent ended since, and with it the key of what the backup has of them;")
                 print(f"{done.consents} consents ended again that had ended since;")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+            print_sealed(seal_restored(pool, keystore))
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")
 

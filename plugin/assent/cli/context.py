@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from assent.audit.authority import open_installation
 from assent.audit.broken import noting_altered_rows
 from assent.audit.epoch import Restoration
 from assent.core.settings import Settings
 from assent.db.pool import Conn, Pool, open_pool, transaction
-from assent.keys.installation import database, open_keys
+from assent.keys.installation import database
 from assent.keys.keystore import Keystore, TenantKeys
 
 Source = Annotated[str | None, typer.Option(help="Whose picture, where several sources have one of that id.")]
@@ -27,7 +28,7 @@ def opened_keystore(settings: Settings | None = None, size: int = 4) -> Iterator
     """
     settings = settings or Settings()
     with database(settings) as url, open_pool(url, size=size) as pool:
-        yield pool, open_keys(settings, pool)
+        yield pool, open_installation(settings, pool)
 
 
 @contextmanager
@@ -52,6 +53,13 @@ def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
 def operator() -> str:
     """Names who runs this command, for the audit log: the operating system's number of its user, and no name."""
     return f"uid {os.getuid()}"
+
+
+def print_sealed(tenants: Mapping[str, Mapping[str, int]]) -> None:
+    """Prints how many restored rows, of before MACs, have got theirs: nothing tells whether these were altered."""
+    for tenant, rows in tenants.items():
+        counts = ", ".join(f"{count} of {table}" for table, count in rows.items())
+        print(f"Rows of {tenant} from before the upgrade that count from now on as they are: {counts}.")
 
 
 def print_restorations(logs: Mapping[str, Restoration]) -> None:

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from assent.audit.authority import open_installation
 from assent.cli.context import tenant_transaction
 from assent.core.clock import format_minute
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
-from assent.keys.installation import database, open_keys
+from assent.keys.installation import database
 from assent.outbox import endpoints
 from assent.tenants import add_endpoint, rotate_secret
 
@@ -83,7 +84,7 @@ def rotate(
     """Make a new secret and show it once. Until the old one ends, both sign and both are accepted."""
     settings = Settings()
     with database(settings) as url, open_pool(url, size=1) as pool:
-        keys = open_keys(settings, pool).tenant(tenant)
+        keys = open_installation(settings, pool).tenant(tenant)
         with transaction(pool) as conn:
             print(rotate_secret(conn, keys, owner.value, name, timedelta(hours=overlap_hours)))
 

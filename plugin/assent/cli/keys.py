@@ -10,10 +10,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from assent.cli.context import opened_keystore, operator, print_restorations
+from assent.audit.authority import seal_restored
+from assent.cli.context import opened_keystore, operator, print_restorations, print_sealed
 from assent.core.encoding import encode_base64
 from assent.core.settings import Settings
-from assent.db.pool import Pool, transaction
+from assent.db.migrate import migrate
+from assent.db.pool import Pool, open_pool, transaction
+from assent.keys.installation import database, open_keys
 from assent.keys.keyfile import export_epoch, read_export, write_export
 from assent.keys.keystore import Keystore
 from assent.subjects.access import record_access
@@ -88,11 +91,16 @@ def export(file: Path, tenant: Annotated[str | None, typer.Option(help="One tena
 def bring_in(file: Path) -> None:
     """Import living subjects' keys from an export after a restore.
 
-    People erased since the backup are removed again, and consents that ended since are ended again. Where the restore lost leaves of the audit log that were signed,
-    a new epoch of the log begins.
+    People erased since the backup are removed again, and consents that ended since are ended again. Where the restore
+    lost leaves of the audit log that were signed, a new epoch of the log begins.
     """
-    with opened_keystore(Settings()) as (pool, keystore):
-        done = import_keys(pool, keystore, read_export(keystore, file))
+    settings = Settings()
+    with database(settings) as url:
+        migrate(url)
+        with open_pool(url, size=4) as pool:
+            keystore = open_keys(settings, pool)
+            done = import_keys(pool, keystore, read_export(keystore, file))
+            print_sealed(seal_restored(pool, keystore))
     print(f"{done.people} people's keys brought back, {done.erased} people removed that were erased since")
     if done.consents:
         print(f"{done.consents} consents ended again that had ended since")

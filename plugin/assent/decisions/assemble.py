@@ -20,6 +20,7 @@ from assent.db.queue import retraction_waits
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
 from assent.decisions.views import PublicView
+from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
 from assent.keys.subject_keys import SubjectKey, match_pseudonym, open_match
@@ -38,11 +39,15 @@ class Recipient:
 
 
 class Person(NamedTuple):
-    """A subject's data key, the platform's id for them, and the series of the consent in force, if there is one."""
+    """A subject's data key, the platform's id for them, and the series of the consent in force, if there is one.
+
+    `altered`: nobody with the keys has written the consent that is in force, so it permits nothing.
+    """
 
     subject: SubjectKey
     ref: str
     series: UUID | None
+    altered: bool
 
     @property
     def consents(self) -> bool:
@@ -182,7 +187,7 @@ def _named(
 ) -> Iterator[tuple[int, NamedMatch]]:
     """Yields the matches in that state that stand on a consent in force, each with its face's number.
 
-    Raises SealBroken where a match, its subject or their key was altered.
+    Raises SealBroken where a match, its subject, their key or their consent was altered.
     """
     rows = fetch(conn, _Q["list_matches_in_state"], **item.key(keys.tenant), revision=revision, state=state)
     pseudonyms = [match_pseudonym(keys, item.id, row["face"], row["epoch"], row["locator"]) for row in rows]
@@ -198,8 +203,11 @@ def standing_match(conn: Conn, person: Person, media_id: str, face: int, sealed:
     """Opens a match that stands on the person's consent in force; None for one that arose under another, or under none.
 
     One of another consent lies under a key that went with it: it does not open, and is taken back soon. One from before
-    matches carried their consent opens only if no consent has ended since. Raises SealBroken where it was altered.
+    matches carried their consent opens only if no consent has ended since. Raises SealBroken where it was altered, or
+    the consent in force was.
     """
+    if person.altered:
+        raise SealBroken("the consent of somebody recognised was altered")
     if person.series is None:
         return None
     tenant, pseudonym = person.subject.tenant, person.subject.pseudonym
@@ -227,4 +235,7 @@ def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:
         return None
     subject = SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"])
     ref = unseal(subject.key, row["ref_sealed"], "ref", keys.tenant, pseudonym).decode()
-    return Person(subject, ref, row["series"])
+    consent = columns_of(row, "c_")
+    authentic = is_authentic(keys, "consent", consent)
+    series = consent["series"] if authentic else None
+    return Person(subject, ref, series, consent["id"] is not None and not authentic)

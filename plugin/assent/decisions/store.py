@@ -45,6 +45,7 @@ from assent.decisions.media_items import (
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.statement import Statement
+from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -228,12 +229,15 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
     lock_shared(conn, keys.tenant, [match.pseudonym for match in matches])
     templates = [match.template for match in matches]
     rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=templates)
-    active = {(row["template"], row["version"], row["pid"]): row for row in rows}
+    active = {(row["id"], row["version"], row["pid"]): row for row in rows}
     author = derive_pseudonym(keys, media_key.event.author or "")
     confirmed, altered = [], False
     for match in matches:
         row = active.get((match.template, match.version, match.pseudonym))
         if row is None:
+            continue
+        if not (is_authentic(keys, "template", row) and is_authentic(keys, "consent", columns_of(row, "c_"))):
+            altered = True
             continue
         box = analysis.perception.faces[match.face].box
         try:
@@ -244,7 +248,7 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
             continue
         if not is_refused(stored, media_key.media.id, analysis.picture.sha256, box):
             suggested = waits(analysis.verdict.approval, match.pseudonym == author)
-            confirmed.append(_Confirmed(match, subject, row["series"], suggested))
+            confirmed.append(_Confirmed(match, subject, row["c_series"], suggested))
     return _Checked(tuple(confirmed), altered)
 
 

@@ -30,6 +30,7 @@ from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
+from assent.keys.authority import authority_key, holds_mac, is_put_back
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
@@ -45,11 +46,11 @@ _STRICTNESS = {"stricter": STRICTER, "strictest": STRICTEST}
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The changes of one reconciliation; `broken` counts the templates that did not open and were left out."""
+    """The changes of one reconciliation; `broken` counts the templates that did not open or whose row, or whose
+    consent's, was altered: they are left out."""
 
     inserted: int = 0
     deleted: int = 0
-    updated: int = 0
     broken: int = 0
     broken_of: frozenset[str] = field(default=frozenset(), compare=False)  # the tenants that they are of
 
@@ -145,19 +146,19 @@ def _fill(primary_database: Conn, gallery: Conn, keystore: Keystore, only: dict[
 
 
 def _compare(primary_database: Conn, gallery: Conn, keystore: Keystore, only: dict[str, Any]) -> Reconciled:
-    """Deletes surplus templates from the gallery, updates changed ones, and inserts missing ones."""
+    """Deletes surplus templates from the gallery, and inserts missing and changed ones."""
     statements = named_queries("gallery_memory")
     gallery.execute(statements["create_wanted"])
     _copy_wanted(primary_database, gallery, only)
     deleted = execute(gallery, statements["delete_surplus_templates"], **only)
-    updated = execute(gallery, statements["update_changed_templates"])
+    deleted += execute(gallery, statements["delete_changed_templates"])
     inserted, broken = 0, Counter[str]()
     with gallery.cursor(name="missing") as missing:
         missing.execute(statements["list_missing_templates"], binary=True)
         while chunk := missing.fetchmany(CHUNK):
             more, more_broken = _insert(gallery, _with_sealed(primary_database, chunk), keystore)
             inserted, broken = inserted + more, broken + more_broken
-    return Reconciled(inserted, deleted, updated, broken.total(), frozenset(broken))
+    return Reconciled(inserted, deleted, broken.total(), frozenset(broken))
 
 
 def _copy_wanted(primary_database: Conn, gallery: Conn, only: dict[str, Any]) -> None:
@@ -202,23 +203,47 @@ def _insert(gallery: Conn, rows: Iterator[tuple[Any, ...]], keystore: Keystore) 
 
 
 def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[str]) -> Iterator[tuple[bytes, ...]]:
-    """Yields the rows that open, as COPY takes them; counts the others by tenant.
+    """Yields the rows that open and are authentic, as COPY takes them; counts the others by tenant.
 
-    Consecutive rows of one subject share the opened key.
+    Consecutive rows of one subject share the opened key and the check of their consent.
     """
     tenants = {row[0] for row in rows} & set(keystore.tenants())
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
     keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in tenants}
+    authority = {tenant: (authority_key(keys[tenant]), keystore.ended(tenant)) for tenant in tenants}
     subject: SubjectKey | None = None
-    for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped in rows:
+    checked: tuple[Any, ...] = ()
+    for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped, *power in rows:
         try:
             if subject is None or (subject.tenant, subject.pseudonym) != (tenant, pseudonym):
                 subject = SubjectKey.unwrap(keys[tenant], pseudonym, epoch, wrapped)
+            consent, mac, *terms = power
+            if checked != (now := (tenant, pseudonym, scope, expires, consent, *terms)):
+                _check_consent(*authority[tenant], now)
+                checked = now
+            _check_template(authority[tenant][0], (tenant, id_, pseudonym, model, consent, version), mac)
             embedding = _halfvec(open_template(subject, id_, model, sealed))
         except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
             broken[tenant] += 1
         else:
             yield tenant.encode(), pseudonym, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
+
+
+def _check_consent(key: bytes, ended: frozenset[bytes], terms: tuple[Any, ...]) -> None:
+    """Raises SealBroken for an active consent that nobody with the keys has written."""
+    tenant, pseudonym, scope, expires, consent, series, n, given, mac = terms
+    row = {"tenant": tenant, "id": consent, "pid": pseudonym, "purpose": "face-match", "scope": scope, "series": series}
+    row |= {"n": n, "given_at": given, "expires_at": expires, "withdrawn_at": None, "expired_at": None, "mac": mac}
+    if not holds_mac(key, "consent", row) or is_put_back(ended, "consent", row):
+        raise SealBroken("a consent was altered, or put back after its end")
+
+
+def _check_template(key: bytes, columns: tuple[Any, ...], mac: bytes | None) -> None:
+    """Raises SealBroken for a template that nobody with the keys has put under its consent."""
+    tenant, id_, pseudonym, model, consent, version = columns
+    row = {"tenant": tenant, "id": id_, "pid": pseudonym, "model": model, "consent_id": consent}
+    if not holds_mac(key, "template", row | {"version": int.from_bytes(version, "big"), "mac": mac}):
+        raise SealBroken("a template was altered")
 
 
 # PostgreSQL's format of COPY (FORMAT BINARY), written in pieces: several times as fast as a value at a time.
@@ -343,6 +368,5 @@ def _report(reconciled: Reconciled, looked_at: str, primary_database: Conn, keys
             looked_at=looked_at,
             inserted=reconciled.inserted,
             deleted=reconciled.deleted,
-            updated=reconciled.updated,
             broken=reconciled.broken,
         )

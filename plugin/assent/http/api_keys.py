@@ -8,10 +8,12 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from assent.core.errors import Forbidden, Unauthorized
+from assent.core.errors import Forbidden, NotFound, Unauthorized
 from assent.core.names import ENTITY_NAME
-from assent.db.pool import Conn, execute, fetch_one
+from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
+from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
+from assent.keys.keystore import Keystore, TenantKeys
 
 SCOPES = (
     "images:tag",  # send pictures, read decisions
@@ -42,15 +44,42 @@ class Caller:
             raise Forbidden(f"this key has no scope {scope}")
 
 
-def create_key(conn: Conn, tenant: str, scopes: tuple[str, ...] = DAILY) -> str:
+class KeyAltered(Unauthorized):
+    """The row of an API key is not as it was made; `tenant` is the one that the row names."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__("this API key is not known or was revoked")
+        self.tenant = tenant
+
+
+def create_key(conn: Conn, keys: TenantKeys, scopes: tuple[str, ...] = DAILY) -> str:
     """Creates a key and returns it, to be shown once: only its hash is stored."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
-    execute(conn, _Q["insert_api_key"], tenant=tenant, id=key_id, sha256=_hash(secret), scopes=list(scopes))
-    return f"assent_{tenant}_{key_id}_{secret}"
+    row = {"tenant": keys.tenant, "id": key_id, "sha256": _hash(secret), "scopes": list(scopes)}
+    execute(conn, _Q["insert_api_key"], **row, mac=_mac(keys, row, revoked=False))
+    return f"assent_{keys.tenant}_{key_id}_{secret}"
 
 
-def authenticate(conn: Conn, key: str) -> Caller:
-    """Returns the caller that this key belongs to. Raises Unauthorized for anything but a live key."""
+def revoke_key(conn: Conn, keys: TenantKeys, key_id: str) -> None:
+    """Revokes a key from now on. Raises NotFound where there is no live one of that id."""
+    row = fetch_one(conn, _Q["lock_live_api_key"], tenant=keys.tenant, id=key_id)
+    if row is None:
+        raise NotFound(f"tenant {keys.tenant} has no living key {key_id}")
+    # What was altered stays so, to be found.
+    mac = _mac(keys, row, revoked=True) if holds_mac(authority_key(keys), "api_key", row) else row["mac"]
+    end_authority(keys, "api_key", [key_id])
+    execute(conn, _Q["revoke_live_api_key"], tenant=keys.tenant, id=key_id, mac=mac)
+
+
+def _mac(keys: TenantKeys, row: Row, revoked: bool) -> bytes:
+    return authority_mac(authority_key(keys), "api_key", row | {"revoked": revoked})
+
+
+def authenticate(conn: Conn, keystore: Keystore, key: str) -> Caller:
+    """Returns the caller that this key belongs to.
+
+    Raises Unauthorized for anything but a live key, and KeyAltered for a row that nobody with the keys has written.
+    """
     form = _FORM.fullmatch(key.strip())
     if form is None:
         raise Unauthorized
@@ -58,6 +87,8 @@ def authenticate(conn: Conn, key: str) -> Caller:
     row = fetch_one(conn, _Q["select_live_api_key"], tenant=tenant, id=key_id)
     if row is None or not hmac.compare_digest(row["sha256"], _hash(secret)):
         raise Unauthorized("this API key is not known or was revoked")
+    if not is_authentic(keystore.tenant(tenant), "api_key", row):
+        raise KeyAltered(tenant)
     return Caller(tenant, key_id, frozenset(row["scopes"]))
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from assent.audit.broken import note_altered_row
 from assent.core.errors import Unauthorized
 from assent.db.pool import transaction
 from assent.http.altered import TENANT
-from assent.http.api_keys import Caller, authenticate
+from assent.http.api_keys import Caller, KeyAltered, authenticate
 from assent.http.limits import ADDRESS, RateLimiter
 from assent.http.state import App
 
@@ -25,8 +26,12 @@ def caller(
     """Returns the caller. Raises Unauthorized, or RateLimited when this key sends too many requests."""
     if credentials is None:
         raise Unauthorized
-    with transaction(state.pool) as conn:
-        by = authenticate(conn, credentials.credentials)
+    try:
+        with transaction(state.pool) as conn:
+            by = authenticate(conn, state.keystore, credentials.credentials)
+    except KeyAltered as error:
+        note_altered_row(state.pool, state.keystore.tenant(error.tenant), "api_key")
+        raise
     request.scope[TENANT] = by.tenant
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits

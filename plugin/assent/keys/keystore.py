@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from assent.core.encoding import decode_base64, encode_base64
 from assent.core.errors import AlreadyInitialised, KeyMissing, SealBroken
 from assent.core.files import read_private, rename_durably, write_private
+from assent.keys.ended import append_ended, ended_file, read_ended
 from assent.keys.root import parse_root, read_root
 from assent.keys.seal import seal, unseal
 
@@ -49,6 +50,7 @@ class TenantKeys:
     epoch_key: bytes = field(repr=False)  # wraps the subjects' data keys
     retiring: Mapping[int, bytes] = field(default_factory=dict, repr=False)  # epochs that a rotation is leaving
     store: Keystore | None = field(default=None, repr=False)
+    authority_sealed: bool = False  # rows of before `keys.authority` have their MACs; one without has no power
 
     def now(self) -> TenantKeys:
         """Returns the tenant's keys as the keystore has them now. A transaction that wraps under an epoch takes the
@@ -57,6 +59,10 @@ class TenantKeys:
         Raises KeyMissing as `Keystore.tenant` does.
         """
         return self.store.tenant(self.tenant) if self.store is not None else self
+
+    def ended(self) -> frozenset[bytes]:
+        """Returns the tenant's rows that are remembered as ended (`keys.ended`)."""
+        return self.store.ended(self.tenant) if self.store is not None else frozenset()
 
     def key_of(self, epoch: int) -> bytes:
         """Returns the key of the live or a retiring epoch. Raises SealBroken for one that is destroyed or unknown."""
@@ -95,6 +101,7 @@ class Keystore:
     _reading: Lock = field(default_factory=Lock, init=False, repr=False)
     # The file's stamp and what it held, replaced in one assignment, since threads share the store.
     _cached: tuple[tuple[int, ...], dict[str, TenantKeys]] = field(default=((), {}), init=False, repr=False)
+    _ended: dict[str, tuple[int, frozenset[bytes]]] = field(default_factory=dict, init=False, repr=False)
 
     def tenant(self, name: str) -> TenantKeys:
         """Returns the keys of a tenant. Raises KeyMissing when the keystore is gone, broken or does not hold it."""
@@ -102,6 +109,20 @@ class Keystore:
         if keys is None:
             raise KeyMissing(f"the keystore holds no keys of tenant {name}")
         return keys
+
+    def ended(self, name: str) -> frozenset[bytes]:
+        """Returns a tenant's rows that are remembered as ended, as another process may have changed them just now."""
+        file = ended_file(self.keys_dir, name)
+        size = file.stat().st_size if file.exists() else 0  # it only grows
+        known_size, digests = self._ended.get(name, (0, frozenset()))
+        if size != known_size:
+            digests = read_ended(file)
+            self._ended[name] = (size, digests)
+        return digests
+
+    def end(self, name: str, digests: Collection[bytes]) -> None:
+        """Remembers rows of a tenant as ended, before the commit that ends them."""
+        append_ended(self.keys_dir, name, digests)
 
     def tenants(self) -> tuple[str, ...]:
         """Returns the names of all tenants, sorted."""
@@ -114,7 +135,7 @@ class Keystore:
                 raise AlreadyInitialised(f"tenant {name} has keys already")
             seal_key, pseudonym_key, epoch_key = (os.urandom(32) for _ in range(3))
             keys = TenantKeys(name, seal_key, pseudonym_key, Ed25519PrivateKey.generate(), 1, epoch_key)
-            entries[name] = self._entry(keys)
+            entries[name] = self._entry(replace(keys, authority_sealed=True))
         return self.tenant(name)
 
     def begin_epoch(self, name: str) -> TenantKeys:
@@ -135,6 +156,12 @@ class Keystore:
             keys = self._open(name, entries.get(name, {}))
             retiring = {epoch: key for epoch, key in keys.retiring.items() if epoch not in epochs}
             entries[name] = self._entry(replace(keys, retiring=retiring))
+        return self.tenant(name)
+
+    def note_authority_sealed(self, name: str) -> TenantKeys:
+        """Remembers that the tenant's rows have their MACs: from now on one without has no power."""
+        with self._writing() as entries:
+            entries[name] = self._entry(replace(self._open(name, entries.get(name, {})), authority_sealed=True))
         return self.tenant(name)
 
     def import_keys(self, keys: TenantKeys) -> TenantKeys:
@@ -250,6 +277,7 @@ class Keystore:
             "pseudonym_key": self._wrap(keys.pseudonym_key, keys.tenant, "pseudonym"),
             "log_key": self._wrap(keys.log_key.private_bytes_raw(), keys.tenant, "log"),
             "epoch_key": self._wrap(keys.epoch_key, keys.tenant, "epoch", keys.epoch),
+            "authority_sealed": keys.authority_sealed,
             "retiring": {str(n): self._wrap(key, keys.tenant, "epoch", n) for n, key in keys.retiring.items()},
         }
 
@@ -269,6 +297,7 @@ class Keystore:
                 key(entry["epoch_key"], "epoch", epoch),
                 {int(n): key(text, "epoch", int(n)) for n, text in entry.get("retiring", {}).items()},
                 self,
+                bool(entry.get("authority_sealed", False)),
             )
         except (SealBroken, ValueError, KeyError, TypeError, AttributeError) as error:
             raise KeyMissing(f"the keystore's entry of tenant {tenant} is damaged") from error

@@ -48,6 +48,7 @@ from assent.db.pool import LOST, Conn, Pool, Row, execute, fetch, fetch_one, tra
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_delivery
 from assent.intake.accept import live_secrets
+from assent.keys.authority import is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.net.client import ExchangeLimits, RequestBody, Response, request
 from assent.outbox.endpoint_health import store_failure, store_success
@@ -169,6 +170,8 @@ def _prepare(
 def _build(
     conn: Conn, keys: TenantKeys, row: Row, assemble: Assemble, clock: Callable[[], datetime]
 ) -> _Delivery | Outcome:
+    if not is_authentic(keys, "endpoint", row):
+        raise SealBroken("the endpoint's address or audience was altered; add it anew, under another name")
     body = assemble(conn, row)
     if body is None:
         return _record_outcome(conn, row, row["next_at"], Outcome("superseded", "nothing is left to say"))

@@ -6,6 +6,8 @@ from assent.core.errors import AlreadyInitialised, NotFound
 from assent.core.values import Audience
 from assent.db.pool import Conn, Row, execute, fetch
 from assent.db.queries import named_queries
+from assent.keys.authority import authority_key, authority_mac
+from assent.keys.keystore import TenantKeys
 
 _Q = named_queries("outbox")
 
@@ -18,14 +20,16 @@ def list_endpoints(conn: Conn, tenant: str) -> list[Row]:
     return fetch(conn, _Q["list_endpoints"], tenant=tenant)
 
 
-def insert_endpoint(conn: Conn, tenant: str, endpoint: str, url: str, audience: Audience) -> None:
+def insert_endpoint(conn: Conn, keys: TenantKeys, endpoint: str, url: str, audience: Audience) -> None:
     """Adds an endpoint that is sent to from now on. Raises AlreadyInitialised.
 
     One of the platform gets decisions; one that asks the person gets `tag.suggested`, and nothing else. It needs a
     signing secret.
     """
-    if not execute(conn, _Q["insert_new_endpoint"], tenant=tenant, endpoint=endpoint, url=url, audience=audience):
-        raise AlreadyInitialised(f"tenant {tenant} has an endpoint {endpoint}")
+    row = {"tenant": keys.tenant, "name": endpoint, "url": url, "audience": audience}
+    mac = authority_mac(authority_key(keys), "endpoint", row)
+    if not execute(conn, _Q["insert_new_endpoint"], **row, mac=mac):
+        raise AlreadyInitialised(f"tenant {keys.tenant} has an endpoint {endpoint}")
 
 
 def enable_endpoint(conn: Conn, tenant: str, endpoint: str) -> None:

@@ -24,6 +24,7 @@ from assent.db import locks
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.retract import queue_retraction
+from assent.keys.authority import authority_key, authority_mac, end_authority, holds_mac, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -73,11 +74,11 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
     subject = _open_or_create(conn, keys, pseudonym, given.subject)
-    replaced = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=None, at=now)
+    replaced = _withdraw_active(conn, keys, pseudonym, None, now)
     consent = uuid4()
-    terms = _insert(conn, subject, consent, replaced["series"] if replaced else consent, given, now)
+    terms = _insert(conn, keys, subject, _Place(consent, replaced["series"] if replaced else consent), given, now)
     if replaced:
-        execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent)
+        _move_templates(conn, keys, replaced, consent, given.scope)
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
     if given.scope == "anyone" and declared is not None:
         declare(conn, keys, declared)
@@ -105,13 +106,22 @@ def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     _end_consent(conn, keys, pseudonym, None)
 
 
+def end_consents(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
+    """Remembers any consent in force of a subject who is erased as ended, should somebody put its row back."""
+    rows = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
+    end_authority(keys, "consent", [row["id"] for row in rows])
+
+
 def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
     """Ends those of these consents that a restore has brought back, though they had ended, and returns how many."""
     people = fetch(conn, _Q["list_subjects_of_consents_in_force"], tenant=keys.tenant, ids=list(consents))
     for row in people:
         locks.try_lock_exclusive(conn, keys.tenant, row["pid"])
     now = datetime.now(UTC)
+    who = [row["pid"] for row in people]
+    before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=who)
     ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=now)
+    _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
     _drop(conn, keys, ended)
     _log_ended(conn, keys, "consent.withdrawn", ended, now)
     return len(ended)
@@ -155,11 +165,14 @@ def consent_in_force(conn: Conn, keys: TenantKeys, pseudonym: bytes, series: UUI
     """Returns the consent in force, which nobody can withdraw before the transaction ends.
 
     Raises ConsentMissing, also where it is not one of the series that is given: what arose under another ended with it.
+    Raises SealBroken for one that nobody with the keys has written.
     """
     locks.lock_shared(conn, keys.tenant, [pseudonym])
     row = fetch_one(conn, _Q["read_active_consent"], tenant=keys.tenant, pid=pseudonym)
     if row is None or series not in (None, row["series"]):
         raise ConsentMissing
+    if not is_authentic(keys, "consent", row):
+        raise SealBroken("the consent was altered")
     return InForce(row["id"], row["series"])
 
 
@@ -196,8 +209,15 @@ def _check(given: Given, declared: str | None) -> None:
         raise BadRequest(f"evidence: more than {EVIDENCE_BYTES} bytes")
 
 
+class _Place(NamedTuple):
+    """The id of a new consent, and the series that it continues or begins."""
+
+    id: UUID
+    series: UUID
+
+
 def _insert(
-    conn: Conn, subject: SubjectKey, consent: UUID, series: UUID, given: Given, now: datetime
+    conn: Conn, keys: TenantKeys, subject: SubjectKey, place: _Place, given: Given, now: datetime
 ) -> dict[str, Any]:
     """Inserts the consent and returns the fields that the audit log records of it."""
     notice = hashlib.sha256(given.notice.encode()).digest()
@@ -210,22 +230,20 @@ def _insert(
     }
     shown = {"guardian": given.guardian, "evidence": given.evidence}
     proof = json.dumps(shown).encode() if any(shown.values()) else None
+    who = {"tenant": subject.tenant, "pid": subject.pseudonym}
+    last = fetch_one(conn, _Q["read_next_consent_number"], **who)
+    power = {**who, **place._asdict(), "n": last["n"] if last else 1, "purpose": "face-match", "scope": given.scope}
+    power |= {"given_at": now, "expires_at": now + given.valid_for}
     execute(
         conn,
         _Q["insert_consent"],
-        tenant=subject.tenant,
-        id=consent,
-        pid=subject.pseudonym,
-        purpose="face-match",
         notice_sha256=notice,
-        evidence=proof and seal(subject.key, proof, "evidence", *_seal_context(subject, consent)),
-        given_at=now,
-        expires_at=now + given.valid_for,
-        series=series,
-        **terms,
+        evidence=proof and seal(subject.key, proof, "evidence", *_seal_context(subject, place.id)),
+        mac=authority_mac(authority_key(keys), "consent", power | {"withdrawn_at": None, "expired_at": None}),
+        **power | terms,
     )
     return terms | {
-        "consent": str(consent),
+        "consent": str(place.id),
         "notice": notice.hex(),
         "evidence": proof and hashlib.sha256(proof).hexdigest(),
         "expires_at": rfc3339_with_offset(now + given.valid_for),
@@ -236,7 +254,7 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
     """Withdraws the consent in force, or nothing where it is not the consent `only`."""
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     now = datetime.now(UTC)
-    row = fetch_one(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
+    row = _withdraw_active(conn, keys, pseudonym, only, now)
     if row is None:
         return
     _drop(conn, keys, [row])
@@ -246,9 +264,50 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
 
 def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: datetime) -> list[Row]:
     """Ends the consents of these subjects whose time is over; the caller holds each subject's exclusive lock."""
+    before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=list(people))
     ended = fetch(conn, _Q["expire_lapsed_consents"], tenant=keys.tenant, people=list(people), now=now)
+    _seal_end(conn, keys, before, ended, {"expired_at": now})
     _drop(conn, keys, ended)
     return ended
+
+
+def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, now: datetime) -> Row | None:
+    """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`."""
+    before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
+    ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=now)
+    _seal_end(conn, keys, before, ended, {"withdrawn_at": now})
+    return next((row | {"scope": was["scope"]} for row in ended for was in before if was["id"] == row["id"]), None)
+
+
+def _seal_end(
+    conn: Conn, keys: TenantKeys, before: Sequence[Row], ended: Sequence[Row], end: Mapping[str, datetime]
+) -> None:
+    """Remembers consents as ended and gives them their MAC; one that was altered keeps its own, to be found."""
+    end_authority(keys, "consent", [row["id"] for row in ended])
+    key, ids = authority_key(keys), {row["id"] for row in ended}
+    authentic = [row for row in before if row["id"] in ids and holds_mac(key, "consent", row)]
+    macs = [authority_mac(key, "consent", {**row, **end}) for row in authentic]
+    if authentic:
+        values = {"ids": [row["id"] for row in authentic], "macs": macs}
+        execute(conn, named_queries("authority")["set_consent_macs"], tenant=keys.tenant, **values)
+
+
+def _move_templates(conn: Conn, keys: TenantKeys, replaced: Row, consent: UUID, scope: Scope) -> None:
+    """Puts the templates under the consent that replaced theirs.
+
+    A match under way was made under a template's version: with another scope that is another one. A template that was
+    altered comes along with the MAC that does not hold.
+    """
+    key, rows = authority_key(keys), fetch(conn, _Q["list_templates_of_consent"], tenant=keys.tenant, id=replaced["id"])
+    versions = [row["version"] + (scope != replaced["scope"]) for row in rows]
+    macs = [
+        authority_mac(key, "template", row | {"consent_id": consent, "version": version})
+        if holds_mac(key, "template", row)
+        else row["mac"]
+        for row, version in zip(rows, versions, strict=True)
+    ]
+    moved = {"ids": [row["id"] for row in rows], "versions": versions, "macs": macs}
+    execute(conn, _Q["move_templates_to_consent"], tenant=keys.tenant, old=replaced["id"], new=consent, **moved)
 
 
 def _drop(conn: Conn, keys: TenantKeys, ended: Sequence[Row]) -> None:

@@ -39,6 +39,7 @@ from assent.db.pool import Conn, Pool, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import announce
 from assent.intake.accept import Origin, SealedJob, open_upload, store_job
+from assent.keys.authority import authority_key, authority_mac
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey, open_template, seal_template
@@ -243,9 +244,10 @@ def check_same(stored: Sequence[Vector], fresh: Sequence[Vector], alike: float) 
 
 def _insert(conn: Conn, keys: TenantKeys, subject: SubjectKey, consent: UUID, enrolled: Enrolled) -> None:
     sealed = seal_template(subject, enrolled.id, enrolled.model, enrolled.vector)
-    key = {"tenant": keys.tenant, "id": enrolled.id, "pid": subject.pseudonym, "consent": consent}
-    quality = round(enrolled.face.quality, 2)
-    execute(conn, _Q["insert_template"], **key, model=enrolled.model, quality=quality, sealed=sealed)
+    row = {"tenant": keys.tenant, "id": enrolled.id, "pid": subject.pseudonym, "consent_id": consent}
+    row |= {"model": enrolled.model, "version": 1}
+    mac = authority_mac(authority_key(keys), "template", row)
+    execute(conn, _Q["insert_template"], **row, quality=round(enrolled.face.quality, 2), sealed=sealed, mac=mac)
 
 
 def _template_json(enrolled: Enrolled) -> dict[str, Any]:

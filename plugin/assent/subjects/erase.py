@@ -28,6 +28,7 @@ from assent.decisions.retract import queue_retraction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects.connections import author_mac
+from assent.subjects.consent import end_consents
 from assent.subjects.waiting import drop_waiting
 
 ROTATION = timedelta(hours=1)  # after the request the epoch that was live then is destroyed
@@ -116,6 +117,7 @@ def _drop_rows(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> int:
     who = {"tenant": keys.tenant, "pid": pseudonym}
     # The key's own epoch, since a rotation under way may have wrapped it anew after these keys were read.
     key = fetch_one(conn, _Q["delete_subject_key"], **who)
+    end_consents(conn, keys, pseudonym)
     execute(conn, _Q["delete_connections"], **who, author_mac=author_mac(keys, ref))
     execute(conn, _Q["delete_links"], **who)
     execute(conn, _Q["delete_subject"], **who)

@@ -114,7 +114,7 @@ def _import_tenant(
 
 
 def _restore_keys(pool: Pool, keys: TenantKeys, people: Sequence[WrappedKey], alive: list[int]) -> tuple[int, int]:
-    """Returns how many subjects were restored, and how many were removed, whose rows lie under a key that died since."""
+    """Returns how many subjects were restored, and how many removed, whose rows lie under a key that died since."""
     brought = removed = 0
     for start in range(0, len(people), ROTATED_ROWS):
         page = people[start : start + ROTATED_ROWS]

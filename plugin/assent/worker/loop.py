@@ -21,6 +21,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as QueueWorker
 from prometheus_client import start_http_server
 
+from assent.audit.authority import open_installation
 from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
@@ -28,7 +29,7 @@ from assent.db.pool import open_pool
 from assent.gallery.matching import MatchingRules, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
 from assent.hashlists.follow import TenantHashLists
-from assent.keys.installation import database, open_keys
+from assent.keys.installation import database
 from assent.media.sandbox import Decoder
 from assent.perceive import Models
 from assent.perceive import load_models as load_models
@@ -151,7 +152,7 @@ def open_worker_context(
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
         pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 4))
-        keystore = open_keys(settings, pool)
+        keystore = open_installation(settings, pool)
         rules = MatchingRules(
             anyone=settings.anyone_declaration is not None,
             connected_subjects=partial(connected_subjects, pool),

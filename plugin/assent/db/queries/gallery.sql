@@ -21,12 +21,13 @@ SET LOCAL enable_nestloop = off;
 
 -- name: add_sealed_columns
 -- Further columns of `list_active_templates`, for templates that are opened.
-, t.sealed, k.epoch, k.wrapped
+, t.sealed, k.epoch, k.wrapped, t.consent_id, t.mac, c.series, c.n, timestamptz_send(c.given_at), c.mac
 
 -- name: read_sealed_templates
 -- The sealed columns of these templates, in the order in which they are asked for.
-SELECT t.sealed, k.epoch, k.wrapped
+SELECT t.sealed, k.epoch, k.wrapped, t.consent_id, t.mac, c.series, c.n, timestamptz_send(c.given_at), c.mac
 FROM unnest(%(tenants)s::text[], %(ids)s::uuid[]) WITH ORDINALITY AS wanted (tenant, id, n)
 JOIN template t USING (tenant, id)
+JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
 ORDER BY wanted.n;

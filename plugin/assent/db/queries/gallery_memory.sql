@@ -89,10 +89,10 @@ WHERE (%(tenant)s::text IS NULL OR t.tenant = %(tenant)s)
             AND w.version = t.version AND w.model = t.model
     );
 
--- name: update_changed_templates
--- Scope, end and strictness change without another embedding.
-UPDATE template t SET scope = w.scope, expires_at = w.expires_at, strictness = w.strictness
-FROM wanted w
+-- name: delete_changed_templates
+-- Those whose scope, end or strictness changed are opened anew, as if they were missing: their rows are checked then.
+DELETE FROM template t
+USING wanted w
 WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
     AND (w.scope, w.expires_at, w.strictness) IS DISTINCT FROM (t.scope, t.expires_at, t.strictness);
 

@@ -12,19 +12,23 @@ INSERT INTO tenant (tenant) VALUES (%(tenant)s) ON CONFLICT DO NOTHING;
 
 -- name: insert_api_key
 -- Inserts an API key: the hash of its secret and its scopes.
-INSERT INTO api_key (tenant, id, sha256, scopes) VALUES (%(tenant)s, %(id)s, %(sha256)s, %(scopes)s);
+INSERT INTO api_key (tenant, id, sha256, scopes, mac)
+VALUES (%(tenant)s, %(id)s, %(sha256)s, %(scopes)s, %(mac)s);
 
 -- name: select_live_api_key
--- Selects the hash and scopes of a key that is not revoked.
-SELECT sha256, scopes FROM api_key WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;
+-- Selects a key that is not revoked.
+SELECT tenant, id, sha256, scopes, false AS revoked, mac FROM api_key
+WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;
+
+-- name: lock_live_api_key
+-- Selects a key that is not revoked, which nobody changes before the commit.
+SELECT tenant, id, sha256, scopes, false AS revoked, mac FROM api_key
+WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL
+FOR UPDATE;
 
 -- name: insert_source
 -- Inserts a webhook source; its name is unique in the installation.
 INSERT INTO source (tenant, name, adapter) VALUES (%(tenant)s, %(name)s, %(adapter)s);
-
--- name: insert_endpoint
--- Inserts the endpoint of a new tenant.
-INSERT INTO endpoint (tenant, name, url) VALUES (%(tenant)s, %(name)s, %(url)s);
 
 -- name: insert_secret
 -- Inserts a sealed signing secret of a source or an endpoint.
@@ -60,4 +64,4 @@ SELECT id, scopes, created_at, revoked_at FROM api_key WHERE tenant = %(tenant)s
 
 -- name: revoke_live_api_key
 -- Revokes an API key from now on, unless it is revoked.
-UPDATE api_key SET revoked_at = now() WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;
+UPDATE api_key SET revoked_at = now(), mac = %(mac)s WHERE tenant = %(tenant)s AND id = %(id)s AND revoked_at IS NULL;

@@ -1,7 +1,7 @@
 -- name: select_message
 -- Selects a message with its endpoint; the endpoint's columns are NULL where it was removed.
 SELECT o.tenant, o.id, o.endpoint, o.type, o.source, o.media_id, o.revision, o.state, o.attempts, o.unmade, o.next_at,
-       o.created_at, o.last_error, e.url, e.audience, e.disabled_at, e.failures, e.rests_until
+       o.created_at, o.last_error, e.name, e.url, e.audience, e.mac, e.disabled_at, e.failures, e.rests_until
 FROM outbox o
 LEFT JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint
 WHERE o.tenant = %(tenant)s AND o.id = %(id)s;
@@ -89,7 +89,8 @@ ORDER BY name;
 
 -- name: insert_new_endpoint
 -- Inserts an endpoint, unless its name is taken.
-INSERT INTO endpoint (tenant, name, url, audience) VALUES (%(tenant)s, %(endpoint)s, %(url)s, %(audience)s)
+INSERT INTO endpoint (tenant, name, url, audience, mac)
+VALUES (%(tenant)s, %(name)s, %(url)s, %(audience)s, %(mac)s)
 ON CONFLICT DO NOTHING;
 
 -- name: enable_endpoint

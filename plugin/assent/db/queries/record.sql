@@ -29,8 +29,11 @@ SELECT coalesce(greatest(
 ), 0) AS revision;
 
 -- name: list_confirmed_templates
--- Those of these templates whose own consents are active, with these consents' series and the keys of their subjects.
-SELECT t.id AS template, t.pid, t.version, c.series, k.epoch, k.wrapped
+-- Those of these templates whose own consents are active, with these consents and the keys of their subjects.
+SELECT t.tenant, t.id, t.pid, t.model, t.consent_id, t.version, t.mac, k.epoch, k.wrapped,
+       c.tenant AS c_tenant, c.id AS c_id, c.pid AS c_pid, c.purpose AS c_purpose, c.scope AS c_scope,
+       c.series AS c_series, c.n AS c_n, timestamptz_send(c.given_at) AS c_given_at,
+       timestamptz_send(c.expires_at) AS c_expires_at, NULL AS c_withdrawn_at, NULL AS c_expired_at, c.mac AS c_mac
 FROM template t
 JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
@@ -224,15 +227,15 @@ SELECT sealed FROM kept_picture WHERE tenant = %(tenant)s AND source = %(source)
 DELETE FROM kept_picture WHERE kept_until <= now();
 
 -- name: read_subject_with_consent
--- With the series of the consent to being recognised that is in force.
+-- With the consent to being recognised that is in force, the columns of which are NULL where there is none.
 SELECT s.sealed AS ref_sealed, k.wrapped, k.epoch,
-       (
-           SELECT c.series FROM consent c
-           WHERE c.tenant = s.tenant AND c.pid = s.pid AND c.purpose = 'face-match'
-             AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
-       ) AS series
+       c.tenant AS c_tenant, c.id AS c_id, c.pid AS c_pid, c.purpose AS c_purpose, c.scope AS c_scope,
+       c.series AS c_series, c.n AS c_n, timestamptz_send(c.given_at) AS c_given_at,
+       timestamptz_send(c.expires_at) AS c_expires_at, NULL AS c_withdrawn_at, NULL AS c_expired_at, c.mac AS c_mac
 FROM subject s
 JOIN subject_key k ON k.tenant = s.tenant AND k.pid = s.pid
+LEFT JOIN consent c ON c.tenant = s.tenant AND c.pid = s.pid AND c.purpose = 'face-match'
+    AND c.withdrawn_at IS NULL AND c.expired_at IS NULL AND c.expires_at > now()
 WHERE s.tenant = %(tenant)s AND s.pid = %(pid)s;
 
 -- name: list_messages_of_media

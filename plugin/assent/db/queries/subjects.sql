@@ -14,13 +14,27 @@ INSERT INTO subject (tenant, pid, sealed) VALUES (%(tenant)s, %(pid)s, %(sealed)
 INSERT INTO subject_key (tenant, pid, epoch, wrapped) VALUES (%(tenant)s, %(pid)s, %(epoch)s, %(wrapped)s);
 
 -- name: insert_consent
--- Its content never changes afterwards. Its number follows that of the subject's consent before.
+-- Its content never changes afterwards.
 INSERT INTO consent (tenant, id, pid, purpose, scope, notice_sha256, notice_version, jurisdiction, method, age,
-                     evidence, given_at, expires_at, series, n)
-SELECT %(tenant)s, %(id)s, %(pid)s, %(purpose)s, %(scope)s, %(notice_sha256)s, %(notice_version)s, %(jurisdiction)s,
-       %(method)s, %(age)s, %(evidence)s, %(given_at)s, %(expires_at)s, %(series)s, coalesce(max(n), 0) + 1
+                     evidence, given_at, expires_at, series, n, mac)
+VALUES (%(tenant)s, %(id)s, %(pid)s, %(purpose)s, %(scope)s, %(notice_sha256)s, %(notice_version)s, %(jurisdiction)s,
+        %(method)s, %(age)s, %(evidence)s, %(given_at)s, %(expires_at)s, %(series)s, %(n)s, %(mac)s);
+
+-- name: read_next_consent_number
+-- Of a subject whose lock is held.
+SELECT coalesce(max(n), 0) + 1 AS n FROM consent WHERE tenant = %(tenant)s AND pid = %(pid)s;
+
+-- name: list_consents_in_force
+-- Of these subjects, with the columns under the MAC. Those whose time is over are among them until that was noted.
+SELECT tenant, id, pid, purpose, scope, series, n, timestamptz_send(given_at) AS given_at,
+       timestamptz_send(expires_at) AS expires_at, NULL AS withdrawn_at, NULL AS expired_at, mac
 FROM consent
-WHERE tenant = %(tenant)s AND pid = %(pid)s;
+WHERE tenant = %(tenant)s AND pid = ANY (%(people)s) AND withdrawn_at IS NULL AND expired_at IS NULL;
+
+-- name: list_templates_of_consent
+-- With the columns under the MAC.
+SELECT tenant, id, pid, model, consent_id, version, mac FROM template
+WHERE tenant = %(tenant)s AND consent_id = %(id)s;
 
 -- name: read_subject_of_consent
 -- The pseudonym that a consent belongs to.
@@ -68,15 +82,16 @@ DELETE FROM template WHERE tenant = %(tenant)s AND consent_id = %(id)s;
 DELETE FROM connection_list WHERE tenant = %(tenant)s AND pid = %(pid)s;
 
 -- name: move_templates_to_consent
--- A match under way was made under a template's version: with another scope that is another one.
-UPDATE template t SET consent_id = n.id, version = t.version + (n.scope <> o.scope)::integer
-FROM consent o
-JOIN consent n ON n.tenant = o.tenant AND n.id = %(new)s
-WHERE t.tenant = %(tenant)s AND t.consent_id = %(old)s AND o.tenant = t.tenant AND o.id = t.consent_id;
+-- Of the old consent, each with its version and MAC under the new one.
+UPDATE template t SET consent_id = %(new)s, version = m.version, mac = m.mac
+FROM unnest(%(ids)s::uuid[], %(versions)s::integer[], %(macs)s::bytea[]) AS m (id, version, mac)
+WHERE t.tenant = %(tenant)s AND t.id = m.id AND t.consent_id = %(old)s;
 
 -- name: read_active_consent
 -- At most one of a subject is in force.
-SELECT id, series FROM consent
+SELECT tenant, id, pid, purpose, scope, series, n, timestamptz_send(given_at) AS given_at,
+       timestamptz_send(expires_at) AS expires_at, NULL AS withdrawn_at, NULL AS expired_at, mac
+FROM consent
 WHERE tenant = %(tenant)s AND pid = %(pid)s AND purpose = 'face-match'
   AND withdrawn_at IS NULL AND expired_at IS NULL AND expires_at > now();
 
@@ -91,8 +106,8 @@ WHERE tenant = %(tenant)s AND declared_sha256 IS DISTINCT FROM %(sha256)s;
 
 -- name: insert_template
 -- Sealed under the key of its subject.
-INSERT INTO template (tenant, id, pid, consent_id, model, quality, sealed)
-VALUES (%(tenant)s, %(id)s, %(pid)s, %(consent)s, %(model)s, %(quality)s, %(sealed)s);
+INSERT INTO template (tenant, id, pid, consent_id, model, version, quality, sealed, mac)
+VALUES (%(tenant)s, %(id)s, %(pid)s, %(consent_id)s, %(model)s, %(version)s, %(quality)s, %(sealed)s, %(mac)s);
 
 -- name: list_inactive_subjects
 -- Without an interaction since then, with the jurisdictions of all their consents.

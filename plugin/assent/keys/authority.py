@@ -1,0 +1,103 @@
+"""Authenticates the rows that give power: API keys, consents, templates, endpoints.
+
+Each row carries a MAC over its authoritative columns under a key that the database does not have. Who can write SQL but
+has no key can neither make such a row nor change one, nor put one back that has ended: whoever uses a row asks
+`is_authentic` first.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any, Literal
+from uuid import UUID
+
+from assent.keys.ended import digest_of
+from assent.keys.keystore import TenantKeys
+
+AUTHORITY_FORMAT = b"assent.authority/1"
+Authority = Literal["api_key", "consent", "template", "endpoint"]
+# The columns under the MAC, in its order. `revoked`: whether `revoked_at` is set.
+AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
+    "api_key": ("tenant", "id", "sha256", "scopes", "revoked"),
+    "consent": (
+        *("tenant", "id", "pid", "purpose", "scope", "series", "n"),
+        *("given_at", "expires_at", "withdrawn_at", "expired_at"),
+    ),
+    "template": ("tenant", "id", "pid", "model", "consent_id", "version"),
+    "endpoint": ("tenant", "name", "url", "audience"),
+}
+_ENDS: Mapping[Authority, tuple[str, ...]] = {"api_key": ("revoked",), "consent": ("withdrawn_at", "expired_at")}
+_COLUMNS = {kind: itemgetter(*columns) for kind, columns in AUTHORITATIVE.items()}
+_length, _int8 = struct.Struct(">I").pack, struct.Struct(">q").pack
+_ABSENT = b"\xff\xff\xff\xff"  # in place of a length
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's: a time is encoded as `timestamptz_send` does it
+
+
+def authority_key(keys: TenantKeys) -> bytes:
+    """Derives the tenant's key of these MACs, 32 bytes."""
+    return hmac.digest(keys.seal_key, AUTHORITY_FORMAT, "sha256")
+
+
+def authority_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bytes:
+    """Returns the MAC of a row of that table: HMAC-SHA256 (RFC 2104) under `authority_key`, 32 bytes.
+
+    Values are as they are read, or as the database's binary send functions give them.
+    """
+    pieces = [_ENCODERS[type(value)](value) for value in _COLUMNS[kind](row)]
+    return hmac.digest(key, _framed(kind.encode()) + b"".join(pieces), "sha256")
+
+
+def holds_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row, with its column `mac`, is as somebody with the keys wrote it at some time."""
+    mac = row["mac"]
+    return mac is not None and hmac.compare_digest(mac, authority_mac(key, kind, row))
+
+
+def is_authentic(keys: TenantKeys, kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row is as somebody with the keys wrote it, and was not put back after its end."""
+    return holds_mac(authority_key(keys), kind, row) and not is_put_back(keys.ended(), kind, row)
+
+
+def is_put_back(ended: frozenset[bytes], kind: Authority, row: Mapping[str, Any]) -> bool:
+    """Tells whether a row that permits something is remembered as ended."""
+    if kind not in _ENDS or any(row[column] for column in _ENDS[kind]):
+        return False
+    return digest_of(kind, row["id"]) in ended
+
+
+def end_authority(keys: TenantKeys, kind: Authority, ids: Iterable[str | UUID]) -> None:
+    """Remembers rows as ended outside the database, before the commit that ends them there."""
+    if keys.store is not None and (digests := [digest_of(kind, id_) for id_ in ids]):
+        keys.store.end(keys.tenant, digests)
+
+
+def columns_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Returns the columns whose names begin with the prefix, without it: a row that was read joined with another."""
+    return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+
+
+def _framed(raw: bytes) -> bytes:
+    """Puts the length (4 bytes) before the bytes of a value, so that no two lists of values read the same."""
+    return _length(len(raw)) + raw
+
+
+def _microseconds(at: datetime) -> int:
+    since = at - _EPOCH
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+# By the type of a value: each template of a gallery that is filled comes along here, so without a search.
+_ENCODERS: Mapping[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: _ABSENT,
+    bytes: _framed,
+    str: lambda text: _framed(text.encode()),
+    UUID: lambda id_: _framed(id_.bytes),
+    int: lambda number: _framed(_int8(number)),
+    bool: lambda flag: _framed(_int8(flag)),
+    datetime: lambda at: _framed(_int8(_microseconds(at))),
+    list: lambda values: _framed(b"".join(_framed(value.encode()) for value in sorted(values))),
+}

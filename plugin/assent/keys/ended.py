@@ -1,0 +1,53 @@
+"""Remembers outside the database which API keys were revoked and which consents withdrawn or replaced.
+
+A row of before its end has a MAC that holds: whoever can write SQL could put it back. So `<keys_dir>/ended/<tenant>`
+(0600) holds 16 bytes of the SHA-256 of each ended row's table and id, and only grows. All processes of an installation
+share it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Collection
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+ENDED_FOLDER = "ended"  # in the keys folder
+_DIGEST = 16
+
+
+def digest_of(kind: str, id_: str | UUID) -> bytes:
+    """Returns what stands for a row in the file, 16 bytes."""
+    return sha256(f"{kind}\0{id_}".encode()).digest()[:_DIGEST]
+
+
+def ended_file(keys_dir: Path, tenant: str) -> Path:
+    """Returns the file that remembers a tenant's ended rows; it is not there before the first one."""
+    return keys_dir / ENDED_FOLDER / tenant
+
+
+def append_ended(keys_dir: Path, tenant: str, digests: Collection[bytes]) -> None:
+    """Remembers rows as ended, durably. Call it before the commit that ends them: rolled back, they are ended all the
+    same."""
+    file = ended_file(keys_dir, tenant)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        os.ftruncate(descriptor, size - size % _DIGEST)  # of a write that was cut short
+        os.write(descriptor, b"".join(digests))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_ended(file: Path) -> frozenset[bytes]:
+    """Returns all that a file remembers."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(data[n : n + _DIGEST] for n in range(0, len(data) - _DIGEST + 1, _DIGEST))
