@@ -88,6 +88,7 @@ class People:
             (act,) = self.random.choices([*ACTS], [*ACTS.values()])
             act(self, self.random.choice(REFS))
             self.counts.did[act.__name__] += 1
+        self.rotate(REFS[0])
         self.look()
         assert leaves(self.club.pool, "seal.broken") == [], "who leaves and comes back alters no row"
 
