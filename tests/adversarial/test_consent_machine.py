@@ -98,7 +98,7 @@ class People:
         scope, self.short[who] = scope or self.random.choice(["own", "connections"]), self.random.random() < 0.3
         self.club.consent(who, scope, DAY if self.short[who] else 365 * DAY)
         self.model.series.setdefault(who, Series([])).scopes.append(scope)
-        self.look()
+        self.look(who)
 
     def be_known(self, who: str) -> None:
         """The usual way: opted in, enrolled, posted."""
@@ -134,8 +134,7 @@ class People:
             self._steal(who)
         self.club.lapse()
         for who in over:
-            self.model.series.pop(who).ended = True
-        self.look()
+            self._end(who)
 
     def answer(self, _who: str) -> None:
         if self.model.pictures:
@@ -221,10 +220,12 @@ class People:
 
     # What must hold
 
-    def look(self) -> None:
-        for media in self.model.pictures:
+    def look(self, *people: str) -> None:
+        """Looks at all that is said of these people, or of everybody."""
+        people = people or REFS
+        for media in (media for media, (who, _) in self.model.pictures.items() if who in people):
             self._look_at(media)
-        for who in REFS:
+        for who in people:
             shown = self.club.shown(who)
             assert shown <= {media for media in self.model.pictures if self._may_name(media) == {who}}, who
 
@@ -240,7 +241,7 @@ class People:
     def _end(self, who: str) -> None:
         """Acknowledges an end: from here on it holds."""
         self.model.series.pop(who, Series([])).ended = True
-        self.look()
+        self.look(who)
 
     def _steal(self, who: str) -> None:
         keys = self.club.keys
