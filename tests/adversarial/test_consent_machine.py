@@ -206,9 +206,8 @@ class People:
         n = self.random.randrange(len(self.backups))
         backup, self.backups = self.backups[n], self.backups[: n + 1]
         for who in REFS:
-            if self.club.in_force(who) != backup.consents[who] and who in self.model.series:
-                self._steal(who)
-                self.model.series.pop(who).ended = True
+            if self.club.in_force(who) != backup.consents[who]:  # what the backup lacks is lost, not ended by anybody
+                self.model.series.pop(who, Series([])).ended = True
         with TemporaryDirectory() as folder:
             rotated = self.random.random() < 0.5
             newest = self.club.rotate() if rotated else self.club.export(Path(folder) / "keys.json")
