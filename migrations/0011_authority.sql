@@ -4,6 +4,8 @@ ALTER TABLE api_key ADD COLUMN mac bytea;
 ALTER TABLE consent ADD COLUMN mac bytea;
 ALTER TABLE template ADD COLUMN mac bytea;
 ALTER TABLE endpoint ADD COLUMN mac bytea;
+-- Links to the person's page, and visits, were sealed under their token alone, so that whoever writes rows could make one.
+DELETE FROM person_link;
 
 CREATE OR REPLACE FUNCTION keep_consent() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -13,9 +13,6 @@ UPDATE subject SET
     interacted_at = date_bin('1 hour', interacted_at, 'epoch');
 UPDATE template SET enrolled_at = date_bin('1 hour', enrolled_at, 'epoch');
 UPDATE connection_list SET stated_at = date_bin('1 hour', stated_at, 'epoch');
--- A session's exact end lay here alone; it is over within half an hour.
-UPDATE person_link SET expires_at = date_bin('1 hour', expires_at, 'epoch') WHERE kind = 'link';
-UPDATE person_link SET spent_at = date_bin('1 hour', spent_at, 'epoch');
 ALTER TABLE consent ENABLE TRIGGER USER;
 ALTER TABLE subject ENABLE TRIGGER USER;
 ALTER TABLE template ENABLE TRIGGER USER;

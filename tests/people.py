@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assent.audit.log import open_part, open_part_by, part_pseudonym
 from assent.db.pool import Conn, Pool, transaction
 from assent.keys.authority import authority_key, authority_mac
-from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_template
@@ -172,3 +172,9 @@ def _payload(conn: Conn, keys: TenantKeys, seq: int, body: dict[str, Any]) -> di
         subjects = keys_of_parts(conn, keys, part_pseudonym(keys, seq, 0, row[0], row[1]))
         opened = json.loads(open_part_by([subject.key for subject in subjects], *stored))
     return opened
+
+
+def store_of(keys: TenantKeys) -> Keystore:
+    """The keystore that a tenant's keys came from."""
+    assert keys.store is not None
+    return keys.store

@@ -3,10 +3,11 @@ nothing, and `audit verify --database` finds them."""
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.audit.authority import count_rows
+from assent.core.clock import rfc3339
 from assent.core.errors import ConsentMissing, SealBroken
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import name_match
@@ -24,7 +26,9 @@ from assent.http.api_keys import create_key, revoke_key
 from assent.keys.authority import Authority
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
+from assent.keys.seal import seal
 from assent.outbox import deliver
+from assent.subjects import links
 from assent.subjects.consent import active_consent, withdraw_consent
 from assent.subjects.erase import erase
 from tests.command import assent, invoke
@@ -214,3 +218,21 @@ def test_nothing_is_sent_to_an_endpoint_that_was_changed(
     assert (outcome.state, outcome.because.partition(":")[0]) == ("waiting", "seal_broken")
     assert kinds(pool) == {"deliver"}
     assert broken(pool, keys) == {"endpoint": 1}
+
+
+def test_a_visit_that_was_inserted_opens_no_page(people: People, writer: Writer) -> None:
+    """Who knows the platform's id of somebody, and guesses which pseudonym is theirs, has no session of theirs."""
+    token, ends = secrets.token_urlsafe(32), datetime.now(UTC) + timedelta(days=2)
+    who = derive_pseudonym(people.keys, "bea")
+    for kind in ("link", "session"):
+        guessed = hmac.digest(f"{kind}{token}".encode(), b"assent.link/1", sha256)  # all of the key that a writer knows
+        sealed = seal(guessed, f"{rfc3339(ends)}\nbea".encode(), kind, "default", who)
+        row = ["default", sha256(f"{kind}{token}".encode()).digest(), kind, who, sealed, ends]
+        writer.conn.execute(
+            "INSERT INTO person_link (tenant, sha256, kind, pid, sealed, expires_at) VALUES (%s, %s, %s, %s, %s, %s)",
+            row,
+        )
+    with transaction(people.pool) as conn, pytest.raises(SealBroken):
+        links.spend(conn, people.keystore, f"link{token}")
+    with transaction(people.pool) as conn, pytest.raises(SealBroken):
+        links.session(conn, people.keystore, f"session{token}")

@@ -116,7 +116,7 @@ class Town:
         with transaction(self.pool) as conn:
             token = links.mint(conn, self.keys, resident.ref)
         with transaction(self.pool) as conn:
-            links.spend(conn, token)
+            links.spend(conn, people.store_of(self.keys), token)
             consent.touch_last_interaction(conn, self.keys.tenant, pid, datetime.now(UTC))
         (approve if kind == "approve" else refuse)(self.pool, self.keys, pid, media_item(media_id), 0)
         if kind == "refuse":

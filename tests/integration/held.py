@@ -46,7 +46,7 @@ def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()
         subject = open_subject(conn, keys, derive_pseudonym(keys, ref))
         remember(conn, subject, Refusal(f"photo without {ref}", "ab" * 32, (1, 2, 3, 4)))
     with transaction(pool) as conn:
-        links.spend(conn, links.mint(conn, keys, ref))
+        links.spend(conn, people.store_of(keys), links.mint(conn, keys, ref))
         request_enrolment(conn, keys, uuid4(), derive_pseudonym(keys, ref), [PHOTO, PHOTO])
 
 

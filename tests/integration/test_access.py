@@ -187,12 +187,12 @@ def test_all_links_and_visits_of_a_person_end_at_once(
 
 
 def test_the_person_ends_every_visit_but_this_one(
-    alice: TestClient, pool: Pool, keys: TenantKeys, link: Callable[..., str]
+    alice: TestClient, pool: Pool, keystore: Keystore, keys: TenantKeys, link: Callable[..., str]
 ) -> None:
     people.give(pool, keys, "alice")
     unspent = link()
     with transaction(pool) as conn:
-        theirs = links.spend(conn, link().removeprefix("/me/"))
+        theirs = links.spend(conn, keystore, link().removeprefix("/me/"))
     ended = submit(alice, "/me/others", {})
     assert "Nobody else has your page open" in alice.get(ended.headers["location"]).text
     assert rows(pool, "SELECT kind FROM person_link") == [("session",)]

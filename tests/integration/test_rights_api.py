@@ -13,7 +13,7 @@ from assent.db.pool import Pool, transaction
 from assent.decisions.retract import retract
 from assent.http.api_keys import create_key
 from assent.http.limits import RATES, RateLimiter
-from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import links
 from assent.subjects.erase import complete_erasures
@@ -94,7 +94,7 @@ def test_the_export_is_the_persons_and_is_kept_nowhere(client: TestClient, pool:
     assert client.get("/v1/subjects/nobody/export").status_code == 404
 
 
-def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool) -> None:
+def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool, keystore: Keystore) -> None:
     for sent, days in ((None, 7), ({}, 7), ({"valid_days": 30}, 30)):
         answer = (
             client.post("/v1/subjects/alice/links", json=sent)
@@ -106,7 +106,7 @@ def test_a_link_is_minted_for_as_long_as_asked(client: TestClient, pool: Pool) -
         assert timedelta(days=days) - lasts < timedelta(minutes=1)
     assert rows(pool, "SELECT count(*) FROM person_link WHERE kind = 'link'") == [(3,)]
     with transaction(pool) as conn:
-        assert links.spend(conn, answer.json()["url"].removeprefix("/me/"))
+        assert links.spend(conn, keystore, answer.json()["url"].removeprefix("/me/"))
 
 
 @pytest.mark.parametrize("sent", [{"valid_days": 31}, {"valid_days": 0}, {"valid_days": "7"}, {"days": 7}, [], 7])

@@ -378,7 +378,7 @@ def open_link(token: str, request: Request, state: App) -> Response:
     """Spends the link and opens the page in this browser."""
     must_be_ours(request)
     with transaction(state.pool) as conn:
-        cookie = links.spend(conn, token)
+        cookie = links.spend(conn, state.keystore, token)
         session = links.session(conn, state.keystore, cookie)
         consent.touch_last_interaction(conn, session.tenant, session.pseudonym, datetime.now(UTC))
         keys = state.keystore.tenant(session.tenant)

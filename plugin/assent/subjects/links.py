@@ -1,7 +1,8 @@
 """Opens a person's own page: one POST spends a link and opens a session.
 
-A row holds the token's hash, and the platform's id of the person with the exact end sealed under the token itself. With
-the database and every key, but without the token, nothing can be learnt from it but the hours of its end and its use.
+A row holds the token's hash, and the platform's id of the person with the exact end, sealed under a key of token and
+tenant: without the token nothing can be learnt from it but the hours of its end and its use, and without the tenant's
+keys nobody can make one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from assent.db.locks import lock_shared, try_lock_exclusive
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
+from assent.keys.authority import authority_key
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal, unseal
@@ -51,22 +53,23 @@ def mint(conn: Conn, keys: TenantKeys, ref: str, valid_for: timedelta = timedelt
 
     The token is not stored.
     """
-    return _insert(conn, keys.tenant, derive_pseudonym(keys, ref), ref, "link", valid_for)
+    return _insert(conn, keys, derive_pseudonym(keys, ref), ref, "link", valid_for)
 
 
-def spend(conn: Conn, token: str) -> str:
+def spend(conn: Conn, keystore: Keystore, token: str) -> str:
     """Spends a link, once, and returns the token of the session it opens. Raises LinkGone."""
     row = _live(conn, token, "link")
     if row is None:
         raise LinkGone
-    ref, until = _open(token, "link", row)
+    keys = keystore.tenant(row["tenant"])
+    ref, until = _open(keys, token, "link", row)
     now = database_time(conn)
     if until <= now:
         raise LinkGone
     lock_shared(conn, row["tenant"], [row["pid"]])  # an erasure that comes meanwhile takes the session along
     if not execute(conn, _Q["spend_link"], tenant=row["tenant"], sha256=_sha256(token), at=coarse(now)):
         raise LinkGone
-    return _insert(conn, row["tenant"], row["pid"], ref, "session", SESSION)
+    return _insert(conn, keys, row["pid"], ref, "session", SESSION)
 
 
 def session(conn: Conn, keystore: Keystore, token: str) -> Session:
@@ -77,11 +80,12 @@ def session(conn: Conn, keystore: Keystore, token: str) -> Session:
     row = _live(conn, token, "session")
     if row is None:
         raise SessionOver
-    ref, until = _open(token, "session", row)
+    keys = keystore.tenant(row["tenant"])
+    ref, until = _open(keys, token, "session", row)
     left = until - database_time(conn)
     if left <= timedelta(0):
         raise SessionOver
-    if derive_pseudonym(keystore.tenant(row["tenant"]), ref) != row["pid"]:  # a row that nobody with the keys has made
+    if derive_pseudonym(keys, ref) != row["pid"]:  # a row that nobody with the keys has made
         raise SessionOver
     return Session(row["tenant"], row["pid"], ref, until, left)
 
@@ -108,8 +112,8 @@ def purge(conn: Conn) -> None:
     execute(conn, _Q["purge_expired_links"])
 
 
-def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
-    token = secrets.token_urlsafe(32)
+def _insert(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str, kind: str, valid_for: timedelta) -> str:
+    tenant, token = keys.tenant, secrets.token_urlsafe(32)
     lock_shared(conn, tenant, [pseudonym])
     until = database_time(conn) + valid_for
     execute(
@@ -119,7 +123,7 @@ def _insert(conn: Conn, tenant: str, pseudonym: bytes, ref: str, kind: str, vali
         sha256=_sha256(token),
         kind=kind,
         pid=pseudonym,
-        sealed=seal(_key(token), f"{rfc3339(until)}\n{ref}".encode(), kind, tenant, pseudonym),
+        sealed=seal(_key(keys, token), f"{rfc3339(until)}\n{ref}".encode(), kind, tenant, pseudonym),
         expires_at=coarse_after(until),
     )
     return token
@@ -129,19 +133,19 @@ def _live(conn: Conn, token: str, kind: str) -> Row | None:
     return fetch_one(conn, _Q["read_live_link"], sha256=_sha256(token), kind=kind)
 
 
-def _open(token: str, kind: str, row: Row) -> tuple[str, datetime]:
-    """Returns the person's id and the exact end, which is the row's in a link of before ends were sealed."""
+def _open(keys: TenantKeys, token: str, kind: str, row: Row) -> tuple[str, datetime]:
+    """Returns the person's id and the exact end."""
     try:
-        plain = unseal(_key(token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
+        plain = unseal(_key(keys, token), row["sealed"], kind, row["tenant"], row["pid"]).decode()
     except SealBroken as error:
         raise LinkAltered(row["tenant"]) from error
     until, _, ref = plain.rpartition("\n")
-    return ref, min(parse_rfc3339(until), row["expires_at"]) if until else row["expires_at"]
+    return ref, min(parse_rfc3339(until), row["expires_at"])
 
 
 def _sha256(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
-def _key(token: str) -> bytes:
-    return hmac.digest(token.encode(), b"assent.link/1", sha256)
+def _key(keys: TenantKeys, token: str) -> bytes:
+    return hmac.digest(authority_key(keys), b"assent.link/2" + token.encode(), sha256)
