@@ -61,9 +61,10 @@ class Town:
         everybody = [self._settle(n, pictures) for n in range(count)]
         while acting := [one for one in everybody if one.plan[1:]]:
             self._begin_hour()
-            for resident in self.rng.choices(acting, k=busy):
-                if resident.plan[1:]:
-                    self._act(resident, resident.plan.pop())
+            for resident in self.rng.sample(
+                acting, min(busy, len(acting))
+            ):  # who acts early says nothing of later hours
+                self._act(resident, resident.plan.pop())
         self._begin_hour()
         self._expire([one for one in everybody if one.plan == ["expire"]])
         self._begin_hour()

@@ -54,12 +54,13 @@ def test_whose_picture_it_is_may_be_stated_with_images_match_alone(
 
     without = tuple(scope for scope in SCOPES if scope != "images:match")
     refused = []
-    stated: dict[str, Any]
-    for stated in ({"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}):
+    whose: list[dict[str, Any]] = [{"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}]
+    nobodys: list[dict[str, Any]] = [{}, {"connections": []}, {"author": None}]
+    for stated in whose:
         status, key = post(without, **stated)
         assert (status, post(("images:tag", "images:match"), **stated)[0]) == (403, 202)
         refused.append(key)
-    assert [post(without, **stated)[0] for stated in ({}, {"connections": []}, {"author": None})] == [202] * 3
+    assert [post(without, **stated)[0] for stated in nobodys] == [202] * 3
     assert rows(pool, "SELECT count(*) FROM event") == [(6,)]
     named = [finding for finding in _database(settings) if finding.what.startswith("API key")]
     assert [finding.what.split()[2] for finding in named] == sorted(refused)

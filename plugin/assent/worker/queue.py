@@ -123,7 +123,10 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
         await run(enrol_job, tenant, UUID(event))
 
     @app.task(name="retract", queue=PICTURES, retry=JobRetry(), pass_context=True)
-    async def retract_matches(job_context: procrastinate.JobContext, /, tenant: str, **args: str) -> None:
+    async def retract_matches(
+        job_context: procrastinate.JobContext, tenant: str, sealed: str = "", erasure: str = "", pid: str = ""
+    ) -> None:
+        args = {"sealed": sealed, "erasure": erasure, "pid": pid}  # the last of a job of before they were sealed
         await run(retract_job, tenant, args, job_context.job.id)
 
     @app.task(name="deliver", queue=OUTBOX, retry=JobRetry())

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from assent.core.clock import rfc3339
+from assent.core.clock import coarse, rfc3339
 from assent.core.enrolment_errors import PHOTO_REFUSALS
 from assent.core.errors import (
     DECODE_ERRORS,
@@ -182,8 +182,8 @@ def read_subject(ref: StoredId, state: App, by: By) -> dict[str, Any]:
 async def replace_connections(ref: Ref, request: Request, state: App, by: By) -> dict[str, Any]:
     """Replaces the list of accounts that the subject chose.
 
-    By itself it permits for 24 hours: state it anew before that. However old, it limits what events state in
-    `connections`.
+    By itself it permits for 24 hours from the hour in which it is stated: state it anew before that. However old, it
+    limits what events state in `connections`.
     """
     by.must("subjects:write")
     sent = read_model(await read_body(request), ConnectionsRequest)
@@ -194,7 +194,7 @@ def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[s
     with transaction(state.pool) as conn:
         now = database_time(conn)  # by which it is judged, too
         count = connections.state_connections(conn, state.keystore.tenant(tenant), ref, authors, now)
-    return {"count": count, "stated_at": rfc3339(now)}
+    return {"count": count, "stated_at": rfc3339(coarse(now))}
 
 
 @by_name(
