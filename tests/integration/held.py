@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,6 +29,7 @@ from tests import people
 from tests.events import SOURCE, rows
 
 PHOTO = b"a photo of the person"
+_policy = cache(load_policy)
 OWNERS = {"match", "audit_payload"}  # tables whose rows say by a sealed locator whose they are
 
 
@@ -61,7 +63,7 @@ def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: 
         store_event(conn, keys, event_id, event, Origin(SOURCE, "live"))
     with transaction(pool) as conn:
         media_key = MediaKey(keys.tenant, event_id, SOURCE, 0, event, media)
-        record(conn, keys, media_key, NewDecision(looked, load_policy(None).ref))
+        record(conn, keys, media_key, NewDecision(looked, _policy(None).ref))
 
 
 def held(pool: Pool, keys: TenantKeys, ref: str) -> Counter[str]:

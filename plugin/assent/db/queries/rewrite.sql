@@ -10,8 +10,9 @@ FROM last
 RETURNING last.rewriting::text, CASE WHEN last.rewriting < pg_current_xact_id() THEN last.seen::text END AS seen;
 
 -- name: set_planner_shuffled
--- Rows are to be found in the order of the shuffled list: other joins would take them in the table's.
-SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+-- Rows are to be found by their place, in the order of the shuffled list: any other join takes them in the table's.
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('enable_seqscan', 'off', true);
 
 -- name: rewrite_rows
 -- Rows of {table} that were written or locked since the last rewriting, in random order. Rows that somebody else has
