@@ -38,9 +38,9 @@ SEALED = words(
     " refusal retraction seal secret subject-key template upload"
 )
 FORMATS = words(
-    "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
-    " assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1 assent.receipt/1"
-    " assent.seal/1 assent.tenant-key/1"
+    "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1"
+    " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1"
+    " assent.receipt/1 assent.seal/1 assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
@@ -61,8 +61,8 @@ TASKS = {
 MIGRATIONS = [
     *("0001_queue", "0002_core", "0003_people", "0004_policy"),
     *("0005_review", "0006_known", "0007_human", "0008_models"),
-    "0009_media",
-    "0010_consent_series",
+    *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
+    *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash",

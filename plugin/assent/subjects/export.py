@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from assent.audit import log
 from assent.audit.broken import record_broken_seal
-from assent.core.clock import parse_rfc3339, rfc3339
+from assent.core.clock import coarse_after, parse_rfc3339, rfc3339
 from assent.core.encoding import encode_base64
 from assent.core.errors import AuditBroken, DecisionUnreadable, NotFound, SealBroken
 from assent.core.strict import representable
@@ -206,16 +206,24 @@ def _owner(keys: TenantKeys, row: Row) -> bytes | None:
 def _leaves(
     conn: Conn, keys: TenantKeys, pseudonym: bytes, parts: _Parts, payloads: Sequence[Row], since: datetime | None
 ) -> list[dict[str, Any]]:
-    """Returns what the audit log records of the subject, leaf by leaf; `since`: when they became known."""
+    """Returns what the audit log records of the subject, leaf by leaf; `since`: the hour in which they became known."""
     subject_keys = [subject.key for subject in keys_of_parts(conn, keys, pseudonym)]
+    opened: list[dict[str, Any]] = []
 
     def read(row: Row) -> dict[str, Any] | None:
-        def former() -> bool:
-            return since is None or _is_older(conn, keys.tenant, row["seq"], since)
+        def former() -> bool:  # the rotation that completes an erasure takes from such parts whose they were
+            if since is None:
+                return True
+            waits = fetch_one(conn, _Q["has_incomplete_erasure"], tenant=keys.tenant)
+            older = not opened and _is_older(conn, keys.tenant, row["seq"], coarse_after(since))
+            return older and waits is not None and bool(waits["waits"])
 
         return parts.open("audit", lambda _subject: _leaf(conn, keys.tenant, subject_keys, row), former)
 
-    return [leaf for leaf in map(read, payloads) if leaf is not None]
+    for row in payloads:
+        leaf = read(row)
+        opened += [leaf] if leaf is not None else []
+    return opened
 
 
 def _leaf(conn: Conn, tenant: str, subject_keys: Sequence[bytes], row: Row) -> dict[str, Any]:

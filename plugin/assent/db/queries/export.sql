@@ -37,3 +37,7 @@ SELECT seq, part, epoch, locator, sealed FROM audit_payload
 WHERE tenant = %(tenant)s AND (seq, part) > (%(seq)s, %(part)s) AND locator IS NOT NULL
 ORDER BY seq, part
 LIMIT %(most)s;
+
+-- name: has_incomplete_erasure
+-- Of anybody of the tenant: the keys of what they left are not destroyed yet.
+SELECT EXISTS (SELECT FROM erasure WHERE tenant = %(tenant)s AND completed_at IS NULL) AS waits;
