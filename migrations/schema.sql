@@ -135,6 +135,11 @@ CREATE TABLE public.decision (
     replaced_at timestamp with time zone
 );
 
+CREATE TABLE public.ended_consent (
+    tenant text NOT NULL,
+    id uuid NOT NULL
+);
+
 CREATE TABLE public.ended_key (
     tenant text NOT NULL,
     pid bytea NOT NULL,
@@ -490,6 +495,9 @@ ALTER TABLE ONLY public.decision
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_event_id_n_key UNIQUE (tenant, event_id, n);
 
+ALTER TABLE ONLY public.ended_consent
+    ADD CONSTRAINT ended_consent_pkey PRIMARY KEY (tenant, id);
+
 ALTER TABLE ONLY public.ended_key
     ADD CONSTRAINT ended_key_pkey PRIMARY KEY (tenant, pid, id);
 
@@ -681,6 +689,9 @@ ALTER TABLE ONLY public.correction
 
 ALTER TABLE ONLY public.decision
     ADD CONSTRAINT decision_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.ended_consent
+    ADD CONSTRAINT ended_consent_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.ended_key
     ADD CONSTRAINT ended_key_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;

@@ -88,6 +88,7 @@ class People:
             (act,) = self.random.choices([*ACTS], [*ACTS.values()])
             act(self, self.random.choice(REFS))
             self.counts.did[act.__name__] += 1
+        self.rotate(REFS[0])
         self.look()
         assert leaves(self.club.pool, "seal.broken") == [], "who leaves and comes back alters no row"
 
@@ -97,7 +98,7 @@ class People:
         scope, self.short[who] = scope or self.random.choice(["own", "connections"]), self.random.random() < 0.3
         self.club.consent(who, scope, DAY if self.short[who] else 365 * DAY)
         self.model.series.setdefault(who, Series([])).scopes.append(scope)
-        self.look()
+        self.look(who)
 
     def be_known(self, who: str) -> None:
         """The usual way: opted in, enrolled, posted."""
@@ -133,8 +134,7 @@ class People:
             self._steal(who)
         self.club.lapse()
         for who in over:
-            self.model.series.pop(who).ended = True
-        self.look()
+            self._end(who)
 
     def answer(self, _who: str) -> None:
         if self.model.pictures:
@@ -206,9 +206,8 @@ class People:
         n = self.random.randrange(len(self.backups))
         backup, self.backups = self.backups[n], self.backups[: n + 1]
         for who in REFS:
-            if self.club.in_force(who) != backup.consents[who] and who in self.model.series:
-                self._steal(who)
-                self.model.series.pop(who).ended = True
+            if self.club.in_force(who) != backup.consents[who]:  # what the backup lacks is lost, not ended by anybody
+                self.model.series.pop(who, Series([])).ended = True
         with TemporaryDirectory() as folder:
             rotated = self.random.random() < 0.5
             newest = self.club.rotate() if rotated else self.club.export(Path(folder) / "keys.json")
@@ -220,10 +219,12 @@ class People:
 
     # What must hold
 
-    def look(self) -> None:
-        for media in self.model.pictures:
+    def look(self, *people: str) -> None:
+        """Looks at all that is said of these people, or of everybody."""
+        people = people or REFS
+        for media in (media for media, (who, _) in self.model.pictures.items() if who in people):
             self._look_at(media)
-        for who in REFS:
+        for who in people:
             shown = self.club.shown(who)
             assert shown <= {media for media in self.model.pictures if self._may_name(media) == {who}}, who
 
@@ -239,7 +240,7 @@ class People:
     def _end(self, who: str) -> None:
         """Acknowledges an end: from here on it holds."""
         self.model.series.pop(who, Series([])).ended = True
-        self.look()
+        self.look(who)
 
     def _steal(self, who: str) -> None:
         keys = self.club.keys

@@ -61,11 +61,10 @@ def _unmounted(folder: Path) -> bool:
 def fill(disk: Path) -> Path:
     """A file that takes all the room that is left."""
     filler = disk / "filler"
-    with filler.open("wb") as file:
+    with filler.open("wb", buffering=0) as file:  # else what did not fit is written once more when it is closed
         try:
             while True:
                 file.write(bytes(1 << 16))
-                file.flush()
         except OSError:
             return filler
 

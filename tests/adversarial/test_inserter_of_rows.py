@@ -42,7 +42,7 @@ class Writer:
     conn: psycopg.Connection[Any]
 
     def keep(self) -> None:
-        for table in TABLES:
+        for table in (*TABLES, "subject", "subject_key"):
             self.conn.execute(f"CREATE TEMPORARY TABLE kept_{table} AS TABLE {table}")
 
     def run(self, attack: str) -> None:
@@ -68,7 +68,7 @@ def kinds(pool: Pool) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """`bea` consented to be found in her own posts; `ana` withdrew, and `eve` was erased, with their rows kept."""
+    """`bea` consents to be found in her own posts, and did in others' before; `ana` withdrew, and `eve` was erased."""
 
     pool: Pool
     keystore: Keystore
@@ -89,16 +89,20 @@ class People:
 
     def matches(self, name: str) -> int:
         """In how many pictures the person is named once a picture shows them."""
-        recognise(self.pool, self.keys, name, self.templates[name], f"{uuid4()}")
+        ((version,),) = rows(
+            self.pool, "SELECT coalesce(max(version), 1) FROM template WHERE id = %s", self.templates[name]
+        )
+        recognise(self.pool, self.keys, name, self.templates[name], f"{uuid4()}", version)
         return int(rows(self.pool, "SELECT count(*) FROM match")[0][0])
 
 
 @pytest.fixture
 def people(pool: Pool, keystore: Keystore, keys: TenantKeys, gallery: Conn, writer: Writer) -> People:
-    consents = {name: give(pool, keys, name, scope="own") for name in ("ana", "bea", "eve")}
+    consents = {name: give(pool, keys, name) for name in ("ana", "bea", "eve")}
     with transaction(pool) as conn:
         templates = {name: enrol(conn, keys, name, n) for n, name in enumerate(consents)}
     writer.keep()
+    give(pool, keys, "bea", scope="own")
     with transaction(pool) as conn:
         withdraw_consent(conn, keys, consents["ana"])
     with transaction(pool) as conn:
@@ -115,14 +119,19 @@ PUT_SUBJECT_BACK = (
     "INSERT INTO subject SELECT * FROM kept_subject ON CONFLICT DO NOTHING;"
     "INSERT INTO subject_key SELECT * FROM kept_subject_key ON CONFLICT DO NOTHING;"
 )
-UNDER_ANOTHER = "UPDATE template SET consent_id = (SELECT id FROM consent WHERE withdrawn_at IS NOT NULL);"
-UNENDED, DELETED = "UPDATE consent SET withdrawn_at = NULL;", "DELETE FROM consent WHERE withdrawn_at IS NOT NULL;"
+UNENDED = "UPDATE consent SET withdrawn_at = NULL WHERE pid NOT IN (SELECT pid FROM consent WHERE n = 2);"
+NARROW_GONE = "DELETE FROM consent WHERE n = 2;"
+NARROW_ENDED = "UPDATE consent SET expired_at = now() WHERE n = 2;"
+WIDE_UNENDED = "UPDATE consent SET withdrawn_at = NULL WHERE pid IN (SELECT pid FROM consent WHERE n = 2) AND n = 1;"
+UNDER_WIDE = "UPDATE template t SET consent_id = c.id FROM consent c WHERE c.pid = t.pid AND c.n = 1;"
+DELETED = "DELETE FROM consent WHERE withdrawn_at IS NOT NULL;"
 ATTACKS = [  # each with the person it is about, and the rows that the check finds
     ("bea", "UPDATE consent SET scope = 'anyone' WHERE withdrawn_at IS NULL", {"consent": 1}),
     ("bea", "UPDATE consent SET expires_at = 'infinity' WHERE withdrawn_at IS NULL", {"consent": 1}),
-    ("bea", "UPDATE consent SET mac = NULL", {"consent": 2}),
+    ("bea", "UPDATE consent SET mac = NULL", {"consent": 3}),
     ("bea", "UPDATE template SET mac = NULL", {"template": 1}),
-    ("bea", UNDER_ANOTHER + UNENDED, {"consent": 1, "template": 1}),
+    ("bea", NARROW_ENDED + WIDE_UNENDED + UNDER_WIDE, {"consent": 2, "template": 1}),
+    ("bea", DELETED + NARROW_GONE + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK, {"consent": 2}),
     ("bea", "UPDATE template SET version = version + 1", {"template": 1}),
     ("ana", UNENDED + PUT_TEMPLATE_BACK, {"consent": 1}),
     (

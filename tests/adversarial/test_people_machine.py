@@ -1,5 +1,6 @@
 """People consent, enrol, connect, withdraw, answer and leave in any order while two workers match and deliver: from the
-acknowledgement of a withdrawal or an erasure on, nothing that is sent or shown names that person."""
+acknowledgement of a withdrawal or an erasure on, nothing that is sent or shown names that person, and pictures that
+named them before do not when they have come back either."""
 
 from __future__ import annotations
 
@@ -56,6 +57,8 @@ class Town:
     keystore: Keystore
     photos: list[bytes]  # one for each person
     quiet: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, set[str]] = field(default_factory=dict)  # that named them, since they last consented
+    past: dict[tuple[str, str], float] = field(default_factory=dict)  # person and picture, of before they left
     read: int = 0  # deliveries looked at so far
     did: Counter[str] = field(default_factory=Counter)
     named: Counter[str] = field(default_factory=Counter)
@@ -77,8 +80,15 @@ class Town:
             body = json.loads(posted.body)
             for name in names_in(body["data"]):
                 self.named[body["type"]] += 1
-                since = self.quiet.get(name)
-                assert since is None or posted.at <= since, f"{name} was named {posted.at - since:.3f} s too late"
+                media = body["data"]["media"]["id"]
+                for since in (self.quiet.get(name), self.past.get((name, media))):
+                    assert since is None or posted.at <= since, f"{name} was named {posted.at - since:.3f} s too late"
+                self.pictures.setdefault(name, set()).add(media)
+
+    def left(self, name: str) -> None:
+        """From now on nothing names them, nor ever those pictures that did."""
+        self.quiet[name] = time.monotonic()
+        self.past |= {(name, media): self.quiet[name] for media in self.pictures.pop(name, ())}
 
     def settle(self) -> None:
         """Waits until the queue has nothing left to do, and looks once more."""
@@ -209,8 +219,19 @@ class People(RuleBasedStateMachine):
             else:
                 self.town.call("POST", f"/v1/consents/{consent}/withdraw", 204)
             self.enrolled.discard(who)
-            self.town.quiet[self.refs[who]] = time.monotonic()
+            self.town.left(self.refs[who])
         self.town.did["leave, a worker stopped" if stopped else "leave"] += 1
+
+    @precondition(lambda self: self.consents)
+    @rule(data=st.data())
+    def leave_and_come_back(self, data: st.DataObject) -> None:
+        """Takes consent back and gives a narrower one before anything was retracted."""
+        who = data.draw(st.sampled_from(sorted(self.consents)))
+        self.town.look()
+        self.leave(who, erased=False, stopped=False)
+        self.consent(who, "own")
+        for media in sorted(media for name, media in self.town.past if name == self.refs[who]):
+            self._read(media)
 
     @rule(who=WHO, yes=st.booleans())
     def answer(self, who: int, yes: bool) -> None:
@@ -242,11 +263,14 @@ class People(RuleBasedStateMachine):
     @precondition(lambda self: self.media)
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
-        media = data.draw(st.sampled_from(self.media))
+        self._read(data.draw(st.sampled_from(self.media)))
+
+    def _read(self, media: str) -> None:
         answer = self.town.call("GET", f"/v1/media/{media}", 200, 404)
         if answer.status_code == 200:
             for name in names_in(answer.json()):
                 assert name not in self.town.quiet
+                assert (name, media) not in self.town.past
         self.town.did["read"] += 1
 
     # What must hold

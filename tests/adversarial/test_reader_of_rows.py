@@ -202,7 +202,7 @@ def dumped(pool: Pool, tables: Iterable[str]) -> dict[str, list[bytes]]:
         "--data-only",
         *(f"--table={table}" for table in sorted(tables)),
         "--dbname",
-        pool.conninfo,
+        str(pool.conninfo),
     ]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.findall(r"^COPY public\.(\w+) \((.*?)\) FROM stdin;\n(.*?)^\\\.$", text, re.MULTILINE | re.DOTALL)

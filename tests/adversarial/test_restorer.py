@@ -26,7 +26,7 @@ def settle(club: Club, *refs: str) -> None:
         assert club.told(f"picture of {ref}") == {ref}
 
 
-ENDED = ("withdrawn", "expired", "narrowed", "came again")
+ENDED = ("withdrawn", "expired", "narrowed", "came again", "erased")
 
 
 @pytest.mark.parametrize("kind", ["rotation", "command"])
@@ -40,6 +40,7 @@ def test_what_has_ended_since_the_backup_stays_ended(club: Club, tmp_path: Path,
     club.consent("narrowed", "own")
     club.withdraw("came again")
     club.consent("came again")
+    club.erase("erased")
     newest = export(club, kind, tmp_path)
     club.restore(backup, newest)
     assert club.in_force("bea") is not None

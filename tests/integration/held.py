@@ -52,12 +52,12 @@ def settle(pool: Pool, keys: TenantKeys, ref: str, friends: tuple[str, ...] = ()
         request_enrolment(conn, keys, uuid4(), derive_pseudonym(keys, ref), [PHOTO, PHOTO])
 
 
-def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: str) -> None:
+def recognise(pool: Pool, keys: TenantKeys, ref: str, template: UUID, media_id: str, version: int = 1) -> None:
     """A picture in which the person was found, as the pipeline records it."""
     media, event_id = MediaRef(media_id, None), uuid4()
     event = Event("media.created", (media,), "public", "post", ref)
     seen = Perception((), (Face((10, 20, 30, 40), 0, 0.9, 0.8),), ("test@0",), people.MODEL)
-    match = Match(0, derive_pseudonym(keys, ref), template, 1, "strong")
+    match = Match(0, derive_pseudonym(keys, ref), template, version, "strong")
     looked = Analysis(Picture("ab" * 32, "jpeg", 90, 80, 1, ()), seen, (match,), Verdict(Action.allow, (), ()))
     with transaction(pool) as conn:
         store_event(conn, keys, event_id, event, Origin(SOURCE, "live"))

@@ -41,14 +41,14 @@ def of_the_tenant(pool: Pool, keys: TenantKeys, action: str) -> list[Any]:
         said = json.loads(leaf)
         if said["action"] == action:
             commitment = bytes.fromhex(said["commitments"][0])
-            found.append(json.loads(log.open_part(keys.seal_key, keys.tenant, seq, 0, sealed, commitment)))
+            found.append(json.loads(log.open_part(keys, keys.tenant, seq, 0, sealed, commitment)))
     return found
 
 
-def key_with(client: TestClient, pool: Pool, *scopes: str) -> str:
+def key_with(client: TestClient, pool: Pool, keys: TenantKeys, *scopes: str) -> str:
     """Makes the client use a key with these scopes; returns its id as leaves have it."""
     with transaction(pool) as conn:
-        key = create_key(conn, "default", scopes)
+        key = create_key(conn, keys, scopes)
     client.headers["Authorization"] = f"Bearer {key}"
     return f"key {key.split('_')[2]}"
 
@@ -60,9 +60,9 @@ def test_vectors_are_exported_to_a_key_that_may_have_them_and_to_the_person(
     daily = client.get("/v1/subjects/alice/export").json()  # by the key that `init` made
     assert [(one["dimension"], one["vector"]) for one in daily["templates"]] == [(128, None)] * 2
     assert "subjects:export" in daily["notes"][-1]
-    key_with(client, pool, "subjects:export")
+    key_with(client, pool, keys, "subjects:export")
     assert client.get("/v1/subjects/alice/export").status_code == 403
-    key_with(client, pool, "subjects:write", "subjects:export")
+    key_with(client, pool, keys, "subjects:write", "subjects:export")
     whole = client.get("/v1/subjects/alice/export").json()
     visitor.post(link())
     own = visitor.get("/me/export").json()
@@ -76,7 +76,7 @@ def test_whoever_reads_leaves_a_leaf_that_the_person_sees(
 ) -> None:
     people.give(pool, keys, "alice")
     people.give(pool, keys, "bob")
-    key = key_with(client, pool, *SCOPES)
+    key = key_with(client, pool, keys, *SCOPES)
     url = client.post("/v1/subjects/alice/links").json()["url"]
     client.get("/v1/subject/export", params={"ref": "alice"})
     visitor.post(url)

@@ -12,7 +12,7 @@ from assent.core.errors import Forbidden, Unauthorized
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from assent.http.api_keys import SCOPES, authenticate, create_key
-from assent.keys.keystore import Keystore
+from assent.keys.keystore import Keystore, TenantKeys
 from tests.command import assent, failing
 from tests.events import leaves, rows
 
@@ -41,12 +41,12 @@ def test_a_scope_that_does_not_exist_is_refused(environment: dict[str, str]) -> 
 
 
 def test_whose_picture_it_is_may_be_stated_with_images_match_alone(
-    client: TestClient, pool: Pool, settings: Settings
+    client: TestClient, pool: Pool, settings: Settings, keys: TenantKeys
 ) -> None:
     def post(scopes: tuple[str, ...], **stated: Any) -> tuple[int, str]:
         with transaction(pool) as conn:
-            key = create_key(conn, "default", scopes)
-        image = {"json": {"url": "http://a.example", **stated}}
+            key = create_key(conn, keys, scopes)
+        image: dict[str, Any] = {"json": {"url": "http://a.example", **stated}}
         if "form" in stated:
             image = {"files": {"image": ("a.png", b"a")}, "data": {"event": stated["form"]}}
         answer = client.post("/v1/images?wait=0", headers={"Authorization": f"Bearer {key}"}, **image)
@@ -54,11 +54,13 @@ def test_whose_picture_it_is_may_be_stated_with_images_match_alone(
 
     without = tuple(scope for scope in SCOPES if scope != "images:match")
     refused = []
-    for stated in ({"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}):
+    whose: list[dict[str, Any]] = [{"author": "alice"}, {"connections": ["alice"]}, {"form": '{"author": "alice"}'}]
+    nobodys: list[dict[str, Any]] = [{}, {"connections": []}, {"author": None}]
+    for stated in whose:
         status, key = post(without, **stated)
         assert (status, post(("images:tag", "images:match"), **stated)[0]) == (403, 202)
         refused.append(key)
-    assert [post(without, **stated)[0] for stated in ({}, {"connections": []}, {"author": None})] == [202] * 3
+    assert [post(without, **stated)[0] for stated in nobodys] == [202] * 3
     assert rows(pool, "SELECT count(*) FROM event") == [(6,)]
     named = [finding for finding in _database(settings) if finding.what.startswith("API key")]
     assert [finding.what.split()[2] for finding in named] == sorted(refused)

@@ -84,11 +84,12 @@ def signed(pool: Pool, keys: TenantKeys) -> Checkpoint:
 
 def back_up_as_before(settings: Settings, pool: Pool, folder: Path) -> None:
     """As a version did whose processes were superusers of the database."""
-    number = instance(pool)
-    with psycopg.connect(superuser_of(settings.data_dir, pool.conninfo), autocommit=True) as conn:
+    number, url = instance(pool), pool.conninfo
+    assert isinstance(url, str)
+    with psycopg.connect(superuser_of(settings.data_dir, url), autocommit=True) as conn:
         conn.execute("REASSIGN OWNED BY application TO assent")
         conn.execute("DROP ROLE application")
-    write_backup(pool.conninfo, settings.data_dir, number, folder)
+    write_backup(url, settings.data_dir, number, folder)
 
 
 def lose_database(settings: Settings) -> None:

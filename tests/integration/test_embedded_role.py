@@ -85,7 +85,7 @@ def test_a_database_of_before_changes_owner_whole_or_not_at_all(of_before: Path)
         busy.execute("LOCK TABLE one")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(roles, "_OPTIONS", roles._OPTIONS.replace("10s", "100ms"))
-            with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            with pytest.raises(DatabaseUnavailable, match="stop its processes"):
                 embedded(of_before).__enter__()
     assert owned(superuser, "assent") == before
     with embedded(of_before) as url, psycopg.connect(url) as conn:
@@ -119,8 +119,12 @@ def test_what_the_application_leaves_in_its_schema_is_not_run_by_the_superuser(o
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("CREATE FUNCTION format(text, text, text) RETURNS text LANGUAGE sql AS 'SELECT 1/0 || $1'")
             conn.execute("ALTER DATABASE postgres SET search_path = public, pg_catalog")
+            conn.execute("ALTER DATABASE postgres SET role = application")
+        with psycopg.connect(superuser_of(of_before, url), options="-c role=none") as conn:
+            conn.execute("CREATE TABLE public.meanwhile (n int)")
         with embedded(of_before) as again, psycopg.connect(again, autocommit=True) as conn:
-            conn.execute("ALTER DATABASE postgres RESET search_path")
+            conn.execute("DROP TABLE meanwhile")
+            conn.execute("ALTER DATABASE postgres RESET ALL")
 
 
 def test_the_doctor_warns_of_a_superuser(of_before: Path) -> None:

@@ -37,6 +37,11 @@ def alter(pool: Pool, change: str, media_id: str) -> None:
         conn.execute(f"UPDATE match SET {change} WHERE media_id = %s".encode(), [media_id])  # noqa: S608 - ours
 
 
+def withdraw(pool: Pool, keys: TenantKeys, name: str) -> None:
+    with transaction(pool) as conn:
+        withdraw_all(conn, keys, derive_pseudonym(keys, name))
+
+
 def left(pool: Pool) -> list[str]:
     return [media_id for (media_id,) in rows(pool, "SELECT media_id FROM match ORDER BY media_id")]
 
@@ -72,6 +77,7 @@ def test_it_goes_with_a_withdrawal_or_an_erasure(
 def test_another_persons_altered_match_goes_too_and_the_others_stay(pool: Pool, keys: TenantKeys) -> None:
     settle(pool, keys, "carol")
     alter(pool, "locator = 'x'", "photo with bob")
+    withdraw(pool, keys, "alice")
     assert retract(pool, keys, derive_pseudonym(keys, "alice")) == 2
     assert (left(pool), retracted(pool)) == (["photo with carol"], ["photo with alice", "photo with bob"])
 
@@ -82,6 +88,7 @@ def test_neither_a_rotation_nor_a_seal_alone_makes_it_anybodys(
 ) -> None:
     """Keys that were read before a rotation, as a job holds them, still tell whose each match is."""
     alter(pool, "sealed = 'x'", "photo with bob")
+    withdraw(pool, keys, "alice")
     rotate_epoch(pool, keystore, "default")
     assert retract(pool, keys, derive_pseudonym(keys, "alice")) == 1
     assert (left(pool), leaves(pool, "seal.broken")) == (["photo with bob"], [])

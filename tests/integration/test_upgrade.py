@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +19,8 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from assent.app import create_app
+from assent.audit.authority import count_rows, open_installation, seal_restored
 from assent.core.settings import Settings
 from assent.db import migrate as migrations
 from assent.db.pool import Pool, transaction
@@ -104,7 +107,34 @@ def test_decisions_are_told_as_they_were(client: TestClient) -> None:
 def test_the_log_verifies(pool: Pool, keys: TenantKeys, environment: dict[str, str]) -> None:
     del keys
     assert assent(environment, "audit", "verify").startswith("ok: ")
-    assert rows(pool, "SELECT count(*) FROM audit_leaf") == [(16,)]
+    assert rows(pool, "SELECT count(*) FROM audit_leaf") == [(16 + 1,)]  # the command seals the rows' authority
+
+
+def test_rows_of_before_get_their_macs_once(pool: Pool, settings: Settings, database_url: str) -> None:
+    with ThreadPoolExecutor(2) as processes:
+        keystore, _ = processes.map(lambda _: open_installation(settings, pool), range(2))
+    [leaf] = leaves(pool, "authority.sealed")
+    assert leaf["rows"] == {"api_key": 2, "consent": 6, "template": 4, "endpoint": 1}
+    keys = keystore.tenant("default")
+    assert keys.authority_sealed
+    assert unsealed(pool, keys) == 0
+    with TestClient(create_app(settings, database_url), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+        assert client.get("/v1/audit/checkpoint").status_code == 200
+        rows(pool, "UPDATE api_key SET mac = NULL RETURNING id")
+        open_installation(settings, pool)
+        assert client.get("/v1/audit/checkpoint").status_code == 401
+    assert unsealed(pool, keys) == leaf["rows"]["api_key"]
+    assert seal_restored(pool, keystore) == {}  # others have theirs: it is no backup of before
+    assert len(leaves(pool, "authority.sealed")) == 1
+    for table in leaf["rows"]:
+        rows(pool, f"UPDATE {table} SET mac = NULL RETURNING tenant")  # noqa: S608 - our own tables
+    assert seal_restored(pool, keystore) == {"default": leaf["rows"]}
+    assert (unsealed(pool, keys), len(leaves(pool, "authority.sealed"))) == (0, 2)
+
+
+def unsealed(pool: Pool, keys: TenantKeys) -> int:
+    with transaction(pool) as conn:
+        return sum(counted.broken for counted in count_rows(conn, keys).values())
 
 
 def test_templates_open(pool: Pool, keys: TenantKeys) -> None:

@@ -34,13 +34,13 @@ SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locat
 
 # The first part of the additional data of every sealed value.
 SEALED = words(
-    "audit check enrolment epoch event evidence head idempotency kept locator log match pseudonym ref refusal"
-    " retraction seal secret subject-key template upload"
+    "audit check ended-key enrolment epoch event evidence head idempotency kept locator log match pseudonym ref"
+    " refusal retraction seal secret subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
-    " assent.head/1 assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
-    " assent.tenant-key/1"
+    " assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1"
+    " assent.seal/1 assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
@@ -62,6 +62,7 @@ MIGRATIONS = [
     *("0001_queue", "0002_core", "0003_people", "0004_policy"),
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     "0009_media",
+    "0010_consent_series",
 ]
 VALUES = {
     Category: "safety face scene object product text hash",

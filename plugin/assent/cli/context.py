@@ -50,16 +50,16 @@ def tenant_transaction(tenant: str) -> Iterator[tuple[Conn, TenantKeys]]:
         yield conn, keys
 
 
+def operator() -> str:
+    """Names who runs this command, for the audit log: the operating system's number of its user, and no name."""
+    return f"uid {os.getuid()}"
+
+
 def print_sealed(tenants: Mapping[str, Mapping[str, int]]) -> None:
     """Prints how many restored rows, of before MACs, have got theirs: nothing tells whether these were altered."""
     for tenant, rows in tenants.items():
         counts = ", ".join(f"{count} of {table}" for table, count in rows.items())
         print(f"Rows of {tenant} from before the upgrade that count from now on as they are: {counts}.")
-
-
-def operator() -> str:
-    """Names who runs this command, for the audit log: the operating system's number of its user, and no name."""
-    return f"uid {os.getuid()}"
 
 
 def print_restorations(logs: Mapping[str, Restoration]) -> None:

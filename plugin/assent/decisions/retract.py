@@ -117,11 +117,11 @@ def _person_or_none(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | 
 
 
 def _stands(conn: Conn, keys: TenantKeys, person: Person | None, row: Row) -> bool:
-    """Tells whether a match stands on the person's consent in force; not where it does not open."""
+    """Tells whether a match names the person's consent in force; one that does not open names none."""
+    if person is None:
+        return False
     try:
-        return (
-            person is not None
-            and standing_match(conn, keys, person, row["media_id"], row["face"], row["sealed"]) is not None
-        )
+        match = standing_match(conn, keys, person, row["media_id"], row["face"], row["sealed"])
     except SealBroken:
         return False
+    return match is not None and "series" in match

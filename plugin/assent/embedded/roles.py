@@ -19,8 +19,8 @@ from assent.db.pool import Conn
 from assent.db.queries import named_queries
 
 APPLICATION = "application"
-# The application owns the schema `public`: nothing in it is looked up by name with the superuser's rights.
-_OPTIONS = "-c search_path=pg_catalog -c lock_timeout=10s"
+# The application owns the database, its settings and the schema `public`: the superuser looks up nothing there by name.
+_OPTIONS = "-c search_path=pg_catalog -c role=none -c lock_timeout=10s"
 _CONNECT_SECONDS, _PAUSE_SECONDS = 10.0, 0.1  # it may be recovering from the death of one of its processes
 _Q = named_queries("roles")
 
@@ -37,6 +37,8 @@ def give_application(superuser_url: str) -> str:
             if conn.execute(_Q["is_application_made"]).fetchone() is None:
                 conn.execute(_Q["create_application"].format(password=sql.Literal(password)))
             conn.execute(_Q["give_to_application"])
+    except psycopg.errors.LockNotAvailable as error:
+        raise DatabaseUnavailable("an earlier version is at work in the database: stop its processes") from error
     except psycopg.Error as error:
         raise DatabaseUnavailable(f"the database could not be given to the role {APPLICATION}: {error}") from error
     return urlunsplit(parts._replace(netloc=f"{APPLICATION}:{password}@"))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hmac import compare_digest
 from itertools import islice
 from typing import Any, cast
 from uuid import UUID
@@ -30,7 +31,8 @@ from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
-from assent.keys.authority import authority_key, holds_mac, is_put_back
+from assent.keys.authority import authority_key, mac_of_values
+from assent.keys.ended import digest_of
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
 
@@ -221,7 +223,8 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
             if checked != (now := (tenant, pseudonym, scope, expires, consent, *terms)):
                 _check_consent(*authority[tenant], now)
                 checked = now
-            _check_template(authority[tenant][0], (tenant, id_, pseudonym, model, consent, version), mac)
+            columns = (tenant, id_, pseudonym, model, consent, int.from_bytes(version, "big"))
+            _check_template(authority[tenant][0], columns, mac)
             embedding = _halfvec(open_template(subject, id_, model, sealed))
         except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
             broken[tenant] += 1
@@ -230,19 +233,18 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
 
 
 def _check_consent(key: bytes, ended: frozenset[bytes], terms: tuple[Any, ...]) -> None:
-    """Raises SealBroken for an active consent that nobody with the keys has written."""
+    """Raises SealBroken for an active consent that nobody with the keys has written, or that has ended."""
     tenant, pseudonym, scope, expires, consent, series, n, given, mac = terms
-    row = {"tenant": tenant, "id": consent, "pid": pseudonym, "purpose": "face-match", "scope": scope, "series": series}
-    row |= {"n": n, "given_at": given, "expires_at": expires, "withdrawn_at": None, "expired_at": None, "mac": mac}
-    if not holds_mac(key, "consent", row) or is_put_back(ended, "consent", row):
-        raise SealBroken("a consent was altered, or put back after its end")
+    values = (tenant, consent, pseudonym, "face-match", scope, series, n, given, expires, None, None)
+    if mac is None or not compare_digest(mac, mac_of_values(key, "consent", values)):
+        raise SealBroken("a consent was altered")
+    if digest_of("consent", consent) in ended:
+        raise SealBroken("a consent was put back after its end")
 
 
 def _check_template(key: bytes, columns: tuple[Any, ...], mac: bytes | None) -> None:
     """Raises SealBroken for a template that nobody with the keys has put under its consent."""
-    tenant, id_, pseudonym, model, consent, version = columns
-    row = {"tenant": tenant, "id": id_, "pid": pseudonym, "model": model, "consent_id": consent}
-    if not holds_mac(key, "template", row | {"version": int.from_bytes(version, "big"), "mac": mac}):
+    if mac is None or not compare_digest(mac, mac_of_values(key, "template", columns)):
         raise SealBroken("a template was altered")
 
 

@@ -11,7 +11,7 @@ import hmac
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -32,8 +32,6 @@ AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
 }
 _ENDS: Mapping[Authority, tuple[str, ...]] = {"api_key": ("revoked",), "consent": ("withdrawn_at", "expired_at")}
 _COLUMNS = {kind: itemgetter(*columns) for kind, columns in AUTHORITATIVE.items()}
-_length, _int8 = struct.Struct(">I").pack, struct.Struct(">q").pack
-_ABSENT = b"\xff\xff\xff\xff"  # in place of a length
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's: a time is encoded as `timestamptz_send` does it
 
 
@@ -47,8 +45,17 @@ def authority_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bytes:
 
     Values are as they are read, or as the database's binary send functions give them.
     """
-    pieces = [_ENCODERS[type(value)](value) for value in _COLUMNS[kind](row)]
-    return hmac.digest(key, _framed(kind.encode()) + b"".join(pieces), "sha256")
+    return mac_of_values(key, kind, _COLUMNS[kind](row))
+
+
+def mac_of_values(key: bytes, kind: Authority, values: Iterable[Any]) -> bytes:
+    """Returns the MAC of a row whose values come in the order of AUTHORITATIVE: a gallery that is filled has many.
+
+    The table's name, the lengths of all values (4 bytes each), the values: no two rows read the same. A time that is
+    absent is empty, which no other is.
+    """
+    raw = [_RAW[type(value)](value) for value in values]
+    return hmac.digest(key, kind.encode() + _LENGTHS[kind](*map(len, raw)) + b"".join(raw), "sha256")
 
 
 def holds_mac(key: bytes, kind: Authority, row: Mapping[str, Any]) -> bool:
@@ -80,24 +87,25 @@ def columns_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
 
 
-def _framed(raw: bytes) -> bytes:
-    """Puts the length (4 bytes) before the bytes of a value, so that no two lists of values read the same."""
-    return _length(len(raw)) + raw
-
-
 def _microseconds(at: datetime) -> int:
     since = at - _EPOCH
     return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-# By the type of a value: each template of a gallery that is filled comes along here, so without a search.
-_ENCODERS: Mapping[type, Callable[[Any], bytes]] = {
-    type(None): lambda _: _ABSENT,
-    bytes: _framed,
-    str: lambda text: _framed(text.encode()),
-    UUID: lambda id_: _framed(id_.bytes),
-    int: lambda number: _framed(_int8(number)),
-    bool: lambda flag: _framed(_int8(flag)),
-    datetime: lambda at: _framed(_int8(_microseconds(at))),
-    list: lambda values: _framed(b"".join(_framed(value.encode()) for value in sorted(values))),
+def _raw_list(values: list[str]) -> bytes:
+    raw = [value.encode() for value in sorted(values)]
+    return struct.pack(f">{len(raw)}I", *map(len, raw)) + b"".join(raw)
+
+
+_int8 = struct.Struct(">q").pack
+_LENGTHS = {kind: struct.Struct(f">{len(columns)}I").pack for kind, columns in AUTHORITATIVE.items()}
+_RAW: Mapping[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: b"",
+    bytes: bytes,
+    str: str.encode,
+    UUID: attrgetter("bytes"),
+    int: _int8,
+    bool: _int8,
+    datetime: lambda at: _int8(_microseconds(at)),
+    list: _raw_list,
 }

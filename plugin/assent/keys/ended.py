@@ -20,7 +20,8 @@ _DIGEST = 16
 
 def digest_of(kind: str, id_: str | UUID) -> bytes:
     """Returns what stands for a row in the file, 16 bytes."""
-    return sha256(f"{kind}\0{id_}".encode()).digest()[:_DIGEST]
+    raw = id_.encode() if isinstance(id_, str) else id_.bytes
+    return sha256(kind.encode() + b"\0" + raw).digest()[:_DIGEST]
 
 
 def ended_file(keys_dir: Path, tenant: str) -> Path:

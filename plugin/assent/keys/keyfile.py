@@ -28,7 +28,7 @@ from assent.keys.seal import seal, unseal
 from assent.keys.signed_head import read_signed_head
 
 KEYFILE_FORMAT = "assent.keys/2"
-FORMATS = ("assent.keys/1", KEYFILE_FORMAT)  # the first one knew nothing of consents
+READ_FORMATS = ("assent.keys/1", KEYFILE_FORMAT)  # the first one knew nothing of consents
 EXPORTS_FOLDER = "exports"  # in the keys folder
 _Q = named_queries("rotate")
 
@@ -110,7 +110,7 @@ def _head(file: Path) -> tuple[str, UUID]:
     """Returns format and database of an unchecked export."""
     try:
         head = json.loads(read_private(file, "the export of the keys").partition("\n")[0])
-        if head["format"] not in FORMATS:
+        if head["format"] not in READ_FORMATS:
             raise ValueError(head["format"])
         return head["format"], UUID(head["database"])
     except (ValueError, KeyError, TypeError) as error:

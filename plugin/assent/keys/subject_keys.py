@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -17,9 +17,6 @@ from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 
 Half = NDArray[np.float16]
-KeyKind = Literal["subject-key", "ended-key"]
-SUBJECT_KEY: KeyKind = "subject-key"  # what the wrapped key stands for: neither passes for the other
-ENDED_KEY: KeyKind = "ended-key"  # of the time before a consent ended; a row of table `ended_key`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +32,27 @@ class SubjectKey:
         """Makes a random key for a new subject; store `wrap(keys)` with `keys.epoch` in table `subject_key`."""
         return cls(keys.tenant, pseudonym, os.urandom(32))
 
-    def wrap(self, keys: TenantKeys, kind: KeyKind = SUBJECT_KEY) -> bytes:
+    def wrap(self, keys: TenantKeys) -> bytes:
         """Wraps the key under the live epoch key of `keys`; take `keys.now()` in the transaction that stores it."""
-        return seal(keys.epoch_key, self.key, kind, self.tenant, self.pseudonym, str(keys.epoch))
+        return seal(keys.epoch_key, self.key, "subject-key", self.tenant, self.pseudonym, str(keys.epoch))
 
     @classmethod
-    def unwrap(
-        cls, keys: TenantKeys, pseudonym: bytes, epoch: int, wrapped: bytes, kind: KeyKind = SUBJECT_KEY
-    ) -> SubjectKey:
+    def unwrap(cls, keys: TenantKeys, pseudonym: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
         """Unwraps a row of `subject_key`. Raises SealBroken, also where the key of the row's epoch is destroyed."""
-        key = unseal(keys.key_of(epoch), wrapped, kind, keys.tenant, pseudonym, str(epoch))
+        return cls(
+            keys.tenant,
+            pseudonym,
+            unseal(keys.key_of(epoch), wrapped, "subject-key", keys.tenant, pseudonym, str(epoch)),
+        )
+
+    def wrap_ended(self, keys: TenantKeys) -> bytes:
+        """Wraps the key for table `ended_key`, as `wrap` does: a consent of its time has ended."""
+        return seal(keys.epoch_key, self.key, "ended-key", self.tenant, self.pseudonym, str(keys.epoch))
+
+    @classmethod
+    def unwrap_ended(cls, keys: TenantKeys, pseudonym: bytes, epoch: int, wrapped: bytes) -> SubjectKey:
+        """Unwraps a row of `ended_key`, which does not pass for one of `subject_key`. Raises SealBroken."""
+        key = unseal(keys.key_of(epoch), wrapped, "ended-key", keys.tenant, pseudonym, str(epoch))
         return cls(keys.tenant, pseudonym, key)
 
 

@@ -21,8 +21,8 @@ STATES: Mapping[str, str] = {
 # What has just been done, by the word in the address after it was done.
 MESSAGES: Mapping[str, str] = {
     "agreed": "You have agreed.",
-    "withdrawn": "Done. Nobody recognises you any more, and what was made from your photos is deleted. Within an hour old "
-    "copies of it can no longer be read.",
+    "withdrawn": "Done. Nobody recognises you any more, and what was made from your photos is deleted. Within an hour "
+    "old copies of it can no longer be read.",
     "enrolled": "Thank you. From now on you can be recognised by the photos that you sent.",
     "waiting": "Your photos have arrived. They are looked at soon; come back in a minute.",
     "shown": "Thank you. Your name is shown with that picture.",

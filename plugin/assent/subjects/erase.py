@@ -120,6 +120,7 @@ def _drop_rows(conn: Conn, keys: TenantKeys, pseudonym: bytes, ref: str) -> int:
     end_consents(conn, keys, pseudonym)
     execute(conn, _Q["delete_connections"], **who, author_mac=author_mac(keys, ref))
     execute(conn, _Q["delete_links"], **who)
+    execute(conn, _Q["keep_ended_consents"], **who)
     execute(conn, _Q["delete_subject"], **who)
     drop_waiting(conn, keys, [pseudonym])
     return max(keys.epoch, key["epoch"] if key else 0)

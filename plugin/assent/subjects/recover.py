@@ -146,7 +146,9 @@ def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
     count = 0
     for start in range(0, len(ended), EXPIRE_AT_ONCE):
         with transaction(pool) as conn:
-            count += end_again(conn, keys, ended[start : start + EXPIRE_AT_ONCE])
+            page = ended[start : start + EXPIRE_AT_ONCE]
+            count += end_again(conn, keys, page)
+            execute(conn, _Q["insert_consents_without_row"], tenant=keys.tenant, ids=page)
     return count
 
 

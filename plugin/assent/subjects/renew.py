@@ -15,7 +15,7 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
-from assent.keys.subject_keys import ENDED_KEY, SubjectKey
+from assent.keys.subject_keys import SubjectKey
 
 _Q = named_queries("renew")
 
@@ -41,7 +41,7 @@ def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
         pid=pseudonym,
         epoch=keys.epoch,
         wrapped=fresh.wrap(keys),
-        ended=old[0].wrap(keys, ENDED_KEY),
+        ended=old[0].wrap_ended(keys),
         ref=moved.pop(None, None),
         ids=list(moved),
         sealed=list(moved.values()),
@@ -82,16 +82,16 @@ def postpone_ended_keys(conn: Conn, keys: TenantKeys, covered: Iterable[UUID]) -
     """
     for row in fetch(conn, _Q["lock_late_ended_keys"], tenant=keys.tenant, live=keys.epoch, covered=list(covered)):
         for ended in _unwrapped(keys, row["pid"], [row]):
-            moved = {"id": row["id"], "epoch": keys.epoch, "wrapped": ended.wrap(keys, ENDED_KEY)}
+            moved = {"id": row["id"], "epoch": keys.epoch, "wrapped": ended.wrap_ended(keys)}
             execute(conn, _Q["move_ended_key"], tenant=keys.tenant, pid=row["pid"], **moved)
 
 
 def _unwrapped(keys: TenantKeys, pseudonym: bytes, rows: Iterable[Row]) -> list[SubjectKey]:
     found = []
     for row in rows:
-        kind = (ENDED_KEY,) if row.get("ended") else ()
+        unwrap = SubjectKey.unwrap_ended if row.get("ended") else SubjectKey.unwrap
         try:
-            found.append(SubjectKey.unwrap(keys, pseudonym, row["epoch"], row["wrapped"], *kind))
+            found.append(unwrap(keys, pseudonym, row["epoch"], row["wrapped"]))
         except SealBroken:  # altered, or of an epoch that is destroyed
             continue
     return found

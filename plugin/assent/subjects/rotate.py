@@ -78,6 +78,7 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Rotation
         with transaction(pool) as conn:
             covered: list[UUID] = [row["id"] for row in fetch(conn, _Q["list_retracted_erasures"], tenant=tenant)]
             ended: list[UUID] = [row["id"] for row in fetch(conn, _RENEW["list_ended_keys"], tenant=tenant)]
+            rowless = [row["id"] for row in fetch(conn, _Q["list_consents_without_row"], tenant=tenant)]
         keys = keystore.begin_epoch(tenant)  # 1
         retiring = sorted(keys.retiring)
         before = _under_way(watcher)
@@ -90,6 +91,8 @@ def rotate_epoch(pool: Pool, keystore: Keystore, tenant: str, progress: Rotation
         export_epoch(pool, keystore, tenant)  # 5
         keys = keystore.end_epochs(tenant, retiring)  # 6
         _note(pool, keys, retiring, moved, covered)
+        with transaction(pool) as conn:
+            execute(conn, _Q["delete_consents_without_row"], tenant=tenant, ids=rowless)
     people, matches, payloads = (moved[table.name].rows for table in TABLES)
     broken = sum(part.broken for part in moved.values())
     return Rotated(retiring[-1], keys.epoch, people, matches, payloads, broken)

@@ -2,6 +2,11 @@
 -- Returns its epoch, which has to be destroyed.
 DELETE FROM subject_key WHERE tenant = %(tenant)s AND pid = %(pid)s RETURNING epoch;
 
+-- name: keep_ended_consents
+-- That they have ended outlives their rows.
+INSERT INTO ended_consent (tenant, id) SELECT tenant, id FROM consent WHERE tenant = %(tenant)s AND pid = %(pid)s
+ON CONFLICT DO NOTHING;
+
 -- name: delete_subject
 -- Consents, templates and refusals go with it.
 DELETE FROM subject WHERE tenant = %(tenant)s AND pid = %(pid)s;

@@ -131,7 +131,24 @@ SELECT pid, epoch, wrapped FROM subject_key WHERE tenant = %(tenant)s ORDER BY p
 -- All of a tenant, for an export: withdrawn, expired or replaced.
 SELECT id FROM consent
 WHERE tenant = %(tenant)s AND (withdrawn_at IS NOT NULL OR expired_at IS NOT NULL)
+UNION
+SELECT id FROM ended_consent WHERE tenant = %(tenant)s
 ORDER BY id;
+
+-- name: list_consents_without_row
+-- Those that a rotation which begins now covers.
+SELECT id FROM ended_consent WHERE tenant = %(tenant)s;
+
+-- name: insert_consents_without_row
+-- Those of an export that the restored database does not know.
+INSERT INTO ended_consent (tenant, id)
+SELECT %(tenant)s, m.id FROM unnest(%(ids)s::uuid[]) AS m (id)
+WHERE NOT EXISTS (SELECT FROM consent c WHERE c.tenant = %(tenant)s AND c.id = m.id)
+ON CONFLICT DO NOTHING;
+
+-- name: delete_consents_without_row
+-- No backup of before opens for their people any more.
+DELETE FROM ended_consent WHERE tenant = %(tenant)s AND id = ANY(%(ids)s);
 
 -- name: read_newest_epoch
 -- Of any key in the database.

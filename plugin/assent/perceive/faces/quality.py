@@ -15,8 +15,8 @@ from assent.core.values import Pixels
 from assent.perceive.safety.detect import Detection
 
 # Narrower faces (pixels of the frame) get no embedding: the chip would be enlarged more than twice. Quality spares
-# nobody else. `python -m tests.bench.bystanders`: of 54 faces in 500 everyday photos 0 lie below the sharpness, or size ×
-# sharpness, of the worst of 590 matched faces; a pose of 0 would spare 31, and lose 42 of those matches (tilted heads).
+# nobody else. `python -m tests.bench.bystanders`: of 54 faces in 500 everyday photos 0 lie below the sharpness, or size
+# × sharpness, of the worst of 590 matched faces; a pose of 0 would spare 31, and lose 42 of those (tilted heads).
 LEAST_WIDTH = 40
 # The landmarks are found three times, the box moved by this share of its width. Where they move more than MOST_SPREAD
 # of the eyes' distance (root mean square), they were not found. Measured on 40 stills (0.018 at most) and copies of
