@@ -28,6 +28,7 @@ from assent.decisions.document import from_json, to_json
 from assent.keys.keystore import TenantKeys
 from assent.keys.subject_keys import SubjectKey, open_template
 from assent.review.cases import open_cases, picture_of
+from assent.subjects.rewrite import PEOPLE_TABLES
 from assent.tenants import CreatedTenant
 from assent.worker.jobs import WorkerContext
 from tests.authority import move_endpoints
@@ -169,3 +170,14 @@ def test_undelivered_messages_are_delivered(album: Album) -> None:
     bodies = album.deliver()
     assert [(len(bodies),)] == waiting
     assert {body["data"]["schema"] for body in bodies} == {"assent.decision/1"}
+
+
+def test_times_of_people_are_whole_hours_afterwards(pool: Pool) -> None:
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    typed = f"{query} AND data_type = 'timestamp with time zone'"
+    columns = [(table, column) for table, column in rows(pool, typed) if table in PEOPLE_TABLES]
+    columns.remove(("person_link", "expires_at"))  # a session of before is over within half an hour
+    assert len(columns) >= 9
+    for table, column in columns:
+        whole = f"SELECT bool_and(date_bin('1 hour', {column}, 'epoch') = {column}) FROM {table}"  # noqa: S608 - ours
+        assert rows(pool, whole)[0][0] in (True, None), (table, column)
