@@ -37,12 +37,13 @@ SEALED = words(
     " subject-key template upload"
 )
 FORMATS = words(
-    "assent.audit/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1 assent.form/1"
+    "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1"
+    " assent.form/1"
     " assent.head/1 assent.keys/1 assent.keystore/1 assent.link/1 assent.policy/1 assent.receipt/1 assent.seal/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked consent.expired consent.given consent.withdrawn corrections.exported"
+    "anyone.declared api-key.added api-key.revoked authority.sealed consent.expired consent.given consent.withdrawn corrections.exported"
     " endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted head.rolled-back"
     " head.trial-ended head.tried intake.rejected log.restored match.refused match.throttled media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
