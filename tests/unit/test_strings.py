@@ -44,8 +44,9 @@ FORMATS = words(
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked backup.made consent.expired consent.given consent.withdrawn"
-    " corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted"
+    "anyone.declared api-key.added api-key.revoked authority.sealed backup.made consent.expired consent.given"
+    " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
+    " hashes.removed head.promoted"
     " head.rolled-back head.trial-ended head.tried intake.rejected keys.exported link.made link.visited links.ended"
     " log.restored match.refused match.throttled media.created media.decided media.deleted media.failed media.reviewed"
     " media.superseded media.tagged media.updated models.used policy.activated policy.rolled-back policy.shadow-ended"

@@ -78,9 +78,9 @@ def seal_rows(conn: Conn, keys: TenantKeys, kind: Authority) -> int:
     return count
 
 
-def count_rows(conn: Conn, keys: TenantKeys) -> Mapping[str, CountedRows]:
+def count_rows(conn: Conn, keys: TenantKeys) -> Mapping[Authority, CountedRows]:
     """Checks every row of the tenant that gives power, and returns the counts by table."""
-    counts: dict[str, CountedRows] = {}
+    counts: dict[Authority, CountedRows] = {}
     for kind in AUTHORITATIVE:
         held = [is_authentic(keys, kind, row) for page in _pages(conn, keys.tenant, kind) for row in page]
         counts[kind] = CountedRows(sum(held), len(held) - sum(held))

@@ -17,6 +17,7 @@ from assent.audit import verify as verification
 from assent.audit.authority import CountedRows, count_rows
 from assent.cli.context import tenant_transaction
 from assent.core.errors import SealBroken
+from assent.keys.authority import Authority
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: export, checkpoint, verify.")
 Tenant = Annotated[str, typer.Option(help="Whose log.")]
@@ -73,7 +74,7 @@ def verify(
             _check_rows(count_rows(conn, keys))
 
 
-def _check_rows(tables: Mapping[str, CountedRows]) -> None:
+def _check_rows(tables: Mapping[Authority, CountedRows]) -> None:
     """Prints the counts of each table. Raises SealBroken where a row is not as it was written with the keys."""
     for table, counted in tables.items():
         print(f"{table}: {counted.authentic} rows are as they were written, {counted.broken} are not")
