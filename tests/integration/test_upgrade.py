@@ -144,6 +144,11 @@ def test_templates_open(pool: Pool, keys: TenantKeys) -> None:
     )
     stored = rows(pool, query)
     assert len(stored) == 4
+    replaced, by = "b1d488b1-2897-4d7b-86e5-d6660a1ec28e", "896f0efe-55d5-457c-a7a3-71a4acee85e7"  # without a break
+    ordered = rows(
+        pool, "SELECT id::text, n, series::text FROM consent WHERE id = ANY(%s::uuid[]) ORDER BY n", [replaced, by]
+    )
+    assert ordered == [(replaced, 1, replaced), (by, 2, replaced)]
     for pseudonym, epoch, wrapped, id_, model, sealed in stored:
         assert open_template(SubjectKey.unwrap(keys, pseudonym, epoch, wrapped), id_, model, sealed).shape == (128,)
 
