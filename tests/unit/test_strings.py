@@ -43,7 +43,8 @@ FORMATS = words(
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked authority.sealed consent.expired consent.given consent.withdrawn corrections.exported"
+    "anyone.declared api-key.added api-key.revoked authority.sealed consent.expired consent.given consent.withdrawn"
+    " corrections.exported"
     " endpoint.added epoch.destroyed event.unreadable hashes.imported hashes.removed head.promoted head.rolled-back"
     " head.trial-ended head.tried intake.rejected log.restored match.refused match.throttled media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
