@@ -46,12 +46,12 @@ FORMATS = words(
 ACTIONS = words(
     "anyone.declared api-key.added api-key.revoked authority.sealed backup.made consent.expired consent.given"
     " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
-    " hashes.removed head.promoted"
-    " head.rolled-back head.trial-ended head.tried intake.rejected keys.exported link.made link.visited links.ended"
-    " log.restored match.refused match.throttled media.created media.decided media.deleted media.failed media.reviewed"
-    " media.superseded media.tagged media.updated models.used policy.activated policy.rolled-back policy.shadow-ended"
-    " policy.shadowed seal.broken secret.rotated subject.erased subject.exported subject.found subject.searched"
-    " tag.published tag.retracted tag.suggested template.enrolled tenant.created"
+    " hashes.removed head.promoted head.rolled-back head.trial-ended head.tried intake.rejected keys.exported"
+    " link.made link.visited links.ended log.restored match.refused match.throttled media.created media.decided"
+    " media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
+    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed seal.broken secret.rotated"
+    " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
+    " template.enrolled tenant.created"
 )
 TASKS = {
     ("decide", "pictures", "tenant event"),
