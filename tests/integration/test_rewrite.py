@@ -13,6 +13,7 @@ from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections, links
+from assent.subjects.erase import erase
 from assent.subjects.rewrite import PEOPLE_TABLES, rewrite_people
 from tests.events import rows
 from tests.integration.held import tables_with
@@ -63,6 +64,20 @@ def test_what_changed_within_an_hour_has_one_number_and_the_rest_keeps_its_own(
     assert numbers(pool, "consent")[derive_pseudonym(keys, "dave")] in new
     assert numbers(pool, "template") == dict.fromkeys(numbers(pool, "template"), first)
     assert begin_hour(pool, monkeypatch) == 0
+
+
+@pytest.mark.usefixtures("people")
+def test_so_are_the_consents_of_erased_people_whose_they_were_an_older_copy_tells(
+    pool: Pool, keys: TenantKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_hour(pool, monkeypatch)
+    for ref in ("alice", "bob"):
+        with transaction(pool) as conn:
+            erase(conn, keys, ref)
+    give(pool, keys, "dave")
+    begin_hour(pool, monkeypatch)
+    together = {numbers(pool, "subject")[derive_pseudonym(keys, "dave")]}
+    assert {number for (number,) in rows(pool, "SELECT xmin::text FROM ended_consent")} == together
 
 
 @pytest.mark.usefixtures("people")

@@ -25,6 +25,8 @@ PEOPLE_TABLES = (
     "person_link",
     "ended_key",
 )
+# An older copy of the rows tells whose the consents of erased people were.
+REWRITTEN = (*PEOPLE_TABLES, "ended_consent")
 _Q = named_queries("rewrite")
 
 
@@ -38,5 +40,5 @@ def rewrite_people(conn: Conn) -> int:
         return 0
     execute(conn, _Q["set_planner_shuffled"])
     return sum(
-        conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in PEOPLE_TABLES
+        conn.execute(_Q["rewrite_rows"].format(table=sql.Identifier(table)), last).rowcount for table in REWRITTEN
     )
