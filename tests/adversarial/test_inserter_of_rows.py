@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,12 +19,14 @@ from fastapi.testclient import TestClient
 
 from assent.audit.authority import count_rows
 from assent.core.clock import rfc3339
-from assent.core.errors import ConsentMissing, SealBroken
+from assent.core.errors import ConsentMissing, SealBroken, Unauthorized
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import name_match
 from assent.gallery.memory import reconcile
-from assent.http.api_keys import create_key, revoke_key
+from assent.http.api_keys import authenticate, create_key, revoke_key
 from assent.keys.authority import Authority
+from assent.keys.ended import ended_file
+from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
@@ -31,6 +34,7 @@ from assent.outbox import deliver
 from assent.subjects import links
 from assent.subjects.consent import active_consent, withdraw_consent
 from assent.subjects.erase import erase
+from assent.subjects.recover import import_keys
 from tests.command import assent, invoke
 from tests.events import SOURCE, leaves, rows
 from tests.integration.held import recognise
@@ -160,6 +164,26 @@ def test_rows_about_people_permit_no_more_than_they_agreed_to(
             active_consent(conn, people.keys, derive_pseudonym(people.keys, name))
     assert broken(people.pool, people.keys) == found
     assert "decide" in kinds(people.pool)
+
+
+def test_nor_do_they_where_a_restore_made_the_keys_folder_anew(
+    people: People, writer: Writer, database_url: str, tmp_path: Path
+) -> None:
+    pool, keystore, file = people.pool, people.keystore, tmp_path / "keys.json"
+    with transaction(pool) as conn:
+        revoked = create_key(conn, people.keys)
+    writer.conn.execute("CREATE TEMPORARY TABLE kept_keys AS TABLE api_key")
+    with transaction(pool) as conn:
+        revoke_key(conn, people.keys, revoked.split("_")[2])
+    write_export(pool, keystore, file, keystore.tenants())
+    ended_file(keystore.keys_dir, people.keys.tenant).unlink()  # no export holds it
+    import_keys(pool, keystore, read_export(keystore, file))
+    writer.run(DELETED + NARROW_GONE + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK)
+    writer.run("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM kept_keys")
+    assert people.reach(database_url) == set()
+    assert people.matches("bea") == 0
+    with transaction(pool) as conn, pytest.raises(Unauthorized):
+        authenticate(conn, keystore, revoked)
 
 
 def test_what_was_recorded_before_is_not_told_under_an_altered_consent(people: People, writer: Writer) -> None:

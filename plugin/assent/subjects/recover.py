@@ -18,6 +18,8 @@ from assent.core.values import MediaItem
 from assent.db.pool import Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import revise
+from assent.keys.authority import end_authority
+from assent.keys.ended import digest_of
 from assent.keys.keyfile import KeyExport, WrappedKey
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import unseal
@@ -108,6 +110,7 @@ def _import_tenant(
         alive = [now.epoch, *now.retiring]
         brought, renewed = _restore_keys(pool, now, people, alive)
         erased = renewed + _drop_dead(pool, keys.tenant, alive)
+        _remember_ended(pool, now, ended)
         consents = _end_consents(pool, now, ended)
         logs = {keys.tenant: restoration} if restoration is not None else {}
         return Recovered(brought, erased, consents, _retract_orphaned_matches(pool, now, alive), logs)
@@ -140,6 +143,15 @@ def _opens(keys: TenantKeys, row: Row) -> bool:
     except SealBroken:
         return False
     return True
+
+
+def _remember_ended(pool: Pool, keys: TenantKeys, consents: Sequence[UUID]) -> None:
+    """Remembers what ended before in the keys folder, which may be a new one: no copy of such a row has power."""
+    with transaction(pool) as conn:
+        rows = fetch(conn, named_queries("instance")["list_api_keys"], tenant=keys.tenant)
+    revoked, known = [row["id"] for row in rows if row["revoked_at"]], keys.ended()
+    end_authority(keys, "api_key", [one for one in revoked if digest_of("api_key", one) not in known])
+    end_authority(keys, "consent", [one for one in consents if digest_of("consent", one) not in known])
 
 
 def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
