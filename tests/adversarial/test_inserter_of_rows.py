@@ -166,31 +166,27 @@ def test_rows_about_people_permit_no_more_than_they_agreed_to(
     assert "decide" in kinds(people.pool)
 
 
-def test_nor_do_they_where_a_restore_made_the_keys_folder_anew(
-    people: People, writer: Writer, database_url: str, tmp_path: Path
-) -> None:
-    pool, keystore, file = people.pool, people.keystore, tmp_path / "keys.json"
-    with transaction(pool) as conn:
-        revoked = create_key(conn, people.keys)
-    writer.conn.execute("CREATE TEMPORARY TABLE kept_keys AS TABLE api_key")
-    with transaction(pool) as conn:
-        revoke_key(conn, people.keys, revoked.split("_")[2])
-    write_export(pool, keystore, file, keystore.tenants())
-    ended_file(keystore.keys_dir, people.keys.tenant).unlink()  # no export holds it
-    import_keys(pool, keystore, read_export(keystore, file))
-    writer.run(DELETED + NARROW_GONE + PUT_CONSENT_BACK + PUT_TEMPLATE_BACK)
-    writer.run("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM kept_keys")
-    assert people.reach(database_url) == set()
-    assert people.matches("bea") == 0
-    with transaction(pool) as conn, pytest.raises(Unauthorized):
-        authenticate(conn, keystore, revoked)
-
-
 def test_what_was_recorded_before_is_not_told_under_an_altered_consent(people: People, writer: Writer) -> None:
     assert people.matches("bea") == 1
     writer.run("UPDATE consent SET scope = 'anyone'")
     with transaction(people.pool) as conn:
         assert name_match(conn, people.keys, derive_pseudonym(people.keys, "bea"), "strong") is None
+
+
+def test_a_revoked_api_key_that_was_put_back_opens_nothing_where_a_restore_made_the_keys_folder_anew(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, writer: Writer, tmp_path: Path
+) -> None:
+    with transaction(pool) as conn:
+        revoked = create_key(conn, keys)
+    writer.keep()
+    with transaction(pool) as conn:
+        revoke_key(conn, keys, revoked.split("_")[2])
+    write_export(pool, keystore, tmp_path / "keys.json", keystore.tenants())
+    ended_file(keystore.keys_dir, keys.tenant).unlink()  # no export holds it
+    import_keys(pool, keystore, read_export(keystore, tmp_path / "keys.json"))
+    writer.run("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM kept_api_key")
+    with transaction(pool) as conn, pytest.raises(Unauthorized):
+        authenticate(conn, keystore, revoked)
 
 
 def test_an_api_key_that_was_inserted_widened_or_put_back_opens_nothing(

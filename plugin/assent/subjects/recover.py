@@ -110,7 +110,7 @@ def _import_tenant(
         alive = [now.epoch, *now.retiring]
         brought, renewed = _restore_keys(pool, now, people, alive)
         erased = renewed + _drop_dead(pool, keys.tenant, alive)
-        _remember_ended(pool, now, ended)
+        _remember_revoked(pool, now)
         consents = _end_consents(pool, now, ended)
         logs = {keys.tenant: restoration} if restoration is not None else {}
         return Recovered(brought, erased, consents, _retract_orphaned_matches(pool, now, alive), logs)
@@ -145,13 +145,12 @@ def _opens(keys: TenantKeys, row: Row) -> bool:
     return True
 
 
-def _remember_ended(pool: Pool, keys: TenantKeys, consents: Sequence[UUID]) -> None:
-    """Remembers what ended before in the keys folder, which may be a new one: no copy of such a row has power."""
+def _remember_revoked(pool: Pool, keys: TenantKeys) -> None:
+    """Remembers the revoked API keys in the keys folder, which may be a new one: no copy of such a row has power."""
     with transaction(pool) as conn:
         rows = fetch(conn, named_queries("instance")["list_api_keys"], tenant=keys.tenant)
     revoked, known = [row["id"] for row in rows if row["revoked_at"]], keys.ended()
     end_authority(keys, "api_key", [one for one in revoked if digest_of("api_key", one) not in known])
-    end_authority(keys, "consent", [one for one in consents if digest_of("consent", one) not in known])
 
 
 def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
