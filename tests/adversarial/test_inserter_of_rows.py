@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,14 +18,12 @@ from fastapi.testclient import TestClient
 
 from assent.audit.authority import count_rows
 from assent.core.clock import rfc3339
-from assent.core.errors import ConsentMissing, SealBroken, Unauthorized
+from assent.core.errors import ConsentMissing, SealBroken
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import name_match
 from assent.gallery.memory import reconcile
-from assent.http.api_keys import authenticate, create_key, revoke_key
+from assent.http.api_keys import create_key, revoke_key
 from assent.keys.authority import Authority
-from assent.keys.ended import ended_file
-from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
@@ -34,7 +31,6 @@ from assent.outbox import deliver
 from assent.subjects import links
 from assent.subjects.consent import active_consent, withdraw_consent
 from assent.subjects.erase import erase
-from assent.subjects.recover import import_keys
 from tests.command import assent, invoke
 from tests.events import SOURCE, leaves, rows
 from tests.integration.held import recognise
@@ -171,22 +167,6 @@ def test_what_was_recorded_before_is_not_told_under_an_altered_consent(people: P
     writer.run("UPDATE consent SET scope = 'anyone'")
     with transaction(people.pool) as conn:
         assert name_match(conn, people.keys, derive_pseudonym(people.keys, "bea"), "strong") is None
-
-
-def test_a_revoked_api_key_that_was_put_back_opens_nothing_where_a_restore_made_the_keys_folder_anew(
-    pool: Pool, keystore: Keystore, keys: TenantKeys, writer: Writer, tmp_path: Path
-) -> None:
-    with transaction(pool) as conn:
-        revoked = create_key(conn, keys)
-    writer.keep()
-    with transaction(pool) as conn:
-        revoke_key(conn, keys, revoked.split("_")[2])
-    write_export(pool, keystore, tmp_path / "keys.json", keystore.tenants())
-    ended_file(keystore.keys_dir, keys.tenant).unlink()  # no export holds it
-    import_keys(pool, keystore, read_export(keystore, tmp_path / "keys.json"))
-    writer.run("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM kept_api_key")
-    with transaction(pool) as conn, pytest.raises(Unauthorized):
-        authenticate(conn, keystore, revoked)
 
 
 def test_an_api_key_that_was_inserted_widened_or_put_back_opens_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from assent.cli.doctor import _database
 from assent.core.errors import Forbidden, Unauthorized
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
-from assent.http.api_keys import SCOPES, authenticate, create_key
+from assent.http.api_keys import SCOPES, authenticate, create_key, revoke_key
+from assent.keys.ended import ended_file
+from assent.keys.keyfile import read_export, write_export
 from assent.keys.keystore import Keystore, TenantKeys
+from assent.subjects.recover import import_keys
 from tests.command import assent, failing
 from tests.events import leaves, rows
 
@@ -34,6 +38,23 @@ def test_a_key_holds_its_scopes_until_it_is_revoked(
     [added] = leaves(pool, "api-key.added")
     assert added["scopes"] == ["review"]
     assert len(leaves(pool, "api-key.revoked")) == 1
+
+
+def test_a_revoked_one_that_was_put_back_opens_nothing_where_a_restore_made_the_keys_folder_anew(
+    pool: Pool, keystore: Keystore, keys: TenantKeys, tmp_path: Path
+) -> None:
+    with transaction(pool) as conn:
+        revoked = create_key(conn, keys)
+        conn.execute("CREATE TABLE kept AS TABLE api_key")
+    with transaction(pool) as conn:
+        revoke_key(conn, keys, revoked.split("_")[2])
+    write_export(pool, keystore, tmp_path / "keys.json", keystore.tenants())
+    ended_file(keystore.keys_dir, keys.tenant).unlink()  # no export holds it
+    import_keys(pool, keystore, read_export(keystore, tmp_path / "keys.json"))
+    with transaction(pool) as conn:
+        conn.execute("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM kept; DROP TABLE kept")
+    with transaction(pool) as conn, pytest.raises(Unauthorized):
+        authenticate(conn, keystore, revoked)
 
 
 def test_a_scope_that_does_not_exist_is_refused(environment: dict[str, str]) -> None:

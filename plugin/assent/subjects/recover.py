@@ -145,14 +145,6 @@ def _opens(keys: TenantKeys, row: Row) -> bool:
     return True
 
 
-def _remember_revoked(pool: Pool, keys: TenantKeys) -> None:
-    """Remembers the revoked API keys in the keys folder, which may be a new one: no copy of such a row has power."""
-    with transaction(pool) as conn:
-        rows = fetch(conn, named_queries("instance")["list_api_keys"], tenant=keys.tenant)
-    revoked, known = [row["id"] for row in rows if row["revoked_at"]], keys.ended()
-    end_authority(keys, "api_key", [one for one in revoked if digest_of("api_key", one) not in known])
-
-
 def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
     count = 0
     for start in range(0, len(ended), EXPIRE_AT_ONCE):
@@ -194,3 +186,11 @@ def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) ->
                 execute(conn, _Q["delete_orphaned_matches"], **item.key(keys.tenant), alive=alive)
                 revise(conn, keys, item, "tag.retracted")
         pictures += len(rows)
+
+
+def _remember_revoked(pool: Pool, keys: TenantKeys) -> None:
+    """Remembers the revoked API keys in the keys folder, which may be a new one: no copy of such a row has power."""
+    with transaction(pool) as conn:
+        rows = fetch(conn, named_queries("instance")["list_api_keys"], tenant=keys.tenant)
+    revoked, known = [row["id"] for row in rows if row["revoked_at"]], keys.ended()
+    end_authority(keys, "api_key", [one for one in revoked if digest_of("api_key", one) not in known])
