@@ -180,8 +180,8 @@ def test_who_came_after_the_last_rotation_comes_back_too(home: Settings, tmp_pat
         rotate_epoch(pool, keystore, "default")  # its export knows ana only
         opt_in_all(pool, keys, "bea")
         recognise(pool, keys, opt_in_all(pool, keys, "cem")[0], "his")
-        back_up_as_before(home, pool, tmp_path / "backup")
         before = signed(pool, keys)
+        back_up_as_before(home, pool, tmp_path / "backup")
     lose_database(home)
     restore(tmp_path / "backup")
     with opened(home) as (pool, _, keys):
