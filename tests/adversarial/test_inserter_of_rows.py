@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from assent.audit.authority import count_rows
 from assent.core.clock import rfc3339
 from assent.core.errors import ConsentMissing, SealBroken
+from assent.core.values import Match
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import name_match
 from assent.gallery.memory import reconcile
@@ -186,7 +187,8 @@ def test_what_was_recorded_before_is_not_told_under_an_altered_consent(people: P
     assert people.matches("bea") == 1
     writer.run("UPDATE consent SET scope = 'anyone'")
     with transaction(people.pool) as conn:
-        assert name_match(conn, people.keys, derive_pseudonym(people.keys, "bea"), "strong") is None
+        match = Match(0, derive_pseudonym(people.keys, "bea"), people.templates["bea"], 2, "strong")
+        assert name_match(conn, people.keys, match) is None
 
 
 def test_an_api_key_that_was_inserted_widened_or_put_back_opens_nothing(
