@@ -254,12 +254,12 @@ class Club:
         """The URL of a copy, which somebody else opens as it is."""
         return urlunsplit(urlsplit(self.server)._replace(path=f"/{copy}"))
 
-    def restore(self, copy: str, export: Path) -> Recovered:
-        """Goes on with a backup, and imports an export of keys as `assent restore` does."""
+    def restore(self, copy: str, export: Path | None) -> Recovered | None:
+        """Goes on with a backup, and imports an export of keys, where there is one, as `assent restore` does."""
         with self._nobody_connected():
             self.name = self._copy(copy)
             self.url = self.address(self.name)
-        return self.bring_in(export)
+        return self.bring_in(export) if export else None
 
     def _copy(self, database: str) -> str:
         self.databases.append(name := f"club_{uuid4().hex}")

@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from assent.audit.authority import count_rows
 from assent.core.clock import rfc3339
 from assent.core.errors import ConsentMissing, SealBroken
+from assent.core.values import Match
 from assent.db.pool import Conn, Pool, Row, transaction
 from assent.decisions.assemble import name_match
 from assent.gallery.memory import reconcile
@@ -29,7 +30,7 @@ from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.outbox import deliver
 from assent.subjects import links
-from assent.subjects.consent import active_consent, withdraw_consent
+from assent.subjects.consent import active_consent, consent_in_force, withdraw_consent
 from assent.subjects.erase import erase
 from tests.command import assent, invoke
 from tests.events import SOURCE, leaves, rows
@@ -162,11 +163,32 @@ def test_rows_about_people_permit_no_more_than_they_agreed_to(
     assert "decide" in kinds(people.pool)
 
 
+BACK = PUT_CONSENT_BACK.replace("INSERT", DELETED + "INSERT", 1) + PUT_TEMPLATE_BACK
+
+
+@pytest.mark.parametrize("attack", [UNENDED + PUT_TEMPLATE_BACK, BACK])
+def test_what_was_put_back_passes_to_no_consent_that_follows(
+    people: People, writer: Writer, database_url: str, attack: str
+) -> None:
+    """Neither the templates nor the series: what was recorded under that one is of a consent that has ended."""
+    [(ended,)] = rows(people.pool, "SELECT series FROM consent WHERE pid = %s", derive_pseudonym(people.keys, "ana"))
+    writer.run(attack)
+    new = give(people.pool, people.keys, "ana", scope="own")
+    assert people.reach(database_url) == {("bea", "own", False)}
+    with transaction(people.pool) as conn:
+        found = consent_in_force(conn, people.keys, derive_pseudonym(people.keys, "ana"))
+    assert (found.id, found.series) == (new, new)
+    assert found.series != ended
+    assert rows(people.pool, "SELECT count(*) FROM template WHERE consent_id = %s", new) == [(0,)]
+    assert "consent" in kinds(people.pool)
+
+
 def test_what_was_recorded_before_is_not_told_under_an_altered_consent(people: People, writer: Writer) -> None:
     assert people.matches("bea") == 1
     writer.run("UPDATE consent SET scope = 'anyone'")
     with transaction(people.pool) as conn:
-        assert name_match(conn, people.keys, derive_pseudonym(people.keys, "bea"), "strong") is None
+        match = Match(0, derive_pseudonym(people.keys, "bea"), people.templates["bea"], 2, "strong")
+        assert name_match(conn, people.keys, match) is None
 
 
 def test_an_api_key_that_was_inserted_widened_or_put_back_opens_nothing(

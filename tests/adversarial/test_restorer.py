@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import ConsentMissing
+from assent.keys.ended import ended_file
+from assent.subjects.recover import end_remembered
 from tests.club import DAY, Club, everything
 from tests.events import leaves
 
@@ -109,3 +111,35 @@ def test_imports_again_change_nothing(club: Club, tmp_path: Path) -> None:
         assert (done.people, done.erased, done.pictures, dict(done.logs)) == (0, 0, 0, {})
     assert everything(club.pool) == before
     assert club.told("picture of bea") == {"bea"}
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_what_ended_after_the_export_stays_ended(club: Club, tmp_path: Path, exported: bool) -> None:
+    """The keys folder remembers it. Who agrees again does not agree to what arose under the consent that ended."""
+    settle(club, "ana", "bea")
+    backup = club.back_up()
+    newest = club.export(tmp_path / "keys.json")
+    club.withdraw("ana")
+    if exported:
+        club.restore(backup, newest)
+    else:  # as where no epoch was rotated yet, and no export is there
+        club.restore(backup, None)
+        assert end_remembered(club.pool, club.keystore) == 1
+    assert club.in_force("ana") is None
+    assert club.templates("ana") == 0
+    club.consent("ana")
+    assert club.templates("ana") == 0
+    assert club.told("picture of ana") == club.shown("ana") == set()
+    assert club.told("picture of bea") == {"bea"}
+
+
+def test_a_new_keys_folder_remembers_what_the_export_names(club: Club, tmp_path: Path) -> None:
+    settle(club, "ana")
+    club.withdraw("ana")
+    newest = club.export(tmp_path / "keys.json")
+    backup = club.back_up()
+    before = club.keys.ended()
+    ended_file(club.settings.keys_dir, "default").unlink()
+    assert club.keys.ended() == frozenset()
+    club.restore(backup, newest)
+    assert club.keys.ended() == before != frozenset()

@@ -21,7 +21,7 @@ from assent.keys.installation import database, instance, open_keys
 from assent.keys.keystore import ROOT_FILE, STORE_FILE, Keystore, create_keystore, open_keystore
 from assent.keys.root import read_root, root_key
 from assent.subjects.access import record_access
-from assent.subjects.recover import import_keys, resume_logs
+from assent.subjects.recover import end_remembered, import_keys, resume_logs
 from assent.subjects.rotate import rotation_lock
 
 KEYS = "keys.json"
@@ -117,6 +117,8 @@ def restore(
                 print("or whose consent ended since, and with it the key of what the backup has of them;")
                 print(f"{done.consents} consents ended again that had ended since;")
                 print(f"{done.pictures} pictures' tags taken back because whose they were cannot be told any more.")
+            if again := end_remembered(pool, keystore):
+                print(f"{again} consents ended again that the keys folder remembers as ended.")
             print_sealed(seal_restored(pool, keystore))
     print_restorations(logs)
     print("What happened after the backup is lost: have the platform send withdrawals and erasures of that time again.")

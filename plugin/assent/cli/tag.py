@@ -23,6 +23,7 @@ from assent.core.errors import AssentError, BadRequest, NotFound
 from assent.core.names import ref_fault
 from assent.core.settings import Settings
 from assent.core.values import Analysis, Event, MediaRef, PolicyRef, Quarantined, Unprocessable
+from assent.db.locks import lock_shared
 from assent.db.pool import transaction
 from assent.decisions.assemble import name_match
 from assent.decisions.document import Decision, decision_of, to_json
@@ -108,10 +109,11 @@ def _open_stages(
         def name(analysis: Analysis, decision: Decision) -> Decision:
             faces, people = list(decision.faces), set[bytes]()
             with transaction(context.pool) as conn:
+                lock_shared(conn, tenant, [match.pseudonym for match in analysis.matches])
                 for match in analysis.matches:
                     if waits(analysis.verdict.approval, match.pseudonym == derive_pseudonym(keys, author)):
                         continue
-                    named = name_match(conn, keys, match.pseudonym, match.band)
+                    named = name_match(conn, keys, match)
                     faces[match.face] = replace(faces[match.face], match=named)
                     people |= {match.pseudonym} if named else set()
                 if people:

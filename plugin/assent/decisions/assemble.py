@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from assent.audit import checkpoint
 from assent.core.clock import rfc3339
 from assent.core.errors import DecisionUnreadable, SealBroken
-from assent.core.values import Audience, Band, MediaItem
+from assent.core.values import Audience, Match, MediaItem
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -224,10 +224,15 @@ def standing_match(
     return match if match["series"] == str(person.series) else None
 
 
-def name_match(conn: Conn, keys: TenantKeys, pseudonym: bytes, band: Band) -> NamedMatch | None:
-    """Returns a match that was not recorded as a decision names it; None when the subject's consent is not active."""
-    person = person_of(conn, keys, pseudonym)
-    return NamedMatch(person.ref, band, "published") if person and person.consents else None
+def name_match(conn: Conn, keys: TenantKeys, match: Match) -> NamedMatch | None:
+    """Returns a match that was not recorded as a decision names it; the caller shares the subject's lock.
+
+    None where the template that was found is no longer there as it was, under a consent in force.
+    """
+    rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=[match.template])
+    found = [row for row in rows if (row["pid"], row["version"]) == (match.pseudonym, match.version)]
+    person = person_of(conn, keys, match.pseudonym) if found and is_authentic(keys, "template", found[0]) else None
+    return NamedMatch(person.ref, match.band, "published") if person and person.consents else None
 
 
 def person_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> Person | None:

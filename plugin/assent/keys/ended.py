@@ -14,6 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from assent.core.files import sync_folder
+
 ENDED_FOLDER = "ended"  # in the keys folder
 _DIGEST = 16
 
@@ -39,8 +41,13 @@ def append_ended(keys_dir: Path, tenant: str, digests: Collection[bytes]) -> Non
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
         os.ftruncate(descriptor, size - size % _DIGEST)  # of a write that was cut short
-        os.write(descriptor, b"".join(digests))
+        data = b"".join(digests)
+        while data:  # a disk that fills takes a part of it, and then raises
+            data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
+        if not size:
+            sync_folder(file.parent)
+            sync_folder(keys_dir)
     finally:
         os.close(descriptor)
 

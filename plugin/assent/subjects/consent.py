@@ -68,16 +68,21 @@ class InForce(NamedTuple):
 def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None) -> UUID:
     """Records a consent and returns its id; the subject's row and key are created with the first one.
 
-    It ends the consent that was in force and takes over its templates. Where the scope differs, a match that is under
-    way does not count any more. `declared` is the deployer's declaration that scope `anyone` is lawful; it is logged
-    when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for too much evidence.
+    It ends the consent that was in force and takes over its templates, unless that one was altered or put back. Where
+    the scope differs, a match that is under way does not count any more. `declared` is the deployer's declaration that
+    scope `anyone` is lawful; it is logged when first seen. Raises GuardianMissing, AnyoneUndeclared, and BadRequest for
+    too much evidence.
     """
     _check(given, declared)
     pseudonym, now = derive_pseudonym(keys, given.subject), database_time(conn)
     locks.try_lock_exclusive(conn, keys.tenant, pseudonym)
     lapsed = _end_lapsed(conn, keys, [pseudonym], now)
-    subject = _open_or_create(conn, keys, pseudonym, given.subject, now)
     replaced = _withdraw_active(conn, keys, pseudonym, None, coarse(now))
+    broken = [replaced] if replaced and not replaced["authentic"] else []
+    if broken:  # it was altered, or put back after its end: nothing of it passes to the new one
+        _drop(conn, keys, broken)
+        replaced = None
+    subject = _open_or_create(conn, keys, pseudonym, given.subject, now)
     consent = uuid4()
     terms = _insert(conn, keys, subject, _Place(consent, replaced["series"] if replaced else consent), given, now)
     if replaced:
@@ -86,6 +91,9 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     if given.scope == "anyone" and declared is not None:
         declare(conn, keys, declared)
     _log_ended(conn, keys, "consent.expired", lapsed, now)
+    _log_ended(conn, keys, "consent.withdrawn", broken, now)
+    if broken:
+        record_broken_seal(conn, keys, "consent", now)
     part = Part({**terms, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
     append(conn, keys, "consent.given", {}, [part], now)
     return consent
@@ -280,9 +288,10 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
 def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, at: datetime) -> Row | None:
     """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`."""
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
+    more = {was["id"]: {"scope": was["scope"], "authentic": is_authentic(keys, "consent", was)} for was in before}
     ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=at)
     _seal_end(conn, keys, before, ended, {"withdrawn_at": at})
-    return next((row | {"scope": was["scope"]} for row in ended for was in before if was["id"] == row["id"]), None)
+    return next((row | more[row["id"]] for row in ended if row["id"] in more), None)
 
 
 def _seal_end(

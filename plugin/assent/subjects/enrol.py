@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,7 +32,7 @@ from assent.core.enrolment_errors import (
     PhotoRefused,
     TemplateLimitReached,
 )
-from assent.core.errors import AssentError, NotFound
+from assent.core.errors import AssentError, ConsentMissing, NotFound
 from assent.core.media_errors import UnexpectedFailure
 from assent.core.telemetry import log
 from assent.core.values import Face, Vector
@@ -145,6 +145,7 @@ def _enrol(
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     request = open_request(keys, job, sealed)
     with transaction(pool) as conn:  # no face is embedded where the consent that the photos came under has ended
+        request = replace(request, series=request.series or _first_series(conn, keys, request.pseudonym))
         consent_in_force(conn, keys, request.pseudonym, request.series)
         photos = _open_photos(conn, keys, job, request)
     faces = _analyse_photos(stages, keys.tenant, photos)
@@ -154,6 +155,18 @@ def _enrol(
         return None
     in_gallery(keys.tenant, request.pseudonym, count)
     return {"templates": [_template_json(face) for face in faces]}
+
+
+def _first_series(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
+    """Returns the series of the subject's first consent.
+
+    Photos of before requests named theirs came under it unless a consent has ended since: then nobody can tell.
+    """
+    row = fetch_one(conn, _ENROL["read_first_series"], tenant=keys.tenant, pid=pseudonym)
+    if row is None:
+        raise ConsentMissing
+    series: UUID = row["series"]
+    return series
 
 
 def _photo(keys: TenantKeys, pseudonym: bytes, job: UUID, n: int) -> tuple[str | bytes, ...]:

@@ -50,9 +50,9 @@ def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
     """Brings the database and the keystore to the state of an export, tenant by tenant.
 
     Rows whose epoch still lives stay as they are; the others get the export's key, or are removed with everything of
-    that subject. Consents that the export names as ended are ended, whatever their epoch. On a database that is up to
-    date nothing changes. Repeating it changes nothing either. Raises KeysOutdated where keystore or database are ahead
-    of the export, RotationUnderWay.
+    that subject. Consents that the export names as ended, or the keys folder, are ended, whatever their epoch. On a
+    database that is up to date nothing changes. Repeating it changes nothing either. Raises KeysOutdated where keystore
+    or database are ahead of the export, RotationUnderWay.
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
@@ -145,7 +145,18 @@ def _opens(keys: TenantKeys, row: Row) -> bool:
     return True
 
 
-def _end_consents(pool: Pool, keys: TenantKeys, ended: Sequence[UUID]) -> int:
+def end_remembered(pool: Pool, keystore: Keystore) -> int:
+    """Ends consents of all tenants that a restore brought back and the keys folder remembers as ended; how many."""
+    return sum(_end_consents(pool, keystore.tenant(tenant), ()) for tenant in keystore.tenants())
+
+
+def _end_consents(pool: Pool, keys: TenantKeys, exported: Sequence[UUID]) -> int:
+    """Ends those that the export names, and those that ended after it, as the keys folder remembers."""
+    known = keys.ended()
+    end_authority(keys, "consent", [one for one in exported if digest_of("consent", one) not in known])
+    with transaction(pool) as conn:
+        live = [row["id"] for row in fetch(conn, _Q["list_ids_in_force"], tenant=keys.tenant)]
+    ended = [*exported, *{one for one in live if digest_of("consent", one) in known}.difference(exported)]
     count = 0
     for start in range(0, len(ended), EXPIRE_AT_ONCE):
         with transaction(pool) as conn:

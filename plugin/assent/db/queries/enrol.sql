@@ -8,6 +8,10 @@ SELECT id, model, sealed FROM template
 WHERE tenant = %(tenant)s AND pid = %(pid)s AND model = %(model)s
 ORDER BY enrolled_at, id;
 
+-- name: read_first_series
+-- Of the first consent that a subject ever gave.
+SELECT series FROM consent WHERE tenant = %(tenant)s AND pid = %(pid)s AND n = 1;
+
 -- name: list_waiting_enrolments
 -- Oldest first; whose they are lies in the sealed body.
 SELECT e.id, e.sealed, e.received_at

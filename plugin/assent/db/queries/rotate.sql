@@ -135,6 +135,10 @@ UNION
 SELECT id FROM ended_consent WHERE tenant = %(tenant)s
 ORDER BY id;
 
+-- name: list_ids_in_force
+-- Of a tenant's consents that have not ended in the database.
+SELECT id FROM consent WHERE tenant = %(tenant)s AND withdrawn_at IS NULL AND expired_at IS NULL;
+
 -- name: list_consents_without_row
 -- Those that a rotation which begins now covers.
 SELECT id FROM ended_consent WHERE tenant = %(tenant)s;
