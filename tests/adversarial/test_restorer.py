@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from assent.core.errors import ConsentMissing
+from assent.db.pool import transaction
 from assent.keys.ended import ended_file
+from assent.subjects.consent import open_subject
 from assent.subjects.recover import end_remembered
 from tests.club import DAY, Club, everything
 from tests.events import leaves
@@ -143,3 +145,28 @@ def test_a_new_keys_folder_remembers_what_the_export_names(club: Club, tmp_path:
     assert club.keys.ended() == frozenset()
     club.restore(backup, newest)
     assert club.keys.ended() == before != frozenset()
+
+
+@pytest.mark.parametrize("folder", ["kept", "new"])
+def test_a_key_that_comes_back_without_its_consent_is_replaced(club: Club, tmp_path: Path, folder: str) -> None:
+    """The backup is of the time between two consents: the second one's templates lie under the key that it has."""
+    settle(club, "ana", "bea")
+    club.withdraw("ana")
+    backup = club.back_up()
+    settle(club, "ana")
+    with transaction(club.pool) as conn:
+        key = open_subject(conn, club.keys, club.pid("ana"))
+    club.withdraw("ana")
+    newest = club.export(tmp_path / "keys.json")
+    if folder == "new":
+        ended_file(club.settings.keys_dir, "default").unlink()
+    club.restore(backup, newest if folder == "new" else None)
+    if folder == "kept":
+        end_remembered(club.pool, club.keystore)
+    with transaction(club.pool) as conn:
+        assert open_subject(conn, club.keys, club.pid("ana")) != key
+        theirs = open_subject(conn, club.keys, club.pid("bea"))
+    assert club.in_force("bea") is not None
+    end_remembered(club.pool, club.keystore)
+    with transaction(club.pool) as conn:
+        assert open_subject(conn, club.keys, club.pid("bea")) == theirs

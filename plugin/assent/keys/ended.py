@@ -1,8 +1,8 @@
-"""Remembers outside the database which API keys were revoked and which consents withdrawn or replaced.
+"""Remembers outside the database which API keys were revoked, which consents ended, which subjects' keys were replaced.
 
-A row of before its end has a MAC that holds: whoever can write SQL could put it back. So `<keys_dir>/ended/<tenant>`
-(0600) holds 16 bytes of the SHA-256 of each ended row's table and id, and only grows. All processes of an installation
-share it.
+A row of before its end has a MAC that holds: whoever can write SQL, or restores a backup, could put it back. So
+`<keys_dir>/ended/<tenant>` (0600) holds 16 bytes of the SHA-256 of each ended row's table and id, or of the key, and
+only grows. All processes of an installation share it, and exports of the keys carry it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ def append_ended(keys_dir: Path, tenant: str, digests: Collection[bytes]) -> Non
 def read_ended(file: Path) -> frozenset[bytes]:
     """Returns all that a file remembers."""
     try:
-        data = file.read_bytes()
+        return split_digests(file.read_bytes())
     except FileNotFoundError:
         return frozenset()
+
+
+def split_digests(data: bytes) -> frozenset[bytes]:
+    """Splits the content of a file into its digests; one that was cut short is left out."""
     return frozenset(data[n : n + _DIGEST] for n in range(0, len(data) - _DIGEST + 1, _DIGEST))

@@ -1,9 +1,9 @@
 """Exports keys: any backup of the database opens with the export, for every subject not erased by then.
 
 One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only), the
-checkpoint of its log that was signed last, its subjects' wrapped keys, and the ids of its ended consents; last a seal
-under the root key over all lines before, so that a file that was cut or altered is refused: a subject who is missing in
-it counts as erased, and a consent that is missing in it may be in force.
+checkpoint of its log that was signed last and what the keys folder remembers as ended, its subjects' wrapped keys, and
+the ids of its ended consents; last a seal under the root key over all lines before, so that a file that was cut or
+altered is refused: a subject who is missing in it counts as erased, and a consent that is missing in it may be in force.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from assent.core.errors import KeyMissing, SealBroken
 from assent.core.files import read_private, write_private
 from assent.db.pool import Conn, Pool, transaction
 from assent.db.queries import named_queries
+from assent.keys.ended import split_digests
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.signed_head import read_signed_head
@@ -50,6 +51,7 @@ class KeyExport:
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = field(repr=False)
     heads: dict[str, str]  # the checkpoint signed last, of each tenant whose log was signed by then
     ended: dict[str, list[UUID]]  # each tenant's consents that had ended by then
+    remembered: dict[str, frozenset[bytes]]  # what the keys folder remembered as ended
 
 
 def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[str]) -> None:
@@ -67,8 +69,10 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
     with transaction(pool) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for tenant in tenants:
-            signed = read_signed_head(keystore.keys_dir, tenant)
-            lines.append(json.dumps({"tenant": tenant, "keys": keystore.sealed_entry(tenant), "head": signed}))
+            entry = {"tenant": tenant, "keys": keystore.sealed_entry(tenant)}
+            entry |= {"head": read_signed_head(keystore.keys_dir, tenant)}
+            entry |= {"remembered": encode_base64(b"".join(sorted(keystore.ended(tenant))))}
+            lines.append(json.dumps(entry))
             lines.extend(_wrapped_keys(conn, tenant))
             lines.extend(_ended_consents(conn, tenant))
     text = "\n".join(lines) + "\n"
@@ -138,6 +142,7 @@ def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
     tenants: dict[str, tuple[TenantKeys, list[WrappedKey]]] = {}
     heads: dict[str, str] = {}
     ended: dict[str, list[UUID]] = {}
+    remembered: dict[str, frozenset[bytes]] = {}
     subjects: list[WrappedKey] = []
     consents: list[UUID] = []
     for line in lines[1:]:
@@ -145,6 +150,7 @@ def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
         if isinstance(entry, dict):
             subjects, consents = [], []
             ended[entry["tenant"]] = consents
+            remembered[entry["tenant"]] = split_digests(decode_base64(entry.get("remembered", "")))
             tenants[entry["tenant"]] = (keystore.open_entry(entry["tenant"], entry["keys"]), subjects)
             if entry.get("head"):
                 heads[entry["tenant"]] = entry["head"]
@@ -153,4 +159,4 @@ def _parse(keystore: Keystore, lines: list[str]) -> KeyExport:
         else:
             pseudonym, epoch, wrapped = entry
             subjects.append(WrappedKey(decode_base64(pseudonym), epoch, decode_base64(wrapped)))
-    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants, heads, ended)
+    return KeyExport(parse_rfc3339(json.loads(lines[0])["made_at"]), tenants, heads, ended, remembered)

@@ -7,6 +7,7 @@ since are ended again. A log that lost signed leaves begins a new epoch, before 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,6 +16,7 @@ from assent.audit.epoch import Restoration
 from assent.audit.restore import begin_epoch
 from assent.core.errors import KeysOutdated, SealBroken
 from assent.core.values import MediaItem
+from assent.db.locks import try_lock_exclusive
 from assent.db.pool import Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.store import revise
@@ -26,6 +28,7 @@ from assent.keys.seal import unseal
 from assent.keys.signed_head import replace_signed_head
 from assent.keys.subject_keys import SubjectKey
 from assent.subjects.consent import EXPIRE_AT_ONCE, end_again
+from assent.subjects.renew import is_left, renew_key
 from assent.subjects.rotate import ROTATED_ROWS, rotation_lock
 
 _Q = named_queries("rotate")
@@ -56,10 +59,7 @@ def import_keys(pool: Pool, keystore: Keystore, export: KeyExport) -> Recovered:
     """
     for tenant, (keys, _) in export.tenants.items():
         _check(pool, keystore, tenant, keys)
-    parts = [
-        _import_tenant(pool, keystore, keys, people, export.heads.get(tenant), export.ended[tenant])
-        for tenant, (keys, people) in export.tenants.items()
-    ]
+    parts = [_import_tenant(pool, keystore, export, tenant) for tenant in export.tenants]
     return Recovered(
         sum(part.people for part in parts),
         sum(part.erased for part in parts),
@@ -92,26 +92,23 @@ def _check(pool: Pool, keystore: Keystore, tenant: str, keys: TenantKeys) -> Non
         raise KeysOutdated(f"the export has tenant {tenant} in epoch {keys.epoch}, the database in {row['epoch']}")
 
 
-def _import_tenant(
-    pool: Pool,
-    keystore: Keystore,
-    keys: TenantKeys,
-    people: Sequence[WrappedKey],
-    head: str | None,
-    ended: Sequence[UUID],
-) -> Recovered:
+def _import_tenant(pool: Pool, keystore: Keystore, export: KeyExport, tenant: str) -> Recovered:
+    keys, people = export.tenants[tenant]
+    head, ended = export.heads.get(tenant), export.ended[tenant]
     with rotation_lock(pool, keys.tenant):
         if keys.tenant not in keystore.tenants() or keystore.tenant(keys.tenant).epoch < keys.epoch:
             keystore.import_keys(keys)
         now = keystore.tenant(keys.tenant)
         if head is not None:
             replace_signed_head(keystore.keys_dir, keys.tenant, head, None)  # only where the keystore remembers none
+        if missing := export.remembered[tenant] - now.ended():
+            keystore.end(tenant, missing)
         restoration = begin_epoch(pool, now, datetime.now(UTC))
         alive = [now.epoch, *now.retiring]
         brought, renewed = _restore_keys(pool, now, people, alive)
         erased = renewed + _drop_dead(pool, keys.tenant, alive)
-        _remember_revoked(pool, now)
         consents = _end_consents(pool, now, ended)
+        _renew_left_keys(pool, now)
         logs = {keys.tenant: restoration} if restoration is not None else {}
         return Recovered(brought, erased, consents, _retract_orphaned_matches(pool, now, alive), logs)
 
@@ -146,8 +143,15 @@ def _opens(keys: TenantKeys, row: Row) -> bool:
 
 
 def end_remembered(pool: Pool, keystore: Keystore) -> int:
-    """Ends consents of all tenants that a restore brought back and the keys folder remembers as ended; how many."""
-    return sum(_end_consents(pool, keystore.tenant(tenant), ()) for tenant in keystore.tenants())
+    """Ends consents of all tenants that a restore brought back and the keys folder remembers as ended; how many.
+
+    For a restore without an export of the keys.
+    """
+    count = 0
+    for keys in map(keystore.tenant, keystore.tenants()):
+        count += _end_consents(pool, keys, ())
+        _renew_left_keys(pool, keys)
+    return count
 
 
 def _end_consents(pool: Pool, keys: TenantKeys, exported: Sequence[UUID]) -> int:
@@ -164,6 +168,26 @@ def _end_consents(pool: Pool, keys: TenantKeys, exported: Sequence[UUID]) -> int
             count += end_again(conn, keys, page)
             execute(conn, _Q["insert_consents_without_row"], tenant=keys.tenant, ids=page)
     return count
+
+
+def _renew_left_keys(pool: Pool, keys: TenantKeys) -> None:
+    """Gives whoever has no consent in force a fresh key where theirs was replaced since the backup.
+
+    A consent may have begun and ended since: what arose under it lies under the key that came back.
+    """
+    after = b""
+    while True:
+        with transaction(pool) as conn:
+            values = {"tenant": keys.tenant, "after": after, "most": EXPIRE_AT_ONCE}
+            rows = fetch(conn, _Q["list_keys_without_consent"], **values)
+            if not rows:
+                return
+            for row in rows:
+                with suppress(SealBroken):
+                    if is_left(keys, SubjectKey.unwrap(keys, row["pid"], row["epoch"], row["wrapped"])):
+                        try_lock_exclusive(conn, keys.tenant, row["pid"])
+                        renew_key(conn, keys, row["pid"])
+            after = rows[-1]["pid"]
 
 
 def _drop_dead(pool: Pool, tenant: str, alive: list[int]) -> int:
@@ -197,11 +221,3 @@ def _retract_orphaned_matches(pool: Pool, keys: TenantKeys, alive: list[int]) ->
                 execute(conn, _Q["delete_orphaned_matches"], **item.key(keys.tenant), alive=alive)
                 revise(conn, keys, item, "tag.retracted")
         pictures += len(rows)
-
-
-def _remember_revoked(pool: Pool, keys: TenantKeys) -> None:
-    """Remembers the revoked API keys in the keys folder, which may be a new one: no copy of such a row has power."""
-    with transaction(pool) as conn:
-        rows = fetch(conn, named_queries("instance")["list_api_keys"], tenant=keys.tenant)
-    revoked, known = [row["id"] for row in rows if row["revoked_at"]], keys.ended()
-    end_authority(keys, "api_key", [one for one in revoked if digest_of("api_key", one) not in known])

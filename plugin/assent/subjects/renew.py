@@ -13,6 +13,7 @@ from uuid import UUID
 from assent.core.errors import SealBroken
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
+from assent.keys.ended import digest_of
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import seal, unseal
 from assent.keys.subject_keys import SubjectKey
@@ -30,6 +31,7 @@ def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
     old = _unwrapped(keys, pseudonym, [row] if row else [])
     if not old:
         return False
+    leave_key(keys, old[0])
     keys = keys.now()  # the live epoch, read in this transaction
     fresh = SubjectKey.new(keys, pseudonym)
     rows = fetch(conn, _Q["list_rows_under_key"], tenant=keys.tenant, pid=pseudonym)
@@ -47,6 +49,21 @@ def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
         sealed=list(moved.values()),
     )
     return True
+
+
+def leave_key(keys: TenantKeys, subject: SubjectKey) -> None:
+    """Remembers in the keys folder that a key was replaced, should a restore bring it back."""
+    if keys.store is not None:
+        keys.store.end(keys.tenant, [_digest(subject)])
+
+
+def is_left(keys: TenantKeys, subject: SubjectKey) -> bool:
+    """Tells whether a key was replaced at some time."""
+    return _digest(subject) in keys.ended()
+
+
+def _digest(subject: SubjectKey) -> bytes:
+    return digest_of("subject_key", subject.key.hex())
 
 
 def keys_of_parts(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectKey]:

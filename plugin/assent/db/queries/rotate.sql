@@ -139,6 +139,16 @@ ORDER BY id;
 -- Of a tenant's consents that have not ended in the database.
 SELECT id FROM consent WHERE tenant = %(tenant)s AND withdrawn_at IS NULL AND expired_at IS NULL;
 
+-- name: list_keys_without_consent
+-- A page of the keys of subjects with no consent in force.
+SELECT k.pid, k.epoch, k.wrapped FROM subject_key k
+WHERE k.tenant = %(tenant)s AND k.pid > %(after)s AND NOT EXISTS (
+    SELECT FROM consent c
+    WHERE c.tenant = k.tenant AND c.pid = k.pid AND c.withdrawn_at IS NULL AND c.expired_at IS NULL
+)
+ORDER BY k.pid
+LIMIT %(most)s;
+
 -- name: list_consents_without_row
 -- Those that a rotation which begins now covers.
 SELECT id FROM ended_consent WHERE tenant = %(tenant)s;
