@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
-from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.subjects import connections, consent
 from assent.subjects.consent import touch_last_interaction
@@ -100,3 +101,13 @@ def test_the_worker_goes_round_and_logs_the_declaration(bench: WorkerContext, ke
     assert rows(bench.pool, "SELECT count(*) FROM consent WHERE expired_at IS NOT NULL") == [(0,)]
     end_due_by(bench.settings, bench.pool, bench.keystore, NOW + 2 * DAY)
     assert rows(bench.pool, "SELECT count(*) FROM consent WHERE expired_at IS NOT NULL") == [(1,)]
+
+
+def test_a_keys_folder_that_takes_nothing_ends_no_worker(pool: Pool, keystore: Keystore, keys: TenantKeys) -> None:
+    give(pool, keys, "ana", valid_for=DAY)
+    (keystore.keys_dir / "ended").write_text("no folder")
+    end_due_by(Settings(), pool, keystore, NOW + 2 * DAY)
+    assert rows(pool, "SELECT count(*) FROM consent WHERE expired_at IS NULL") == [(1,)]
+    (keystore.keys_dir / "ended").unlink()
+    end_due_by(Settings(), pool, keystore, NOW + 2 * DAY)
+    assert rows(pool, "SELECT count(*) FROM consent WHERE expired_at IS NULL") == [(0,)]

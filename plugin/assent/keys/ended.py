@@ -7,14 +7,15 @@ only grows. All processes of an installation share it, and exports of the keys c
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from assent.core.audit_errors import HeadNotRemembered
 from assent.core.files import sync_folder
+from assent.keys.signed_head import locked
 
 ENDED_FOLDER = "ended"  # in the keys folder
 _DIGEST = 16
@@ -33,23 +34,29 @@ def ended_file(keys_dir: Path, tenant: str) -> Path:
 
 def append_ended(keys_dir: Path, tenant: str, digests: Collection[bytes]) -> None:
     """Remembers rows as ended, durably. Call it before the commit that ends them: rolled back, they are ended all the
-    same."""
+    same. Raises HeadNotRemembered where the folder takes nothing, or a process that was stopped keeps it."""
     file = ended_file(keys_dir, tenant)
-    file.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        with locked(file):
+            _append(file, b"".join(digests))
+    except OSError as error:
+        raise HeadNotRemembered(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _append(file: Path, data: bytes) -> None:
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    try:
         size = os.fstat(descriptor).st_size
         os.ftruncate(descriptor, size - size % _DIGEST)  # of a write that was cut short
-        data = b"".join(digests)
         while data:  # a disk that fills takes a part of it, and then raises
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
-        if not size:
-            sync_folder(file.parent)
-            sync_folder(keys_dir)
     finally:
         os.close(descriptor)
+    if not size:
+        sync_folder(file.parent)
+        sync_folder(file.parent.parent)
 
 
 def read_ended(file: Path) -> frozenset[bytes]:

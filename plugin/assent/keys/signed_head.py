@@ -46,7 +46,7 @@ def replace_signed_head(keys_dir: Path, tenant: str, note: str, before: str | No
     file = _file(keys_dir, tenant)
     try:
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        with _locked(file.with_suffix(".lock")):
+        with locked(file.with_suffix(".lock")):
             if read_signed_head(keys_dir, tenant) != before:
                 return False
             write_private(file, json.dumps({"format": HEAD_FORMAT, "checkpoint": note}) + "\n")
@@ -60,8 +60,11 @@ def _file(keys_dir: Path, tenant: str) -> Path:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Locks the head against the other signers; gives up where one that was stopped holds it."""
+def locked(file: Path) -> Iterator[None]:
+    """Locks a file of the keys folder against other processes; gives up where one that was stopped holds it.
+
+    Raises HeadNotRemembered, OSError.
+    """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + HEAD_LOCK_SECONDS

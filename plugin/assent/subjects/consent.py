@@ -96,6 +96,8 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
         record_broken_seal(conn, keys, "consent", now)
     part = Part({**terms, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
     append(conn, keys, "consent.given", {}, [part], now)
+    # Last: what fails before leaves the consent in force that would have been replaced.
+    end_authority(keys, "consent", [row["id"] for row in (replaced, *broken) if row])
     return consent
 
 
@@ -133,6 +135,7 @@ def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=who)
     ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=coarse(now))
     _seal_end(conn, keys, before, ended, {"withdrawn_at": coarse(now)})
+    end_authority(keys, "consent", [row["id"] for row in ended])
     _drop(conn, keys, ended)
     _log_ended(conn, keys, "consent.withdrawn", ended, now)
     return len(ended)
@@ -269,6 +272,7 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
     row = _withdraw_active(conn, keys, pseudonym, only, coarse(now))
     if row is None:
         return
+    end_authority(keys, "consent", [row["id"]])
     _drop(conn, keys, [row])
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
@@ -280,25 +284,30 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
     before = fetch(conn, _Q["list_consents_in_force"], **who)
     ended = fetch(conn, _Q["expire_lapsed_consents"], **who, now=now, at=at)
     _seal_end(conn, keys, before, ended, {"expired_at": at})
+    end_authority(keys, "consent", [row["id"] for row in ended])
     _RANDOM.shuffle(ended)  # rows come in the order of the table, and jobs and leaves are to tell none
     _drop(conn, keys, ended)
     return ended
 
 
 def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, at: datetime) -> Row | None:
-    """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`."""
+    """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`.
+
+    The caller remembers it as ended (`end_authority`).
+    """
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
     more = {was["id"]: {"scope": was["scope"], "authentic": is_authentic(keys, "consent", was)} for was in before}
     ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=at)
     _seal_end(conn, keys, before, ended, {"withdrawn_at": at})
-    return next((row | more[row["id"]] for row in ended if row["id"] in more), None)
+    found = sorted((row | more[row["id"]] for row in ended if row["id"] in more), key=lambda row: not row["authentic"])
+    end_authority(keys, "consent", [row["id"] for row in found[1:]])  # inserted beside it
+    return found[0] if found else None
 
 
 def _seal_end(
     conn: Conn, keys: TenantKeys, before: Sequence[Row], ended: Sequence[Row], end: Mapping[str, datetime]
 ) -> None:
-    """Remembers consents as ended and gives them their MAC; one that was altered keeps its own, to be found."""
-    end_authority(keys, "consent", [row["id"] for row in ended])
+    """Gives ended consents their MAC; one that was altered keeps its own, to be found."""
     key, ids = authority_key(keys), {row["id"] for row in ended}
     authentic = [row for row in before if row["id"] in ids and holds_mac(key, "consent", row)]
     macs = [authority_mac(key, "consent", {**row, **end}) for row in authentic]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from assent.core.audit_errors import HeadNotRemembered
 from assent.core.errors import KeyMissing
 from assent.core.settings import Settings
 from assent.core.telemetry import log
@@ -80,7 +81,7 @@ def end_due_by(settings: Settings, pool: Pool, keystore: Keystore, now: datetime
                 with transaction(pool) as conn:
                     declare(conn, keys, settings.anyone_declaration)
             retention.end_due(pool, keys, now)
-    except KeyMissing as error:
+    except (HeadNotRemembered, KeyMissing) as error:
         log.error("nothing that is due was ended", code=error.code)
 
 
