@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import psycopg
@@ -12,6 +13,7 @@ from assent.core.errors import KeyMissing
 from assent.db.pool import Conn
 from assent.gallery.memory import Reconciled, connect_gallery, is_ready, reconcile
 from assent.keys import keystore as keys
+from assent.keys.authority import authority_mac, begin_macs, mac_of_raw
 from tests.authority import reseal
 from tests.integration.world import World
 from tests.people import strangers
@@ -53,6 +55,21 @@ def test_what_is_opened_is_what_was_sealed(world: World, gallery: Conn) -> None:
     row = gallery.execute("SELECT embedding FROM template").fetchone()
     assert row is not None
     assert row[0].to_numpy() @ face == pytest.approx(1, abs=1e-3)
+
+
+def test_the_database_sends_the_columns_under_a_mac_as_it_takes_them(world: World) -> None:
+    row = {"tenant": "Zoë", "id": uuid4(), "pid": bytes(range(32)), "purpose": "face-match", "scope": "für 人"}
+    row |= {"series": uuid4(), "n": 3, "given_at": datetime(1999, 12, 31, 23, 59, 59, 999999, UTC)}
+    row |= {"expires_at": datetime(2099, 1, 1, 0, 0, 0, 1, UTC), "withdrawn_at": None, "expired_at": None}
+    sent = world.primary_database.execute(
+        "SELECT textsend(%(tenant)s::text), uuid_send(%(id)s), %(pid)s, textsend(%(purpose)s::text),"
+        " textsend(%(scope)s::text), uuid_send(%(series)s), int8send(%(n)s), timestamptz_send(%(given_at)s),"
+        " timestamptz_send(%(expires_at)s), coalesce(timestamptz_send(%(withdrawn_at)s), ''),"
+        " coalesce(timestamptz_send(%(expired_at)s), '')",
+        row,
+    ).fetchone()
+    assert sent is not None
+    assert mac_of_raw(begin_macs(bytes(32)), "consent", sent) == authority_mac(bytes(32), "consent", row)
 
 
 def test_withdrawal_erasure_and_scope(world: World, gallery: Conn) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from assent.keys.authority import AUTHORITATIVE, Authority, authority_mac, holds_mac
+from assent.keys.authority import AUTHORITATIVE, Authority, authority_mac, begin_macs, holds_mac, mac_of_raw
 
 KEY, ID = bytes(range(32)), UUID(int=7)
 AT = datetime(2026, 11, 26, 21, tzinfo=UTC)
@@ -80,3 +81,12 @@ def test_the_order_of_scopes_does_not_matter_and_a_time_reads_as_postgresql_send
     sent = (int((AT - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000).to_bytes(8, "big")
     consent = ROWS["consent"]
     assert authority_mac(KEY, "consent", consent | {"given_at": sent}) == authority_mac(KEY, "consent", consent)
+
+
+def test_a_row_in_bytes_has_the_mac_of_its_values_which_is_hmac_sha256() -> None:
+    names = b"Zo\xc3\xab", b"p" * 32, "mädchen@1".encode()
+    row = {"tenant": "Zoë", "id": ID, "pid": names[1], "model": "mädchen@1", "consent_id": ID, "version": 258}
+    raw = names[0], ID.bytes, names[1], names[2], ID.bytes, bytes(6) + b"\1\2"
+    framed = b"template" + b"".join(len(value).to_bytes(4, "big") for value in raw) + b"".join(raw)
+    mac = hmac.digest(KEY, framed, "sha256")
+    assert authority_mac(KEY, "template", row) == mac_of_raw(begin_macs(KEY), "template", raw) == mac

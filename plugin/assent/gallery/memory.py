@@ -22,6 +22,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from cryptography.hazmat.primitives.hmac import HMAC
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
@@ -31,7 +32,7 @@ from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.gallery.search import STRICTER, STRICTEST
-from assent.keys.authority import authority_key, mac_of_values
+from assent.keys.authority import authority_key, begin_macs, mac_of_raw
 from assent.keys.ended import digest_of
 from assent.keys.keystore import Keystore
 from assent.keys.subject_keys import Half, SubjectKey, open_template
@@ -183,7 +184,7 @@ def _with_sealed(primary_database: Conn, chunk: list[tuple[Any, ...]]) -> Iterat
     None is absent: the primary database is still read in the snapshot of `wanted`.
     """
     with primary_database.cursor(binary=True) as reader:
-        named = {"tenants": [row[0] for row in chunk], "ids": [row[3] for row in chunk]}
+        named = {"tenants": [row[0] for row in chunk], "ids": [row[3].hex() for row in chunk]}
         sealed = reader.execute(named_queries("gallery")["read_sealed_templates"], named).fetchall()
     return ((*row, *rest) for row, rest in zip(chunk, sealed, strict=True))
 
@@ -212,39 +213,39 @@ def _open_all(rows: list[tuple[Any, ...]], keystore: Keystore, broken: Counter[s
     tenants = {row[0] for row in rows} & set(keystore.tenants())
     # As they are now, and not looked up for each row: these are read after the rows' snapshot was taken.
     keys = {tenant: replace(keystore.tenant(tenant), store=None) for tenant in tenants}
-    authority = {tenant: (authority_key(keys[tenant]), keystore.ended(tenant)) for tenant in tenants}
+    authority = {tenant: (begin_macs(authority_key(keys[tenant])), keystore.ended(tenant)) for tenant in tenants}
     subject: SubjectKey | None = None
     checked: tuple[Any, ...] = ()
-    for tenant, pseudonym, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped, *power in rows:
+    for tenant, pid, model, id_, version, scope, expires, strictness, sealed, epoch, wrapped, mac, *consent in rows:
         try:
-            if subject is None or (subject.tenant, subject.pseudonym) != (tenant, pseudonym):
-                subject = SubjectKey.unwrap(keys[tenant], pseudonym, epoch, wrapped)
-            consent, mac, *terms = power
-            if checked != (now := (tenant, pseudonym, scope, expires, consent, *terms)):
-                _check_consent(*authority[tenant], now)
-                checked = now
-            columns = (tenant, id_, pseudonym, model, consent, int.from_bytes(version, "big"))
-            _check_template(authority[tenant][0], columns, mac)
+            if subject is None or (subject.tenant, subject.pseudonym) != (tenant, pid):
+                subject = SubjectKey.unwrap(keys[tenant], pid, epoch, wrapped)
+            macs, ended = authority[tenant]
+            raw_tenant, raw_model = tenant.encode(), model.encode()
+            if checked != (terms := (raw_tenant, pid, scope, expires, *consent)):
+                _check_consent(macs, ended, terms)
+                checked = terms
+            _check_template(macs, (raw_tenant, id_, pid, raw_model, consent[0], bytes(4) + version), mac)
             embedding = _halfvec(open_template(subject, id_, model, sealed))
         except (SealBroken, KeyError):  # KeyError: of a tenant whose keys are gone
             broken[tenant] += 1
         else:
-            yield tenant.encode(), pseudonym, model.encode(), id_.bytes, version, scope, expires, strictness, embedding
+            yield raw_tenant, pid, raw_model, id_, version, scope, expires, strictness, embedding
 
 
-def _check_consent(key: bytes, ended: frozenset[bytes], terms: tuple[Any, ...]) -> None:
+def _check_consent(macs: HMAC, ended: frozenset[bytes], terms: tuple[Any, ...]) -> None:
     """Raises SealBroken for an active consent that nobody with the keys has written, or that has ended."""
-    tenant, pseudonym, scope, expires, consent, series, n, given, mac = terms
-    values = (tenant, consent, pseudonym, "face-match", scope, series, n, given, expires, None, None)
-    if mac is None or not compare_digest(mac, mac_of_values(key, "consent", values)):
+    tenant, pid, scope, expires, id_, series, n, given, mac = terms
+    columns = (tenant, id_, pid, b"face-match", scope, series, n, given, expires, b"", b"")
+    if None in terms or not compare_digest(mac, mac_of_raw(macs, "consent", columns)):
         raise SealBroken("a consent was altered")
-    if digest_of("consent", consent) in ended:
+    if digest_of("consent", id_) in ended:
         raise SealBroken("a consent was put back after its end")
 
 
-def _check_template(key: bytes, columns: tuple[Any, ...], mac: bytes | None) -> None:
+def _check_template(macs: HMAC, columns: tuple[bytes, ...], mac: bytes | None) -> None:
     """Raises SealBroken for a template that nobody with the keys has put under its consent."""
-    if mac is None or not compare_digest(mac, mac_of_values(key, "template", columns)):
+    if mac is None or not compare_digest(mac, mac_of_raw(macs, "template", columns)):
         raise SealBroken("a template was altered")
 
 

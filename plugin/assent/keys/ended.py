@@ -21,9 +21,9 @@ ENDED_FOLDER = "ended"  # in the keys folder
 _DIGEST = 16
 
 
-def digest_of(kind: str, id_: str | UUID) -> bytes:
-    """Returns what stands for a row in the file, 16 bytes."""
-    raw = id_.encode() if isinstance(id_, str) else id_.bytes
+def digest_of(kind: str, id_: str | UUID | bytes) -> bytes:
+    """Returns what stands for a row in the file, 16 bytes; an id in bytes is one that the database sent so."""
+    raw = id_.encode() if isinstance(id_, str) else id_.bytes if isinstance(id_, UUID) else id_
     return sha256(kind.encode() + b"\0" + raw).digest()[:_DIGEST]
 
 

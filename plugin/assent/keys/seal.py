@@ -9,6 +9,7 @@ values are sealed under keys of months (`tenant_seal`).
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +19,7 @@ from assent.core.errors import SealBroken
 
 SEAL_FORMAT = b"assent.seal/1"
 NONCE, TAG = 12, 16
+_length = struct.Struct(">I").pack
 
 
 def join_parts(parts: Iterable[str | bytes]) -> bytes:
@@ -25,7 +27,7 @@ def join_parts(parts: Iterable[str | bytes]) -> bytes:
     pieces: list[bytes] = []
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
-        pieces += len(raw).to_bytes(4, "big"), raw
+        pieces += _length(len(raw)), raw
     return b"".join(pieces)
 
 

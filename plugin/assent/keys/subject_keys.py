@@ -67,9 +67,10 @@ def seal_template(subject: SubjectKey, row: UUID, model: str, embedding: NDArray
     return seal(subject.key, plain, "template", subject.tenant, subject.pseudonym, row.bytes, model)
 
 
-def open_template(subject: SubjectKey, row: UUID, model: str, sealed: bytes) -> Half:
+def open_template(subject: SubjectKey, row: UUID | bytes, model: str, sealed: bytes) -> Half:
     """Opens a template and returns its embedding (d,), float16. Raises SealBroken."""
-    plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pseudonym, row.bytes, model)
+    id_ = row.bytes if isinstance(row, UUID) else row
+    plain = unseal(subject.key, sealed, "template", subject.tenant, subject.pseudonym, id_, model)
     if not plain or len(plain) % 2:
         raise SealBroken("a sealed template holds no half-precision vector")
     return np.frombuffer(plain, dtype="<f2")

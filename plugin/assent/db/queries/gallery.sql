@@ -4,8 +4,8 @@ SELECT id FROM instance;
 
 -- name: list_active_templates
 -- Templates of active consents; columns that are only passed on are in the form that COPY takes.
-SELECT t.tenant, t.pid, t.model, t.id, int4send(t.version), textsend(c.scope), timestamptz_send(c.expires_at),
-    float4send(least(s.refusals * %(stricter)s, %(strictest)s)::real){sealed}
+SELECT t.tenant, t.pid, t.model, uuid_send(t.id), int4send(t.version), textsend(c.scope),
+    timestamptz_send(c.expires_at), float4send(least(s.refusals * %(stricter)s, %(strictest)s)::real){sealed}
 FROM template t
 JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id AND c.pid = t.pid
 JOIN subject_key k ON k.tenant = t.tenant AND k.pid = t.pid
@@ -21,11 +21,13 @@ SET LOCAL enable_nestloop = off;
 
 -- name: add_sealed_columns
 -- Further columns of `list_active_templates`, for templates that are opened.
-, t.sealed, k.epoch, k.wrapped, t.consent_id, t.mac, c.series, c.n, timestamptz_send(c.given_at), c.mac
+, t.sealed, k.epoch, k.wrapped, t.mac, uuid_send(t.consent_id),
+    uuid_send(c.series), int8send(c.n), timestamptz_send(c.given_at), c.mac
 
 -- name: read_sealed_templates
 -- The sealed columns of these templates, in the order in which they are asked for.
-SELECT t.sealed, k.epoch, k.wrapped, t.consent_id, t.mac, c.series, c.n, timestamptz_send(c.given_at), c.mac
+SELECT t.sealed, k.epoch, k.wrapped, t.mac, uuid_send(t.consent_id),
+    uuid_send(c.series), int8send(c.n), timestamptz_send(c.given_at), c.mac
 FROM unnest(%(tenants)s::text[], %(ids)s::uuid[]) WITH ORDINALITY AS wanted (tenant, id, n)
 JOIN template t USING (tenant, id)
 JOIN consent c ON c.tenant = t.tenant AND c.id = t.consent_id

@@ -100,8 +100,8 @@ WHERE w.tenant = t.tenant AND w.pid = t.pid AND w.template_id = t.template_id
 
 -- name: list_missing_templates
 -- In the columns of `list_active_templates` and the order of the subjects, so that each key is opened once.
-SELECT w.tenant, w.pid, w.model, w.template_id, int4send(w.version), textsend(w.scope), timestamptz_send(w.expires_at),
-    float4send(w.strictness)
+SELECT w.tenant, w.pid, w.model, uuid_send(w.template_id), int4send(w.version), textsend(w.scope),
+    timestamptz_send(w.expires_at), float4send(w.strictness)
 FROM wanted w
 WHERE NOT EXISTS (
     SELECT FROM template t WHERE t.tenant = w.tenant AND t.pid = w.pid AND t.template_id = w.template_id
