@@ -55,7 +55,7 @@ def test_files_are_private_and_hold_no_key_in_clear(local_keystore: Keystore, ke
 
 def test_no_key_in_a_repr(local_keystore: Keystore) -> None:
     keys = local_keystore.tenant("club")
-    assert repr(keys) == "TenantKeys(tenant='club', epoch=1)"
+    assert repr(keys) == "TenantKeys(tenant='club', epoch=1, authority_sealed=True)"
     assert (
         repr(local_keystore) == f"Keystore(keys_dir={local_keystore.keys_dir!r}, database={local_keystore.database!r})"
     )
