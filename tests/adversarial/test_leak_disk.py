@@ -177,7 +177,8 @@ def _numbers_shared(conn: psycopg.Connection) -> set[int]:
     """Transactions that stand in a row (xmin, xmax) of a table about people and in one of a table about pictures."""
     columns = conn.execute(
         "SELECT column_name, table_name FROM information_schema.columns"
-        " WHERE table_schema = 'public' AND column_name IN ('pid', 'media_id', 'mac')"
+        " WHERE table_schema = 'public'"
+        " AND (column_name IN ('pid', 'media_id') OR table_name = 'media_item' AND column_name = 'mac')"
     ).fetchall()
     seen: dict[str, set[int]] = {"pid": set(), "media_id": set(), "mac": set()}
     for column, table in columns:

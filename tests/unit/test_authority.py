@@ -90,3 +90,8 @@ def test_a_row_in_bytes_has_the_mac_of_its_values_which_is_hmac_sha256() -> None
     framed = b"template" + b"".join(len(value).to_bytes(4, "big") for value in raw) + b"".join(raw)
     mac = hmac.digest(KEY, framed, "sha256")
     assert authority_mac(KEY, "template", row) == mac_of_raw(begin_macs(KEY), "template", raw) == mac
+
+
+@pytest.mark.parametrize("scopes", [[None], [["images:tag"]], {"a": 1}, 1.5])
+def test_a_row_that_nobody_here_could_have_written_has_no_mac_that_holds(scopes: object) -> None:
+    assert not holds_mac(KEY, "api_key", ROWS["api_key"] | {"scopes": scopes, "mac": bytes(32)})
