@@ -3,7 +3,7 @@
 One JSON value a line: a header; then of each tenant its keys (sealed under the root key, the live epoch only), the
 checkpoint of its log that was signed last and what the keys folder remembers as ended, its subjects' wrapped keys, and
 the ids of its ended consents; last a seal under the root key over all lines before, so that a file that was cut or
-altered is refused: a subject who is missing in it counts as erased, and a consent that is missing in it may be in force.
+altered is refused: a subject who is missing in it counts as erased, a consent that is missing in it may be in force.
 """
 
 from __future__ import annotations
