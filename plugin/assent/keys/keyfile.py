@@ -69,9 +69,12 @@ def write_export(pool: Pool, keystore: Keystore, file: Path, tenants: Sequence[s
     with transaction(pool) as conn:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for tenant in tenants:
-            entry = {"tenant": tenant, "keys": keystore.sealed_entry(tenant)}
-            entry |= {"head": read_signed_head(keystore.keys_dir, tenant)}
-            entry |= {"remembered": encode_base64(b"".join(sorted(keystore.ended(tenant))))}
+            entry = {
+                "tenant": tenant,
+                "keys": keystore.sealed_entry(tenant),
+                "head": read_signed_head(keystore.keys_dir, tenant),
+                "remembered": encode_base64(b"".join(sorted(keystore.ended(tenant)))),
+            }
             lines.append(json.dumps(entry))
             lines.extend(_wrapped_keys(conn, tenant))
             lines.extend(_ended_consents(conn, tenant))
