@@ -68,7 +68,7 @@ def revoke_key(conn: Conn, keys: TenantKeys, key_id: str) -> None:
         raise NotFound(f"tenant {keys.tenant} has no living key {key_id}")
     # What was altered stays so, to be found.
     mac = _mac(keys, row, revoked=True) if holds_mac(authority_key(keys), "api_key", row) else row["mac"]
-    end_authority(keys, "api_key", [key_id])
+    end_authority(keys, [("api_key", key_id)])
     execute(conn, _Q["revoke_live_api_key"], tenant=keys.tenant, id=key_id, mac=mac)
 
 

@@ -87,9 +87,12 @@ def is_put_back(ended: frozenset[bytes], kind: Authority, row: Mapping[str, Any]
     return digest_of(kind, row["id"]) in ended
 
 
-def end_authority(keys: TenantKeys, kind: Authority, ids: Iterable[str | UUID]) -> None:
-    """Remembers rows as ended outside the database, before the commit that ends them there."""
-    if keys.store is not None and (digests := [digest_of(kind, id_) for id_ in ids]):
+def end_authority(keys: TenantKeys, ended: Iterable[tuple[Authority | Literal["subject_key"], str | UUID]]) -> None:
+    """Remembers rows, by table and id, as ended outside the database, before the commit that ends them there.
+
+    What stands for a subject's key is the key in hex.
+    """
+    if keys.store is not None and (digests := [digest_of(kind, id_) for kind, id_ in ended]):
         keys.store.end(keys.tenant, digests)
 
 

@@ -97,7 +97,7 @@ def give(conn: Conn, keys: TenantKeys, given: Given, declared: str | None = None
     part = Part({**terms, "replaces": str(replaced["id"]) if replaced else None}, pseudonym, subject.key)
     append(conn, keys, "consent.given", {}, [part], now)
     # Last: what fails before leaves the consent in force that would have been replaced.
-    end_authority(keys, "consent", [row["id"] for row in (replaced, *broken) if row])
+    end_authority(keys, [("consent", replaced["id"])] if replaced else [])
     return consent
 
 
@@ -122,7 +122,7 @@ def withdraw_all(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
 def end_consents(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> None:
     """Remembers any consent in force of a subject who is erased as ended, should somebody put its row back."""
     rows = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
-    end_authority(keys, "consent", [row["id"] for row in rows])
+    end_authority(keys, [("consent", row["id"]) for row in rows])
 
 
 def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
@@ -135,7 +135,6 @@ def end_again(conn: Conn, keys: TenantKeys, consents: Sequence[UUID]) -> int:
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=who)
     ended = fetch(conn, _Q["withdraw_consents"], tenant=keys.tenant, ids=list(consents), at=coarse(now))
     _seal_end(conn, keys, before, ended, {"withdrawn_at": coarse(now)})
-    end_authority(keys, "consent", [row["id"] for row in ended])
     _drop(conn, keys, ended)
     _log_ended(conn, keys, "consent.withdrawn", ended, now)
     return len(ended)
@@ -272,7 +271,6 @@ def _end_consent(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | No
     row = _withdraw_active(conn, keys, pseudonym, only, coarse(now))
     if row is None:
         return
-    end_authority(keys, "consent", [row["id"]])
     _drop(conn, keys, [row])
     touch_last_interaction(conn, keys.tenant, pseudonym, now)
     _log_ended(conn, keys, "consent.withdrawn", [row], now)
@@ -284,7 +282,6 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
     before = fetch(conn, _Q["list_consents_in_force"], **who)
     ended = fetch(conn, _Q["expire_lapsed_consents"], **who, now=now, at=at)
     _seal_end(conn, keys, before, ended, {"expired_at": at})
-    end_authority(keys, "consent", [row["id"] for row in ended])
     _RANDOM.shuffle(ended)  # rows come in the order of the table, and jobs and leaves are to tell none
     _drop(conn, keys, ended)
     return ended
@@ -293,14 +290,14 @@ def _end_lapsed(conn: Conn, keys: TenantKeys, people: Sequence[bytes], now: date
 def _withdraw_active(conn: Conn, keys: TenantKeys, pseudonym: bytes, only: UUID | None, at: datetime) -> Row | None:
     """Ends the consent in force and returns it; None where there is none, or it is not the consent `only`.
 
-    The caller remembers it as ended (`end_authority`).
+    The caller remembers it as ended: `_drop` does.
     """
     before = fetch(conn, _Q["list_consents_in_force"], tenant=keys.tenant, people=[pseudonym])
     more = {was["id"]: {"scope": was["scope"], "authentic": is_authentic(keys, "consent", was)} for was in before}
     ended = fetch(conn, _Q["withdraw_active_consent"], tenant=keys.tenant, pid=pseudonym, only=only, at=at)
     _seal_end(conn, keys, before, ended, {"withdrawn_at": at})
     found = sorted((row | more[row["id"]] for row in ended if row["id"] in more), key=lambda row: not row["authentic"])
-    end_authority(keys, "consent", [row["id"] for row in found[1:]])  # inserted beside it
+    end_authority(keys, [("consent", row["id"]) for row in found[1:]])  # inserted beside it
     return found[0] if found else None
 
 
@@ -338,14 +335,17 @@ def _drop(conn: Conn, keys: TenantKeys, ended: Sequence[Row]) -> None:
     """Removes what stands on ended consents, the only ones in force of their subjects, and queues the retractions.
 
     These are templates, connections and waiting enrolments; the subjects' keys are renewed, so that copies of them die.
+    The keys folder remembers the consents and the keys.
     """
+    left = []
     for row in ended:
         execute(conn, _Q["delete_templates_of_consent"], tenant=keys.tenant, id=row["id"])
         execute(conn, _Q["delete_connection_list"], tenant=keys.tenant, pid=row["pid"])
-        renew_key(conn, keys, row["pid"])
+        left += [key for key in [renew_key(conn, keys, row["pid"])] if key]
         queue_retraction(conn, keys, row["pid"])
     if ended:
         drop_waiting(conn, keys, {row["pid"] for row in ended})
+    end_authority(keys, [*(("consent", row["id"]) for row in ended), *(("subject_key", key.key.hex()) for key in left)])
 
 
 def _log_ended(conn: Conn, keys: TenantKeys, action: str, ended: Sequence[Row], now: datetime) -> None:

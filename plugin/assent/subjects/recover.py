@@ -157,7 +157,7 @@ def end_remembered(pool: Pool, keystore: Keystore) -> int:
 def _end_consents(pool: Pool, keys: TenantKeys, exported: Sequence[UUID]) -> int:
     """Ends those that the export names, and those that ended after it, as the keys folder remembers."""
     known = keys.ended()
-    end_authority(keys, "consent", [one for one in exported if digest_of("consent", one) not in known])
+    end_authority(keys, [("consent", one) for one in exported if digest_of("consent", one) not in known])
     with transaction(pool) as conn:
         live = [row["id"] for row in fetch(conn, _Q["list_ids_in_force"], tenant=keys.tenant)]
     ended = [*exported, *{one for one in live if digest_of("consent", one) in known}.difference(exported)]
@@ -186,7 +186,8 @@ def _renew_left_keys(pool: Pool, keys: TenantKeys) -> None:
                 with suppress(SealBroken):
                     if is_left(keys, SubjectKey.unwrap(keys, row["pid"], row["epoch"], row["wrapped"])):
                         try_lock_exclusive(conn, keys.tenant, row["pid"])
-                        renew_key(conn, keys, row["pid"])
+                        left = renew_key(conn, keys, row["pid"])
+                        end_authority(keys, [("subject_key", left.key.hex())] if left else [])
             after = rows[-1]["pid"]
 
 

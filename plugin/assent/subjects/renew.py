@@ -21,17 +21,17 @@ from assent.keys.subject_keys import SubjectKey
 _Q = named_queries("renew")
 
 
-def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
+def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> SubjectKey | None:
     """Replaces the subject's key and seals the platform's id, evidence and refusals anew under the fresh one.
 
-    The caller has the subject's lock exclusively. Returns False, and nothing changes, where the key was altered: then
-    it opens nothing. A sealed row that was altered stays as it is.
+    The caller has the subject's lock exclusively, and remembers the key that is returned as ended (`end_authority`).
+    Returns None, and nothing changes, where the key was altered: then it opens nothing. A sealed row that was altered
+    stays as it is.
     """
     row = fetch_one(conn, named_queries("subjects")["read_subject_key"], tenant=keys.tenant, pid=pseudonym)
     old = _unwrapped(keys, pseudonym, [row] if row else [])
     if not old:
-        return False
-    leave_key(keys, old[0])
+        return None
     keys = keys.now()  # the live epoch, read in this transaction
     fresh = SubjectKey.new(keys, pseudonym)
     rows = fetch(conn, _Q["list_rows_under_key"], tenant=keys.tenant, pid=pseudonym)
@@ -48,22 +48,12 @@ def renew_key(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> bool:
         ids=list(moved),
         sealed=list(moved.values()),
     )
-    return True
-
-
-def leave_key(keys: TenantKeys, subject: SubjectKey) -> None:
-    """Remembers in the keys folder that a key was replaced, should a restore bring it back."""
-    if keys.store is not None:
-        keys.store.end(keys.tenant, [_digest(subject)])
+    return old[0]
 
 
 def is_left(keys: TenantKeys, subject: SubjectKey) -> bool:
     """Tells whether a key was replaced at some time."""
-    return _digest(subject) in keys.ended()
-
-
-def _digest(subject: SubjectKey) -> bytes:
-    return digest_of("subject_key", subject.key.hex())
+    return digest_of("subject_key", subject.key.hex()) in keys.ended()
 
 
 def keys_of_parts(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectKey]:
