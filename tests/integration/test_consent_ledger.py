@@ -196,9 +196,9 @@ def test_nor_evidence_or_the_order(pool: Pool, keys: TenantKeys, change: str) ->
     with pytest.raises(psycopg.errors.RaiseException, match="a consent is a record"):
         rows(pool, f"UPDATE consent SET {change} RETURNING id")  # noqa: S608 - the cases above
     given_id = give(pool, keys, "bob", evidence="checkbox 7")
+    flip = "UPDATE consent SET evidence = set_byte(evidence, 0, 255 - get_byte(evidence, 0)) WHERE id = %s RETURNING id"
     with pytest.raises(psycopg.errors.RaiseException, match="a consent is a record"):
-        flipped = "set_byte(evidence, 0, 255 - get_byte(evidence, 0))"  # as long as before
-        rows(pool, f"UPDATE consent SET evidence = {flipped} WHERE id = %s RETURNING id", given_id)
+        rows(pool, flip, given_id)
 
 
 def test_what_replaced_what_is_told_by_no_time(pool: Pool, keys: TenantKeys) -> None:
