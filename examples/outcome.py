@@ -115,7 +115,14 @@ def check_told(told: Told) -> list[Check]:
         checks.append(Check(f"{title}: {_faces(expected.faces)}", found == expected.faces, f"{found} found"))
     if expected.matched is not None:
         checks.append(_check_matched(title, told.matched, expected.matched))
+    if expected.tag is not None:
+        checks.append(_check_tagged(title, sorted({tag["name"] for tag in told.data.get("tags") or []}), expected.tag))
     return checks
+
+
+def _check_tagged(title: str, names: list[str], expected: str) -> Check:
+    held = any(name == expected or name.startswith(f"{expected}.") for name in names)
+    return Check(f"{title}: tagged {expected}", held, ", ".join(names) or "no tag")
 
 
 def _faces(count: int) -> str:

@@ -17,11 +17,12 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be found in a photo: how many faces, and who at which box, or the code of the error that must come
-    instead; None where the demo does not know."""
+    """What must be found in a photo: how many faces, who at which box, and a label that must be said, itself or one
+    below it; or the code of the error that must come instead. None where the demo does not know."""
 
     faces: int | None = None
     matched: dict[str, Box] | None = None
+    tag: str | None = None
     error: str | None = None
 
 
@@ -93,10 +94,15 @@ def packaged_cast() -> Cast:
             BY_A_STRANGER,
         ),
         _skimage("An astronaut", "astronaut.png", "nadia", Expected(faces=1, matched={})),
-        _skimage("A cup of coffee", "coffee.png", "carol", Expected(matched={})),
-        _skimage("Chelsea the cat", "chelsea.png", "dave", Expected(faces=0, matched={})),
-        _skimage("A rocket at night", "rocket.jpg", "nadia", Expected(matched={})),
-        _skimage("A motorcycle", "motorcycle_left.png", "dave", Expected(matched={})),
+        _skimage("A cup of coffee", "coffee.png", "carol", Expected(matched={}, tag="food.drink.coffee")),
+        _skimage("Chelsea the cat", "chelsea.png", "dave", Expected(faces=0, matched={}, tag="animal.cat")),
+        _skimage("A rocket at night", "rocket.jpg", "nadia", Expected(matched={}, tag="object.rocket")),
+        _skimage(
+            "A motorcycle",
+            "motorcycle_left.png",
+            "dave",
+            Expected(matched={}, tag="object.vehicle.motorcycle"),
+        ),
         _skimage("A printed page", "page.png", "carol", Expected(matched={})),
         _skimage("Handwriting", "text.png", "carol", Expected(matched={})),
     )
