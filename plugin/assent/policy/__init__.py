@@ -1,3 +1,5 @@
+"""Reads policies and applies them."""
+
 import sys
 from types import ModuleType
 
