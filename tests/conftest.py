@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+# The collector would go through all modules a dozen times while thousands of tests are imported.
+gc.disable()
+
 pytest_plugins = [
     "tests.fixtures.album",
     "tests.fixtures.api",
@@ -17,3 +25,12 @@ pytest_plugins = [
     "tests.fixtures.me",
     "tests.fixtures.worker",
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        gc.freeze()  # what was imported stays, and is not gone through later either
+        gc.enable()

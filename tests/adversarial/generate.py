@@ -243,8 +243,12 @@ def png(*chunks: bytes, width: int = 8, height: int = 8, colour: int = 2, depth:
 
 @cache
 def bomb(size: int) -> bytes:
-    """zlib data that inflates to `size` noughts."""
-    return zlib.compress(bytes(size), 9)
+    """zlib data that inflates to `size` noughts: the same megabyte again and again, compressed once."""
+    whole, rest = divmod(size, 1 << 20)
+    deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    one = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    checksum = struct.pack(">HH", size % 65521, 1)  # Adler-32 of noughts
+    return b"\x78\xda" + one * whole + deflate.compress(bytes(rest)) + deflate.flush() + checksum
 
 
 def gif_of(width: int, height: int, frames: int) -> bytes:

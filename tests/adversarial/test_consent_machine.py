@@ -280,11 +280,11 @@ ACTS = {
     ],
 )
 def test_an_end_holds_whatever_comes_after(
-    server_url: str, template: str, drop: Drop, tmp_path: Path, figure: Figure, runs: int, steps: int
+    server_url: str, template: str, drop: Drop, data_folder: Path, figure: Figure, runs: int, steps: int
 ) -> None:
     counts = Counts()
     for seed in range(runs):
-        with open_club(server_url, template, drop, tmp_path / str(seed)) as club:
+        with open_club(server_url, template, drop, data_folder / str(seed)) as club:
             try:
                 People(club, counts, seed).run(steps)
             except BaseException as error:

@@ -42,9 +42,9 @@ def page_file(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "index.html"
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(scope="module", params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Browser, page_file: Path) -> Iterator[Page]:
-    """The page at phone width, its complaints collected; any complaint fails the test that opened it."""
+    """The page at phone width, for all tests; any complaint of it fails the last of them."""
     opened = browser.new_page(viewport=PHONE, color_scheme=request.param)
     complaints: list[str] = []
     asked: list[str] = []
@@ -74,7 +74,7 @@ def test_every_picture_loads_and_is_described(page: Page) -> None:
 
 
 def test_nothing_has_to_be_scrolled_sideways(page: Page) -> None:
-    for viewport in (PHONE, DESK):
+    for viewport in (DESK, PHONE):  # the width that the other tests expect comes last
         page.set_viewport_size(viewport)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide == viewport["width"]

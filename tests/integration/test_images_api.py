@@ -172,5 +172,6 @@ def not_ready_once_killed(house: House) -> bool:
     # Whichever worker there is: after its first death another follows at once, and a second later after the next.
     if (worker := house.worker()) is not None:
         worker.kill()
+        worker.wait(10)  # its end is known now, and the next one not yet there
     answer = house.get("/readyz")
     return answer.status_code == 503 and answer.json()["code"] == "worker_not_running"

@@ -24,7 +24,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("assent_plugin-*.whl")
     venv.create(folder / "venv", symlinks=True)
     (site,) = (folder / "venv").glob("lib/python3*/site-packages")
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+    subprocess.run([*pip, "install", "--no-deps", "--no-compile", "--target", site, wheel], check=True)
     # A path file's folder is searched for packages, but its own path files are not read: no editable checkout.
     (site / "dependencies.pth").write_text(str(package_file("psycopg", "").parent))
     return folder / "venv/bin/python"

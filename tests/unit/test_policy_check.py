@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,8 @@ def test_nothing_is_built_that_no_condition_names() -> None:
     given = policy_input(POST, PICTURE, perception.tags, perception.faces, (), needs)
     assert set(given) == {"score", "near_face", "event", "text", "hash"}
     assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "food", "product.grocery"}
+
+
+def test_the_languages_own_command_line_is_left_out() -> None:
+    """It brings an editor for terminals along, for which every command and process would wait."""
+    assert not hasattr(sys.modules["cel.cli"], "app")

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from assent import __version__
+from assent.cli.imports import uncollected
 from assent.core.display import visible_lines
 from assent.core.errors import AssentError
 
@@ -57,7 +58,8 @@ class _Commands(TyperGroup):
             self.commands = dict.fromkeys(COMMANDS, self)  # of which only the keys are read, to suggest one
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        defined = getattr(import_module(f"{__name__}.{module}"), name)
+        with uncollected():
+            defined = getattr(import_module(f"{__name__}.{module}"), name)
         if isinstance(defined, typer.Typer):
             command: Any = get_group(defined)
         else:

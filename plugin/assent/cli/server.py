@@ -18,6 +18,7 @@ import psutil
 import typer
 from rich.console import Console
 
+from assent.cli.imports import uncollected
 from assent.core import telemetry
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
@@ -87,8 +88,9 @@ def serve(
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only the API; workers run elsewhere.")] = False,
 ) -> None:
     """Run the API and a worker in one process tree, on the embedded database unless ASSENT_DATABASE_URL is set."""
-    from assent.app import create_app  # these bring the web framework along, which a worker does without
-    from assent.http.server import uvicorn_server
+    with uncollected():
+        from assent.app import create_app  # these bring the web framework along, which a worker does without
+        from assent.http.server import uvicorn_server
 
     settings = Settings()
     telemetry.configure(settings.log_level)
@@ -112,7 +114,8 @@ def worker(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run a worker: as many as wanted, on any machine that reaches the database and the keystore."""
-    from assent.worker.loop import run_worker  # it brings the models along, which the other commands do without
+    with uncollected():
+        from assent.worker.loop import run_worker  # it brings the models along, which the other commands do without
 
     settings = Settings()
     telemetry.configure(settings.log_level)

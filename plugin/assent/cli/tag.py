@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from assent.cli.context import operator
+from assent.cli.imports import uncollected
 from assent.cli.text import cell
 from assent.core import telemetry
 from assent.core.display import visible_json
@@ -77,9 +78,10 @@ def _open_stages(
     settings: Settings, author: str | None, tenant: str, count: int
 ) -> Iterator[tuple[Stages, Policy, Name | None]]:
     # The models' libraries take a second to import, which no other command should wait for.
-    from assent.perceive import load_models as load_models
-    from assent.perceive.frames.batch import Batcher
-    from assent.perceive.text.tags import open_reader
+    with uncollected():
+        from assent.perceive import load_models as load_models
+        from assent.perceive.frames.batch import Batcher
+        from assent.perceive.text.tags import open_reader
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
     if author is None:
