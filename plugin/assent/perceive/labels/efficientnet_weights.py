@@ -67,7 +67,11 @@ def efficientnet_to_onnx(data: bytes) -> bytes:
     Its input `frames` is float32 RGB (n, 3, side, side), (value − 127) / 128; its outputs `probabilities` (n, 1000), in
     ImageNet's order, and `features` (n, 1280), the mean of the last map. Raises ModelUnknown when the file holds
     anything else than one of these networks, or numbers that are not finite."""
-    state = read_state(data)
+    return network_of(read_state(data))
+
+
+def network_of(state: Mapping[str, Tensor]) -> bytes:
+    """Returns the ONNX file of a network with those weights, whose numbers are finite. Raises ModelUnknown."""
     variant = min(_VARIANTS, key=lambda one: len(set(_shapes(one)) ^ set(state)))
     _check(state, _shapes(variant), f"EfficientNet-{variant.name}")
     graph, x, side = Graph(), "frames", variant.side

@@ -25,6 +25,7 @@ Tensor = NDArray[np.float32] | NDArray[np.int64]
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _MOST_OPERATIONS = 100_000  # of all five pickles; a network of 386 tensors takes 15,000
+_MOST_SIDES = 8  # of a tensor
 _MARK = object()
 
 
@@ -126,6 +127,7 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.last(3))),
     "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.to_mark()),
+    "APPEND": lambda machine, _: machine.append_items(machine.last(1)),
     "APPENDS": lambda machine, _: machine.append_items(machine.to_mark()),
     "BINPUT": _Machine.put,
     "LONG_BINPUT": _Machine.put,
@@ -211,7 +213,9 @@ def _view(args: Any) -> _View:
     if type(args) is not tuple or len(args) != 6 or type(args[0]) is not _Storage:
         raise ValueError("a tensor is described otherwise")
     storage, offset, size, stride = args[:4]
-    if type(size) is not tuple or type(stride) is not tuple or not all(map(_natural, (offset, *size, *stride))):
+    if type(size) is not tuple or type(stride) is not tuple or max(len(size), len(stride)) > _MOST_SIDES:
+        raise ValueError("a tensor is described otherwise")
+    if not all(map(_natural, (offset, *size, *stride))):
         raise ValueError("a tensor is described otherwise")
     if len(size) != len(stride) or 0 in size:
         raise ValueError(f"a tensor has the size {size} and the strides {stride}")

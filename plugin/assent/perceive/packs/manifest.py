@@ -65,7 +65,7 @@ _SAFETY_INPUT: dict[str, object] = {
     "layout": "nchw",
     "dtype": "float32",
 }
-_KEY_OF_FIT = (("align", "aligned"), ("crop", "around-face"), ("before", "crop"))
+_FITS_OF_KEY = (("align", ("aligned",)), ("crop", ("around-face",)), ("before", ("crop",)))
 _CONVERTED: set[DecoderName] = {"dlib-resnet", "efficientnet-lite"}  # files that are no ONNX: it is made of them once
 _NEED_CLASSES: set[Role] = {"safety", "labels", "objects", "liveness"}
 
@@ -215,9 +215,9 @@ def _contradiction(file: ModelFile) -> str:
 
 
 def _input_contradiction(spec: Input) -> str:
-    for key, fit in _KEY_OF_FIT:
-        if (spec.fit == fit) != (getattr(spec, key) is not None):
-            return f'`{key}` and fit = "{fit}" go together'
+    for key, fits in _FITS_OF_KEY:
+        if (spec.fit in fits) != (getattr(spec, key) is not None):
+            return f"`{key}` and fit = {' or '.join(fits)} go together"
     if spec.before is not None and spec.before < max(spec.size):
         return "`before` is smaller than the part that is taken of it"
     return ""
