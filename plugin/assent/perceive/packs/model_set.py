@@ -94,7 +94,7 @@ def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Se
         heads=load_heads(folders(models_dir), backbone(base.file).id, threads),
         liveness=_liveness(roles, models_dir, threads),
         choice=choice,
-        files=tuple(one for role in sorted(roles) for one in roles[role]),
+        files=tuple(dict.fromkeys((*(one for role in sorted(roles) for one in roles[role]), base))),
         **face,
     )
 
