@@ -67,6 +67,7 @@ _SAFETY_INPUT: dict[str, object] = {
 }
 _FITS_OF_KEY = (("align", ("aligned",)), ("crop", ("around-face",)), ("before", ("crop",)))
 _CONVERTED: set[DecoderName] = {"dlib-resnet", "efficientnet-lite"}  # files that are no ONNX: it is made of them once
+_PINNED = "; Assent's requirements name the version of the package that holds it"
 _NEED_CLASSES: set[Role] = {"safety", "labels", "objects", "liveness"}
 
 Three = tuple[float, float, float]
@@ -291,7 +292,7 @@ def locate(file: ModelFile, models_dir: Path | None = None) -> Path:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (path := Path(folder) / file.path).is_file():
             return path
-    raise ModelMissing(f"{file.path} of the Python package {file.package} is not installed")
+    raise ModelMissing(f"{file.path} of the Python package {file.package} is not installed{_PINNED}")
 
 
 def read_verified(file: ModelFile, models_dir: Path | None = None) -> bytes:
@@ -304,5 +305,6 @@ def read_verified(file: ModelFile, models_dir: Path | None = None) -> bytes:
     except OSError as error:
         raise ModelMissing(f"{file.path} of {file.package or file.name} cannot be read: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise ModelUnknown(f"{file.path} of {file.package or file.name} is not the file that the manifest describes")
+        where, remedy = (file.package, _PINNED) if file.package else (file.name, "; `assent models pull` brings it")
+        raise ModelUnknown(f"{file.path} of {where} is not the file that the manifest describes{remedy}")
     return data
