@@ -145,10 +145,10 @@ def _ours(ours: ClockedModels, photos: Sequence[Photo]) -> dict[str, Case]:
     }
 
 
-def _safety_and_faces(models: Models, pictures: Sequence[Picture]) -> None:
+def _safety_and_faces(models: Models, pictures: Sequence[Picture]) -> object:
     """What nudenet's calls do, and no more: boxes of body parts, faces among them."""
     pixels = [cleaned(picture.frames[0].pixels) for picture in pictures]
-    detect_faces(models, pixels, safety.detect(models.safety, pixels))
+    return detect_faces(models, pixels, safety.detect(models.safety, pixels))
 
 
 def _labels(models: Models, photos: Sequence[Photo]) -> dict[str, Case]:

@@ -38,7 +38,7 @@ def _squeezed(model: LoadedModel, row: Pixels) -> Scores:
 
 def _by_parts(model: LoadedModel, row: Pixels) -> Scores:
     parts = tiles_of_wide([Frame(0, row, 1.0)])
-    return np.max(classify(model, [row, *(part.pixels for part in parts)]), axis=0)
+    return np.asarray(np.max(classify(model, [row, *(part.pixels for part in parts)]), axis=0), np.float32)
 
 
 WAYS: dict[str, Callable[[LoadedModel, Pixels], Scores]] = {

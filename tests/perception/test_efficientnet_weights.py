@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_a_file_that_ends_early_is_refused(cut: int) -> None:
         ({"table": None, "labels": ("animal.cat", "animal.dog")}, "1000 classes, its labels are 2"),
     ],
 )
-def test_a_manifest_that_says_otherwise_is_refused(folder: Path, changes: dict[str, object], why: str) -> None:
+def test_a_manifest_that_says_otherwise_is_refused(folder: Path, changes: dict[str, Any], why: str) -> None:
     other: ModelFile = replace(FILE, **changes)
     with pytest.raises(ModelUnknown, match=why):
         open_file(Pack("embedded", "", (other,), PACK.folder), other, folder, 1)

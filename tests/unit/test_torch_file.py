@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from assent.core.errors import ModelUnknown
 from assent.perceive.networks.torch_file import read_state
-from tests.unit.weight_files import name, number, state_dict, storage, tensor, text, weight_file, written
+from tests.unit.weight_files import Array, name, number, state_dict, storage, tensor, text, weight_file, written
 
 ONE = tensor(storage("a", 6), [2, 3])
 SIX = np.arange(6, dtype="<f4").tobytes()
@@ -29,7 +29,7 @@ def refused(data: bytes, why: str) -> None:
 
 
 def test_a_good_files_tensors_are_read() -> None:
-    tensors = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(7, np.int64)}
+    tensors: dict[str, Array] = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(7, np.int64)}
     read = read_state(written(tensors))
     assert list(read) == ["w", "n"]
     assert all(np.array_equal(read[key], values) and read[key].dtype == values.dtype for key, values in tensors.items())

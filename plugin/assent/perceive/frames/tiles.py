@@ -56,7 +56,7 @@ def tiles_of_wide(frames: Sequence[Frame]) -> list[Tile]:
 
 def _wide(frame: Frame) -> bool:
     height, width = frame.pixels.shape[:2]
-    return max(height, width) >= WIDE * min(height, width)
+    return bool(max(height, width) >= WIDE * min(height, width))
 
 
 def _cut(number: int, frame: Frame) -> list[Tile]:

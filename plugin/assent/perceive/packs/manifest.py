@@ -305,6 +305,6 @@ def read_verified(file: ModelFile, models_dir: Path | None = None) -> bytes:
     except OSError as error:
         raise ModelMissing(f"{file.path} of {file.package or file.name} cannot be read: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        where, remedy = (file.package, _PINNED) if file.package else (file.name, "; `assent models pull` brings it")
+        where, remedy = (file.package, _PINNED) if file.package else (file.name, "")
         raise ModelUnknown(f"{file.path} of {where} is not the file that the manifest describes{remedy}")
     return data
