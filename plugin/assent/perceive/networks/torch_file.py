@@ -44,7 +44,7 @@ _TYPES: dict[_Known, type[np.float32 | np.int64]] = {_Known.FLOATS: np.float32, 
 class _Storage(NamedTuple):
     kind: _Known
     key: str
-    count: int
+    length: int  # numbers
 
 
 class _View(NamedTuple):
@@ -112,6 +112,7 @@ class _Machine:
             raise ValueError("a state of something that is no dictionary")
 
 
+_BY_CODE = {operation.code: operation for operation in pickletools.opcodes}
 _PUSHED = frozenset({"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"})  # their argument
 _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "NONE": lambda machine, _: machine.stack.append(None),
@@ -193,7 +194,7 @@ def _operations(stream: BytesIO) -> Iterator[tuple[str, Any]]:
     """Yields the operations of a pickle and their arguments, up to its end; an unknown one's argument is not read."""
     name = ""
     while name != "STOP":
-        operation = pickletools.code2op.get(stream.read(1).decode("latin-1"))
+        operation = _BY_CODE.get(stream.read(1).decode("latin-1"))
         name = operation.name if operation is not None else ""
         if operation is None or not (name in _PUSHED or name in _OPERATIONS):
             raise ValueError(f"it has an operation {name or 'that is none'}")
@@ -232,8 +233,8 @@ def _view(args: Any) -> _View:
     if len(size) != len(stride) or 0 in size:
         raise ValueError(f"a tensor has the size {size} and the strides {stride}")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if last >= storage.count or math.prod(size) > storage.count:
-        raise ValueError(f"a tensor of size {size} reaches out of its storage of {storage.count} numbers")
+    if last >= storage.length or math.prod(size) > storage.length:
+        raise ValueError(f"a tensor of size {size} reaches out of its storage of {storage.length} numbers")
     return _View(storage, offset, size, stride)
 
 
@@ -248,9 +249,9 @@ def _numbers(data: bytes, at: int, keys: list[str], storages: dict[str, _Storage
     numbers: dict[str, Tensor] = {}
     for key in keys:
         dtype = np.dtype(_TYPES[storages[key].kind]).newbyteorder("<")
-        count, end = int.from_bytes(data[at : at + 8], "little"), at + 8 + storages[key].count * dtype.itemsize
-        if count != storages[key].count or end > len(data):
-            raise ValueError(f"a storage holds {count} numbers, not {storages[key].count}, or ends early")
+        count, end = int.from_bytes(data[at : at + 8], "little"), at + 8 + storages[key].length * dtype.itemsize
+        if count != storages[key].length or end > len(data):
+            raise ValueError(f"a storage holds {count} numbers, not {storages[key].length}, or ends early")
         numbers[key] = np.frombuffer(data, dtype, count, at + 8)
         at = end
     if at != len(data):
@@ -262,10 +263,11 @@ def _tensor(name: str, view: _View, numbers: dict[str, Tensor]) -> Tensor:
     values = numbers[view.storage.key]
     if values.dtype.kind != {_Known.FLOATS: "f", _Known.INTEGERS: "i"}[view.storage.kind]:
         raise ValueError(f"the storage of {name} is of two kinds")
-    if len(values) != view.storage.count:
+    if len(values) != view.storage.length:
         raise ValueError(f"the storage of {name} is of two lengths")
     steps = [step * values.itemsize for step in view.stride]
-    tensor: Tensor = np.lib.stride_tricks.as_strided(values[view.offset :], view.size, steps, writeable=False)
+    tensor: Any = np.lib.stride_tricks.as_strided(values[view.offset :], view.size, steps, writeable=False)
     if not np.isfinite(tensor).all():
         raise ValueError(f"{name} holds numbers that are not finite")
-    return tensor
+    checked: Tensor = tensor
+    return checked
