@@ -108,7 +108,7 @@ def tiled(models: Models, stills: Sequence[Pixels]) -> None:
             row, lefts = _row(rng, stills, count)
             whole, parts = (
                 safety.detect(models.safety, [row])[0],
-                _detect_in_frames(models, [Frame(0, row, 1.0)])[0].detections,
+                _detect_in_frames(models, [Frame(0, row, 1.0)])[0],
             )
             total += count
             for n, detections in enumerate((whole, parts)):
