@@ -28,9 +28,11 @@ class Placed(NamedTuple):
 
 
 def placed(pixels: Pixels, spec: Input) -> Placed:
-    """Returns the frame (h, w, 3) at the input's size, by `fit` letterbox or stretch; RGB as before."""
+    """Returns the frame (h, w, 3) at the input's size, by `fit` letterbox, stretch or crop; RGB as before."""
     height, width = pixels.shape[:2]
     across, down = spec.size
+    if spec.fit == "crop" and spec.before:
+        return _cropped(pixels, spec.before, across, down)
     if spec.fit == "stretch":
         return Placed(_resized(pixels, across, down), (across / width, down / height), (0.0, 0.0))
     ratio = min(across / width, down / height)
@@ -42,6 +44,19 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
     canvas = np.full((down, across, 3), spec.pad, np.uint8)
     canvas[top : top + new[1], left : left + new[0]] = _resized(pixels, *new)
     return Placed(canvas, (new[0] / width, new[1] / height), (left, top))
+
+
+def _cropped(pixels: Pixels, before: int, across: int, down: int) -> Placed:
+    """Scales the middle of a frame, as if its shorter side had been scaled to `before` pixels and then been cut.
+
+    It is cut first, so that a frame of 30,000 pixels by one never becomes millions wide."""
+    height, width = pixels.shape[:2]
+    ratio = before / min(width, height)
+    wide, high = (max(1, min(side, round(part / ratio))) for side, part in ((width, across), (height, down)))
+    left, top = (width - wide) // 2, (height - high) // 2
+    scale = across / wide, down / high
+    middle = _resized(pixels[top : top + high, left : left + wide], across, down)
+    return Placed(middle, scale, (-left * scale[0], -top * scale[1]))
 
 
 def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
@@ -66,21 +81,20 @@ def tensor(images: NDArray[np.uint8], spec: Input) -> NDArray[Any]:
     """Converts images (n, h, w, 3) RGB into a network's input.
 
     Layout, colour order, scale, mean and std are those of the manifest."""
+    planes = spec.layout == "nchw"
     ordered = images if spec.colour == "rgb" else images[..., ::-1]
+    laid_out = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2) if planes else ordered)
     if spec.dtype == "uint8":
-        return _laid_out(ordered, spec)
-    values = ordered.astype(np.float32)
+        return laid_out
+    values = laid_out.astype(np.float32)
+    shape = (3, 1, 1) if planes else (3,)
     if spec.scale != 1.0:
         values *= spec.scale
     if any(spec.mean):
-        values -= np.array(spec.mean, np.float32)
+        values -= np.array(spec.mean, np.float32).reshape(shape)
     if spec.std != (1.0, 1.0, 1.0):
-        values /= np.array(spec.std, np.float32)
-    return _laid_out(values, spec)
-
-
-def _laid_out(images: NDArray[Any], spec: Input) -> NDArray[Any]:
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2) if spec.layout == "nchw" else images)
+        values /= np.array(spec.std, np.float32).reshape(shape)
+    return values
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
