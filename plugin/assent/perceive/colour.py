@@ -1,13 +1,13 @@
 """Names the colours of the main thing in a frame, by the eleven basic colour terms (Berlin & Kay 1969). Pure.
 
-A pixel has the term of the nearest prototype in `colours.tsv`, by the colour difference CIE94 in CIELAB (D65). The
+A pixel has the term of the nearest prototype in `colours.tsv`: in CIELAB (D65), by CIE94's ellipsoid around each. The
 prototypes are the centroids of ISCC-NBS (Kelly & Judd, NBS Special Publication 440, 1976) and, of the colour survey of
 xkcd.com (Munroe 2010, CC0), the names that are a basic term with a modifier such as "dark". Where a centroid's name
 joins two basic terms ("orange yellow", "reddish brown"), photos of goods decided which of them it has.
 
 The main thing is what lies in the middle in other colours than the frame's border shows; where both show the same, it
 is the middle. Nothing is said of people: a frame with a face has no colours, nor one whose middle bodies fill, and
-where a body is seen is neither thing nor background. What is right how often: docs/models.md (`python -m tests.bench.colours`).
+where a body is seen is neither thing nor background. How often it is right: docs/models.md (`tests.bench.colours`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from assent.core.values import Face, Frame, Pixels, Tag
 from assent.perceive.packs.manifest import LOWEST_SCORE
 from assent.perceive.safety.detect import Detection
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 _TABLE = files("assent.perceive").joinpath("colours.tsv").read_bytes()
 COLOURS_ID = f"colours@{hashlib.sha256(_TABLE).hexdigest()[:12]}"
@@ -36,8 +36,9 @@ _SIDE = 48  # pixels of the longer side in which colours are counted
 _MIDDLE = 0.45  # standard deviation of the weight of places, in half sides
 _BORDER = 0.08  # share of the shorter side
 _PEOPLE = 0.25  # share of the middle from which people are the main thing
-# Scores from which a face may be one, a body part or person is one. Of 120 clothes and 100 groceries 1 and 6 have a face
-# from 0.15 up, 3 and 27 a part from 0.25 up; at 0.10 it were 2, 10, 25 and 60.
+_NEUTRAL = 3.0  # chroma below which a colour is black, grey or white
+# Scores from which a face may be one, and a body part or person is one. Of 120 clothes and 100 groceries 1 and 6 have a
+# face from 0.15 up, 3 and 27 a part from 0.25 up; at 0.10 it were 2, 10, 25 and 60.
 _PERHAPS, _SURE = 0.15, 0.25
 _FLAT = 3.0  # standard deviation in CIELAB up to which a frame has one colour, and nothing to tell the light by
 # CIE 1931, IEC 61966-2-1: linear sRGB → XYZ, divided by the white of D65.
@@ -49,14 +50,15 @@ _LUMINANCE = _XYZ[1]
 class _Prototypes(NamedTuple):
     names: tuple[str, ...]  # the labels, in the order of `terms`
     terms: NDArray[np.intp]  # of each prototype, an index in `names`
-    weights: Floats  # (8, n): a colour's eight products times these are its squared distances
+    hued: NDArray[np.bool_]  # which of them are neither black, grey nor white
+    weights: _Floats  # (8, n): a colour's eight products times these are its squared distances
 
 
 def colour_tags(frame: Frame, parts: Sequence[Detection], tags: Sequence[Tag], faces: Sequence[Face]) -> list[Tag]:
     """Returns a tag for each colour of the main thing in a frame; the score is its share, from 0.05 up.
 
-    Nothing where somebody's face is seen: skin and hair have no colour here. `parts`: the safety network's detections in
-    the frame; `tags` and `faces`: what was seen in its picture. Bodies and people are left out of the thing."""
+    Nothing where somebody's face is seen: skin and hair have no colour here. `parts`: the safety network's detections
+    in the frame; `tags` and `faces`: what was seen in its picture. Bodies and people are left out of the thing."""
     if any(face.frame == frame.index for face in faces):
         return []
     if any(part.name == "face" and part.score >= _PERHAPS for part in parts):
@@ -110,13 +112,13 @@ def _without(people: Sequence[Corners], scale: tuple[float, float], shape: tuple
     return shown
 
 
-def _middle(height: int, width: int) -> Floats:
+def _middle(height: int, width: int) -> _Floats:
     """Returns the weight of each place (h, w): 1 in the middle, a Gaussian towards the sides."""
     down, across = (np.linspace(-1, 1, side) if side > 1 else np.zeros(1) for side in (height, width))
     return np.asarray(np.exp(-(down[:, None] ** 2 + across[None] ** 2) / (2 * _MIDDLE**2)))
 
 
-def _thing(small: Pixels, middle: Floats, shown: NDArray[np.bool_]) -> Floats:
+def _thing(small: Pixels, middle: _Floats, shown: NDArray[np.bool_]) -> _Floats:
     """Returns the weight (h, w) with which each pixel belongs to the main thing.
 
     A colour is the thing's where its share of the middle is larger than its share of the border. A thing that would be
@@ -136,7 +138,7 @@ def _thing(small: Pixels, middle: Floats, shown: NDArray[np.bool_]) -> Floats:
     return thing if thing.sum() > 0.1 * middle.sum() else middle
 
 
-def _histogram(cell: NDArray[np.intp], weight: Floats) -> Floats:
+def _histogram(cell: NDArray[np.intp], weight: _Floats) -> _Floats:
     """Returns the share of each colour cell (1296,), smoothed over its neighbours."""
     counts = np.bincount(cell.ravel(), weight.ravel(), 9 * 12 * 12).reshape(9, 12, 12)
     for axis in range(3):
@@ -172,11 +174,14 @@ def _terms(named: _Prototypes, pixels: Pixels) -> NDArray[np.intp]:
     coarse = (pixels >> 3).astype(np.intp)
     codes, places = np.unique((coarse[..., 0] * 32 + coarse[..., 1]) * 32 + coarse[..., 2], return_inverse=True)
     rgb = np.stack([codes >> 10, codes >> 5 & 31, codes & 31], axis=-1) * 8 + 4
-    nearest = (_products(lab(rgb.astype(np.uint8))) @ named.weights).argmin(axis=1)
+    colour = lab(rgb.astype(np.uint8))
+    distances = _products(colour) @ named.weights
+    distances[np.ix_(np.hypot(colour[:, 1], colour[:, 2]) < _NEUTRAL, named.hued)] = np.inf
+    nearest = distances.argmin(axis=1)
     return named.terms[nearest][places].reshape(pixels.shape[:2])
 
 
-def _products(colour: Floats) -> Floats:
+def _products(colour: _Floats) -> _Floats:
     """Returns what the squared distances of colours (n, 3) are sums of, (n, 8)."""
     light, a, b = colour.T
     return np.stack([light**2, a**2, b**2, a * b, light, a, b, np.ones_like(a)], axis=1)
@@ -184,9 +189,10 @@ def _products(colour: Floats) -> Floats:
 
 @cache
 def prototypes() -> _Prototypes:
-    """Returns the prototypes of `colours.tsv`, with the weights of their CIE94 distances.
+    """Returns the prototypes of `colours.tsv`, with the weights of the squared distances from them.
 
-    CIE94 (graphic arts): ΔL² + (ΔC / (1 + 0.045 C))² + (ΔH / (1 + 0.015 C))², C the prototype's chroma."""
+    ΔL² + (Δalong / (1 + 0.045 C))² + (Δacross / (1 + 0.015 C))²: C is the prototype's chroma, along and across its hue's
+    direction (CIE94, graphic arts, with straight axes for its ΔC and ΔH)."""
     rows = [line.split("\t") for line in _TABLE.decode().splitlines() if not line.startswith("#")]
     names = tuple(dict.fromkeys(f"colour.{term}" for term, *_ in rows))
     rgb = np.array([list(bytes.fromhex(code)) for _, code, *_ in rows], np.uint8)
@@ -199,15 +205,16 @@ def prototypes() -> _Prototypes:
     constant = light**2 + aa * a**2 + bb * b**2 + ab * a * b
     weights = [np.ones_like(a), aa, bb, ab, -2 * light, -2 * aa * a - ab * b, -2 * bb * b - ab * a, constant]
     terms = np.array([names.index(f"colour.{term}") for term, *_ in rows], np.intp)
-    return _Prototypes(names, terms, np.stack(weights))
+    hued = np.array([term not in ("black", "grey", "white") for term, *_ in rows])
+    return _Prototypes(names, terms, hued, np.stack(weights))
 
 
-def lab(pixels: NDArray[np.uint8]) -> Floats:
+def lab(pixels: NDArray[np.uint8]) -> _Floats:
     """Converts sRGB (…, 3) into CIELAB under D65."""
     return _lab(_linear(pixels))
 
 
-def _lab(light: Floats) -> Floats:
+def _lab(light: _Floats) -> _Floats:
     xyz = light @ _XYZ.T
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     x, y, z = np.moveaxis(f, -1, 0)
@@ -217,9 +224,9 @@ def _lab(light: Floats) -> Floats:
 _LINEAR = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255])
 
 
-def _linear(pixels: NDArray[np.uint8]) -> Floats:
+def _linear(pixels: NDArray[np.uint8]) -> _Floats:
     return np.asarray(_LINEAR[pixels])
 
 
-def _encoded(light: Floats) -> Floats:
+def _encoded(light: _Floats) -> _Floats:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
