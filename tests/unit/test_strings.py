@@ -66,7 +66,7 @@ MIGRATIONS = [
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
 ]
 VALUES = {
-    Category: "safety face scene object product text hash",
+    Category: "safety face scene object product text hash colour",
     Visibility: "public unlisted followers direct",
     Surface: "post avatar message story",
     EventType: "media.created media.updated media.deleted",

@@ -52,6 +52,7 @@ class LabelGroups(NamedTuple):
     bodies: tuple[Label, ...]
     texts: tuple[Label, ...]
     hashes: tuple[Label, ...]
+    colours: tuple[Label, ...]
     products: tuple[Label, ...]
     objects: tuple[Label, ...]
     animals: tuple[Label, ...]
@@ -86,6 +87,6 @@ def _labels(rows: dict[str, _Row]) -> tuple[Label, ...]:
 
 
 GROUPS = parse_taxonomy(files("assent.core").joinpath("taxonomy.toml").read_text("utf-8"))
-BODIES, TEXTS, HASHES, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
+BODIES, TEXTS, HASHES, COLOURS, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
 LABELS: tuple[Label, ...] = tuple(label for labels in GROUPS for label in labels)
 BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}

@@ -21,7 +21,7 @@ from assent.core.errors import AssentError
 Box = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]
 Vector = NDArray[np.float32]
-Category = Literal["safety", "face", "scene", "object", "product", "text", "hash"]
+Category = Literal["safety", "face", "scene", "object", "product", "text", "hash", "colour"]
 Visibility = Literal["public", "unlisted", "followers", "direct"]
 Surface = Literal["post", "avatar", "message", "story"]
 EventType = Literal["media.created", "media.updated", "media.deleted"]

@@ -15,6 +15,7 @@ from assent.core.boxes import box_of
 from assent.core.errors import Undecodable
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
+from assent.perceive.colour import COLOURS_ID, colour_tags
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces.detect import DetectedFace, chip_of, detect_faces, detect_objects, merge_tags
 from assent.perceive.faces.quality import face_quality, sharpness
@@ -76,11 +77,13 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
             faces[number].append(face)
     for number, rows in enumerate(features):
         tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows))
+    for (number, frame), parts in zip(frames, results, strict=True):
+        tags[number] += colour_tags(frame, parts, tags[number], faces[number])
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])
     for (number, index, _), vector in zip(chips, vectors, strict=True):
         faces[number][index] = replace(faces[number][index], embedding=vector)
     embedded_by = models.embedder_id if embed else ""
-    ran = _ran(models) + ((embedded_by,) if embed else ())
+    ran = (*_ran(models), COLOURS_ID, *((embedded_by,) if embed else ()))
     return tuple(
         Perception(merge_tags(of_image), tuple(in_image), ran, embedded_by, rows)
         for of_image, in_image, rows in zip(tags, faces, features, strict=True)

@@ -96,7 +96,7 @@ class PolicyInput(BaseModel):
 
 
 # Groups also where no installed model says anything of them, so that a policy does not depend on what is installed.
-ROOTS = frozenset({"nudity", "body", "object", "animal", "food", "scene", "product", "text", "hash"})
+ROOTS = frozenset({"nudity", "body", "object", "animal", "food", "scene", "product", "text", "hash", "colour"})
 # What is asked for as true or false → the label or group of which a tag was seen.
 FLAGS = {
     "text.has_contact": "text.contact",

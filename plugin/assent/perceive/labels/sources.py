@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assent.core.resources import resource
-from assent.core.taxonomy import HASHES, TEXTS
+from assent.core.taxonomy import COLOURS, HASHES, TEXTS
 from assent.perceive.labels.heads import NONE, head_files, read_head
 from assent.perceive.packs.manifest import classes, read_pack, shipped_packs
 
@@ -22,6 +22,8 @@ def sources() -> dict[str, tuple[str, ...]]:
         models.setdefault(row.name, {})["text reader"] = None
     for row in HASHES:
         models.setdefault(row.name, {})["lists of known pictures"] = None
+    for row in COLOURS:
+        models.setdefault(row.name, {})["prototypes of colours"] = None
     return {label: tuple(names) for label, names in models.items()}
 
 
