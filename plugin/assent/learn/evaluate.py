@@ -164,7 +164,8 @@ def evaluate_safety(settings: Settings, options: EvalOptions, progress: Progress
     tables = opinion_tables(compare_opinions(perceived.examples, perceived.pictures, perceived.perceptions, policy))
     skipped = (*dataset.skipped, *unknown, *perceived.skipped)
     groups = _groups(perceived.examples, options.group_column)
-    return Evaluation(report_safety(scored, options.command, groups, _notes(skipped), tables), skipped)
+    notes = [*_notes(skipped), *([] if models.nsfw else ["No second opinion is asked here."])]
+    return Evaluation(report_safety(scored, options.command, groups, notes, tables), skipped)
 
 
 def _notes(skipped: Sequence[Skipped]) -> list[str]:
