@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import Backbone, backbone
 from assent.perceive.labels.heads import NONE, HeadLabel
-from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.model_set import default_backbone as default_network
 
 
 def default_backbone() -> Backbone:
-    return backbone(read_pack(DEFAULT_PACK).one("safety"))
+    return backbone(default_network().file)
 
 
 def write_head(

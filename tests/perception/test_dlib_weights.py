@@ -14,7 +14,8 @@ import pytest
 from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.values import Pixels
 from assent.perceive.faces import quality as faces
-from assent.perceive.faces.dlib_weights import convert_once, dlib_to_onnx
+from assent.perceive.faces.dlib_weights import dlib_to_onnx
+from assent.perceive.networks.conversion import convert_once
 from assent.perceive.networks.runtime import open_net, run_network
 from assent.perceive.packs.manifest import locate, read_pack, read_verified
 from tests.unit.perceive_photos import photo
@@ -32,6 +33,10 @@ FACES = {  # where faces lie, as a person would draw the boxes
 @pytest.fixture(scope="module")
 def source() -> bytes:
     return read_verified(EMBEDDER)
+
+
+def converted(source: bytes, folder: Path) -> bytes:
+    return convert_once("dlib-resnet", source, folder, KNOWN, dlib_to_onnx)
 
 
 def chips() -> list[Pixels]:
@@ -53,29 +58,29 @@ def test_descriptors_equal_dlibs_own(source: bytes) -> None:
 
 def test_it_is_converted_once_and_is_the_known_file(source: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "models"
-    first = convert_once(source, folder, KNOWN)
+    first = converted(source, folder)
     written = folder / NAME
     assert [path.name for path in folder.iterdir()] == [NAME]
     assert hashlib.sha256(first).hexdigest() == KNOWN
     stamp = written.stat().st_mtime_ns, written.stat().st_ino
-    assert convert_once(source, folder, KNOWN) == first
+    assert converted(source, folder) == first
     assert (written.stat().st_mtime_ns, written.stat().st_ino) == stamp
 
 
 def test_a_damaged_file_is_made_again(source: bytes, tmp_path: Path) -> None:
-    good = convert_once(source, tmp_path, KNOWN)
+    good = converted(source, tmp_path)
     (tmp_path / NAME).write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    assert convert_once(source, tmp_path, KNOWN) == good
+    assert converted(source, tmp_path) == good
     assert (tmp_path / NAME).read_bytes() == good
 
 
 def test_processes_that_start_together_all_get_the_whole_file(tmp_path: Path) -> None:
     code = (
         "import hashlib, sys; from pathlib import Path\n"
-        "from assent.perceive.faces.dlib_weights import convert_once\n"
-        "from assent.perceive.packs.manifest import read_pack, read_verified\n"
+        "from assent.perceive.packs.converted import read_network\n"
+        "from assent.perceive.packs.manifest import read_pack\n"
         "file = read_pack('embedded').one('embedder')\n"
-        "print(hashlib.sha256(convert_once(read_verified(file), Path(sys.argv[1]), file.onnx_sha256)).hexdigest())\n"
+        "print(hashlib.sha256(read_network(file, Path(sys.argv[1]))).hexdigest())\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -87,7 +92,7 @@ def test_processes_that_start_together_all_get_the_whole_file(tmp_path: Path) ->
 def test_a_folder_that_cannot_be_written_is_told(source: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelMissing, match="cannot be written"):
-        convert_once(source, tmp_path / "file", KNOWN)
+        converted(source, tmp_path / "file")
 
 
 @pytest.mark.parametrize("cut", [0, 300, 20_000, 5_000_000, 22_400_000])

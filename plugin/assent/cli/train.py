@@ -32,7 +32,7 @@ def train(
     validation_none: Annotated[
         list[Path] | None, typer.Option(help="A folder of pictures of none for validation; may be repeated.")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="The network whose features are used.")] = "nudenet-320n",
+    backbone: Annotated[str, typer.Option(help="The network whose features are used.")] = "efficientnet-lite0",
     precision: Annotated[
         float, typer.Option(min=0.5, max=1.0, help="A label is said where it was right so often.")
     ] = PRECISION,

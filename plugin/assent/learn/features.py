@@ -23,9 +23,7 @@ from assent.learn.views import View
 from assent.media.files import read_file
 from assent.media.sandbox import Decoder
 from assent.perceive import open_backbone
-from assent.perceive.networks.backend import LoadedModel
-from assent.perceive.networks.runtime import run_all
-from assent.perceive.safety.detect import prepare_frames
+from assent.perceive.networks.backend import LoadedModel, classify_with_features
 
 AHEAD = 8  # files read or decoded while others go through the network
 
@@ -73,7 +71,7 @@ def backbone_features(
     """Returns the id of the installation's backbone, and its features of all examples that can be decoded.
 
     With `view` the features are those of an altered copy of each."""
-    backbone, model = open_backbone(settings.threads)
+    backbone, model = open_backbone(settings.threads, settings.models_dir)
     cache = Cache(settings.data_dir / "features", backbone.id, backbone.width)
     with Decoder() as decoder, progress("looking", len(examples)) as tick:
         extractor = FeatureExtractor(model, backbone.width, cache, decoder)
@@ -135,7 +133,8 @@ def _load(example: Example, extractor: FeatureExtractor, view: View | None) -> _
 def _run(extractor: FeatureExtractor, files: Sequence[_File], view: View | None) -> list[Vector]:
     """Returns the features of decoded files, as the cache will return them, and caches them."""
     pixels = [file.pixels for file in files if file.pixels is not None]
-    vectors = run_all(extractor.model.net, prepare_frames(pixels, extractor.model.spec))[1]
+    seen = classify_with_features(extractor.model, pixels)
+    vectors = [one.features for one in seen if one.features is not None]
     for file, vector in zip(files, vectors, strict=True):
         extractor.cache.put(_key(file.sha256, view), vector)
     return [vector.astype(np.float16).astype(np.float32) for vector in vectors]

@@ -104,7 +104,7 @@ def _check(options: TrainOptions) -> None:
     """Raises DatasetUnusable or NotFound for options that are invalid whatever the images are."""
     if not re.fullmatch(PACK_NAME, options.name):
         raise DatasetUnusable(f"{options.name!r} is no name for a head: lower-case letters, digits and hyphens")
-    backbones = sorted(file.name for file in read_pack(DEFAULT_PACK).file if file.maps)
+    backbones = sorted(file.name for file in read_pack(DEFAULT_PACK).file if file.features)
     if options.backbone not in backbones:
         raise NotFound(f"there is no backbone {options.backbone!r}; there are: {', '.join(backbones)}")
     if options.validation_none and options.validation is None:

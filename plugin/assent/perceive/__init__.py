@@ -21,6 +21,7 @@ from assent.perceive.faces.quality import face_quality, sharpness
 from assent.perceive.frames.noise import cleaned
 from assent.perceive.frames.tiles import merge_detections, tiles
 from assent.perceive.labels.heads import predict_tags
+from assent.perceive.labels.whole_frames import label_frames
 from assent.perceive.packs.active import DEFAULT_PACK as DEFAULT_PACK
 from assent.perceive.packs.active import read_choice
 from assent.perceive.packs.model_set import Models as Models
@@ -59,25 +60,25 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     ]
     pixels = [frame.pixels for _, frame in frames]
     results = _detect_in_frames(models, [frame for _, frame in frames])
-    detected_faces = detect_faces(models, pixels, [result.detections for result in results])
+    detected_faces = detect_faces(models, pixels, results)
     object_tags = detect_objects(models, [(pictures[number], frame) for number, frame in frames])
     opinions = ask_about_frames(models.nsfw, [frame for _, frame in frames])
+    labelled = label_frames(models, [frame for _, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
     faces: list[list[Face]] = [[] for _ in pictures]
     features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
     chips: list[tuple[int, int, Pixels]] = []  # the image's index, the face's index in it, the chip
-    for (number, frame), result, detected, objects, opinion in zip(
-        frames, results, detected_faces, object_tags, opinions, strict=True
+    for (number, frame), parts, detected, objects, labels, opinion in zip(
+        frames, results, detected_faces, object_tags, labelled, opinions, strict=True
     ):
-        tags[number] += [*_tags(models, pictures[number], frame, result.detections), *objects, *opinion]
-        if result.features is not None:
-            features[number][frame.index] = result.features
+        tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *labels.tags, *opinion]
+        features[number][frame.index] = labels.features
         for face, chip in _faces(models, pictures[number], frame, detected, embed):
             if chip is not None:
                 chips.append((number, len(faces[number]), chip))
             faces[number].append(face)
     for number, rows in enumerate(features):
-        tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows)) if rows else ()
+        tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows))
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])
     for (number, index, _), vector in zip(chips, vectors, strict=True):
         faces[number][index] = replace(faces[number][index], embedding=vector)
@@ -91,23 +92,20 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
 
 def _ran(models: Models) -> tuple[str, ...]:
     """Returns the ids of all networks that ran, except the embedder."""
-    asked = (models.nsfw, *models.watchers) if models.nsfw else models.watchers
-    watchers, heads = (model.id for model in asked), (head.file.id for head in models.heads)
+    asked = (models.nsfw,) if models.nsfw else ()
+    watchers = (model.id for model in (*asked, *models.watchers, models.backbone))
+    heads = (head.file.id for head in models.heads)
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 
 
-def _detect_in_frames(models: Models, frames: Sequence[Frame]) -> list[safety.FrameDetections]:
-    """Returns the safety network's detections in each frame and in its tiles; the features are the frame's own."""
+def _detect_in_frames(models: Models, frames: Sequence[Frame]) -> list[tuple[safety.Detection, ...]]:
+    """Returns the safety network's detections in each frame and in its tiles."""
     parts = tiles(frames)
-    results = safety.detect_body_parts(
-        models.safety, [*(frame.pixels for frame in frames), *(tile.pixels for tile in parts)]
-    )
-    of_tiles = list(zip(parts, (result.detections for result in results[len(frames) :]), strict=True))
+    results = safety.detect(models.safety, [*(frame.pixels for frame in frames), *(tile.pixels for tile in parts)])
+    of_tiles = list(zip(parts, results[len(frames) :], strict=True))
     return [
-        result._replace(detections=merge_detections(result.detections, own))
-        if (own := [pair for pair in of_tiles if pair[0].frame == number])
-        else result
-        for number, result in enumerate(results[: len(frames)])
+        merge_detections(whole, own) if (own := [pair for pair in of_tiles if pair[0].frame == number]) else whole
+        for number, whole in enumerate(results[: len(frames)])
     ]
 
 

@@ -20,10 +20,9 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
-from assent.perceive import DEFAULT_PACK
 from assent.perceive.labels.backbone import backbone
 from assent.perceive.labels.heads import NONE, Head, HeadFile, open_head
-from assent.perceive.packs.manifest import read_pack
+from assent.perceive.packs.model_set import default_backbone
 from assent.shadow.traffic import Comparison, compare_heads
 
 State = Literal["shadow", "live", "replaced", "withdrawn"]
@@ -63,7 +62,7 @@ def try_out(conn: Conn, keys: TenantKeys, by: str, manifest: Path) -> Stored:
     Raises what `open_head` does, ModelUnknown for another backbone's head, HeadAlreadyActive where it is live already.
     """
     head = open_head(manifest, threads=1)
-    running = backbone(read_pack(DEFAULT_PACK).one("safety")).id
+    running = backbone(default_backbone().file).id
     if head.file.backbone != running:
         raise ModelUnknown(f"{head.file.name} is made for {head.file.backbone}, and {running} runs here")
     text, network = manifest.read_bytes(), manifest.with_suffix(".onnx").read_bytes()

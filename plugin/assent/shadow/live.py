@@ -39,7 +39,7 @@ class TenantHeads:
     """
 
     def __init__(self, models: Models, threads: int) -> None:
-        self._backbone, self._threads = models.backbone, threads
+        self._backbone, self._threads = models.backbone_id, threads
         self._shipped = frozenset(head.file.name for head in models.heads)
         # By tenant and sha256 of the manifest; None: it cannot be used, as was logged.
         self._heads: dict[tuple[str, str], Head | None] = {}

@@ -1,4 +1,4 @@
-"""Runs the networks of the chosen packs beside the safety network: faces, objects, and labels of whole frames."""
+"""Runs the networks of the chosen packs beside the safety network that find faces and objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assent.core.boxes import box_of
 from assent.core.taxonomy import BY_NAME
-from assent.core.values import Box, Frame, Picture, Pixels, Tag
+from assent.core.values import Frame, Picture, Pixels, Tag
 from assent.perceive.faces import align
 from assent.perceive.faces import insightface as insight
 from assent.perceive.faces import quality as faces
@@ -56,17 +56,14 @@ def chip_of(models: Models, pixels: Pixels, face: DetectedFace) -> faces.Chip | 
 
 
 def detect_objects(models: Models, frames: Sequence[tuple[Picture, Frame]]) -> list[list[Tag]]:
-    """Returns the tags of each frame by the networks in `watchers`: objects with boxes, labels of the whole frame."""
+    """Returns the tags of each frame by the networks in `watchers` that detect objects, with boxes."""
     pixels = [frame.pixels for _, frame in frames]
     tags: list[list[Tag]] = [[] for _ in frames]
     for model in models.watchers:
-        if model.file.role == "objects":
-            for (picture, frame), rows, boxes in zip(frames, tags, backend.run_detector(model, pixels), strict=True):
-                rows += _objects(model, picture, frame, boxes)
-        else:
-            for (_, frame), rows, scores in zip(frames, tags, backend.classify(model, pixels), strict=True):
-                named = backend.by_label(model, scores)
-                rows += [_tag(name, score, None, frame.index, model.id) for name, score in named.items()]
+        if model.file.role != "objects":
+            continue
+        for (picture, frame), rows, boxes in zip(frames, tags, backend.run_detector(model, pixels), strict=True):
+            rows += _objects(model, picture, frame, boxes)
     return tags
 
 
@@ -86,17 +83,14 @@ def _objects(
     model: backend.LoadedModel, picture: Picture, frame: Frame, boxes: Sequence[backend.NetworkDetection]
 ) -> list[Tag]:
     return [
-        _tag(
-            name,
-            box.score,
-            box_of(box.corners, frame.scale, picture.width, picture.height),
-            frame.index,
-            model.id,
+        Tag(
+            name=name,
+            category=BY_NAME[name].category,
+            score=round(box.score, 4),
+            box=box_of(box.corners, frame.scale, picture.width, picture.height),
+            frame=frame.index,
+            model=model.id,
         )
         for box in boxes
         if (name := model.names[box.kind]) is not None
     ]
-
-
-def _tag(name: str, score: float, box: Box | None, frame: int, model: str) -> Tag:
-    return Tag(name, BY_NAME[name].category, round(score, 4), box, frame, model)

@@ -7,30 +7,15 @@ interest: each stands behind the text that names its layer.
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from assent.core.errors import ModelMissing, ModelUnknown
-from assent.core.files import replace_file
+from assent.core.errors import ModelUnknown
+from assent.perceive.networks.conversion import Array, Conv, Graph, serialise
 
-Array = NDArray[np.float32]
-
-_OPSET = 17
-_IR_VERSION = 8  # read by every onnxruntime ≥ 1.13
 _MEAN = (122.782, 117.001, 104.298)  # RGB, of the network's input layer; then divided by 256
 _STAGES = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))  # width and blocks; every stage but the first begins smaller
 _DESCRIPTOR = 128
-
-
-class _Conv(NamedTuple):
-    weight: Array  # (out, in, height, width)
-    bias: Array  # (out,)
 
 
 def _integer(data: bytes, offset: int) -> tuple[int, int]:
@@ -64,7 +49,7 @@ def _find(data: bytes, name: bytes, start: int) -> int:
     return offset + len(name)
 
 
-def _layers(data: bytes) -> tuple[list[_Conv], Array]:
+def _layers(data: bytes) -> tuple[list[Conv], Array]:
     """Returns all convolutions, input side first, and the last matrix (256, 128).
 
     The affine layer behind each convolution is folded in. A convolution's tensor holds all filters and then the
@@ -83,7 +68,7 @@ def _layers(data: bytes) -> tuple[list[_Conv], Array]:
             raise ModelUnknown("a layer of the dlib file has another size than the face network's")
         gamma, beta = affine.ravel()[:out], affine.ravel()[out:]
         weight = packed.ravel()[:-out].reshape(out, into, size, size) * gamma.reshape(out, 1, 1, 1)
-        convs.append(_Conv(weight, packed.ravel()[-out:] * gamma + beta))
+        convs.append(Conv(weight, packed.ravel()[-out:] * gamma + beta))
     offset = _find(data, b"fc_2", offset)
     for _ in range(2):  # how many outputs and inputs; the tensor behind tells it again
         _, offset = _integer(data, offset)
@@ -91,54 +76,34 @@ def _layers(data: bytes) -> tuple[list[_Conv], Array]:
     return convs, matrix.reshape(-1, _DESCRIPTOR)
 
 
-class _Graph:
-    """Collects nodes and weights; every method returns the name of its output."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def weight(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def op(self, kind: str, *inputs: str, **attributes: int | list[int]) -> str:
-        name = f"{kind.lower()}{len(self.nodes)}"
-        node = helper.make_node(kind, list(inputs), [name], name)
-        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        self.nodes.append(node)
-        return name
-
-    def conv(self, x: str, conv: _Conv, stride: int, pad: int) -> str:
-        w, b = self.weight(conv.weight), self.weight(conv.bias)
-        return self.op("Conv", x, w, b, strides=[stride, stride], pads=[pad] * 4)
-
-    def grow(self, x: str, channels: int, side: int) -> str:
-        """Pads with zeros behind the last channel, row and column."""
-        if not (channels or side):
-            return x
-        pads = np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)
-        return self.op("Pad", x, self.weight(pads))
+def _conv(graph: Graph, x: str, conv: Conv, stride: int, pad: int) -> str:
+    return graph.conv(x, conv, strides=[stride, stride], pads=[pad] * 4)
 
 
-def _block(graph: _Graph, x: str, first: _Conv, second: _Conv) -> str:
-    y = graph.op("Relu", graph.conv(x, first, 1, 1))
-    return graph.op("Relu", graph.op("Add", graph.conv(y, second, 1, 1), x))
+def _grow(graph: Graph, x: str, channels: int, side: int) -> str:
+    """Pads with zeros behind the last channel, row and column."""
+    if not (channels or side):
+        return x
+    return graph.op("Pad", x, graph.weight(np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)))
 
 
-def _down_block(graph: _Graph, x: str, side: int, first: _Conv, second: _Conv) -> tuple[str, int]:
+def _block(graph: Graph, x: str, first: Conv, second: Conv) -> str:
+    y = graph.op("Relu", _conv(graph, x, first, 1, 1))
+    return graph.op("Relu", graph.op("Add", _conv(graph, y, second, 1, 1), x))
+
+
+def _down_block(graph: Graph, x: str, side: int, first: Conv, second: Conv) -> tuple[str, int]:
     """Adds a block that halves the side, and returns its output and side.
 
     Its branches round differently: zeros make the smaller as large as the other."""
-    y = graph.op("Relu", graph.conv(x, first, 2, 0))
-    y = graph.conv(y, second, 1, 1)
+    y = graph.op("Relu", _conv(graph, x, first, 2, 0))
+    y = _conv(graph, y, second, 1, 1)
     short = graph.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
     y_side, short_side = (side - 3) // 2 + 1, side // 2
     new = max(y_side, short_side)
     out, into = first.weight.shape[:2]
-    y = graph.grow(y, 0, new - y_side)
-    short = graph.grow(short, out - into, new - short_side)
+    y = _grow(graph, y, 0, new - y_side)
+    short = _grow(graph, short, out - into, new - short_side)
     return graph.op("Relu", graph.op("Add", y, short)), new
 
 
@@ -150,11 +115,11 @@ def dlib_to_onnx(data: bytes) -> bytes:
     ModelUnknown when the file holds anything else than that network.
     """
     convs, matrix = _layers(data)
-    graph, side, index = _Graph(), 150, 1
+    graph, side, index = Graph(), 150, 1
     x = graph.op("Cast", graph.op("Transpose", "chips", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     x = graph.op("Sub", x, graph.weight(np.array(_MEAN, np.float32).reshape(1, 3, 1, 1)))
     x = graph.op("Mul", x, graph.weight(np.array(1 / 256, np.float32)))
-    x = graph.op("Relu", graph.conv(x, convs[0], 2, 0))
+    x = graph.op("Relu", _conv(graph, x, convs[0], 2, 0))
     x = graph.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
     side = ((side - 7) // 2 + 1 - 3) // 2 + 1
     for stage, (_, blocks) in enumerate(_STAGES):
@@ -166,41 +131,6 @@ def dlib_to_onnx(data: bytes) -> bytes:
             index += 2
     x = graph.op("Flatten", graph.op("GlobalAveragePool", x), axis=1)
     graph.nodes.append(helper.make_node("MatMul", [x, graph.weight(matrix)], ["descriptors"]))
-    return _serialised(graph)
-
-
-def _serialised(graph: _Graph) -> bytes:
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "dlib-resnet",
-            [helper.make_tensor_value_info("chips", TensorProto.UINT8, ["n", 150, 150, 3])],
-            [helper.make_tensor_value_info("descriptors", TensorProto.FLOAT, ["n", _DESCRIPTOR])],
-            graph.weights,
-        ),
-        producer_name="assent",
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-    )
-    onnx.checker.check_model(model)
-    written: bytes = model.SerializeToString()
-    return written
-
-
-def convert_once(data: bytes, models_dir: Path, onnx_sha256: str) -> bytes:
-    """Returns the ONNX form of a .dat file's bytes, stored as `<models_dir>/dlib-resnet-<source sha12>.onnx`.
-
-    A stored file is used only when its sha256 is `onnx_sha256`; otherwise it is made again from the source and replaced
-    in one step, so that processes starting together never read half a file. Raises ModelUnknown when the bytes are not
-    that network, ModelMissing when the folder cannot be written.
-    """
-    path = models_dir / f"dlib-resnet-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    if path.is_file() and hashlib.sha256(stored := path.read_bytes()).hexdigest() == onnx_sha256:
-        return stored
-    model = dlib_to_onnx(data)
-    try:
-        models_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(path, model)
-    except OSError as error:
-        raise ModelMissing(f"the converted face network cannot be written to {models_dir}: {error.strerror}") from error
-    return model
+    chips = helper.make_tensor_value_info("chips", TensorProto.UINT8, ["n", 150, 150, 3])
+    descriptors = helper.make_tensor_value_info("descriptors", TensorProto.FLOAT, ["n", _DESCRIPTOR])
+    return serialise(graph, "dlib-resnet", [chips], [descriptors])

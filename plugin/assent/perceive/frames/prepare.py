@@ -28,9 +28,11 @@ class Placed(NamedTuple):
 
 
 def placed(pixels: Pixels, spec: Input) -> Placed:
-    """Returns the frame (h, w, 3) at the input's size, by `fit` letterbox, stretch or squeeze-crop; RGB as before."""
+    """Returns the frame (h, w, 3) at the input's size, as its `fit` says; RGB as before."""
     height, width = pixels.shape[:2]
     across, down = spec.size
+    if spec.fit == "crop" and spec.before:
+        return _cropped(pixels, spec.before, across, down)
     if spec.fit == "stretch":
         return Placed(_resized(pixels, across, down), (across / width, down / height), (0.0, 0.0))
     if spec.fit == "squeeze-crop" and spec.before:
@@ -46,6 +48,19 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
     canvas = np.full((down, across, 3), spec.pad, np.uint8)
     canvas[top : top + new[1], left : left + new[0]] = _resized(pixels, *new)
     return Placed(canvas, (new[0] / width, new[1] / height), (left, top))
+
+
+def _cropped(pixels: Pixels, before: int, across: int, down: int) -> Placed:
+    """Scales the middle of a frame, as if its shorter side had been scaled to `before` pixels and then been cut.
+
+    It is cut first, so that a frame of 30,000 pixels by one never becomes millions wide."""
+    height, width = pixels.shape[:2]
+    ratio = before / min(width, height)
+    wide, high = (max(1, min(side, round(part / ratio))) for side, part in ((width, across), (height, down)))
+    left, top = (width - wide) // 2, (height - high) // 2
+    scale = across / wide, down / high
+    middle = _resized(pixels[top : top + high, left : left + wide], across, down)
+    return Placed(middle, scale, (-left * scale[0], -top * scale[1]))
 
 
 def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:

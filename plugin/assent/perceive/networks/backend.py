@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from assent.core.boxes import Corners, clipped, sizes_of
 from assent.core.errors import ModelUnknown
-from assent.core.values import Pixels
+from assent.core.values import Pixels, Vector
 from assent.perceive.frames.prepare import Placed, around, placed, tensor
+from assent.perceive.labels.backbone import OUTPUT
 from assent.perceive.networks.decoders import CLASSIFIERS, DETECTORS, Boxes, Outputs
 from assent.perceive.networks.runtime import CHIP_BATCH, FRAME_BATCH, ONNX_ERRORS, Net, open_net
 from assent.perceive.networks.suppression import suppress
-from assent.perceive.packs.manifest import LOWEST_SCORE, Input, ModelFile, Pack, classes, input_of, read_verified
+from assent.perceive.packs.converted import read_network
+from assent.perceive.packs.manifest import LOWEST_SCORE, Input, ModelFile, Pack, classes, input_of
 
 MOST_BOXES = 100  # of one frame, best first
 _UNFIT: tuple[type[Exception], ...] = (*ONNX_ERRORS, ValueError, IndexError)  # of a network of another kind
@@ -47,6 +49,13 @@ class NetworkDetection(NamedTuple):
     points: NDArray[np.float32] | None
 
 
+class Classified(NamedTuple):
+    """A network's scores of its classes, and its features where its manifest names some."""
+
+    scores: NDArray[np.float32]
+    features: Vector | None
+
+
 def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> LoadedModel:
     """Opens a file of a pack and runs it once on an empty input.
 
@@ -54,7 +63,7 @@ def open_file(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int
     other shapes than the manifest says."""
     spec = input_of(pack, file)
     names = classes(pack, file) if file.labels or file.table else ()
-    model = LoadedModel(file, open_verified(file, read_verified(file, models_dir), threads), spec, names)
+    model = LoadedModel(file, open_verified(file, read_network(file, models_dir), threads), spec, names)
     _try_out(model)
     return model
 
@@ -96,9 +105,13 @@ def _try_out(model: LoadedModel) -> None:
         if model.file.decoder in DETECTORS:
             run_detector(model, [empty])
         elif model.file.decoder in CLASSIFIERS:
-            scores = classify(model, [empty])[0]
+            scores, features = classify_with_features(model, [empty])[0]
             if len(scores) != len(model.names):
                 raise ModelUnknown(f"{model.file.path} has {len(scores)} classes, its labels are {len(model.names)}")
+            if model.file.features is not None and (features is None or features.shape != (model.file.features,)):
+                raise ModelUnknown(
+                    f"{model.file.path} does not give the {model.file.features} features of its manifest"
+                )
         else:
             vectors(model, [empty])
     except _UNFIT as error:
@@ -123,9 +136,17 @@ def classify(model: LoadedModel, frames: Sequence[Pixels]) -> list[NDArray[np.fl
     """Returns the scores of all classes, for each frame as a whole.
 
     `around-face` networks take what `prepare.around` cuts."""
+    return [seen.scores for seen in classify_with_features(model, frames)]
+
+
+def classify_with_features(model: LoadedModel, frames: Sequence[Pixels]) -> list[Classified]:
+    """Returns scores as `classify` does, with the features (width,) of the same pass."""
     decode = CLASSIFIERS[model.file.decoder]
     ready = frames if model.spec.fit == "around-face" else [placed(pixels, model.spec).pixels for pixels in frames]
-    return [decode(outputs, model.spec.size) for outputs in _run(model, ready)]
+    return [
+        Classified(decode(outputs, model.spec.size), outputs.get(OUTPUT) if model.file.features else None)
+        for outputs in _run(model, ready)
+    ]
 
 
 def by_label(model: LoadedModel, scores: NDArray[np.float32]) -> dict[str, float]:

@@ -114,6 +114,7 @@ DETECTORS: dict[DecoderName, Callable[[Outputs, InputSize], Boxes]] = {
 CLASSIFIERS: dict[DecoderName, Callable[[Outputs, InputSize], FloatArray]] = {
     "softmax": softmax,
     "probabilities": decode_probabilities,
+    "efficientnet-lite": decode_probabilities,
 }
 
 

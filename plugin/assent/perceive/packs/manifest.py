@@ -31,6 +31,7 @@ DecoderName = Literal[
     "scrfd",
     "softmax",
     "probabilities",
+    "efficientnet-lite",
     "embedding",
     "insightface",
     "dlib-shape-predictor",
@@ -48,6 +49,7 @@ _ROLES_OF: dict[DecoderName, tuple[set[Role], bool]] = {
     "scrfd": ({"faces"}, True),
     "softmax": ({"nsfw", "violence", "labels", "liveness"}, True),
     "probabilities": ({"nsfw", "violence", "labels", "liveness"}, True),
+    "efficientnet-lite": ({"labels"}, True),
     "embedding": ({"embedder"}, True),
     "insightface": ({"faces", "embedder"}, True),
     "dlib-shape-predictor": ({"landmarks"}, False),
@@ -65,6 +67,8 @@ _SAFETY_INPUT: dict[str, object] = {
 }
 _NEED_CLASSES: set[Role] = {"safety", "nsfw", "violence", "labels", "objects", "liveness"}
 _SAFETY_ALONE: set[Role] = {"nsfw", "violence"}  # networks of these give labels of category safety and no other
+_FITS_OF_KEY = (("align", ("aligned",)), ("crop", ("around-face",)), ("before", ("crop", "squeeze-crop")))
+_CONVERTED: set[DecoderName] = {"dlib-resnet", "efficientnet-lite"}  # files that are no ONNX: it is made of them once
 
 Three = tuple[float, float, float]
 Positive = Annotated[int, Field(gt=0)]
@@ -75,9 +79,10 @@ class Input:
     """The input of a network: (value × scale − mean) / std of each channel, in `colour` order, values 0–255.
 
     `fit`: letterbox keeps the sides' ratio and fills up with `pad`, at the right and bottom (`corner`) or all around;
-    stretch does not; squeeze-crop stretches to `before` pixels a side and takes the middle; aligned takes a face turned
-    to the template `align`; around-face takes the face's box enlarged `crop` times. `dynamic`: the network takes any
-    sides that 32 divides, `size` bounds the longer one."""
+    stretch does not; crop scales the shorter side to `before` pixels and takes the middle, squeeze-crop stretches to
+    `before` pixels a side and takes the middle; aligned takes a face turned to the template `align`; around-face takes
+    the face's box enlarged `crop` times. `dynamic`: the network takes any sides that 32 divides, `size` bounds the
+    longer one."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -88,33 +93,14 @@ class Input:
     scale: float = 1.0
     mean: Three = (0.0, 0.0, 0.0)
     std: Three = (1.0, 1.0, 1.0)
-    fit: Literal["letterbox", "stretch", "squeeze-crop", "aligned", "around-face"] = "letterbox"
+    fit: Literal["letterbox", "stretch", "crop", "squeeze-crop", "aligned", "around-face"] = "letterbox"
     pad: Annotated[int, Field(ge=0, le=255)] = 0
     place: Literal["corner", "centre"] = "corner"
     enlarge: bool = True  # whether a frame smaller than the input is
     dynamic: bool = False
     align: Literal["arcface", "openmodelzoo", "dlib"] | None = None
     crop: float | None = None
-    before: Positive | None = None  # pixels a side, before the middle is taken
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureMap:
-    """An inner map of a network: the tensor's name in its ONNX file, its channels, and its places a side.
-
-    `part`: places a side of each of its 3 × 3 parts, 0 where only the whole is pooled."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    tensor: str
-    channels: Positive
-    side: Positive
-    part: Annotated[int, Field(ge=0)] = 0
-
-    @property
-    def width(self) -> int:
-        """Returns how many features are pooled from the map."""
-        return self.channels * (11 if self.part else 2)
+    before: Positive | None = None  # pixels of the shorter side, or of both, of which the middle is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +131,7 @@ class ModelFile:
     background: bool = False  # the first class is "none of these", and is no row of the table
     # The score from which a box is a face, or a face live.
     threshold: Annotated[float, Field(ge=LOWEST_SCORE, le=1)] = LOWEST_SCORE
-    maps: tuple[FeatureMap, ...] = ()  # inner maps that heads may look at, pooled into features
+    features: Positive | None = None  # how many numbers its output `features` has, which heads take
     calibration: str | None = None
     onnx_sha256: str | None = None  # of the file that the conversion writes
 
@@ -221,19 +207,20 @@ def _contradiction(file: ModelFile) -> str:
         return "role liveness needs `labels`, exactly one of them live"
     if file.commercial_use == "forbidden" and not file.accept:
         return "a licence that forbids commercial use needs `accept`, the words that accept it"
+    if file.decoder in _CONVERTED and file.onnx_sha256 is None:
+        return f"decoder {file.decoder} needs `onnx_sha256`, of the file that the conversion writes"
+    if file.features is not None and file.role != "labels":
+        return "only a file of role labels gives `features`"
     if file.role == "safety" and any(getattr(shape, key) != value for key, value in _SAFETY_INPUT.items()):
         return "role safety needs an input that is a letterbox in the corner, enlarged, not dynamic, nchw, float32"
-    return _contradiction_of_input(shape) if shape is not None else ""
+    return _input_contradiction(shape) if shape is not None else ""
 
 
-def _contradiction_of_input(shape: Input) -> str:
-    if (shape.fit == "aligned") != (shape.align is not None):
-        return '`align` and fit = "aligned" go together'
-    if (shape.fit == "around-face") != (shape.crop is not None):
-        return '`crop` and fit = "around-face" go together'
-    if (shape.fit == "squeeze-crop") != (shape.before is not None):
-        return '`before` and fit = "squeeze-crop" go together'
-    if shape.before is not None and shape.before < max(shape.size):
+def _input_contradiction(spec: Input) -> str:
+    for key, fits in _FITS_OF_KEY:
+        if (spec.fit in fits) != (getattr(spec, key) is not None):
+            return f"`{key}` and fit = {' or '.join(fits)} go together"
+    if spec.before is not None and spec.before < max(spec.size):
         return "`before` is smaller than the part that is taken of it"
     return ""
 

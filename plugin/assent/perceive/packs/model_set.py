@@ -13,12 +13,12 @@ from assent.core.errors import ModelUnknown
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import insightface as insight
 from assent.perceive.faces.calibration import Calibration, read_calibration, uncalibrated
-from assent.perceive.faces.dlib_weights import convert_once
-from assent.perceive.labels.backbone import Backbone, backbone, with_features
+from assent.perceive.labels.backbone import Backbone, backbone
 from assent.perceive.labels.heads import Head, folders, load_heads
 from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file, open_verified
 from assent.perceive.networks.runtime import CHIP_BATCH, Net, open_net
 from assent.perceive.packs.active import DEFAULT_PACK, PackChoice, ResolvedRole, fill, folder_of
+from assent.perceive.packs.converted import read_network
 from assent.perceive.packs.manifest import (
     Input,
     ModelFile,
@@ -39,19 +39,19 @@ class Models:
     `finder` detects faces; None: the safety network does. `aligned`: how the embedder takes a face turned; None: as
     dlib does it, by `landmarks`. `nsfw` is the second opinion on nudity; None: it is not asked. `watchers` detect
     objects and label whole frames, violence among that; `heads` give the labels that they were trained on, from the
-    safety network's features, those of `backbone`. `liveness` runs on enrolment photos alone; `choice` and `files`
-    record the origin of all of them."""
+    features of `backbone`, the default pack's network of role labels, whichever labels frames. `liveness` runs on
+    enrolment photos alone; `choice` and `files` record the origin of all of them."""
 
     safety: LoadedModel  # its `names` have a label for each class
     landmarks: Any  # dlib.shape_predictor; dlib ships no types
     embedder: Net
     embedder_id: str
     calibration: Calibration
+    backbone: LoadedModel  # often one of `watchers`
     finder: LoadedModel | insight.InsightFaceApp | None = None
     aligned: Input | None = None
     nsfw: LoadedModel | None = None
     watchers: tuple[LoadedModel, ...] = ()
-    backbone: str = ""  # empty: the safety network gives no features
     heads: tuple[Head, ...] = ()
     liveness: tuple[LoadedModel, ...] = ()
     choice: PackChoice = field(default_factory=PackChoice)
@@ -61,6 +61,11 @@ class Models:
     def safety_id(self) -> str:
         """Returns the id of the safety network."""
         return self.safety.id
+
+    @property
+    def backbone_id(self) -> str:
+        """Returns the id that heads name their backbone by."""
+        return backbone(self.backbone.file).id
 
     @property
     def finder_id(self) -> str:
@@ -79,19 +84,21 @@ def open_choice(
         roles.pop("nsfw", None)
     chosen = _one(roles, "safety")
     safety = _load_safety_net(chosen.pack, chosen.file, models_dir, threads)
-    base = backbone(chosen.file).id if chosen.file.maps else ""
+    watchers = tuple(
+        open_file(one.pack, one.file, models_dir, threads)
+        for role in ("violence", "objects", "labels")
+        for one in roles.get(role, ())
+    )
+    base = default_backbone()
     provider = safety.net.provider
     face = _own_folder(choice, models_dir, accepted, threads, provider) or _faces(roles, models_dir, threads)
     return Models(
         safety=safety,
         nsfw=next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("nsfw", ())), None),
-        watchers=tuple(
-            open_file(one.pack, one.file, models_dir, threads)
-            for role in ("violence", "objects", "labels")
-            for one in roles.get(role, ())
-        ),
-        backbone=base,
-        heads=load_heads(folders(models_dir), base, threads) if base else (),
+        watchers=watchers,
+        backbone=next((model for model in watchers if model.file == base.file), None)
+        or open_file(base.pack, base.file, models_dir, threads),
+        heads=load_heads(folders(models_dir), backbone(base.file).id, threads),
         liveness=_liveness(roles, models_dir, threads),
         choice=choice,
         files=tuple(one for role in sorted(roles) for one in roles[role]),
@@ -99,23 +106,27 @@ def open_choice(
     )
 
 
-def open_backbone(threads: int) -> tuple[Backbone, LoadedModel]:
-    """Opens the network whose pooled features heads take, without the rest of the pack.
+def open_backbone(threads: int, models_dir: Path | None = None) -> tuple[Backbone, LoadedModel]:
+    """Opens the network whose features heads take, without the rest of the pack.
 
-    Its second output are the features. Raises as `assent.perceive.load_models` does."""
+    `networks.backend.classify_with_features` gives them; a network that is converted is kept in `models_dir`. Raises as
+    `assent.perceive.load_models` does."""
+    base = default_backbone()
+    return backbone(base.file), open_file(base.pack, base.file, models_dir, threads)
+
+
+def default_backbone() -> ResolvedRole:
+    """Returns the default pack's network of role labels, whose features heads take, whatever packs are chosen: a choice
+    of another network for labels leaves no head behind. Raises as `read_pack` does."""
     pack = read_pack(DEFAULT_PACK)
-    file = pack.one("safety")
-    return backbone(file), _load_safety_net(pack, file, None, threads)
+    return ResolvedRole(pack, pack.one("labels"))
 
 
 def _load_safety_net(pack: Pack, file: ModelFile, models_dir: Path | None, threads: int) -> LoadedModel:
-    """Opens the safety network, with its features as second output where heads may take them."""
     names, spec = classes(pack, file), input_of(pack, file)
     if not all(names):
         raise ModelUnknown(f"{file.name} has classes of which nothing would be said; safety leaves none out")
-    data = read_verified(file, models_dir)
-    data = with_features(file, data) if file.maps else data
-    return LoadedModel(file, open_verified(file, data, threads), spec, names)
+    return LoadedModel(file, open_verified(file, read_verified(file, models_dir), threads), spec, names)
 
 
 def _one(roles: dict[Role, tuple[ResolvedRole, ...]], role: Role) -> ResolvedRole:
@@ -152,7 +163,7 @@ def _faces(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, thread
         points = _one(roles, "landmarks").file
         read_verified(points, models_dir)  # dlib reads the file itself, by its path
         parts |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
-        parts["embedder"] = _dlib(chosen, models_dir, threads)
+        parts["embedder"] = open_net(file.name, read_network(file, models_dir), threads, CHIP_BATCH)
     elif finder is None:
         raise ModelUnknown(f"{file.name} needs a pack with a file of role faces: its chips are cut by five points")
     elif file.decoder == "insightface":
@@ -170,14 +181,6 @@ def _liveness(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, thr
     if len({one.file.threshold for one in chosen}) > 1:
         raise ModelUnknown(f"the liveness networks of pack {chosen[0].pack.name} are asked together: one threshold")
     return tuple(open_file(one.pack, one.file, models_dir, threads) for one in chosen)
-
-
-def _dlib(chosen: ResolvedRole, models_dir: Path, threads: int) -> Net:
-    file = chosen.file
-    if file.onnx_sha256 is None:
-        raise ModelUnknown(f"the manifest of pack {chosen.pack.name} names no converted form of its embedder")
-    data = convert_once(read_verified(file, models_dir), models_dir, file.onnx_sha256)
-    return open_net(file.name, data, threads, CHIP_BATCH)
 
 
 def own_calibration(models_dir: Path, model: str) -> Path:

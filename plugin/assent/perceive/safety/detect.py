@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +16,10 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from assent.core.boxes import Corners, clipped, sizes_of
-from assent.core.values import Pixels, Vector
+from assent.core.values import Pixels
 from assent.perceive.networks.backend import LoadedModel
 from assent.perceive.networks.decoders import DETECTORS, Boxes
-from assent.perceive.networks.runtime import run_all
+from assent.perceive.networks.runtime import run_network
 from assent.perceive.networks.suppression import suppress
 from assent.perceive.packs.manifest import LOWEST_SCORE, Input
 
@@ -32,13 +31,6 @@ class Detection:
     name: str
     score: float
     corners: Corners
-
-
-class FrameDetections(NamedTuple):
-    """The result of one frame: its boxes, and its pooled features (width,) where the network gives them."""
-
-    detections: tuple[Detection, ...]
-    features: Vector | None
 
 
 def prepare_frames(frames: Sequence[Pixels], spec: Input) -> NDArray[np.float32]:
@@ -98,23 +90,16 @@ def to_detections(boxes: Boxes, names: Sequence[str], spec: Input, width: int, h
     )
 
 
-def detect_body_parts(model: LoadedModel, frames: Sequence[Pixels]) -> tuple[FrameDetections, ...]:
-    """Returns the network's boxes in each frame, from score 0.05 up, and the features.
+def detect(model: LoadedModel, frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
+    """Returns the network's boxes in each frame, from score 0.05 up.
 
     Frames go through the network in batches of `net.batch`."""
     decode, names = DETECTORS[model.file.decoder], tuple(name for name in model.names if name is not None)
-    results: list[FrameDetections] = []
+    results: list[tuple[Detection, ...]] = []
     for start in range(0, len(frames), model.net.batch):
         batch = frames[start : start + model.net.batch]
-        outputs, *more = run_all(model.net, prepare_frames(batch, model.spec))
-        features = more[0] if more else [None] * len(batch)
-        for output, pooled, pixels in zip(outputs, features, batch, strict=True):
+        outputs = run_network(model.net, prepare_frames(batch, model.spec))
+        for output, pixels in zip(outputs, batch, strict=True):
             boxes = decode({"output": output}, model.spec.size)
-            detections = to_detections(boxes, names, model.spec, pixels.shape[1], pixels.shape[0])
-            results.append(FrameDetections(detections, pooled))
+            results.append(to_detections(boxes, names, model.spec, pixels.shape[1], pixels.shape[0]))
     return tuple(results)
-
-
-def detect(model: LoadedModel, frames: Sequence[Pixels]) -> tuple[tuple[Detection, ...], ...]:
-    """Returns the boxes of each frame, without features."""
-    return tuple(result.detections for result in detect_body_parts(model, frames))
