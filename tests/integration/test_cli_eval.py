@@ -125,7 +125,7 @@ def test_safety_counts_harmless_pictures_that_are_flagged(evaluating: dict[str, 
         assert float(row["their share"]) == int(row["harmless flagged"]) / 16
     opinions = {(row["opinion"], row["from"]): row for row in read_csv(tmp_path / "out" / "opinions.csv")}
     assert {name for name, _ in opinions} == {"parts", "whole picture", "parts and whole", "fused", "without"}
-    parts = [int(opinions["parts", least]["harmless stopped"]) for least in ("0.25", "0.50", "0.85")]
+    parts = [int(opinions["parts", least]["harmless stopped"]) for least in ("0.20", "0.50", "0.85")]
     assert parts == sorted(parts, reverse=True)
     stopped = {name: opinions[name, "policy's"] for name in ("fused", "without")}
     assert int(stopped["fused"]["harmless stopped"]) <= 1

@@ -20,7 +20,7 @@ from assent.policy.decide import decide
 from assent.policy.input import SECOND_OPINION, above, strongest
 from assent.policy.model import Policy
 
-OPINION_SCORES = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85)
+OPINION_SCORES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85)
 _POST = Event("media.created", (), "public", "post")
 
 
