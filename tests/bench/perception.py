@@ -24,10 +24,14 @@ from assent.media.sandbox import Decoder
 from assent.perceive import DEFAULT_PACK, Models, load_models, perceive
 from assent.perceive.faces import embed
 from assent.perceive.faces import quality as faces
+from assent.perceive.faces.detect import detect_faces
 from assent.perceive.frames.batch import MAX_IMAGES, Batcher
+from assent.perceive.frames.noise import cleaned
+from assent.perceive.frames.prepare import placed, tensor
 from assent.perceive.labels.heads import predict_tags
-from assent.perceive.networks.runtime import FRAME_BATCH, Net, open_net, run_all
-from assent.perceive.packs.manifest import locate, read_pack, read_verified
+from assent.perceive.labels.whole_frames import label_frames
+from assent.perceive.networks.runtime import Net
+from assent.perceive.packs.manifest import locate, read_pack
 from assent.perceive.safety import detect as safety
 from assent.pipeline import Stages, analyse, no_match
 from assent.policy.load import load_policy
@@ -38,7 +42,9 @@ from tests.installed import package_file
 
 SCRFD = Path("scrfd_500m/det_500m.onnx")
 ONE_FACE = "perceive, one face, 1 MP"
-CASES = 13
+LABELS = "labels network"
+PLAIN = "the networks alone"
+CASES = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,9 @@ class Clock:
     def get_inputs(self) -> Any:
         return self._session.get_inputs()
 
+    def get_outputs(self) -> Any:
+        return self._session.get_outputs()
+
     def run(self, names: None, feed: dict[str, Any]) -> Any:
         began = time.perf_counter()
         outputs = self._session.run(names, feed)
@@ -77,9 +86,13 @@ class ClockedModels:
 
     def __init__(self, models: Models) -> None:
         self.clocks: list[Clock] = []
+        watchers = tuple(replace(model, net=self._with_clock(model.net)) for model in models.watchers)
+        shared = [new for old, new in zip(models.watchers, watchers, strict=True) if old is models.backbone]
         self.models = replace(
             models,
             safety=replace(models.safety, net=self._with_clock(models.safety.net)),
+            watchers=watchers,
+            backbone=(shared or [replace(models.backbone, net=self._with_clock(models.backbone.net))])[0],
             embedder=self._with_clock(models.embedder),
             heads=tuple(replace(head, net=self._with_clock(head.net)) for head in models.heads),
         )
@@ -111,7 +124,7 @@ def measure(folder: Path, photos: Sequence[Photo], threads: int, rounds: int, ti
     scrfd, absent = _insightface(folder / "scrfd", threads)
     with _pipeline(models, photos) as whole, OtherLoad() as other:
         cases = _theirs(photos, threads, scrfd) | _ours(ours, photos) | {"pipeline": whole}
-        cases |= _embedders(folder, models, shapes) | _heads(models, photos, threads)
+        cases |= _embedders(folder, models, shapes) | _labels(models, photos) | _plain(models, photos, shapes)
         seconds = in_turn(cases, rounds, tick)
     inside = {name: shares[1:] for name, shares in ours.inside.items()}  # the first round does not count
     return Perceived(len(photos), len(shapes), threads, seconds, inside, other.cores, absent)
@@ -124,27 +137,46 @@ def _ours(ours: ClockedModels, photos: Sequence[Photo]) -> dict[str, Case]:
     pixels = cv2.resize(np.array(Image.open(package_file("skimage", "data/astronaut.png"))), (1000, 1000))
     one_face = Picture("", "jpeg", 1000, 1000, 1, (Frame(0, np.asarray(pixels, np.uint8), 1.0),))
     return {
-        "safety + faces": lambda: [perceive(models, [one], embed=False) for one in pictures],
-        "safety + faces, batched": lambda: [perceive(models, batch, embed=False) for batch in batches],
+        "safety + faces": lambda: [_safety_and_faces(models, [one]) for one in pictures],
+        "safety + faces, batched": lambda: [_safety_and_faces(models, batch) for batch in batches],
         "perceive": ours.clocked("perceive", lambda: [perceive(models, [one]) for one in pictures]),
         "perceive, batched": ours.clocked("perceive, batched", lambda: [perceive(models, b) for b in batches]),
         ONE_FACE: ours.clocked(ONE_FACE, lambda: perceive(models, [one_face])),
     }
 
 
-def _heads(models: Models, photos: Sequence[Photo], threads: int) -> dict[str, Case]:
-    """The safety network as it comes, with the pooled features that heads read, and each head on those."""
-    file = read_pack(DEFAULT_PACK).one("safety")
-    plain = open_net(file.name, read_verified(file), threads, FRAME_BATCH)
-    inputs = [safety.prepare_frames([photo.picture.frames[0].pixels], models.safety.spec) for photo in photos]
-    features = [run_all(models.safety.net, one)[1] for one in inputs]
+def _safety_and_faces(models: Models, pictures: Sequence[Picture]) -> None:
+    """What nudenet's calls do, and no more: boxes of body parts, faces among them."""
+    pixels = [cleaned(picture.frames[0].pixels) for picture in pictures]
+    detect_faces(models, pixels, safety.detect(models.safety, pixels))
+
+
+def _labels(models: Models, photos: Sequence[Photo]) -> dict[str, Case]:
+    """The two networks that look at whole frames, from pixels to boxes and labels, and each head on its features."""
+    frames = [photo.picture.frames[0] for photo in photos]
+    features = [one.features[None] for one in label_frames(models, frames)]
     cases: dict[str, Case] = {
-        "network alone": lambda: [run_all(plain, one) for one in inputs],
-        "network with features": lambda: [run_all(models.safety.net, one) for one in inputs],
+        "part detector": lambda: [safety.detect(models.safety, [frame.pixels]) for frame in frames],
+        LABELS: lambda: [label_frames(models, [frame]) for frame in frames],
     }
     for head in models.heads:
         cases[f"head {head.file.name}"] = lambda head=head: [predict_tags([head], one, [0]) for one in features]  # type: ignore[misc]  # lambda's default
     return cases
+
+
+def _plain(models: Models, photos: Sequence[Photo], shapes: Sequence[tuple[Pixels, Any]]) -> dict[str, Case]:
+    """A loop over the same networks' sessions on inputs that are ready, one photo and one face at a time."""
+    calls: list[tuple[Any, dict[str, Any]]] = []
+    for photo in photos:
+        pixels = photo.picture.frames[0].pixels
+        inputs = [(models.safety, safety.prepare_frames([pixels], models.safety.spec))]
+        inputs += [(model, tensor(placed(pixels, model.spec).pixels[None], model.spec)) for model in models.watchers]
+        calls += [(model.net.session, {model.net.session.get_inputs()[0].name: ready}) for model, ready in inputs]
+    embedder = models.embedder.session
+    for face in shapes:
+        chip = dlib.get_face_chip(*face, 150, 0.25)
+        calls.append((embedder, {embedder.get_inputs()[0].name: chip[None]}))
+    return {PLAIN: lambda: [session.run(None, feed) for session, feed in calls]}
 
 
 @contextmanager

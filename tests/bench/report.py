@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.bench.guarding import Guarded
 from tests.bench.people import People
-from tests.bench.perception import ONE_FACE, Perceived
+from tests.bench.perception import LABELS, ONE_FACE, PLAIN, Perceived
 from tests.bench.policies import Decided
 from tests.bench.rounds import quantile, ratio
 from tests.bench.serving import ACCEPTED, Served
@@ -98,27 +98,30 @@ def _models(perceived: Perceived) -> Iterator[Row]:
         took = perceived.photos / median(perceived.seconds[name])
         beside = f"{inside:.3f} of it inside ONNX Runtime"
         yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(inside, 0.85))
+    plain = ratio(perceived.seconds["perceive"], perceived.seconds[PLAIN])
+    value = f"{perceived.photos / median(perceived.seconds[PLAIN]):.1f} images/s"
+    yield Row(group, PLAIN, value, f"a plain loop on inputs that are ready; perceive takes {plain:.2f}× as long")
     eights = ratio(perceived.seconds["safety + faces"], perceived.seconds["safety + faces, batched"])
     yield Row(group, "in eights", f"{eights:.2f}×", "one by one, images/s", *_least(eights, 1.1, "×"))
     over = 1 / median(perceived.inside[ONE_FACE])
     took_ms = f"{1000 * median(perceived.seconds[ONE_FACE]):.1f} ms"
     yield Row(group, ONE_FACE, took_ms, f"{over:.2f}× the sum of its ONNX calls", *_most(over, 1.15, "×"))
     yield row("pipeline", "decode, perceive, decide; 4 threads")
-    yield from _heads(perceived)
+    yield from _labels(perceived)
     yield from _faces(perceived)
 
 
-def _heads(perceived: Perceived) -> Iterator[Row]:
-    """What heads cost a photo on top of the safety network: pooling its maps, once for all heads, and each head."""
+def _labels(perceived: Perceived) -> Iterator[Row]:
+    """What labels of the whole picture cost beside the safety network, and what heads cost on top."""
     group = f"{perceived.photos} photos, {perceived.threads} threads"
-    pairs = zip(perceived.seconds["network with features"], perceived.seconds["network alone"], strict=True)
-    pooling = 1000 * median(features - alone for features, alone in pairs) / perceived.photos
-    yield Row(
-        group, "pooled features", f"{pooling:.2f} ms a photo", "for all heads together", *_most(pooling, 1, " ms")
-    )
-    for name in (name for name in perceived.seconds if name.startswith("head ")):
-        took = 1000 * median(perceived.seconds[name]) / perceived.photos
-        yield Row(group, name, f"{took:.2f} ms a photo", "on its features", *_most(took, 1, " ms"))
+    took, parts = perceived.seconds[LABELS], perceived.seconds["part detector"]
+    value = f"{1000 * median(took) / perceived.photos:.1f} ms a photo"
+    share = 1 / ratio(parts, took)
+    yield Row(group, LABELS, value, f"{share:.2f}× the part detector's time", *_most(share, 0.45, "×"))
+    heads = [perceived.seconds[name] for name in perceived.seconds if name.startswith("head ")]
+    took_ms = 1000 * median(map(sum, zip(*heads, strict=True))) / perceived.photos if heads else 0.0
+    beside = f"{len(heads)} heads on its features"
+    yield Row(group, "heads", f"{took_ms:.2f} ms a photo", beside, *_most(took_ms, 0.2, " ms"))
 
 
 def _faces(perceived: Perceived) -> Iterator[Row]:

@@ -15,8 +15,8 @@ from assent.core.errors import ModelMissing, ModelUnknown
 from assent.core.values import Pixels
 from assent.perceive.faces import quality as faces
 from assent.perceive.faces.dlib_weights import dlib_to_onnx
-from assent.perceive.networks.conversion import convert_once
 from assent.perceive.networks.runtime import open_net, run_network
+from assent.perceive.packs.converted import convert_once
 from assent.perceive.packs.manifest import locate, read_pack, read_verified
 from tests.unit.perceive_photos import photo
 

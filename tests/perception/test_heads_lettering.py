@@ -9,8 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from assent.core.values import Pixels
 from assent.perceive import Models
 from assent.perceive.labels.heads import predict_tags
-from assent.perceive.networks.runtime import run_all
-from assent.perceive.safety.detect import prepare_frames
+from assent.perceive.networks.backend import classify_with_features
 from tests.installed import package_file
 
 PHOTOS = (
@@ -42,5 +41,6 @@ def test_nothing_is_worn_or_sold_where_only_letters_are(models: Models, package:
         for inks in (("white", "black"), ("black", "white"), ("red", "yellow"))
         for font in ("DejaVuSans", "DejaVuSerif-Bold")
     ]
-    features = run_all(models.safety.net, prepare_frames([np.asarray(image), *ways], models.safety.spec))[1]
-    assert predict_tags(models.heads, features, list(range(len(features)))) == ()
+    seen = classify_with_features(models.backbone, [np.asarray(image), *ways])
+    features = np.stack([one.features for one in seen if one.features is not None])
+    assert predict_tags(models.heads, features, list(range(len(ways) + 1))) == ()

@@ -55,7 +55,7 @@ def test_a_smaller_frame_of_a_picture_gives_boxes_of_the_picture(models: Models)
     half = shrunk(photo("t1.jpg"), 0.5)
     (seen,) = perceive(models, [picture(half, scale=0.5)])
     assert np.abs(np.array(middles(seen.faces)) - np.array(T1)).max() < 20
-    assert seen.models == ("nudenet-320n@c15d8273adad", *heads(models), "dlib-resnet@55533b28a958")
+    assert seen.models == ("nudenet-320n@c15d8273adad", models.backbone.id, *heads(models), "dlib-resnet@55533b28a958")
     assert seen.embedder == "dlib-resnet@55533b28a958"
 
 
@@ -81,7 +81,7 @@ def test_nobody_is_embedded_where_nobody_may_be_matched(models: Models) -> None:
     (seen,) = perceive(models, [picture(photo("t1.jpg"))], embed=False)
     assert len(seen.faces) == 6
     assert all(face.embedding is None for face in seen.faces)
-    assert seen.models == ("nudenet-320n@c15d8273adad", *heads(models))
+    assert seen.models == ("nudenet-320n@c15d8273adad", models.backbone.id, *heads(models))
     assert seen.embedder == ""
 
 

@@ -35,6 +35,18 @@ def test_objects_have_boxes_and_labels_stand_for_the_whole_frame(opened: Models)
     assert all(tag.score >= 0.05 and tag.category == "object" for tag in things)
 
 
+def test_heads_keep_their_backbone_whichever_network_labels(opened: Models) -> None:
+    assert [one.file.name for one in opened.files if one.file.role == "labels"] == [
+        "mobilenetv2-float",
+        "efficientnet-lite0",
+    ]
+    (seen,) = perceive(opened, [picture(photo("coffee.png"))], embed=False)
+    assert opened.backbone not in opened.watchers
+    assert opened.backbone.id in seen.models
+    assert seen.features[0].shape == (1280,)
+    assert not [tag for tag in seen.tags if tag.model == opened.backbone.id]
+
+
 def test_several_pictures_are_seen_as_each_alone(opened: Models) -> None:
     names = ("t1.jpg", "coffee.png", "chelsea.png", "motorcycle_left.png", "page.png")
     pictures = [picture(photo(name)) for name in names]

@@ -31,6 +31,19 @@ def test_faces_in_a_panorama_are_found_only_by_its_parts(models: Models) -> None
         assert 100 <= x + width / 2 <= 740 or 1700 <= x + width / 2 <= 2340
 
 
+def test_things_at_the_ends_of_a_wide_picture_are_named_too(models: Models) -> None:
+    names = ("chelsea.png", "coffee.png", "motorcycle_left.png")
+    row = np.concatenate([cv2.resize(photo(name), (400, 300)) for name in names], axis=1)
+    things = {"animal.cat", "food.drink.other", "object.vehicle.motorcycle"}
+    for wide in (row, np.rot90(row)):
+        (seen,) = perceive(models, [picture(wide)], embed=False)
+        named = [tag for tag in seen.tags if tag.model == models.backbone.id]
+        assert len({tag.name for tag in named}) == len(named)
+        assert {tag.box for tag in named} == {None}
+        assert seen.features[0].shape == (1280,)
+        assert wide is not row or things <= {tag.name for tag in named if tag.score > 0.4}
+
+
 def crowd() -> Pixels:
     """Six copies of the group photo, far apart on grey; faces 95 to 127 pixels wide."""
     group, large = photo("t1.jpg"), np.full((3072, 4096, 3), 90, np.uint8)

@@ -116,7 +116,7 @@ def test_other_marks_are_refused() -> None:
 
 
 def test_bombs_cost_nothing() -> None:
-    """References to references, which hash or print in 2^60 steps; an index that wants gigabytes; endless operations."""
+    """References to references, which hash in 2^60 steps; an index that wants gigabytes; endless operations."""
     nested = b"(" + number(1) + b"t" + b"".join(b"q\x00h\x00\x86" for _ in range(60))
     refused(weight_file(b"\x80\x02}(" + nested + number(1) + b"u.", [("a", SIX)]), "names")
     refused(weight_file(state_dict(("w", nested)), [("a", SIX)]), "other things than tensors")
@@ -126,7 +126,7 @@ def test_bombs_cost_nothing() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
     altered = bytearray(GOOD)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -50,7 +50,7 @@ def state_dict(*items: tuple[str, bytes]) -> bytes:
 
 
 def weight_file(state: bytes, follows: Sequence[tuple[str, bytes]], *, magic: int = MAGIC) -> bytes:
-    """The file: `state` is the state dict's pickle; then each storage's key and its bytes, which are counted by fours."""
+    """The file: `state` is the state dict's pickle; then come the storages, whose bytes are counted by fours."""
     head = b"".join(pickle.dumps(value, 2) for value in (magic, 1001, SYSTEM))
     keys = pickle.dumps([key for key, _ in follows], 2)
     return head + state + keys + b"".join(struct.pack("<q", len(data) // 4) + data for _, data in follows)

@@ -85,21 +85,20 @@ def tensor(images: NDArray[np.uint8], spec: Input) -> NDArray[Any]:
     """Converts images (n, h, w, 3) RGB into a network's input.
 
     Layout, colour order, scale, mean and std are those of the manifest."""
+    planes = spec.layout == "nchw"
     ordered = images if spec.colour == "rgb" else images[..., ::-1]
+    laid_out = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2) if planes else ordered)
     if spec.dtype == "uint8":
-        return _laid_out(ordered, spec)
-    values = ordered.astype(np.float32)
+        return laid_out
+    values = laid_out.astype(np.float32)
+    shape = (3, 1, 1) if planes else (3,)
     if spec.scale != 1.0:
         values *= spec.scale
     if any(spec.mean):
-        values -= np.array(spec.mean, np.float32)
+        values -= np.array(spec.mean, np.float32).reshape(shape)
     if spec.std != (1.0, 1.0, 1.0):
-        values /= np.array(spec.std, np.float32)
-    return _laid_out(values, spec)
-
-
-def _laid_out(images: NDArray[Any], spec: Input) -> NDArray[Any]:
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2) if spec.layout == "nchw" else images)
+        values /= np.array(spec.std, np.float32).reshape(shape)
+    return values
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:

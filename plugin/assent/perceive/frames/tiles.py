@@ -49,9 +49,19 @@ def tiles(frames: Sequence[Frame]) -> list[Tile]:
     return [tile for number, frame in enumerate(frames) for tile in _cut(number, frame)]
 
 
+def tiles_of_wide(frames: Sequence[Frame]) -> list[Tile]:
+    """Returns the tiles of the wide frames alone."""
+    return [Tile(number, *part) for number, frame in enumerate(frames) if _wide(frame) for part in _row(frame.pixels)]
+
+
+def _wide(frame: Frame) -> bool:
+    height, width = frame.pixels.shape[:2]
+    return max(height, width) >= WIDE * min(height, width)
+
+
 def _cut(number: int, frame: Frame) -> list[Tile]:
     height, width = frame.pixels.shape[:2]
-    if max(height, width) >= WIDE * min(height, width):
+    if _wide(frame):
         return [Tile(number, *part) for part in _row(frame.pixels)]
     return grid(number, frame.pixels, GRID) if height * width > LARGE * frame.scale**2 else []
 

@@ -1,19 +1,14 @@
-"""Builds ONNX files from other files of weights, and keeps what was built, so that it is built once."""
+"""Builds ONNX files from other files of weights."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-
-from assent.core.errors import ModelMissing
-from assent.core.files import replace_file
 
 Array = NDArray[np.float32]
 
@@ -62,26 +57,3 @@ def serialise(
     onnx.checker.check_model(model)
     written: bytes = model.SerializeToString()
     return written
-
-
-def convert_once(
-    name: str, data: bytes, models_dir: Path, onnx_sha256: str, convert: Callable[[bytes], bytes]
-) -> bytes:
-    """Returns the ONNX form of a file's bytes, stored as `<models_dir>/<name>-<source sha12>.onnx`.
-
-    A stored file is used only when its sha256 is `onnx_sha256`; otherwise it is made again from the source and replaced
-    in one step, so that processes starting together never read half a file. Raises ModelUnknown when the bytes are not
-    the network that `convert` reads, ModelMissing when the folder cannot be written.
-    """
-    path = models_dir / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}.onnx"
-    if path.is_file() and hashlib.sha256(stored := path.read_bytes()).hexdigest() == onnx_sha256:
-        return stored
-    model = convert(data)
-    try:
-        models_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(path, model)
-    except OSError as error:
-        raise ModelMissing(
-            f"the converted network {name} cannot be written to {models_dir}: {error.strerror}"
-        ) from error
-    return model

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -177,18 +177,30 @@ def _header(stream: BytesIO) -> tuple[dict[str, _View], list[str]]:
 def _run(stream: BytesIO, left: int) -> tuple[Any, int]:
     """Runs one pickle of at most `left` operations; returns its value, and how many are left."""
     machine = _Machine()
-    for operation, arg, _ in pickletools.genops(stream):
+    for name, arg in _operations(stream):
         left -= 1
         if left < 0:
             raise ValueError("it has too many operations")
-        if operation.name in _PUSHED:
+        if name in _PUSHED:
             machine.stack.append(arg)
-        elif operation.name in _OPERATIONS:
-            _OPERATIONS[operation.name](machine, arg)
         else:
-            raise ValueError(f"it has an operation {operation.name}")
+            _OPERATIONS[name](machine, arg)
     (value,) = machine.stack
     return value, left
+
+
+def _operations(stream: BytesIO) -> Iterator[tuple[str, Any]]:
+    """Yields the operations of a pickle and their arguments, up to its end; an unknown one's argument is not read."""
+    name = ""
+    while name != "STOP":
+        operation = pickletools.code2op.get(stream.read(1).decode("latin-1"))
+        name = operation.name if operation is not None else ""
+        if operation is None or not (name in _PUSHED or name in _OPERATIONS):
+            raise ValueError(f"it has an operation {name or 'that is none'}")
+        if name == "GLOBAL":  # pickletools would interpret backslashes in it
+            yield name, b" ".join(stream.readline().rstrip(b"\n") for _ in range(2)).decode("latin-1")
+        else:
+            yield name, operation.arg.reader(stream) if operation.arg is not None else None
 
 
 def _known(name: str) -> _Known:

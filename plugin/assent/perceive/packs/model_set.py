@@ -101,7 +101,7 @@ def open_choice(
         heads=load_heads(folders(models_dir), backbone(base.file).id, threads),
         liveness=_liveness(roles, models_dir, threads),
         choice=choice,
-        files=tuple(one for role in sorted(roles) for one in roles[role]),
+        files=tuple(dict.fromkeys((*(one for role in sorted(roles) for one in roles[role]), base))),
         **face,
     )
 

@@ -15,9 +15,8 @@ from assent.core.values import Frame, Tag
 from assent.perceive.frames.tiles import tiles
 from assent.perceive.networks.backend import LoadedModel, classify
 
-
-# The score that a part of a frame gives at most: it may confirm what the detector of body parts sees there, and is never
-# sure by itself. Of 50 everyday photos at 17 megapixels one has a part of 0.80 and more, none such a whole.
+# The score that a part of a frame gives at most: it may confirm what the detector of body parts sees there, and is
+# never sure by itself. Of 50 everyday photos at 17 megapixels one has a part of 0.80 and more, none such a whole.
 _PART_MOST = 0.5
 
 
