@@ -123,7 +123,16 @@ def test_safety_counts_harmless_pictures_that_are_flagged(evaluating: dict[str, 
     for row in read_csv(tmp_path / "out" / "safety.csv"):
         assert row["recall"] == ""  # nothing here shows it
         assert float(row["their share"]) == int(row["harmless flagged"]) / 16
-    check_page(tmp_path / "out")
+    opinions = {(row["opinion"], row["from"]): row for row in read_csv(tmp_path / "out" / "opinions.csv")}
+    assert {name for name, _ in opinions} == {"parts", "whole picture", "parts and whole", "fused", "without"}
+    parts = [int(opinions["parts", least]["harmless stopped"]) for least in ("0.20", "0.50", "0.85")]
+    assert parts == sorted(parts, reverse=True)
+    stopped = {name: opinions[name, "policy's"] for name in ("fused", "without")}
+    assert int(stopped["fused"]["harmless stopped"]) <= 1
+    for row in stopped.values():
+        low, high = map(float, row["their share 95 %"].split("–"))
+        assert low <= float(row["their share"]) <= high
+    assert "Decided otherwise by the second opinion" in check_page(tmp_path / "out")
 
 
 @pytest.mark.parametrize(

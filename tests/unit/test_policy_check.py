@@ -127,7 +127,7 @@ def test_what_a_condition_is_given_is_the_model_that_the_schema_shows() -> None:
     needs = Needs(names, ("nudity", BREAST, "food"), ("nudity",), frozenset({"tags", "faces.each"}))
     perception = seen((BREAST, 0.7), (FEET, 0.9), (PHONE, 0.8), faces=2)
     event = Event("media.updated", (), "direct", "story", region="DE")
-    given = policy_input(event, PICTURE, perception.tags, perception.faces, (1,), needs)
+    given = policy_input(event, PICTURE, perception, perception.tags, (1,), needs)
     PolicyInput.model_validate(given, strict=True, extra="forbid")
     assert given["score"] == {"nudity": 0.9, BREAST: 0.7, "food": 0.0}
     assert given["text"] == {"has_contact": True, "has_payment": False, "has_blocked": False, "has_code": False}
@@ -139,9 +139,9 @@ def test_what_a_condition_is_given_is_the_model_that_the_schema_shows() -> None:
 def test_nothing_is_built_that_no_condition_names() -> None:
     perception = seen((BREAST, 0.7), faces=2)
     needs = load_policy().needs
-    given = policy_input(POST, PICTURE, perception.tags, perception.faces, (), needs)
-    assert set(given) == {"score", "near_face", "event", "text", "hash"}
-    assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "food", "product.grocery"}
+    given = policy_input(POST, PICTURE, perception, perception.tags, (), needs)
+    assert set(given) == {"score", "near_face", "event", "text", "hash", "second_opinion"}
+    assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "nsfw", "violence", "food", "product.grocery"}
 
 
 def test_the_languages_own_command_line_is_left_out() -> None:

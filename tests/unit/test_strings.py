@@ -78,7 +78,7 @@ VALUES = {
 SETTINGS = words(
     "accept_licence allow_private anyone_declaration blocked_words data_dir database_url decision_retention_days"
     " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
-    " metrics_port notice policy port read root_key root_key_file threads unsafe_gallery_on_disk"
+    " metrics_port notice policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"

@@ -23,6 +23,7 @@ REKOGNITION_V7 = {
     "Obstructed Intimate Parts",
     "Kissing on the Lips",
     "Weapons",
+    "Graphic Violence",
     "Alcoholic Beverages",
 }
 ATPROTO = {"!hide", "!warn", "!no-unauthenticated", "porn", "sexual", "nudity", "graphic-media"}

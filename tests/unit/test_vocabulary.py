@@ -33,7 +33,8 @@ def test_whatever_is_explicit_was_read_or_is_listed_can_be_stated() -> None:
 def test_no_label_claims_more_than_was_seen() -> None:
     """A detector of body parts, words or known files knows nothing of age, consent or crime."""
     said = {label.dsa for label in LABELS if label.category in ("safety", "text", "hash")}
-    assert said <= {None, "OTHER_VIOLATION_TC"}
+    assert said <= {None, "OTHER_VIOLATION_TC", "VIOLENCE"}
+    assert [label.name for label in LABELS if label.dsa == "VIOLENCE" and not label.name.startswith("violence.")] == []
 
 
 def test_every_class_of_the_default_pack_has_its_label_and_its_model() -> None:

@@ -62,9 +62,10 @@ def faces(
 
 @app.command()
 def safety(data: Data, by: By = None, out: Out = Path("out/eval/safety")) -> None:
-    """Measure the safety model on images of class `harmless` or of a safety label.
+    """Measure both opinions on nudity on images of class `harmless` or of a safety label.
 
-    The report shows recall and false alarms by threshold.
+    The report shows recall and false alarms by threshold: of body parts, of the whole picture, and of what the policy
+    makes of both; and it lists each picture that the second opinion changes.
     """
     settings = begin()
     from assent.learn.evaluate import EvalOptions, evaluate_safety

@@ -83,7 +83,7 @@ def _open_stages(
         from assent.perceive.frames.batch import Batcher
         from assent.perceive.text.tags import open_reader
 
-    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
     if author is None:
         with Decoder() as decoder:
             read = open_reader(settings) or nothing_read

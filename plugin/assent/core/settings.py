@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     accept_licence: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated words that accept a model's licence, as `assent models show` names them."
     )
+    second_opinion: bool = Field(True, description="off: no network for whole pictures is asked about nudity as well.")
     lease_seconds: int = Field(30, ge=1, description="A worker silent for this long loses its jobs.")
     gallery_dir: Path = Field(Path("/dev/shm"), description="A tmpfs for the in-memory gallery.")  # noqa: S108 - memory
     unsafe_gallery_on_disk: bool = Field(False, description="Accept a gallery folder that is not in memory.")

@@ -50,6 +50,7 @@ class LabelGroups(NamedTuple):
     """The labels of each group, in the order of the file; the groups in the order of `LABELS`."""
 
     bodies: tuple[Label, ...]
+    pictures: tuple[Label, ...]
     texts: tuple[Label, ...]
     hashes: tuple[Label, ...]
     colours: tuple[Label, ...]
@@ -87,6 +88,6 @@ def _labels(rows: dict[str, _Row]) -> tuple[Label, ...]:
 
 
 GROUPS = parse_taxonomy(files("assent.core").joinpath("taxonomy.toml").read_text("utf-8"))
-BODIES, TEXTS, HASHES, COLOURS, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
+BODIES, PICTURES, TEXTS, HASHES, COLOURS, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
 LABELS: tuple[Label, ...] = tuple(label for labels in GROUPS for label in labels)
 BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}

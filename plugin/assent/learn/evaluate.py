@@ -15,6 +15,7 @@ from assent.learn.dataset import Example, Skipped, fingerprint, negatives, read_
 from assent.learn.faces import FaceScores, report_faces, score_faces
 from assent.learn.features import ExampleFeatures, Progress, backbone_features
 from assent.learn.labels import ScoredLabels, find_columns, report_labels
+from assent.learn.opinions import compare_opinions, opinion_tables
 from assent.learn.perceive_examples import largest_faces, perceive_examples, uncentred
 from assent.learn.report import Report, write_report
 from assent.learn.safety import report_safety, score_safety, select_measurable
@@ -105,7 +106,7 @@ def evaluate_faces(settings: Settings, options: EvalOptions, progress: Progress)
 
     Raises DatasetUnusable, or as `load_models` does."""
     dataset = read_dataset(options.data)
-    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence, second_opinion=False)
     with Decoder() as decoder, progress("looking", len(dataset.examples)) as tick:
         perceived = perceive_examples(uncentred(models), decoder, dataset.examples, True, tick)
     faces, examples, faceless = largest_faces(perceived)
@@ -147,20 +148,24 @@ def adopt_calibration(
 
 
 def evaluate_safety(settings: Settings, options: EvalOptions, progress: Progress) -> Evaluation:
-    """Measures the safety model on images of class `harmless` or of a safety label.
+    """Measures both opinions on nudity, and the policy's verdict, on images of class `harmless` or of a safety label.
 
     Raises DatasetUnusable or PolicyInvalid, or as `load_models` does."""
     dataset = read_dataset(options.data)
     usable, unknown = select_measurable(dataset.examples)
-    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
-    with Decoder() as decoder, progress("looking", len(usable)) as tick:
-        perceived = perceive_examples(models, decoder, [dataset.examples[index] for index in usable], False, tick)
+    examples = [dataset.examples[index] for index in usable]
+    policy = load_policy(settings.policy)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
+    with Decoder() as decoder, progress("looking", len(examples)) as tick:
+        perceived = perceive_examples(models, decoder, examples, False, tick)
     if not perceived.examples:
         raise DatasetUnusable("none of the pictures could be read")
-    scored = score_safety(perceived.examples, perceived.perceptions, load_policy(settings.policy).thresholds)
+    scored = score_safety(perceived.examples, perceived.perceptions, policy)
+    tables = opinion_tables(compare_opinions(perceived.examples, perceived.pictures, perceived.perceptions, policy))
     skipped = (*dataset.skipped, *unknown, *perceived.skipped)
     groups = _groups(perceived.examples, options.group_column)
-    return Evaluation(report_safety(scored, options.command, groups, _notes(skipped)), skipped)
+    notes = [*_notes(skipped), *([] if models.nsfw else ["No second opinion is asked here."])]
+    return Evaluation(report_safety(scored, options.command, groups, notes, tables), skipped)
 
 
 def _notes(skipped: Sequence[Skipped]) -> list[str]:

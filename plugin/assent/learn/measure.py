@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,16 @@ def in_any(columns: Bools) -> Bools:
 def proportion(part: Bools) -> float | None:
     """Returns the proportion that is true; None for an empty array."""
     return float(part.mean()) if len(part) else None
+
+
+def wilson(hits: int, of: int) -> tuple[float, float] | None:
+    """Returns the 95 % interval of a proportion (Wilson 1927); None of nothing."""
+    if not of:
+        return None
+    z, share = 1.959964, hits / of
+    middle, spread = share + z * z / (2 * of), z * sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    least, most = ((middle + way * spread) / (1 + z * z / of) for way in (-1, 1))
+    return max(0.0, least), min(1.0, most)
 
 
 def evenly_spaced(count: int) -> NDArray[np.intp]:

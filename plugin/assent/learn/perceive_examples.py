@@ -11,7 +11,7 @@ import numpy as np
 
 from assent.core.boxes import area
 from assent.core.errors import AssentError, DatasetUnusable
-from assent.core.values import Perception
+from assent.core.values import Perception, Picture
 from assent.learn.dataset import Example, Skipped
 from assent.learn.faces import LabelledFaces
 from assent.learn.features import Tick, map_ahead
@@ -46,10 +46,12 @@ def uncentred(models: Models) -> Models:
 
 
 class PerceivedExamples(NamedTuple):
-    """The examples that could be decoded, with the perception of each, and the others with the reason."""
+    """The examples that could be decoded, with the perception of each and its image without frames, and the others
+    with the reason."""
 
     examples: tuple[Example, ...]
     perceptions: tuple[Perception, ...]
+    pictures: tuple[Picture, ...]
     skipped: tuple[Skipped, ...]
 
 
@@ -62,13 +64,14 @@ def perceive_examples(
 
     perceive = Batcher(models)
 
-    def perceive_file(example: Example) -> Perception | AssentError:
+    def perceive_file(example: Example) -> tuple[Perception, Picture] | AssentError:
         try:
-            return perceive(decoder.decode(read_file(example.path)), embed)
+            picture = decoder.decode(read_file(example.path))
+            return perceive(picture, embed), replace(picture, frames=())
         except AssentError as error:
             return error
 
-    perceived, perceptions, skipped = [], [], []
+    perceived, outcomes, skipped = [], [], []
     with ThreadPoolExecutor(2) as pool:
         for example, outcome in map_ahead(pool, perceive_file, examples):
             tick()
@@ -76,8 +79,9 @@ def perceive_examples(
                 skipped.append(Skipped(str(example.path), f"{outcome.code}: {outcome.detail}"))
             else:
                 perceived.append(example)
-                perceptions.append(outcome)
-    return PerceivedExamples(tuple(perceived), tuple(perceptions), tuple(skipped))
+                outcomes.append(outcome)
+    perceptions, pictures = (tuple(part) for part in zip(*outcomes, strict=True)) if outcomes else ((), ())
+    return PerceivedExamples(tuple(perceived), perceptions, pictures, tuple(skipped))
 
 
 def largest_faces(perceived: PerceivedExamples) -> tuple[LabelledFaces, tuple[Example, ...], tuple[Skipped, ...]]:

@@ -6,7 +6,7 @@ Figures are by label and score. An image's class is `harmless`, or what it shows
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from assent.learn.fairness import Ratio, by_group
 from assent.learn.measure import Bools, Floats, evenly_spaced, proportion
 from assent.learn.report import INK, Plot, Report, Table, draw_plot, name_axes
 from assent.policy.input import above
+from assent.policy.model import Policy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def select_measurable(examples: Sequence[Example]) -> tuple[list[int], list[Skip
     """Returns the indexes of examples whose class can be measured, and the others with the reason.
 
     Raises DatasetUnusable where none has."""
-    wrong = {example.label for example in examples if not set(_names(example.label)) <= {HARMLESS, *NAMES}}
+    wrong = {example.label for example in examples if not set(names_of(example.label)) <= {HARMLESS, *NAMES}}
     selected = [index for index, example in enumerate(examples) if example.label not in wrong]
     if not selected:
         raise DatasetUnusable(f"classes are {HARMLESS}, or labels such as nudity.explicit.breast or nudity.explicit")
@@ -62,14 +63,13 @@ def select_measurable(examples: Sequence[Example]) -> tuple[list[int], list[Skip
     ]
 
 
-def _names(label: str) -> list[str]:
+def names_of(label: str) -> list[str]:
+    """Returns the labels and groups that an image's class names."""
     return [name.strip() for name in label.split(";") if name.strip()]
 
 
-def score_safety(
-    examples: Sequence[Example], perceptions: Sequence[Perception], thresholds: Mapping[str, float]
-) -> ScoredSafety:
-    """Returns scores, given labels and actual labels of each image. `thresholds`: the policy's, by label."""
+def score_safety(examples: Sequence[Example], perceptions: Sequence[Perception], policy: Policy) -> ScoredSafety:
+    """Returns scores, given labels and actual labels of each image; one is given from the policy's threshold up."""
     size = (len(examples), len(NAMES))
     scores, predicted, actual = np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
     for row, (example, perception) in enumerate(zip(examples, perceptions, strict=True)):
@@ -77,16 +77,24 @@ def score_safety(
             for name in above(tag.name) if tag.name in _LABELS else ():
                 column = NAMES.index(name)
                 scores[row, column] = max(scores[row, column], tag.score)
-                predicted[row, column] |= tag.score >= thresholds.get(tag.name, 2.0)
-        for name in _names(example.label):
+                predicted[row, column] |= tag.score >= policy.threshold(tag.name)
+        for name in names_of(example.label):
             actual[row, [NAMES.index(group) for group in above(name) if group in NAMES]] = True
-    harmless = np.array([HARMLESS in _names(example.label) for example in examples], np.bool_)
+    harmless = np.array([HARMLESS in names_of(example.label) for example in examples], np.bool_)
     return ScoredSafety(scores, predicted, actual, harmless)
 
 
-def report_safety(scored: ScoredSafety, command: str, groups: Sequence[str] = (), notes: Sequence[str] = ()) -> Report:
-    """Reports on the safety labels of one set of images; `groups`: each image's, for the fairness tables."""
-    tables = [_by_name(scored)]
+def report_safety(
+    scored: ScoredSafety,
+    command: str,
+    groups: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    more: Sequence[Table] = (),
+) -> Report:
+    """Reports on the safety labels of one set of images; `groups`: each image's, for the fairness tables.
+
+    The tables `more` come after that of the labels."""
+    tables = [_by_name(scored), *more]
     if groups:
         tables += by_group(_ratios(scored), groups, "photos")
     title = f"Safety on {len(scored.harmless)} photos, {int(scored.harmless.sum())} of them harmless"

@@ -29,17 +29,19 @@ from assent.perceive.packs.model_set import Models as Models
 from assent.perceive.packs.model_set import open_backbone as open_backbone
 from assent.perceive.packs.model_set import open_choice
 from assent.perceive.safety import detect as safety
+from assent.perceive.safety.second_opinion import ask_about_frames
 
 
-def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = ()) -> Models:
+def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = (), second_opinion: bool = True) -> Models:
     """Opens the models that `assent models use` chose, by default the pack `embedded`, with `threads` threads each.
 
-    `accepted`: the words by which licences that forbid commercial use were accepted. Every file's sha256 is checked
-    before it is used; dlib's weights are converted into `models_dir` once. Raises ModelMissing when a file is not
-    installed or `models_dir` cannot be written, PackUnknown when a pack of the choice is unknown, ModelUnknown when a
-    file, manifest or calibration is not what it should be, LicenceNotAccepted.
+    `accepted`: the words by which licences that forbid commercial use were accepted. `second_opinion`: whether a
+    network is asked about nudity in the whole picture too. Every file's sha256 is checked before it is used; dlib's
+    weights are converted into `models_dir` once. Raises ModelMissing when a file is not installed or `models_dir`
+    cannot be written, PackUnknown when a pack of the choice is unknown, ModelUnknown when a file, manifest or
+    calibration is not what it should be, LicenceNotAccepted.
     """
-    return open_choice(read_choice(models_dir), models_dir, threads, accepted)
+    return open_choice(read_choice(models_dir), models_dir, threads, accepted, second_opinion)
 
 
 def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) -> tuple[Perception, ...]:
@@ -61,15 +63,16 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     results = _detect_in_frames(models, [frame for _, frame in frames])
     detected_faces = detect_faces(models, pixels, results)
     object_tags = detect_objects(models, [(pictures[number], frame) for number, frame in frames])
+    opinions = ask_about_frames(models.nsfw, [frame for _, frame in frames])
     labelled = label_frames(models, [frame for _, frame in frames])
     tags: list[list[Tag]] = [[] for _ in pictures]
     faces: list[list[Face]] = [[] for _ in pictures]
     features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
     chips: list[tuple[int, int, Pixels]] = []  # the image's index, the face's index in it, the chip
-    for (number, frame), parts, detected, objects, labels in zip(
-        frames, results, detected_faces, object_tags, labelled, strict=True
+    for (number, frame), parts, detected, objects, labels, opinion in zip(
+        frames, results, detected_faces, object_tags, labelled, opinions, strict=True
     ):
-        tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *labels.tags]
+        tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *labels.tags, *opinion]
         features[number][frame.index] = labels.features
         for face, chip in _faces(models, pictures[number], frame, detected, embed):
             if chip is not None:
@@ -92,7 +95,8 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
 
 def _ran(models: Models) -> tuple[str, ...]:
     """Returns the ids of all networks that ran, except the embedder."""
-    watchers = (model.id for model in (*models.watchers, models.backbone))
+    asked = (models.nsfw,) if models.nsfw else ()
+    watchers = (model.id for model in (*asked, *models.watchers, models.backbone))
     heads = (head.file.id for head in models.heads)
     return tuple(dict.fromkeys([models.safety_id, models.finder_id, *watchers, *heads]))
 

@@ -39,7 +39,7 @@ def decide(
     """
     counted = {n: tag for n, tag in enumerate(perception.tags) if tag.score >= policy.threshold(tag.name)}
     tags = tuple(counted.values())
-    context = cel.Context(policy_input(event, picture, tags, perception.faces, matched, policy.needs))
+    context = cel.Context(policy_input(event, picture, perception, tags, matched, policy.needs))
     held: list[LoadedRule] = []
     broken: list[str] = []
     reasons: list[Rule] = []

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 
 from assent.core.boxes import area, centre
 from assent.core.taxonomy import BY_NAME as LABELS
-from assent.core.values import Category, Event, EventType, Face, Picture, Surface, Tag, Visibility
+from assent.core.values import Category, Event, EventType, Face, Perception, Picture, Surface, Tag, Visibility
 
 # A body part belongs to a face when its centre lies within this many face heights of the face's: an adult stands about
 # 7.5 head heights tall, a face box is about three quarters of a head.
@@ -93,10 +93,14 @@ class PolicyInput(BaseModel):
     media: MediaInput
     event: EventInput
     tags: list[TagInput] = Field(description="The strongest 256.")
+    second_opinion: bool = Field(description="Whether a network was asked for `nsfw`, whatever it said.")
 
 
 # Groups also where no installed model says anything of them, so that a policy does not depend on what is installed.
-ROOTS = frozenset({"nudity", "body", "object", "animal", "food", "scene", "product", "text", "hash", "colour"})
+ROOTS = frozenset(
+    {"nudity", "violence", "body", "object", "animal", "food", "scene", "product", "text", "hash", "colour"}
+)
+SECOND_OPINION = "nsfw"  # the label that is made whatever its score, where its network was asked
 # What is asked for as true or false → the label or group of which a tag was seen.
 FLAGS = {
     "text.has_contact": "text.contact",
@@ -132,12 +136,18 @@ def above(label: str) -> tuple[str, ...]:
 
 
 def policy_input(
-    event: Event, picture: Picture, tags: Sequence[Tag], faces: Sequence[Face], matched: Collection[int], needs: Needs
+    event: Event,
+    picture: Picture,
+    perception: Perception,
+    tags: Sequence[Tag],
+    matched: Collection[int],
+    needs: Needs,
 ) -> dict[str, Any]:
     """Returns the values that the conditions need of one image.
 
-    `tags` are those that count, `matched` the indices in `faces` of people who were recognised.
+    `tags` are those of the perception that count, `matched` the indices of its faces of people who were recognised.
     """
+    faces = perception.faces
     values: dict[str, Any] = {}
     for name in needs.roots:
         match name:
@@ -157,6 +167,8 @@ def policy_input(
                 values[name] = _event(event)
             case "tags":
                 values[name] = _tags(tags, faces)
+            case "second_opinion":
+                values[name] = any(tag.name == SECOND_OPINION for tag in perception.tags)
     return values
 
 

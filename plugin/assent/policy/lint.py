@@ -13,7 +13,7 @@ import cel
 
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS, Label
-from assent.core.values import Event, EventType, Face, Picture, Surface, Tag, Visibility
+from assent.core.values import Event, EventType, Face, Perception, Picture, Surface, Tag, Visibility
 from assent.policy.input import ROOTS, above, policy_input
 from assent.policy.load import CEL_ERRORS
 from assent.policy.model import LoadedRule, Policy
@@ -86,7 +86,9 @@ def _can_hold(rule: LoadedRule, policy: Policy) -> bool:
         event, picture, tags, faces = _probe(rng, labels, literals, policy)
         matched = range(rng.randint(0, len(faces)))
         try:
-            if rule.program.execute(cel.Context(policy_input(event, picture, tags, faces, matched, policy.needs))):
+            perception = Perception(tuple(tags), tuple(faces), ())
+            given = policy_input(event, picture, perception, tags, matched, policy.needs)
+            if rule.program.execute(cel.Context(given)):
                 return True
         except CEL_ERRORS:
             continue

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from assent.core.errors import PolicyInvalid
 from assent.core.resources import resource
 from assent.core.taxonomy import LABELS
-from assent.core.values import Event, Face, Picture, PolicyRef, ReviewQueue, Tag
+from assent.core.values import Event, Face, Perception, Picture, PolicyRef, ReviewQueue, Tag
 from assent.policy.assemble import Assembled, assemble_policy
 from assent.policy.expression import Reading, needs_of, read_expression
 from assent.policy.input import FLAGS, Needs, above, policy_input
@@ -112,11 +112,11 @@ def _compile(rule: RuleModel, needs: Needs, where: str, wrong: list[str]) -> cel
 
 def _samples(needs: Needs) -> Iterator[dict[str, Any]]:
     event, picture = Event("media.created", (), "public", "post"), Picture("", "jpeg", 100, 100, 1, ())
-    yield policy_input(event, picture, (), (), (), needs)
+    yield policy_input(event, picture, Perception((), (), ()), (), (), needs)
     wanted = {*needs.score, *needs.near_face, *FLAGS.values()}
     tags = [Tag(one.name, one.category, 1.0, (1, 1, 9, 9), 0, "") for one in LABELS if wanted & {*above(one.name)}]
-    faces = [Face((1, 1, 9, 9), 0, 0.9, 0.9), Face((60, 1, 9, 9), 0, 0.9, 0.9)]
-    yield policy_input(event, picture, tags, faces, (0,), needs)
+    faces = (Face((1, 1, 9, 9), 0, 0.9, 0.9), Face((60, 1, 9, 9), 0, 0.9, 0.9))
+    yield policy_input(event, picture, Perception(tuple(tags), faces, ()), tags, (0,), needs)
 
 
 def _filter(emit: EmitModel) -> Filter:

@@ -128,7 +128,7 @@ def run_worker(settings: Settings) -> None:
         log.info("worker ready", policy=context.policies.default.ref.name)
         await _work_until_stopped(url, context, stopping)
 
-    models = load_models(settings.models_dir, settings.threads, settings.accept_licence)
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
     with (
         database(settings) as url,
         Decoder() as decoder,

@@ -28,13 +28,17 @@ class Placed(NamedTuple):
 
 
 def placed(pixels: Pixels, spec: Input) -> Placed:
-    """Returns the frame (h, w, 3) at the input's size, by `fit` letterbox, stretch or crop; RGB as before."""
+    """Returns the frame (h, w, 3) at the input's size, as its `fit` says; RGB as before."""
     height, width = pixels.shape[:2]
     across, down = spec.size
     if spec.fit == "crop" and spec.before:
         return _cropped(pixels, spec.before, across, down)
     if spec.fit == "stretch":
         return Placed(_resized(pixels, across, down), (across / width, down / height), (0.0, 0.0))
+    if spec.fit == "squeeze-crop" and spec.before:
+        left, top = (spec.before - across) // 2, (spec.before - down) // 2
+        middle = _resized(pixels, spec.before, spec.before)[top : top + down, left : left + across]
+        return Placed(middle, (spec.before / width, spec.before / height), (-left, -top))
     ratio = min(across / width, down / height)
     ratio = ratio if spec.enlarge else min(1.0, ratio)
     new = max(1, round(width * ratio)), max(1, round(height * ratio))

@@ -23,7 +23,7 @@ from assent.core.names import PACK_NAME
 from assent.core.resources import resource
 from assent.core.taxonomy import BY_NAME
 
-Role = Literal["faces", "landmarks", "embedder", "safety", "labels", "objects", "text", "liveness"]
+Role = Literal["faces", "landmarks", "embedder", "safety", "nsfw", "violence", "labels", "objects", "text", "liveness"]
 DecoderName = Literal[
     "yolov8",
     "yolox",
@@ -47,8 +47,8 @@ _ROLES_OF: dict[DecoderName, tuple[set[Role], bool]] = {
     "yolox": ({"objects"}, True),
     "yunet": ({"faces"}, True),
     "scrfd": ({"faces"}, True),
-    "softmax": ({"labels", "liveness"}, True),
-    "probabilities": ({"labels", "liveness"}, True),
+    "softmax": ({"nsfw", "violence", "labels", "liveness"}, True),
+    "probabilities": ({"nsfw", "violence", "labels", "liveness"}, True),
     "efficientnet-lite": ({"labels"}, True),
     "embedding": ({"embedder"}, True),
     "insightface": ({"faces", "embedder"}, True),
@@ -65,10 +65,11 @@ _SAFETY_INPUT: dict[str, object] = {
     "layout": "nchw",
     "dtype": "float32",
 }
-_FITS_OF_KEY = (("align", ("aligned",)), ("crop", ("around-face",)), ("before", ("crop",)))
+_NEED_CLASSES: set[Role] = {"safety", "nsfw", "violence", "labels", "objects", "liveness"}
+_SAFETY_ALONE: set[Role] = {"nsfw", "violence"}  # networks of these give labels of category safety and no other
+_FITS_OF_KEY = (("align", ("aligned",)), ("crop", ("around-face",)), ("before", ("crop", "squeeze-crop")))
 _CONVERTED: set[DecoderName] = {"dlib-resnet", "efficientnet-lite"}  # files that are no ONNX: it is made of them once
 _PINNED = "; Assent's requirements name the version of the package that holds it"
-_NEED_CLASSES: set[Role] = {"safety", "labels", "objects", "liveness"}
 
 Three = tuple[float, float, float]
 Positive = Annotated[int, Field(gt=0)]
@@ -78,10 +79,11 @@ Positive = Annotated[int, Field(gt=0)]
 class Input:
     """The input of a network: (value × scale − mean) / std of each channel, in `colour` order, values 0–255.
 
-    `fit`: letterbox keeps the sides' ratio and fills up with `pad`, at the right and bottom (`corner`) or all
-    around; stretch does not; crop scales the shorter side to `before` pixels and takes the middle; aligned takes a face
-    turned to the template `align`; around-face takes the face's box enlarged `crop` times. `dynamic`: the network takes
-    any sides that 32 divides, `size` bounds the longer one."""
+    `fit`: letterbox keeps the sides' ratio and fills up with `pad`, at the right and bottom (`corner`) or all around;
+    stretch does not; crop scales the shorter side to `before` pixels and takes the middle, squeeze-crop stretches to
+    `before` pixels a side and takes the middle; aligned takes a face turned to the template `align`; around-face takes
+    the face's box enlarged `crop` times. `dynamic`: the network takes any sides that 32 divides, `size` bounds the
+    longer one."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -92,14 +94,14 @@ class Input:
     scale: float = 1.0
     mean: Three = (0.0, 0.0, 0.0)
     std: Three = (1.0, 1.0, 1.0)
-    fit: Literal["letterbox", "stretch", "crop", "aligned", "around-face"] = "letterbox"
+    fit: Literal["letterbox", "stretch", "crop", "squeeze-crop", "aligned", "around-face"] = "letterbox"
     pad: Annotated[int, Field(ge=0, le=255)] = 0
     place: Literal["corner", "centre"] = "corner"
     enlarge: bool = True  # whether a frame smaller than the input is
     dynamic: bool = False
     align: Literal["arcface", "openmodelzoo", "dlib"] | None = None
     crop: float | None = None
-    before: Positive | None = None  # pixels of the shorter side, of which the middle is taken
+    before: Positive | None = None  # pixels of the shorter side, or of both, of which the middle is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +239,18 @@ def classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
     Such a class is the background, one that the table leaves out with a reason, or one of a photo's liveness, which is
     passed on to nobody.
 
-    Raises ModelUnknown for a table that is missing or malformed, and for a label that the taxonomy does not have."""
+    Raises ModelUnknown for a table that is missing or malformed, for a label that the taxonomy does not have, and for
+    one of another category where the role gives safety labels alone."""
     if file.role == "liveness":
         return (None,) * len(file.labels)
+    names = _named_classes(pack, file)
+    other = sorted({name for name in names if name and BY_NAME[name].category != "safety"})
+    if file.role in _SAFETY_ALONE and other:
+        raise ModelUnknown(f"{file.name} has role {file.role} and classes of no safety label: {', '.join(other)}")
+    return names
+
+
+def _named_classes(pack: Pack, file: ModelFile) -> tuple[str | None, ...]:
     if file.table is None:
         unmapped = sorted(set(file.labels) - set(BY_NAME))
         if unmapped or not file.labels:

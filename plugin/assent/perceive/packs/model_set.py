@@ -37,9 +37,10 @@ class Models:
     """The networks in use, with the ids by which tags, templates and the log name them.
 
     `finder` detects faces; None: the safety network does. `aligned`: how the embedder takes a face turned; None: as
-    dlib does it, by `landmarks`. `watchers` detect objects and label whole frames; `heads` give the labels that they
-    were trained on, from the features of `backbone`, the default pack's network of role labels, whichever labels
-    frames. `liveness` runs on enrolment photos alone; `choice` and `files` record the origin of all of them."""
+    dlib does it, by `landmarks`. `nsfw` is the second opinion on nudity; None: it is not asked. `watchers` detect
+    objects and label whole frames, violence among that; `heads` give the labels that they were trained on, from the
+    features of `backbone`, the default pack's network of role labels, whichever labels frames. `liveness` runs on
+    enrolment photos alone; `choice` and `files` record the origin of all of them."""
 
     safety: LoadedModel  # its `names` have a label for each class
     landmarks: Any  # dlib.shape_predictor; dlib ships no types
@@ -49,6 +50,7 @@ class Models:
     backbone: LoadedModel  # often one of `watchers`
     finder: LoadedModel | insight.InsightFaceApp | None = None
     aligned: Input | None = None
+    nsfw: LoadedModel | None = None
     watchers: tuple[LoadedModel, ...] = ()
     heads: tuple[Head, ...] = ()
     liveness: tuple[LoadedModel, ...] = ()
@@ -73,14 +75,18 @@ class Models:
         return self.finder.detector_id if isinstance(self.finder, insight.InsightFaceApp) else self.finder.id
 
 
-def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Sequence[str]) -> Models:
+def open_choice(
+    choice: PackChoice, models_dir: Path, threads: int, accepted: Sequence[str], second_opinion: bool = True
+) -> Models:
     """Opens all networks that a choice names, as `assent.perceive.load_models` describes."""
     roles = fill(choice, models_dir, accepted)
+    if not second_opinion:
+        roles.pop("nsfw", None)
     chosen = _one(roles, "safety")
     safety = _load_safety_net(chosen.pack, chosen.file, models_dir, threads)
     watchers = tuple(
         open_file(one.pack, one.file, models_dir, threads)
-        for role in ("objects", "labels")
+        for role in ("violence", "objects", "labels")
         for one in roles.get(role, ())
     )
     base = default_backbone()
@@ -88,6 +94,7 @@ def open_choice(choice: PackChoice, models_dir: Path, threads: int, accepted: Se
     face = _own_folder(choice, models_dir, accepted, threads, provider) or _faces(roles, models_dir, threads)
     return Models(
         safety=safety,
+        nsfw=next((open_file(one.pack, one.file, models_dir, threads) for one in roles.get("nsfw", ())), None),
         watchers=watchers,
         backbone=next((model for model in watchers if model.file == base.file), None)
         or open_file(base.pack, base.file, models_dir, threads),
