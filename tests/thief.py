@@ -115,8 +115,11 @@ def log_position(conn: Conn) -> str:
 
 
 def files_since(conn: Conn, server: Path, position: str, databases: Sequence[str]) -> list[Path]:
-    """The write-ahead log from there on, and the files of these databases. Make a copy first: it writes them out."""
-    log = [file for file in (server / "pg_wal").iterdir() if file.is_file() and file.name >= position]
+    """The write-ahead log from there on, and the files of these databases. Make a copy first: it writes them out.
+
+    What comes after the file that is written to now is of long ago, kept to be written over."""
+    written = log_position(conn)
+    log = [file for file in (server / "pg_wal").iterdir() if file.is_file() and position <= file.name <= written]
     oids = conn.execute("SELECT oid FROM pg_database WHERE datname = ANY(%s)", [list(databases)]).fetchall()
     rows = [file for (oid,) in oids for file in (server / "base" / str(oid)).iterdir()]
     return [file for file in log + rows if file.stat().st_size]
