@@ -96,7 +96,7 @@ def test_the_network_is_what_its_weights_say(opened: LoadedModel, state: dict[st
     assert seen.features.std() > 0.1
 
 
-@pytest.mark.parametrize("pack", ["embedded", "efficientnet-lite2"])
+@pytest.mark.parametrize("pack", ["embedded", pytest.param("efficientnet-lite2", marks=pytest.mark.slow)])
 def test_it_is_converted_once_into_the_known_file_and_sees_what_photos_show(folder: Path, pack: str) -> None:
     file = read_pack(pack).one("labels")
     model = open_file(read_pack(pack), file, folder, 2)

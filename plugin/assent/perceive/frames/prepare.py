@@ -59,7 +59,12 @@ def _cropped(pixels: Pixels, before: int, across: int, down: int) -> Placed:
     wide, high = (max(1, min(side, round(part / ratio))) for side, part in ((width, across), (height, down)))
     left, top = (width - wide) // 2, (height - high) // 2
     scale = across / wide, down / high
-    middle = _resized(pixels[top : top + high, left : left + wide], across, down)
+    middle = pixels[top : top + high, left : left + wide]
+    while wide >= 2 * across and high >= 2 * down:  # halved first: 12 megapixels by area at once: 11 ms
+        wide, high = wide // 2, high // 2
+        half: Any = cv2.resize(middle[: 2 * high, : 2 * wide], (wide, high), interpolation=cv2.INTER_AREA)
+        middle = np.asarray(half, np.uint8)
+    middle = _resized(middle, across, down)
     return Placed(middle, scale, (-left * scale[0], -top * scale[1]))
 
 
