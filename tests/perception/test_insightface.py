@@ -14,6 +14,7 @@ from insightface.model_zoo.attribute import Attribute
 
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown
 from assent.perceive import load_models, perceive
+from assent.perceive.colour import COLOURS_ID
 from assent.perceive.faces import align
 from assent.perceive.faces import insightface as insight
 from assent.perceive.networks import backend
@@ -66,7 +67,14 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: P
     assert len(seen.faces) == len(FACES)
     assert seen.embedder.startswith("recognition@")
     heads = [head.file.id for head in opened.heads]
-    assert seen.models == (opened.safety_id, "det_500m@5e4447f50245", opened.backbone.id, *heads, seen.embedder)
+    assert seen.models == (
+        opened.safety_id,
+        "det_500m@5e4447f50245",
+        opened.backbone.id,
+        *heads,
+        COLOURS_ID,
+        seen.embedder,
+    )
     vectors = [face.embedding for face in seen.faces if face.embedding is not None]
     assert len(vectors) == 6
     assert all(len(vector) == 512 and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in vectors)

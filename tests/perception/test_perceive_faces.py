@@ -9,6 +9,7 @@ import pytest
 from assent.core.errors import Undecodable
 from assent.core.values import Face, Picture, Pixels
 from assent.perceive import Models, perceive
+from assent.perceive.colour import COLOURS_ID
 from assent.perceive.faces import quality as faces
 from tests.unit.perceive_photos import photo, picture
 
@@ -55,7 +56,13 @@ def test_a_smaller_frame_of_a_picture_gives_boxes_of_the_picture(models: Models)
     half = shrunk(photo("t1.jpg"), 0.5)
     (seen,) = perceive(models, [picture(half, scale=0.5)])
     assert np.abs(np.array(middles(seen.faces)) - np.array(T1)).max() < 20
-    assert seen.models == ("nudenet-320n@c15d8273adad", models.backbone.id, *heads(models), "dlib-resnet@55533b28a958")
+    assert seen.models == (
+        "nudenet-320n@c15d8273adad",
+        models.backbone.id,
+        *heads(models),
+        COLOURS_ID,
+        "dlib-resnet@55533b28a958",
+    )
     assert seen.embedder == "dlib-resnet@55533b28a958"
 
 
@@ -81,7 +88,7 @@ def test_nobody_is_embedded_where_nobody_may_be_matched(models: Models) -> None:
     (seen,) = perceive(models, [picture(photo("t1.jpg"))], embed=False)
     assert len(seen.faces) == 6
     assert all(face.embedding is None for face in seen.faces)
-    assert seen.models == ("nudenet-320n@c15d8273adad", models.backbone.id, *heads(models))
+    assert seen.models == ("nudenet-320n@c15d8273adad", models.backbone.id, *heads(models), COLOURS_ID)
     assert seen.embedder == ""
 
 
@@ -138,3 +145,21 @@ def test_quality_falls_with_blur_and_with_a_turned_head(models: Models) -> None:
 def test_a_face_prints_without_its_embedding(models: Models) -> None:
     (seen,) = perceive(models, [picture(photo("astronaut.png"))])
     assert "embedding" not in repr(seen.faces[0])
+
+
+def test_colours_are_seen_of_a_thing_and_never_of_a_person(models: Models) -> None:
+    names = ("coffee.png", "astronaut.png", "Tom_Hanks_54745.png", "t1.jpg")
+    coffee, *people = perceive(models, [picture(photo(name)) for name in names], embed=False)
+    colours = [tag for tag in coffee.tags if tag.category == "colour"]
+    assert {tag.model for tag in colours} == {COLOURS_ID}
+    assert 0.5 < sum(tag.score for tag in colours) <= 1.001
+    assert [tag.name for seen in people for tag in seen.tags if tag.category == "colour"] == []
+
+
+def test_of_an_animation_each_colour_has_its_largest_share(models: Models) -> None:
+    red, blue = (np.full((200, 200, 3), rgb, np.uint8) for rgb in ((200, 16, 46), (29, 79, 156)))
+    (seen,) = perceive(models, [picture(red, blue, red)], embed=False)
+    assert {(tag.name, tag.score) for tag in seen.tags if tag.category == "colour"} == {
+        ("colour.red", 1.0),
+        ("colour.blue", 1.0),
+    }

@@ -88,8 +88,8 @@ def colours(pixels: Pixels, people: Sequence[Corners] = ()) -> dict[str, float]:
         return {}
     thing = _thing(small, middle * shown, shown)
     named = prototypes()
-    shares = np.bincount(_terms(named, _in_plain_light(small)).ravel(), thing.ravel(), len(named.names))
-    shares /= shares.sum()
+    weights = np.bincount(_terms(named, _in_plain_light(small)).ravel(), thing.ravel(), len(named.names))
+    shares = weights / weights.sum()
     return {named.names[n]: float(shares[n]) for n in np.argsort(-shares, kind="stable") if shares[n] > 0}
 
 
@@ -140,11 +140,13 @@ def _thing(small: Pixels, middle: _Floats, shown: NDArray[np.bool_]) -> _Floats:
 
 def _histogram(cell: NDArray[np.intp], weight: _Floats) -> _Floats:
     """Returns the share of each colour cell (1296,), smoothed over its neighbours."""
-    counts = np.bincount(cell.ravel(), weight.ravel(), 9 * 12 * 12).reshape(9, 12, 12)
+    counts: Any = np.bincount(cell.ravel(), weight.ravel(), 9 * 12 * 12).reshape(9, 12, 12)
     for axis in range(3):
-        padded = np.pad(counts, [(int(axis == n), int(axis == n)) for n in range(3)])
-        before, after = (np.take(padded, range(at, at + counts.shape[axis]), axis) for at in (0, 2))
-        counts = counts / 2 + (before + after) / 4
+        old = np.moveaxis(counts, axis, 0)
+        new = old / 2
+        new[1:] += old[:-1] / 4
+        new[:-1] += old[1:] / 4
+        counts = np.moveaxis(new, 0, axis)
     return np.asarray(counts / counts.sum()).ravel()
 
 
@@ -178,7 +180,7 @@ def _terms(named: _Prototypes, pixels: Pixels) -> NDArray[np.intp]:
     distances = _products(colour) @ named.weights
     distances[np.ix_(np.hypot(colour[:, 1], colour[:, 2]) < _NEUTRAL, named.hued)] = np.inf
     nearest = distances.argmin(axis=1)
-    return named.terms[nearest][places].reshape(pixels.shape[:2])
+    return np.asarray(named.terms[nearest][places].reshape(pixels.shape[:2]), np.intp)
 
 
 def _products(colour: _Floats) -> _Floats:
@@ -191,8 +193,8 @@ def _products(colour: _Floats) -> _Floats:
 def prototypes() -> _Prototypes:
     """Returns the prototypes of `colours.tsv`, with the weights of the squared distances from them.
 
-    ΔL² + (Δalong / (1 + 0.045 C))² + (Δacross / (1 + 0.015 C))²: C is the prototype's chroma, along and across its hue's
-    direction (CIE94, graphic arts, with straight axes for its ΔC and ΔH)."""
+    ΔL² + (Δalong / (1 + 0.045 C))² + (Δacross / (1 + 0.015 C))²: C is the prototype's chroma, along and across its
+    hue's direction (CIE94, graphic arts, with straight axes for its ΔC and ΔH)."""
     rows = [line.split("\t") for line in _TABLE.decode().splitlines() if not line.startswith("#")]
     names = tuple(dict.fromkeys(f"colour.{term}" for term, *_ in rows))
     rgb = np.array([list(bytes.fromhex(code)) for _, code, *_ in rows], np.uint8)
