@@ -45,12 +45,11 @@ def test_lab_is_the_one_of_another_library() -> None:
 
 
 def test_the_nearest_prototype_is_the_nearest_by_cie94() -> None:
-    from skimage.color import deltaE_ciede94
-
+    skimage = pytest.importorskip("skimage.color")
     named, pixels = prototypes(), np.random.default_rng(1).integers(0, 32, (200, 1, 3)).astype(np.uint8) * 8 + 4
     rows = [line.split("\t") for line in COLOURS_TSV.read_text().splitlines()[1:]]
     known = np.array([list(bytes.fromhex(code)) for _, code, *_ in rows], np.uint8)
-    nearest = deltaE_ciede94(lab(known)[None], lab(pixels)).argmin(axis=1)
+    nearest = skimage.deltaE_ciede94(lab(known)[None], lab(pixels)).argmin(axis=1)
     ours = [strongest(flat(tuple(pixel[0].tolist()))) for pixel in pixels]
     assert sum(name == named.names[named.terms[n]] for name, n in zip(ours, nearest, strict=True)) >= 196
 
@@ -63,7 +62,7 @@ def test_a_patch_that_fills_the_frame_has_its_name(code: str, accepted: str) -> 
     assert strongest(flat((red, green, blue))).removeprefix("colour.") in accepted.split()
 
 
-def test_eight_of_nine_drawn_products_are_named_rightly_in_each_light() -> None:
+def test_nine_of_ten_drawn_products_are_named_rightly_in_each_light() -> None:
     for light in LIGHTS:
         right = [
             strongest(product(shape, paint, ground, light)) == f"colour.{term}"

@@ -88,8 +88,8 @@ def colours(pixels: Pixels, people: Sequence[Corners] = ()) -> dict[str, float]:
         return {}
     thing = _thing(small, middle * shown, shown)
     named = prototypes()
-    shares = np.bincount(_terms(named, _in_plain_light(small)).ravel(), thing.ravel(), len(named.names))
-    shares /= shares.sum()
+    weights = np.bincount(_terms(named, _in_plain_light(small)).ravel(), thing.ravel(), len(named.names))
+    shares = weights / weights.sum()
     return {named.names[n]: float(shares[n]) for n in np.argsort(-shares, kind="stable") if shares[n] > 0}
 
 
@@ -140,7 +140,7 @@ def _thing(small: Pixels, middle: _Floats, shown: NDArray[np.bool_]) -> _Floats:
 
 def _histogram(cell: NDArray[np.intp], weight: _Floats) -> _Floats:
     """Returns the share of each colour cell (1296,), smoothed over its neighbours."""
-    counts = np.bincount(cell.ravel(), weight.ravel(), 9 * 12 * 12).reshape(9, 12, 12)
+    counts: Any = np.bincount(cell.ravel(), weight.ravel(), 9 * 12 * 12).reshape(9, 12, 12)
     for axis in range(3):
         old = np.moveaxis(counts, axis, 0)
         new = old / 2
@@ -180,7 +180,7 @@ def _terms(named: _Prototypes, pixels: Pixels) -> NDArray[np.intp]:
     distances = _products(colour) @ named.weights
     distances[np.ix_(np.hypot(colour[:, 1], colour[:, 2]) < _NEUTRAL, named.hued)] = np.inf
     nearest = distances.argmin(axis=1)
-    return named.terms[nearest][places].reshape(pixels.shape[:2])
+    return np.asarray(named.terms[nearest][places].reshape(pixels.shape[:2]), np.intp)
 
 
 def _products(colour: _Floats) -> _Floats:
