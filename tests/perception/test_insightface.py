@@ -66,7 +66,14 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: P
     assert len(seen.faces) == len(FACES)
     assert seen.embedder.startswith("recognition@")
     heads = [head.file.id for head in opened.heads]
-    assert seen.models == (opened.safety_id, "det_500m@5e4447f50245", opened.backbone.id, *heads, seen.embedder)
+    assert seen.models == (
+        opened.safety_id,
+        "det_500m@5e4447f50245",
+        "open-nsfw@864bb37bf886",
+        opened.backbone.id,
+        *heads,
+        seen.embedder,
+    )
     vectors = [face.embedding for face in seen.faces if face.embedding is not None]
     assert len(vectors) == 6
     assert all(len(vector) == 512 and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5) for vector in vectors)
