@@ -70,6 +70,7 @@ def test_a_folder_of_ones_own_finds_and_embeds_faces(chosen_dir: Path, folder: P
     assert seen.models == (
         opened.safety_id,
         "det_500m@5e4447f50245",
+        "open-nsfw@864bb37bf886",
         opened.backbone.id,
         *heads,
         COLOURS_ID,

@@ -45,18 +45,15 @@ def compare_opinions(
 ) -> Opinions:
     """Returns the opinions and the policy's verdicts on each image; the three sequences are of one length."""
     scores = [strongest(perception.tags, (HEADLINE, SECOND_OPINION)) for perception in perceptions]
-    verdicts = zip(pictures, perceptions, strict=True)
+    pairs = list(zip(pictures, perceptions, strict=True))
     labels = [names_of(example.label) for example in examples]
     return Opinions(
         tuple(str(example.path) for example in examples),
         np.array([score[HEADLINE] for score in scores]),
         np.array([score[SECOND_OPINION] for score in scores]),
         np.array([_counts(perception, policy) for perception in perceptions], np.bool_),
-        tuple(decide(policy, _POST, picture, perception) for picture, perception in verdicts),
-        tuple(
-            decide(policy, _POST, picture, _without(perception))
-            for picture, perception in zip(pictures, perceptions, strict=True)
-        ),
+        tuple(decide(policy, _POST, picture, perception) for picture, perception in pairs),
+        tuple(decide(policy, _POST, picture, _without(perception)) for picture, perception in pairs),
         np.array([any({HEADLINE, SECOND_OPINION} & {*above(name)} for name in names) for names in labels], np.bool_),
         np.array([HARMLESS in names for names in labels], np.bool_),
     )
@@ -88,8 +85,8 @@ def _side_by_side(opinions: Opinions) -> Table:
         ("parts and whole", f"{least:.2f}", opinions.counted & (opinions.whole >= least)) for least in OPINION_SCORES
     ]
     flagged += [("fused", of_policy, _stopped(opinions.verdicts)), ("without", of_policy, _stopped(opinions.without))]
-    columns = ("opinion", "from", "photos that show it", "recall", "recall 95 %")
-    columns += ("precision", "harmless stopped", "their share", "their share 95 %")
+    shown = ("opinion", "from", "photos that show it", "recall", "recall 95 %")
+    columns = (*shown, "precision", "harmless stopped", "their share", "their share 95 %")
     title = "Body parts, the whole picture, parts at their thresholds with the whole picture, and the policy's verdict"
     return Table("opinions", title, columns, tuple(_figures(opinions, *row) for row in flagged))
 
