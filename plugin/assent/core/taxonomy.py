@@ -92,6 +92,11 @@ def _labels(rows: dict[str, _Row]) -> tuple[Label, ...]:
     )
 
 
+def _prefixes(label: str) -> tuple[str, ...]:
+    parts = label.split(".")
+    return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
 GROUPS = parse_taxonomy(files("assent.core").joinpath("taxonomy.toml").read_text("utf-8"))
 BODIES, TEXTS, HASHES, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
 LABELS: tuple[Label, ...] = tuple(label for labels in GROUPS for label in labels)
@@ -100,12 +105,7 @@ BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}
 
 @cache
 def above(label: str) -> tuple[str, ...]:
-    """Returns the label and all groups above it, by the tree and by `also`: those of fewest parts first, itself last."""
+    """Returns the label and all groups above it, by the tree and by `also`: the widest first, itself last."""
     own = _prefixes(label)
     second = [group for name in own if name in BY_NAME and (also := BY_NAME[name].also) for group in _prefixes(also)]
     return tuple(sorted(dict.fromkeys((*second, *own)), key=lambda group: (group == label, group.count("."))))
-
-
-def _prefixes(label: str) -> tuple[str, ...]:
-    parts = label.split(".")
-    return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))

@@ -135,7 +135,8 @@ def _told(view: _StoredView, perceived: Sequence[Tag]) -> tuple[tuple[int, str],
 def without_labels(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
     """Returns the audience views in a row of `decision` without the tags of those labels.
 
-    A tag is left out whether the label is its own name, one above it, or the name that it is told by. Raises DecisionUnreadable.
+    A tag is left out whether the label is its own name, one above it, or the name that it is told by.
+    Raises DecisionUnreadable.
     """
     stored = read_stored(_STORED_VIEWS, row["audiences"])
     if stored is None:
