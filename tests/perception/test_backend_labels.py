@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assent.core.taxonomy import above
 from assent.perceive import Models
 from assent.perceive.networks import backend
 from assent.perceive.packs.manifest import LOWEST_SCORE, read_pack
@@ -27,7 +28,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "label", "least"),
     [
         ("chelsea.png", "animal.cat", 0.9),
-        ("coffee.png", "food.drink.other", 0.9),
+        ("coffee.png", "food.drink.coffee", 0.9),
         ("motorcycle_left.png", "object.vehicle.motorcycle", 0.9),
         ("rocket.jpg", "object.rocket", 0.8),
     ],
@@ -37,7 +38,8 @@ def test_a_photos_strongest_label_is_what_it_shows(scratch: Path, name: str, lab
     (scores,) = backend.classify(opened, [photo(name)])
     assert scores.sum() == pytest.approx(1.0, abs=1e-3)
     labels = backend.by_label(opened, scores)
-    assert next(iter(labels)) == label
+    first = next(iter(labels))
+    assert first in above(label)
     assert labels[label] >= least
     assert min(labels.values()) >= LOWEST_SCORE
 
@@ -45,7 +47,7 @@ def test_a_photos_strongest_label_is_what_it_shows(scratch: Path, name: str, lab
 def test_classes_of_one_label_add_up(scratch: Path) -> None:
     opened = real(MOBILENET, scratch)
     (scores,) = backend.classify(opened, [photo("chelsea.png")])
-    cats = [score for name, score in zip(opened.names, scores, strict=True) if name == "animal.cat"]
+    cats = [score for name, score in zip(opened.names, scores, strict=True) if name and "animal.cat" in above(name)]
     assert backend.by_label(opened, scores)["animal.cat"] == pytest.approx(sum(cats), abs=1e-6)
     assert max(cats) < sum(cats)
 
@@ -62,7 +64,7 @@ def test_of_a_silent_class_nothing_is_said(scratch: Path) -> None:
     ("name", "label", "box"),
     [
         ("chelsea.png", "animal.cat", (0, 0, 451, 300)),
-        ("coffee.png", "object.kitchenware", (162, 16, 422, 294)),
+        ("coffee.png", "object.kitchenware.cup", (162, 16, 422, 294)),
         ("motorcycle_left.png", "object.vehicle.motorcycle", (110, 67, 711, 446)),
         ("astronaut.png", "object.person", (11, 0, 369, 512)),
     ],

@@ -134,3 +134,15 @@ def test_an_entry_of_a_list_cannot_be_denied(tmp_path: Path) -> None:
     moderated = moderate(listed, found, history)
     assert moderated is not None
     assert (moderated.verdict.action, names(moderated), moderated.removed) == (Action.block, ["hash.known.listed"], ())
+
+
+def test_a_denied_label_takes_those_below_it_along_and_its_share_from_those_above(tmp_path: Path) -> None:
+    made = policy(tmp_path, rules=[NUDE], labels={"nudity": {"threshold": 0.5}, "animal": {"threshold": 0.5}})
+    scores = {"animal": 0.95, "animal.dog": 0.9, "animal.dog.poodle": 0.8}
+    perception = Perception(tuple(Tag(name, "object", score, None, 0, "m") for name, score in scores.items()), (), ())
+    of_dog = moderate(made, perception, ModerationHistory({"animal.dog": False}))
+    assert of_dog is not None
+    assert (names(of_dog), of_dog.removed) == ([], ("animal.dog", "animal.dog.poodle"))
+    of_breed = moderate(made, perception, ModerationHistory({"animal.dog.poodle": False, "animal.dog": True}))
+    assert of_breed is not None
+    assert names(of_breed) == ["animal.dog"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from assent.core.resources import resource
-from assent.core.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES
+from assent.core.taxonomy import ANIMALS, BY_NAME, FOODS, GOODS, OBJECTS, SCENES, above
 from assent.perceive.packs.manifest import SILENT, classes, read_pack, read_table, shipped_packs
 from tests.unit.real_models import models_folder
 
@@ -65,13 +66,33 @@ def test_no_label_of_things_tells_to_which_group_a_person_belongs() -> None:
 
 
 def test_every_label_of_things_is_said_by_some_class() -> None:
-    said = {label for _, label, _ in (*IMAGENET, *COCO)} - {SILENT}
-    assert {label.name for label in (*OBJECTS, *ANIMALS, *FOODS, *GOODS, *SCENES)} == said
+    said = {group for _, label, _ in (*IMAGENET, *COCO) if label != SILENT for group in above(label)}
+    assert {label.name for label in (*OBJECTS, *ANIMALS, *FOODS, *GOODS, *SCENES)} == said - {
+        "object",
+        "scene",
+        "product",
+    }
+    assert len({group for _, label, _ in IMAGENET if label != SILENT for group in above(label)}) >= 300
+
+
+@pytest.mark.parametrize(("table", "rows"), [("imagenet", IMAGENET), ("coco", COCO)])
+def test_each_class_is_at_or_below_the_label_that_it_had_before_the_tree(
+    table: str, rows: tuple[tuple[str, ...], ...]
+) -> None:
+    former = (Path(__file__).parent / f"labels_before_the_tree/{table}.txt").read_text().split()
+    assert len(former) == len(rows)
+    assert set(former) - {SILENT} <= set(BY_NAME)
+    for old, (name, label, _) in zip(former, rows, strict=True):
+        assert (label == SILENT) if old == SILENT else old in above(label), name
+
+
+def test_an_ape_adds_nothing_to_animals() -> None:
+    assert [name for name, label, reason in IMAGENET if reason == "primate" and label != SILENT] == []
 
 
 def test_a_weapon_is_called_one_only_where_nothing_else_looks_like_it() -> None:
     said = {name.split(",")[0]: label for name, label, _ in (*IMAGENET, *COCO)}
-    assert said["revolver"] == said["rifle"] == "object.weapon.firearm"
-    assert said["missile"] == said["space shuttle"] == "object.rocket"
-    assert said["knife"] == said["cleaver"] == "object.blade"
+    assert (said["revolver"], said["rifle"]) == ("object.weapon.firearm.handgun", "object.weapon.firearm.rifle")
+    assert (said["missile"], said["space shuttle"]) == ("object.rocket.missile", "object.rocket.shuttle")
+    assert (said["knife"], said["cleaver"]) == ("object.blade.knife", "object.blade.cleaver")
     assert said["holster"].startswith("object.weapon")

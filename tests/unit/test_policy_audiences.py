@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assent.core.errors import PolicyInvalid
-from assent.core.values import Audience, Event, Withheld
+from assent.core.values import Audience, Event, Perception, Tag, Withheld
 from assent.policy.decide import decide
 from assent.policy.model import age_band
 from tests.unit.policy_files import BREAST, FEET, PHONE, PICTURE, POST, policy, rule, seen
@@ -26,6 +26,17 @@ def told(tmp_path: Path, event: Event, *filters: dict[str, Any]) -> dict[Audienc
 
 def test_without_filters_everybody_is_told_all(tmp_path: Path) -> None:
     assert set(map(tuple, told(tmp_path, POST).values())) == {(BREAST, FEET, PHONE)}
+
+
+def test_the_most_specific_label_of_a_model_is_told_and_rules_see_its_parents(tmp_path: Path) -> None:
+    names = ("animal", "animal.dog", "animal.dog.poodle", "animal.cat")
+    whole = Perception(tuple(Tag(name, "object", 0.9, None, 0, "m") for name in names), (), ())
+    made = policy(
+        tmp_path, rules=[rule("r", 'score["animal"] > 0.0', action="label")], labels={"animal": {"threshold": 0.5}}
+    )
+    verdict = decide(made, POST, PICTURE, whole)
+    assert [tag.name for tag in verdict.tags] == ["animal.dog.poodle", "animal.cat"]
+    assert verdict.rules[0].because.startswith("animal.dog.poodle")
 
 
 def test_filters_add_up_and_name_themselves(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Defines the taxonomy: every label that a tag may carry, and its name in other vocabularies.
 
-Labels are dotted paths, widest part first, so that a policy may name a prefix (`nudity.explicit`). The rows stand in
-`taxonomy.toml` beside this module and are read once, when it is imported.
+Labels are dotted paths, widest part first, so that a policy may name a prefix (`nudity.explicit`). They form a tree; a
+label that was split off another, which lies elsewhere in it, names that one under `also` and is held to lie below both.
+The rows stand in `taxonomy.toml` beside this module and are read once, when it is imported.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, NamedTuple
 
@@ -30,6 +32,7 @@ class Label(NamedTuple):
     atproto: str | None  # global label values of the AT Protocol
     dsa: str | None = None  # category of the EU's transparency database, without STATEMENT_CATEGORY_
     keyword: str | None = None  # its keyword, without KEYWORD_
+    also: str | None = None  # a second label above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class _Row:
     atproto: _Text | None = None
     dsa: _Text | None = None
     keyword: _Text | None = None
+    also: _Name | None = None
 
 
 class LabelGroups(NamedTuple):
@@ -68,8 +72,8 @@ _FILE = TypeAdapter(dict[str, dict[_Name, _Row]])
 def parse_taxonomy(text: str) -> LabelGroups:
     """Parses the text of a `taxonomy.toml`.
 
-    Raises ValueError for text that is no TOML, an unknown or missing group or column, an unknown category, and a label
-    that is named twice."""
+    Raises ValueError for text that is no TOML, an unknown or missing group or column, an unknown category, a label that
+    is named twice, and an `also` that is no label or lies below another."""
     file = _FILE.validate_python(tomllib.loads(text))
     if wrong := set(file) ^ set(LabelGroups._fields):
         raise ValueError(f"the taxonomy has groups that are unknown or missing: {', '.join(sorted(wrong))}")
@@ -77,17 +81,33 @@ def parse_taxonomy(text: str) -> LabelGroups:
     count = Counter(label.name for labels in groups for label in labels)
     if twice := [name for name, times in count.items() if times > 1]:
         raise ValueError(f"the taxonomy names labels twice: {', '.join(twice)}")
+    second = {label.name: label.also for labels in groups for label in labels if label.also}
+    if wrong_also := [name for name, also in second.items() if also not in count or second.keys() & {*_prefixes(also)}]:
+        raise ValueError(f"the taxonomy has a wrong `also` at {', '.join(wrong_also)}")
     return groups
 
 
 def _labels(rows: dict[str, _Row]) -> tuple[Label, ...]:
     return tuple(
-        Label(name, row.category, row.meaning, row.rekognition, row.atproto, row.dsa, row.keyword)
+        Label(name, row.category, row.meaning, row.rekognition, row.atproto, row.dsa, row.keyword, row.also)
         for name, row in rows.items()
     )
+
+
+def _prefixes(label: str) -> tuple[str, ...]:
+    parts = label.split(".")
+    return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
 
 
 GROUPS = parse_taxonomy(files("assent.core").joinpath("taxonomy.toml").read_text("utf-8"))
 BODIES, PICTURES, TEXTS, HASHES, COLOURS, PRODUCTS, OBJECTS, ANIMALS, FOODS, GOODS, SCENES = GROUPS
 LABELS: tuple[Label, ...] = tuple(label for labels in GROUPS for label in labels)
 BY_NAME: dict[str, Label] = {label.name: label for label in LABELS}
+
+
+@cache
+def above(label: str) -> tuple[str, ...]:
+    """Returns the label and all groups above it, by the tree and by `also`: the widest first, itself last."""
+    own = _prefixes(label)
+    second = [group for name in own if name in BY_NAME and (also := BY_NAME[name].also) for group in _prefixes(also)]
+    return tuple(sorted(dict.fromkeys((*second, *own)), key=lambda group: (group == label, group.count("."))))

@@ -24,7 +24,7 @@ from assent.core.taxonomy import BY_NAME as LABELS
 from assent.core.taxonomy import Label
 from assent.core.values import Action, MediaItem, Perception, Verdict
 from assent.keys.keystore import TenantKeys
-from assent.policy.input import above
+from assent.policy.input import above, most_specific
 from assent.policy.model import LoadedRule, Policy
 from assent.policy.schema import StatementsModel
 
@@ -145,10 +145,11 @@ def statement_body(statement: Statement, puid: str, decided_at: datetime) -> dic
 
 
 def _labels(policy: Policy, perception: Perception, rules: Sequence[LoadedRule]) -> Iterator[Label]:
-    """Returns the labels that count and that the rules name, the strongest first, each once."""
+    """Returns the most specific labels that count and that the rules name, the strongest first, each once."""
     about = {name for rule in rules for name in rule.about}
-    tags = sorted(perception.tags, key=lambda tag: -tag.score)
-    names = [tag.name for tag in tags if tag.score >= policy.threshold(tag.name) and about & set(above(tag.name))]
+    counted = {n: tag for n, tag in enumerate(perception.tags) if tag.score >= policy.threshold(tag.name)}
+    tags = sorted(most_specific(counted).values(), key=lambda tag: -tag.score)
+    names = [tag.name for tag in tags if about & set(above(tag.name))]
     return (LABELS[name] for name in dict.fromkeys(names) if name in LABELS)
 
 

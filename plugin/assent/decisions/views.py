@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from assent.core.errors import DecisionUnreadable
+from assent.core.taxonomy import above
 from assent.core.values import ActionName, Audience, AudienceView, Box, Category, Perception, PolicyRef, Tag, Verdict
 from assent.decisions.document import Decision, NamedMatch, read_stored
 from assent.policy.views import SHOWN
@@ -134,7 +135,8 @@ def _told(view: _StoredView, perceived: Sequence[Tag]) -> tuple[tuple[int, str],
 def without_labels(row: Mapping[str, Any], labels: Collection[str]) -> dict[str, Any] | None:
     """Returns the audience views in a row of `decision` without the tags of those labels.
 
-    A tag is left out whether the label is its own name or the name that it is told by. Raises DecisionUnreadable.
+    A tag is left out whether the label is its own name, one above it, or the name that it is told by.
+    Raises DecisionUnreadable.
     """
     stored = read_stored(_STORED_VIEWS, row["audiences"])
     if stored is None:
@@ -143,7 +145,7 @@ def without_labels(row: Mapping[str, Any], labels: Collection[str]) -> dict[str,
 
     def stay(view: _StoredView) -> list[tuple[int, str]]:
         told = _told(view, perceived)
-        return [(n, name) for n, name in told if not {perceived[n].name, name} & set(labels)]
+        return [(n, name) for n, name in told if not {*above(perceived[n].name), name} & set(labels)]
 
     return {audience: _stored(stay(view), perceived, view.faces, view.matches) for audience, view in stored.items()}
 

@@ -20,7 +20,7 @@ from assent.core.values import (
     Tag,
     Verdict,
 )
-from assent.policy.input import above, policy_input
+from assent.policy.input import above, most_specific, policy_input
 from assent.policy.load import CEL_ERRORS
 from assent.policy.model import LoadedRule, Policy
 from assent.policy.views import build_audience_views
@@ -35,10 +35,11 @@ def decide(
 
     `matched` holds the indices in `perception.faces` of subjects recognised with consent. A tag counts from its label's
     threshold up; a label that the policy does not list never counts. The strongest action of all rules that hold wins.
+    Rules see all tags that count; of a classifier's, audiences are told the most specific.
     Where a condition fails to evaluate, its rule is named and the image goes to review.
     """
     counted = {n: tag for n, tag in enumerate(perception.tags) if tag.score >= policy.threshold(tag.name)}
-    tags = tuple(counted.values())
+    tags, told = tuple(counted.values()), most_specific(counted)
     context = cel.Context(policy_input(event, picture, perception, tags, matched, policy.needs))
     held: list[LoadedRule] = []
     broken: list[str] = []
@@ -50,11 +51,11 @@ def decide(
             reasons.append(Rule(rule.id, _BROKEN))
         elif outcome:
             held.append(rule)
-            reasons.append(Rule(rule.id, _because(rule, tags, policy)))
+            reasons.append(Rule(rule.id, _because(rule, tuple(told.values()), policy)))
     action = max((rule.action for rule in held), default=Action.allow)
     if broken:
         action = max(action, Action.review)
-    views, withheld = build_audience_views(policy, event, held, counted)
+    views, withheld = build_audience_views(policy, event, held, told)
     return Verdict(
         action,
         tuple(_renamed(perception.tags[n], name) for n, name in views["platform"].tags),

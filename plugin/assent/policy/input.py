@@ -10,7 +10,7 @@ names is built (`Needs`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import dist
@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 
 from assent.core.boxes import area, centre
 from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.taxonomy import above as above
 from assent.core.values import Category, Event, EventType, Face, Perception, Picture, Surface, Tag, Visibility
 
 # A body part belongs to a face when its centre lies within this many face heights of the face's: an adult stands about
@@ -128,11 +129,13 @@ def groups() -> frozenset[str]:
     return frozenset(group for label in LABELS for group in above(label)) | ROOTS
 
 
-@cache
-def above(label: str) -> tuple[str, ...]:
-    """Returns the label and all groups above it, longest last."""
-    parts = label.split(".")
-    return tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
+def most_specific(tags: Mapping[int, Tag]) -> dict[int, Tag]:
+    """Returns the tags without those of the whole frame that a more specific one of their model implies.
+
+    A classifier scores `animal.dog` with whatever it gives to the dogs below it."""
+    whole = [tag for tag in tags.values() if tag.box is None]
+    implied = {(tag.model, group) for tag in whole for group in above(tag.name) if group != tag.name}
+    return {n: tag for n, tag in tags.items() if tag.box is not None or (tag.model, tag.name) not in implied}
 
 
 def policy_input(

@@ -27,7 +27,7 @@ SHOWN: dict[Audience, tuple[bool, bool]] = {
 def build_audience_views(
     policy: Policy, event: Event, held: Sequence[LoadedRule], counted: Mapping[int, Tag]
 ) -> tuple[dict[Audience, AudienceView], tuple[Withheld, ...]]:
-    """Returns each audience's view of the tags that count (by their index), and what is withheld from it."""
+    """Returns each audience's view of the tags that may be told (by their index), and what is withheld from it."""
     suppressing = [rule for rule in held if rule.suppress]
     renaming = [rule for rule in held if rule.rename]
     withholders = {n: _withheld_by(policy, suppressing, held, tag.name) for n, tag in counted.items()}

@@ -16,7 +16,7 @@ from uuid import UUID
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
-from assent.core.taxonomy import BY_NAME
+from assent.core.taxonomy import BY_NAME, above
 from assent.core.values import MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
@@ -122,7 +122,8 @@ def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
     A statement of reasons holds for the action that it was made for.
     """
     before = decision.reviewed or decision.moderation
-    stay = tuple(tag for tag in decision.tags if tag.name not in given.remove)
+    denied = set(given.remove)
+    stay = tuple(tag for tag in decision.tags if denied.isdisjoint(above(tag.name)))
     names = {tag.name for tag in stay}
     added = tuple(
         Tag(name, BY_NAME[name].category, 1.0, None, 0, MODERATOR)
@@ -135,7 +136,7 @@ def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
         action=given.action or (decision.reviewed.action if decision.reviewed else None),
         automated=before.automated if before else Automated(decision.action, tuple(rule.id for rule in decision.rules)),
         added=tuple(tag.name for tag in added),
-        removed=tuple(sorted({tag.name for tag in decision.tags} & set(given.remove))),
+        removed=tuple(sorted({tag.name for tag in decision.tags} - {tag.name for tag in stay})),
     )
     decision = replace(decision, tags=stay + added, reviewed=changed)
     if given.action is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from assent.core.boxes import Corners, clipped, sizes_of
 from assent.core.errors import ModelUnknown
+from assent.core.taxonomy import BY_NAME, above
 from assent.core.values import Pixels, Vector
 from assent.perceive.frames.prepare import Placed, around, placed, tensor
 from assent.perceive.labels.backbone import OUTPUT
@@ -152,13 +154,30 @@ def classify_with_features(model: LoadedModel, frames: Sequence[Pixels]) -> list
 def by_label(model: LoadedModel, scores: NDArray[np.float32]) -> dict[str, float]:
     """Returns the taxonomy's labels from score 0.05 up, strongest first.
 
-    Classes that exclude one another add up to their label's score."""
-    sums: dict[str, float] = {}
-    for name, score in zip(model.names, scores.tolist(), strict=True):
-        if name is not None:
-            sums[name] = sums.get(name, 0.0) + score
-    strong = [(name, min(1.0, total)) for name, total in sums.items() if total >= LOWEST_SCORE]
-    return dict(sorted(strong, key=lambda pair: -pair[1]))
+    Classes exclude one another, so a label's score is the sum of its classes' and of all that lie below it."""
+    tree = _classes_below(model.names)
+    totals = np.add.reduceat(scores[tree.classes].astype(np.float64), tree.starts)
+    strong = [n for n in np.argsort(-totals, kind="stable").tolist() if totals[n] >= LOWEST_SCORE]
+    return {tree.labels[n]: min(1.0, float(totals[n])) for n in strong}
+
+
+class _Tree(NamedTuple):
+    """The classes at or below each label, one label after the other; `starts`: where each label's begin."""
+
+    labels: tuple[str, ...]
+    classes: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+
+@cache
+def _classes_below(names: tuple[str | None, ...]) -> _Tree:
+    below: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        for label in above(name) if name is not None else ():
+            if label in BY_NAME:
+                below.setdefault(label, []).append(number)
+    starts = np.cumsum([0, *map(len, below.values())])[:-1]
+    return _Tree(tuple(below), np.array([n for own in below.values() for n in own], np.intp), starts)
 
 
 def vectors(model: LoadedModel, chips: Sequence[Pixels]) -> NDArray[np.float32]:
