@@ -122,7 +122,7 @@ def test_decisions_of_before_are_added(desk: Album, tagger: TestClient) -> None:
     desk.post()
     with transaction(desk.bench.pool) as conn:
         conn.execute("DELETE FROM media_search")
-        conn.execute("INSERT INTO search_backlog SELECT tenant, 'infinity' FROM tenant")
+        conn.execute("INSERT INTO search_backlog SELECT tenant, '9999-01-01Z' FROM tenant")
     assert page(tagger) == {"media": [], "next": None, "complete": False}
     while add_backlog(desk.bench.pool):
         pass

@@ -73,7 +73,7 @@ def search_media(conn: Conn, keys: TenantKeys, search: Search, limit: int = 50, 
     _check_labels(conn, keys.tenant, search.labels)
     place = _open_cursor(keys, search, cursor) if cursor is not None else None
     complete = fetch_one(conn, _Q["is_backlog_left"], tenant=keys.tenant) is None
-    rows = (_near if search.pdq else _newest)(conn, keys.tenant, search, place, limit + 1)
+    rows = first_rows(conn, keys.tenant, search, limit + 1, place)
     shown = rows[:limit]
     return Found(
         _documents(conn, keys.tenant, shown),
@@ -90,6 +90,11 @@ def _check_labels(conn: Conn, tenant: str, labels: tuple[str, ...]) -> None:
         if label not in known and not used:
             close = get_close_matches(label, sorted(known), n=1, cutoff=0.5)
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def first_rows(conn: Conn, tenant: str, search: Search, most: int, place: _Place | None = None) -> list[Row]:
+    """Returns what fits behind a place, as rows of the index."""
+    return (_near if search.pdq else _newest)(conn, tenant, search, place, most)
 
 
 def _newest(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> list[Row]:

@@ -50,21 +50,22 @@ DELETE FROM search_backlog WHERE tenant = %(tenant)s;
 SELECT FROM media_label WHERE tenant = %(tenant)s AND label = %(label)s LIMIT 1;
 
 -- name: count_label
--- Up to 10,000.
+-- Up to 1,000.
 SELECT count(*) AS count FROM (
-    SELECT FROM media_label WHERE tenant = %(tenant)s AND label = %(label)s LIMIT 10000
-) some;
+    SELECT FROM media_label WHERE tenant = %(tenant)s AND label = %(label)s LIMIT 1000
+) first;
 
 -- name: list_found
 -- The newest first, behind a place in that order.
+-- The other labels are looked up row by row.
 SELECT s.source, s.media_id, l.decided_at, l.id, NULL::integer AS distance
-FROM media_label l JOIN media_search s USING (id)
+FROM media_label l JOIN media_search s USING (tenant, id)
 WHERE l.tenant = %(tenant)s AND l.label = %(label)s
   AND l.decided_at >= %(since)s::timestamptz AND l.decided_at < %(until)s::timestamptz
   AND (l.decided_at, l.id) < (%(after_at)s::timestamptz, %(after_id)s::bigint)
-  AND NOT EXISTS (
-      SELECT FROM unnest(%(others)s::text[]) other
-      WHERE NOT EXISTS (SELECT FROM media_label o WHERE o.id = l.id AND o.label = other)
+  AND cardinality(%(others)s::text[]) = (
+      SELECT count(*) FROM media_label o
+      WHERE o.tenant = l.tenant AND o.id = l.id AND o.label = ANY(%(others)s::text[])
   )
 ORDER BY l.decided_at DESC, l.id DESC
 LIMIT %(most)s;
@@ -72,13 +73,13 @@ LIMIT %(most)s;
 -- name: list_found_of_action
 -- The same, of one action.
 SELECT s.source, s.media_id, l.decided_at, l.id, NULL::integer AS distance
-FROM media_label l JOIN media_search s USING (id)
+FROM media_label l JOIN media_search s USING (tenant, id)
 WHERE l.tenant = %(tenant)s AND l.label = %(label)s AND l.action = %(action)s
   AND l.decided_at >= %(since)s::timestamptz AND l.decided_at < %(until)s::timestamptz
   AND (l.decided_at, l.id) < (%(after_at)s::timestamptz, %(after_id)s::bigint)
-  AND NOT EXISTS (
-      SELECT FROM unnest(%(others)s::text[]) other
-      WHERE NOT EXISTS (SELECT FROM media_label o WHERE o.id = l.id AND o.label = other)
+  AND cardinality(%(others)s::text[]) = (
+      SELECT count(*) FROM media_label o
+      WHERE o.tenant = l.tenant AND o.id = l.id AND o.label = ANY(%(others)s::text[])
   )
 ORDER BY l.decided_at DESC, l.id DESC
 LIMIT %(most)s;
@@ -98,9 +99,9 @@ SELECT source, media_id, decided_at, id, distance FROM candidates c
 WHERE tenant = %(tenant)s AND distance <= %(distance)s AND (action = %(action)s) IS NOT FALSE
   AND decided_at >= %(since)s::timestamptz AND decided_at < %(until)s::timestamptz
   AND (distance, -id) > (%(after_distance)s::integer, -%(after_id)s::bigint)
-  AND NOT EXISTS (
-      SELECT FROM unnest(%(labels)s::text[]) other
-      WHERE NOT EXISTS (SELECT FROM media_label o WHERE o.id = c.id AND o.label = other)
+  AND cardinality(%(labels)s::text[]) = (
+      SELECT count(*) FROM media_label o
+      WHERE o.tenant = c.tenant AND o.id = c.id AND o.label = ANY(%(labels)s::text[])
   )
 ORDER BY distance, -id
 LIMIT %(most)s;
