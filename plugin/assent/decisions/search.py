@@ -34,7 +34,7 @@ _Q = named_queries("search")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for; every part that is given must hold.
+    """Describes what to look for; every part that is given must hold.
 
     `labels`: labels or groups; `since` ≤ a decision's time < `until`; `pdq`: 64 hex digits, within 31 bits.
     """
@@ -94,6 +94,7 @@ def _check_labels(conn: Conn, tenant: str, labels: tuple[str, ...]) -> None:
 
 def first_rows(conn: Conn, tenant: str, search: Search, most: int, place: _Place | None = None) -> list[Row]:
     """Returns what fits behind a place, as rows of the index."""
+    execute(conn, _Q["set_planner_by_index"])
     return (_near if search.pdq else _newest)(conn, tenant, search, place, most)
 
 
@@ -117,7 +118,6 @@ def _rarest_first(conn: Conn, tenant: str, labels: tuple[str, ...]) -> list[str]
 
 def _near(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> list[Row]:
     pdq = search.pdq or ""
-    execute(conn, _Q["set_planner_by_index"])
     after = {"after_distance": place.by if place else -1, "after_id": place.id if place else _LAST_ID}
     hashes = {"pdq": pdq_bits(pdq), "bands": near_parts(pdq), "distance": DISTANCE}
     values = {"labels": sorted(set(search.labels)), "action": search.action, "most": most}

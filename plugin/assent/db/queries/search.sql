@@ -85,8 +85,9 @@ ORDER BY l.decided_at DESC, l.id DESC
 LIMIT %(most)s;
 
 -- name: set_planner_by_index
--- The planner takes thousands of parts of a hash for most of the table; they are those of few rows.
-SELECT set_config('enable_seqscan', 'off', true);
+-- The planner takes thousands of parts of a hash for most of the table; they are those of few rows. To compile a plan for
+-- a page takes longer than the page.
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true);
 
 -- name: list_near
 -- The nearest first, then by number, behind a place in that order.
