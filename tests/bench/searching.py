@@ -1,7 +1,7 @@
 """Searches among 10,000 and 1,000,000 decisions: `python -m tests.bench.searching` prints milliseconds and ratios.
 
-The index is filled by SQL, with labels as they lie: one on 30 % of the media items, one on ten. The decisions that a page
-is read from are not there: they are found by their primary key, a page at most.
+The index is filled by SQL, with labels as they lie: one on 30 % of the media items, one on ten. The decisions that a
+page is read from are not there: they are found by their primary key, a page at most.
 """
 
 from __future__ import annotations
@@ -126,11 +126,16 @@ def main() -> None:
                     with transaction(pool) as conn:
                         (row,) = fetch(conn, sql.SQL(_SIZE))
                         if "--plans" in sys.argv:
-                            print(*plans(conn).values(), sep="\n\n")
-                    print(f"{size}: {row['bytes'] / size:.0f} bytes of index a media item", flush=True)
+                            _write("\n\n".join(plans(conn).values()))
+                    _write(f"{size}: {row['bytes'] / size:.0f} bytes of index a media item")
     for search in SEARCHES:
         times = [figure[search] for figure in figures]
-        print(f"{search:25}", *(f"{ms:8.2f} ms" for ms in times), f"{times[-1] / times[0]:6.2f} x", flush=True)
+        _write(f"{search:25}" + "".join(f"{ms:8.2f} ms" for ms in times) + f"{times[-1] / times[0]:6.2f} x")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 _SIZE = "SELECT pg_total_relation_size('media_search') + pg_total_relation_size('media_label') AS bytes"
