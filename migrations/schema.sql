@@ -285,6 +285,34 @@ CREATE TABLE public.media_item (
     changed_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.media_label (
+    tenant text NOT NULL,
+    label text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    id bigint NOT NULL,
+    action text NOT NULL
+);
+
+CREATE TABLE public.media_search (
+    id bigint NOT NULL,
+    tenant text NOT NULL,
+    source text NOT NULL,
+    media_id text NOT NULL,
+    action text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    pdq bit(256),
+    bands integer[]
+);
+
+ALTER TABLE public.media_search ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.media_search_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.outbox (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -377,6 +405,11 @@ CREATE TABLE public.review_case (
     closed_by text,
     outcome text,
     source text NOT NULL
+);
+
+CREATE TABLE public.search_backlog (
+    tenant text NOT NULL,
+    before timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.shadow (
@@ -540,6 +573,15 @@ ALTER TABLE ONLY public.match
 ALTER TABLE ONLY public.media_item
     ADD CONSTRAINT media_item_pkey PRIMARY KEY (tenant, mac);
 
+ALTER TABLE ONLY public.media_label
+    ADD CONSTRAINT media_label_pkey PRIMARY KEY (tenant, label, decided_at, id);
+
+ALTER TABLE ONLY public.media_search
+    ADD CONSTRAINT media_search_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.media_search
+    ADD CONSTRAINT media_search_tenant_media_id_source_key UNIQUE (tenant, media_id, source);
+
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_item UNIQUE (tenant, source, media_id, endpoint, revision, type);
 
@@ -575,6 +617,9 @@ ALTER TABLE ONLY public.review_case
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.search_backlog
+    ADD CONSTRAINT search_backlog_pkey PRIMARY KEY (tenant);
 
 ALTER TABLE ONLY public.shadow
     ADD CONSTRAINT shadow_pkey PRIMARY KEY (tenant, source, media_id, head);
@@ -633,6 +678,12 @@ CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at
 CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
 
 CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
+
+CREATE INDEX media_label_action ON public.media_label USING btree (tenant, label, action, decided_at, id);
+
+CREATE INDEX media_label_item ON public.media_label USING btree (tenant, id, label);
+
+CREATE INDEX media_search_bands ON public.media_search USING gin (bands) WITH (fastupdate=off);
 
 CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
 
@@ -726,6 +777,12 @@ ALTER TABLE ONLY public.kept_picture
 ALTER TABLE ONLY public.media_item
     ADD CONSTRAINT media_item_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.media_label
+    ADD CONSTRAINT media_label_tenant_id_fkey FOREIGN KEY (tenant, id) REFERENCES public.media_search(tenant, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.media_search
+    ADD CONSTRAINT media_search_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
@@ -758,6 +815,9 @@ ALTER TABLE ONLY public.refused_band
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.search_backlog
+    ADD CONSTRAINT search_backlog_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.shadow
     ADD CONSTRAINT shadow_tenant_head_fkey FOREIGN KEY (tenant, head) REFERENCES public.head(tenant, sha256);

@@ -26,13 +26,14 @@ from assent.http.routes.intake import router as intake
 from assent.http.routes.operation import router as operation
 from assent.http.routes.review import router as review
 from assent.http.routes.rights import router as rights
+from assent.http.routes.search import router as search
 from assent.http.routes.subjects import router as subjects
 from assent.http.state import AppState, WorkerRuns
 from assent.intake.rejects import Rejects
 from assent.me.routes import router as me
 
 POOL = 12
-ROUTERS = (intake, subjects, rights, review, audit, me, operation)
+ROUTERS = (intake, subjects, rights, search, review, audit, me, operation)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 

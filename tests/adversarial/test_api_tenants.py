@@ -88,6 +88,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v1/media/{media_id}"): Route("images:tag", lambda t: (f"/v1/media/{t.media}", {}), 200, 404),
     # It came by a webhook and stays.
     ("DELETE", "/v1/media/{media_id}"): Route("images:tag", lambda t: (f"/v1/media/{t.media}", {}), 204, 204),
+    ("GET", "/v1/media"): Route("images:tag", lambda _: ("/v1/media", {}), 200, 200),
     # No copy is kept here; that another tenant's is not shown stands in tests/integration/test_redacted.py.
     ("GET", "/v1/media/{media_id}/redacted"): Route(
         "images:tag", lambda t: (f"/v1/media/{t.media}/redacted", {}), 404, 404

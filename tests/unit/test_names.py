@@ -26,6 +26,8 @@ WIDE = {
     "cli/review.py:decide",
     "cli/review.py:correct",
     "cli/train.py:train",
+    "cli/search.py:search",
+    "http/routes/search.py:find_media",
 }
 
 

@@ -64,6 +64,7 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
+    "0016_search",
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

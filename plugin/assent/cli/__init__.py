@@ -42,6 +42,7 @@ COMMANDS = {
     "learn": "learn:app",
     "review": "review:app",
     "decision": "decision:app",
+    "search": "search:search",
     "statements": "statements:app",
     "models": "models:app",
 }

@@ -44,6 +44,7 @@ from assent.decisions.media_items import (
 )
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
+from assent.decisions.search_index import index_decision, index_revision
 from assent.decisions.statement import Statement
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
@@ -157,6 +158,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     payload = _leaf_payload(media_key, new.outcome, decision)
     leaf = append(conn, keys, "media.decided", _leaf_body(new), [Part(payload), *parts], now)
     _insert_decision(conn, media_key, new.outcome, decision, event_revision, leaf)
+    index_decision(conn, media_key.tenant, media_key.item, decision, leaf.at)
     record_applied(conn, keys, media_key)
 
 
@@ -182,6 +184,8 @@ def revise(
     row = fetch_one(conn, _Q["revise_newest_decision"], **key, **_changed_columns(change))
     if row is None:
         return None
+    if change is not None:  # other changes are of matches, which nobody searches by
+        index_revision(conn, keys.tenant, item, change.decision)
     revision = row["revision"]
     execute(conn, _Q["revise_matches"], **key, revision=revision)
     execute(conn, _Q["revise_open_cases"], **key, revision=revision)

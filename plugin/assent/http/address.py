@@ -18,6 +18,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from assent.core.errors import BadRequest
 
 IN_QUERY = {"/subjects/{ref:name}": "/subject", "/media/{media_id:name}": "/media-item"}  # the same with the id apart
+REPEATED = {"label"}  # parameters that are lists
 EXPLAINED = (
     "An id in a path is one segment of it: percent-encode it, a slash as `%2F`. Where a proxy decodes paths before it "
     "passes them on, use the paths that take the id in the query."
@@ -63,9 +64,9 @@ def normal_path(raw: bytes) -> str:
 
 
 def check_query(raw: bytes) -> None:
-    """Raises BadRequest for a query that cannot be decoded, or has a name twice."""
+    """Raises BadRequest for a query that cannot be decoded, or has a name twice that is no list's."""
     _decode(raw)
-    names = [name for name, _ in parse_qsl(raw.decode(), keep_blank_values=True)]
+    names = [name for name, _ in parse_qsl(raw.decode(), keep_blank_values=True) if name not in REPEATED]
     if len(set(names)) < len(names):
         raise BadRequest("the query: the same name twice")
 

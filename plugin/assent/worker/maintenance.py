@@ -12,6 +12,7 @@ from assent.core.telemetry import log
 from assent.db.pool import Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
+from assent.decisions.search_index import add_backlog
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
 from assent.shadow.traffic import TRIAL_IMAGES
@@ -19,6 +20,7 @@ from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 from assent.subjects.rewrite import rewrite_people
 
+BACKLOG_STEPS = 20  # of a round, so that other tasks have their turn
 MaintenanceTask = Callable[[Settings, Pool, Keystore], None]
 HOUR = 3600.0
 BATCH, MOST_BATCHES = 2_000, 500  # rows deleted in a transaction, transactions of one kind in a round
@@ -31,6 +33,7 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
         (settings.lease_seconds / 3, rescue_jobs),
         (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
+        (5.0, add_search_backlog),
         (HOUR, end_expired),
         (HOUR, purge_expired),
     )
@@ -64,6 +67,13 @@ def rewrite_rows_of_people(_settings: Settings, pool: Pool, _keystore: Keystore)
     """Mixes, soon after each full hour, the rows of people that changed within it."""
     with transaction(pool) as conn:
         rewrite_people(conn)
+
+
+def add_search_backlog(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """Makes decisions from before an upgrade findable: a part of them in a round."""
+    for _ in range(BACKLOG_STEPS):
+        if not add_backlog(pool):
+            return
 
 
 def end_expired(settings: Settings, pool: Pool, keystore: Keystore) -> None:

@@ -1,0 +1,144 @@
+"""Media items are found by what the platform reads in their newest decisions: by label, action, time and likeness."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+
+from assent.core.values import MediaRef
+from assent.db.pool import transaction
+from assent.decisions.search_index import add_backlog, near_parts, pdq_bits
+from assent.worker.jobs import decide_event
+from tests.command import assent
+from tests.events import SOURCE, decision, rows, store
+from tests.integration.album import Album
+from tests.integration.desk import waiting_case
+
+
+def found(client: TestClient, **query: Any) -> list[str]:
+    return [media["media"] for media in page(client, **query)["media"]]
+
+
+def page(client: TestClient, **query: Any) -> dict[str, Any]:
+    answer = client.get("/v1/media", params=query)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def refused(client: TestClient, **query: Any) -> tuple[int, str]:
+    answer = client.get("/v1/media", params=query)
+    return answer.status_code, answer.json()["code"]
+
+
+def test_found_as_it_is_read(
+    desk: Album, moderator: TestClient, tagger: TestClient, environment: dict[str, str]
+) -> None:
+    case = waiting_case(desk, moderator)
+    assert found(tagger, action="review") == ["group"]
+    moderator.post(f"/v1/reviews/{case}", json={"action": "limit", "add": ["nudity.partial.belly"]})
+    read = decision(desk.bench, desk.keys, "group")
+    (media,) = page(tagger, label="nudity.partial")["media"]
+    assert media == {
+        "media": "group",
+        "source": SOURCE,
+        "revision": 2,
+        "action": "limit",
+        "tags": sorted({tag["name"] for tag in read["tags"]}),
+        "decided_at": read["decided_at"],
+    }
+    assert found(tagger, label=["nudity", "nudity.partial.belly"], action="limit") == ["group"]
+    assert found(tagger, action="review") == []
+    assert found(tagger, label=["nudity", "text.code"]) == []
+    now = datetime.now(UTC)
+    assert found(tagger, since=(now - timedelta(hours=1)).isoformat(), until=now.isoformat()) == ["group"]
+    assert found(tagger, since=now.isoformat()) == []
+    pdq = read["media"]["pdq"]
+    near, far = f"{int(pdq, 16) ^ (2**31 - 1):064x}", f"{int(pdq, 16) ^ (2**32 - 1):064x}"
+    assert [one["distance"] for one in page(tagger, pdq=near, label="nudity")["media"]] == [31]
+    assert found(tagger, pdq=far) == []
+    lines = assent(environment, "search", "--label", "nudity", "--action", "limit", "--since", "7d", "--pdq", pdq)
+    assert json.loads(lines) == {**media, "distance": 0}
+
+    moderator.post("/v1/media/group/corrections", json={"remove": ["nudity.partial.belly"]})
+    assert found(tagger, label="nudity.partial.belly") == []
+    decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted"))
+    assert found(tagger) == []
+    assert rows(desk.bench, "SELECT count(*) FROM media_label") == [(0,)]
+
+
+def test_nobody_is_found_by_a_person(desk: Album, tagger: TestClient) -> None:
+    desk.post()
+    for name in ("person", "subject", "author", "face", "match"):
+        assert refused(tagger, **{name: "anna"}) == (400, "bad_request")
+    for label in ("face", "anna", "person.anna"):
+        assert refused(tagger, label=label) == (422, "label_unknown")
+    columns = rows(desk.bench, "SELECT label FROM media_label WHERE label LIKE 'face%'")
+    assert columns == []
+
+
+def test_hostile_queries(desk: Album, tagger: TestClient) -> None:
+    answer = tagger.get("/v1/media", params={"label": "nudity.partial.bely"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "label_unknown")
+    assert "nudity.partial.belly" in answer.json()["detail"]
+    for query in (
+        {"since": "yesterday"},
+        {"since": "2026-01-01"},
+        {"until": "0001-01-01T00:00:00+23:59x"},
+        {"pdq": "ff"},
+        {"limit": "201"},
+        {"action": "delete"},
+        {"cursor": "x"},
+        {"cursor": "AAAA"},
+        {"label": ""},
+        {"label": "a\x00"},
+        {"offset": "1"},
+    ):
+        assert refused(tagger, **query) == (400, "bad_request"), query
+    assert tagger.get("/v1/media?action=allow&action=block").status_code == 400
+    assert found(tagger, since="0001-01-01T00:00:00+23:59") == []
+
+
+def test_pages_stay_while_decisions_arrive(desk: Album, tagger: TestClient) -> None:
+    for n in range(5):
+        decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef(f"bad {n}", None), b"no picture"))
+    first = page(tagger, limit=2)
+    assert [media["media"] for media in first["media"]] == ["bad 4", "bad 3"]
+    decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("later", None), b"no picture"))
+    second = page(tagger, limit=2, cursor=first["next"])
+    assert [media["media"] for media in second["media"]] == ["bad 2", "bad 1"]
+    last = page(tagger, limit=2, cursor=second["next"])
+    assert ([media["media"] for media in last["media"]], last["next"]) == (["bad 0"], None)
+    assert refused(tagger, action="review", cursor=first["next"]) == (400, "bad_request")
+    forged = first["next"][:-8] + "AAAAAAAA"
+    assert refused(tagger, cursor=forged) == (400, "bad_request")
+
+
+def test_decisions_of_before_are_added(desk: Album, tagger: TestClient) -> None:
+    desk.post()
+    with transaction(desk.bench.pool) as conn:
+        conn.execute("DELETE FROM media_search")
+        conn.execute("INSERT INTO search_backlog SELECT tenant, '9999-01-01Z' FROM tenant")
+    assert page(tagger) == {"media": [], "next": None, "complete": False}
+    while add_backlog(desk.bench.pool):
+        pass
+    assert page(tagger)["complete"]
+    assert found(tagger) == ["group"]
+
+
+def test_near_hashes_share_a_part() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        value = int.from_bytes(random.bytes(32))
+        near = value
+        for place in random.choice(256, 31, replace=False):
+            near ^= 1 << int(place)
+        bits, start, own = pdq_bits(f"{near:064x}"), 0, set()
+        for n, width in enumerate((24,) * 10 + (16,)):
+            own.add(n << 24 | int(bits[start : start + width], 2))
+            start += width
+        assert own & set(near_parts(f"{value:064x}"))
