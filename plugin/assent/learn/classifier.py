@@ -23,10 +23,11 @@ from sklearn.model_selection import StratifiedKFold
 from assent.learn.measure import Floats
 
 FOLDS = 5
-STRENGTHS = (0.01, 0.03, 0.1)  # C of the logistic regression: small is strong regularisation
-# The share of the labelled images that are familiar without reserve. With 0.975 the clothing head took a palace for
-# a long sleeve and, in one way of eighteen, a cup of coffee with lettering for shoes.
-FAMILIAR_QUANTILE = 0.9
+STRENGTHS = (0.03, 0.1)  # C of the logistic regression: small is strong regularisation
+# The share of the labelled images that are familiar without reserve. On EfficientNet-lite0, cross-validated on photos of
+# clothes: 0.9 says 77 % of them rightly, 0.975 83 %, 0.995 84 %; of 500 everyday photos, some of which show clothes,
+# 1.8, 5.6 and 9.6 % get a label, of 40 television stills none.
+FAMILIAR_QUANTILE = 0.975
 GATE_EXPONENT = 8
 LEAST_SPREAD = np.float32(1e-3)  # a channel that hardly ever moves says nothing
 
