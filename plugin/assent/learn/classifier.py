@@ -24,7 +24,7 @@ from assent.learn.measure import Floats
 
 FOLDS = 5
 STRENGTHS = (0.03, 0.1)  # C of the logistic regression: small is strong regularisation
-# The share of the labelled images that are familiar without reserve. On EfficientNet-lite0, cross-validated on photos of
+# The share of the labelled images that are familiar without reserve. EfficientNet-lite0, cross-validated on photos of
 # clothes: 0.9 says 77 % of them rightly, 0.975 83 %, 0.995 84 %; of 500 everyday photos, some of which show clothes,
 # 1.8, 5.6 and 9.6 % get a label, of 40 television stills none.
 FAMILIAR_QUANTILE = 0.975
