@@ -223,7 +223,7 @@ CREATE TABLE public.head (
     manifest bytea NOT NULL,
     network bytea NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT head_state_check CHECK ((state = ANY (ARRAY['shadow'::text, 'live'::text, 'replaced'::text, 'withdrawn'::text])))
+    CONSTRAINT head_state_check CHECK ((state = ANY (ARRAY['shadow'::text, 'live'::text, 'replaced'::text, 'withdrawn'::text, 'ended'::text])))
 );
 
 CREATE TABLE public.idempotency (

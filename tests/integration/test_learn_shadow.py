@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from assent.audit import verify
+from assent.cli.doctor import _ended_heads
 from assent.core.errors import HeadAlreadyActive, InsufficientEvidence, ModelUnknown, NotFound
 from assent.core.values import Event, MediaRef, Trial
 from assent.db.pool import transaction
@@ -189,6 +190,36 @@ def test_a_head_altered_in_the_database_is_left_out(trials: Trials, capsys: pyte
     seen = bench.stages.perceive(bench.stages.decoder.decode(trials.desk.photo), False)
     assert fresh("default", seen).tags == seen.tags
     assert [leaf["kind"] for leaf in leaves(bench, "seal.broken")] == ["head"]
+
+
+def test_a_head_of_a_former_backbone_ends_with_a_leaf_and_a_line(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = Backbone("former@000000000000+00000000", default_backbone().width)
+    monkeypatch.setattr(trial, "backbone", lambda _: former)  # as it was tried and promoted then
+    monkeypatch.setattr(trials, "refresh", lambda: None)
+    live = trials.shadow({HAT: 0.9}, made_for=former)
+    trials.promote()
+    tried = trials.shadow({SHOES: 0.9}, "other", made_for=former)
+    monkeypatch.undo()
+    trials.refresh()
+    bench = trials.desk.bench
+    assert {(leaf["manifest"], leaf["was"], leaf["backbone"]) for leaf in leaves(bench, "head.ended")} == {
+        (live, "live", former.id),
+        (tried, "shadow", former.id),
+    }
+    assert rows(bench, "SELECT DISTINCT state FROM head") == [("ended",)]
+    trials.refresh()  # and says so once
+    assert len(leaves(bench, "head.ended")) == 2
+    trials.desk.post("one")
+    assert trials.said("one") == []
+    told = list(_ended_heads(bench.pool))
+    assert [(found.what, found.ok) for found in told] == [("head other", True), ("head wardrobe", True)]
+    assert all("assent train" in found.repair for found in told)
+    trials.shadow({HAT: 0.9})
+    assert [found.what for found in _ended_heads(bench.pool)] == ["head other"]
+    with transaction(bench.pool) as conn:
+        verify.verify_database(conn, trials.desk.keys, None)
 
 
 def test_another_tenant_has_none_of_it(trials: Trials) -> None:

@@ -116,15 +116,6 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     assert np.allclose(run_network(net, other), tuned.held_out, atol=1e-4)
 
 
-def test_regularisation_follows_the_pictures_for_validation() -> None:
-    alone, points, truth = fitted(2.0)
-    proven = fit(
-        points, truth, lambda: None, validation=ValidationSet(points, np.array(truth))
-    )  # the same pictures once more
-    assert alone.strength < proven.strength == STRENGTHS[-1]  # what was learned by heart stands the test best
-    assert proven.held_out.shape == alone.held_out.shape
-
-
 def test_what_validates_was_not_trained_on_and_has_a_trained_label() -> None:
     names = ("a", "a", "none", "z")
     examples = tuple(Example(Path(f"{at}.jpg"), name) for at, name in enumerate(names))

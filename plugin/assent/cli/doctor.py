@@ -87,6 +87,24 @@ def _models(settings: Settings) -> Iterator[Finding]:
         read_verified(file, settings.models_dir)
         detail = f"{file.role}: {file.id}, {file.licence}; commercial use {file.commercial_use}"
         yield Finding(f"model {file.name}", True, detail)
+    yield from _own_heads(settings)
+
+
+def _own_heads(settings: Settings) -> Iterator[Finding]:
+    """Names the heads in the data folder that take another network's features, and so do not run."""
+    from assent.perceive.labels.backbone import backbone
+    from assent.perceive.labels.heads import folders, head_files, read_head
+    from assent.perceive.packs.model_set import default_backbone
+
+    running = backbone(default_backbone().file).id
+    for name, path in head_files(folders(settings.models_dir)[1:]).items():
+        if (made_for := read_head(path).backbone) != running:
+            yield _head_of_former_backbone(name, f"{path} is made for {made_for} and does not run")
+
+
+def _head_of_former_backbone(name: str, detail: str, tenant: str = "default") -> Finding:
+    again = f"assent learn export --pictures --tenant {tenant} FOLDER, then assent train --name {name} anew"
+    return Finding(f"head {name}", True, detail, again)
 
 
 def _text(settings: Settings) -> Iterator[Finding]:
@@ -123,6 +141,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 tenants = open_keys(settings, pool).tenants()
                 yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
                 yield from _refused_keys(pool)
+                yield from _ended_heads(pool)
 
 
 def _refused_keys(pool: Pool) -> Iterator[Finding]:
@@ -137,6 +156,17 @@ def _refused_keys(pool: Pool) -> Iterator[Finding]:
         yield Finding(
             f"API key {key} of {tenant}", False, detail, f"{add}, then assent api-key revoke --tenant {tenant} {key}"
         )
+
+
+def _ended_heads(pool: Pool) -> Iterator[Finding]:
+    """Names the heads that ended because the network whose features they took is no longer in use."""
+    with transaction(pool) as conn:
+        rows = fetch(conn, named_queries("feedback")["list_ended_heads"])
+    for row in rows:
+        detail = (
+            f"{row['sha256'][:12]} of {row['tenant']} was made for a former backbone and ended {row['since']:%Y-%m-%d}"
+        )
+        yield _head_of_former_backbone(row["name"], detail, row["tenant"])
 
 
 def _server(url: str) -> Iterator[Finding]:

@@ -124,7 +124,7 @@ def _description(file: HeadFile, labels: int, command: str) -> list[str]:
     return [
         f"# {file.name} (`{file.id}`)",
         "",
-        f"**What it is.** A linear classifier of {labels} labels on the pooled features of `{file.backbone}`,",
+        f"**What it is.** A linear classifier of {labels} labels on the features of `{file.backbone}`,",
         f"{file.size / 1000:.0f} kB. It looks at the whole picture and gives no boxes.",
         "",
         f"**Training data.** {file.training_data}",
@@ -179,8 +179,8 @@ Cross-validated: every picture was judged by a classifier that had not seen it o
 of one set are more like each other than pictures from elsewhere are like them: expect less of those, and measure."""
 
 _VALIDATED = """\
-C, temperature and thresholds were chosen on the pictures for validation, of fingerprint
-`{}`: figures on those flatter it.
+C was chosen by cross-validation on the training data, temperature and thresholds on the pictures for validation, of
+fingerprint `{}`: figures on those flatter it.
 In halves, temperature and thresholds were chosen on one half of each label's pictures and measured on the other, both
 ways: expect that. Cross-validated, every picture was judged by a classifier that had not seen it or its neighbours in
 the folder, with thresholds from there."""

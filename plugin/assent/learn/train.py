@@ -21,7 +21,7 @@ from assent.learn.features import Progress, backbone_features
 from assent.learn.head import describe_head, head_to_onnx, render_card, write_head
 from assent.learn.labelled import class_labels, doubtful, select_for_validation, select_trainable
 from assent.learn.thresholds import TunedClassifier, figures_by_label, overall_figures, tune
-from assent.learn.views import VIEWS
+from assent.learn.views import LETTERED
 from assent.perceive.labels.heads import NONE, HeadFile
 from assent.perceive.packs.active import DEFAULT_PACK
 from assent.perceive.packs.manifest import read_pack
@@ -86,9 +86,9 @@ def train_head(settings: Settings, options: TrainOptions, progress: Progress) ->
     Raises DatasetUnusable or NotFound, before anything is written but cached features."""
     _check(options)
     training = _training_set(settings, options, progress)
-    copies = _altered_copies(settings, training, progress)
+    copies = _lettered_copies(settings, training, progress)
     validation = _validation(settings, options, training, progress)
-    fitted = _fit(settings, training, copies, validation.images, progress)
+    fitted = _fit(settings, training, copies, progress)
     tuned = tune(fitted, training.order, training.columns, validation.images, options.precision)
     model = head_to_onnx(tuned.fitted.model, tuned.fitted.novelty_gate)
     file = _describe(options, training, validation.sha256, tuned, model)
@@ -132,16 +132,14 @@ def _training_set(settings: Settings, options: TrainOptions, progress: Progress)
     )
 
 
-def _altered_copies(settings: Settings, training: _TrainingSet, progress: Progress) -> Augmented:
-    """Returns altered copies of the images to train on as well, with the row of each one's original."""
+def _lettered_copies(settings: Settings, training: _TrainingSet, progress: Progress) -> Augmented | None:
+    """Returns copies of the images of none with letters on them, with the row of each one's original."""
+    none = [example for example in training.examples if example.label == NONE]
+    if not none:
+        return None
     row_of = {digest: row for row, digest in enumerate(training.sha256)}
-    copies = []
-    for view in VIEWS:
-        chosen = [example for example in training.examples if (example.label == NONE) == view.of_none]
-        if chosen:
-            copies.append(backbone_features(settings, chosen, progress, view)[1])
-    rows = [row_of[digest] for features in copies for digest in features.sha256]
-    return Augmented(np.concatenate([features.features for features in copies]), np.array(rows, np.intp))
+    copies = backbone_features(settings, none, progress, LETTERED)[1]
+    return Augmented(copies.features, np.array([row_of[digest] for digest in copies.sha256], np.intp))
 
 
 def _validation(settings: Settings, options: TrainOptions, training: _TrainingSet, progress: Progress) -> _Validation:
@@ -159,16 +157,10 @@ def _validation(settings: Settings, options: TrainOptions, training: _TrainingSe
     return _Validation(images, sha256, (*dataset.skipped, *features.skipped, *unusable))
 
 
-def _fit(
-    settings: Settings,
-    training: _TrainingSet,
-    copies: Augmented,
-    validation: ValidationSet | None,
-    progress: Progress,
-) -> Fitted:
+def _fit(settings: Settings, training: _TrainingSet, copies: Augmented | None, progress: Progress) -> Fitted:
     none = training.order.index(NONE) if NONE in training.order else None
     with progress("training", FOLDS * len(STRENGTHS)) as tick, threadpool_limits(settings.threads, "blas"):
-        return fit(training.features, training.columns, tick, none, copies, validation)
+        return fit(training.features, training.columns, tick, none, copies)
 
 
 def _describe(

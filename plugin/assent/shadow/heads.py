@@ -25,7 +25,7 @@ from assent.perceive.labels.heads import NONE, Head, HeadFile, open_head
 from assent.perceive.packs.model_set import default_backbone
 from assent.shadow.traffic import Comparison, compare_heads
 
-State = Literal["shadow", "live", "replaced", "withdrawn"]
+State = Literal["shadow", "live", "replaced", "withdrawn", "ended"]
 MIN_PICTURES = 200  # that a head on trial has seen before it may be promoted: 3/n, 1.5 %, bounds what was never seen
 _Q = named_queries("feedback")
 
@@ -135,6 +135,19 @@ def stop_trial(conn: Conn, keys: TenantKeys, by: str, name: str) -> Comparison:
     _end_trial(conn, keys.tenant, sha256)
     _log(conn, keys, "head.trial-ended", _HeadChange(name, sha256, by, {"compared": compared.document()}))
     return compared
+
+
+def end_of_former_backbone(conn: Conn, keys: TenantKeys, sha256: str, file: HeadFile, running: str) -> None:
+    """Ends a running head that takes other features than those of `running`, the backbone's id.
+
+    The sealed head stays stored. A head that another worker ended, or the operator took out, stays as it is."""
+    execute(conn, _Q["lock_heads"], tenant=keys.tenant)
+    row = fetch_one(conn, _Q["read_head"], tenant=keys.tenant, head=sha256)
+    if row is None or row["state"] not in ("shadow", "live"):
+        return
+    _end_trial(conn, keys.tenant, sha256, "ended")
+    figures = {"was": row["state"], "backbone": file.backbone, "running": running}
+    _log(conn, keys, "head.ended", _HeadChange(file.name, sha256, "worker", figures))
 
 
 def evaluation_of(file: HeadFile) -> dict[str, Any]:

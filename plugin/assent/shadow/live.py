@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assent.audit.broken import ALTERED, note_altered_row
-from assent.core.errors import AssentError, DatabaseUnavailable, ModelUnknown
+from assent.core.errors import AssentError, DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.core.values import Perception, Trial
@@ -19,7 +19,7 @@ from assent.decisions.media_items import MediaKey
 from assent.keys.keystore import Keystore
 from assent.perceive import Models
 from assent.perceive.labels.heads import Head, predict_tags
-from assent.shadow.heads import open_stored
+from assent.shadow.heads import end_of_former_backbone, open_stored
 
 REFRESH_SECONDS = 2.0
 _Q = named_queries("feedback")
@@ -48,7 +48,8 @@ class TenantHeads:
     def refresh(self, _settings: Settings, pool: Pool, keystore: Keystore) -> None:
         """Opens the heads tried or promoted since the last time, and releases those taken out.
 
-        One that does not open is logged and left out, and the others run. Raises DatabaseUnavailable.
+        One that does not open is logged and left out, and the others run; one of a former backbone is ended. Raises
+        DatabaseUnavailable.
         """
         with transaction(pool) as conn:
             rows = fetch(conn, _Q["list_running_heads"])
@@ -57,6 +58,10 @@ class TenantHeads:
             heads = {head_id: self._open_head(conn, keystore, *head_id, altered) for head_id in ids}
         for tenant in altered:
             note_altered_row(pool, keystore.tenant(tenant), "head")
+        for head_id, head in heads.items():
+            if head is not None and head.file.backbone != self._backbone:
+                self._end(pool, keystore, *head_id, head)
+                heads[head_id] = None
         self._heads = heads
         tenants = {tenant for tenant, _ in ids}
         self._running = {
@@ -92,8 +97,6 @@ class TenantHeads:
         row = fetch_one(conn, _Q["read_head"], tenant=tenant, head=sha256)
         try:
             head = open_stored(keystore.tenant(tenant), row, self._threads) if row else None
-            if head is not None and head.file.backbone != self._backbone:
-                raise ModelUnknown(f"it is made for {head.file.backbone}, and {self._backbone} runs here")
         except DatabaseUnavailable:
             raise
         except AssentError as error:
@@ -102,6 +105,11 @@ class TenantHeads:
                 altered.add(tenant)
             return None
         return head
+
+    def _end(self, pool: Pool, keystore: Keystore, tenant: str, sha256: str, head: Head) -> None:
+        log.warning("head ended", tenant=tenant, head=head.file.id, backbone=head.file.backbone, running=self._backbone)
+        with transaction(pool) as conn:
+            end_of_former_backbone(conn, keystore.tenant(tenant), sha256, head.file, self._backbone)
 
 
 def note_trials(conn: Conn, media_key: MediaKey, trials: Sequence[Trial]) -> None:

@@ -22,6 +22,14 @@ SELECT name, sha256, state, since FROM head WHERE tenant = %(tenant)s ORDER BY n
 -- Of every tenant: the heads that its images go through.
 SELECT tenant, name, sha256, state FROM head WHERE state IN ('shadow', 'live') ORDER BY tenant, name;
 
+-- name: list_ended_heads
+-- Of every tenant: the heads that ended with their backbone, while none of their name was tried since.
+SELECT tenant, name, sha256, since FROM head h
+WHERE state = 'ended' AND NOT EXISTS (
+    SELECT 1 FROM head n WHERE n.tenant = h.tenant AND n.name = h.name AND n.since > h.since
+)
+ORDER BY tenant, name;
+
 -- name: read_head
 -- With manifest and network, sealed.
 SELECT name, sha256, state, manifest, network, since FROM head WHERE tenant = %(tenant)s AND sha256 = %(head)s;
