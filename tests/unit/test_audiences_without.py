@@ -15,8 +15,14 @@ def test_by_the_name_that_was_seen() -> None:
 
 
 def test_by_the_name_that_was_told() -> None:
+    renamed = {**SAID, "tags": [0, [1, "offer.code"]]}
+    told = without_labels({"perceptions": SEEN, "audiences": {"public": renamed}}, ("offer.code",))
+    assert told == {"public": {**SAID, "tags": [0]}}
+
+
+def test_with_what_lies_below_it() -> None:
     told = without_labels({"perceptions": SEEN, "audiences": {"public": SAID}}, ("nudity",))
-    assert told == {"public": {**SAID, "tags": [0, 1]}}
+    assert told == {"public": {**SAID, "tags": [1]}}
 
 
 def test_a_picture_that_nobody_looked_at_tells_nobody_anything() -> None:
