@@ -68,6 +68,7 @@ def test_no_label_of_things_tells_to_which_group_a_person_belongs() -> None:
 def test_every_label_of_things_is_said_by_some_class() -> None:
     said = {group for _, label, _ in (*IMAGENET, *COCO) if label != SILENT for group in above(label)}
     assert {label.name for label in (*OBJECTS, *ANIMALS, *FOODS, *GOODS, *SCENES)} == said - {
+        "animal",
         "object",
         "scene",
         "product",
@@ -93,6 +94,6 @@ def test_an_ape_adds_nothing_to_animals() -> None:
 def test_a_weapon_is_called_one_only_where_nothing_else_looks_like_it() -> None:
     said = {name.split(",")[0]: label for name, label, _ in (*IMAGENET, *COCO)}
     assert (said["revolver"], said["rifle"]) == ("object.weapon.firearm.handgun", "object.weapon.firearm.rifle")
-    assert (said["missile"], said["space shuttle"]) == ("object.rocket.missile", "object.rocket.shuttle")
+    assert (said["missile"], said["space shuttle"]) == ("object.rocket", "object.rocket.shuttle")
     assert (said["knife"], said["cleaver"]) == ("object.blade.knife", "object.blade.cleaver")
     assert said["holster"].startswith("object.weapon")
