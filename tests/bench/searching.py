@@ -105,7 +105,8 @@ def plans(conn: psycopg.Connection[Any]) -> dict[str, str]:
     execute(conn, queries["set_planner_by_index"])
     near = _explain(conn, "list_near", values)
     conn.execute("SET LOCAL enable_seqscan = on")
-    return {name: _explain(conn, name, values) for name in ("list_found", "list_found_of_action")} | {"list_near": near}
+    by_label = ("list_found", "list_found_of_action", "walk_label", "walk_label_of_action")
+    return {name: _explain(conn, name, values) for name in by_label} | {"list_near": near}
 
 
 def _explain(conn: psycopg.Connection[Any], name: str, values: Mapping[str, Any]) -> str:
