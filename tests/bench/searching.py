@@ -111,7 +111,7 @@ def plans(conn: psycopg.Connection[Any]) -> dict[str, str]:
 
 def _explain(conn: psycopg.Connection[Any], name: str, values: Mapping[str, Any]) -> str:
     statement = sql.SQL("EXPLAIN ") + named_queries("search")[name]
-    return "\n".join(row["QUERY PLAN"] for row in fetch(conn, statement, **values))
+    return "\n".join(str(row[0]) for row in conn.execute(statement, values))
 
 
 def main() -> None:

@@ -138,6 +138,21 @@ def test_a_filled_index_is_searched_by_index(desk: Album, monkeypatch: pytest.Mo
         ), labels
 
 
+def test_a_short_page_goes_on(desk: Album, tagger: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for media_id in ("older", "newer"):
+        desk.post(media_id)
+    labels = [label for (label,) in rows(desk.bench, "SELECT DISTINCT label FROM media_label WHERE label > ''")]
+    assert len(labels) > 1
+    monkeypatch.setattr(search, "WALKED", 1)
+    pages: list[list[str]] = []
+    query: dict[str, Any] = {"label": labels}
+    while query.get("cursor", True):
+        body = page(tagger, **query)
+        pages.append([media["media"] for media in body["media"]])
+        query["cursor"] = body["next"]
+    assert pages == [["newer"], ["older"], []]
+
+
 def plain() -> bytes:
     """A picture of nothing."""
     Image.new("RGB", (64, 64)).save(saved := BytesIO(), "PNG")
