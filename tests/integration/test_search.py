@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from assent.core.values import MediaRef
 from assent.db.pool import transaction
+from assent.decisions import search
 from assent.decisions.search_index import add_backlog, near_parts, pdq_bits
 from assent.worker.jobs import decide_event
+from tests.bench import searching
 from tests.command import assent
 from tests.events import SOURCE, decision, rows, store
 from tests.integration.album import Album
@@ -79,6 +85,89 @@ def test_nobody_is_found_by_a_person(desk: Album, tagger: TestClient) -> None:
         assert refused(tagger, label=label) == (422, "label_unknown")
     columns = rows(desk.bench, "SELECT label FROM media_label WHERE label LIKE 'face%'")
     assert columns == []
+
+
+def test_who_is_named_in_a_match_is_found_by_nothing(desk: Album, tagger: TestClient) -> None:
+    desk.opt_in("anna", "second")
+    assert "anna" in desk.post(author="anna")
+    before = page(tagger)
+    pseudonym = desk.pid("anna")
+    for value in ("anna", "Anna", "person.anna", pseudonym.hex(), b64encode(pseudonym).decode()):
+        assert refused(tagger, label=value) == (422, "label_unknown")
+        for name in ("action", "since", "until", "cursor", "limit"):
+            assert refused(tagger, **{name: value}) == (400, "bad_request")
+    assert refused(tagger, pdq="anna") == (400, "bad_request")
+    assert found(tagger, pdq=pseudonym.hex()) == []
+    assert "anna" not in json.dumps(before)
+    assert pseudonym.hex() not in json.dumps(before)
+    index = str(rows(desk.bench, "SELECT s, l FROM media_search s JOIN media_label l USING (tenant, id)"))
+    assert "anna" not in index
+    assert pseudonym.hex() not in index
+
+
+def test_found_by_the_newest_labels_alone(desk: Album, tagger: TestClient) -> None:
+    desk.post()
+    old = set(page(tagger)["media"][0]["tags"])
+    pdq = decision(desk.bench, desk.keys, "group")["media"]["pdq"]
+    desk.post(photo=plain())
+    new = set(page(tagger)["media"][0]["tags"])
+    assert old - new
+    for label in old | new:
+        assert found(tagger, label=label) == (["group"] if label in new else []), label
+    assert found(tagger, pdq=pdq) == []
+    assert rows(desk.bench, "SELECT count(*) FROM media_search") == [(1,)]
+
+
+def test_a_filled_index_is_searched_by_index(desk: Album, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = desk.bench.pool
+    searching.fill(pool, 5000)
+    with transaction(pool) as conn:
+        for name, plan in searching.plans(conn).items():
+            assert "Seq Scan" not in plan, plan
+            if name != "list_near":
+                assert "Sort" not in plan, plan
+            assert ("media_search_bands" if name == "list_near" else "media_label") in plan
+    monkeypatch.setattr(search, "WALKED", 700)
+    for labels in (("animal", "vehicle"), ("animal", "food"), ("animal.cat", "scene"), ("animal", "animal")):
+        assert walked(desk, labels) == rows(
+            pool,
+            "SELECT id FROM media_label WHERE label = ANY(%s) GROUP BY id, decided_at HAVING count(*) = %s"
+            " ORDER BY decided_at DESC",
+            list(labels),
+            len(set(labels)),
+        ), labels
+
+
+def test_a_short_page_goes_on(desk: Album, tagger: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for media_id in ("older", "newer"):
+        desk.post(media_id)
+    labels = [label for (label,) in rows(desk.bench, "SELECT DISTINCT label FROM media_label WHERE label > ''")]
+    assert len(labels) > 1
+    monkeypatch.setattr(search, "WALKED", 1)
+    pages: list[list[str]] = []
+    query: dict[str, Any] = {"label": labels}
+    while query.get("cursor", True):
+        body = page(tagger, **query)
+        pages.append([media["media"] for media in body["media"]])
+        query["cursor"] = body["next"]
+    assert pages == [["newer"], ["older"], []]
+
+
+def plain() -> bytes:
+    """A picture of nothing."""
+    Image.new("RGB", (64, 64)).save(saved := BytesIO(), "PNG")
+    return saved.getvalue()
+
+
+def walked(desk: Album, labels: tuple[str, ...]) -> list[tuple[int]]:
+    """All that fits, page by page."""
+    ids, place = [], None
+    with transaction(desk.bench.pool) as conn:
+        while True:
+            found, place = search.first_rows(conn, searching.TENANT, search.Search(labels), 200, place)
+            ids += [(row["id"],) for row in found]
+            if place is None:
+                return ids
 
 
 def test_hostile_queries(desk: Album, tagger: TestClient) -> None:

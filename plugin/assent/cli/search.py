@@ -52,6 +52,9 @@ def search(
     asked = Search(tuple(label or ()), action.value if action else None, *times, pdq)
     with tenant_transaction(tenant) as (conn, keys):
         found = search_media(conn, keys, asked, limit, cursor)
+        while found.next and len(found.media) < limit:
+            more = search_media(conn, keys, asked, limit - len(found.media), found.next)
+            found = more._replace(media=found.media + more.media)
     if as_json or not sys.stdout.isatty():
         for media in found.media:
             print(visible_json(media))

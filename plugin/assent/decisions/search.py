@@ -10,9 +10,11 @@ import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple
+
+from psycopg import sql
 
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, LabelUnknown
@@ -27,7 +29,9 @@ from assent.keys.keystore import TenantKeys
 from assent.policy.input import above
 
 MOST = 200  # media items of one page
+WALKED = 4000  # media items of the rarest of several labels that are looked at for one page
 _LAST_ID = 2**63 - 1
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _MAC_BYTES = 16
 _Q = named_queries("search")
 
@@ -58,7 +62,7 @@ class Found(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """The last media item of a page: its decision's time or its distance, and its number in the index."""
+    """The end of a page: a decision's time or a distance, and the number in the index (0: all of that time)."""
 
     by: str | int
     id: int
@@ -67,19 +71,15 @@ class _Place(NamedTuple):
 def search_media(conn: Conn, keys: TenantKeys, search: Search, limit: int = 50, cursor: str | None = None) -> Found:
     """Returns a page of what fits: the nearest first where a PDQ hash is given, else the newest.
 
-    A page goes on behind the last media item of the one before, whatever was decided meanwhile. Raises LabelUnknown,
+    A page goes on behind the last media item of the one before, whatever was decided meanwhile. With several labels it
+    may hold fewer than `limit`, or none, and have a next one: no page looks at more than WALKED. Raises LabelUnknown,
     BadRequest for a cursor of another search, DecisionUnreadable.
     """
     _check_labels(conn, keys.tenant, search.labels)
     place = _open_cursor(keys, search, cursor) if cursor is not None else None
     complete = fetch_one(conn, _Q["is_backlog_left"], tenant=keys.tenant) is None
-    rows = first_rows(conn, keys.tenant, search, limit + 1, place)
-    shown = rows[:limit]
-    return Found(
-        _documents(conn, keys.tenant, shown),
-        _cursor(keys, search, shown[-1]) if len(rows) > limit else None,
-        complete,
-    )
+    rows, end = first_rows(conn, keys.tenant, search, limit, place)
+    return Found(_documents(conn, keys.tenant, rows), _cursor(keys, search, end) if end else None, complete)
 
 
 def _check_labels(conn: Conn, tenant: str, labels: tuple[str, ...]) -> None:
@@ -92,36 +92,52 @@ def _check_labels(conn: Conn, tenant: str, labels: tuple[str, ...]) -> None:
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def first_rows(conn: Conn, tenant: str, search: Search, most: int, place: _Place | None = None) -> list[Row]:
-    """Returns what fits behind a place, as rows of the index."""
+def first_rows(
+    conn: Conn, tenant: str, search: Search, limit: int, place: _Place | None = None
+) -> tuple[list[Row], _Place | None]:
+    """Returns what fits behind a place, as rows of the index, and the place to go on behind, if there is more."""
     execute(conn, _Q["set_planner_by_index"])
-    return (_near if search.pdq else _newest)(conn, tenant, search, place, most)
+    rows, end = (_near if search.pdq else _newest)(conn, tenant, search, place, limit + 1)
+    return (rows[:limit], _place(rows[limit - 1])) if len(rows) > limit else (rows, end)
 
 
-def _newest(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> list[Row]:
-    rarest, *others = _rarest_first(conn, tenant, search.labels)
+def _place(row: Row) -> _Place:
+    return _Place(row["decided_at"].isoformat() if row["distance"] is None else row["distance"], row["id"])
+
+
+def _newest(
+    conn: Conn, tenant: str, search: Search, place: _Place | None, most: int
+) -> tuple[list[Row], _Place | None]:
+    labels = sorted(set(search.labels)) or [ALL]
     after = {"after_at": place.by if place else "infinity", "after_id": place.id if place else _LAST_ID}
-    values = {"tenant": tenant, "label": rarest, "others": others, "most": most, **_times(search), **after}
-    if search.action is None:
-        return fetch(conn, _Q["list_found"], **values)
-    return fetch(conn, _Q["list_found_of_action"], **values, action=search.action)
+    values = {"tenant": tenant, "action": search.action, **_times(search), **after}
+    of_action = "_of_action" if search.action else ""
+    end = None
+    if len(labels) > 1:
+        labels, last = _rarest_first(conn, _Q["walk_label" + of_action], labels, values)
+        if last is not None:
+            values["since"], end = last, _Place(last.isoformat(), 0)
+    return fetch(conn, _Q["list_found" + of_action], **values, label=labels[0], others=labels[1:], most=most), end
 
 
-def _rarest_first(conn: Conn, tenant: str, labels: tuple[str, ...]) -> list[str]:
-    """Returns the labels, that of the fewest media items first: its rows are walked through."""
-    distinct = sorted(set(labels)) or [ALL]
-    if len(distinct) == 1:
-        return distinct
-    counts = {label: fetch(conn, _Q["count_label"], tenant=tenant, label=label)[0]["count"] for label in distinct}
-    return sorted(distinct, key=lambda label: int(counts[label]))
+def _rarest_first(
+    conn: Conn, walk: sql.SQL, labels: list[str], values: dict[str, Any]
+) -> tuple[list[str], datetime | None]:
+    """Returns the labels, the rarest behind a place first: its rows are walked through, and down to which time.
+
+    Without a time they are fewer than WALKED. Of labels with more that is the rarest whose rows reach back farthest.
+    """
+    walks = {label: fetch(conn, walk, **values, label=label, most=WALKED)[0] for label in labels}
+    first, *others = sorted(labels, key=lambda label: (walks[label]["count"], walks[label]["last"] or _NEVER))
+    return [first, *others], walks[first]["last"] if walks[first]["count"] == WALKED else None
 
 
-def _near(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> list[Row]:
+def _near(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> tuple[list[Row], None]:
     pdq = search.pdq or ""
     after = {"after_distance": place.by if place else -1, "after_id": place.id if place else _LAST_ID}
     hashes = {"pdq": pdq_bits(pdq), "bands": near_parts(pdq), "distance": DISTANCE}
     values = {"labels": sorted(set(search.labels)), "action": search.action, "most": most}
-    return fetch(conn, _Q["list_near"], tenant=tenant, **values, **hashes, **_times(search), **after)
+    return fetch(conn, _Q["list_near"], tenant=tenant, **values, **hashes, **_times(search), **after), None
 
 
 def _times(search: Search) -> dict[str, Any]:
@@ -148,9 +164,8 @@ def _document(row: Row, distance: int | None) -> dict[str, Any]:
     }
 
 
-def _cursor(keys: TenantKeys, search: Search, last: Row) -> str:
-    by = last["decided_at"].isoformat() if last["distance"] is None else last["distance"]
-    payload = json.dumps([by, last["id"]]).encode()
+def _cursor(keys: TenantKeys, search: Search, place: _Place) -> str:
+    payload = json.dumps(place).encode()
     return urlsafe_b64encode(_mac(keys, search, payload) + payload).decode()
 
 

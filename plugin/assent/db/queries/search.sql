@@ -49,10 +49,26 @@ DELETE FROM search_backlog WHERE tenant = %(tenant)s;
 -- One of a head or a policy of the operator's own is known by its use.
 SELECT FROM media_label WHERE tenant = %(tenant)s AND label = %(label)s LIMIT 1;
 
--- name: count_label
--- Up to 1,000.
-SELECT count(*) AS count FROM (
-    SELECT FROM media_label WHERE tenant = %(tenant)s AND label = %(label)s LIMIT 1000
+-- name: walk_label
+-- How many there are behind a place, up to a limit, and the time of the last of those.
+SELECT count(*) AS count, min(decided_at) AS last FROM (
+    SELECT decided_at FROM media_label
+    WHERE tenant = %(tenant)s AND label = %(label)s
+      AND decided_at >= %(since)s::timestamptz AND decided_at < %(until)s::timestamptz
+      AND (decided_at, id) < (%(after_at)s::timestamptz, %(after_id)s::bigint)
+    ORDER BY decided_at DESC, id DESC
+    LIMIT %(most)s
+) first;
+
+-- name: walk_label_of_action
+-- The same, of one action.
+SELECT count(*) AS count, min(decided_at) AS last FROM (
+    SELECT decided_at FROM media_label
+    WHERE tenant = %(tenant)s AND label = %(label)s AND action = %(action)s
+      AND decided_at >= %(since)s::timestamptz AND decided_at < %(until)s::timestamptz
+      AND (decided_at, id) < (%(after_at)s::timestamptz, %(after_id)s::bigint)
+    ORDER BY decided_at DESC, id DESC
+    LIMIT %(most)s
 ) first;
 
 -- name: list_found

@@ -42,8 +42,9 @@ def find_media(
 ) -> dict[str, Any]:
     """Finds media items by what the platform reads in their newest decisions.
 
-    The newest come first; with `pdq` the nearest, each with its `distance` in bits. `complete` is false while decisions
-    from before an upgrade are still being added.
+    The newest come first; with `pdq` the nearest, each with its `distance` in bits. With several labels a page may hold
+    fewer than `limit`, or none, and have a `next`. `complete` is false while decisions from before an upgrade are still
+    being added.
     """
     by.must("images:tag")
     for name in request.query_params:
