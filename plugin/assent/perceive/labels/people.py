@@ -9,7 +9,7 @@ from assent.core.values import Frame, Tag
 
 # Chosen on half of 540 views of people alone (scales, mirrored) and of 500 everyday photos, which may flatter. On the
 # other half (308 views) one had a wrong label from 0.5 up, 68 from 0.2 up; with the rule none. Of 220 everyday photos
-# with a right label there 3 lose it (chosen on: 4 of 220, and 7 a finer one): dogs' faces score less than _SURE_FACE.
+# with a right label there 3 lose it (chosen on: 4 of 220, and 7 a finer one): most dogs' faces are less sure.
 # A face under a mask is often not found, and then nothing is left out. No scene reached 0.2 on people alone.
 # Where one of these is said of a face that fills the frame, the person is called it. Worn things may be said.
 _NEVER_PEOPLE = ("animal", "food", "object", "product")
