@@ -22,6 +22,7 @@ from assent.perceive.faces.quality import face_quality, sharpness
 from assent.perceive.frames.noise import cleaned
 from assent.perceive.frames.tiles import merge_detections, tiles
 from assent.perceive.labels.heads import predict_tags
+from assent.perceive.labels.people import beside_people
 from assent.perceive.labels.whole_frames import label_frames
 from assent.perceive.packs.active import DEFAULT_PACK as DEFAULT_PACK
 from assent.perceive.packs.active import read_choice
@@ -72,7 +73,8 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     for (number, frame), parts, detected, objects, labels, opinion in zip(
         frames, results, detected_faces, object_tags, labelled, opinions, strict=True
     ):
-        tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *labels.tags, *opinion]
+        said = beside_people(labels.tags, [(face.box.corners, face.box.score) for face in detected], frame)
+        tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *said, *opinion]
         features[number][frame.index] = labels.features
         for face, chip in _faces(models, pictures[number], frame, detected, embed):
             if chip is not None:
