@@ -91,6 +91,7 @@ class ClockedModels:
         self.models = replace(
             models,
             safety=replace(models.safety, net=self._with_clock(models.safety.net)),
+            nsfw=models.nsfw and replace(models.nsfw, net=self._with_clock(models.nsfw.net)),
             watchers=watchers,
             backbone=(shared or [replace(models.backbone, net=self._with_clock(models.backbone.net))])[0],
             embedder=self._with_clock(models.embedder),
@@ -170,7 +171,8 @@ def _plain(models: Models, photos: Sequence[Photo], shapes: Sequence[tuple[Pixel
     for photo in photos:
         pixels = photo.picture.frames[0].pixels
         inputs = [(models.safety, safety.prepare_frames([pixels], models.safety.spec))]
-        inputs += [(model, tensor(placed(pixels, model.spec).pixels[None], model.spec)) for model in models.watchers]
+        frames = [*models.watchers, *((models.nsfw,) if models.nsfw else ())]
+        inputs += [(model, tensor(placed(pixels, model.spec).pixels[None], model.spec)) for model in frames]
         calls += [(model.net.session, {model.net.session.get_inputs()[0].name: ready}) for model, ready in inputs]
     embedder = models.embedder.session
     for face in shapes:

@@ -82,11 +82,11 @@ def test_a_copy_of_a_listed_photo_goes_to_review_and_names_the_list(
     bench: WorkerContext, keys: TenantKeys, cat: bytes
 ) -> None:
     said = post(bench, keys, cat)
-    assert (said["action"], said["tags"]) == ("allow", [])
+    assert (said["action"], [tag["name"] for tag in said["tags"]]) == ("allow", ["animal.cat.tabby"])
     put(bench, keys, "swap-shop", entries(cat))
     said = post(bench, keys, copy_of(cat), "copy")
     assert said["action"] == "review"
-    (tag,) = said["tags"]
+    (tag,) = (tag for tag in said["tags"] if tag["category"] == "hash")
     assert (tag["name"], tag["category"], tag["model"].split("@")[0]) == ("hash.known.listed", "hash", "swap-shop")
     assert 0.87 < tag["score"] <= 1
     assert [rule["id"] for rule in said["rules"]] == ["known-picture"]

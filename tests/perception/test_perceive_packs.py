@@ -30,8 +30,8 @@ def test_objects_have_boxes_and_labels_stand_for_the_whole_frame(opened: Models)
     whole = [tag for tag in seen.tags if tag.model.startswith("mobilenet")]
     assert things[0].name == "object.kitchenware.cup"
     assert things[0].box == pytest.approx((324, 32, 520, 556), abs=8)  # of the oriented image, twice the frame
-    assert whole[0].name == "food.drink.other"
-    assert whole[0].box is None
+    assert {"food.drink.coffee", "food.drink.other"} <= {tag.name for tag in whole if tag.score > 0.9}
+    assert {tag.box for tag in whole} == {None}
     assert all(tag.score >= 0.05 and tag.category == "object" for tag in things)
 
 
