@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx2
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from examples.outcome import Check, Outcome, Proof, Told, check_told
 from examples.page import build
@@ -219,7 +219,16 @@ def _tell_enrolment(console: Console, cast: Cast) -> None:
 def _tell(console: Console, outcome: Outcome, page: Path) -> None:
     """The story as a table, what did not hold, and where the page is."""
     table = Table(
-        "Posted", "by", "faces", "named", "tags", "action", "ms", box=None, header_style="bold", padding=(0, 1)
+        "Posted",
+        "by",
+        "faces",
+        "named",
+        Column("tags", overflow="fold"),
+        "action",
+        "ms",
+        box=None,
+        header_style="bold",
+        padding=(0, 1),
     )
     for told in outcome.told:
         tags = sorted({tag["name"] for tag in told.data.get("tags") or []})

@@ -43,6 +43,10 @@ def test_the_default_pack_says_what_a_photo_shows(models: Models, name: str, lab
     assert said(models, photo(name))[label] >= least
 
 
+def test_a_part_of_handwriting_is_no_building(models: Models) -> None:
+    assert max(said(models, photo("text.png")).values(), default=0.0) < 0.5
+
+
 @pytest.mark.parametrize("what", NOTHING)
 def test_of_a_picture_of_nothing_nothing_is_sure(models: Models, what: str) -> None:
     labels = said(models, NOTHING[what])

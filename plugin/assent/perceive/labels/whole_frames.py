@@ -11,6 +11,10 @@ from assent.perceive.frames.tiles import tiles_of_wide
 from assent.perceive.networks import backend
 from assent.perceive.packs.model_set import Models
 
+# From which score up a label of a part counts: more parts are more chances to be wrong. Handwriting is a building at 0.64
+# in one of its parts; at 0.70 `tests.bench.wide` was measured.
+_PART_LEAST = 0.70
+
 
 class FrameLabels(NamedTuple):
     """A frame's labels from score 0.05 up, and its features (width of the backbone,)."""
@@ -43,11 +47,13 @@ def label_frames(models: Models, frames: Sequence[Frame]) -> tuple[FrameLabels, 
 def _strongest(
     model: backend.LoadedModel, seen: Sequence[backend.Classified], shown: Sequence[int], frames: int
 ) -> list[dict[str, float]]:
-    """Returns the highest score of each label in each frame and its parts, strongest first."""
+    """Returns the highest score of each label in each frame and, from _PART_LEAST up, its parts, strongest first."""
     named: list[dict[str, float]] = [{} for _ in range(frames)]
-    for frame, one in zip(shown, seen, strict=True):
+    for n, (frame, one) in enumerate(zip(shown, seen, strict=True)):
+        least = 0.0 if n < frames else _PART_LEAST
         for name, score in backend.by_label(model, one.scores).items():
-            named[frame][name] = max(score, named[frame].get(name, 0.0))
+            if score >= least:
+                named[frame][name] = max(score, named[frame].get(name, 0.0))
     return [dict(sorted(row.items(), key=lambda pair: -pair[1])) for row in named]
 
 
