@@ -11,8 +11,8 @@ from assent.perceive.frames.tiles import tiles_of_wide
 from assent.perceive.networks import backend
 from assent.perceive.packs.model_set import Models
 
-# From which score up a label of a part counts: more parts are more chances to be wrong. Handwriting is a building at 0.64
-# in one of its parts; at 0.70 `tests.bench.wide` was measured.
+# From which score up a label of a part counts: more parts are more chances to be wrong. Handwriting is a building at
+# 0.64 in one of its parts; at 0.70 `tests.bench.wide` was measured.
 _PART_LEAST = 0.70
 
 
