@@ -30,9 +30,9 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo
 
-# As many processes as cores, in the files' order, since those of the first folder take longest; then, one by one, the
-# tests that need the machine for themselves. `make test T=path` runs only those under a path.
-PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# One process more than cores, since tests also wait, in the files' order, since those of the first folder take longest;
+# then, one by one, the tests that need the machine for themselves. `make test T=path` runs only those under a path.
+PARALLEL = -n $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))') --dist loadfile --no-loadscope-reorder
 ALONE = $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 test: $(VENV)/.ready-dev
