@@ -404,7 +404,18 @@ CREATE TABLE public.review_case (
     priority smallint DEFAULT 0 NOT NULL,
     closed_by text,
     outcome text,
-    source text NOT NULL
+    source text NOT NULL,
+    claim uuid,
+    claimed_by text,
+    claimed_at timestamp with time zone,
+    claimed_until timestamp with time zone,
+    CONSTRAINT review_case_claim CHECK ((num_nulls(claim, claimed_by, claimed_at, claimed_until) = ANY (ARRAY[0, 4])))
+);
+
+CREATE TABLE public.review_skip (
+    tenant text NOT NULL,
+    case_id uuid NOT NULL,
+    by text NOT NULL
 );
 
 CREATE TABLE public.search_backlog (
@@ -618,6 +629,9 @@ ALTER TABLE ONLY public.review_case
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.review_skip
+    ADD CONSTRAINT review_skip_pkey PRIMARY KEY (tenant, case_id, by);
+
 ALTER TABLE ONLY public.search_backlog
     ADD CONSTRAINT search_backlog_pkey PRIMARY KEY (tenant);
 
@@ -696,6 +710,8 @@ CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid)
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
 
 CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
+
+CREATE INDEX review_case_queue ON public.review_case USING btree (tenant, queue, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
 
 CREATE INDEX shadow_at ON public.shadow USING btree (tenant, head, at);
 
@@ -815,6 +831,9 @@ ALTER TABLE ONLY public.refused_band
 
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.review_skip
+    ADD CONSTRAINT review_skip_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.search_backlog
     ADD CONSTRAINT search_backlog_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -102,6 +102,16 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/reviews/{case_id}"): Route(
         "review", lambda t: (f"/v1/reviews/{t.case}", {"json": {"action": "allow"}}), 409, 404
     ),
+    ("POST", "/v1/reviews/next"): Route("review", lambda _: ("/v1/reviews/next", {}), 200, 200),
+    ("POST", "/v1/reviews/{case_id}/claim"): Route(
+        "review", lambda t: (f"/v1/reviews/{t.case}/claim", {"json": {}}), 409, 404
+    ),
+    ("POST", "/v1/reviews/{case_id}/leave"): Route(
+        "review",
+        lambda t: (f"/v1/reviews/{t.case}/leave", {"json": {"claim": str(t.case), "how": "skip"}}),
+        409,
+        404,
+    ),
     ("POST", "/v1/media/{media_id}/corrections"): Route(
         "review", lambda t: (f"/v1/media/{t.media}/corrections", {"json": {"add": ["text.code"]}}), 200, 404
     ),

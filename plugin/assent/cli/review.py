@@ -55,10 +55,10 @@ def list_open(
         for case in open_cases:
             print(visible_json(case.document()))
         return
-    table = Table("case", "picture", "reason", "queue", "priority", "waits since")
+    table = Table("case", "picture", "reason", "queue", "priority", "waits since", "claimed by")
     for case in open_cases:
         since = format_minute(case.opened_at)
-        cells = (case.reason, case.queue, str(case.priority), since)
+        cells = (case.reason, case.queue, str(case.priority), since, case.claimed_by or "")
         table.add_row(str(case.id), cell(case.media_id), *map(cell, cells))
     Console().print(table if open_cases else "No open cases.")
 

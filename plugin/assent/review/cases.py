@@ -28,7 +28,7 @@ class Case:
     """A media item that waits, or waited, for a moderator.
 
     `closed_by` (an API key's id, or `cli`) and `outcome` (the action) are None where it was closed because the media
-    item was decided anew or deleted.
+    item was decided anew or deleted. `claimed_by` works on it until `claimed_until`; both are None where nobody does.
     """
 
     id: UUID
@@ -42,6 +42,8 @@ class Case:
     closed_at: datetime | None
     closed_by: str | None
     outcome: str | None
+    claimed_by: str | None
+    claimed_until: datetime | None
 
     @property
     def item(self) -> MediaItem:
@@ -61,6 +63,8 @@ class Case:
             "closed_at": self.closed_at and rfc3339(self.closed_at),
             "closed_by": self.closed_by,
             "outcome": self.outcome,
+            "claimed_by": self.claimed_by,
+            "claimed_until": self.claimed_until and rfc3339(self.claimed_until),
         }
 
 

@@ -25,7 +25,8 @@ from assent.decisions.store import ModeratorChange, revise
 from assent.decisions.views import without_labels
 from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
-from assent.review.cases import case_closed, read_case
+from assent.review.cases import read_case
+from assent.review.claims import refused
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = named_queries("review"), named_queries("record")
@@ -77,20 +78,22 @@ def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput) -> dict[str, Any]:
+def decide_case(
+    conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput, claim: UUID | None = None
+) -> dict[str, Any]:
     """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
-    Of two at once the second gets CaseClosed. Raises NotFound, CaseClosed, BadRequest for labels where no image could
-    be read.
+    With the token of a claim it must be the case's last one; without, nobody else may work on the case. Of two at once
+    the second gets CaseClosed. Raises NotFound, CaseClosed, CaseClaimed, BadRequest for labels where no image could be
+    read.
     """
     case = read_case(conn, keys.tenant, case_id)
     row = _newest(conn, keys, case.item)
-    case = read_case(conn, keys.tenant, case_id)  # again, now that nobody else changes it
-    if case.closed_at is not None:
-        raise case_closed(case)
+    closed = {"tenant": keys.tenant, "case": case_id, "by": by, "outcome": given.action, "claim": claim}
+    if not execute(conn, _Q["close_case"], **closed):
+        raise refused(conn, keys.tenant, case_id)
     if row is None and (given.add or given.remove):
         raise BadRequest("no picture could be read here: there is nothing to correct")
-    execute(conn, _Q["close_case"], tenant=keys.tenant, case=case_id, by=by, outcome=given.action)
     review = _Review(by, given, case_id)
     return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
 

@@ -1,7 +1,9 @@
 -- name: list_open_cases
 -- The next after that case in the order of review: media items on a list marked severe, then by priority, then by age.
 -- A case that was closed meanwhile keeps its place, so a list that is read page by page misses none.
-SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome,
+       CASE WHEN claimed_until > now() THEN claimed_by END AS claimed_by,
+       CASE WHEN claimed_until > now() THEN claimed_until END AS claimed_until
 FROM review_case
 WHERE tenant = %(tenant)s AND closed_at IS NULL AND (%(queue)s::text IS NULL OR queue = %(queue)s)
   AND (%(after)s::uuid IS NULL OR (reason <> 'hash-severe', -priority, opened_at, id) > (
@@ -13,7 +15,9 @@ LIMIT %(most)s;
 
 -- name: read_case
 -- Open or closed.
-SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome
+SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome,
+       CASE WHEN claimed_until > now() THEN claimed_by END AS claimed_by,
+       CASE WHEN claimed_until > now() THEN claimed_until END AS claimed_until
 FROM review_case
 WHERE tenant = %(tenant)s AND id = %(case)s;
 
@@ -23,9 +27,12 @@ SELECT id FROM review_case
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND closed_at IS NULL;
 
 -- name: close_case
--- Once: a closed case keeps its outcome.
+-- Once: a closed case keeps its outcome. By whoever holds the claim, also where it has lapsed; without a claim in hand,
+-- where nobody else works on it.
 UPDATE review_case SET closed_at = now(), closed_by = %(by)s, outcome = %(outcome)s
-WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL;
+WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL
+  AND CASE WHEN %(claim)s::uuid IS NULL THEN claim IS NULL OR claimed_until <= now() OR claimed_by = %(by)s
+           ELSE claim = %(claim)s AND claimed_by = %(by)s END;
 
 -- name: record_correction
 -- The newest correction of a label of that file counts; the one before stands in the audit log.

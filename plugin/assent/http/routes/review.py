@@ -6,12 +6,12 @@ Each moderator has an API key of their own, and the log records whose key was us
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from assent.core.errors import (
     BodyTooLarge,
@@ -28,6 +28,7 @@ from assent.core.errors import (
     Unauthorized,
 )
 from assent.core.media_errors import MediaAmbiguous
+from assent.core.review_errors import CaseClaimed
 from assent.core.strict import read_model
 from assent.db.pool import Conn, transaction
 from assent.decisions.media_items import find_item
@@ -43,6 +44,7 @@ from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
 from assent.platforms.event import TYPEABLE, Name
 from assent.review.cases import open_cases, picture_of, show_case
+from assent.review.claims import Holder, Leave, claim_case, claim_next, extend, end_claim
 from assent.review.decide import Final, ReviewInput, correct, decide_case
 
 router = APIRouter(prefix="/v1", tags=["review"])
@@ -52,6 +54,7 @@ Labels = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_leng
 Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 _REFUSED = (Unauthorized, Forbidden, NotFound)
 _CHANGED = (*_REFUSED, BodyTooLarge, LabelUnknown, IdempotencyConflict)
+_CLAIM = (*_REFUSED, BodyTooLarge, CaseClosed, CaseClaimed)
 
 
 class CorrectionRequest(BaseModel):
@@ -77,6 +80,36 @@ class ReviewRequest(BaseModel):
     add: Labels = Field((), description="Labels that hold, said already or not.")
     remove: Labels = Field((), description="Labels that do not.")
     note: Note | None = Field(None, description="For the audit log, sealed.")
+    claim: UUID | None = Field(None, description="The claim under which it was decided; refused where it has ended.")
+
+
+class ClaimRequest(BaseModel):
+    """The claim that is to be extended; none for a new one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    claim: UUID | None = Field(None, description="As it was answered.")
+
+
+class LeaveRequest(BaseModel):
+    """A claim that ends without a decision."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    claim: UUID = Field(description="As it was answered.")
+    how: ClaimEnd
+    reason: Note | None = Field(None, description="For the audit log, sealed. An escalation needs one.")
+
+    @model_validator(mode="after")
+    def _explained(self) -> Self:
+        if self.how == "escalate" and self.reason is None:
+            raise ValueError("an escalation needs a reason")
+        return self
+
+
+def _json(kind: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Returns the OpenAPI description of a JSON body."""
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema_ref(kind)}}}}
 
 
 @router.get("/reviews", responses=error_responses(*_REFUSED))
@@ -99,6 +132,20 @@ def list_reviews(
         "reviews": [case.document() for case in cases[:limit]],
         "next": str(cases[limit - 1].id) if more else None,
     }
+
+
+@router.post("/reviews/next", responses=error_responses(*_REFUSED))
+def claim_next_review(
+    state: App, by: By, queue: Annotated[str | None, Query(max_length=64, pattern=TYPEABLE)] = None
+) -> dict[str, Any]:
+    """Claims the first case, of one queue or of all, that nobody works on and that this key has not skipped.
+
+    All are null where none waits.
+    """
+    by.must(SCOPE)
+    with transaction(state.pool) as conn:
+        claim = claim_next(conn, by.tenant, by.key_id, queue)
+    return claim.document() if claim else {"case": None, "claim": None, "until": None}
 
 
 @router.get("/reviews/{case_id}", responses=error_responses(*_REFUSED, SubjectLocked))
@@ -127,10 +174,8 @@ def read_review_picture(case_id: UUID, state: App, by: By) -> Response:
 
 @router.post(
     "/reviews/{case_id}",
-    responses=error_responses(*_CHANGED, CaseClosed),
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(ReviewRequest)}}}
-    },
+    responses=error_responses(*_CHANGED, CaseClosed, CaseClaimed),
+    openapi_extra=_json(ReviewRequest),
 )
 async def decide_review(
     case_id: UUID, request: Request, state: App, by: By, idempotency_key: IdempotencyKey = None
@@ -143,9 +188,50 @@ async def decide_review(
     call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
-        return decide_case(conn, keys, by.key_id, case_id, decision)
+        return decide_case(conn, keys, by.key_id, case_id, decision, sent.claim)
 
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
+
+
+@router.post(
+    "/reviews/{case_id}/claim",
+    responses=error_responses(*_CLAIM),
+    openapi_extra=_json(ClaimRequest, required=False),
+)
+async def claim_review(case_id: UUID, request: Request, state: App, by: By) -> dict[str, Any]:
+    """Claims a case for five minutes; with the token of a claim extends that one, to no more than half an hour in all.
+
+    A claim without a token of a case that this key has claimed already is a new one, and the old one ends.
+    """
+    by.must(SCOPE)
+    sent = read_model(await read_body(request) or b"{}", ClaimRequest)
+
+    def act() -> dict[str, Any]:
+        with transaction(state.pool) as conn:
+            if sent.claim is None:
+                return claim_case(conn, by.tenant, by.key_id, case_id).document()
+            return extend(conn, by.tenant, Holder(by.key_id, case_id, sent.claim)).document()
+
+    return await run_in_threadpool(act)
+
+
+@router.post(
+    "/reviews/{case_id}/leave",
+    status_code=204,
+    responses=error_responses(*_CLAIM),
+    openapi_extra=_json(LeaveRequest),
+)
+async def leave_review(case_id: UUID, request: Request, state: App, by: By) -> None:
+    """Ends a claim: `release` lets the case wait for anybody, `skip` for others, `escalate` in the queue `senior`."""
+    by.must(SCOPE)
+    sent = read_model(await read_body(request), LeaveRequest)
+    holder = Holder(by.key_id, case_id, sent.claim)
+
+    def act() -> None:
+        with transaction(state.pool) as conn:
+            end_claim(conn, state.keystore.tenant(by.tenant), holder, sent.how, sent.reason)
+
+    await run_in_threadpool(act)
 
 
 @by_name(
@@ -153,9 +239,7 @@ async def decide_review(
     "POST",
     "/media/{media_id:name}/corrections",
     responses=error_responses(*_CHANGED, CaseOpen, DecisionChanged, MediaAmbiguous),
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(CorrectionRequest)}}}
-    },
+    openapi_extra=_json(CorrectionRequest),
 )
 async def correct_media(
     media_id: Name,
