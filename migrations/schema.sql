@@ -313,6 +313,17 @@ ALTER TABLE public.media_search ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.moderator_undo (
+    tenant text NOT NULL,
+    case_id uuid NOT NULL,
+    source text NOT NULL,
+    media_id text NOT NULL,
+    by text NOT NULL,
+    undo_until timestamp with time zone NOT NULL,
+    before jsonb NOT NULL,
+    after json
+);
+
 CREATE TABLE public.outbox (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -593,6 +604,9 @@ ALTER TABLE ONLY public.media_search
 ALTER TABLE ONLY public.media_search
     ADD CONSTRAINT media_search_tenant_media_id_source_key UNIQUE (tenant, media_id, source);
 
+ALTER TABLE ONLY public.moderator_undo
+    ADD CONSTRAINT moderator_undo_pkey PRIMARY KEY (tenant, case_id);
+
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_item UNIQUE (tenant, source, media_id, endpoint, revision, type);
 
@@ -699,6 +713,10 @@ CREATE INDEX media_label_item ON public.media_label USING btree (tenant, id, lab
 
 CREATE INDEX media_search_bands ON public.media_search USING gin (bands) WITH (fastupdate=off);
 
+CREATE INDEX moderator_undo_item ON public.moderator_undo USING btree (tenant, source, media_id);
+
+CREATE INDEX moderator_undo_until ON public.moderator_undo USING btree (undo_until);
+
 CREATE INDEX outbox_due ON public.outbox USING btree (tenant, endpoint, next_at) WHERE ((state = 'waiting'::text) AND (NOT queued));
 
 CREATE INDEX outbox_replaced ON public.outbox USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);
@@ -798,6 +816,9 @@ ALTER TABLE ONLY public.media_label
 
 ALTER TABLE ONLY public.media_search
     ADD CONSTRAINT media_search_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.moderator_undo
+    ADD CONSTRAINT moderator_undo_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -106,6 +106,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v1/reviews/{case_id}/claim"): Route(
         "review", lambda t: (f"/v1/reviews/{t.case}/claim", {"json": {}}), 409, 404
     ),
+    ("POST", "/v1/reviews/{case_id}/undo"): Route("review", lambda t: (f"/v1/reviews/{t.case}/undo", {}), 409, 404),
     ("POST", "/v1/reviews/{case_id}/leave"): Route(
         "review",
         lambda t: (f"/v1/reviews/{t.case}/leave", {"json": {"claim": str(t.case), "how": "skip"}}),

@@ -50,7 +50,7 @@ ACTIONS = words(
     " hashes.removed head.ended head.promoted head.rolled-back head.trial-ended head.tried intake.rejected"
     " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
-    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed seal.broken secret.rotated"
+    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed review.undone seal.broken secret.rotated"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
     " template.enrolled tenant.created"
 )
@@ -65,7 +65,7 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

@@ -1,8 +1,13 @@
-"""Defines the errors of who works on a review case. They belong to the tree in `core/errors.py`."""
+"""Defines the errors of working on review cases. They belong to the tree in `core/errors.py`."""
 
 from __future__ import annotations
 
 from assent.core.errors import AssentError
+
+
+class UndoOver(AssentError):
+    code, status = "undo_over", 409
+    remedy = "Correct the picture's labels or action instead."
 
 
 class CaseClaimed(AssentError):

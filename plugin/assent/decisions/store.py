@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
@@ -54,7 +54,9 @@ from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
-RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed"]
+RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed", "review.undone"]
+_OF_WHAT_WAS_TOLD = ("tag.published", "tag.retracted", "review.undone")  # whoever was told nothing hears all of it
+_MESSAGES = {"review.undone": "media.reviewed"}
 _Q = named_queries("record")
 
 
@@ -82,11 +84,15 @@ class NewDecision:
 
 @dataclass(frozen=True, slots=True)
 class ModeratorChange:
-    """A decision as a moderator changed it, its audience views as they are stored, and what its leaf adds."""
+    """A decision as a moderator changed it, its audience views as they are stored, and what its leaf adds.
+
+    `hold`: how long nothing of it is sent.
+    """
 
     decision: Decision
     audience_views: Mapping[str, Any] | None
     payload: Mapping[str, Any]
+    hold: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +180,8 @@ def revise(
 ) -> Revised | None:
     """Makes a media item's decision the next revision in place, and sends it anew to every endpoint of the platform.
 
-    Either its matches changed, or a moderator made `change`. It goes as `kind` to the endpoints that may have had it; a
-    change of matches goes as `media.tagged` to the others. Appends one leaf.
+    Either its matches changed, or a moderator made or undid `change`. It goes as `kind` to the endpoints that may have
+    had it; a change of matches, and what an undo restores, goes as `media.tagged` to the others. Appends one leaf.
 
     Locks the media item. Returns None, and nothing happens, where there is no decision on it.
     """
@@ -190,7 +196,7 @@ def revise(
     execute(conn, _Q["revise_matches"], **key, revision=revision)
     execute(conn, _Q["revise_open_cases"], **key, revision=revision)
     execute(conn, _Q["supersede_waiting_decisions"], **key)
-    _send(conn, key, revision, kind)
+    _send(conn, key, revision, kind, hold=change.hold if change else timedelta())
     payload = {"event": str(row["event_id"]), "media": item.id, "revision": revision, "decided": row["leaf"]}
     payload |= change.payload if change else {}
     leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
@@ -287,7 +293,14 @@ def _send_new(conn: Conn, media_key: MediaKey, revision: int, outcome: Analysis 
     _send(conn, media_key.key, revision, kind, notify)
 
 
-def _send(conn: Conn, key: Mapping[str, Any], revision: int, kind: str, notify: Sequence[Audience] = ()) -> None:
+def _send(
+    conn: Conn,
+    key: Mapping[str, Any],
+    revision: int,
+    kind: str,
+    notify: Sequence[Audience] = (),
+    hold: timedelta = timedelta(),
+) -> None:
     """Adds an outbox message of that kind for every endpoint that is to get it; `key` is the media item's.
 
     Endpoints of audience `person` get suggestions. Everything else goes to the platform's, to those of the audiences
@@ -296,10 +309,11 @@ def _send(conn: Conn, key: Mapping[str, Any], revision: int, kind: str, notify: 
     audiences = ["person"] if kind == "tag.suggested" else ["platform", *notify]
     for endpoint in fetch(conn, _Q["list_receiving_endpoints"], **key, audiences=audiences, kind=kind):
         message = uuid4()
-        first = kind in ("tag.published", "tag.retracted") and not endpoint["told"]
-        values = {"type": "media.tagged" if first else kind, "revision": revision}
+        first = kind in _OF_WHAT_WAS_TOLD and not endpoint["told"]
+        values = {"type": "media.tagged" if first else _MESSAGES.get(kind, kind), "revision": revision, "hold": hold}
         execute(conn, _Q["insert_message"], **key, **values, id=message, endpoint=endpoint["name"])
-        enqueue_delivery(conn, key["tenant"], endpoint["name"], message)
+        if not hold:
+            enqueue_delivery(conn, key["tenant"], endpoint["name"], message)
 
 
 def _leaf_body(new: NewDecision) -> dict[str, Any]:

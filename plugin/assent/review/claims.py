@@ -61,7 +61,7 @@ def claim_case(conn: Conn, tenant: str, by: str, case_id: UUID) -> Claim:
     row = fetch_one(conn, _Q["claim_case"], tenant=tenant, case=case_id, by=by, **_TIMES)
     if row is None:
         raise refused(conn, tenant, case_id)
-    return _claim(row)
+    return claim_of(row)
 
 
 def claim_next(conn: Conn, tenant: str, by: str, queue: str | None = None) -> Claim | None:
@@ -70,7 +70,7 @@ def claim_next(conn: Conn, tenant: str, by: str, queue: str | None = None) -> Cl
     Returns None where none waits.
     """
     row = fetch_one(conn, _Q["claim_next_case"], tenant=tenant, by=by, queue=queue, lease=LEASE)
-    return _claim(row) if row else None
+    return claim_of(row) if row else None
 
 
 def extend(conn: Conn, tenant: str, holder: Holder) -> Claim:
@@ -81,7 +81,7 @@ def extend(conn: Conn, tenant: str, holder: Holder) -> Claim:
     row = fetch_one(conn, _Q["extend_claim"], **holder.key(tenant), **_TIMES)
     if row is None:
         raise refused(conn, tenant, holder.case_id)
-    return _claim(row)
+    return claim_of(row)
 
 
 def end_claim(conn: Conn, keys: TenantKeys, holder: Holder, how: ClaimEnd, reason: str | None = None) -> None:
@@ -117,5 +117,6 @@ def _claimed(case: Case) -> CaseClaimed:
     return CaseClaimed(f"{case.claimed_by} works on it until {rfc3339(case.claimed_until)}")
 
 
-def _claim(row: Row) -> Claim:
+def claim_of(row: Row) -> Claim:
+    """Returns the claim in a row of `review_case`."""
     return Claim(row["id"], row["claim"], row["claimed_until"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Literal
 from uuid import UUID
@@ -27,6 +27,7 @@ from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
 from assent.review.cases import read_case
 from assent.review.claims import refused
+from assent.review.undo import Undoable, remember
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = named_queries("review"), named_queries("record")
@@ -48,11 +49,21 @@ class ReviewInput:
 
 @dataclass(frozen=True, slots=True)
 class _Review:
-    """A moderator's input, with who gave it (an API key's id, or `cli`) and the case that it closes."""
+    """A moderator's input, with who gave it (an API key's id, or `cli`) and the case that it closes.
+
+    `hold`: how long it may be undone, and is not sent.
+    """
 
     by: str
     input: ReviewInput
     case_id: UUID | None = None
+    hold: timedelta = timedelta()
+
+    @property
+    def undoable(self) -> Undoable | None:
+        if not self.hold or self.case_id is None:
+            return None
+        return Undoable(self.by, self.case_id, self.hold, tuple(sorted({*self.input.add, *self.input.remove})))
 
     def payload(self) -> dict[str, Any]:
         """Returns what the leaf commits to."""
@@ -79,13 +90,20 @@ def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
 
 
 def decide_case(
-    conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput, claim: UUID | None = None
+    conn: Conn,
+    keys: TenantKeys,
+    by: str,
+    case_id: UUID,
+    given: ReviewInput,
+    claim: UUID | None = None,
+    hold: timedelta = timedelta(),
 ) -> dict[str, Any]:
     """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
     With the token of a claim it must be the case's last one; without, nobody else may work on the case. Of two at once
-    the second gets CaseClosed. Raises NotFound, CaseClosed, CaseClaimed, BadRequest for labels where no image could be
-    read.
+    the second gets CaseClosed. The decision may be undone for `hold`, and is not sent until then.
+
+    Raises NotFound, CaseClosed, CaseClaimed, BadRequest for labels where no image could be read.
     """
     case = read_case(conn, keys.tenant, case_id)
     row = _newest(conn, keys, case.item)
@@ -94,7 +112,7 @@ def decide_case(
         raise refused(conn, keys.tenant, case_id)
     if row is None and (given.add or given.remove):
         raise BadRequest("no picture could be read here: there is nothing to correct")
-    review = _Review(by, given, case_id)
+    review = _Review(by, given, case_id, hold)
     return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
 
 
@@ -164,12 +182,14 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
     before, given = from_json(row["document"]), review.input
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
     decision = reviewed(before, given, datetime.now(UTC))
+    if review.undoable:
+        remember(conn, keys, item, review.undoable, row, decision)
     sha256 = decision.media.sha256
     for holds, labels in ((True, given.add), (False, given.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
             values = {"sha256": sha256, "label": label, "holds": holds, "by": review.by}
             execute(conn, _Q["record_correction"], **item.key(keys.tenant), **values)
-    change = ModeratorChange(decision, without_labels(row, given.remove), review.payload())
+    change = ModeratorChange(decision, without_labels(row, given.remove), review.payload(), review.hold)
     revised = revise(conn, keys, item, "media.reviewed", change)
     if revised is None:
         raise NotFound("no decision on a picture of that id")
@@ -185,6 +205,8 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
 
 def _close_only(conn: Conn, keys: TenantKeys, item: MediaItem, review: _Review) -> dict[str, Any]:
     """Appends the leaf of a case whose image could not be read, and returns the answer."""
+    if review.undoable:
+        remember(conn, keys, item, review.undoable, None, None)
     payload = {"media": item.id, **review.payload()}
     leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
     return {

@@ -40,6 +40,14 @@ UPDATE review_case SET
 WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL AND claim = %(claim)s AND claimed_by = %(by)s
 RETURNING source, media_id, revision;
 
+-- name: reopen_case
+-- Whoever closed it has it in hand again.
+UPDATE review_case SET
+    closed_at = NULL, closed_by = NULL, outcome = NULL,
+    claim = gen_random_uuid(), claimed_by = %(by)s, claimed_at = now(), claimed_until = now() + %(lease)s
+WHERE tenant = %(tenant)s AND id = %(case)s AND closed_by = %(by)s
+RETURNING id, claim, claimed_until;
+
 -- name: insert_skip
 -- Once.
 INSERT INTO review_skip (tenant, case_id, by) VALUES (%(tenant)s, %(case)s, %(by)s) ON CONFLICT DO NOTHING;

@@ -133,9 +133,10 @@ WHERE e.tenant = %(tenant)s
 ORDER BY e.name;
 
 -- name: insert_message
--- Waiting, until a delivery succeeds.
-INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision)
-VALUES (%(tenant)s, %(id)s, %(endpoint)s, %(type)s, %(source)s, %(media)s, %(revision)s);
+-- Waiting, until a delivery succeeds. One that is held back is queued when it is due.
+INSERT INTO outbox (tenant, id, endpoint, type, source, media_id, revision, queued, next_at)
+VALUES (%(tenant)s, %(id)s, %(endpoint)s, %(type)s, %(source)s, %(media)s, %(revision)s,
+        %(hold)s = interval '0', now() + %(hold)s);
 
 -- name: delete_decisions
 -- All revisions of a media item.
@@ -158,6 +159,10 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND c
 -- name: delete_corrections
 -- Moderators' corrections of a media item's labels.
 DELETE FROM correction WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+
+-- name: delete_undo
+-- What a moderator's decision on a media item replaced.
+DELETE FROM moderator_undo WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_trial_labels
 -- The labels that heads on trial gave it.

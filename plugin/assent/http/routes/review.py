@@ -6,6 +6,7 @@ Each moderator has an API key of their own, and the log records whose key was us
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from assent.core.errors import (
     Unauthorized,
 )
 from assent.core.media_errors import MediaAmbiguous
-from assent.core.review_errors import CaseClaimed
+from assent.core.review_errors import CaseClaimed, UndoOver
 from assent.core.strict import read_model
 from assent.db.pool import Conn, transaction
 from assent.decisions.media_items import find_item
@@ -44,8 +45,9 @@ from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
 from assent.platforms.event import TYPEABLE, Name
 from assent.review.cases import open_cases, picture_of, show_case
-from assent.review.claims import Holder, Leave, claim_case, claim_next, extend, end_claim
+from assent.review.claims import ClaimEnd, Holder, claim_case, claim_next, end_claim, extend
 from assent.review.decide import Final, ReviewInput, correct, decide_case
+from assent.review.undo import MOST_SECONDS, undo
 
 router = APIRouter(prefix="/v1", tags=["review"])
 SCOPE = "review"
@@ -81,6 +83,9 @@ class ReviewRequest(BaseModel):
     remove: Labels = Field((), description="Labels that do not.")
     note: Note | None = Field(None, description="For the audit log, sealed.")
     claim: UUID | None = Field(None, description="The claim under which it was decided; refused where it has ended.")
+    undo_seconds: Annotated[int, Field(ge=0, le=MOST_SECONDS)] = Field(
+        0, description="For how long it may be undone; nothing of it is sent until then."
+    )
 
 
 class ClaimRequest(BaseModel):
@@ -188,7 +193,7 @@ async def decide_review(
     call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
-        return decide_case(conn, keys, by.key_id, case_id, decision, sent.claim)
+        return decide_case(conn, keys, by.key_id, case_id, decision, sent.claim, timedelta(seconds=sent.undo_seconds))
 
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 
@@ -232,6 +237,14 @@ async def leave_review(case_id: UUID, request: Request, state: App, by: By) -> N
             end_claim(conn, state.keystore.tenant(by.tenant), holder, sent.how, sent.reason)
 
     await run_in_threadpool(act)
+
+
+@router.post("/reviews/{case_id}/undo", responses=error_responses(*_REFUSED, UndoOver))
+def undo_review(case_id: UUID, state: App, by: By) -> dict[str, Any]:
+    """Undoes this key's decision while it is held back; the case is open again, and claimed."""
+    by.must(SCOPE)
+    with transaction(state.pool) as conn:
+        return undo(conn, state.keystore.tenant(by.tenant), by.key_id, case_id).document()
 
 
 @by_name(
