@@ -27,7 +27,7 @@ from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
 from assent.review.cases import read_case
 from assent.review.claims import refused
-from assent.review.undo import Undoable, remember
+from assent.review.undo import Undoable, remember_replaced
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
 _Q, _RECORD = named_queries("review"), named_queries("record")
@@ -35,12 +35,18 @@ _Q, _RECORD = named_queries("review"), named_queries("record")
 
 @dataclass(frozen=True, slots=True)
 class ReviewInput:
-    """A moderator's input: labels that hold, labels that do not, the action (None leaves it), a note for the log."""
+    """A moderator's input: labels that hold, labels that do not, the action (None leaves it), a note for the log.
+
+    `claim` is the token of the claim under which a case was looked at, if there was one; `hold` is for how long the
+    decision on a case may be undone, and is not sent.
+    """
 
     action: Final | None
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     note: str | None = None
+    claim: UUID | None = None
+    hold: timedelta = timedelta()
 
     def __post_init__(self) -> None:
         if both := set(self.add) & set(self.remove):
@@ -49,21 +55,17 @@ class ReviewInput:
 
 @dataclass(frozen=True, slots=True)
 class _Review:
-    """A moderator's input, with who gave it (an API key's id, or `cli`) and the case that it closes.
-
-    `hold`: how long it may be undone, and is not sent.
-    """
+    """A moderator's input, with who gave it (an API key's id, or `cli`) and the case that it closes."""
 
     by: str
     input: ReviewInput
     case_id: UUID | None = None
-    hold: timedelta = timedelta()
 
     @property
     def undoable(self) -> Undoable | None:
-        if not self.hold or self.case_id is None:
+        if not self.input.hold or self.case_id is None:
             return None
-        return Undoable(self.by, self.case_id, self.hold, tuple(sorted({*self.input.add, *self.input.remove})))
+        return Undoable(self.by, self.case_id, self.input.hold, tuple(sorted({*self.input.add, *self.input.remove})))
 
     def payload(self) -> dict[str, Any]:
         """Returns what the leaf commits to."""
@@ -89,30 +91,22 @@ def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
             raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def decide_case(
-    conn: Conn,
-    keys: TenantKeys,
-    by: str,
-    case_id: UUID,
-    given: ReviewInput,
-    claim: UUID | None = None,
-    hold: timedelta = timedelta(),
-) -> dict[str, Any]:
+def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput) -> dict[str, Any]:
     """Closes an open case with a moderator decision; `by` is who did it: an API key's id, or `cli`.
 
     With the token of a claim it must be the case's last one; without, nobody else may work on the case. Of two at once
-    the second gets CaseClosed. The decision may be undone for `hold`, and is not sent until then.
+    the second gets CaseClosed.
 
     Raises NotFound, CaseClosed, CaseClaimed, BadRequest for labels where no image could be read.
     """
     case = read_case(conn, keys.tenant, case_id)
     row = _newest(conn, keys, case.item)
-    closed = {"tenant": keys.tenant, "case": case_id, "by": by, "outcome": given.action, "claim": claim}
+    closed = {"tenant": keys.tenant, "case": case_id, "by": by, "outcome": given.action, "claim": given.claim}
     if not execute(conn, _Q["close_case"], **closed):
         raise refused(conn, keys.tenant, case_id)
     if row is None and (given.add or given.remove):
         raise BadRequest("no picture could be read here: there is nothing to correct")
-    review = _Review(by, given, case_id, hold)
+    review = _Review(by, given, case_id)
     return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
 
 
@@ -183,13 +177,13 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
     decision = reviewed(before, given, datetime.now(UTC))
     if review.undoable:
-        remember(conn, keys, item, review.undoable, row, decision)
+        remember_replaced(conn, keys, item, review.undoable, row, decision)
     sha256 = decision.media.sha256
     for holds, labels in ((True, given.add), (False, given.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
             values = {"sha256": sha256, "label": label, "holds": holds, "by": review.by}
             execute(conn, _Q["record_correction"], **item.key(keys.tenant), **values)
-    change = ModeratorChange(decision, without_labels(row, given.remove), review.payload(), review.hold)
+    change = ModeratorChange(decision, without_labels(row, given.remove), review.payload(), given.hold)
     revised = revise(conn, keys, item, "media.reviewed", change)
     if revised is None:
         raise NotFound("no decision on a picture of that id")
@@ -206,7 +200,7 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
 def _close_only(conn: Conn, keys: TenantKeys, item: MediaItem, review: _Review) -> dict[str, Any]:
     """Appends the leaf of a case whose image could not be read, and returns the answer."""
     if review.undoable:
-        remember(conn, keys, item, review.undoable, None, None)
+        remember_replaced(conn, keys, item, review.undoable, None, None)
     payload = {"media": item.id, **review.payload()}
     leaf = append(conn, keys, "media.reviewed", {}, [Part(payload)], datetime.now(UTC))
     return {

@@ -39,7 +39,7 @@ class Undoable:
     labels: tuple[str, ...] = ()
 
 
-def remember(
+def remember_replaced(
     conn: Conn, keys: TenantKeys, item: MediaItem, undoable: Undoable, row: Row | None, after: Decision | None
 ) -> None:
     """Stores what the decision is about to replace: the row of `decision`, and corrections of the same labels.

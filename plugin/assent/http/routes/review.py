@@ -189,11 +189,12 @@ async def decide_review(
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, ReviewRequest)
-    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
+    hold = timedelta(seconds=sent.undo_seconds)
+    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note, sent.claim, hold)
     call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
-        return decide_case(conn, keys, by.key_id, case_id, decision, sent.claim, timedelta(seconds=sent.undo_seconds))
+        return decide_case(conn, keys, by.key_id, case_id, decision)
 
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
 
