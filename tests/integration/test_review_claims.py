@@ -37,7 +37,7 @@ def colleague(desk: Album, moderator: TestClient) -> dict[str, str]:
 def post(client: TestClient, path: str, headers: dict[str, str] | None = None, **body: Any) -> tuple[int, Any]:
     """The answer's status, and its body, or the code of the problem that it is."""
     answer = client.post(f"/v1/reviews/{path}", json=body, headers=headers)
-    content = answer.json() if answer.content else None
+    content: Any = answer.json() if answer.content else None
     return answer.status_code, content["code"] if answer.status_code >= 400 else content
 
 
@@ -144,7 +144,7 @@ def test_of_many_at_once_each_gets_another_case(desk: Album, cases: list[str]) -
     def claim(n: int) -> UUID | None:
         with transaction(desk.bench.pool) as conn:
             claimed = claim_next(conn, "default", f"moderator {n}")
-        return claimed and claimed.case_id
+        return claimed.case_id if claimed else None
 
     with ThreadPoolExecutor(6) as threads:
         claimed = [str(case) for case in threads.map(claim, range(6)) if case]
