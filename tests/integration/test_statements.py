@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from psycopg.types.json import Jsonb
 
+from assent.core.errors import BadRequest
 from assent.core.resources import resource
 from assent.core.values import Face, MediaRef, Perception, Tag
 from assent.db.pool import Pool, transaction
@@ -20,6 +21,9 @@ from assent.decisions.views import AuthorView, view_json
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
 from assent.policy.versions import Policies
+from assent.review.cases import open_cases
+from assent.review.decide import ReviewInput, decide_case
+from assent.review.undo import undo
 from assent.worker.jobs import WorkerContext, decide_event
 from tests.command import assent, failing
 from tests.events import media_item, rows, store
@@ -31,6 +35,11 @@ def seen(*_: object) -> Perception:
     """A nude beside a face."""
     tag = Tag("nudity.explicit.breast", "safety", 0.93, (10, 10, 20, 20), 0, "m")
     return Perception((tag,), (Face((10, 10, 20, 20), 0, 0.9, 0.9),), ("m",))
+
+
+def doubtful(*_: object) -> Perception:
+    """A nude and no face near: a person looks."""
+    return replace(seen(), faces=())
 
 
 @pytest.fixture
@@ -106,3 +115,67 @@ def test_export_in_batches_of_a_hundred(
     later = assent(environment, "statements", "export", tmp_path / "late", "--since", "2026-05-01")
     assert later.startswith("10 statements in 1 files")
     assert "holds statements already" in failing(environment, "statements", "export", tmp_path / "out")
+
+
+def restrict(eu: WorkerContext, keys: TenantKeys, given: ReviewInput) -> str | None:
+    """A moderator's decision on the newest case; the puid that the decision names since."""
+    with transaction(eu.pool) as conn:
+        (case,) = open_cases(conn, "default", 2)
+        decide_case(conn, keys, "cli", case.id, given)
+    ((puid,),) = rows(eu, "SELECT document ->> 'statement' FROM decision")
+    return puid
+
+
+def test_what_a_moderator_restricts_is_stated_as_a_persons_decision(
+    eu: WorkerContext, keys: TenantKeys, cat: bytes
+) -> None:
+    eu = replace(eu, stages=replace(eu.stages, perceive=doubtful))
+    post(eu, keys, cat, "cat")
+    assert rows(eu, "SELECT action FROM decision") == [("review",)]
+    puid = restrict(eu, keys, ReviewInput("block"))
+    ((stored, body, notice),) = rows(eu, "SELECT puid, body, notice FROM statement")
+    assert stored == puid == derive_puid(keys, media_item("cat"), 2)
+    assert body["automated_decision"] == "AUTOMATED_DECISION_NOT_AUTOMATED"
+    assert body["decision_visibility"] == ["DECISION_VISIBILITY_CONTENT_DISABLED"]
+    assert "A person looked at the picture" in body["decision_facts"]
+    assert "Ein Mensch hat dein Bild angesehen" in notice["de"]
+    with transaction(eu.pool) as conn:
+        author = assemble_view(conn, keys, media_item("cat"), Recipient("author"))
+    assert isinstance(author, AuthorView)
+    assert (author.statement, author.notice) == (puid, notice)
+
+
+def test_its_ground_is_the_rule_that_the_moderator_names(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
+    eu = replace(eu, stages=replace(eu.stages, perceive=doubtful))
+    post(eu, keys, cat, "cat")
+    with pytest.raises(BadRequest, match="explicit-nudity"):
+        restrict(eu, keys, ReviewInput("block", ground="no-such-rule"))
+    restrict(eu, keys, ReviewInput("block", ground="explicit-nudity"))
+    ((body, notice),) = rows(eu, "SELECT body, notice FROM statement")
+    assert body["incompatible_content_ground"] == "Terms of service, nudity"
+    assert "An uncovered female breast" in body["decision_facts"]
+    assert "nudity" in notice["en"]
+
+
+def test_what_a_moderator_allows_is_not_stated(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
+    eu = replace(eu, stages=replace(eu.stages, perceive=doubtful))
+    post(eu, keys, cat, "cat")
+    assert restrict(eu, keys, ReviewInput("allow")) is None
+    assert rows(eu, "SELECT count(*) FROM statement") == [(0,)]
+
+
+def test_a_decision_that_may_be_undone_is_not_exported_yet(
+    eu: WorkerContext, keys: TenantKeys, cat: bytes, environment: dict[str, str], tmp_path: Path
+) -> None:
+    eu = replace(eu, stages=replace(eu.stages, perceive=doubtful))
+    post(eu, keys, cat, "cat")
+    restrict(eu, keys, ReviewInput("block", hold=timedelta(seconds=30)))
+    assert assent(environment, "statements", "export", tmp_path / "early").startswith("0 statements")
+    with transaction(eu.pool) as conn:
+        conn.execute("UPDATE statement SET at = at - interval '31 s'")
+    assert assent(environment, "statements", "export", tmp_path / "late").startswith("1 statements")
+    ((case,),) = rows(eu, "SELECT id FROM review_case")
+    with transaction(eu.pool) as conn:
+        undo(conn, keys, "cli", case)
+    assert rows(eu, "SELECT count(*) FROM statement") == [(0,)]
+    assert rows(eu, "SELECT document ->> 'statement' FROM decision") == [(None,)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from assent.core.values import Action, MediaItem, Perception, Verdict
 from assent.keys.keystore import TenantKeys
 from assent.policy.input import above, most_specific
 from assent.policy.model import LoadedRule, Policy
-from assent.policy.schema import StatementsModel
+from assent.policy.schema import StatementModel, StatementsModel
 
 MAX_BATCH = 100  # statements the database takes at once
 _MAX_FACTS, _MAX_EXPLANATION = 5_000, 2_000  # characters
@@ -84,6 +84,11 @@ _SAME = {
     "de": "Das wurde von einem Programm erkannt; ein Mensch hat über dieses Bild zuvor dasselbe entschieden.",
     "fr": "Cela a été détecté par un programme ; une personne a déjà décidé de même pour cette image.",
 }
+_BY_PERSON = {
+    "en": "A person looked at your picture and decided this.",
+    "de": "Ein Mensch hat dein Bild angesehen und so entschieden.",
+    "fr": "Une personne a examiné votre image et en a décidé ainsi.",
+}
 _TERMS = {"en": "The rules: {}", "de": "Die Regeln: {}", "fr": "Les règles : {}"}
 _APPEAL = {"en": "You can object here: {}", "de": "Widersprechen: {}", "fr": "Contester : {}"}
 
@@ -126,10 +131,43 @@ def state_restriction(
     if keywords:
         fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
     how = _SAME if by_person else _FOUND if verdict.review else _HOW
-    notice: dict[str, str] = {
-        language: _notice(language, rules[0], verdict, how[language], wanted) for language in wanted.languages
+    return Statement(fields, _notices(rules[0], verdict.action, how, wanted))
+
+
+def state_moderator_decision(
+    policy: Policy, action: Action, names: Sequence[str], ground: LoadedRule | None
+) -> Statement | None:
+    """Returns the statement that a moderator's action calls for; None where the policy makes none for it.
+
+    `names`: the labels of the picture as the moderator left them. `ground`: the policy's rule that the restriction
+    rests on; without one it rests on the terms alone, and the author is told no further reason.
+    """
+    wanted = policy.statements
+    if wanted is None or action.name not in wanted.for_actions:
+        return None
+    about = set(ground.about) if ground else set()
+    named = [LABELS[name] for name in dict.fromkeys(names) if name in LABELS and about & set(above(name))]
+    fields = {
+        "decision_visibility": [_VISIBILITY[action]],
+        **({"decision_visibility_other": _OTHER_WORDS[action]} if action in _OTHER_WORDS else {}),
+        **(_ground(ground, wanted) if ground else _terms_alone(wanted)),
+        "content_type": ["CONTENT_TYPE_IMAGE"],
+        "category": f"STATEMENT_CATEGORY_{(ground and ground.model.then.statement.category) or _category(named)}",
+        "territorial_scope": list(wanted.territory or EU),
+        "decision_facts": _facts_of_person(named, ground),
+        "source_type": "SOURCE_VOLUNTARY",
+        "automated_detection": "Yes",  # a program brought the picture before them
+        "automated_decision": "AUTOMATED_DECISION_NOT_AUTOMATED",
     }
-    return Statement(fields, notice)
+    keywords = ground.model.then.statement.keywords if ground else ()
+    if keywords := keywords or tuple(dict.fromkeys(label.keyword for label in named if label.keyword)):
+        fields["category_specification"] = [f"KEYWORD_{keyword}" for keyword in keywords]
+    return Statement(fields, _notices(ground, action, _BY_PERSON, wanted))
+
+
+def has_reason(policy: Policy, rule: LoadedRule) -> bool:
+    """Tells whether a restriction may rest on that rule: it gives a reason in each language of the statements."""
+    return policy.statements is None or set(policy.statements.languages) <= set(rule.model.reason)
 
 
 def derive_puid(keys: TenantKeys, item: MediaItem, revision: int) -> str:
@@ -174,10 +212,32 @@ def _facts(rules: Sequence[LoadedRule], labels: Sequence[Label]) -> str:
     return f"A program looked at the picture and found: {meanings} Rules of the policy that held: {named}."[:_MAX_FACTS]
 
 
-def _notice(language: str, rule: LoadedRule, verdict: Verdict, how: str, wanted: StatementsModel) -> str:
+def _terms_alone(wanted: StatementsModel) -> dict[str, str]:
+    return {
+        "decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
+        "incompatible_content_ground": StatementModel().ground,
+        "incompatible_content_explanation": "A moderator looked at the picture and decided it.",
+        **({"decision_ground_reference_url": wanted.terms} if wanted.terms else {}),
+    }
+
+
+def _facts_of_person(labels: Sequence[Label], ground: LoadedRule | None) -> str:
+    meanings = " ".join(label.meaning for label in labels)
+    shows = f" It shows: {meanings}" if meanings else ""
+    rule = f" Rule of the policy that it goes against: {ground.id}." if ground else ""
+    return f"A person looked at the picture and decided it.{shows}{rule}"[:_MAX_FACTS]
+
+
+def _notices(
+    rule: LoadedRule | None, action: Action, how: Mapping[str, str], wanted: StatementsModel
+) -> dict[str, str]:
+    return {language: _notice(language, rule, action, how[language], wanted) for language in wanted.languages}
+
+
+def _notice(language: str, rule: LoadedRule | None, action: Action, how: str, wanted: StatementsModel) -> str:
     lines = [
-        _DONE[language][verdict.action],
-        _WHY[language].format(rule.model.reason[language]),
+        _DONE[language][action],
+        *([_WHY[language].format(rule.model.reason[language])] if rule else []),
         how,
         *([_TERMS[language].format(wanted.terms)] if wanted.terms else []),
         *([_APPEAL[language].format(wanted.appeal)] if wanted.appeal else []),

@@ -154,7 +154,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     if any(match.suggested for match in confirmed):
         _send(conn, media_key.key, revision, "tag.suggested")
     now = datetime.now(UTC)
-    puid = _store_statement(conn, keys, media_key, revision, new.statement, now)
+    puid = store_statement(conn, keys, media_key.item, revision, new.statement, now)
     decision = decision_of(media_key.tenant, media_key.event_id, media_key.media, revision, new.outcome, new.policy)
     decision = replace(decision, statement=puid)
     update_cases(conn, media_key.key, new.outcome, decision, _read_before(newest))
@@ -370,14 +370,14 @@ def _insert_decision(
     )
 
 
-def _store_statement(
-    conn: Conn, keys: TenantKeys, media_key: MediaKey, revision: int, statement: Statement | None, now: datetime
+def store_statement(
+    conn: Conn, keys: TenantKeys, item: MediaItem, revision: int, statement: Statement | None, at: datetime
 ) -> str | None:
-    """Stores the statement of reasons and returns its puid; None without a statement."""
+    """Stores the statement of reasons, exported from `at` on, and returns its puid; None without a statement."""
     if statement is None:
         return None
-    puid = statements.derive_puid(keys, media_key.item, revision)
-    body = Jsonb(statements.statement_body(statement, puid, now))
-    values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": now}
+    puid = statements.derive_puid(keys, item, revision)
+    body = Jsonb(statements.statement_body(statement, puid, at))
+    values = {"tenant": keys.tenant, "puid": puid, "body": body, "notice": Jsonb(statement.notice), "at": at}
     execute(conn, named_queries("policy")["insert_statement"], **values)
     return puid

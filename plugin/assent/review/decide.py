@@ -21,10 +21,11 @@ from assent.core.values import MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import Automated, Decision, Reviewed, from_json
-from assent.decisions.store import ModeratorChange, revise
+from assent.decisions.store import ModeratorChange, revise, store_statement
 from assent.decisions.views import without_labels
 from assent.keys.keystore import TenantKeys
 from assent.policy.moderated import MODERATOR
+from assent.review import ground
 from assent.review.cases import read_case
 from assent.review.claims import refused
 from assent.review.undo import Undoable, remember_replaced
@@ -38,7 +39,7 @@ class ReviewInput:
     """A moderator's input: labels that hold, labels that do not, the action (None leaves it), a note for the log.
 
     `claim` is the token of the claim under which a case was looked at, if there was one; `hold` is for how long the
-    decision on a case may be undone, and is not sent.
+    decision on a case may be undone, and is not sent. `ground` is the rule of the policy that a restriction rests on.
     """
 
     action: Final | None
@@ -47,6 +48,7 @@ class ReviewInput:
     note: str | None = None
     claim: UUID | None = None
     hold: timedelta = timedelta()
+    ground: str | None = None
 
     def __post_init__(self) -> None:
         if both := set(self.add) & set(self.remove):
@@ -175,7 +177,7 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
     """Stores the corrections, makes the next revision and returns the answer."""
     before, given = from_json(row["document"]), review.input
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
-    decision = reviewed(before, given, datetime.now(UTC))
+    decision = _stated(conn, keys, item, row, reviewed(before, given, datetime.now(UTC)), given)
     if review.undoable:
         remember_replaced(conn, keys, item, review.undoable, row, decision)
     sha256 = decision.media.sha256
@@ -195,6 +197,17 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
         "revision": revised.revision,
         "leaf": revised.leaf,
     }
+
+
+def _stated(
+    conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, decision: Decision, given: ReviewInput
+) -> Decision:
+    """Returns the decision with its statement of reasons, where a moderator's action calls for a new one."""
+    if given.action is None or decision.statement is not None:
+        return decision
+    statement = ground.state(conn, keys.tenant, decision, given.ground)
+    at = datetime.now(UTC) + given.hold
+    return replace(decision, statement=store_statement(conn, keys, item, row["revision"] + 1, statement, at))
 
 
 def _close_only(conn: Conn, keys: TenantKeys, item: MediaItem, review: _Review) -> dict[str, Any]:

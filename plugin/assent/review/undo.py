@@ -26,7 +26,8 @@ from assent.review.cases import read_case
 from assent.review.claims import LEASE, Claim, claim_of
 
 MOST_SECONDS = 60  # that a decision may be held back
-_Q, _CLAIMS, _RECORD = named_queries("undo"), named_queries("claims"), named_queries("record")
+_Q, _CLAIMS = named_queries("undo"), named_queries("claims")
+_POLICY, _RECORD = named_queries("policy"), named_queries("record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,15 @@ def undo(conn: Conn, keys: TenantKeys, by: str, case_id: UUID) -> Claim:
     newest = fetch_one(conn, _RECORD["read_newest_decision"], **item.key(keys.tenant))
     if newest is None or newest["document"] != undone["after"]:
         raise UndoOver("the picture was decided anew meanwhile")
-    _restore(conn, keys, item, undone["before"], {"by": by, "case": str(case_id)})
+    _restore(conn, keys, item, undone, {"by": by, "case": str(case_id)})
     return claim_of(reopened)
 
 
-def _restore(
-    conn: Conn, keys: TenantKeys, item: MediaItem, before: Mapping[str, Any], payload: Mapping[str, Any]
-) -> None:
+def _restore(conn: Conn, keys: TenantKeys, item: MediaItem, undone: Row, payload: Mapping[str, Any]) -> None:
+    before, statement = undone["before"], undone["after"]["statement"]
     document = before["document"]
+    if statement != document["statement"]:
+        execute(conn, _POLICY["delete_statement"], tenant=keys.tenant, puid=statement)
     _restore_corrections(conn, item.key(keys.tenant), document["media"]["sha256"], before)
     revise(conn, keys, item, "review.undone", ModeratorChange(from_json(document), before["audiences"], payload))
 

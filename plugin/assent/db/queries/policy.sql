@@ -112,13 +112,17 @@ LIMIT 1;
 INSERT INTO statement (tenant, puid, body, notice, at) VALUES (%(tenant)s, %(puid)s, %(body)s, %(notice)s, %(at)s)
 ON CONFLICT DO NOTHING;
 
+-- name: delete_statement
+-- Of a decision that was undone before anybody heard of it.
+DELETE FROM statement WHERE tenant = %(tenant)s AND puid = %(puid)s;
+
 -- name: read_notice
 -- The notice for the author, by language.
 SELECT notice FROM statement WHERE tenant = %(tenant)s AND puid = %(puid)s;
 
 -- name: list_statements_after
--- The next page, in the order of time.
+-- The next page, in the order of time. A moderator's decision that may still be undone is not stated yet.
 SELECT puid, body, at FROM statement
-WHERE tenant = %(tenant)s AND at >= %(since)s AND (at, puid) > (%(after_at)s, %(after_puid)s)
+WHERE tenant = %(tenant)s AND at <= now() AND at >= %(since)s AND (at, puid) > (%(after_at)s, %(after_puid)s)
 ORDER BY at, puid
 LIMIT %(most)s;

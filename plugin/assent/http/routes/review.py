@@ -54,6 +54,9 @@ SCOPE = "review"
 MOST_CASES = 200  # cases of one page
 Labels = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=100)]
 Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Ground = Annotated[
+    str, Field(max_length=64, description="The rule of the policy that a restriction rests on, for its statement.")
+]
 _REFUSED = (Unauthorized, Forbidden, NotFound)
 _CHANGED = (*_REFUSED, BodyTooLarge, LabelUnknown, IdempotencyConflict)
 _CLAIM = (*_REFUSED, BodyTooLarge, CaseClosed, CaseClaimed)
@@ -70,6 +73,7 @@ class CorrectionRequest(BaseModel):
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
         None, description="The decision that was looked at; refused where it is no longer the newest."
     )
+    ground: Ground | None = None
     note: Note | None = Field(None, description="For the audit log, sealed.")
 
 
@@ -83,6 +87,7 @@ class ReviewRequest(BaseModel):
     remove: Labels = Field((), description="Labels that do not.")
     note: Note | None = Field(None, description="For the audit log, sealed.")
     claim: UUID | None = Field(None, description="The claim under which it was decided; refused where it has ended.")
+    ground: Ground | None = None
     undo_seconds: Annotated[int, Field(ge=0, le=MOST_SECONDS)] = Field(
         0, description="For how long it may be undone; nothing of it is sent until then."
     )
@@ -190,7 +195,7 @@ async def decide_review(
     body = await read_body(request)
     sent = read_model(body, ReviewRequest)
     hold = timedelta(seconds=sent.undo_seconds)
-    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note, sent.claim, hold)
+    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note, sent.claim, hold, sent.ground)
     call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
@@ -267,7 +272,7 @@ async def correct_media(
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)
-    correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note)
+    correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note, ground=sent.ground)
     call = f"POST /v1/media/{media_id}/corrections {source or ''}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:

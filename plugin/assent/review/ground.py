@@ -1,0 +1,42 @@
+"""States the reasons of a moderator's restriction: on which rule of the decision's policy it rests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from assent.core.errors import BadRequest, PolicyInvalid
+from assent.core.telemetry import log
+from assent.core.values import Action
+from assent.db.pool import Conn
+from assent.decisions.document import Decision
+from assent.decisions.statement import Statement, has_reason, state_moderator_decision
+from assent.policy.model import LoadedRule, Policy
+from assent.policy.versions import read_policy
+
+
+def state(conn: Conn, tenant: str, decision: Decision, ground: str | None) -> Statement | None:
+    """Returns the statement of reasons for a decision as a moderator left it; None where its policy makes none.
+
+    It rests on the rule `ground`, or on the first one that restricted the picture without the moderator, or on the
+    terms alone. Raises BadRequest where the policy has no such rule with a reason.
+    """
+    try:
+        policy = read_policy(conn, tenant, decision.policy.sha256)
+    except PolicyInvalid as error:
+        log.error("no statement of reasons: the policy does not read", tenant=tenant, code=error.code)
+        return None
+    held = decision.reviewed.automated.rules if decision.reviewed else ()
+    rule = _named(policy, ground) if ground else _restricting(policy, held)
+    return state_moderator_decision(policy, Action[decision.action], [tag.name for tag in decision.tags], rule)
+
+
+def _named(policy: Policy, ground: str) -> LoadedRule:
+    grounds = {rule.id: rule for rule in policy.rules if has_reason(policy, rule)}
+    if ground not in grounds:
+        raise BadRequest(f"no ground {ground!r}; the policy's rules with a reason: {', '.join(sorted(grounds))}")
+    return grounds[ground]
+
+
+def _restricting(policy: Policy, held: Collection[str]) -> LoadedRule | None:
+    rules = (rule for rule in policy.rules if rule.id in held and rule.action > Action.allow)
+    return next((rule for rule in rules if has_reason(policy, rule)), None)
