@@ -1,4 +1,4 @@
-"""Lists the models that give each label."""
+"""Lists the models that give each label, and the classes that it stands for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from assent.core.resources import resource
 from assent.core.taxonomy import COLOURS, HASHES, TEXTS
 from assent.perceive.labels.heads import NONE, head_files, read_head
-from assent.perceive.packs.manifest import classes, read_pack, shipped_packs
+from assent.perceive.packs.manifest import SILENT, Pack, classes, read_pack, read_table, shipped_packs
+
+_THINGS = ("labels", "objects")  # roles
 
 
 def sources() -> dict[str, tuple[str, ...]]:
@@ -27,8 +29,25 @@ def sources() -> dict[str, tuple[str, ...]]:
     return {label: tuple(names) for label, names in models.items()}
 
 
+def class_words() -> dict[str, tuple[str, ...]]:
+    """Returns, for each label, the classes of the shipped classifiers and detectors of things that are called so.
+
+    One word a class; those of labels below are not among them. Raises ModelUnknown as `sources` does."""
+    tables = {pack.folder / file.table for pack in _packs() for file in pack.file if file.role in _THINGS and file.table}
+    words: dict[str, dict[str, None]] = {}
+    for table in sorted(tables):
+        for name, label, _ in read_table(table):
+            words.setdefault(label, {})[name.split(",")[0].lower()] = None
+    words.pop(SILENT, None)
+    return {label: tuple(names) for label, names in words.items()}
+
+
+def _packs() -> Iterator[Pack]:
+    return map(read_pack, shipped_packs())
+
+
 def _of_packs() -> Iterator[tuple[str, str]]:
-    for pack in map(read_pack, shipped_packs()):
+    for pack in _packs():
         for file in pack.file:
             if file.labels or file.table:
                 yield from ((label, file.name) for label in classes(pack, file) if label is not None)
