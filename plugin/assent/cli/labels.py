@@ -23,28 +23,32 @@ _NAMES = 6  # of a group that is no label itself, named in place of a meaning
 
 
 class _Shown(NamedTuple):
-    """What is shown beside the taxonomy: the policy, and by label its models and the classes that it stands for."""
+    """Holds what is shown beside the taxonomy."""
 
     policy: Policy
-    models: dict[str, tuple[str, ...]]
-    classes: dict[str, tuple[str, ...]]
+    models: dict[str, tuple[str, ...]]  # that give a label
+    to_fetch: frozenset[str]  # models that the default pack lacks
+    classes: dict[str, tuple[str, ...]]  # that a label stands for
 
 
 def labels(
-    group: Annotated[str, typer.Argument(help="This label or group and what lies below, such as animal.dog.")] = "",
+    group: Annotated[str, typer.Argument(help="A label or group, such as animal.dog.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All levels.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the models that give each label.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the models of each label.")] = False,
 ) -> None:
     """Show the labels as a tree: what each means, and from which score it counts in the policy.
 
-    Without a group two levels, and how many labels lie below; else all of them, with the classes of pictures that each
-    stands for, its second parent, and its names in other vocabularies.
+    Without a group two levels are shown, with one all below it, and what else a label stands for or is called.
     """
-    from assent.perceive.labels.sources import class_words, sources  # their packages take a second to import
+    from assent.perceive.labels.sources import (
+        class_words,
+        models_to_fetch,
+        sources,
+    )  # their packages take a second to import
 
-    shown = _Shown(load_policy(Settings().policy), sources(), class_words())
+    shown = _Shown(load_policy(Settings().policy), sources(), models_to_fetch(), class_words())
     if group and group not in groups():
-        near = near_labels(group, groups()) or tuple(name for name, words in shown.classes.items() if group in words)
+        near = near_labels(group, groups()) or _of_class(group, shown)
         print(f"No label of group {group}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
         raise typer.Exit(1)
     if as_json:
@@ -54,6 +58,10 @@ def labels(
         Console().print(_whole_tree(group, shown))
     else:
         Console().print(_overview(shown), f"\n{len(LABELS)} labels. More of a group: assent labels animal.dog")
+
+
+def _of_class(word: str, shown: _Shown) -> list[str]:
+    return [name for name, classes in shown.classes.items() if word.lower() in map(str.lower, classes)]
 
 
 def _lies_in(name: str, group: str) -> bool:
@@ -92,18 +100,19 @@ def _indented(name: str, level: int) -> str:
 
 
 def _overview(shown: _Shown) -> Table:
-    table = _table("below", "from", "meaning")
+    table = _table("below", "category", "from", "meaning")
     for name in _tree(""):
         level = name.count(".")
         if level < _LEVELS:
             below = [label for label in BY_NAME if _lies_in(label, name) and label != name]
-            counted = str(len(below) or "")
-            table.add_row(_indented(name, level), counted, _counts_from(name, below, shown.policy), _meaning(name))
+            category = "" if level else BY_NAME[below[0] if below else name].category
+            counts = _counts_from(name, below, shown.policy)
+            table.add_row(_indented(name, level), str(len(below) or ""), category, counts, _meaning(name))
     return table
 
 
 def _whole_tree(group: str, shown: _Shown) -> Table:
-    table = _table("from", "meaning", "")
+    table = _table("from", "meaning", "stands for, is called")
     for name in _tree(group):
         level = name.count(".") - group.count(".")
         notes = "; ".join(_notes(BY_NAME[name], shown)) if name in BY_NAME else ""
@@ -131,9 +140,12 @@ def _some(words: list[str], most: int) -> str:
 
 
 def _notes(label: Label, shown: _Shown) -> Iterator[str]:
-    classes = [word for word in shown.classes.get(label.name, ()) if word not in label.meaning.lower()]
+    classes = [word for word in shown.classes.get(label.name, ()) if word.lower() not in label.meaning.lower()]
     if classes:
         yield _some(classes, _CLASSES)
+    models = shown.models.get(label.name, ())
+    if shown.to_fetch.issuperset(models):
+        yield f"only by {', '.join(models)}" if models else "by no shipped model"
     if label.also:
         yield f"also {label.also}"
     yield from (f"{name} {word}" for name in ELSEWHERE if (word := getattr(label, name)))

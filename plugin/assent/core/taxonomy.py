@@ -95,7 +95,9 @@ def parse_taxonomy(text: str) -> LabelGroups:
     if wrong_also := [name for name, also in second.items() if also not in count or second.keys() & {*_prefixes(also)}]:
         raise ValueError(f"the taxonomy has a wrong `also` at {', '.join(wrong_also)}")
     if unmapped := list(_unmapped({label.name: label for labels in groups for label in labels}, no_word)):
-        raise ValueError(f"the taxonomy does not say what is called elsewhere, or that it is not: {', '.join(unmapped)}")
+        raise ValueError(
+            f"the taxonomy does not say what is called elsewhere, or that it is not: {', '.join(unmapped)}"
+        )
     return groups
 
 
@@ -150,7 +152,7 @@ def near_labels(word: str, known: Collection[str]) -> tuple[str, ...]:
     kinds = (
         [name for name, part in parts.items() if part == last],
         [name for name, part in parts.items() if _begins_or_ends(part, last)],
-        [name for name in known if name in BY_NAME and re.search(rf"\b{re.escape(said)}\b", BY_NAME[name].meaning.lower())],
+        [name for name in known if _means(name, said)],
         get_close_matches(word, sorted(known), 1, 0.6),
     )
     near = next((names for names in kinds if names and said), [])
@@ -161,3 +163,9 @@ def near_labels(word: str, known: Collection[str]) -> tuple[str, ...]:
 def _begins_or_ends(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
     return len(short) >= 3 and (long.startswith(short) or long.endswith(short))
+
+
+def _means(name: str, words: str) -> bool:
+    """Tells whether a label's meaning has the words, before what it says more of it (`A person; nothing about who.`)."""
+    meaning = BY_NAME[name].meaning.lower().split(";")[0] if name in BY_NAME else ""
+    return re.search(rf"\b{re.escape(words)}\b", meaning) is not None

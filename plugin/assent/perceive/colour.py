@@ -122,7 +122,7 @@ def _between(sums: NDArray[np.int32], across: NDArray[np.intp], right: _Floats) 
 
 
 def _cuts(side: int, parts: int) -> tuple[NDArray[np.intp], _Floats]:
-    """Returns where a side is cut into equal parts (parts + 1,): before which pixel, and by which share (…, 1) behind."""
+    """Returns where a side is cut into equal parts (parts + 1,): in which pixel, and by which share (…, 1) of it."""
     cuts = np.arange(parts + 1) * (side / parts)
     whole = np.minimum(cuts.astype(np.intp), side - 1)
     return whole, (cuts - whole)[:, None]
@@ -219,7 +219,7 @@ def _terms(pixels: Pixels) -> NDArray[np.intp]:
 
 @cache
 def _table() -> NDArray[np.intp]:
-    """Returns the term of each colour (32, 32, 32), told apart in steps of 8 of 256: an index in the prototypes' `names`.
+    """Returns the term of each colour (32, 32, 32), told apart in steps of 8 of 256: an index in `names`.
 
     Made once a process, in parts that a processor's cache holds: 25 ms."""
     named = prototypes()
