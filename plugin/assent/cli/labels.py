@@ -140,7 +140,7 @@ def _some(words: list[str], most: int) -> str:
 
 
 def _notes(label: Label, shown: _Shown) -> Iterator[str]:
-    classes = [word for word in shown.classes.get(label.name, ()) if word.lower() not in label.meaning.lower()]
+    classes = [word for word in shown.classes.get(label.name, ()) if _letters(word) not in _letters(label.meaning)]
     if classes:
         yield _some(classes, _CLASSES)
     models = shown.models.get(label.name, ())
@@ -149,3 +149,7 @@ def _notes(label: Label, shown: _Shown) -> Iterator[str]:
     if label.also:
         yield f"also {label.also}"
     yield from (f"{name} {word}" for name in ELSEWHERE if (word := getattr(label, name)))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text.lower()))

@@ -112,12 +112,14 @@ def _unmapped(labels: Mapping[str, Label], no_word: Mapping[_Vocabulary, tuple[s
     """Yields `vocabulary label` for what is neither mapped nor marked, or both, and for a mark on no label or group."""
     known = {group for name in labels for group in _prefixes(name)}
     for vocabulary in get_args(_Vocabulary):
-        words = {name for name, label in labels.items() if getattr(label, vocabulary) is not None}
         none = set(no_word.get(vocabulary, ()))
+        words = {name for name, label in labels.items() if getattr(label, vocabulary) is not None}
         wrong = (none & words) | (none - known)
-        for name in labels:
-            nearest = next((group for group in reversed(_prefixes(name)) if group in none or group in words), "")
-            if nearest not in none and nearest != name:
+        for name in labels.keys() - words - none:
+            group = name
+            while group and group not in none and group not in words:
+                group = group.rpartition(".")[0]
+            if group not in none:
                 wrong.add(name)
         yield from (f"{vocabulary} {name}" for name in sorted(wrong))
 
@@ -166,6 +168,6 @@ def _begins_or_ends(one: str, other: str) -> bool:
 
 
 def _means(name: str, words: str) -> bool:
-    """Tells whether a label's meaning has the words, before what it says more of it (`A person; nothing about who.`)."""
+    """Tells whether a label's meaning has the words, not counting what follows a semicolon."""
     meaning = BY_NAME[name].meaning.lower().split(";")[0] if name in BY_NAME else ""
     return re.search(rf"\b{re.escape(words)}\b", meaning) is not None

@@ -108,7 +108,7 @@ def _shrunk(pixels: Pixels) -> Pixels:
     if ratio == 1.0:
         return pixels
     (down, below), (across, right) = (_cuts(side, max(1, round(side * ratio))) for side in pixels.shape[:2])
-    sums = cv2.integral(pixels)
+    sums = np.asarray(cv2.integral(pixels), np.int32)
     upper, lower = (_between(sums.take(rows, axis=0), across, right) for rows in (down, down + 1))
     covered = np.diff(np.diff(upper + (lower - upper) * below[:, None], axis=0), axis=1)
     area = pixels.shape[0] / (len(down) - 1) * pixels.shape[1] / (len(across) - 1)
@@ -125,7 +125,7 @@ def _cuts(side: int, parts: int) -> tuple[NDArray[np.intp], _Floats]:
     """Returns where a side is cut into equal parts (parts + 1,): in which pixel, and by which share (…, 1) of it."""
     cuts = np.arange(parts + 1) * (side / parts)
     whole = np.minimum(cuts.astype(np.intp), side - 1)
-    return whole, (cuts - whole)[:, None]
+    return whole, np.asarray(cuts - whole, np.float64)[:, None]
 
 
 def _without(people: Sequence[Corners], scale: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -155,7 +155,7 @@ def _thing(colour: _Floats, middle: _Floats, shown: NDArray[np.bool_]) -> _Float
     inside = middle * ~border
     if not border.any() or not inside.any():
         return middle
-    cell = cv2.transform(np.rint(cv2.transform(colour, _TO_CELLS)), _CELL_NUMBER).astype(np.intp)
+    cell = _times(np.rint(_times(colour, _TO_CELLS)), _CELL_NUMBER).astype(np.intp)
     ours, theirs = _histograms(cell, inside, border.astype(np.float64))
     thing = middle * (ours > theirs)[cell]
     return thing if thing.sum() > 0.1 * middle.sum() else middle
@@ -188,12 +188,12 @@ def _in_plain_light(small: Pixels, colour: _Floats) -> Pixels:
     bright = _largest(light) < 0.98
     if bright.sum() < 20:
         bright[:] = True
-    luminance = cv2.transform(light, _LUMINANCE[None])
+    luminance = _times(light, _LUMINANCE[None])
     patch = np.median(light[bright & (luminance >= _quantile(luminance[bright], 0.95))], axis=0)
     patch /= max(float(patch.max()), 1e-6)
     if np.hypot(*_lab(patch)[1:]) <= 40:
         gain = np.maximum(patch, 1e-3) ** -0.5
-        light = cv2.transform(light, np.diag(gain / gain.max()))
+        light = _times(light, np.diag(gain / gain.max()))
     light = light * np.clip(1 / max(_quantile(_largest(light).ravel(), 0.98), 1e-3), 1, 2)
     return np.asarray(np.rint(255 * _encoded(np.clip(light, 0, 1))), np.uint8)
 
@@ -214,7 +214,7 @@ def _quantile(values: _Floats, share: float) -> float:
 def _terms(pixels: Pixels) -> NDArray[np.intp]:
     """Returns the term (h, w) of each pixel, an index in the prototypes' `names`."""
     coarse = pixels >> 3
-    return _table()[coarse[..., 0], coarse[..., 1], coarse[..., 2]]
+    return np.asarray(_table()[coarse[..., 0], coarse[..., 1], coarse[..., 2]])
 
 
 @cache
@@ -269,10 +269,14 @@ def lab(pixels: NDArray[np.uint8]) -> _Floats:
 
 
 def _lab(light: _Floats) -> _Floats:
-    flat = light.reshape(1, -1, 3)
-    xyz = cv2.transform(flat, _XYZ)
+    xyz = _times(light.reshape(1, -1, 3), _XYZ)
     f = np.where(xyz > 216 / 24389, cv2.pow(xyz, 1 / 3), (24389 / 27 * xyz + 16) / 116)
-    return np.asarray(cv2.transform(f, _FROM_CUBE_ROOTS)).reshape(light.shape)
+    return _times(f, _FROM_CUBE_ROOTS).reshape(light.shape)
+
+
+def _times(pixels: _Floats, matrix: _Floats) -> _Floats:
+    """Returns each pixel (h, w, 3) times a matrix (n, 3), or (n, 4) with what is added behind."""
+    return np.asarray(cv2.transform(pixels, matrix), np.float64)
 
 
 _LINEAR = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255])
@@ -283,4 +287,5 @@ def _linear(pixels: NDArray[np.uint8]) -> _Floats:
 
 
 def _encoded(light: _Floats) -> _Floats:
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * cv2.pow(np.maximum(light, 1e-9), 1 / 2.4) - 0.055)
+    curve = 1.055 * cv2.pow(np.maximum(light, 1e-9), 1 / 2.4) - 0.055
+    return np.asarray(np.where(light <= 0.0031308, 12.92 * light, curve), np.float64)
