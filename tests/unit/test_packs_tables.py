@@ -74,6 +74,8 @@ def test_every_label_of_things_is_said_by_some_class() -> None:
         "product",
     }
     assert len({group for _, label, _ in IMAGENET if label != SILENT for group in above(label)}) >= 300
+    manual = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    assert f"to a tree of {len(said & {*BY_NAME})} labels" in manual
 
 
 @pytest.mark.parametrize(("table", "rows"), [("imagenet", IMAGENET), ("coco", COCO)])
