@@ -111,6 +111,8 @@ def test_a_label_is_a_dotted_path_with_a_meaning_and_known_words(label: Label) -
         ("revolver", ("object.weapon.firearm", "object.weapon.firearm.handgun")),
         ("nudity.explicit.breasts", ("nudity.explicit.breast", "body.covered.breast")),
         ("animal.dgo.teriers", ("animal.dog.terrier",)),
+        ("porn", ("nsfw",)),
+        ("who", ()),
         ("xyzzy", ()),
         ("", ()),
     ],

@@ -48,7 +48,7 @@ def labels(
 
     shown = _Shown(load_policy(Settings().policy), sources(), models_to_fetch(), class_words())
     if group and group not in groups():
-        near = near_labels(group, groups()) or _of_class(group, shown)
+        near = _of_class(group, shown) or near_labels(group, groups())
         print(f"No label of group {group}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
         raise typer.Exit(1)
     if as_json:

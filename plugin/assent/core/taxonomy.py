@@ -162,12 +162,18 @@ def near_labels(word: str, known: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(near, key=lambda name: (-len(shared & {*_prefixes(name)}), name.count("."), name))[:3])
 
 
+def label_hint(label: str, known: Collection[str]) -> str:
+    """Returns ` (did you mean … or …?)` of the labels that may be meant, or an empty string."""
+    near = near_labels(label, known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
 def _begins_or_ends(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
     return len(short) >= 3 and (long.startswith(short) or long.endswith(short))
 
 
 def _means(name: str, words: str) -> bool:
-    """Tells whether a label's meaning has the words, not counting what follows a semicolon."""
+    """Tells whether a label's meaning has the words, from 4 letters up as a beginning; not counting behind a semicolon."""
     meaning = BY_NAME[name].meaning.lower().split(";")[0] if name in BY_NAME else ""
-    return re.search(rf"\b{re.escape(words)}\b", meaning) is not None
+    return re.search(rf"\b{re.escape(words)}" + (r"\b" if len(words) < 4 else ""), meaning) is not None

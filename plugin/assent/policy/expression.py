@@ -8,14 +8,14 @@ CEL itself finds an unknown name only when it evaluates.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
-from assent.core.taxonomy import near_labels
+from assent.core.taxonomy import label_hint
 from assent.policy.input import BY_LABEL, FLAGS, MAX_LIST, Needs, PolicyInput, groups
 from assent.policy.schema import MAX_EXPRESSION
 
@@ -107,12 +107,6 @@ def nearest_name(word: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean …?)`, or an empty string where no name is close."""
     close = get_close_matches(word, sorted(known), 1, 0.6)
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def label_hint(label: str, known: Collection[str]) -> str:
-    """Returns ` (did you mean … or …?)` of the labels that may be meant, or an empty string."""
-    near = near_labels(label, known)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _too_much(tokens: list[_Token]) -> Iterator[ExpressionDiagnostic]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.taxonomy import label_hint
 from assent.policy.assemble import Assembled
-from assent.policy.expression import Reading, label_hint
+from assent.policy.expression import Reading
 from assent.policy.input import above, groups
 from assent.policy.schema import PolicyModel, RuleModel
 

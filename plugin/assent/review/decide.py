@@ -15,7 +15,7 @@ from uuid import UUID
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
-from assent.core.taxonomy import BY_NAME, above, near_labels
+from assent.core.taxonomy import BY_NAME, above, label_hint
 from assent.core.values import MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
@@ -72,8 +72,7 @@ def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
     allowed = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(present)
     for label in labels:
         if label not in allowed:
-            near = " or ".join(near_labels(label, allowed))
-            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {near}?" if near else ""))
+            raise LabelUnknown(f"{label!r} is no label{label_hint(label, allowed)}")
 
 
 def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput) -> dict[str, Any]:
