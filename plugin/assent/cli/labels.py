@@ -40,11 +40,8 @@ def labels(
 
     Without a group two levels are shown, with one all below it, and what else a label stands for or is called.
     """
-    from assent.perceive.labels.sources import (
-        class_words,
-        models_to_fetch,
-        sources,
-    )  # their packages take a second to import
+    # Their packages take a second to import.
+    from assent.perceive.labels.sources import class_words, models_to_fetch, sources
 
     shown = _Shown(load_policy(Settings().policy), sources(), models_to_fetch(), class_words())
     if group and group not in groups():

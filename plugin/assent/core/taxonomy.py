@@ -174,6 +174,6 @@ def _begins_or_ends(one: str, other: str) -> bool:
 
 
 def _means(name: str, words: str) -> bool:
-    """Tells whether a label's meaning has the words, from 4 letters up as a beginning; not counting behind a semicolon."""
+    """Tells whether a label's meaning has the words, from 4 letters up as a beginning, before any semicolon."""
     meaning = BY_NAME[name].meaning.lower().split(";")[0] if name in BY_NAME else ""
     return re.search(rf"\b{re.escape(words)}" + (r"\b" if len(words) < 4 else ""), meaning) is not None
