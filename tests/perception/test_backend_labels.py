@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assent.core.taxonomy import above
+from assent.core.taxonomy import BY_NAME, above
+from assent.core.values import Tag
 from assent.perceive import Models
 from assent.perceive.networks import backend
 from assent.perceive.packs.manifest import LOWEST_SCORE, read_pack
 from assent.perceive.safety import detect as safety
+from assent.policy.input import most_specific
 from tests.unit.perceive_photos import photo
 from tests.unit.real_models import real
 
 MOBILENET = "mobilenet_v2/mobilenet_v2_1.0_224_from_quant.onnx"
+COUNTS = 0.5  # the default policy's threshold of things
 YOLOX = "yolox_nano/yolox_nano.onnx"
 
 
@@ -33,15 +36,30 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("rocket.jpg", "object.rocket", 0.8),
     ],
 )
-def test_a_photos_strongest_label_is_what_it_shows(scratch: Path, name: str, label: str, least: float) -> None:
+def test_what_counts_of_a_photo_is_one_label_and_those_above_it(
+    scratch: Path, name: str, label: str, least: float
+) -> None:
     opened = real(MOBILENET, scratch)
     (scores,) = backend.classify(opened, [photo(name)])
     assert scores.sum() == pytest.approx(1.0, abs=1e-3)
     labels = backend.by_label(opened, scores)
-    first = next(iter(labels))
-    assert first in above(label)
+    assert {group for group, score in labels.items() if score >= COUNTS} == {*above(label)} & {*BY_NAME}
     assert labels[label] >= least
+    assert list(labels.values()) == sorted(labels.values(), reverse=True)
     assert min(labels.values()) >= LOWEST_SCORE
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("chelsea.png", "animal.cat"), ("coffee.png", "food.drink.coffee"), ("rocket.jpg", "object.rocket")],
+)
+def test_the_most_specific_label_that_counts_is_told(scratch: Path, name: str, label: str) -> None:
+    opened = real(MOBILENET, scratch)
+    (scores,) = backend.classify(opened, [photo(name)])
+    labels = backend.by_label(opened, scores)
+    tags = [Tag(group, BY_NAME[group].category, score, None, 0, opened.id) for group, score in labels.items()]
+    told = most_specific({n: tag for n, tag in enumerate(tags) if tag.score >= COUNTS})
+    assert [tag.name for tag in told.values()] == [label]
 
 
 def test_classes_of_one_label_add_up(scratch: Path) -> None:

@@ -41,6 +41,12 @@ cases:
         ("rules:", "ruls:", "test.yaml:6:1: ruls: Extra inputs are not permitted (did you mean rules?)"),
         ('["nudity.explicit"]', '["nudity.explict"]', "test.yaml:8:18: rule one: nudity.explict is no label"),
         ('["nudity.explicit"]', '["nudity.explict"]', "(did you mean nudity.explicit?)"),
+        (
+            '["nudity.explicit"]',
+            '["pistol"]',
+            "pistol is no label of the taxonomy (did you mean object.weapon.firearm.handgun?)",
+        ),
+        ('["nudity.explicit"]', '["revolver"]', "object.weapon.firearm or object.weapon.firearm.handgun?)"),
         ("score[", "scroe[", "test.yaml:8:11: rule one: scroe is no name (did you mean score?)"),
         ("given: {}", "given: {tags: {nudity.feet: 1.0}}", "test.yaml:12:20: case nothing: nudity.feet is no label"),
         ("given: {}", "given: {surface: avatr}", "(did you mean avatar?)"),

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from assent.core.resources import resource
-from assent.core.taxonomy import BODIES, BY_NAME, LABELS, Label, parse_taxonomy
+from assent.core.taxonomy import BODIES, BY_NAME, LABELS, Label, near_labels, parse_taxonomy
 from assent.core.values import Category
 from assent.perceive.packs.manifest import classes, read_pack, read_table
 
@@ -20,6 +20,7 @@ REKOGNITION_V7 = {
     "Explicit Sexual Activity",
     "Sex Toys",
     "Non-Explicit Nudity",
+    "Swimwear or Underwear",  # of the first level: the second tells a gender
     "Obstructed Intimate Parts",
     "Kissing on the Lips",
     "Weapons",
@@ -68,6 +69,20 @@ def test_labels_stand_in_the_order_of_the_file() -> None:
         ('meaning = "A dress."', 'meaning = ""', "product.clothing.dress"),
         ("face = {", '"Face" = {', "Face"),
         ("[scenes]", "[scenes", "Expected"),
+        (
+            "[scenes]\n",
+            '[scenes]\n"object.drone" = { category = "object", meaning = "A drone." }\n',
+            "rekognition object.drone",
+        ),
+        (
+            "[scenes]\n",
+            '[scenes]\n"drone" = { category = "object", meaning = "A drone." }\n',
+            "atproto drone, dsa drone",
+        ),
+        ('Beer, or the bottle or glass of one.", rekognition = "Alcoholic Beverages"', 'Beer."', "alcohol.beer"),
+        ("alcohol.cocktailshaker", "alcohol.wine", "rekognition food.drink.alcohol.cocktailshaker, .*alcohol.wine"),
+        ('"food", "scene",\n  "food', '"food", "scene", "smell",\n  "food', "rekognition smell"),
+        ("[no_word]\n", '[no_word]\nrekognitoin = ["food"]\n', "rekognitoin"),
     ],
 )
 def test_a_taxonomy_that_is_not_as_it_should_be_is_refused(old: str, new: str, why: str) -> None:
@@ -84,6 +99,26 @@ def test_a_label_is_a_dotted_path_with_a_meaning_and_known_words(label: Label) -
     assert label.meaning.endswith(".")
     assert label.rekognition is None or label.rekognition in REKOGNITION_V7
     assert label.atproto is None or label.atproto in ATPROTO
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("slot machine", ("object.gambling.slotmachine",)),
+        ("object.slot_machine", ("object.gambling.slotmachine",)),
+        ("cat", ("animal.cat",)),
+        ("gun", ("object.weapon.firearm.handgun",)),
+        ("revolver", ("object.weapon.firearm", "object.weapon.firearm.handgun")),
+        ("nudity.explicit.breasts", ("nudity.explicit.breast", "body.covered.breast")),
+        ("animal.dgo.teriers", ("animal.dog.terrier",)),
+        ("porn", ("nsfw",)),
+        ("who", ()),
+        ("xyzzy", ()),
+        ("", ()),
+    ],
+)
+def test_labels_that_may_be_meant_are_found_by_word_meaning_and_spelling(word: str, meant: tuple[str, ...]) -> None:
+    assert near_labels(word, BY_NAME) == meant
 
 
 def test_no_label_tells_a_gender() -> None:

@@ -13,6 +13,7 @@ from assent.cli import app
 from assent.core.taxonomy import BODIES, BY_NAME, LABELS, Label
 from assent.perceive.labels.sources import sources
 from assent.perceive.packs.manifest import classes, read_pack
+from assent.policy.input import groups
 from assent.policy.schema import StatementCategory
 
 
@@ -61,11 +62,61 @@ def test_labels_are_listed_with_model_threshold_and_words(monkeypatch: pytest.Mo
         "atproto": "nudity",
         "dsa": "OTHER_VIOLATION_TC",
         "keyword": "NUDITY",
+        "also": None,
+        "classes": [],
     }
 
 
-def test_all_are_listed_for_people() -> None:
-    done = CliRunner().invoke(app, ["labels"], env={"COLUMNS": "240"})
+def listed(*words: str) -> str:
+    done = CliRunner().invoke(app, ["labels", *words], env={"COLUMNS": "240"})
     assert done.exit_code == 0, done.output
-    assert all(label.name in done.output for label in LABELS)
-    assert "No label of group nothing." in CliRunner().invoke(app, ["labels", "nothing"]).output
+    return done.output
+
+
+def paths(lines: list[str]) -> list[str]:
+    """The whole names in a tree whose lines hold the last parts, indented."""
+    names: list[str] = []
+    path: list[str] = []
+    for line in lines:
+        level = (len(line) - len(line.lstrip())) // 2
+        path = [*path[:level], line.split()[0]]
+        names.append(".".join(path))
+    return names
+
+
+def test_all_are_listed_for_people_as_a_tree() -> None:
+    _, *lines = listed("--all").splitlines()
+    assert paths(lines) == sorted(groups(), key=lambda name: name.split("."))
+
+
+def test_without_a_group_two_levels_are_listed_with_what_lies_below() -> None:
+    _, *lines, empty, last = listed().splitlines()
+    assert paths(lines) == [name for name in sorted(groups(), key=lambda name: name.split(".")) if name.count(".") < 2]
+    assert len(lines) < 100
+    assert (empty, last.split()[0]) == ("", str(len(LABELS)))
+    (cats,) = [line.split() for line in lines if line.startswith("  cat ")]
+    assert cats == ["cat", str(sum(name.startswith("animal.cat.") for name in BY_NAME)), "0.50", "A", "cat."]
+
+
+def test_a_group_is_listed_with_what_its_labels_stand_for() -> None:
+    head, cat, *below = listed("animal.cat").splitlines()
+    assert head.split()[:2] == ["label", "from"]
+    assert cat.split("  ")[0] == "animal.cat"
+    assert any(line.startswith("  tabby") and "tiger cat" in line for line in below)
+    assert "also food.drink.other" in listed("food.drink.coffee")
+    assert "only by yolox-nano, yolox-s-2022nov" in listed("animal.wild.giraffe")
+    assert "by no shipped model; rekognition Graphic Violence" in listed("violence")
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("nothing", "No label of group nothing.\n"),
+        ("slot machine", "Did you mean object.gambling.slotmachine?"),
+        ("Espresso", "Did you mean food.drink.coffee?"),
+    ],
+)
+def test_what_is_no_label_is_answered_with_those_that_may_be_meant(word: str, answer: str) -> None:
+    done = CliRunner().invoke(app, ["labels", word])
+    assert done.exit_code == 1
+    assert answer in done.output

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
+from assent.core.taxonomy import label_hint
 from assent.policy.input import BY_LABEL, FLAGS, MAX_LIST, Needs, PolicyInput, groups
 from assent.policy.schema import MAX_EXPRESSION
 
@@ -210,7 +211,7 @@ class _Reader:
             return
         label = key.text.strip("\"'")
         if label not in groups():
-            self._wrong(f"{label} is no label of the taxonomy{nearest_name(label, groups())}", label)
+            self._wrong(f"{label} is no label of the taxonomy{label_hint(label, groups())}", label)
         self.out.by_label[root].append(label)
 
     def _comma(self) -> None:

@@ -6,11 +6,12 @@ that cannot do what its author meant is a hole in the policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from assent.core.taxonomy import BY_NAME as LABELS
+from assent.core.taxonomy import label_hint
 from assent.policy.assemble import Assembled
-from assent.policy.expression import Reading, nearest_name
+from assent.policy.expression import Reading
 from assent.policy.input import above, groups
 from assent.policy.schema import PolicyModel, RuleModel
 
@@ -35,10 +36,10 @@ def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) ->
         yield from _unknown(assembled, f"cases/{case.name}", f"case {case.name}: ", case.given.tags, LABELS)
 
 
-def _unknown(assembled: Assembled, part: str, who: str, labels: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+def _unknown(assembled: Assembled, part: str, who: str, labels: Iterable[str], known: Collection[str]) -> Iterator[str]:
     for label in labels:
         if label not in known:
-            hint = nearest_name(label, known)
+            hint = label_hint(label, known)
             yield f"{assembled.span_of(part, label)}: {who}{label} is no label of the taxonomy{hint}"
 
 

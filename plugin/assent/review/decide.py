@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Literal
 from uuid import UUID
 
 from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
-from assent.core.taxonomy import BY_NAME, above
+from assent.core.taxonomy import BY_NAME, above, label_hint
 from assent.core.values import MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
@@ -82,15 +81,14 @@ class _Review:
 
 
 def check_labels(labels: Iterable[str], present: Iterable[str]) -> None:
-    """Raises LabelUnknown, with the nearest right name, for a label that no tag may have.
+    """Raises LabelUnknown, with the nearest right names, for a label that no tag may have.
 
     `present`: labels of the image's tags; a head may give one of the operator's own.
     """
     allowed = [name for name, label in BY_NAME.items() if label.category != "face"] + sorted(present)
     for label in labels:
         if label not in allowed:
-            close = get_close_matches(label, allowed, n=1, cutoff=0.5)
-            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
+            raise LabelUnknown(f"{label!r} is no label{label_hint(label, allowed)}")
 
 
 def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: ReviewInput) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from assent.core.errors import LicenceNotAccepted, ModelMissing, ModelUnknown, PackUnknown
 from assent.core.names import PACK_NAME
 from assent.core.resources import resource
-from assent.core.taxonomy import BY_NAME
+from assent.core.taxonomy import BY_NAME, label_hint
 
 Role = Literal["faces", "landmarks", "embedder", "safety", "nsfw", "violence", "labels", "objects", "text", "liveness"]
 DecoderName = Literal[
@@ -278,7 +278,8 @@ def read_table(path: Path) -> tuple[tuple[str, str, str], ...]:
         if any(more) or not name or (label == SILENT) != bool(reason):
             raise ModelUnknown(f"{path.name}, line {number}: not `class, tab, label` nor `class, tab, -, tab, reason`")
         if label != SILENT and label not in BY_NAME:
-            raise ModelUnknown(f"{path.name}, line {number}: {label!r} is no label of the taxonomy")
+            hint = label_hint(label, BY_NAME)
+            raise ModelUnknown(f"{path.name}, line {number}: {label!r} is no label of the taxonomy{hint}")
         rows.append((name, label, reason))
     return tuple(rows)
 
