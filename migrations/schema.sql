@@ -194,6 +194,17 @@ CREATE SEQUENCE public.event_arrival
     NO MAXVALUE
     CACHE 1;
 
+CREATE TABLE public.face_veto (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    media_id text NOT NULL,
+    media_sha256 text NOT NULL,
+    box integer[] NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT face_veto_box_check CHECK ((cardinality(box) = 4))
+);
+
 CREATE TABLE public.hash_block (
     tenant text NOT NULL,
     list text NOT NULL,
@@ -568,6 +579,9 @@ ALTER TABLE ONLY public.erasure
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.face_veto
+    ADD CONSTRAINT face_veto_pkey PRIMARY KEY (tenant, source, media_id, box);
+
 ALTER TABLE ONLY public.hash_block
     ADD CONSTRAINT hash_block_pkey PRIMARY KEY (tenant, list, kind, n);
 
@@ -697,6 +711,8 @@ CREATE INDEX decision_replaced ON public.decision USING btree (replaced_at) WHER
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
+CREATE INDEX face_veto_file ON public.face_veto USING btree (tenant, media_sha256);
+
 CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
 
 CREATE UNIQUE INDEX head_on_trial ON public.head USING btree (tenant, name) WHERE (state = 'shadow'::text);
@@ -789,6 +805,9 @@ ALTER TABLE ONLY public.erasure
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.face_veto
+    ADD CONSTRAINT face_veto_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.hash_block
     ADD CONSTRAINT hash_block_tenant_list_fkey FOREIGN KEY (tenant, list) REFERENCES public.hash_list(tenant, name) ON DELETE CASCADE;

@@ -107,6 +107,9 @@ ROUTES: dict[tuple[str, str], Route] = {
         "review", lambda t: (f"/v1/reviews/{t.case}/claim", {"json": {}}), 409, 404
     ),
     ("POST", "/v1/reviews/{case_id}/undo"): Route("review", lambda t: (f"/v1/reviews/{t.case}/undo", {}), 409, 404),
+    ("POST", "/v1/reviews/{case_id}/faces/{face}/veto"): Route(
+        "review", lambda t: (f"/v1/reviews/{t.case}/faces/0/veto", {}), 409, 404
+    ),
     ("POST", "/v1/reviews/{case_id}/leave"): Route(
         "review",
         lambda t: (f"/v1/reviews/{t.case}/leave", {"json": {"claim": str(t.case), "how": "skip"}}),

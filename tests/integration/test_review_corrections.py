@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from fastapi.testclient import TestClient
 
@@ -19,6 +20,7 @@ from assent.worker.jobs import decide_event
 from tests.events import decision, media_item, names, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import corrections, key_id, open_cases, waiting_case
+from tests.photos import FACES, altered
 
 
 def corrected(client: TestClient, media_id: str = "group", **body: object) -> tuple[int, str]:
@@ -187,3 +189,40 @@ def test_other_tenants_and_other_files_hear_nothing_of_it(desk: Album, moderator
         assert read_history(conn, "other", sha256) == read_history(conn, "default", "00" * 32) == ModerationHistory({})
     desk.post("another", desk.photo + b"\0")  # the same pixels in another file
     assert heeded(desk, "another")[2] is None
+
+
+def test_an_area_is_hidden_in_redacted_copies(desk: Album, moderator: TestClient) -> None:
+    case = waiting_case(desk, moderator)
+    before = decision(desk.bench, desk.keys, "group")["redact"]
+    for wrong in ([-1, 0, 5, 5], [0, 0, 0, 5], [0, 0, 10_000, 5]):
+        answer = moderator.post(f"/v1/reviews/{case}", json={"action": "label", "hide": [wrong]})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert moderator.post(f"/v1/reviews/{case}", json={"action": "label", "hide": [[3, 4, 50, 60]]}).status_code == 200
+    assert decision(desk.bench, desk.keys, "group")["redact"] == [*before, [3, 4, 50, 60]]
+
+
+def test_not_this_person_is_final_and_names_nobody(desk: Album, moderator: TestClient) -> None:
+    desk.opt_in("alice", "second")
+    desk.wait("alice", 1)
+    assert desk.post(author="alice") == {"alice": "second"}
+    desk.deliver()
+    (case,) = [UUID(one["id"]) for one in open_cases(moderator)]
+    faces = decision(desk.bench, desk.keys, "group")["faces"]
+    (face,) = [n for n, one in enumerate(faces) if one["match"]]
+    other = (face + 1) % len(faces)
+    assert moderator.post(f"/v1/reviews/{case}/faces/{other}/veto").status_code == 404
+    assert moderator.post(f"/v1/reviews/{case}/faces/{face}/veto").status_code == 204
+    assert desk.named() == {}
+    (told,) = desk.deliver()
+    assert told["type"] == "tag.retracted"
+    assert all(one["match"] is None for one in told["data"]["faces"])
+    assert moderator.post(f"/v1/reviews/{case}/faces/{face}/veto").status_code == 404
+    assert desk.post("again", author="alice") == {}  # the same file under another id
+    assert desk.leaves("match.vetoed") == 1
+    stored = str(rows(desk.bench, "SELECT * FROM face_veto"))
+    assert "alice" not in stored
+    assert desk.pid("alice").hex() not in stored
+    assert desk.post("portrait", altered(desk.photo, FACES["second"]), author="alice") != {}
+    event = store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted", revision=2)
+    decide_event(desk.bench, "default", event)
+    assert rows(desk.bench, "SELECT FROM face_veto") == []

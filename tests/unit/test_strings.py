@@ -48,7 +48,8 @@ ACTIONS = words(
     " consent.expired consent.given"
     " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
     " hashes.removed head.ended head.promoted head.rolled-back head.trial-ended head.tried intake.rejected"
-    " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled media.created"
+    " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled match.vetoed"
+    " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed review.undone seal.broken secret.rotated"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
@@ -65,7 +66,7 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

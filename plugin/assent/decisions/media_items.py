@@ -163,6 +163,7 @@ def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> 
     execute(conn, _RECORD["delete_retained_copy"], **media_key.key)
     execute(conn, _RECORD["delete_corrections"], **media_key.key)
     execute(conn, _RECORD["delete_undo"], **media_key.key)
+    execute(conn, _RECORD["delete_face_vetoes"], **media_key.key)
     execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
     search_index.remove(conn, keys.tenant, media_key.item)
     return execute(conn, _RECORD["delete_decisions"], **media_key.key) > 0

@@ -12,6 +12,7 @@ from psycopg.types.json import Json, Jsonb
 
 from assent.audit.broken import record_broken_seal
 from assent.audit.log import Part, append
+from assent.core.boxes import SAME_FACE_IOU, iou, read_box
 from assent.core.errors import AssentError, DecisionUnreadable, SealBroken
 from assent.core.telemetry import log
 from assent.core.values import (
@@ -131,9 +132,9 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     Nor does a call for an event that another worker ended meanwhile. A media item's newest decision replaces the one
     before: its matches are deleted, its unsent messages are superseded. An event that a later one has overtaken
     (`media_items`) is only noted in the log. Matches whose consent is no longer active, whose template changed or which
-    the subject refused before are dropped; the subjects stay locked until the commit. So are matches of a subject whose
-    key or refusals were altered, which is noted in the log. A match that waits for its subject's approval is suggested
-    to the endpoints of audience `person`.
+    the subject refused before are dropped; the subjects stay locked until the commit. So are matches of faces that a
+    moderator vetoed, and of a subject whose key or refusals were altered, which is noted in the log. A match that waits
+    for its subject's approval is suggested to the endpoints of audience `person`.
     """
     if not lock_open_event(conn, media_key) or is_recorded(conn, media_key):
         return
@@ -241,6 +242,10 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
     rows = fetch(conn, _Q["list_confirmed_templates"], tenant=keys.tenant, templates=templates)
     active = {(row["id"], row["version"], row["pid"]): row for row in rows}
     author = derive_pseudonym(keys, media_key.event.author or "")
+    vetoed = [
+        read_box(row["box"])
+        for row in fetch(conn, _Q["list_face_vetoes"], **media_key.key, sha256=analysis.picture.sha256)
+    ]
     confirmed, altered = [], False
     for match in matches:
         row = active.get((match.template, match.version, match.pseudonym))
@@ -250,6 +255,8 @@ def _confirm(conn: Conn, keys: TenantKeys, media_key: MediaKey, analysis: Analys
             altered = True
             continue
         box = analysis.perception.faces[match.face].box
+        if any(iou(one, box) >= SAME_FACE_IOU for one in vetoed):
+            continue
         try:
             subject = SubjectKey.unwrap(keys, match.pseudonym, row["epoch"], row["wrapped"])
             stored = refusals(conn, subject)

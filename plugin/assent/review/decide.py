@@ -16,7 +16,7 @@ from assent.audit.log import Part, append
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, CaseOpen, DecisionChanged, LabelUnknown, NotFound
 from assent.core.taxonomy import BY_NAME, above, label_hint
-from assent.core.values import MediaItem, Rule, Tag
+from assent.core.values import Box, MediaItem, Rule, Tag
 from assent.db.pool import Conn, Row, execute, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import Automated, Decision, Reviewed, from_json
@@ -39,6 +39,7 @@ class ReviewInput:
 
     `claim` is the token of the claim under which a case was looked at, if there was one; `hold` is for how long the
     decision on a case may be undone, and is not sent. `ground` is the rule of the policy that a restriction rests on.
+    `hide` are boxes of the image that redacted copies hide beside those that the policy hides.
     """
 
     action: Final | None
@@ -48,6 +49,7 @@ class ReviewInput:
     claim: UUID | None = None
     hold: timedelta = timedelta()
     ground: str | None = None
+    hide: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
         if both := set(self.add) & set(self.remove):
@@ -77,6 +79,7 @@ class _Review:
             "add": sorted(set(self.input.add)),
             "remove": sorted(set(self.input.remove)),
             "note": self.input.note,
+            **({"hide": [list(box) for box in self.input.hide]} if self.input.hide else {}),
         }
 
 
@@ -104,7 +107,7 @@ def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: Rev
     closed = {"tenant": keys.tenant, "case": case_id, "by": by, "outcome": given.action, "claim": given.claim}
     if not execute(conn, _Q["close_case"], **closed):
         raise refused(conn, keys.tenant, case_id)
-    if row is None and (given.add or given.remove):
+    if row is None and (given.add or given.remove or given.hide):
         raise BadRequest("no picture could be read here: there is nothing to correct")
     review = _Review(by, given, case_id)
     return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
@@ -121,8 +124,8 @@ def correct(
     row = _newest(conn, keys, item)
     if row is None:
         raise NotFound("no decision on a picture of that id")
-    if not (given.add or given.remove or given.action):
-        raise BadRequest("say which labels hold, which do not, or what is to be done")
+    if not (given.add or given.remove or given.action or given.hide):
+        raise BadRequest("say which labels hold, which do not, what is to be hidden, or what is to be done")
     waiting = fetch_one(conn, _Q["read_open_case_of_media"], **item.key(keys.tenant))
     if waiting is not None:
         raise CaseOpen(f"case {waiting['id']} waits for a moderator")
@@ -153,7 +156,8 @@ def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
         added=tuple(tag.name for tag in added),
         removed=tuple(sorted({tag.name for tag in decision.tags} - {tag.name for tag in stay})),
     )
-    decision = replace(decision, tags=stay + added, reviewed=changed)
+    hidden = tuple(box for box in dict.fromkeys(given.hide) if box not in decision.redact)
+    decision = replace(decision, tags=stay + added, reviewed=changed, redact=decision.redact + hidden)
     if given.action is None:
         return decision
     return replace(
@@ -174,6 +178,7 @@ def _newest(conn: Conn, keys: TenantKeys, item: MediaItem) -> Row | None:
 def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Review) -> dict[str, Any]:
     """Stores the corrections, makes the next revision and returns the answer."""
     before, given = from_json(row["document"]), review.input
+    _check_boxes(given.hide, before)
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
     decision = _stated(conn, keys, item, row, reviewed(before, given, datetime.now(UTC)), given)
     if review.undoable:
@@ -195,6 +200,16 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
         "revision": revised.revision,
         "leaf": revised.leaf,
     }
+
+
+def _check_boxes(boxes: Iterable[Box], decision: Decision) -> None:
+    """Raises BadRequest for a box that does not lie inside the image."""
+    width, height = decision.media.width or 0, decision.media.height or 0
+    for x, y, wide, high in boxes:
+        if min(x, y) < 0 or min(wide, high) < 1 or x + wide > width or y + high > height:
+            raise BadRequest(
+                f"the box {[x, y, wide, high]} does not lie inside the picture of {width} × {height} pixels"
+            )
 
 
 def _stated(

@@ -48,6 +48,20 @@ UPDATE review_case SET
 WHERE tenant = %(tenant)s AND id = %(case)s AND closed_by = %(by)s
 RETURNING id, claim, claimed_until;
 
+-- name: lock_case_in_hand
+-- As `close_case` asks for it: open, and nobody else works on it.
+SELECT id FROM review_case
+WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL
+  AND CASE WHEN %(claim)s::uuid IS NULL THEN claim IS NULL OR claimed_until <= now() OR claimed_by = %(by)s
+           ELSE claim = %(claim)s AND claimed_by = %(by)s END
+FOR UPDATE;
+
+-- name: insert_face_veto
+-- Once.
+INSERT INTO face_veto (tenant, source, media_id, media_sha256, box, by)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(sha256)s, %(box)s, %(by)s)
+ON CONFLICT DO NOTHING;
+
 -- name: insert_skip
 -- Once.
 INSERT INTO review_skip (tenant, case_id, by) VALUES (%(tenant)s, %(case)s, %(by)s) ON CONFLICT DO NOTHING;

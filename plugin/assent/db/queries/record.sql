@@ -160,6 +160,15 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND c
 -- Moderators' corrections of a media item's labels.
 DELETE FROM correction WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
+-- name: list_face_vetoes
+-- Of a media item, or of the same file under another id.
+SELECT box FROM face_veto
+WHERE tenant = %(tenant)s AND (media_sha256 = %(sha256)s OR source = %(source)s AND media_id = %(media)s);
+
+-- name: delete_face_vetoes
+-- Of a media item.
+DELETE FROM face_veto WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+
 -- name: delete_undo
 -- What a moderator's decision on a media item replaced.
 DELETE FROM moderator_undo WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;

@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from assent.core.boxes import read_box
 from assent.core.errors import (
     BodyTooLarge,
     CaseClosed,
@@ -31,6 +32,7 @@ from assent.core.errors import (
 from assent.core.media_errors import MediaAmbiguous
 from assent.core.review_errors import CaseClaimed, UndoOver
 from assent.core.strict import read_model
+from assent.core.values import Box
 from assent.db.pool import Conn, transaction
 from assent.decisions.media_items import find_item
 from assent.http.address import by_name
@@ -48,11 +50,16 @@ from assent.review.cases import open_cases, picture_of, show_case
 from assent.review.claims import ClaimEnd, Holder, claim_case, claim_next, end_claim, extend
 from assent.review.decide import Final, ReviewInput, correct, decide_case
 from assent.review.undo import MOST_SECONDS, undo
+from assent.review.veto import veto_match
 
 router = APIRouter(prefix="/v1", tags=["review"])
 SCOPE = "review"
 MOST_CASES = 200  # cases of one page
 Labels = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=100)]
+Areas = Annotated[
+    tuple[Annotated[tuple[int, ...], Field(min_length=4, max_length=4)], ...],
+    Field(max_length=100, description="Areas to be hidden in redacted copies: x, y, width and height in pixels."),
+]
 Note = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 Ground = Annotated[
     str, Field(max_length=64, description="The rule of the policy that a restriction rests on, for its statement.")
@@ -74,6 +81,7 @@ class CorrectionRequest(BaseModel):
         None, description="The decision that was looked at; refused where it is no longer the newest."
     )
     ground: Ground | None = None
+    hide: Areas = ()
     note: Note | None = Field(None, description="For the audit log, sealed.")
 
 
@@ -88,13 +96,14 @@ class ReviewRequest(BaseModel):
     note: Note | None = Field(None, description="For the audit log, sealed.")
     claim: UUID | None = Field(None, description="The claim under which it was decided; refused where it has ended.")
     ground: Ground | None = None
+    hide: Areas = ()
     undo_seconds: Annotated[int, Field(ge=0, le=MOST_SECONDS)] = Field(
         0, description="For how long it may be undone; nothing of it is sent until then."
     )
 
 
 class ClaimRequest(BaseModel):
-    """The claim that is to be extended; none for a new one."""
+    """The claim that a moderator has; none for a new one."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -195,7 +204,7 @@ async def decide_review(
     body = await read_body(request)
     sent = read_model(body, ReviewRequest)
     hold = timedelta(seconds=sent.undo_seconds)
-    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note, sent.claim, hold, sent.ground)
+    decision = ReviewInput(sent.action, sent.add, sent.remove, sent.note, sent.claim, hold, sent.ground, _boxes(sent))
     call = f"POST /v1/reviews/{case_id}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
@@ -245,6 +254,21 @@ async def leave_review(case_id: UUID, request: Request, state: App, by: By) -> N
     await run_in_threadpool(act)
 
 
+@router.post("/reviews/{case_id}/faces/{face}/veto", status_code=204, responses=error_responses(*_CLAIM))
+async def veto_review_match(
+    case_id: UUID, face: Annotated[int, Path(ge=0, lt=2**15)], request: Request, state: App, by: By
+) -> None:
+    """Removes a wrong match of a face for good: "not this person", whoever that was. The claim may be named."""
+    by.must(SCOPE)
+    sent = read_model(await read_body(request) or b"{}", ClaimRequest)
+
+    def act() -> None:
+        with transaction(state.pool) as conn:
+            veto_match(conn, state.keystore.tenant(by.tenant), by.key_id, case_id, face, sent.claim)
+
+    await run_in_threadpool(act)
+
+
 @router.post("/reviews/{case_id}/undo", responses=error_responses(*_REFUSED, UndoOver))
 def undo_review(case_id: UUID, state: App, by: By) -> dict[str, Any]:
     """Undoes this key's decision while it is held back; the case is open again, and claimed."""
@@ -272,7 +296,7 @@ async def correct_media(
     by.must(SCOPE)
     body = await read_body(request)
     sent = read_model(body, CorrectionRequest)
-    correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note, ground=sent.ground)
+    correction = ReviewInput(sent.action, sent.add, sent.remove, sent.note, ground=sent.ground, hide=_boxes(sent))
     call = f"POST /v1/media/{media_id}/corrections {source or ''}\n".encode() + body
 
     def act(conn: Conn, keys: TenantKeys) -> dict[str, Any]:
@@ -280,6 +304,10 @@ async def correct_media(
         return correct(conn, keys, by.key_id, item, correction, sent.revision)
 
     return await run_in_threadpool(_act_once, state, by, idempotency_key, call, act)
+
+
+def _boxes(sent: ReviewRequest | CorrectionRequest) -> tuple[Box, ...]:
+    return tuple(read_box(box) for box in sent.hide)
 
 
 def _act_once(
