@@ -105,6 +105,10 @@ def test_its_picture_hides_whoever_did_not_consent(desk: Album, moderator: TestC
     threshold = desk.bench.gallery.models.calibration.threshold(1)
     for box in FACES.values():  # alice too: she consents, but nobody named her here
         assert embedding(desk, before, box) @ embedding(desk, after, box) < threshold
+    small = moderator.get(f"/v1/reviews/{case}/picture", params={"side": 24})
+    assert max(Image.open(BytesIO(small.content)).size) == 24
+    assert len(small.content) < 2_000
+    assert moderator.get(f"/v1/reviews/{case}/picture", params={"side": 5000}).status_code == 400
     moderator.post(f"/v1/reviews/{case}", json={"action": "allow"})
     assert moderator.get(f"/v1/reviews/{case}/picture").json()["code"] == "case_closed"
 
@@ -155,7 +159,12 @@ def test_an_event_that_could_not_be_read_is_closed_without_a_decision(desk: Albu
 @pytest.mark.parametrize(
     ("body", "status", "code", "said"),
     [
-        ({"action": "allow", "add": ["nudity.explicit.breasts"]}, 422, "label_unknown", "nudity.explicit.breast?"),
+        (
+            {"action": "allow", "add": ["nudity.explicit.breasts"]},
+            422,
+            "label_unknown",
+            "did you mean nudity.explicit.breast",
+        ),
         ({"action": "allow", "remove": ["nudity"]}, 422, "label_unknown", "'nudity' is no label"),
         ({"action": "allow", "add": ["face"]}, 422, "label_unknown", "'face' is no label"),
         ({"action": "allow", "add": ["text.code"], "remove": ["text.code"]}, 400, "bad_request", "both"),

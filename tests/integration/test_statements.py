@@ -123,7 +123,7 @@ def restrict(eu: WorkerContext, keys: TenantKeys, given: ReviewInput) -> str | N
         (case,) = open_cases(conn, "default", 2)
         decide_case(conn, keys, "cli", case.id, given)
     ((puid,),) = rows(eu, "SELECT document ->> 'statement' FROM decision")
-    return puid
+    return None if puid is None else str(puid)
 
 
 def test_what_a_moderator_restricts_is_stated_as_a_persons_decision(

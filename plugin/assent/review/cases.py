@@ -96,11 +96,14 @@ def show_case(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sha
     return {**case.document(), "decision": decision and to_json(decision)}
 
 
-def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_shared_or_busy) -> bytes:
+def picture_of(
+    conn: Conn, keys: TenantKeys, case_id: UUID, side: int | None = None, lock: Lock = lock_shared_or_busy
+) -> bytes:
     """Returns an open case's image (JPEG), with every face hidden whose person did not agree to be named.
 
-    A moderator sees no more of bystanders than the platform may. Raises NotFound, CaseClosed, PictureWithheld for an
-    image on a list marked severe, PictureNotKept.
+    `side`: pixels of its longer side at most. A moderator sees no more of bystanders than the platform may.
+
+    Raises NotFound, CaseClosed, PictureWithheld for an image on a list marked severe, PictureNotKept.
     """
     case = read_case(conn, keys.tenant, case_id)
     # The document first: it keeps the picture from being decided anew before its copy is read.
@@ -113,7 +116,7 @@ def picture_of(conn: Conn, keys: TenantKeys, case_id: UUID, lock: Lock = lock_sh
     copy = open_retained_copy(conn, keys, case.item)
     if copy is None or decision is None:
         raise PictureNotKept("no copy of this picture is kept")
-    return redact(copy, decision)
+    return redact(copy, decision, side)
 
 
 def is_severe(case: Case, decision: Decision | None) -> bool:

@@ -39,8 +39,8 @@ def veto_match(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, face: int, 
         raise NotFound("nobody is recognised in that face")
     if row["sha256"] is None:
         raise DecisionUnreadable("media.sha256 is missing")
-    box = list(read_stored(_BOX, row["box"]))
-    execute(conn, _Q["insert_face_veto"], **key, sha256=row["sha256"], box=box, by=by)
+    box = read_stored(_BOX, row["box"])
+    execute(conn, _Q["insert_face_veto"], **key, sha256=row["sha256"], box=list(box), by=by)
     execute(conn, _RECORD["delete_match"], **key, face=face)
     if row["state"] == "published":
         revise(conn, keys, item, "tag.retracted")

@@ -17,6 +17,7 @@ from assent.decisions.render.annotate import hide
 
 KEPT_SIDE = 2048  # pixels of the longer side
 _QUALITY = 88
+_DRAFT = 4
 
 
 def retained_jpeg(picture: Picture) -> bytes:
@@ -26,16 +27,29 @@ def retained_jpeg(picture: Picture) -> bytes:
     return _jpeg(image)
 
 
-def redact(copy: bytes, decision: Decision) -> bytes:
-    """Hides in a kept copy every face without a match in this decision, and what its policy hides. JPEG in and out."""
-    image = Image.open(BytesIO(copy)).convert("RGB")
+def redact(copy: bytes, decision: Decision, side: int | None = None) -> bytes:
+    """Hides in a kept copy every face without a match in this decision, and what its policy or a moderator hides.
+
+    `side`: pixels of the longer side that the result has at most, for a look at what a picture is like and no closer.
+    JPEG in and out.
+    """
+    image = Image.open(BytesIO(copy))
+    if side is not None:
+        image.draft("RGB", (_DRAFT * side, _DRAFT * side))  # the decoder's own scaling, a few times as large
+    image = _hidden(image.convert("RGB"), decision)
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.BOX)
+    return _jpeg(image)
+
+
+def _hidden(image: Image.Image, decision: Decision) -> Image.Image:
     scale = image.width / (decision.media.width or image.width)
     for face in decision.faces:
         if face.frame == 0 and not face.match:
             hide(image, scaled_box(face.box, scale))
     for box in decision.redact:
         hide(image, scaled_box(box, scale))
-    return _jpeg(image)
+    return image
 
 
 def _jpeg(image: Image.Image) -> bytes:

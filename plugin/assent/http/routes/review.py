@@ -183,11 +183,16 @@ def read_review(case_id: UUID, state: App, by: By) -> dict[str, Any]:
         **error_responses(*_REFUSED, CaseClosed, SubjectLocked, PictureNotKept, PictureWithheld),
     },
 )
-def read_review_picture(case_id: UUID, state: App, by: By) -> Response:
-    """Returns an open case's image as JPEG, with the face of everybody hidden who did not agree to be named."""
+def read_review_picture(
+    case_id: UUID, state: App, by: By, side: Annotated[int | None, Query(ge=8, le=2048)] = None
+) -> Response:
+    """Returns an open case's image as JPEG, with the face of everybody hidden who did not agree to be named.
+
+    `side`: pixels of its longer side at most. Many cases are decided at 24 or 96, without a look at more.
+    """
     by.must(SCOPE)
     with transaction(state.pool) as conn:
-        picture = picture_of(conn, state.keystore.tenant(by.tenant), case_id)
+        picture = picture_of(conn, state.keystore.tenant(by.tenant), case_id, side)
     return Response(picture, media_type="image/jpeg")
 
 
