@@ -1,4 +1,4 @@
-"""A class of labelled pictures stands for the label that it names, in full, by its last word, or as the network does."""
+"""A class of labelled pictures stands for a label: named in full, by its last word, or as the network calls it."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def report_images(
     notes: Sequence[str] = (),
 ) -> Report:
     """Reports on one set of images. `meanings`: of each class; `groups`: each image's, for the fairness tables."""
-    tables = [_summary(scored), _by_label(scored), _confused(scored), _reliability(scored)]
+    tables = [_summary(scored), _by_label(scored), _too_few(scored), _confused(scored), _reliability(scored)]
     if groups:
         tables += by_group(_ratios(scored), groups, "photos")
     tables += [_classes(scored, meanings), _by_threshold(scored)]
@@ -168,6 +168,18 @@ def _by_label(scored: ScoredImages) -> Table:
     shown = ("label", "photos", "threshold", "said", "right")
     columns = (*shown, "precision", "its 95 %", "recall", "its 95 % ", "")
     return Table("labels", "By label, at the policy's thresholds", columns, (*measured, *few))
+
+
+def _too_few(scored: ScoredImages) -> Table:
+    """Counts, by threshold, what is said by all labels together that cannot be measured one by one."""
+    few = scored.actual.sum(axis=0) < LEAST_UNITS
+    rows: list[tuple[Cell, ...]] = []
+    for least in STEPS:
+        said = (scored.scores[:, few] >= least) & ~scored.finer[:, few]
+        given, right = int(said.sum()), int((said & scored.actual[:, few]).sum())
+        rows.append((least, given, right, *_interval(right, given)))
+    title = f"Labels of fewer than {LEAST_UNITS} photos together, by threshold"
+    return Table("few", title, ("threshold", "said", "right", "share", "95 %"), tuple(rows))
 
 
 def _confused(scored: ScoredImages) -> Table:

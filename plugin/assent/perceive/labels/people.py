@@ -28,9 +28,10 @@ def beside_people(tags: Sequence[Tag], faces: Sequence[tuple[Corners, float]], f
         return list(tags)
     height = frame.pixels.shape[0]
     filled = any(score >= _SURE_FACE and bottom - top >= _FILLS * height for (_, top, _, bottom), score in faces)
-    return [tag for tag in tags if not _of_things(tag.name) or (tag.score >= _SURE_LABEL and not filled)]
+    return [tag for tag in tags if not is_of_things(tag.name) or (tag.score >= _SURE_LABEL and not filled)]
 
 
-def _of_things(label: str) -> bool:
+def is_of_things(label: str) -> bool:
+    """Tells whether a label is of an animal, food or thing that is not worn: of what no person is."""
     worn = label == _WORN or label.startswith(f"{_WORN}.")
     return label.split(".")[0] in _NEVER_PEOPLE and not worn
