@@ -74,20 +74,21 @@ def test_a_head_is_measured_by_label_and_on_pictures_of_none(evaluating: dict[st
 def test_what_is_said_of_whole_pictures_is_measured_by_label_and_above_it(
     evaluating: dict[str, str], tmp_path: Path
 ) -> None:
-    few = some(labelled("grocery") / "val", {"apple": 18, "lemon": 5, "orange": 5, "pineapple": 2, "pear": 1})
-    rows = [(path, name) for name, paths in few.items() for path in paths]
+    fruits = some(labelled("grocery") / "val", {"apple": 18, "lemon": 5, "orange": 5, "pineapple": 2, "pear": 1})
+    rows = [(path, name) for name, paths in fruits.items() for path in paths]
     data = write_csv(tmp_path / "set.csv", "path label", rows)
     printed = assent(evaluating, "eval", "labels", data, "--out", tmp_path / "out")
     assert "efficientnet-lite0@" in printed
     assert "class pear: 1 pictures: no network in use gives such a label" in printed
     by_label = {row["label"]: row for row in read_csv(tmp_path / "out" / "labels.csv")}
-    fruit, lemon = by_label["food.fruit"], by_label["food.fruit.lemon"]
-    assert (fruit["photos"], lemon["photos"]) == ("30", "5")
+    few = {row["label"]: row for row in read_csv(tmp_path / "out" / "too-few.csv")}
+    fruit = by_label["food.fruit"]
+    assert (fruit["photos"], few["food.fruit.lemon"]["photos"]) == ("30", "5")
     low, high = map(float, fruit["its 95 %"].split("–"))
     assert 0.5 < low < float(fruit["precision"]) <= high + 0.0005
-    assert (lemon["precision"], lemon[""]) == ("", "too few to measure")
+    assert by_label.keys().isdisjoint(few)
     summary = {row["figure"]: row for row in read_csv(tmp_path / "out" / "summary.csv")}
-    assert int(summary["photos of a class on which something is said"]["count"]) >= 15
+    assert int(summary["photos of a class on which something is said"]["count"]) >= 10
     assert "Reliability" in check_page(tmp_path / "out")
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 STEPS = tuple(round(0.30 + 0.05 * step, 2) for step in range(14))  # thresholds of the table `thresholds`
 MOST_CONFUSED = 30
-TOO_FEW = "too few to measure"
 
 
 class ScoredImages(NamedTuple):
@@ -112,12 +111,17 @@ def report_images(
     notes: Sequence[str] = (),
 ) -> Report:
     """Reports on one set of images. `meanings`: of each class; `groups`: each image's, for the fairness tables."""
-    tables = [_summary(scored), _by_label(scored), _too_few(scored), _confused(scored), _reliability(scored)]
-    if groups:
-        tables += by_group(_ratios(scored), groups, "photos")
-    tables += [_classes(scored, meanings), _by_threshold(scored)]
+    tables = image_tables(scored, meanings)
+    fairness = by_group(_ratios(scored), groups, "photos") if groups else ()
     assumed = "Whatever else than its class is said of a picture counts as wrong, though the picture may show it."
-    return Report(title, command, (assumed, *notes), tuple(tables), _plots(scored))
+    return Report(title, command, (assumed, *notes), (*tables, *fairness), _plots(scored))
+
+
+def image_tables(scored: ScoredImages, meanings: Mapping[str, Meaning]) -> tuple[Table, ...]:
+    """Returns the report's tables: all but those of groups."""
+    classes, thresholds = _classes(scored, meanings), _by_threshold(scored)
+    whole, confused, reliable = _summary(scored), _confused(scored), _reliability(scored)
+    return whole, *_by_label(scored), _too_few_together(scored), confused, reliable, classes, thresholds
 
 
 def _summary(scored: ScoredImages) -> Table:
@@ -151,8 +155,8 @@ def _count(scored: ScoredImages, number: int, least: float) -> Counts:
     return count_correct(scored.scores[judged, number] >= least, scored.actual[judged, number])
 
 
-def _by_label(scored: ScoredImages) -> Table:
-    """Lists the labels that an image has or that are said, those with enough images first, most images first."""
+def _by_label(scored: ScoredImages) -> tuple[Table, Table]:
+    """Returns the labels with enough images and those with too few that an image has or that are said, most first."""
     measured: list[tuple[Cell, ...]] = []
     few: list[tuple[Cell, ...]] = []
     order = sorted(range(len(scored.names)), key=lambda number: -int(scored.actual[:, number].sum()))
@@ -162,15 +166,19 @@ def _by_label(scored: ScoredImages) -> Table:
         row = (scored.names[number], counts.actual, least if least < NEVER else None, counts.predicted, counts.correct)
         if counts.actual >= LEAST_UNITS:
             precision = _interval(counts.correct, counts.predicted)
-            measured.append((*row, *precision, *_interval(counts.correct, counts.actual), ""))
+            measured.append((*row, *precision, *_interval(counts.correct, counts.actual)))
         elif counts.actual or counts.predicted:
-            few.append((*row, None, None, None, None, TOO_FEW))
-    shown = ("label", "photos", "threshold", "said", "right")
-    columns = (*shown, "precision", "its 95 %", "recall", "its 95 % ", "")
-    return Table("labels", "By label, at the policy's thresholds", columns, (*measured, *few))
+            few.append(row)
+    counted = ("label", "photos", "from", "said", "right")
+    columns = (*counted, "precision", "its 95 %", "recall", "its 95 % ")
+    title = f"Labels of fewer than {LEAST_UNITS} photos: too few to measure"
+    return (
+        Table("labels", "By label, at the policy's thresholds", columns, tuple(measured)),
+        Table("too-few", title, counted, tuple(few)),
+    )
 
 
-def _too_few(scored: ScoredImages) -> Table:
+def _too_few_together(scored: ScoredImages) -> Table:
     """Counts, by threshold, what is said by all labels together that cannot be measured one by one."""
     few = scored.actual.sum(axis=0) < LEAST_UNITS
     rows: list[tuple[Cell, ...]] = []
@@ -178,8 +186,8 @@ def _too_few(scored: ScoredImages) -> Table:
         said = (scored.scores[:, few] >= least) & ~scored.finer[:, few]
         given, right = int(said.sum()), int((said & scored.actual[:, few]).sum())
         rows.append((least, given, right, *_interval(right, given)))
-    title = f"Labels of fewer than {LEAST_UNITS} photos together, by threshold"
-    return Table("few", title, ("threshold", "said", "right", "share", "95 %"), tuple(rows))
+    columns = ("threshold", "said", "right", "share", "95 %")
+    return Table("too-few-together", "The same labels together, by threshold", columns, tuple(rows))
 
 
 def _confused(scored: ScoredImages) -> Table:

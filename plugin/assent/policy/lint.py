@@ -47,7 +47,7 @@ def _no_rule(policy: Policy) -> Iterator[str]:
 
 
 def _not_measured(policy: Policy) -> Iterator[str]:
-    """Yields a warning for each threshold of which nobody measured how many harmless images it flags or how right it is.
+    """Yields a warning for each threshold where nobody measured how many harmless images it flags, or its precision.
 
     What lies below a label that was measured is said with it."""
     figures = measured_on()
