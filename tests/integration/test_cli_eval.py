@@ -71,6 +71,27 @@ def test_a_head_is_measured_by_label_and_on_pictures_of_none(evaluating: dict[st
     assert "gone.jpg" in (tmp_path / "out" / "skipped.txt").read_text()
 
 
+def test_what_is_said_of_whole_pictures_is_measured_by_label_and_above_it(
+    evaluating: dict[str, str], tmp_path: Path
+) -> None:
+    fruits = some(labelled("grocery") / "val", {"apple": 18, "lemon": 5, "orange": 5, "pineapple": 2, "pear": 1})
+    rows = [(path, name) for name, paths in fruits.items() for path in paths]
+    data = write_csv(tmp_path / "set.csv", "path label", rows)
+    printed = assent(evaluating, "eval", "labels", data, "--out", tmp_path / "out")
+    assert "efficientnet-lite0@" in printed
+    assert "class pear: 1 pictures: no network in use gives such a label" in printed
+    by_label = {row["label"]: row for row in read_csv(tmp_path / "out" / "labels.csv")}
+    few = {row["label"]: row for row in read_csv(tmp_path / "out" / "too-few.csv")}
+    fruit = by_label["food.fruit"]
+    assert (fruit["photos"], few["food.fruit.lemon"]["photos"]) == ("30", "5")
+    low, high = map(float, fruit["its 95 %"].split("–"))
+    assert 0.5 < low < float(fruit["precision"]) <= high + 0.0005
+    assert by_label.keys().isdisjoint(few)
+    summary = {row["figure"]: row for row in read_csv(tmp_path / "out" / "summary.csv")}
+    assert int(summary["photos of a class on which something is said"]["count"]) >= 10
+    assert "Reliability" in check_page(tmp_path / "out")
+
+
 def test_faces_are_measured_on_people_with_several_photos(evaluating: dict[str, str], tmp_path: Path) -> None:
     people = some(labelled("faces"), {"amy": 3, "raj": 3, "penny": 3, "howard": 3})
     rows = [(path, who, "a" if who < "j" else "b") for who, paths in people.items() for path in paths]
@@ -141,6 +162,7 @@ def test_safety_counts_harmless_pictures_that_are_flagged(evaluating: dict[str, 
         (("labels", "DATA", "--head", "nothing"), "no head 'nothing'"),
         (("labels", "DATA", "--head", "clothing", "--by", "side"), "never inferred"),
         (("labels", "FACES", "--head", "clothing"), "no picture has a label"),
+        (("labels", "FACES"), "no class is a label"),
         (("safety", "FACES"), "classes are harmless"),
         (("faces", "NOWHERE"), "neither a folder nor a CSV"),
     ],

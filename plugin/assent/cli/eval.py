@@ -24,16 +24,24 @@ By = Annotated[str | None, typer.Option(help="A column of the CSV: every figure 
 @app.command()
 def labels(
     data: Data,
-    head: Annotated[str, typer.Option(help="A head's name, or its TOML file.")],
-    none: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that show none of its labels.")] = None,
+    head: Annotated[str | None, typer.Option(help="A head's name, or its TOML file.")] = None,
+    none: Annotated[list[Path] | None, typer.Option(help="A folder of pictures that show none of the labels.")] = None,
     by: By = None,
     out: Out = Path("out/eval/labels"),
 ) -> None:
-    """Measure a head on labelled images: precision, recall, false tags, calibration, confusion."""
-    settings = begin()
-    from assent.learn.evaluate import EvalOptions, evaluate_labels
+    """Measure what is said of whole pictures, or a head: precision, recall, false tags, calibration, confusion.
 
-    _show(evaluate_labels(settings, EvalOptions(data, by, command()), head, none or (), ticking), out)
+    Without --head: the networks in use that label whole pictures, by the thresholds of the policy in use. A class is a
+    label (`food.drink.coffee`, several with `;`), its last word, or a class of the network by its name (`espresso`).
+    """
+    settings = begin()
+    from assent.learn.evaluate import EvalOptions, evaluate_head, evaluate_labels
+
+    options = EvalOptions(data, by, command())
+    if head is None:
+        _show(evaluate_labels(settings, options, none or (), ticking), out)
+    else:
+        _show(evaluate_head(settings, options, head, none or (), ticking), out)
 
 
 @app.command()

@@ -1,8 +1,9 @@
-"""Evaluates heads, faces and safety on labelled images of an installation: `assent eval`."""
+"""Evaluates labels of whole frames, heads, faces and safety on labelled images of an installation: `assent eval`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ from assent.core.errors import DatasetUnusable, ModelUnknown, NotFound
 from assent.core.settings import Settings
 from assent.core.values import Vector
 from assent.learn.calibrate import calibration_of, calibration_table, write_calibration
+from assent.learn.classes import Meaning, class_meaning, vocabulary
 from assent.learn.dataset import Example, Skipped, fingerprint, negatives, read_dataset, write_skipped
 from assent.learn.faces import FaceScores, report_faces, score_faces
 from assent.learn.features import ExampleFeatures, Progress, backbone_features
 from assent.learn.labels import ScoredLabels, find_columns, report_labels
+from assent.learn.network_labels import report_images, score_images
 from assent.learn.opinions import compare_opinions, opinion_tables
 from assent.learn.perceive_examples import largest_faces, perceive_examples, uncentred
 from assent.learn.report import Report, write_report
@@ -23,6 +26,7 @@ from assent.media.sandbox import Decoder
 from assent.perceive import Models, load_models
 from assent.perceive.faces.calibration import Calibration
 from assent.perceive.labels.heads import NONE, Head, folders, head_files, open_head, read_head, scores
+from assent.perceive.packs.active import fill, read_choice
 from assent.perceive.packs.model_set import own_calibration
 from assent.policy.load import load_policy
 
@@ -64,7 +68,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     write_skipped(evaluation.skipped, folder / "skipped.txt")
 
 
-def evaluate_labels(
+def evaluate_head(
     settings: Settings, options: EvalOptions, head_name: str, none: Sequence[Path], progress: Progress
 ) -> Evaluation:
     """Measures a head, given by its name or its TOML file; `none`: folders of images that show none of its labels.
@@ -99,6 +103,39 @@ def _report_head(head: Head, features: ExampleFeatures, options: EvalOptions, sk
     data_sha256 = fingerprint(zip((features.sha256[index] for index in usable), names, strict=True))
     notes = [f"Fingerprint of the pictures: {data_sha256}.", *_notes(skipped)]
     return report_labels(scored, options.command, groups, notes)
+
+
+def evaluate_labels(settings: Settings, options: EvalOptions, none: Sequence[Path], progress: Progress) -> Evaluation:
+    """Measures the networks in use that label whole frames, at the thresholds of the policy in use.
+
+    A class means a label, as `class_meaning` finds it; `none`: folders of images that show nothing of any label.
+    Raises DatasetUnusable or PolicyInvalid, or as `load_models` does."""
+    dataset = read_dataset(options.data)
+    policy = load_policy(settings.policy)
+    networks = fill(read_choice(settings.models_dir), settings.models_dir, settings.accept_licence).get("labels", ())
+    known = vocabulary(networks)
+    labelled = [*dataset.examples, *negatives(none, NONE)]
+    meanings = {name: class_meaning(name, known) for name in sorted({example.label for example in labelled})}
+    examples = [example for example in labelled if not meanings[example.label].reason]
+    if not any(meanings[example.label].labels for example in examples):
+        raise DatasetUnusable("no class is a label that a network in use gives; `assent labels` lists them")
+    models = load_models(settings.models_dir, settings.threads, settings.accept_licence, second_opinion=False)
+    with Decoder() as decoder, progress("looking", len(examples)) as tick:
+        perceived = perceive_examples(models, decoder, examples, False, tick)
+    if not perceived.examples:
+        raise DatasetUnusable("none of the pictures could be read")
+    ids = [one.file.id for one in networks]
+    scored = score_images(perceived, meanings, known.labels, ids, policy)
+    groups = _groups(perceived.examples, options.group_column)
+    skipped = (*dataset.skipped, *_unmeant(labelled, meanings), *perceived.skipped)
+    title = f"{', '.join(ids)} on {len(perceived.examples)} photos, by the policy {policy.ref.name}"
+    return Evaluation(report_images(scored, meanings, title, options.command, groups, _notes(skipped)), skipped)
+
+
+def _unmeant(examples: Sequence[Example], meanings: Mapping[str, Meaning]) -> list[Skipped]:
+    counts = Counter(example.label for example in examples)
+    unmeant = [(name, meaning.reason) for name, meaning in meanings.items() if meaning.reason]
+    return [Skipped(f"class {name}", f"{counts[name]} pictures: {reason}") for name, reason in unmeant]
 
 
 def evaluate_faces(settings: Settings, options: EvalOptions, progress: Progress) -> FaceEvaluation:

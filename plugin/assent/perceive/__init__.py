@@ -73,7 +73,9 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     for (number, frame), parts, detected, objects, labels, opinion in zip(
         frames, results, detected_faces, object_tags, labelled, opinions, strict=True
     ):
-        said = beside_people(labels.tags, [(face.box.corners, face.box.score) for face in detected], frame)
+        unsure = (part for part in parts if part.name == "face")  # one under a mask among them
+        around = [(box.corners, box.score) for box in (*(face.box for face in detected), *unsure)]
+        said = beside_people(labels.tags, around, frame)
         tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *said, *opinion]
         features[number][frame.index] = labels.features
         for face, chip in _faces(models, pictures[number], frame, detected, embed):

@@ -47,28 +47,33 @@ def _no_rule(policy: Policy) -> Iterator[str]:
 
 
 def _not_measured(policy: Policy) -> Iterator[str]:
-    """Yields a warning for each threshold for which nobody measured how many harmless images it flags."""
+    """Yields a warning for each threshold where nobody measured how many harmless images it flags, or its precision.
+
+    What lies below a label that was measured is said with it."""
     figures = measured_on()
     for entry, limit in policy.model.labels.items():
         if limit.uncalibrated:
             continue
         below = [label for label in LABELS if policy.entry(label.name) == entry]
-        missing = [label.name for label in below if limit.threshold < figures.get(label.name, 2.0)]
+        missing = [
+            label.name for label in below if limit.threshold < min(figures.get(name, 2.0) for name in above(label.name))
+        ]
         if missing:
             yield f"labels.{entry}: no figure on harmless pictures at {limit.threshold:.2f} for {_some(missing)}"
 
 
 @cache
 def measured_on() -> dict[str, float]:
-    """Returns the lowest score at which each label was measured on harmless images, for every label that was.
+    """Returns the lowest score at which each label was measured, for every label that was.
 
-    The figures are those of `flagged` in `models/calibration/*.json`.
+    The figures are those of `flagged` (harmless images) and `measured` (labelled ones) in `models/calibration/*.json`.
     """
     lowest: dict[str, float] = {}
     for path in sorted((resource("models") / "calibration").glob("*.json")):
         file: dict[str, Any] = json.loads(path.read_text("utf-8"))
         for label in file.get("flagged", {}):
             lowest[label] = min(file["at"])
+        lowest |= file.get("measured", {})
     return lowest
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Frame, Tag, Vector
 from assent.perceive.frames.tiles import tiles_of_wide
+from assent.perceive.labels.drawn import without_drawings
 from assent.perceive.networks import backend
 from assent.perceive.packs.model_set import Models
 
@@ -41,7 +42,8 @@ def label_frames(models: Models, frames: Sequence[Frame]) -> tuple[FrameLabels, 
                 rows += [_tag(name, score, frame.index, model.id) for name, score in named.items()]
         if model is models.backbone:
             features += [one.features for one in seen[: len(frames)] if one.features is not None]
-    return tuple(FrameLabels(tuple(rows), vector) for rows, vector in zip(tags, features, strict=True))
+    said = [without_drawings(rows, frame.pixels) for rows, frame in zip(tags, frames, strict=True)]
+    return tuple(FrameLabels(tuple(rows), vector) for rows, vector in zip(said, features, strict=True))
 
 
 def _strongest(
