@@ -100,7 +100,7 @@ def network_of(state: Mapping[str, Tensor]) -> bytes:
 def _features(graph: Graph, x: str, side: int) -> None:
     """Adds the features of the last map: where in the picture something is tells a skirt from a hat.
 
-    Cross-validated on 3,068 photos of clothes 88.6 % are told rightly by them, by the means of the whole map 87.3 %."""
+    Cross-validated on 3,068 photos of clothes 87.8 % are told rightly by them, 86.8 % by the means of the whole map."""
     means = []
     for band in range(_BANDS):
         ends = (band * side // _BANDS, -(-(band + 1) * side // _BANDS), 2)  # thirds of 7 rows overlap by one
