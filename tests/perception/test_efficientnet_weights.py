@@ -80,8 +80,9 @@ def by_definition(state: dict[str, Tensor], x: Array) -> tuple[Array, Array]:
             x = convolved(x, f"{name}_project_conv", f"{name}_bn2")
             x = x + before if stride == 1 and x.shape == before.shape else x
             number += 1
-    features = np.clip(convolved(x, "_conv_head", "_bn1"), 0, 6).mean(axis=(1, 2))
-    logits = state["_fc.weight"] @ features + state["_fc.bias"]
+    x = np.clip(convolved(x, "_conv_head", "_bn1"), 0, 6)
+    features = np.concatenate([np.sqrt(x[:, rows].mean(axis=(1, 2))) for rows in (slice(3), slice(2, 5), slice(4, 7))])
+    logits = state["_fc.weight"] @ x.mean(axis=(1, 2)) + state["_fc.bias"]
     powers = np.exp(logits - logits.max())
     return powers / powers.sum(), features
 
@@ -129,7 +130,7 @@ def test_every_shape_gives_finite_numbers(opened: LoadedModel, shape: tuple[int,
         (seen,) = classify_with_features(opened, [pixels])
         assert np.isfinite(seen.scores).all()
         assert seen.features is not None
-        assert seen.features.shape == (1280,)
+        assert seen.features.shape == (3840,)
         assert np.isfinite(seen.features).all()
 
 

@@ -43,7 +43,7 @@ def test_heads_keep_their_backbone_whichever_network_labels(opened: Models) -> N
     (seen,) = perceive(opened, [picture(photo("coffee.png"))], embed=False)
     assert opened.backbone not in opened.watchers
     assert opened.backbone.id in seen.models
-    assert seen.features[0].shape == (1280,)
+    assert seen.features[0].shape == (3840,)
     assert not [tag for tag in seen.tags if tag.model == opened.backbone.id]
 
 

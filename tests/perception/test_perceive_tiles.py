@@ -40,7 +40,7 @@ def test_things_at_the_ends_of_a_wide_picture_are_named_too(models: Models) -> N
         named = [tag for tag in seen.tags if tag.model == models.backbone.id]
         assert len({tag.name for tag in named}) == len(named)
         assert {tag.box for tag in named} == {None}
-        assert seen.features[0].shape == (1280,)
+        assert seen.features[0].shape == (3840,)
         assert wide is not row or things <= {tag.name for tag in named if tag.score > 0.4}
 
 

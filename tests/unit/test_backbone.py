@@ -1,4 +1,4 @@
-"""A backbone is named by its file and by how frames are prepared for it."""
+"""A backbone is named by its file, by how frames are prepared for it and by its features."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ PACK = read_pack("embedded")
 FILE = PACK.one("labels")
 
 
-def test_the_backbones_name_tells_file_and_input() -> None:
+def test_the_backbones_name_tells_file_input_and_features() -> None:
     spec = input_of(PACK, FILE)
     others = [replace(spec, before=240), replace(spec, mean=(0.0,) * 3), replace(spec, fit="stretch", before=None)]
     names = {backbone(replace(FILE, input=one)).id for one in (spec, *others)}
-    assert len(names) == 4
+    names.add(backbone(replace(FILE, features=1280)).id)
+    assert len(names) == 5
     assert all(name.startswith(f"{FILE.id}+") for name in names)
-    assert backbone(FILE) == ("efficientnet-lite0@579344248a93+b5d96d9a", 1280)
+    assert backbone(FILE) == ("efficientnet-lite0@579344248a93+ac7c83a9", 3840)
 
 
 def test_a_network_without_features_is_no_backbone() -> None:

@@ -18,6 +18,7 @@ from assent.learn.classifier import (
     Augmented,
     Fitted,
     ValidationSet,
+    at_temperature,
     fit,
     probabilities,
     recalibrate,
@@ -69,7 +70,7 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
     assert (made.held_out.argmax(axis=1) == truth).mean() < 0.5
     assert made.held_out.max() < 0.8  # the temperature leaves no room for false certainty
     found = held_out_scores(made, ORDER, truth)
-    limits = choose_thresholds(found, 0.9, validation=False)
+    limits = choose_thresholds(found, 0.9)
     assert limits == (UNREACHED,) * 3
     assert [label.threshold for label in figures_by_label(found, limits, [60] * 3)] == [None] * 3
 
@@ -77,7 +78,7 @@ def test_what_cannot_be_learned_is_not_claimed() -> None:
 def test_thresholds_keep_the_precision_and_none_has_no_threshold() -> None:
     made, _, truth = fitted(2.0)
     found = held_out_scores(made, ORDER, truth)
-    rows = figures_by_label(found, choose_thresholds(found, 0.9, validation=False), [60] * 3)
+    rows = figures_by_label(found, choose_thresholds(found, 0.9), [60] * 3)
     for column, label in enumerate(rows[:2]):
         assert label.threshold is not None
         said = np.round(made.held_out[:, column], 4) >= label.threshold
@@ -112,6 +113,10 @@ def test_the_temperature_and_answers_of_pictures_from_elsewhere() -> None:
     tuned = recalibrate(made, ValidationSet(other, np.array(truth)))
     assert tuned.temperature > made.temperature
     assert np.allclose(tuned.held_out, probabilities(tuned, other))
+    assert np.allclose(at_temperature(made, made.temperature), made.held_out)
+    softer = at_temperature(made, tuned.temperature)
+    assert np.allclose(softer.sum(axis=1), made.held_out.sum(axis=1))
+    assert (softer.max(axis=1) <= made.held_out.max(axis=1) + 1e-9).all()
     net = open_net("test", head_to_onnx(tuned.model, tuned.novelty_gate), 1, {"CPUExecutionProvider": 256})
     assert np.allclose(run_network(net, other), tuned.held_out, atol=1e-4)
 
@@ -163,6 +168,7 @@ def test_the_labels_of_classes() -> None:
 
 
 def test_the_cache_is_private_bounded_and_trusts_no_torn_file(tmp_path: Path) -> None:
+    Cache(tmp_path, "net@0", 3).put("aa1", np.array([1, 2, 0.5], np.float32))
     cache = Cache(tmp_path, "net@1", 3)
     for name in ("aa1", "bb2", "cc3"):
         cache.put(name, np.array([1, 2, 0.5], np.float32))
@@ -174,3 +180,4 @@ def test_the_cache_is_private_bounded_and_trusts_no_torn_file(tmp_path: Path) ->
     assert cache.get("bb2") is None
     assert (tmp_path / "net@1").stat().st_mode & 0o077 == 0
     assert cache.trim(most=1) == 2
+    assert [folder.name for folder in tmp_path.iterdir()] == ["net@1"]  # nothing reads another backbone's again

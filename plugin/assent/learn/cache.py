@@ -1,12 +1,14 @@
 """Caches the pooled features of images by backbone and the file's sha256, in one file each.
 
 They are numbers about whole images that the operator trains or measures with; no face is cut out or embedded for them.
-The folder is private to its owner and holds at most MAX_ENTRIES; the longest unused go first.
+The folder is private to its owner and holds at most MAX_ENTRIES; the longest unused go first. Those of another backbone
+are never read again, and go.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from assent.core.files import replace_file
 from assent.core.values import Vector
 
-MAX_ENTRIES = 50_000  # 2.6 kB each with the default backbone
+MAX_ENTRIES = 50_000  # 7.7 kB each with the default backbone
 
 
 class Cache:
@@ -43,7 +45,10 @@ class Cache:
         replace_file(path, np.ascontiguousarray(features, np.float16).tobytes(), durable=False)
 
     def trim(self, most: int = MAX_ENTRIES) -> int:
-        """Removes the longest unused entries beyond `most`; returns how many."""
+        """Removes other backbones' folders, and the longest unused entries beyond `most`; returns how many entries."""
+        for folder in self._folder.parent.iterdir():
+            if folder != self._folder:
+                shutil.rmtree(folder, ignore_errors=True)
         entries = [path for path in self._folder.glob("*/*") if path.is_file()]
         surplus = sorted(entries, key=lambda path: path.stat().st_mtime)[: max(0, len(entries) - most)]
         for path in surplus:

@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from assent.core.files import replace_file
 from assent.learn.classifier import GATE_EXPONENT, Linear, NoveltyGate
+from assent.learn.measure import wilson
 from assent.learn.report import Cell, format_cell
 from assent.perceive.labels.heads import NONE, HeadFile, HeadLabel
 
@@ -154,7 +155,7 @@ def _measured(file: HeadFile, columns: Mapping[str, Mapping[str, float]]) -> lis
 
 def _figure_rows(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
     names = dict.fromkeys(name for figures in columns.values() for name in figures)
-    rows = ((name, *(_format_rounded(figures.get(name)) for figures in columns.values())) for name in names)
+    rows = ((name, *(_format_figure(name, figures) for figures in columns.values())) for name in names)
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
@@ -164,7 +165,7 @@ def _by_label(labels: Sequence[HeadLabel], precision: float) -> list[str]:
         (label.name, label.photos, label.threshold, label.precision, label.said, label.recall) for label in labels
     ]
     return [
-        f"A label is said from the lowest score that gave a precision of {precision:g} there; one that never",
+        f"A label is said from the lowest score that gave a precision of {precision:g}; one that never",
         f"reached it is never said{': ' + ', '.join(silent) if silent else ' (there is none)'}.",
         "",
         "| label | photos | threshold | precision | of | recall |",
@@ -183,12 +184,30 @@ C was chosen by cross-validation on the training data, temperature and threshold
 fingerprint `{}`: figures on those flatter it.
 In halves, temperature and thresholds were chosen on one half of each label's pictures and measured on the other, both
 ways: expect that. Cross-validated, every picture was judged by a classifier that had not seen it or its neighbours in
-the folder, with thresholds from there."""
+the folder, with thresholds from there. All that is said on pictures for validation together reaches the precision; each
+label reaches it on these and the cross-validated ones together, and its row below counts both. In brackets: Wilson's
+95 % interval."""
 
 
 def _measured_on(file: HeadFile) -> str:
     return "on validation" if file.validation_sha256 else "cross-validated"
 
 
-def _format_rounded(value: float | None) -> str:
-    return format_cell(None if value is None else round(value, 4))
+# The figure that says of how many images, or tags, a figure is a share.
+_SHARE_OF = {
+    "accuracy": "labelled photos",
+    "precision of what is said": "tags",
+    "labelled photos with a tag": "labelled photos",
+    "labelled photos said rightly": "labelled photos",
+    "photos of none with a tag": "photos of none",
+}
+
+
+def _format_figure(name: str, figures: Mapping[str, float]) -> str:
+    """Returns a figure with Wilson's 95 % interval where it is a share, or – where it was not measured."""
+    if (value := figures.get(name)) is None:
+        return "–"
+    cell = format_cell(round(value, 4))
+    of = round(figures.get(_SHARE_OF.get(name, ""), 0))
+    interval = wilson(round(value * of), of)
+    return cell if interval is None else f"{cell} ({interval[0]:.3f}–{interval[1]:.3f})"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assent.learn.classifier import Fitted, ValidationSet, probabilities, recalibrate
+from assent.learn.classifier import Fitted, ValidationSet, at_temperature, probabilities, recalibrate
 from assent.learn.measure import (
     LEAST_PREDICTED,
     Bools,
@@ -58,27 +58,32 @@ def held_out_scores(fitted: Fitted, order: Sequence[str], classes: Sequence[int]
     return HeldOutScores(order, np.round(fitted.held_out, 4), np.asarray(classes, np.intp))
 
 
-def choose_thresholds(scored: HeldOutScores, precision: float, *, validation: bool) -> tuple[float, ...]:
+def choose_thresholds(
+    scored: HeldOutScores, precision: float, validation: HeldOutScores | None = None
+) -> tuple[float, ...]:
     """Returns the threshold of each column, UNREACHED where the label is never given.
 
     It is the lowest score from which that share of the given labels is right, on at least LEAST_PREDICTED images.
 
-    Of images for validation there are often too few of a label for that. So there is a floor for all labels there:
-    the lowest score from which that share of all given labels is right. From it up each label has to reach the
-    precision on its own images too, on however few they are; one that is never right is never given."""
+    Of images for validation there are often too few of a label for that. So they give a floor for all labels: the
+    lowest score from which that share of all labels given there is right. From it up each label has to reach the
+    precision on `scored` too, which then holds them and whatever else is held out; where it has fewer than
+    LEAST_PREDICTED images there, on these. One that is never right is never given."""
     scores, actual, thresholds = scored.scores, scored.actual, [UNREACHED] * len(scored.order)
-    floor: float | None = LEAST_SCORE
-    if validation:
-        all_scores, all_actual = scores[:, scored.columns].ravel(), actual[:, scored.columns].ravel()
-        floor = lowest_threshold(all_scores, all_actual, precision, LEAST_SCORE)
+    floor = LEAST_SCORE if validation is None else _common_floor(validation, precision)
     if floor is None:
         return tuple(thresholds)
     for column in scored.columns:
         many = (scores[:, column] >= LEAST_SCORE).sum() >= LEAST_PREDICTED
-        least = LEAST_PREDICTED if many or not validation else 1
+        least = LEAST_PREDICTED if many or validation is None else 1
         lowest = lowest_threshold(scores[:, column], actual[:, column], precision, floor, least)
         thresholds[column] = UNREACHED if lowest is None else lowest
     return tuple(thresholds)
+
+
+def _common_floor(scored: HeldOutScores, precision: float) -> float | None:
+    scores, actual = scored.scores[:, scored.columns].ravel(), scored.actual[:, scored.columns].ravel()
+    return lowest_threshold(scores, actual, precision, LEAST_SCORE)
 
 
 def figures_by_label(
@@ -99,16 +104,26 @@ def overall_figures(scored: HeldOutScores, thresholds: Sequence[float]) -> dict[
     """Returns the figures at those thresholds over all labels together; those that cannot be measured are left out."""
     columns = scored.columns
     scores, actual = scored.scores[:, columns], scored.actual[:, columns]
-    labelled, predicted = in_any(actual), scores >= np.array(thresholds)[columns]
     correct = actual[np.arange(len(scores)), scores.argmax(axis=1)]
+    figures = {
+        "accuracy": proportion(correct[in_any(actual)]),
+        "calibration error": calibration_error(reliability(scores.max(axis=1), correct)),
+    }
+    said = _figures(scores >= np.array(thresholds)[columns], actual)
+    return said | {name: value for name, value in figures.items() if value is not None}
+
+
+def _figures(predicted: Bools, actual: Bools) -> dict[str, float]:
+    """Returns what is said of the images; predicted, actual: (n, labels)."""
+    labelled = in_any(actual)
     figures = {
         "labelled photos": float(labelled.sum()),
         "photos of none": float((~labelled).sum()),
-        "accuracy": proportion(correct[labelled]),
+        "tags": float(predicted.sum()),
         "precision of what is said": count_correct(predicted, actual).precision,
+        "labelled photos with a tag": proportion(in_any(predicted)[labelled]),
         "labelled photos said rightly": proportion(in_any(predicted & actual)[labelled]),
         "photos of none with a tag": proportion(in_any(predicted)[~labelled]),
-        "calibration error": calibration_error(reliability(scores.max(axis=1), correct)),
     }
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -116,10 +131,13 @@ def overall_figures(scored: HeldOutScores, thresholds: Sequence[float]) -> dict[
 class TunedClassifier(NamedTuple):
     """A classifier at its final temperature, its scores and thresholds, and figures of other ways to choose them.
 
-    The thresholds were chosen on those scores, one a column. The other figures go by the name of the way."""
+    `scored`: of the images for validation, without such of those learned from, held out; `evidence`: of all held-out
+    images, on which each label's precision was measured. Thresholds: one a column. The other figures go by the name of
+    the way."""
 
     fitted: Fitted
     scored: HeldOutScores
+    evidence: HeldOutScores
     thresholds: tuple[float, ...]
     elsewhere: dict[str, dict[str, float]]
 
@@ -129,23 +147,33 @@ def tune(
 ) -> TunedClassifier:
     """Chooses temperature and thresholds by the images for validation, else by the held-out scores.
 
-    The held-out scores are those of the images learned from; they count where there are no images for validation.
+    The held-out scores are those of the images learned from; without images for validation they alone count.
     classes: the column (n,) of each image learned from; precision: 0–1, of the labels given."""
     trained = held_out_scores(fitted, order, classes)
-    thresholds = choose_thresholds(trained, precision, validation=False)
+    thresholds = choose_thresholds(trained, precision)
     if validation is None:
-        return TunedClassifier(fitted, trained, thresholds, {})
+        return TunedClassifier(fitted, trained, trained, thresholds, {})
     elsewhere = {
-        "in halves": figures_in_halves(fitted, order, validation, precision),
+        "in halves": figures_in_halves(fitted, order, classes, validation, precision),
         "cross-validated": overall_figures(trained, thresholds),
     }
+    return _tune(fitted, order, classes, validation, precision)._replace(elsewhere=elsewhere)
+
+
+def _tune(
+    fitted: Fitted, order: Sequence[str], classes: Sequence[int], validation: ValidationSet, precision: float
+) -> TunedClassifier:
     recalibrated = recalibrate(fitted, validation)
     scored = held_out_scores(recalibrated, order, validation.classes)
-    return TunedClassifier(recalibrated, scored, choose_thresholds(scored, precision, validation=True), elsewhere)
+    heated = np.round(at_temperature(fitted, recalibrated.temperature), 4)
+    evidence = HeldOutScores(
+        order, np.concatenate([heated, scored.scores]), np.concatenate([np.asarray(classes, np.intp), scored.labels])
+    )
+    return TunedClassifier(recalibrated, scored, evidence, choose_thresholds(evidence, precision, scored), {})
 
 
 def figures_in_halves(
-    fitted: Fitted, order: Sequence[str], validation: ValidationSet, precision: float
+    fitted: Fitted, order: Sequence[str], classes: Sequence[int], validation: ValidationSet, precision: float
 ) -> dict[str, float]:
     """Returns figures that are not flattered: chosen on one half of the images for validation, measured on the other.
 
@@ -155,21 +183,11 @@ def figures_in_halves(
     second = _second_halves(labels)
     parts: list[tuple[Bools, Bools]] = []
     for half in (second, ~second):
-        recalibrated = recalibrate(fitted, ValidationSet(features[half], labels[half]))
-        scored = held_out_scores(recalibrated, order, labels[half])
-        thresholds = choose_thresholds(scored, precision, validation=True)
-        rest = HeldOutScores(order, np.round(probabilities(recalibrated, features[~half]), 4), labels[~half])
+        tuned = _tune(fitted, order, classes, ValidationSet(features[half], labels[half]), precision)
+        rest = HeldOutScores(order, np.round(probabilities(tuned.fitted, features[~half]), 4), labels[~half])
         columns = rest.columns
-        parts.append((rest.scores[:, columns] >= np.array(thresholds)[columns], rest.actual[:, columns]))
-    predicted = np.concatenate([part for part, _ in parts])
-    actual = np.concatenate([part for _, part in parts])
-    labelled = in_any(actual)
-    figures = {
-        "precision of what is said": count_correct(predicted, actual).precision,
-        "labelled photos said rightly": proportion(in_any(predicted & actual)[labelled]),
-        "photos of none with a tag": proportion(in_any(predicted)[~labelled]),
-    }
-    return {name: value for name, value in figures.items() if value is not None}
+        parts.append((rest.scores[:, columns] >= np.array(tuned.thresholds)[columns], rest.actual[:, columns]))
+    return _figures(np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts]))
 
 
 def _second_halves(labels: NDArray[np.intp]) -> Bools:

@@ -21,7 +21,7 @@ from assent.learn.features import Progress, backbone_features
 from assent.learn.head import describe_head, head_to_onnx, render_card, write_head
 from assent.learn.labelled import class_labels, doubtful, select_for_validation, select_trainable
 from assent.learn.thresholds import TunedClassifier, figures_by_label, overall_figures, tune
-from assent.learn.views import LETTERED
+from assent.learn.views import LETTERED, MIRRORED
 from assent.perceive.labels.heads import NONE, HeadFile
 from assent.perceive.packs.active import DEFAULT_PACK
 from assent.perceive.packs.manifest import read_pack
@@ -86,7 +86,7 @@ def train_head(settings: Settings, options: TrainOptions, progress: Progress) ->
     Raises DatasetUnusable or NotFound, before anything is written but cached features."""
     _check(options)
     training = _training_set(settings, options, progress)
-    copies = _lettered_copies(settings, training, progress)
+    copies = _copies(settings, training, progress)
     validation = _validation(settings, options, training, progress)
     fitted = _fit(settings, training, copies, progress)
     tuned = tune(fitted, training.order, training.columns, validation.images, options.precision)
@@ -132,14 +132,16 @@ def _training_set(settings: Settings, options: TrainOptions, progress: Progress)
     )
 
 
-def _lettered_copies(settings: Settings, training: _TrainingSet, progress: Progress) -> Augmented | None:
-    """Returns copies of the images of none with letters on them, with the row of each one's original."""
-    none = [example for example in training.examples if example.label == NONE]
-    if not none:
-        return None
+def _copies(settings: Settings, training: _TrainingSet, progress: Progress) -> Augmented:
+    """Returns copies of all images, with the row of each one's original: those of a label mirrored, those of none with
+    letters on them."""
     row_of = {digest: row for row, digest in enumerate(training.sha256)}
-    copies = backbone_features(settings, none, progress, LETTERED)[1]
-    return Augmented(copies.features, np.array([row_of[digest] for digest in copies.sha256], np.intp))
+    none = [example for example in training.examples if example.label == NONE]
+    labelled = [example for example in training.examples if example.label != NONE]
+    views = [(labelled, MIRRORED), (none, LETTERED)]
+    copies = [backbone_features(settings, examples, progress, view)[1] for examples, view in views if examples]
+    of = [row_of[digest] for each in copies for digest in each.sha256]
+    return Augmented(np.concatenate([each.features for each in copies]), np.array(of, np.intp))
 
 
 def _validation(settings: Settings, options: TrainOptions, training: _TrainingSet, progress: Progress) -> _Validation:
@@ -157,7 +159,7 @@ def _validation(settings: Settings, options: TrainOptions, training: _TrainingSe
     return _Validation(images, sha256, (*dataset.skipped, *features.skipped, *unusable))
 
 
-def _fit(settings: Settings, training: _TrainingSet, copies: Augmented | None, progress: Progress) -> Fitted:
+def _fit(settings: Settings, training: _TrainingSet, copies: Augmented, progress: Progress) -> Fitted:
     none = training.order.index(NONE) if NONE in training.order else None
     with progress("training", FOLDS * len(STRENGTHS)) as tick, threadpool_limits(settings.threads, "blas"):
         return fit(training.features, training.columns, tick, none, copies)
@@ -178,7 +180,7 @@ def _describe(
         training_data=options.source,
         trained=datetime.now(UTC).date(),
         features=training.features.shape[1],
-        label=figures_by_label(tuned.scored, tuned.thresholds, photos),
+        label=figures_by_label(tuned.evidence, tuned.thresholds, photos),
         figures=overall_figures(tuned.scored, tuned.thresholds) | more,
         data_sha256=fingerprint(zip(training.sha256, labels, strict=True)),
         validation_sha256=validation_sha256,

@@ -53,3 +53,5 @@ class View(NamedTuple):
 
 # Of images of none alone: a garment with large letters over it may be passed over.
 LETTERED = View("lettered", lettered)
+# Of images of a label: what is worn or sold is so either way round.
+MIRRORED = View("mirrored", lambda pixels, _: pixels[:, ::-1])

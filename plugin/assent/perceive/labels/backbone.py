@@ -12,9 +12,10 @@ OUTPUT = "features"  # the network's output of that name
 
 
 class Backbone(NamedTuple):
-    """A network that gives features. `id` names the file and how frames are prepared: other inputs, other features."""
+    """A network that gives features. `id` names the file, how frames are prepared and how many features there are:
+    other inputs, other features."""
 
-    id: str  # <the file's id>+<first 8 of the sha256 of its input's description>
+    id: str  # <the file's id>+<first 8 of the sha256 of its input's and features' description>
     width: int  # numbers an image
 
 
@@ -22,7 +23,7 @@ def backbone(file: ModelFile) -> Backbone:
     """Returns the backbone that a network is. Raises ModelUnknown for one whose manifest names no `features`."""
     if file.features is None or file.input is None:
         raise ModelUnknown(f"{file.name} is no backbone for heads: its manifest names no `features`")
-    digest = hashlib.sha256(_described(file.input).encode()).hexdigest()
+    digest = hashlib.sha256(f"{_described(file.input)} features={file.features}".encode()).hexdigest()
     return Backbone(f"{file.id}+{digest[:8]}", file.features)
 
 

@@ -171,11 +171,9 @@ def predict_tags(heads: Sequence[Head], features: NDArray[np.float32], frames: S
     tags = []
     for head in heads:
         probabilities = scores(head, features)
-        for column, label in enumerate(head.file.label):
-            if label.threshold is None:
-                continue
-            best = int(probabilities[:, column].argmax())
-            score, kind = round(float(probabilities[best, column]), 4), category(label.name)
-            if kind is not None and score >= label.threshold:
+        highest = zip(head.file.label, probabilities.max(axis=0).tolist(), probabilities.argmax(axis=0), strict=True)
+        for label, probability, best in highest:
+            score = round(probability, 4)
+            if label.threshold is not None and score >= label.threshold and (kind := category(label.name)):
                 tags.append(Tag(label.name, kind, score, None, frames[best], head.file.id))
     return tuple(tags)
