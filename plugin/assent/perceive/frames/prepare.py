@@ -110,5 +110,5 @@ def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     """Resizes a frame: shrinks by area, so that fine patterns do not turn into others; enlarges linearly."""
     shrinks = width < pixels.shape[1] or height < pixels.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized: Any = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
+    resized: Any = cv2.resize(pixels, (width, height), interpolation=how)
     return np.asarray(resized, np.uint8)
