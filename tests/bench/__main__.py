@@ -77,7 +77,8 @@ def run(size: Size, progress: Progress) -> report.Bench:
     with temporary_data() as folder:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
         served = serving.measure(folder, samples, size, tick)
-    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched)
+    machine = _machine(cores, busy)
+    return report.Bench(machine, perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched)
 
 
 def _cold_starts(folder: Path, samples: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:

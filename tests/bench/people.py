@@ -54,8 +54,10 @@ DISTINCT = 10_000  # vectors made; larger galleries hold them several times, whi
 BATCH = 10_000
 MATCHES = 5_000
 _CONSENT = {
-    **{"purpose": "face-match", "scope": "anyone"},
-    **{"given_at": datetime(2026, 1, 1, tzinfo=UTC), "expires_at": datetime(2100, 1, 1, tzinfo=UTC)},
+    "purpose": "face-match",
+    "scope": "anyone",
+    "given_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "expires_at": datetime(2100, 1, 1, tzinfo=UTC),
 }
 _NOT_ENDED = {"withdrawn_at": None, "expired_at": None}
 ERASED = 30
@@ -164,7 +166,10 @@ def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[byte
 
     with psycopg.connect(url) as conn:
         for table, row in {
-            "subject": subject, "subject_key": subject_key, "consent": consent_row, "template": template
+            "subject": subject,
+            "subject_key": subject_key,
+            "consent": consent_row,
+            "template": template,
         }.items():
             columns = sql.SQL(", ").join(map(sql.Identifier, ("tenant", "pid", *row(0))))
             into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), columns)

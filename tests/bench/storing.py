@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -127,7 +128,7 @@ def _grow(
     for _ in range(size.decisions // STEP):
         for media_key in _store(bench, "grown", STEP):
             decision = NewDecision(analyses[len(latency) % len(analyses)], policy.ref)
-            latency.append(1000 * _seconds(lambda: _record(bench, media_key, decision)))
+            latency.append(1000 * _seconds(partial(_record, bench, media_key, decision)))
         tick()
         if len(latency) in size.windows:
             part, bytes_now = latency[since:], _bytes(bench)

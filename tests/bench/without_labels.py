@@ -1,6 +1,6 @@
-"""`assent …` as it was before whole pictures were labelled and nudity doubted: `python -m tests.bench.without_labels …`.
+"""`assent …` that neither labels whole pictures nor asks a second opinion: `python -m tests.bench.without_labels …`.
 
-The same command opens and runs neither network. Heads look at zeros.
+Neither network is converted, opened or run. Heads look at zeros.
 """
 
 from __future__ import annotations

@@ -177,7 +177,6 @@ def test_a_short_page_goes_on(
     table = assent(environment, "search", *words)
     assert 0 < table.index("picture") < table.index("newer") < table.index("older")
     assert assent(environment, "search", "--until", "1d") == "No pictures.\n"
-    assert "test" 
 
 
 def delete(desk: Album, media_id: str) -> None:
@@ -225,9 +224,7 @@ def test_hostile_queries(desk: Album, tagger: TestClient) -> None:
     assert found(tagger, since="0001-01-01T00:00:00+23:59") == []
 
 
-def test_pages_stay_while_decisions_arrive_and_go(
-    desk: Album, tagger: TestClient, environment: dict[str, str]
-) -> None:
+def test_pages_stay_while_decisions_arrive_and_go(desk: Album, tagger: TestClient, environment: dict[str, str]) -> None:
     for n in range(5):
         decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef(f"bad {n}", None), b"no picture"))
     first = page(tagger, limit=2)
