@@ -152,7 +152,7 @@ def _index(
         _record(bench, next(waiting), decision)
 
     def without_index() -> None:
-        with patch("assent.decisions.store.index_decision"):
+        with patch("assent.decisions.store.index_decision", lambda *_: None):
             _record(bench, next(waiting), decision)
 
     took = in_turn({WITH_INDEX: with_index, WITHOUT_INDEX: without_index}, count, lambda: None)
