@@ -1,4 +1,4 @@
-"""The benchmark: `make bench`, about ten minutes; BENCH=short takes two, PHOTOS=folder looks at your own photos.
+"""The benchmark: `make bench`, about fifteen minutes; BENCH=short takes two, PHOTOS=folder looks at your own photos.
 
 Prints a table and writes bench.json and bench.svg to OUT (default: out/bench). What is compared are ratios within one
 run; absolute figures are this machine's at this time.
@@ -22,12 +22,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assent.perceive import load_models, perceive
 from examples.server import temporary_data
-from tests.bench import guarding, identification, people, perception, policies, report, serving, storing
+from tests.bench import guarding, identification, people, perception, policies, report, searching, serving, storing
 from tests.bench.photos import Photo, photos
 from tests.bench.rounds import FULL, SHORT, Size, Tick, busy_cores
 from tests.installed import package_file
 
-FIRST, AGAIN = "first ever", "models converted before"
+FORMER = "tests.bench.without_labels"
 PACKAGES = ("onnxruntime", "nudenet", "dlib-bin", "insightface")
 
 
@@ -54,7 +54,7 @@ def run(size: Size, progress: Progress) -> report.Bench:
         return lambda: progress.advance(task)
 
     with temporary_data() as folder:
-        cold = _cold_starts(folder, samples, size.cold_starts, part("assent tag", 2 * size.cold_starts))
+        cold = _cold_starts(folder, samples, size.cold_starts, part("assent tag", 3 * size.cold_starts))
         tick = part("models", (size.rounds + 1) * perception.CASES)
         perceived = perception.measure(folder, samples, cores, size.rounds, tick)
         models = load_models(folder / "models", cores)
@@ -63,8 +63,11 @@ def run(size: Size, progress: Progress) -> report.Bench:
     tick = part("known pictures, text", (size.rounds + 1) * guarding.CASES)
     guarded = guarding.measure(samples, cores, size.hashes, size.rounds, tick)
     with temporary_data() as folder:
-        tick = part("storing", 1 + size.decisions // storing.STEP + storing.REPLAY_ROUNDS + 1)
+        tick = part("storing", 2 + size.decisions // storing.STEP + storing.REPLAY_ROUNDS + 1)
         stored = storing.measure(folder, samples, perceptions, size, tick)
+    with temporary_data() as folder:
+        tick = part("search", len(size.searched) * (1 + len(searching.SEARCHES) * (size.searches + 1)))
+        searched = searching.measure(folder, size.searched, size.searches, tick)
     with temporary_data() as folder:
         tick = part("policies", policies.ROUNDS + 1 + size.simulated // policies.STEP)
         decided = policies.measure(folder, perceptions[0], size.simulated, tick)
@@ -74,21 +77,25 @@ def run(size: Size, progress: Progress) -> report.Bench:
     with temporary_data() as folder:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
         served = serving.measure(folder, samples, size, tick)
-    return report.Bench(_machine(cores, busy), perceived, served, stored, opted_in, guarded, fnir, cold, decided)
+    machine = _machine(cores, busy)
+    return report.Bench(machine, perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched)
 
 
 def _cold_starts(folder: Path, samples: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:
-    """Seconds of `assent tag` on one photo: with an empty data folder, and once the models are converted."""
-    seconds: dict[str, list[float]] = {FIRST: [], AGAIN: []}
+    """Seconds of `assent tag` on one photo: with an empty data folder, with and without labels and second opinion, and
+    once the models are converted."""
+    runs = {report.FIRST: ("assent", "first"), report.AGAIN: ("assent", "first"), report.FORMER: (FORMER, "former")}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     file = folder / "photo"
     file.write_bytes(samples[0].data)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
     for _ in range(count):
         with tempfile.TemporaryDirectory(dir=folder) as data:
-            for name in (FIRST, AGAIN):
+            for name, (module, place) in runs.items():
                 began = time.perf_counter()
-                command = [sys.executable, "-m", "assent", "tag", str(file), "--json"]
-                subprocess.run(command, env=environment | {"ASSENT_DATA_DIR": data}, capture_output=True, check=True)
+                command = [sys.executable, "-m", module, "tag", str(file), "--json"]
+                home = {"ASSENT_DATA_DIR": str(Path(data) / place)}
+                subprocess.run(command, env=environment | home, capture_output=True, check=True)
                 seconds[name].append(time.perf_counter() - began)
                 tick()
     return seconds

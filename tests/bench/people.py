@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any, LiteralString
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from psycopg import sql
 
-from assent.audit.authority import seal_rows
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Conn, Pool, open_pool, transaction
@@ -28,6 +26,7 @@ from assent.embedded.clusters import embedded, in_memory
 from assent.gallery.matching import host_gallery
 from assent.gallery.memory import connect_gallery, reconcile
 from assent.gallery.search import SearchSpace, search
+from assent.keys.authority import authority_key, authority_mac
 from assent.keys.installation import open_or_create_keys
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
@@ -54,6 +53,13 @@ FILLS = 3
 DISTINCT = 10_000  # vectors made; larger galleries hold them several times, which an exact search does not notice
 BATCH = 10_000
 MATCHES = 5_000
+_CONSENT = {
+    "purpose": "face-match",
+    "scope": "anyone",
+    "given_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "expires_at": datetime(2100, 1, 1, tzinfo=UTC),
+}
+_NOT_ENDED = {"withdrawn_at": None, "expired_at": None}
 ERASED = 30
 
 
@@ -140,26 +146,36 @@ def _opt_in(url: str, keys: TenantKeys, faces: NDArray[np.float32]) -> list[byte
     pseudonyms = [derive_pseudonym(keys, f"person-{n}") for n in range(len(faces))]
     people = [SubjectKey.new(keys, pseudonym) for pseudonym in pseudonyms]
     consents, templates = [uuid4() for _ in pseudonyms], [uuid4() for _ in pseudonyms]
-    rows: Mapping[LiteralString, Callable[[int], tuple[Any, ...]]] = {
-        "subject (tenant, pid, sealed)": lambda n: (seal(people[n].key, b"person", "ref", TENANT, pseudonyms[n]),),
-        "subject_key (tenant, pid, epoch, wrapped)": lambda n: (keys.epoch, people[n].wrap(keys)),
-        "consent (tenant, pid, id, series, n, purpose, scope, notice_sha256, jurisdiction, method, expires_at)": (
-            lambda n: (consents[n], consents[n], 1, "face-match", "anyone", bytes(32), "DE", "bench", "2100-01-01")
-        ),
-        "template (tenant, pid, id, consent_id, model, sealed)": lambda n: (
-            templates[n],
-            consents[n],
-            MODEL,
-            seal_template(people[n], templates[n], MODEL, faces[n]),
-        ),
-    }
+    key = authority_key(keys)
+
+    def subject(n: int) -> dict[str, Any]:
+        return {"sealed": seal(people[n].key, b"person", "ref", TENANT, pseudonyms[n])}
+
+    def subject_key(n: int) -> dict[str, Any]:
+        return {"epoch": keys.epoch, "wrapped": people[n].wrap(keys)}
+
+    def consent_row(n: int) -> dict[str, Any]:
+        row = {"id": consents[n], "series": consents[n], "n": 1} | _CONSENT
+        mac = authority_mac(key, "consent", {"tenant": TENANT, "pid": pseudonyms[n], **_NOT_ENDED, **row})
+        return row | {"notice_sha256": bytes(32), "jurisdiction": "DE", "method": "bench", "mac": mac}
+
+    def template(n: int) -> dict[str, Any]:
+        row = {"id": templates[n], "consent_id": consents[n], "model": MODEL, "version": 1}
+        mac = authority_mac(key, "template", {"tenant": TENANT, "pid": pseudonyms[n], **row})
+        return row | {"sealed": seal_template(people[n], templates[n], MODEL, faces[n]), "mac": mac}
+
     with psycopg.connect(url) as conn:
-        for table, row in rows.items():
-            with conn.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.SQL(table))) as copy:
+        for table, row in {
+            "subject": subject,
+            "subject_key": subject_key,
+            "consent": consent_row,
+            "template": template,
+        }.items():
+            columns = sql.SQL(", ").join(map(sql.Identifier, ("tenant", "pid", *row(0))))
+            into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), columns)
+            with conn.cursor().copy(into) as copy:
                 for n, pseudonym in enumerate(pseudonyms):
-                    copy.write_row((TENANT, pseudonym, *row(n)))
-        seal_rows(conn, keys, "consent")
-        seal_rows(conn, keys, "template")
+                    copy.write_row((TENANT, pseudonym, *row(n).values()))
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("VACUUM (ANALYZE)")  # as it has been done where people opted in one by one
     return pseudonyms

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 import psutil
 
 Case = Callable[[], object]
 Tick = Callable[[], object]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Size:
     replayed: int  # events a round, with perceptions replayed
     decisions: int  # stored one after the other
     windows: tuple[int, ...]  # up to which number of decisions latency and size are told
+    indexed: int  # stored with, and as many without, an entry in the search index
     leaves: int
     cold_starts: int
     people: int  # with a template each
@@ -32,6 +35,8 @@ class Size:
     enrolments: int  # of eight photos each
     simulated: int  # recorded decisions that another policy decides again
     hashes: int  # on a list of known pictures
+    searched: tuple[int, ...]  # media items of the indexes that are searched
+    searches: int  # of each kind, in each of them
 
 
 FULL = Size(
@@ -42,6 +47,7 @@ FULL = Size(
     replayed=200,
     decisions=10_000,
     windows=(1_000, 10_000),
+    indexed=300,
     leaves=2_000,
     cold_starts=3,
     people=100_000,
@@ -49,6 +55,8 @@ FULL = Size(
     enrolments=5,
     simulated=100_000,
     hashes=1_000_000,
+    searched=(10_000, 1_000_000),
+    searches=25,
 )
 SHORT = Size(
     rounds=2,
@@ -58,6 +66,7 @@ SHORT = Size(
     replayed=60,
     decisions=600,
     windows=(300, 600),
+    indexed=20,
     leaves=300,
     cold_starts=1,
     people=2_000,
@@ -65,13 +74,15 @@ SHORT = Size(
     enrolments=1,
     simulated=2_000,
     hashes=100_000,
+    searched=(1_000, 10_000),
+    searches=3,
 )
 
 
-def in_turn(cases: Mapping[str, Case], rounds: int, tick: Tick) -> dict[str, list[float]]:
+def in_turn(cases: Mapping[Name, Case], rounds: int, tick: Tick) -> dict[Name, list[float]]:
     """Seconds of every case in every round, after a round that does not count. Each round begins one case later."""
     names = list(cases)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[Name, list[float]] = {name: [] for name in names}
     for n in range(rounds + 1):
         first = n % len(names)
         for name in names[first:] + names[:first]:

@@ -1,15 +1,17 @@
-"""Searches among 10,000 and 1,000,000 decisions: `python -m tests.bench.searching` prints milliseconds and ratios.
+"""Searches among 10,000 and 1,000,000 decisions: `python -m tests.bench.searching [SIZES]` prints milliseconds, ratios.
 
-The index is filled by SQL, with labels as they lie: one on 30 % of the media items, one on ten. The decisions that a
-page is read from are not there: they are found by their primary key, a page at most.
+The tables are filled by SQL, with labels as they lie: one on 30 % of the media items, one on ten; their indexes are
+built afterwards. The decisions that a page is read from are not there: they are found by their primary key, a page at
+most.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,10 +25,12 @@ from assent.db.pool import Pool, execute, fetch, open_pool, transaction
 from assent.db.queries import named_queries
 from assent.decisions import search as searching
 from assent.decisions.search import Search
-from assent.decisions.search_index import near_parts
+from assent.decisions.search_index import KEY_BITS, near_parts
 from assent.embedded.clusters import embedded
+from examples.server import temporary_data
+from tests.bench.rounds import FULL, Case, Tick, in_turn, ratio
 
-SIZES, ROUNDS, TENANT = (10_000, 1_000_000), 30, "bench"
+TENANT = "bench"
 PDQ = "0123456789abcdef" * 4
 _BLOCK: ActionName = "block"
 SEARCHES: Mapping[str, Search] = {
@@ -61,28 +65,75 @@ CROSS JOIN LATERAL unnest(array_remove(ARRAY[
 """
 
 
+# What is built at once when the rows are there, which takes a third of the time.
+_BUILT_LAST = """
+SELECT format('ALTER TABLE media_label DROP CONSTRAINT %%I', conname) AS drop,
+       format('ALTER TABLE media_label ADD CONSTRAINT %%I %%s', conname, pg_get_constraintdef(oid)) AS make
+FROM pg_constraint WHERE conrelid = 'media_label'::regclass AND contype IN ('p', 'f')
+UNION ALL
+SELECT format('DROP INDEX %%I', indexname), indexdef
+FROM pg_indexes WHERE indexname IN ('media_search_bands', 'media_label_action', 'media_label_item')
+"""
+
+
 def fill(pool: Pool, size: int) -> None:
     """Fills the index of an empty database with that many media items."""
     with transaction(pool) as conn:
         conn.execute("INSERT INTO tenant (tenant) VALUES (%s) ON CONFLICT DO NOTHING", (TENANT,))
-        for statement in (_FILL, _LABELS):
+        last = fetch(conn, sql.SQL(_BUILT_LAST), size=size)
+        conn.execute("SET LOCAL maintenance_work_mem = '256MB'")
+        for statement in (*(row["drop"] for row in last), _FILL, _LABELS, *(row["make"] for row in last)):
             conn.execute(statement, {"tenant": TENANT, "size": size})
+    with psycopg.connect(pool.conninfo, autocommit=True) as conn:  # type: ignore[arg-type]  # a pool may make it up
+        conn.execute("VACUUM (ANALYZE) media_search, media_label")  # as the server does by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Seconds of each search of SEARCHES in every round, among so many media items; bytes of index for each of them."""
+
+    sizes: tuple[int, ...]
+    seconds: dict[int, dict[str, list[float]]]
+    bytes_each: dict[int, float]
+
+    def times(self, search: str) -> float:
+        """Returns how many times as long a search takes among the most as among the fewest."""
+        return ratio(self.seconds[self.sizes[-1]][search], self.seconds[self.sizes[0]][search])
+
+
+def measure(folder: Path, sizes: tuple[int, ...], rounds: int, tick: Tick) -> Searched:
+    """Fills a server of its own for each size, and searches all of them in turns."""
+    cases: dict[tuple[int, str], Case] = {}
+    bytes_each = {}
+    with ExitStack() as stack:
+        for size in sizes:
+            pool = stack.enter_context(_server(folder / str(size)))
+            fill(pool, size)
+            bytes_each[size] = _bytes(pool) / size
+            cases |= {(size, name): partial(_search, pool, search) for name, search in SEARCHES.items()}
+            tick()
+        took = in_turn(cases, rounds, tick)
+    seconds = {size: {name: took[size, name] for name in SEARCHES} for size in sizes}
+    return Searched(sizes, seconds, bytes_each)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[Pool]:
+    with embedded(folder) as url:
+        migrate(url)
+        with open_pool(url, size=1) as pool:
+            yield pool
+
+
+def _search(pool: Pool, search: Search) -> None:
     with transaction(pool) as conn:
-        conn.execute("ANALYZE media_search, media_label")
+        rows_of(conn, search)
 
 
-def measure(pool: Pool) -> dict[str, float]:
-    """Returns the median milliseconds of each search of SEARCHES, after one that is not counted."""
-    found: dict[str, float] = {}
-    for name, search in SEARCHES.items():
-        times = []
-        for _ in range(ROUNDS + 1):
-            begin = time.perf_counter()
-            with transaction(pool) as conn:
-                rows_of(conn, search)
-            times.append((time.perf_counter() - begin) * 1000)
-        found[name] = median(times[1:])
-    return found
+def _bytes(pool: Pool) -> int:
+    with transaction(pool) as conn:
+        (row,) = fetch(conn, sql.SQL(_SIZE))
+    return int(row["bytes"])
 
 
 def rows_of(conn: psycopg.Connection[Any], search: Search) -> list[Any]:
@@ -101,7 +152,8 @@ def plans(conn: psycopg.Connection[Any]) -> dict[str, str]:
         "most": 51,
     }
     values |= {"after_at": "infinity", "action": "block", "after_distance": -1, "distance": 31, "label": "animal"}
-    values |= {"others": ["food"], "labels": ["animal"], "pdq": "0" * 256, "bands": near_parts(PDQ)}
+    values |= {"others": ["food"], "labels": ["animal"]}
+    values |= {"pdq": "0" * 256, "bands": near_parts(PDQ), "key_bits": KEY_BITS}
     execute(conn, queries["set_planner_by_index"])
     near = _explain(conn, "list_near", values)
     conn.execute("SET LOCAL enable_seqscan = on")
@@ -115,30 +167,15 @@ def _explain(conn: psycopg.Connection[Any], name: str, values: Mapping[str, Any]
 
 
 def main() -> None:
-    """Prints the figures; sizes may be given."""
-    sizes = [int(size) for size in sys.argv[1:] if size.isdigit()] or list(SIZES)
-    figures = []
+    """Prints the figures."""
+    sizes = tuple(map(int, sys.argv[1:])) or FULL.searched
+    with temporary_data() as folder:
+        searched = measure(folder, sizes, FULL.searches, lambda: None)
     for size in sizes:
-        with tempfile.TemporaryDirectory() as name:
-            Path(name).chmod(0o711)
-            with embedded(Path(name) / "server") as url:
-                migrate(url)
-                with open_pool(url, size=1) as pool:
-                    fill(pool, size)
-                    figures.append(measure(pool))
-                    with transaction(pool) as conn:
-                        (row,) = fetch(conn, sql.SQL(_SIZE))
-                        if "--plans" in sys.argv:
-                            _write("\n\n".join(plans(conn).values()))
-                    _write(f"{size}: {row['bytes'] / size:.0f} bytes of index a media item")
-    for search in SEARCHES:
-        times = [figure[search] for figure in figures]
-        _write(f"{search:25}" + "".join(f"{ms:8.2f} ms" for ms in times) + f"{times[-1] / times[0]:6.2f} x")
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        sys.stdout.write(f"{size}: {searched.bytes_each[size]:.0f} bytes of index a media item\n")
+    for name in SEARCHES:
+        each = (1000 * median(searched.seconds[size][name]) for size in sizes)
+        sys.stdout.write(f"{name:25}" + "".join(f"{ms:8.2f} ms" for ms in each) + f"{searched.times(name):6.2f} x\n")
 
 
 _SIZE = "SELECT pg_total_relation_size('media_search') + pg_total_relation_size('media_label') AS bytes"

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 from uuid import uuid4
 
 from assent.audit.log import Part, append
@@ -28,16 +30,18 @@ from assent.keys.installation import open_or_create_keys
 from assent.media.sandbox import Decoder
 from assent.perceive import load_models as load_models
 from assent.policy.decide import decide
+from assent.policy.model import Policy
 from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.loop import PICTURE_JOBS, open_worker_context
 from assent.worker.queue import queue_app
 from tests.bench.photos import Photo
-from tests.bench.rounds import Case, Size, Tick, quantile
+from tests.bench.rounds import Case, Size, Tick, in_turn, quantile
 from tests.events import SOURCE
 
 TENANT = "bench"
 REPLAY_ROUNDS = 3
+WITH_INDEX, WITHOUT_INDEX = "with the search index", "without"
 STEP = 100  # decisions between two ticks; divides every size and window
 
 
@@ -58,6 +62,7 @@ class Stored:
 
     windows: tuple[Window, ...]
     latency_ms: list[float]  # of every decision, in order
+    indexing: dict[str, list[float]]  # seconds of storing a decision with and without its entry in the search index
     leaves_per_s: float
     replayed: int
     queued: list[float]
@@ -80,11 +85,12 @@ def measure(folder: Path, photos: Sequence[Photo], perceptions: Sequence[Percept
         leaves_per_s = _audit(bench, size.leaves)
         tick()
         latency, windows = _grow(bench, photos, perceptions, size, tick)
+        indexing = _index(bench, photos[0], perceptions[0], size.indexed, tick)
         replay = Replay({photo.picture.sha256: one for photo, one in zip(photos, perceptions, strict=True)})
         replaying = replace(bench.stages, perceive=replay)
         smallest = min(photos, key=lambda photo: len(photo.data))  # so that its decoding hides little
         queued, called = _replay(replace(bench, stages=replaying), smallest, size.replayed, tick)
-    return Stored(windows, latency, leaves_per_s, size.replayed, queued, called)
+    return Stored(windows, latency, indexing, leaves_per_s, size.replayed, queued, called)
 
 
 @contextmanager
@@ -114,22 +120,15 @@ def _grow(
     bench: WorkerContext, photos: Sequence[Photo], perceptions: Sequence[Perception], size: Size, tick: Tick
 ) -> tuple[list[float], tuple[Window, ...]]:
     """Records decisions one after the other, photos in turn; their events are stored before, a few at a time."""
-    keys, policy = bench.keystore.tenant(TENANT), bench.policies.default
-    nobody = Event("media.created", (), "public", "post", "somebody")
-    analyses = [
-        Analysis(photo.picture, one, (), decide(policy, nobody, photo.picture, one))
-        for photo, one in zip(photos, perceptions, strict=True)
-    ]
+    policy = bench.policies.default
+    analyses = [_analysis(policy, photo.picture, one) for photo, one in zip(photos, perceptions, strict=True)]
     latency: list[float] = []
     windows: list[Window] = []
     since, bytes_before = 0, _bytes(bench)
     for _ in range(size.decisions // STEP):
         for media_key in _store(bench, "grown", STEP):
-            began = time.perf_counter()
-            with transaction(bench.pool) as conn:
-                analysis = analyses[len(latency) % len(analyses)]
-                record(conn, keys, media_key, NewDecision(analysis, policy.ref))
-            latency.append(1000 * (time.perf_counter() - began))
+            decision = NewDecision(analyses[len(latency) % len(analyses)], policy.ref)
+            latency.append(1000 * _seconds(partial(_record, bench, media_key, decision)))
         tick()
         if len(latency) in size.windows:
             part, bytes_now = latency[since:], _bytes(bench)
@@ -139,6 +138,38 @@ def _grow(
     _check_decided(bench, "grown", len(latency))
     _drop_jobs(bench)
     return latency, tuple(windows)
+
+
+def _index(
+    bench: WorkerContext, photo: Photo, perception: Perception, count: int, tick: Tick
+) -> dict[str, list[float]]:
+    """Records decisions in turns with and without an entry in the index by which they are searched."""
+    policy = bench.policies.default
+    decision = NewDecision(_analysis(policy, photo.picture, perception), policy.ref)
+    waiting = iter(_store(bench, "indexed", 2 * count + 2))
+
+    def with_index() -> None:
+        _record(bench, next(waiting), decision)
+
+    def without_index() -> None:
+        with patch("assent.decisions.store.index_decision", lambda *_: None):
+            _record(bench, next(waiting), decision)
+
+    took = in_turn({WITH_INDEX: with_index, WITHOUT_INDEX: without_index}, count, lambda: None)
+    tick()
+    _check_decided(bench, "indexed", 2 * count + 2)
+    _drop_jobs(bench)
+    return took
+
+
+def _analysis(policy: Policy, picture: Picture, perception: Perception) -> Analysis:
+    nobody = Event("media.created", (), "public", "post", "somebody")
+    return Analysis(picture, perception, (), decide(policy, nobody, picture, perception))
+
+
+def _record(bench: WorkerContext, media_key: MediaKey, decision: NewDecision) -> None:
+    with transaction(bench.pool) as conn:
+        record(conn, bench.keystore.tenant(TENANT), media_key, decision)
 
 
 def _bytes(bench: WorkerContext) -> int:

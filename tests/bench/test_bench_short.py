@@ -42,6 +42,10 @@ def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> 
     assert min(bench["served"]["memory_mb"].values()) > 1
     assert len(bench["stored"]["latency_ms"]) == SHORT.decisions
     assert [window["decisions"] for window in bench["stored"]["windows"]] == list(SHORT.windows)
+    for searches in bench["searched"]["seconds"].values():
+        assert {len(took) for took in searches.values()} == {SHORT.searches}
+    assert {len(took) for took in bench["stored"]["indexing"].values()} == {SHORT.indexed}
+    assert {len(took) for took in bench["cold_s"].values()} == {SHORT.cold_starts}
     missed = [row["figure"] for row in bench["table"] if row["reached"] is False]
     figure(f"{len(bench['table'])} figures; targets missed on this machine now: {missed or 'none'}")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,9 @@ from assent.db.pool import transaction
 from assent.decisions import search
 from assent.decisions.search_index import add_backlog, near_parts, pdq_bits
 from assent.worker.jobs import decide_event
+from assent.worker.maintenance import purge_expired
 from tests.bench import searching
-from tests.command import assent
+from tests.command import assent, invoke
 from tests.events import SOURCE, decision, rows, store
 from tests.integration.album import Album
 from tests.integration.desk import waiting_case
@@ -72,9 +75,13 @@ def test_found_as_it_is_read(
 
     moderator.post("/v1/media/group/corrections", json={"remove": ["nudity.partial.belly"]})
     assert found(tagger, label="nudity.partial.belly") == []
-    decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef("group", None), type="media.deleted"))
-    assert found(tagger) == []
-    assert rows(desk.bench, "SELECT count(*) FROM media_label") == [(0,)]
+    assert found(tagger, pdq=pdq) == ["group"]
+    delete(desk, "group")
+    for query in ({}, {"label": "nudity"}, {"action": "limit"}, {"pdq": pdq}):
+        assert found(tagger, **query) == [], query
+    assert rows(desk.bench, "SELECT (SELECT count(*) FROM media_search), count(*) FROM media_label") == [(0, 0)]
+    nothing = invoke(environment, "search", "--pdq", pdq)
+    assert (nothing.status, nothing.stdout, nothing.stderr) == (0, "", "")
 
 
 def test_nobody_is_found_by_a_person(desk: Album, tagger: TestClient) -> None:
@@ -117,6 +124,14 @@ def test_found_by_the_newest_labels_alone(desk: Album, tagger: TestClient) -> No
     assert found(tagger, pdq=pdq) == []
     assert rows(desk.bench, "SELECT count(*) FROM media_search") == [(1,)]
 
+    with transaction(desk.bench.pool) as conn:
+        conn.execute("UPDATE decision SET replaced_at = replaced_at - interval '91 days'")
+    purge_expired(desk.bench.settings, desk.bench.pool, desk.bench.keystore)
+    assert rows(desk.bench, "SELECT revision FROM decision") == [(2,)]
+    assert found(tagger) == ["group"]
+    assert [found(tagger, label=label) for label in old - new] == [[]] * len(old - new)
+    assert rows(desk.bench, "SELECT count(DISTINCT id) FROM media_label") == [(1,)]
+
 
 def test_a_filled_index_is_searched_by_index(desk: Album, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = desk.bench.pool
@@ -138,7 +153,9 @@ def test_a_filled_index_is_searched_by_index(desk: Album, monkeypatch: pytest.Mo
         ), labels
 
 
-def test_a_short_page_goes_on(desk: Album, tagger: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_page_goes_on(
+    desk: Album, tagger: TestClient, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for media_id in ("older", "newer"):
         desk.post(media_id)
     labels = [label for (label,) in rows(desk.bench, "SELECT DISTINCT label FROM media_label WHERE label > ''")]
@@ -151,6 +168,21 @@ def test_a_short_page_goes_on(desk: Album, tagger: TestClient, monkeypatch: pyte
         pages.append([media["media"] for media in body["media"]])
         query["cursor"] = body["next"]
     assert pages == [["newer"], ["older"], []]
+    words = [word for label in labels for word in ("--label", label)]
+    told = invoke(environment, "search", *words)  # goes on by itself
+    assert [json.loads(line)["media"] for line in told.stdout.splitlines()] == ["newer", "older"]
+    assert told.stderr == ""
+    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(sys.modules["assent.cli.search"], "sys", terminal)
+    table = assent(environment, "search", *words)
+    assert 0 < table.index("picture") < table.index("newer") < table.index("older")
+    assert assent(environment, "search", "--until", "1d") == "No pictures.\n"
+
+
+def delete(desk: Album, media_id: str) -> None:
+    """Does what the worker does when the platform deletes a picture."""
+    event_id = store(desk.bench, desk.keys, MediaRef(media_id, None), type="media.deleted")
+    decide_event(desk.bench, "default", event_id)
 
 
 def plain() -> bytes:
@@ -192,7 +224,7 @@ def test_hostile_queries(desk: Album, tagger: TestClient) -> None:
     assert found(tagger, since="0001-01-01T00:00:00+23:59") == []
 
 
-def test_pages_stay_while_decisions_arrive(desk: Album, tagger: TestClient) -> None:
+def test_pages_stay_while_decisions_arrive_and_go(desk: Album, tagger: TestClient, environment: dict[str, str]) -> None:
     for n in range(5):
         decide_event(desk.bench, "default", store(desk.bench, desk.keys, MediaRef(f"bad {n}", None), b"no picture"))
     first = page(tagger, limit=2)
@@ -206,13 +238,27 @@ def test_pages_stay_while_decisions_arrive(desk: Album, tagger: TestClient) -> N
     forged = first["next"][:-8] + "AAAAAAAA"
     assert refused(tagger, cursor=forged) == (400, "bad_request")
 
+    told = invoke(environment, "search", "--limit", "3")
+    assert [json.loads(line)["media"] for line in told.stdout.splitlines()] == ["later", "bad 4", "bad 3"]
+    more, _, cursor = told.stderr.strip().rpartition(" ")
+    assert more == "More: --cursor"
+    for media_id in ("bad 3", "bad 1"):
+        delete(desk, media_id)
+    rest = invoke(environment, "search", "--limit", "3", "--cursor", cursor)
+    assert [json.loads(line)["media"] for line in rest.stdout.splitlines()] == ["bad 2", "bad 0"]
+    assert rest.stderr == ""
+    assert found(tagger, cursor=first["next"]) == ["bad 2", "bad 0"]
+    other = invoke(environment, "search", "--action", "review", "--cursor", cursor)
+    assert (other.status, "cursor" in other.stderr) == (1, True)
 
-def test_decisions_of_before_are_added(desk: Album, tagger: TestClient) -> None:
+
+def test_decisions_of_before_are_added(desk: Album, tagger: TestClient, environment: dict[str, str]) -> None:
     desk.post()
     with transaction(desk.bench.pool) as conn:
         conn.execute("DELETE FROM media_search")
         conn.execute("INSERT INTO search_backlog SELECT tenant, '9999-01-01Z' FROM tenant")
     assert page(tagger) == {"media": [], "next": None, "complete": False}
+    assert "still being added" in invoke(environment, "search").stderr
     while add_backlog(desk.bench.pool):
         pass
     assert page(tagger)["complete"]

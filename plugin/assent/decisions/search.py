@@ -23,7 +23,7 @@ from assent.core.values import ActionName
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions.document import from_json
-from assent.decisions.search_index import ALL, near_parts, pdq_bits
+from assent.decisions.search_index import ALL, KEY_BITS, near_parts, pdq_bits
 from assent.hashlists.search import DISTANCE
 from assent.keys.keystore import TenantKeys
 from assent.policy.input import above
@@ -135,7 +135,7 @@ def _rarest_first(
 def _near(conn: Conn, tenant: str, search: Search, place: _Place | None, most: int) -> tuple[list[Row], None]:
     pdq = search.pdq or ""
     after = {"after_distance": place.by if place else -1, "after_id": place.id if place else _LAST_ID}
-    hashes = {"pdq": pdq_bits(pdq), "bands": near_parts(pdq), "distance": DISTANCE}
+    hashes = {"pdq": pdq_bits(pdq), "bands": near_parts(pdq), "key_bits": KEY_BITS, "distance": DISTANCE}
     values = {"labels": sorted(set(search.labels)), "action": search.action, "most": most}
     return fetch(conn, _Q["list_near"], tenant=tenant, **values, **hashes, **_times(search), **after), None
 

@@ -23,7 +23,7 @@ STEP = 200  # decisions added in a transaction, and those of the same time as th
 # Bits of a PDQ hash, in parts. Of two hashes that differ in at most 31 bits ten parts cannot differ in three or more
 # and the last in two or more: that were 32.
 _PARTS = (*((24, 2),) * 10, (16, 1))
-_KEY_BITS = 24
+KEY_BITS = 24
 _Q, _RECORD = named_queries("search"), named_queries("record")
 
 
@@ -71,7 +71,7 @@ def _parts(pdq: str) -> Iterator[tuple[int, int]]:
     """Yields each part of a hash, its number in the bits above its own, and its width in bits."""
     bits, start = pdq_bits(pdq), 0
     for n, (width, _) in enumerate(_PARTS):
-        yield n << _KEY_BITS | int(bits[start : start + width], 2), width
+        yield n << KEY_BITS | int(bits[start : start + width], 2), width
         start += width
 
 

@@ -107,10 +107,16 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- name: list_near
 -- The nearest first, then by number, behind a place in that order.
+-- One scan for each part: the index holds every row that it meets against every key that it is asked for at once.
 WITH candidates AS MATERIALIZED (
-    SELECT id, tenant, source, media_id, action, decided_at, bit_count(pdq # %(pdq)s::bit(256))::integer AS distance
-    FROM media_search
-    WHERE bands && %(bands)s::integer[]
+    SELECT DISTINCT s.*
+    FROM (SELECT array_agg(key) AS keys FROM unnest(%(bands)s::integer[]) key GROUP BY key >> %(key_bits)s) part
+    CROSS JOIN LATERAL (
+        SELECT id, tenant, source, media_id, action, decided_at,
+               bit_count(pdq # %(pdq)s::bit(256))::integer AS distance
+        FROM media_search
+        WHERE bands && part.keys
+    ) s
 )
 SELECT source, media_id, decided_at, id, distance FROM candidates c
 WHERE tenant = %(tenant)s AND distance <= %(distance)s AND (action = %(action)s) IS NOT FALSE

@@ -37,7 +37,9 @@ def placed(pixels: Pixels, spec: Input) -> Placed:
         return Placed(_resized(pixels, across, down), (across / width, down / height), (0.0, 0.0))
     if spec.fit == "squeeze-crop" and spec.before:
         left, top = (spec.before - across) // 2, (spec.before - down) // 2
-        middle = _resized(pixels, spec.before, spec.before)[top : top + down, left : left + across]
+        # Halved to no less than twice the size: the rest, by area, keeps the scores.
+        whole = _resized(_halved(pixels, 2 * spec.before, 2 * spec.before), spec.before, spec.before)
+        middle = whole[top : top + down, left : left + across]
         return Placed(middle, (spec.before / width, spec.before / height), (-left, -top))
     ratio = min(across / width, down / height)
     ratio = ratio if spec.enlarge else min(1.0, ratio)
@@ -59,13 +61,20 @@ def _cropped(pixels: Pixels, before: int, across: int, down: int) -> Placed:
     wide, high = (max(1, min(side, round(part / ratio))) for side, part in ((width, across), (height, down)))
     left, top = (width - wide) // 2, (height - high) // 2
     scale = across / wide, down / high
-    middle = pixels[top : top + high, left : left + wide]
-    while wide >= 2 * across and high >= 2 * down:  # halved first: 12 megapixels by area at once: 11 ms
-        wide, high = wide // 2, high // 2
-        half: Any = cv2.resize(middle[: 2 * high, : 2 * wide], (wide, high), interpolation=cv2.INTER_AREA)
-        middle = np.asarray(half, np.uint8)
-    middle = _resized(middle, across, down)
-    return Placed(middle, scale, (-left * scale[0], -top * scale[1]))
+    middle = _halved(pixels[top : top + high, left : left + wide], across, down)
+    return Placed(_resized(middle, across, down), scale, (-left * scale[0], -top * scale[1]))
+
+
+def _halved(pixels: Pixels, across: int, down: int) -> Pixels:
+    """Returns the frame halved for as long as both sides stay that long; an odd last row or column is left out.
+
+    To shrink 12 megapixels by area at once takes five times as long."""
+    height, width = pixels.shape[:2]
+    while width >= 2 * across and height >= 2 * down:
+        width, height = width // 2, height // 2
+        half: Any = cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        pixels = np.asarray(half, np.uint8)
+    return pixels
 
 
 def around(pixels: Pixels, corners: Corners, spec: Input) -> Pixels:
@@ -110,5 +119,5 @@ def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     """Resizes a frame: shrinks by area, so that fine patterns do not turn into others; enlarges linearly."""
     shrinks = width < pixels.shape[1] or height < pixels.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized: Any = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
+    resized: Any = cv2.resize(pixels, (width, height), interpolation=how)
     return np.asarray(resized, np.uint8)

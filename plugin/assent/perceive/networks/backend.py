@@ -157,8 +157,9 @@ def by_label(model: LoadedModel, scores: NDArray[np.float32]) -> dict[str, float
     Classes exclude one another, so a label's score is the sum of its classes' and of all that lie below it."""
     tree = _classes_below(model.names)
     totals = np.add.reduceat(scores[tree.classes].astype(np.float64), tree.starts)
-    strong = [n for n in np.argsort(-totals, kind="stable").tolist() if totals[n] >= LOWEST_SCORE]
-    return {tree.labels[n]: min(1.0, float(totals[n])) for n in strong}
+    strong = np.flatnonzero(totals >= LOWEST_SCORE)
+    strong = strong[np.argsort(-totals[strong], kind="stable")]
+    return {tree.labels[n]: min(1.0, total) for n, total in zip(strong.tolist(), totals[strong].tolist(), strict=True)}
 
 
 class _Tree(NamedTuple):
