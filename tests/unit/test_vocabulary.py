@@ -95,7 +95,7 @@ def test_without_a_group_two_levels_are_listed_with_what_lies_below() -> None:
     assert len(lines) < 100
     assert (empty, last.split()[0]) == ("", str(len(LABELS)))
     (cats,) = [line.split() for line in lines if line.startswith("  cat ")]
-    assert cats == ["cat", str(sum(name.startswith("animal.cat.") for name in BY_NAME)), "0.50", "A", "cat."]
+    assert cats == ["cat", str(sum(name.startswith("animal.cat.") for name in BY_NAME)), "0.60", "A", "cat."]
 
 
 def test_a_group_is_listed_with_what_its_labels_stand_for() -> None:
