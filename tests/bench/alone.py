@@ -2,8 +2,8 @@
 
 Views of people alone: the stills in faces, the group photo and its faces, the astronaut; whole and cut to the face with
 margins, in three sizes, mirrored; and the same with masks (pictures of four, in insightface) laid over the lower half
-of each face. Prints how many have a wrong label by the default pack's labels network from 0.6, 0.5 and 0.2 up, before and
-after the rule (`perceive/labels/people.py`), of views with a face that is listed and without; and how many everyday
+of each face. Prints how many have a wrong label by the default pack's labels network from 0.6, 0.5 and 0.2 up, before
+and after the rule (`perceive/labels/people.py`), of views with a face that is listed and without; and how many everyday
 photos with a right label, read from labels.csv, lose one by the rule.
 """
 
