@@ -2,8 +2,8 @@
 
 Views of people alone: the stills in faces, the group photo and its faces, the astronaut; whole and cut to the face with
 margins, in three sizes, mirrored; and the same with masks (pictures of four, in insightface) laid over the lower half
-of each face. Prints how many have a wrong label by the default pack's labels network from 0.6, 0.5 and 0.2 up, before and
-after the rule (`perceive/labels/people.py`), of views with a face that is listed and without; and how many everyday
+of each face. Prints how many have a wrong label by the default pack's labels network from 0.6, 0.5 and 0.2 up, before
+and after the rule (`perceive/labels/people.py`), of views with a face that is listed and without; and how many everyday
 photos with a right label, read from labels.csv, lose one by the rule.
 """
 
@@ -30,7 +30,8 @@ from assent.perceive.labels.people import beside_people, is_of_things
 from assent.perceive.labels.whole_frames import label_frames
 from assent.perceive.packs.manifest import read_table
 from assent.perceive.safety import detect as safety
-from tests.unit.perceive_photos import FACES, photo, read
+from tests.photos import FACES
+from tests.unit.perceive_photos import photo, read
 
 LEAST = (0.6, 0.5, 0.2)
 SIZES = (448, 224, 112)  # pixels of the longer side

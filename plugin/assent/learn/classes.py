@@ -15,14 +15,14 @@ from assent.perceive.packs.manifest import SILENT, classes, read_table
 
 
 class Vocabulary(NamedTuple):
-    """Holds what the networks in use can say: their labels and all above, and the labels of their own classes."""
+    """Holds what the networks in use can say: their labels and all above, and the labels of their own classes' names."""
 
     labels: frozenset[str]
     by_class: Mapping[str, frozenset[str]]  # by the name's letters and digits; empty where nothing is said of the class
 
 
 class Meaning(NamedTuple):
-    """The labels, or names below labels, that a class stands for; none: its images show none. Or why it is left out."""
+    """Holds the labels, or names below labels, that a class stands for, none for `none`; or why it is left out."""
 
     labels: tuple[str, ...]
     reason: str = ""

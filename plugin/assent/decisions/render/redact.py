@@ -33,10 +33,10 @@ def redact(copy: bytes, decision: Decision, side: int | None = None) -> bytes:
     `side`: pixels of the longer side that the result has at most, for a look at what a picture is like and no closer.
     JPEG in and out.
     """
-    image = Image.open(BytesIO(copy))
+    file = Image.open(BytesIO(copy))
     if side is not None:
-        image.draft("RGB", (_DRAFT * side, _DRAFT * side))  # the decoder's own scaling, a few times as large
-    image = _hidden(image.convert("RGB"), decision)
+        file.draft("RGB", (_DRAFT * side, _DRAFT * side))  # the decoder's own scaling, a few times as large
+    image = _hidden(file.convert("RGB"), decision)
     if side is not None:
         image.thumbnail((side, side), Image.Resampling.BOX)
     return _jpeg(image)
