@@ -15,7 +15,7 @@ from assent.perceive.packs.manifest import SILENT, classes, read_table
 
 
 class Vocabulary(NamedTuple):
-    """Holds what the networks in use can say: their labels and all above, and the labels of their own classes' names."""
+    """Holds what the networks in use can say: their labels with all above, and those of their own classes' names."""
 
     labels: frozenset[str]
     by_class: Mapping[str, frozenset[str]]  # by the name's letters and digits; empty where nothing is said of the class
