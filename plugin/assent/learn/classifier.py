@@ -232,7 +232,7 @@ def _scaling(features: NDArray[np.float32]) -> _Scaling:
     """Returns the means of the features, and the roots of their deviations as divisors.
 
     That lies between regularising all features alike and regularising the strong ones least. Cross-validated on 3,068
-    photos of clothes: 86.8 %, divided by the deviations 86.0 % (EfficientNet-lite0). It uses no label, and so is made
+    photos of clothes: 87.8 %, divided by the deviations 87.7 % (EfficientNet-lite0). It uses no label, and so is made
     once, for all folds."""
     return _Scaling(features.mean(axis=0), np.sqrt(features.std(axis=0) + LEAST_SPREAD))
 
