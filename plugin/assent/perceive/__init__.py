@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assent.core.boxes import box_of
+from assent.core.boxes import Corners, box_of
 from assent.core.errors import Undecodable
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
@@ -69,12 +69,14 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     tags: list[list[Tag]] = [[] for _ in pictures]
     faces: list[list[Face]] = [[] for _ in pictures]
     features: list[dict[int, Vector]] = [{} for _ in pictures]  # by frame
+    people: list[dict[int, tuple[list[tuple[Corners, float]], Frame]]] = [{} for _ in pictures]  # their faces, by frame
     chips: list[tuple[int, int, Pixels]] = []  # the image's index, the face's index in it, the chip
     for (number, frame), parts, detected, objects, labels, opinion in zip(
         frames, results, detected_faces, object_tags, labelled, opinions, strict=True
     ):
         unsure = (part for part in parts if part.name == "face")  # one under a mask among them
         around = [(box.corners, box.score) for box in (*(face.box for face in detected), *unsure)]
+        people[number][frame.index] = (around, frame)
         said = beside_people(labels.tags, around, frame)
         tags[number] += [*_tags(models, pictures[number], frame, parts), *objects, *said, *opinion]
         features[number][frame.index] = labels.features
@@ -83,7 +85,9 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
                 chips.append((number, len(faces[number]), chip))
             faces[number].append(face)
     for number, rows in enumerate(features):
-        tags[number] += predict_tags(models.heads, np.stack(list(rows.values())), list(rows))
+        of_heads = predict_tags(models.heads, np.stack(list(rows.values())), list(rows))
+        for index, beside in people[number].items():
+            tags[number] += beside_people([tag for tag in of_heads if tag.frame == index], *beside)
     for (number, frame), parts in zip(frames, results, strict=True):
         tags[number] += colour_tags(frame, parts, tags[number], faces[number])
     vectors = embedder.embed(models.embedder, models.calibration.mean, [chip for _, _, chip in chips])

@@ -21,7 +21,7 @@ _SURE_LABEL = 0.70
 
 
 def beside_people(tags: Sequence[Tag], faces: Sequence[tuple[Corners, float]], frame: Frame) -> list[Tag]:
-    """Returns those tags of a frame, by classifiers of the whole of it, that may stay beside the faces in it.
+    """Returns those tags by classifiers and heads of a whole frame that may stay beside the faces in it.
 
     faces: corners in pixels of the frame, with scores. Where a sure face fills the frame, no animal, food, thing or
     product is said, except what is worn; beside any other from _UNSURE_FACE up they stay from _SURE_LABEL up, each
