@@ -434,6 +434,14 @@ CREATE TABLE public.review_case (
     CONSTRAINT review_case_claim CHECK ((num_nulls(claim, claimed_by, claimed_at, claimed_until) = ANY (ARRAY[0, 4])))
 );
 
+CREATE TABLE public.review_queue (
+    tenant text NOT NULL,
+    name text NOT NULL,
+    due_minutes integer NOT NULL,
+    grave boolean NOT NULL,
+    CONSTRAINT review_queue_due_minutes_check CHECK ((due_minutes > 0))
+);
+
 CREATE TABLE public.review_skip (
     tenant text NOT NULL,
     case_id uuid NOT NULL,
@@ -462,6 +470,50 @@ CREATE TABLE public.source (
     adapter text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.staff (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    name_sealed bytea NOT NULL,
+    roles text[] NOT NULL,
+    queues text[],
+    external bytea,
+    password_hash text,
+    totp_sealed bytea,
+    totp_step bigint,
+    failed integer DEFAULT 0 NOT NULL,
+    locked_until timestamp with time zone,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    disabled_at timestamp with time zone,
+    version integer DEFAULT 1 NOT NULL,
+    mac bytea NOT NULL,
+    CONSTRAINT staff_queues_check CHECK ((cardinality(queues) > 0))
+);
+
+CREATE TABLE public.staff_key (
+    tenant text NOT NULL,
+    id bytea NOT NULL,
+    staff uuid NOT NULL,
+    public_key bytea NOT NULL,
+    sign_count bigint NOT NULL,
+    backed_up boolean NOT NULL,
+    name_sealed bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    used_at timestamp with time zone,
+    mac bytea NOT NULL
+);
+
+CREATE TABLE public.staff_session (
+    tenant text NOT NULL,
+    sha256 bytea NOT NULL,
+    kind text NOT NULL,
+    staff uuid,
+    sealed bytea NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT staff_session_kind_check CHECK ((kind = ANY (ARRAY['set-up'::text, 'sign-in'::text, 'session'::text])))
 );
 
 CREATE TABLE public.statement (
@@ -657,6 +709,9 @@ ALTER TABLE ONLY public.review_case
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.review_queue
+    ADD CONSTRAINT review_queue_pkey PRIMARY KEY (tenant, name);
+
 ALTER TABLE ONLY public.review_skip
     ADD CONSTRAINT review_skip_pkey PRIMARY KEY (tenant, case_id, by);
 
@@ -671,6 +726,18 @@ ALTER TABLE ONLY public.source
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (tenant, name);
+
+ALTER TABLE ONLY public.staff_key
+    ADD CONSTRAINT staff_key_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.staff
+    ADD CONSTRAINT staff_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.staff_session
+    ADD CONSTRAINT staff_session_pkey PRIMARY KEY (tenant, sha256);
+
+ALTER TABLE ONLY public.staff_session
+    ADD CONSTRAINT staff_session_sha256_key UNIQUE (sha256);
 
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_pkey PRIMARY KEY (tenant, puid);
@@ -748,6 +815,12 @@ CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reaso
 CREATE INDEX review_case_queue ON public.review_case USING btree (tenant, queue, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
 
 CREATE INDEX shadow_at ON public.shadow USING btree (tenant, head, at);
+
+CREATE UNIQUE INDEX staff_external ON public.staff USING btree (tenant, external);
+
+CREATE INDEX staff_key_staff ON public.staff_key USING btree (tenant, staff);
+
+CREATE INDEX staff_session_staff ON public.staff_session USING btree (tenant, staff);
 
 CREATE INDEX statement_at ON public.statement USING btree (tenant, at, puid);
 
@@ -872,6 +945,9 @@ ALTER TABLE ONLY public.refused_band
 ALTER TABLE ONLY public.review_case
     ADD CONSTRAINT review_case_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.review_queue
+    ADD CONSTRAINT review_queue_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.review_skip
     ADD CONSTRAINT review_skip_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
@@ -883,6 +959,18 @@ ALTER TABLE ONLY public.shadow
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.staff_key
+    ADD CONSTRAINT staff_key_tenant_staff_fkey FOREIGN KEY (tenant, staff) REFERENCES public.staff(tenant, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.staff_session
+    ADD CONSTRAINT staff_session_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.staff_session
+    ADD CONSTRAINT staff_session_tenant_staff_fkey FOREIGN KEY (tenant, staff) REFERENCES public.staff(tenant, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.staff
+    ADD CONSTRAINT staff_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.statement
     ADD CONSTRAINT statement_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

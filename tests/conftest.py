@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.browser",
     "tests.fixtures.command",
+    "tests.fixtures.console",
     "tests.fixtures.database",
     "tests.fixtures.club",  # it needs the one before
     "tests.fixtures.figures",

@@ -36,6 +36,18 @@ ROWS: dict[Authority, dict[str, Any]] = {
     },
     "template": {"tenant": "club", "id": ID, "pid": b"p" * 32, "model": "m@1", "consent_id": ID, "version": 1},
     "endpoint": {"tenant": "club", "name": "app", "url": "https://a.example/", "audience": "platform"},
+    "staff": {
+        "tenant": "club",
+        "id": ID,
+        "version": 1,
+        "roles": ["moderator", "senior"],
+        "queues": ["review"],
+        "external": b"e" * 32,
+        "password_hash": "$argon2id$",
+        "totp_sealed": b"t" * 32,
+        "disabled": False,
+    },
+    "staff_key": {"tenant": "club", "id": b"i" * 16, "staff": ID, "public_key": b"k" * 77},
 }
 
 

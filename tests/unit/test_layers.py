@@ -15,8 +15,8 @@ ROOT = Path(assent.__file__).parent
 # From the ground up. `docs/architecture.md` says what each is for.
 ROOMS = (
     *("core", "net", "db", "embedded", "keys", "audit", "media", "hashlists", "perceive", "gallery", "policy"),
-    *("refusals", "decisions", "platforms", "intake", "pipeline", "subjects", "review", "outbox", "shadow", "worker"),
-    *("http", "me", "learn", "tenants", "app", "cli", "__main__"),
+    *("refusals", "decisions", "platforms", "intake", "pipeline", "subjects", "review", "staff"),
+    *("outbox", "shadow", "worker", "http", "me", "console", "learn", "tenants", "app", "cli", "__main__"),
 )
 
 

@@ -35,12 +35,12 @@ SEALING = ("seal", "unseal", "seal_for_tenant", "unseal_for_tenant", "seal_locat
 # The first part of the additional data of every sealed value.
 SEALED = words(
     "audit check ended-key enrolment epoch event evidence head idempotency kept locator log match pseudonym ref"
-    " refusal retraction seal secret subject-key template upload"
+    " refusal retraction seal secret staff subject-key template upload"
 )
 FORMATS = words(
     "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1"
     " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1"
-    " assent.receipt/1 assent.seal/1 assent.tenant-key/1"
+    " assent.receipt/1 assent.seal/1 assent.staff-form/1 assent.staff-token/1 assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
@@ -66,7 +66,7 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_staff"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",
@@ -79,7 +79,8 @@ VALUES = {
     ActionName: "allow label limit review block",
 }
 SETTINGS = words(
-    "accept_licence allow_private anyone_declaration blocked_words data_dir database_url decision_retention_days"
+    "accept_licence allow_private anyone_declaration blocked_words console_origin data_dir database_url"
+    " decision_retention_days"
     " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
     " metrics_port notice policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )

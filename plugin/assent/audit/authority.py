@@ -16,6 +16,8 @@ from assent.keys.authority import AUTHORITATIVE, Authority, authority_key, autho
 from assent.keys.installation import open_keys
 from assent.keys.keystore import Keystore, TenantKeys
 
+# Tables that had rows before there were MACs.
+_OF_BEFORE: tuple[Authority, ...] = ("api_key", "consent", "template", "endpoint")
 _PAGE = 2000  # rows read, and written, at a time
 _Q = named_queries("authority")
 
@@ -54,7 +56,7 @@ def seal_authority(pool: Pool, keystore: Keystore, tenant: str, restored: bool =
         execute(conn, _Q["lock_authority"], tenant=tenant)
         keys = keystore.tenant(tenant)
         due = _is_of_before(conn, tenant) if restored else not keys.authority_sealed
-        counts = {kind: seal_rows(conn, keys, kind) for kind in AUTHORITATIVE if due}
+        counts = {kind: seal_rows(conn, keys, kind) for kind in _OF_BEFORE if due}
         if any(counts.values()):
             append(conn, keys, "authority.sealed", {"rows": counts}, [], datetime.now(UTC))
     # After the commit: cut short between the two, the next process finds no row without a MAC.

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     decision_retention_days: int = Field(
         90, ge=1, description="Decisions and messages that later ones replaced are removed after this."
     )
+    console_origin: str | None = Field(
+        None,
+        pattern=r"^(https://[^/?#@\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)$",
+        description="Where moderators open the console, as https://host; unset: on this very machine only.",
+    )
     read: Literal["nothing", "codes", "text"] = Field(
         "nothing", description="What is read in pictures: QR codes, or these and text, which needs the extra `text`."
     )

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from assent.core.errors import RateLimited
 
-RateKind = Literal["key", "address", "person"]
+RateKind = Literal["key", "address", "person", "staff"]
 ADDRESS = "assent.address"  # where a request's scope keeps whose bucket its token came from
 
 
@@ -29,6 +29,7 @@ RATES: Mapping[RateKind, Rate] = {
     "key": Rate(100, 400),
     "address": Rate(20, 200),
     "person": Rate(2, 60),  # on their own page
+    "staff": Rate(20, 200),  # in the console
 }
 _MOST = 10_000  # buckets of a kind kept; the one unused for longest goes first, and is full by then or soon
 

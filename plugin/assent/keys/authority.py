@@ -1,4 +1,4 @@
-"""Authenticates the rows that give power: API keys, consents, templates, endpoints.
+"""Authenticates the rows that give power: API keys, consents, templates, endpoints, accounts of the console.
 
 Each row carries a MAC over its authoritative columns under a key that the database does not have. Who can write SQL but
 has no key can neither make such a row nor change one, nor put one back that has ended: whoever uses a row asks
@@ -22,7 +22,7 @@ from assent.keys.ended import digest_of
 from assent.keys.keystore import TenantKeys
 
 AUTHORITY_FORMAT = b"assent.authority/1"
-Authority = Literal["api_key", "consent", "template", "endpoint"]
+Authority = Literal["api_key", "consent", "template", "endpoint", "staff", "staff_key"]
 # The columns under the MAC, in its order. `revoked`: whether `revoked_at` is set.
 AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
     "api_key": ("tenant", "id", "sha256", "scopes", "revoked"),
@@ -32,8 +32,12 @@ AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
     ),
     "template": ("tenant", "id", "pid", "model", "consent_id", "version"),
     "endpoint": ("tenant", "name", "url", "audience"),
+    "staff": ("tenant", "id", "version", "roles", "queues", "external", "password_hash", "totp_sealed", "disabled"),
+    "staff_key": ("tenant", "id", "staff", "public_key"),
 }
 _ENDS: Mapping[Authority, tuple[str, ...]] = {"api_key": ("revoked",), "consent": ("withdrawn_at", "expired_at")}
+# An older version of these rows permits nothing any more.
+_VERSIONED: frozenset[Authority] = frozenset({"staff"})
 _COLUMNS = {kind: itemgetter(*columns) for kind, columns in AUTHORITATIVE.items()}
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's: a time is encoded as `timestamptz_send` does it
 
@@ -82,6 +86,8 @@ def is_authentic(keys: TenantKeys, kind: Authority, row: Mapping[str, Any]) -> b
 
 def is_put_back(ended: frozenset[bytes], kind: Authority, row: Mapping[str, Any]) -> bool:
     """Tells whether a row that permits something is remembered as ended."""
+    if kind in _VERSIONED:
+        return digest_of(kind, version_of(row)) in ended
     if kind not in _ENDS or any(row[column] for column in _ENDS[kind]):
         return False
     return digest_of(kind, row["id"]) in ended
@@ -94,6 +100,11 @@ def end_authority(keys: TenantKeys, ended: Iterable[tuple[Authority | Literal["s
     """
     if keys.store is not None and (digests := [digest_of(kind, id_) for kind, id_ in ended]):
         keys.store.end(keys.tenant, digests)
+
+
+def version_of(row: Mapping[str, Any]) -> str:
+    """Returns what stands for a version of a row among those that ended."""
+    return f"{row['id']}/{row['version']}"
 
 
 def columns_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from assent.core.errors import SealBroken
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import join_parts, seal, unseal
 
-Kind = Literal["audit", "enrolment", "event", "head", "idempotency", "kept", "retraction", "secret", "upload"]
+Kind = Literal["audit", "enrolment", "event", "head", "idempotency", "kept", "retraction", "secret", "staff", "upload"]
 KEY_FORMAT = "assent.tenant-key/1"
 MARKER = b"monthly:"
 _MONTH_BYTES = 7

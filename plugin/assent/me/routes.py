@@ -24,9 +24,10 @@ from assent.db.queries import named_queries
 from assent.http.auth import refund_address_token
 from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
 from assent.http.forms import MAX_PHOTOS
+from assent.http.pages import go
 from assent.http.state import App, AppState
 from assent.me import words
-from assent.me.pages import asset, download, go, page, places
+from assent.me.pages import asset, download, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
 from assent.platforms.event import StoredId
 from assent.subjects import consent, erase, links, matches

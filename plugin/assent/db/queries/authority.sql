@@ -35,6 +35,16 @@ SELECT tenant, id, pid, model, consent_id, version, mac FROM template WHERE tena
 -- With the columns under the MAC.
 SELECT tenant, name AS id, name, url, audience, mac FROM endpoint WHERE tenant = %(tenant)s;
 
+-- name: list_staff_rows
+-- With the columns under the MAC.
+SELECT tenant, id, roles, queues, external, password_hash, totp_sealed,
+       disabled_at IS NOT NULL AS disabled, version, mac
+FROM staff WHERE tenant = %(tenant)s;
+
+-- name: list_staff_key_rows
+-- With the columns under the MAC.
+SELECT tenant, id, staff, public_key, mac FROM staff_key WHERE tenant = %(tenant)s;
+
 -- name: set_api_key_macs
 -- Of these keys.
 UPDATE api_key t SET mac = m.mac FROM unnest(%(ids)s::text[], %(macs)s::bytea[]) AS m (id, mac)

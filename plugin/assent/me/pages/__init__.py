@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from assent.core.display import visible
 from assent.core.errors import AssentError, RateLimited
+from assent.http.pages import PAGE_HEADERS, environment, stamp
 from assent.me import words
 
 _FOLDER = Path(__file__).parent
-_PAGES = Environment(
-    loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
-_PAGES.filters["visible"] = visible
+STYLE = _FOLDER / "style.css"
+_PAGES = environment(_FOLDER)
 _KINDS = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
         "base-uri 'none'"
     ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
+    **PAGE_HEADERS,
 }
 
 
@@ -46,11 +39,6 @@ def error_page(error: AssentError, *, back: bool) -> HTMLResponse:
     if isinstance(error, RateLimited):
         answer.headers["Retry-After"] = str(error.wait_seconds)
     return answer
-
-
-def go(path: str) -> Response:
-    """Redirects the browser to that page after a form, so that reloading it sends nothing twice."""
-    return Response(status_code=303, headers={**HEADERS, "Location": path})
 
 
 def download(document: dict[str, Any], name: str) -> Response:
@@ -76,4 +64,4 @@ def places() -> tuple[tuple[str, str], ...]:
 
 @cache
 def _stamp(name: str) -> str:
-    return sha256((_FOLDER / name).read_bytes()).hexdigest()[:8]
+    return stamp((_FOLDER / name).read_bytes())

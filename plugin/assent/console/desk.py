@@ -1,0 +1,58 @@
+"""Serves the desk, the page on which a moderator begins, and the files that all pages share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
+
+from assent.console import words
+from assent.console.pages import render_page, serve_asset
+from assent.console.visit import ConsoleOrigin, ConsoleRoute, SignedIn, Visit, read_session_form, without_session
+from assent.db.pool import transaction
+from assent.http.pages import go
+from assent.staff.roles import Permission
+from assent.staff.sessions import end_session
+
+router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
+# The navigation: path, permission, and the name's key in [page] of the words.
+NAVIGATION: tuple[tuple[str, Permission, str], ...] = (("/console", "home", "desk"),)
+
+
+def inside(name: str, me: Visit, title: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Renders a page of an open session with the navigation around it; `message` and `wrong` are told above it."""
+    texts = words.WORDS["page"]
+    shown = {"message": "", "wrong": "", "here": f"/console/{name}", **values}
+    places = [(path, permission, texts[key]) for path, permission, key in NAVIGATION]
+    return render_page(name, status, me=me, title=title, places=places, **shown)
+
+
+@router.get("/style.css")
+async def serve_style() -> Response:
+    return serve_asset("style.css")
+
+
+@router.get("/console.js")
+async def serve_script() -> Response:
+    return serve_asset("console.js")
+
+
+@router.get("")
+def show_desk(me: SignedIn) -> Response:
+    """Shows where a moderator begins."""
+    return inside("desk", me, words.WORDS["desk"]["title"], here="/console")
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, me: SignedIn, at: ConsoleOrigin) -> Response:
+    """Ends the session."""
+    await read_session_form(request, me)
+    await run_in_threadpool(_end, me)
+    return without_session(go("/console/sign-in"), at)
+
+
+def _end(me: Visit) -> None:
+    with transaction(me.state.pool) as conn:
+        end_session(conn, me.session.token)
