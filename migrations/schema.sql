@@ -194,6 +194,16 @@ CREATE SEQUENCE public.event_arrival
     NO MAXVALUE
     CACHE 1;
 
+CREATE TABLE public.exposure (
+    tenant text NOT NULL,
+    by text NOT NULL,
+    day date NOT NULL,
+    category text NOT NULL,
+    grave boolean NOT NULL,
+    looks integer DEFAULT 0 NOT NULL,
+    seconds integer DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE public.face_veto (
     tenant text NOT NULL,
     source text NOT NULL,
@@ -269,6 +279,14 @@ CREATE TABLE public.kept_picture (
     sealed bytea NOT NULL,
     kept_until timestamp with time zone NOT NULL,
     source text NOT NULL
+);
+
+CREATE TABLE public.look (
+    tenant text NOT NULL,
+    sha256 bytea NOT NULL,
+    case_id uuid NOT NULL,
+    by text NOT NULL,
+    expires_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.match (
@@ -631,6 +649,9 @@ ALTER TABLE ONLY public.erasure
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (tenant, id);
 
+ALTER TABLE ONLY public.exposure
+    ADD CONSTRAINT exposure_pkey PRIMARY KEY (tenant, by, day, category, grave);
+
 ALTER TABLE ONLY public.face_veto
     ADD CONSTRAINT face_veto_pkey PRIMARY KEY (tenant, source, media_id, box);
 
@@ -654,6 +675,9 @@ ALTER TABLE ONLY public.intake_seen
 
 ALTER TABLE ONLY public.kept_picture
     ADD CONSTRAINT kept_picture_pkey PRIMARY KEY (tenant, source, media_id);
+
+ALTER TABLE ONLY public.look
+    ADD CONSTRAINT look_pkey PRIMARY KEY (tenant, sha256);
 
 ALTER TABLE ONLY public.match
     ADD CONSTRAINT match_pkey PRIMARY KEY (tenant, source, media_id, face);
@@ -778,6 +802,8 @@ CREATE INDEX decision_replaced ON public.decision USING btree (replaced_at) WHER
 
 CREATE INDEX event_received ON public.event USING btree (received_at);
 
+CREATE INDEX exposure_day ON public.exposure USING btree (day);
+
 CREATE INDEX face_veto_file ON public.face_veto USING btree (tenant, media_sha256);
 
 CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
@@ -787,6 +813,8 @@ CREATE UNIQUE INDEX head_on_trial ON public.head USING btree (tenant, name) WHER
 CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at);
 
 CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
+
+CREATE INDEX look_expires ON public.look USING btree (expires_at);
 
 CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
 
@@ -879,6 +907,9 @@ ALTER TABLE ONLY public.erasure
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.exposure
+    ADD CONSTRAINT exposure_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
 ALTER TABLE ONLY public.face_veto
     ADD CONSTRAINT face_veto_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
@@ -899,6 +930,9 @@ ALTER TABLE ONLY public.intake_seen
 
 ALTER TABLE ONLY public.kept_picture
     ADD CONSTRAINT kept_picture_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.look
+    ADD CONSTRAINT look_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.media_item
     ADD CONSTRAINT media_item_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

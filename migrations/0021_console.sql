@@ -61,3 +61,28 @@ CREATE TABLE review_queue (
     grave boolean NOT NULL, -- seen in full only by who has just signed in anew
     PRIMARY KEY (tenant, name)
 );
+
+-- A look at a picture in full: asked for, counted, then shown once.
+CREATE TABLE look (
+    tenant text NOT NULL,
+    sha256 bytea NOT NULL, -- of its token
+    case_id uuid NOT NULL,
+    by text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, sha256),
+    FOREIGN KEY (tenant, case_id) REFERENCES review_case (tenant, id) ON DELETE CASCADE
+);
+CREATE INDEX look_expires ON look (expires_at);
+
+-- How much an account looked at on a day, by the category of what the case was about; no picture, no case.
+CREATE TABLE exposure (
+    tenant text NOT NULL REFERENCES tenant,
+    by text NOT NULL,
+    day date NOT NULL,
+    category text NOT NULL,
+    grave boolean NOT NULL,
+    looks integer NOT NULL DEFAULT 0,
+    seconds integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, by, day, category, grave)
+);
+CREATE INDEX exposure_day ON exposure (day);
