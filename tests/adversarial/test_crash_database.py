@@ -39,7 +39,8 @@ def test_a_server_that_dies_comes_back_under_a_running_api(open_folder: Path, fi
             server = faults.truth(at)
             assert server is not None
             server.kill()
-            assert _answer(at.house.url) == 503
+            # Its children answer until they notice.
+            until(lambda: _answer(at.house.url) == 503, "the API says that its database is away", 10)
             until(lambda: is_ready(at.house), "the API has its database again", 30)
             send(at.house, ledger, f"photo-{number}", at.photo(random.Random(number)))
         assert at.house.process is api

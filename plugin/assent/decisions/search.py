@@ -11,14 +11,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from assent.core.clock import rfc3339
 from assent.core.errors import BadRequest, LabelUnknown
-from assent.core.taxonomy import BY_NAME
+from assent.core.taxonomy import BY_NAME, label_hint
 from assent.core.values import ActionName
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
@@ -88,8 +87,7 @@ def _check_labels(conn: Conn, tenant: str, labels: tuple[str, ...]) -> None:
     for label in labels:
         used = label and fetch_one(conn, _Q["is_label_used"], tenant=tenant, label=label) is not None
         if label not in known and not used:
-            close = get_close_matches(label, sorted(known), n=1, cutoff=0.5)
-            raise LabelUnknown(f"{label!r} is no label" + (f"; did you mean {close[0]}?" if close else ""))
+            raise LabelUnknown(f"{label!r} is no label{label_hint(label, known)}")
 
 
 def first_rows(
