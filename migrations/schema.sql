@@ -70,6 +70,15 @@ CREATE TABLE public.audit_tree (
     size bigint DEFAULT 0 NOT NULL
 );
 
+CREATE TABLE public.case_note (
+    tenant text NOT NULL,
+    case_id uuid NOT NULL,
+    id uuid NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    sealed bytea NOT NULL
+);
+
 CREATE TABLE public.connection (
     tenant text NOT NULL,
     pid bytea NOT NULL,
@@ -613,6 +622,9 @@ ALTER TABLE ONLY public.audit_payload
 ALTER TABLE ONLY public.audit_tree
     ADD CONSTRAINT audit_tree_pkey PRIMARY KEY (tenant);
 
+ALTER TABLE ONLY public.case_note
+    ADD CONSTRAINT case_note_pkey PRIMARY KEY (tenant, case_id, id);
+
 ALTER TABLE ONLY public.connection_list
     ADD CONSTRAINT connection_list_pkey PRIMARY KEY (tenant, pid);
 
@@ -824,6 +836,8 @@ CREATE INDEX media_label_item ON public.media_label USING btree (tenant, id, lab
 
 CREATE INDEX media_search_bands ON public.media_search USING gin (bands) WITH (fastupdate=off);
 
+CREATE INDEX moderator_undo_by ON public.moderator_undo USING btree (tenant, by, undo_until);
+
 CREATE INDEX moderator_undo_item ON public.moderator_undo USING btree (tenant, source, media_id);
 
 CREATE INDEX moderator_undo_until ON public.moderator_undo USING btree (undo_until);
@@ -837,6 +851,10 @@ CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_a
 CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
+
+CREATE INDEX review_case_age ON public.review_case USING btree (tenant, queue, opened_at) WHERE (closed_at IS NULL);
+
+CREATE INDEX review_case_claimed ON public.review_case USING btree (tenant, claimed_by) WHERE ((closed_at IS NULL) AND (claimed_by IS NOT NULL));
 
 CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
 
@@ -876,6 +894,9 @@ ALTER TABLE ONLY public.audit_payload
 
 ALTER TABLE ONLY public.audit_tree
     ADD CONSTRAINT audit_tree_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.case_note
+    ADD CONSTRAINT case_note_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.connection_list
     ADD CONSTRAINT connection_list_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;

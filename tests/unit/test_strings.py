@@ -44,7 +44,8 @@ FORMATS = words(
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.escalated case.skipped"
+    "anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.denied case.escalated case.lost"
+    " case.skipped"
     " consent.expired consent.given"
     " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
     " hashes.removed head.ended head.promoted head.rolled-back head.trial-ended head.tried intake.rejected"
@@ -66,7 +67,7 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console", "0023_case"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

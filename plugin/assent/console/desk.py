@@ -9,22 +9,28 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 from assent.console import words
+from assent.console.keys_table import keys_of
 from assent.console.pages import render_page, serve_asset
 from assent.console.visit import ConsoleOrigin, ConsoleRoute, SignedIn, Visit, read_session_form, without_session
 from assent.db.pool import transaction
 from assent.http.pages import go
+from assent.review.in_hand import last_decision, own_claims
+from assent.review.queues import COUNTED, list_queues
 from assent.staff.roles import Permission
 from assent.staff.sessions import end_session
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 # The navigation: path, permission, and the name's key in [page] of the words.
-NAVIGATION: tuple[tuple[str, Permission, str], ...] = (("/console", "home", "desk"),)
+NAVIGATION: tuple[tuple[str, Permission, str], ...] = (
+    ("/console", "home", "desk"),
+    ("/console/settings", "home", "settings"),
+)
 
 
 def inside(name: str, me: Visit, title: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Renders a page of an open session with the navigation around it; `message` and `wrong` are told above it."""
     texts = words.WORDS["page"]
-    shown = {"message": "", "wrong": "", "here": f"/console/{name}", **values}
+    shown = {"message": "", "wrong": "", "here": f"/console/{name}", "keys": keys_of(me.staff.settings), **values}
     places = [(path, permission, texts[key]) for path, permission, key in NAVIGATION]
     return render_page(name, status, me=me, title=title, places=places, **shown)
 
@@ -41,8 +47,21 @@ async def serve_script() -> Response:
 
 @router.get("")
 def show_desk(me: SignedIn) -> Response:
-    """Shows where a moderator begins."""
-    return inside("desk", me, words.WORDS["desk"]["title"], here="/console")
+    """Shows what the account has in hand, what waits in its queues, and since when."""
+    with transaction(me.state.pool) as conn:
+        queues = list_queues(conn, me.staff.tenant) if me.staff.may("see-cases") else []
+        claims = own_claims(conn, me.staff.tenant, me.by)
+        undoable = last_decision(conn, me.staff.tenant, me.by)
+    return inside(
+        "desk",
+        me,
+        words.WORDS["desk"]["title"],
+        here="/console",
+        queues=[queue for queue in queues if me.staff.may("see-cases", queue.name)],
+        claims=[claim for claim in claims if me.staff.may("see-cases", claim.queue)],
+        undoable=undoable,
+        counted=COUNTED,
+    )
 
 
 @router.post("/sign-out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +21,12 @@ def said(name: str) -> str:
     """Returns the message of what has just been done, by its name in the address; empty for any other name."""
     message: str = WORDS["said"].get(name, "")
     return message
+
+
+def age_words(age: timedelta) -> str:
+    """Returns how long something is in its largest unit: days, hours or minutes, rounded down, one minute at least."""
+    minutes = max(1, int(age.total_seconds()) // 60)
+    texts: Mapping[str, str] = WORDS["age"]
+    if minutes < 60:
+        return texts["minutes"].format(n=minutes)
+    return texts["hours"].format(n=minutes // 60) if minutes < 48 * 60 else texts["days"].format(n=minutes // 1440)

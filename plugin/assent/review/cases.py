@@ -13,7 +13,7 @@ from assent.core.values import HASH_SEVERE, MediaItem
 from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.decisions.assemble import Lock, assemble
+from assent.decisions.assemble import Lock, assemble, assemble_to_draw
 from assent.decisions.document import Decision, to_json
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
@@ -107,7 +107,7 @@ def picture_of(
     """
     case = read_case(conn, keys.tenant, case_id)
     # The document first: it keeps the picture from being decided anew before its copy is read.
-    decision = assemble(conn, keys, case.item, lock=lock)
+    decision = assemble_to_draw(conn, keys, case.item, lock)
     case = read_case(conn, keys.tenant, case_id)
     if case.closed_at is not None:
         raise case_closed(case)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from assent.core.errors import BadRequest, PolicyInvalid
 from assent.core.telemetry import log
@@ -12,6 +13,39 @@ from assent.decisions.document import Decision
 from assent.decisions.statement import Statement, has_reason, state_moderator_decision
 from assent.policy.model import LoadedRule, Policy
 from assent.policy.versions import read_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Says for which actions a policy makes statements of reasons, and the rules that a moderator may rest one on.
+
+    `rules`: id and first reason of each.
+    """
+
+    actions: tuple[str, ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+
+
+_KNOWN: dict[tuple[str, str], Grounds] = {}  # by tenant and the policy's hash, which never says another thing
+_MOST_KNOWN = 256
+
+
+def list_grounds(conn: Conn, tenant: str, decision: Decision) -> Grounds:
+    """Returns the grounds of the policy that decided; none where it makes no statements or does not read."""
+    key = (tenant, decision.policy.sha256)
+    if key in _KNOWN:
+        return _KNOWN[key]
+    try:
+        policy = read_policy(conn, *key)
+    except PolicyInvalid:
+        return Grounds()
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    wanted = policy.statements
+    rules = [rule for rule in policy.rules if rule.model.reason and has_reason(policy, rule)] if wanted else []
+    named = tuple((rule.id, next(iter(rule.model.reason.values()))) for rule in rules)
+    _KNOWN[key] = Grounds(tuple(wanted.for_actions) if wanted else (), named)
+    return _KNOWN[key]
 
 
 def state(conn: Conn, tenant: str, decision: Decision, ground: str | None) -> Statement | None:

@@ -11,6 +11,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 
 from assent.console import words
+from assent.core.display import visible_lines
 from assent.core.errors import AssentError, RateLimited
 from assent.http.pages import PAGE_HEADERS, environment, stamp
 from assent.me.pages import STYLE
@@ -18,13 +19,15 @@ from assent.me.pages import STYLE
 _FOLDER = Path(__file__).parent
 _PAGES = environment(_FOLDER)
 _PAGES.globals["t"] = words.WORDS
+_PAGES.filters["age"] = words.age_words
+_PAGES.filters["lines"] = visible_lines
 _KINDS = {"style.css": "text/css", "console.js": "text/javascript"}
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
-_ISOLATED = {"Cross-ConsoleOrigin-Opener-Policy": "same-origin", "Cross-ConsoleOrigin-Resource-Policy": "same-origin"}
+_ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
 Asset = Literal["style.css", "console.js"]
 
 

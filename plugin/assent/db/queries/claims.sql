@@ -65,3 +65,18 @@ ON CONFLICT DO NOTHING;
 -- name: insert_skip
 -- Once.
 INSERT INTO review_skip (tenant, case_id, by) VALUES (%(tenant)s, %(case)s, %(by)s) ON CONFLICT DO NOTHING;
+
+-- name: list_own_claims
+-- Open cases that a moderator has in hand, in all queues or in one, the oldest claim first.
+SELECT id, queue, reason, opened_at, claimed_until, now() AS now
+FROM review_case
+WHERE tenant = %(tenant)s AND claimed_by = %(by)s AND closed_at IS NULL AND claimed_until > now()
+  AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+ORDER BY claimed_at, id;
+
+-- name: read_undoable
+-- What a moderator decided last and may still undo.
+SELECT u.case_id, c.outcome, u.undo_until - now() AS remaining
+FROM moderator_undo u JOIN review_case c ON c.tenant = u.tenant AND c.id = u.case_id
+WHERE u.tenant = %(tenant)s AND u.by = %(by)s AND u.undo_until > now()
+ORDER BY u.undo_until DESC LIMIT 1;

@@ -147,7 +147,12 @@ DELETE FROM decision WHERE tenant = %(tenant)s AND source = %(source)s AND media
 DELETE FROM outbox WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: clear_cases
--- What a moderator decided is counted still; on which media item is not known any more.
+-- What a moderator decided is counted still; on which media item is not known any more, nor what was noted on it.
+WITH noted AS (
+    DELETE FROM case_note USING review_case c
+    WHERE case_note.tenant = %(tenant)s AND c.tenant = %(tenant)s AND c.id = case_note.case_id
+      AND c.source = %(source)s AND c.media_id = %(media)s
+)
 UPDATE review_case SET closed_at = coalesce(closed_at, now()), media_id = 'deleted ' || id
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 

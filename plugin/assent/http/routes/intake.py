@@ -34,7 +34,7 @@ from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
-from assent.decisions.assemble import Recipient, assemble, document_for
+from assent.decisions.assemble import Recipient, assemble_to_draw, document_for
 from assent.decisions.document import Decision
 from assent.decisions.media_items import find_item
 from assent.decisions.render.redact import redact
@@ -258,7 +258,7 @@ def read_redacted(media_id: Name, state: App, by: By, source: SourceQuery = None
     with transaction(state.pool) as conn:
         # The document first: it keeps the picture from being decided anew before its copy is read.
         item = find_item(conn, by.tenant, media_id, source)
-        decision = assemble(conn, keys, item, lock=lock_shared_or_busy)
+        decision = assemble_to_draw(conn, keys, item)
         copy = open_retained_copy(conn, keys, item)
     if copy is None or decision is None:
         raise PictureNotKept("no copy of a picture of that id is kept")
