@@ -11,4 +11,6 @@ from assent.staff.roles import Permission
 ROUTES: Mapping[str, Permission] = {
     "GET /console": "home",
     "POST /console/sign-out": "home",
+    "GET /console/step-up": "home",
+    "POST /console/step-up": "home",
 }
