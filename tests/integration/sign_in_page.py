@@ -32,7 +32,7 @@ def secret_on(page: str) -> str:
 
 def code_of(secret: str, steps: int = 0) -> str:
     """The app's code of now, or of so many steps of 30 s later."""
-    return pyotp.TOTP(secret).at(datetime.fromtimestamp(time.time() + 30 * steps))  # noqa: DTZ006 - a moment
+    return pyotp.TOTP(secret).at(datetime.fromtimestamp(time.time() + 30 * steps))
 
 
 def set_up(client: TestClient, path: str, name: str, steps: int = -1) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
-from assent.console.door import render_kept, render_sign_in, render_step_up
+from assent.console.door import console_path, render_kept, render_sign_in, render_step_up
 from assent.console.kept import open_form
 from assent.console.pages import serve_asset
 from assent.console.visit import (
