@@ -24,6 +24,13 @@ def link_of(pool: Pool, keys: TenantKeys, *roles: str, name: str = "") -> str:
         return f"/console/set-up/{make_link(conn, keys, 'uid 0', roles or ('moderator',), None, name)}"
 
 
+def form_of(page: str) -> str:
+    """The token that each form of a session carries."""
+    found = re.search(r'name="form" value="([0-9a-f]{64})"', page)
+    assert found
+    return found[1]
+
+
 def secret_on(page: str) -> str:
     found = re.search(r"<code>([A-Z2-7]{32})</code>", page)
     assert found

@@ -20,7 +20,11 @@ from webauthn import (
     verify_authentication_response,
     verify_registration_response,
 )
-from webauthn.helpers import base64url_to_bytes, parse_authentication_credential_json
+from webauthn.helpers import (
+    base64url_to_bytes,
+    parse_authentication_credential_json,
+    parse_registration_credential_json,
+)
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -35,7 +39,7 @@ from assent.core.telemetry import SIGN_INS
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
-from assent.keys.authority import authority_key, authority_mac, end_authority, is_authentic
+from assent.keys.authority import authority_key, authority_mac, is_authentic
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.staff.sign_in import SignedInAs, note_sign_in
@@ -128,6 +132,21 @@ def add_passkey(conn: Conn, owner: SignedInAs, origin: str, challenge: bytes, cr
         raise SignInRefused
 
 
+def add_own_passkey(conn: Conn, keystore: Keystore, owner: SignedInAs, origin: str, made: tuple[str, str]) -> None:
+    """Stores a passkey that an account adds to those it has; `made`: what the browser answered, and the key's name.
+
+    Raises SignInRefused as `add_passkey` does, and for a challenge that is not of the last ten minutes or was used.
+    """
+    credential, name = made
+    try:
+        challenge = _challenge_of(parse_registration_credential_json(credential).response.client_data_json)
+    except _WRONG:
+        raise SignInRefused from None
+    if not _is_ours(conn, keystore, challenge) or not _spend(conn, owner[0], challenge):
+        raise SignInRefused
+    add_passkey(conn, owner, origin, challenge.encode(), credential, name)
+
+
 def check_passkey(
     conn: Conn, keystore: Keystore, origin: str, credential: str, only: SignedInAs | None = None
 ) -> SignedInAs:
@@ -158,8 +177,7 @@ def check_passkey(
     good = account is not None and is_authentic(keys, "staff", account) and not account["disabled"]
     # Whoever comes from an identity provider signs in there, so that their roles are those of today.
     good = good and (only == (keys, staff_id) if only else account is not None and account["external"] is None)
-    spent = sha256(challenge.encode()).digest()
-    if not good or not execute(conn, _Q["spend_challenge"], tenant=keys.tenant, sha256=spent):
+    if not good or not _spend(conn, keys, challenge):
         SIGN_INS.labels("refused").inc()
         raise SignInRefused
     execute(
@@ -186,13 +204,6 @@ def rename_passkey(conn: Conn, keys: TenantKeys, staff_id: UUID, key: bytes, nam
         raise NotFound("no such passkey")
 
 
-def remove_passkey(conn: Conn, keys: TenantKeys, staff_id: UUID, key: bytes) -> None:
-    """Removes an account's passkey for good. Raises NotFound."""
-    if not execute(conn, _Q["delete_key"], tenant=keys.tenant, staff=staff_id, id=key):
-        raise NotFound("no such passkey")
-    end_authority(keys, [("staff_key", key)])
-
-
 def _key_row(conn: Conn, keystore: Keystore, credential_id: bytes) -> Row | None:
     for row in fetch(conn, _Q["read_keys_by_credential"], id=credential_id):
         if is_authentic(keystore.tenant(row["tenant"]), "staff_key", row):
@@ -216,6 +227,12 @@ def _is_ours(conn: Conn, keystore: Keystore, challenge: str) -> bool:
         age = database_time(conn).timestamp() - float(begun.partition(".")[2])
         return hmac.compare_digest(seal, _seal_of(keystore, begun)) and -1 <= age <= CHALLENGE_VALID.total_seconds()
     return False
+
+
+def _spend(conn: Conn, keys: TenantKeys, challenge: str) -> bool:
+    """Tells whether a challenge is used for the first time, and notes that it is."""
+    spent = sha256(challenge.encode()).digest()
+    return execute(conn, _Q["spend_challenge"], tenant=keys.tenant, sha256=spent) > 0
 
 
 def _seal_of(keystore: Keystore, begun: str) -> str:

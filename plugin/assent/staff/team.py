@@ -9,18 +9,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from assent.core.console_errors import LastAdmin, SetUpLinkOver
+from assent.core.console_errors import LastAdmin, LastSignIn, SetUpLinkOver
 from assent.core.errors import BadRequest, NotFound
 from assent.db.pool import Conn, execute
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
+from assent.keys.authority import end_authority
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant
 from assent.staff.accounts import Staff, change_staff, create_staff, list_staff, read_staff
+from assent.staff.passkeys import list_passkeys
 from assent.staff.passwords import used_step
 from assent.staff.roles import StaffRole, read_roles
 from assent.staff.sessions import end_sessions, read_token, store_token, take_token, token_secret
-from assent.staff.sign_in import same_name
+from assent.staff.sign_in import has_password, is_provided, same_name
 from assent.subjects.access import record_access
 
 LINK_VALID, MOST_NAME = timedelta(minutes=15), 80  # characters
@@ -44,7 +46,7 @@ class SetUpLink:
     @property
     def totp(self) -> str:
         """Returns the secret that an authenticator app of this account may take: the same whenever the link is seen."""
-        return base64.b32encode(token_secret(self.keys, self.token, "totp")[:20]).decode()
+        return app_secret(token_secret(self.keys, self.token, "totp"))
 
     @property
     def challenge(self) -> bytes:
@@ -118,7 +120,32 @@ def set_password(conn: Conn, keys: TenantKeys, staff_id: UUID, hashed: str, app:
         raise BadRequest("code_wrong")
     sealed = seal_for_tenant(keys, "staff", secret.encode(), staff_id.bytes, "totp")
     change_staff(conn, keys, staff_id, password_hash=hashed, totp_sealed=sealed)
+    execute(conn, _Q["note_sign_in"], tenant=keys.tenant, id=staff_id, step=step)
     return step
+
+
+def app_secret(raw: bytes) -> str:
+    """Returns the secret of an authenticator app, 160 bits of those 32 bytes in base32."""
+    return base64.b32encode(raw[:20]).decode()
+
+
+def remove_password(conn: Conn, keys: TenantKeys, staff_id: UUID) -> None:
+    """Removes an account's password and app. Raises LastSignIn where it could not sign in any more."""
+    execute(conn, _Q["lock_names"], tenant=keys.tenant)
+    if not list_passkeys(conn, keys, staff_id) and not is_provided(conn, keys, staff_id):
+        raise LastSignIn
+    change_staff(conn, keys, staff_id, password_hash=None, totp_sealed=None)
+
+
+def remove_passkey(conn: Conn, keys: TenantKeys, staff_id: UUID, key: bytes) -> None:
+    """Removes an account's passkey for good. Raises NotFound, and LastSignIn as above."""
+    execute(conn, _Q["lock_names"], tenant=keys.tenant)
+    if not execute(conn, _Q["delete_key"], tenant=keys.tenant, staff=staff_id, id=key):
+        raise NotFound("no such passkey")
+    left = list_passkeys(conn, keys, staff_id) or has_password(conn, keys, staff_id)
+    if not left and not is_provided(conn, keys, staff_id):
+        raise LastSignIn
+    end_authority(keys, [("staff_key", key)])
 
 
 def check_name(conn: Conn, keys: TenantKeys, name: str) -> str:
