@@ -12,12 +12,16 @@ from starlette.exceptions import HTTPException
 
 from assent import __version__
 from assent.audit.authority import open_installation
+from assent.console.account import router as account
 from assent.console.case import router as case
 from assent.console.decide import router as decide
 from assent.console.desk import router as desk
 from assent.console.pictures import router as pictures
 from assent.console.queues import router as queues
+from assent.console.set_up import router as set_up
 from assent.console.settings import router as console_settings
+from assent.console.sign_in import router as sign_in
+from assent.console.team import router as team
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool
@@ -40,7 +44,7 @@ from assent.me.routes import router as me
 
 POOL = 12
 ROUTERS = (intake, subjects, rights, search, review, audit, me, operation)
-CONSOLE = (desk, queues, case, pictures, decide, console_settings)
+CONSOLE = (desk, sign_in, set_up, account, team, queues, case, pictures, decide, console_settings)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 

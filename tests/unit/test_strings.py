@@ -38,7 +38,8 @@ SEALED = words(
     " refusal retraction seal secret staff subject-key template upload"
 )
 FORMATS = words(
-    "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.decision/1 assent.event/1 assent.export/1"
+    "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.challenge/1 assent.decision/1"
+    " assent.event/1 assent.export/1"
     " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1"
     " assent.receipt/1 assent.seal/1 assent.staff-form/1 assent.staff-token/1 assent.tenant-key/1"
 )
@@ -52,7 +53,9 @@ ACTIONS = words(
     " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled match.vetoed"
     " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
-    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed review.undone seal.broken secret.rotated"
+    " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed queue.changed review.undone"
+    " seal.broken secret.rotated"
+    " staff.added staff.changed staff.disabled staff.invited staff.keys-changed staff.locked staff.signed-in"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
     " template.enrolled tenant.created"
 )
@@ -83,11 +86,12 @@ SETTINGS = words(
     "accept_licence allow_private anyone_declaration blocked_words console_origin data_dir database_url"
     " decision_retention_days"
     " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
-    " metrics_port notice policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
+    " metrics_port notice oidc_client_id oidc_client_secret oidc_issuer oidc_roles"
+    " policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
-    " assent_pictures_failed assent_deliveries assent_look_seconds"
+    " assent_pictures_failed assent_deliveries assent_look_seconds assent_console_sign_ins"
 )
 
 

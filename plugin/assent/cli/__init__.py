@@ -45,6 +45,7 @@ COMMANDS = {
     "search": "search:search",
     "statements": "statements:app",
     "models": "models:app",
+    "console": "console:app",
 }
 
 

@@ -24,6 +24,8 @@ router = APIRouter(prefix="/console", include_in_schema=False, route_class=Conso
 NAVIGATION: tuple[tuple[str, Permission, str], ...] = (
     ("/console", "home", "desk"),
     ("/console/settings", "home", "settings"),
+    ("/console/team", "manage-team", "team"),
+    ("/console/account", "home", "account"),
 )
 
 

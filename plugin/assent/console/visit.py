@@ -10,14 +10,19 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastapi import Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from assent.console.access import ROUTES
+from assent.console.door import render_sign_in, render_step_up
+from assent.console.kept import KeptForm, seal_form
 from assent.console.pages import render_error
-from assent.core.console_errors import RoleMissing, SignedOut
+from assent.console.words import error_words
+from assent.core.console_errors import RoleMissing, SignedOut, StepUpNeeded
 from assent.core.errors import AssentError, BadRequest, CsrfFailed, NotFound
 from assent.db.pool import transaction
+from assent.db.queue import database_time
 from assent.http.altered import TENANT, note_altered
 from assent.http.auth import refund_address_token
 from assent.http.body import read_body
@@ -27,11 +32,12 @@ from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
 from assent.staff.accounts import Staff
 from assent.staff.roles import STEP_UP
-from assent.staff.sessions import LONGEST_SESSION, StaffSession, read_session
+from assent.staff.sessions import LONGEST_SESSION, StaffSession, form_token, owner_of, read_session
 
 SESSION_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
 MAX_FORM_BYTES = 256 << 10  # bytes
 MAX_FORM_FIELDS = 200
+FORM = "assent.form"  # where a request's scope keeps the fields that were read
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 FormFields = Mapping[str, tuple[str, ...]]
 
@@ -107,11 +113,11 @@ class ConsoleRoute(APIRoute):
                 return await handle(request)
             except RequestValidationError:
                 return render_error(BadRequest())
-            except SignedOut as error:
-                if request.method != "GET":
-                    return render_error(error)
-                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                return go(f"/console/sign-in?to={quote(path, safe='')}")
+            except (SignedOut, StepUpNeeded) as error:
+                try:
+                    return await ask_who(request, error)
+                except AssentError as worse:
+                    return render_error(worse)
             except AssentError as error:
                 await note_altered(request, error)
                 return render_error(error)
@@ -119,7 +125,38 @@ class ConsoleRoute(APIRoute):
         return shown
 
 
-async def read_fields(request: Request) -> dict[str, tuple[str, ...]]:
+async def ask_who(request: Request, error: SignedOut | StepUpNeeded) -> Response:
+    """Leads whoever asked for a page to the sign-in; answers a form with it, in which the form is kept."""
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method == "GET":
+        page = "sign-in" if isinstance(error, SignedOut) else "step-up"
+        return go(f"/console/{page}?to={quote(path, safe='')}")
+    fields = request.scope.get(FORM) or await read_fields(request)
+    return await run_in_threadpool(_asked, request, error, KeptForm(path, fields))
+
+
+def _asked(request: Request, error: AssentError, sent: KeptForm) -> Response:
+    state: AppState = request.app.state.app_state
+    at = origin(request, state)
+    token = request.cookies.get(cookie_name(at), "")
+    # Only a form of the session whose cookie came along: another site's is not shown as the account's own.
+    own = bool(token) and hmac.compare_digest(one(sent.fields, "form").encode(), form_token(token).encode())
+    with transaction(state.pool) as conn:
+        owner = owner_of(conn, token) if own else None
+        kept = ""
+        if owner is not None:
+            fields = {name: values for name, values in sent.fields.items() if name != "form"}
+            keys = state.keystore.tenant(owner[0])
+            kept = seal_form(keys, owner[1], KeptForm(sent.path, fields), database_time(conn))
+        hidden = {"to": "/console", "kept": kept}
+        if isinstance(error, StepUpNeeded):
+            session = read_session(conn, state.keystore, token)
+            return render_step_up(conn, state, at, session, hidden, status=error.status)
+        title, text = error_words(error.code, error.detail)
+        return render_sign_in(conn, state, at, hidden, status=error.status, wrong="" if kept else f"{title}. {text}")
+
+
+async def read_fields(request: Request, limit: int = MAX_FORM_BYTES) -> dict[str, tuple[str, ...]]:
     """Returns the fields of a form, each with all its values.
 
     Raises CsrfFailed where another site sent it, BadRequest where it is malformed or not UTF-8, and what `read_body`
@@ -127,7 +164,7 @@ async def read_fields(request: Request) -> dict[str, tuple[str, ...]]:
     """
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise CsrfFailed
-    body = await read_body(request, MAX_FORM_BYTES)
+    body = await read_body(request, limit)
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict",
@@ -138,12 +175,13 @@ async def read_fields(request: Request) -> dict[str, tuple[str, ...]]:
     fields: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         fields[name] = (*fields.get(name, ()), value)
+    request.scope[FORM] = dict(fields)
     return fields
 
 
-async def read_session_form(request: Request, me: Visit) -> dict[str, tuple[str, ...]]:
+async def read_session_form(request: Request, me: Visit, limit: int = MAX_FORM_BYTES) -> dict[str, tuple[str, ...]]:
     """Returns the fields of a form of this session. Raises CsrfFailed for any other, and what `read_fields` raises."""
-    fields = await read_fields(request)
+    fields = await read_fields(request, limit)
     if not hmac.compare_digest(one(fields, "form").encode(), me.session.form.encode()):
         raise CsrfFailed
     fields.pop("form", None)

@@ -78,6 +78,16 @@ class Settings(BaseSettings):
         pattern=r"^(https://[^/?#@\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)$",
         description="Where moderators open the console, as https://host; unset: on this very machine only.",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^(https://[^?#@\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/[^?#@\s]*)?)$",
+        description="An OpenID Connect provider by which moderators sign in to the console.",
+    )
+    oidc_client_id: str = Field("", description="The console's id at that provider.")
+    oidc_client_secret: SecretStr | None = Field(None, description="Its secret there; none for a public client.")
+    oidc_roles: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        (), description="Comma-separated group=role: what the provider's groups may do in the console."
+    )
     read: Literal["nothing", "codes", "text"] = Field(
         "nothing", description="What is read in pictures: QR codes, or these and text, which needs the extra `text`."
     )
@@ -103,6 +113,16 @@ class Settings(BaseSettings):
     @classmethod
     def _words(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _group_roles(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().rpartition("=") for part in value.split(",") if part.strip()]
+        if any(not group or not role for group, _, role in pairs):
+            raise ValueError("each part is group=role")
+        return tuple((group.strip(), role.strip()) for group, _, role in pairs)
 
     @cached_property
     def keys_dir(self) -> Path:

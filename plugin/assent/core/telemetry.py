@@ -23,6 +23,7 @@ DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.
 BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
+SIGN_INS = Counter("assent_console_sign_ins_total", "Sign-ins to the console, by way, or `refused`.", ["way"])
 ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from bytes to verdict of one picture.")
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from assent.core.errors import RateLimited
 
-RateKind = Literal["key", "address", "person", "staff"]
+RateKind = Literal["key", "address", "person", "staff", "sign-in"]
 ADDRESS = "assent.address"  # where a request's scope keeps whose bucket its token came from
 
 
@@ -30,6 +30,7 @@ RATES: Mapping[RateKind, Rate] = {
     "address": Rate(20, 200),
     "person": Rate(2, 60),  # on their own page
     "staff": Rate(20, 200),  # in the console
+    "sign-in": Rate(1 / 45, 20),  # by password, of an address; a right one is given back
 }
 _MOST = 10_000  # buckets of a kind kept; the one unused for longest goes first, and is full by then or soon
 

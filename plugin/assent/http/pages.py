@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from assent.core.display import visible
+from assent.core.display import visible, visible_lines
 
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
@@ -28,6 +28,7 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     pages.filters["visible"] = visible
+    pages.filters["visible_lines"] = visible_lines
     return pages
 
 

@@ -38,6 +38,7 @@ AUTHORITATIVE: Mapping[Authority, tuple[str, ...]] = {
 _ENDS: Mapping[Authority, tuple[str, ...]] = {"api_key": ("revoked",), "consent": ("withdrawn_at", "expired_at")}
 # An older version of these rows permits nothing any more.
 _VERSIONED: frozenset[Authority] = frozenset({"staff"})
+_REMOVED: frozenset[Authority] = frozenset({"staff_key"})  # a row that ends is deleted
 _COLUMNS = {kind: itemgetter(*columns) for kind, columns in AUTHORITATIVE.items()}
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's: a time is encoded as `timestamptz_send` does it
 
@@ -88,12 +89,16 @@ def is_put_back(ended: frozenset[bytes], kind: Authority, row: Mapping[str, Any]
     """Tells whether a row that permits something is remembered as ended."""
     if kind in _VERSIONED:
         return digest_of(kind, version_of(row)) in ended
+    if kind in _REMOVED:
+        return digest_of(kind, row["id"]) in ended
     if kind not in _ENDS or any(row[column] for column in _ENDS[kind]):
         return False
     return digest_of(kind, row["id"]) in ended
 
 
-def end_authority(keys: TenantKeys, ended: Iterable[tuple[Authority | Literal["subject_key"], str | UUID]]) -> None:
+def end_authority(
+    keys: TenantKeys, ended: Iterable[tuple[Authority | Literal["subject_key"], str | UUID | bytes]]
+) -> None:
     """Remembers rows, by table and id, as ended outside the database, before the commit that ends them there.
 
     What stands for a subject's key is the key in hex.

@@ -69,12 +69,20 @@ _SETTINGS = TypeAdapter(StaffSettings)
 
 
 def create_staff(
-    conn: Conn, keys: TenantKeys, name: str, roles: Collection[str], queues: Collection[str] | None = None
+    conn: Conn,
+    keys: TenantKeys,
+    name: str,
+    roles: Collection[str],
+    queues: Collection[str] | None = None,
+    staff_id: UUID | None = None,
 ) -> Staff:
-    """Creates an account that nobody can sign in to yet. Raises ValueError for what is no role."""
+    """Creates an account, of that id where one is given, that nobody can sign in to yet.
+
+    Raises ValueError for what is no role.
+    """
     row: dict[str, Any] = {
         "tenant": keys.tenant,
-        "id": uuid4(),
+        "id": staff_id or uuid4(),
         "roles": list(read_roles(roles)),
         "queues": None if queues is None else sorted(set(queues)),
         "external": None,

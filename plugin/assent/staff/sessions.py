@@ -43,7 +43,7 @@ class StaffSession:
     @property
     def form(self) -> str:
         """Returns the token that every form of this session carries; it cannot be made without the cookie."""
-        return hmac.new(self.token.encode(), b"assent.staff-form/1", sha256).hexdigest()
+        return form_token(self.token)
 
     @property
     def is_fresh(self) -> bool:
@@ -56,10 +56,19 @@ class StaffSession:
             raise StepUpNeeded
 
 
-def open_session(conn: Conn, keys: TenantKeys, staff_id: UUID) -> str:
-    """Opens a session for whoever has just shown that the account is theirs; returns its token, 256 bits, base64url."""
-    now = rfc3339(database_time(conn))
-    return store_token(conn, keys, "session", LONGEST_SESSION, {"signed_in_at": now}, staff_id)
+def form_token(token: str) -> str:
+    """Returns what every form of a session carries."""
+    return hmac.new(token.encode(), b"assent.staff-form/1", sha256).hexdigest()
+
+
+def open_session(conn: Conn, keys: TenantKeys, staff_id: UUID, signed_in_at: datetime | None = None) -> str:
+    """Opens a session for whoever has shown, just now or at that time, that the account is theirs.
+
+    Returns its token, 256 bits, base64url.
+    """
+    now = database_time(conn)
+    held = {"signed_in_at": rfc3339(min(signed_in_at or now, now))}
+    return store_token(conn, keys, "session", LONGEST_SESSION, held, staff_id)
 
 
 def read_session(conn: Conn, keystore: Keystore, token: str) -> StaffSession:
@@ -81,13 +90,19 @@ def read_session(conn: Conn, keystore: Keystore, token: str) -> StaffSession:
 
 
 def end_session(conn: Conn, token: str) -> None:
-    """Ends a session at once; does nothing where there is none."""
-    execute(conn, _Q["delete_token"], sha256=_sha256(token))
+    """Ends a session at once; does nothing where there is none. For a day its row still says whose it was."""
+    execute(conn, _Q["end_token"], sha256=_sha256(token))
 
 
-def end_sessions(conn: Conn, keys: TenantKeys, staff_id: UUID, but: str | None = None) -> None:
-    """Ends all sessions and links of an account, but for the session of the token `but`."""
-    execute(conn, _Q["delete_tokens"], tenant=keys.tenant, staff=staff_id, but=but and _sha256(but))
+def end_sessions(conn: Conn, keys: TenantKeys, staff_id: UUID, but: str | None = None) -> int:
+    """Ends all sessions and links of an account, but for the session of the token `but`; returns how many."""
+    return execute(conn, _Q["end_tokens"], tenant=keys.tenant, staff=staff_id, but=but and _sha256(but))
+
+
+def owner_of(conn: Conn, token: str) -> tuple[str, UUID] | None:
+    """Returns tenant and account of a session that may have ended within the last day; None where nothing is known."""
+    row = fetch_one(conn, _Q["read_owner"], sha256=_sha256(token))
+    return None if row is None else (row["tenant"], row["staff"])
 
 
 def store_token(
@@ -120,8 +135,23 @@ def take_token(conn: Conn, keystore: Keystore, token: str, kind: TokenKind) -> t
     return None if held is None else (keys, held)
 
 
+def read_token(conn: Conn, keystore: Keystore, token: str, kind: TokenKind) -> tuple[TenantKeys, dict[str, Any]] | None:
+    """Returns what `take_token` would, and spends nothing."""
+    row = fetch_one(conn, _Q["read_token"], sha256=_sha256(token), kind=kind)
+    if row is None:
+        return None
+    keys = keystore.tenant(row["tenant"])
+    held = _opened(keys, token, kind, row)
+    return None if held is None else (keys, held)
+
+
+def token_secret(keys: TenantKeys, token: str, use: str) -> bytes:
+    """Returns 32 bytes that only who has a token and this installation's keys together can make."""
+    return hmac.digest(_key(keys, token), use.encode(), sha256)
+
+
 def purge_tokens(conn: Conn) -> None:
-    """Removes expired sessions and links of all tenants."""
+    """Removes sessions and links of all tenants that ended a day ago."""
     execute(conn, _Q["purge_tokens"], idle=LONGEST_IDLE)
 
 

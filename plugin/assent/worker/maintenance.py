@@ -16,6 +16,7 @@ from assent.decisions.search_index import add_backlog
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
 from assent.shadow.traffic import TRIAL_IMAGES
+from assent.staff.sessions import purge_tokens
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 from assent.subjects.rewrite import rewrite_people
@@ -125,3 +126,4 @@ def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, named_queries("undo")["purge_undo"])
         execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)
         links.purge(conn)
+        purge_tokens(conn)

@@ -21,20 +21,21 @@ _PAGES = environment(_FOLDER)
 _PAGES.globals["t"] = words.WORDS
 _PAGES.filters["age"] = words.age_words
 _PAGES.filters["lines"] = visible_lines
-_KINDS = {"style.css": "text/css", "console.js": "text/javascript"}
+_KINDS = {"style.css": "text/css", "console.js": "text/javascript", "passkey.js": "text/javascript"}
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
 _ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
-Asset = Literal["style.css", "console.js"]
+Asset = Literal["style.css", "console.js", "passkey.js"]
 
 
 def render_page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Renders a template with its values, in the headers that every page has."""
     nonce = secrets.token_urlsafe(16)
-    stamps = {"style": _stamp("style.css"), "script": _stamp("console.js"), "nonce": nonce}
+    files = {"style": _stamp("style.css"), "script": _stamp("console.js"), "passkey": _stamp("passkey.js")}
+    stamps = {**files, "nonce": nonce}
     html = _PAGES.get_template(f"{name}.html").render(stamps=stamps, **values)
     headers = {**PAGE_HEADERS, **_ISOLATED, "Content-Security-Policy": _POLICY.format(nonce=nonce)}
     return HTMLResponse(html, status, headers=headers)

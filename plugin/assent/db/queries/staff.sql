@@ -57,15 +57,89 @@ UPDATE staff_session SET seen_at = now() WHERE sha256 = %(sha256)s;
 DELETE FROM staff_session WHERE sha256 = %(sha256)s AND kind = %(kind)s AND expires_at > now()
 RETURNING tenant, staff, sealed, now();
 
--- name: delete_token
--- Of any kind.
-DELETE FROM staff_session WHERE sha256 = %(sha256)s;
+-- name: read_token
+-- It is not spent.
+SELECT tenant, staff, sealed, now() FROM staff_session
+WHERE sha256 = %(sha256)s AND kind = %(kind)s AND expires_at > now();
 
--- name: delete_tokens
+-- name: end_token
+-- Of any kind; whose it was stays known for a day, for a form that was under way.
+UPDATE staff_session SET sealed = '', expires_at = now() WHERE sha256 = %(sha256)s;
+
+-- name: end_tokens
 -- Of an account, but for one.
-DELETE FROM staff_session
-WHERE tenant = %(tenant)s AND staff = %(staff)s AND (%(but)s::bytea IS NULL OR sha256 <> %(but)s);
+UPDATE staff_session SET sealed = '', expires_at = now()
+WHERE tenant = %(tenant)s AND staff = %(staff)s AND expires_at > now()
+    AND (%(but)s::bytea IS NULL OR sha256 <> %(but)s);
+
+-- name: read_owner
+-- Of a session, also of one that is over.
+SELECT tenant, staff FROM staff_session WHERE sha256 = %(sha256)s AND kind = 'session' AND staff IS NOT NULL;
 
 -- name: purge_tokens
--- Of all tenants.
-DELETE FROM staff_session WHERE expires_at < now() OR kind = 'session' AND seen_at < now() - %(idle)s;
+-- Of all tenants; a session's row outlives it by a day.
+DELETE FROM staff_session
+WHERE expires_at < now() - interval '1 day' OR kind = 'session' AND seen_at < now() - %(idle)s - interval '1 day';
+
+-- name: lock_sign_in
+-- What a sign-in by password is judged by.
+SELECT tenant, id, name_sealed, roles, queues, external, password_hash, totp_sealed, settings, disabled_at IS NOT NULL
+       AS disabled, version, mac, coalesce(locked_until > now(), false) AS locked, totp_step, now()
+FROM staff WHERE tenant = %(tenant)s AND id = %(id)s FOR UPDATE;
+
+-- name: note_sign_in
+-- It succeeded.
+UPDATE staff SET failed = 0, locked_until = NULL, totp_step = coalesce(%(step)s, totp_step)
+WHERE tenant = %(tenant)s AND id = %(id)s;
+
+-- name: note_wrong_sign_in
+-- From the 20th in a row on each locks for longer: 15 minutes, 30, 60 … up to a day.
+UPDATE staff SET
+    failed = failed + 1,
+    locked_until = CASE WHEN failed + 1 >= %(most)s
+                   THEN now() + least(interval '15 minutes' * 2 ^ least(failed + 1 - %(most)s, 7), interval '1 day') END
+WHERE tenant = %(tenant)s AND id = %(id)s
+RETURNING failed;
+
+-- name: lock_names
+-- Accounts of a tenant are named, and lose power, one after the other.
+SELECT 1 FROM tenant WHERE tenant = %(tenant)s FOR NO KEY UPDATE;
+
+-- name: insert_key
+-- A passkey; one that is registered already stays whose it is.
+INSERT INTO staff_key (tenant, id, staff, public_key, sign_count, backed_up, name_sealed, mac)
+VALUES (%(tenant)s, %(id)s, %(staff)s, %(public_key)s, %(sign_count)s, %(backed_up)s, %(name_sealed)s, %(mac)s)
+ON CONFLICT DO NOTHING;
+
+-- name: read_keys_by_credential
+-- Of whatever tenant; there is one, but for a forged row.
+SELECT tenant, id, staff, public_key, sign_count, mac FROM staff_key WHERE id = %(id)s;
+
+-- name: list_keys
+-- Of an account, the oldest first.
+SELECT tenant, id, staff, public_key, name_sealed, backed_up, created_at, used_at, mac FROM staff_key
+WHERE tenant = %(tenant)s AND staff = %(staff)s ORDER BY created_at, id;
+
+-- name: note_key_used
+-- With its new count.
+UPDATE staff_key SET sign_count = %(sign_count)s, used_at = now()
+WHERE tenant = %(tenant)s AND id = %(id)s AND staff = %(staff)s;
+
+-- name: rename_key
+-- An account's own.
+UPDATE staff_key SET name_sealed = %(name_sealed)s
+WHERE tenant = %(tenant)s AND id = %(id)s AND staff = %(staff)s;
+
+-- name: delete_key
+-- An account's own.
+DELETE FROM staff_key WHERE tenant = %(tenant)s AND id = %(id)s AND staff = %(staff)s;
+
+-- name: spend_challenge
+-- It counts once.
+INSERT INTO staff_session (tenant, sha256, kind, sealed, expires_at)
+VALUES (%(tenant)s, %(sha256)s, 'sign-in', '', now() + interval '10 minutes') ON CONFLICT DO NOTHING;
+
+-- name: upsert_queue
+-- How the console treats it from now on.
+INSERT INTO review_queue (tenant, name, due_minutes, grave) VALUES (%(tenant)s, %(name)s, %(due)s, %(grave)s)
+ON CONFLICT (tenant, name) DO UPDATE SET due_minutes = excluded.due_minutes, grave = excluded.grave;

@@ -1,0 +1,44 @@
+"""Keeps a form whose session ended under way: sealed into the sign-in page, it comes back to the same account."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from assent.core.errors import SealBroken
+from assent.keys.keystore import TenantKeys
+from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
+
+KEPT_FOR = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptForm:
+    """A form that was not taken: where it was sent, and its fields without the token of the session that ended."""
+
+    path: str
+    fields: Mapping[str, tuple[str, ...]] = field(repr=False)
+
+
+def seal_form(keys: TenantKeys, staff_id: UUID, form: KeptForm, now: datetime) -> str:
+    """Returns a form that only this account gets back, within 15 minutes: base64url."""
+    plain = {"path": form.path, "fields": form.fields, "until": (now + KEPT_FOR).timestamp()}
+    raw = json.dumps(plain, ensure_ascii=False).encode()
+    return urlsafe_b64encode(seal_for_tenant(keys, "staff", raw, staff_id.bytes, "form")).decode()
+
+
+def open_form(keys: TenantKeys, staff_id: UUID, kept: str, now: datetime) -> KeptForm | None:
+    """Returns the form; None for another account's, one that is too old, or none."""
+    try:
+        raw = urlsafe_b64decode(kept.encode())
+        held = json.loads(unseal_for_tenant(keys, "staff", raw, staff_id.bytes, "form"))
+    except (SealBroken, Base64Error, ValueError):
+        return None
+    if held["until"] < now.timestamp():
+        return None
+    return KeptForm(held["path"], {name: tuple(values) for name, values in held["fields"].items()})
