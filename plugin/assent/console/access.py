@@ -11,4 +11,13 @@ from assent.staff.roles import Permission
 ROUTES: Mapping[str, Permission] = {
     "GET /console": "home",
     "POST /console/sign-out": "home",
+    "GET /console/care": "home",
+    "GET /console/cases/{case_id}/similar": "see-cases",
+    "GET /console/cases/{case_id}/similar/veil": "see-cases",
+    "GET /console/cases/{case_id}/policies": "see-cases",
+    "GET /console/cases/{case_id}/statement": "see-cases",
+    "GET /console/clusters/{case_id}": "decide",
+    "GET /console/clusters/{case_id}/veil": "see-cases",
+    "POST /console/clusters/{case_id}": "decide",
+    "POST /console/clusters/{case_id}/undo": "decide",
 }

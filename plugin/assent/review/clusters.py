@@ -73,7 +73,7 @@ def claim_cluster(conn: Conn, tenant: str, by: str, case_id: UUID) -> tuple[Clus
 
 
 def decide_cluster(
-    pool: Pool, keys: TenantKeys, by: str, claims: dict[UUID, UUID], given: ReviewInput
+    pool: Pool, keys: TenantKeys, by: str, queue: str, claims: Mapping[UUID, UUID], given: ReviewInput
 ) -> list[ClusterOutcome]:
     """Decides several cases alike, each in a transaction of its own: one leaf a picture, each held and undoable.
 

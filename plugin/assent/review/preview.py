@@ -52,7 +52,8 @@ def preview_statement(
     after = reviewed(decision, ReviewInput(action, ground=ground), datetime.now(UTC))
     if after.statement is not None:
         row = fetch_one(conn, _Q["read_notice"], tenant=tenant, puid=after.statement)
-        return StatementPreview("kept", read_stored(_NOTICE, row["notice"]) if row else {})
+        notice = read_stored(_NOTICE, row["notice"]) if row else {}
+        return StatementPreview("kept", notice)
     statement = grounds.state(conn, tenant, after, ground)
     return StatementPreview("made", statement.notice, statement.fields) if statement else StatementPreview("none")
 
