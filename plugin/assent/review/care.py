@@ -32,7 +32,7 @@ _Q = named_queries("care")
 
 @dataclass(frozen=True, slots=True)
 class ExposureLine:
-    """How much of one category an account looked at in full: looks, and seconds, today and in seven days."""
+    """Counts how much of one category an account looked at in full: looks, and seconds, today and in seven days."""
 
     category: str
     grave: bool
@@ -44,7 +44,7 @@ class ExposureLine:
 
 @dataclass(frozen=True, slots=True)
 class CareMeter:
-    """What one account has looked at and how long it has worked; for its own eyes.
+    """Tells one account, and nobody else, what it has looked at and how long it has worked.
 
     `working_since`: since the last pause of ten minutes; None where it does not decide now. `grave_looks`: within the
     last hour.
@@ -81,7 +81,7 @@ class CareMeter:
 
 @dataclass(frozen=True, slots=True)
 class CaseTaker:
-    """Who takes a next case: the account, the queues that it may work in (None: all), and what it muted.
+    """Names who takes a next case: the account, the queues that it may work in (None: all), and what it muted.
 
     `senior`: it also takes cases that were escalated. `muted`: labels, groups above them, or categories.
     """

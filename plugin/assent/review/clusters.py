@@ -40,7 +40,7 @@ class ClusterMember:
 
 @dataclass(frozen=True, slots=True)
 class ClusterOutcome:
-    """What became of one picture of a decision on several. `gone` says why it was not decided, if it was not."""
+    """Tells what became of one picture of a decision on several. `gone` says why it was not decided, if it was not."""
 
     case_id: UUID
     media: str

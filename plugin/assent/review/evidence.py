@@ -72,7 +72,7 @@ class ListHit:
 
 @dataclass(frozen=True, slots=True)
 class PeopleLine:
-    """How many faces there are, and how many are of people who agreed to be recognised; nobody is named.
+    """Counts faces, and how many of them are of people who agreed to be recognised; nobody is named.
 
     `strong` and `likely` are published matches.
     """
@@ -84,7 +84,7 @@ class PeopleLine:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What a case page shows beside the image. `withheld`: labels that the platform is not told.
+    """Holds what a case page shows beside the image. `withheld`: labels that the platform is not told.
 
     `alike`: open cases of its queue whose images look like this one, at most `clusters.MOST_MEMBERS`.
     """

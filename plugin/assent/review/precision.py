@@ -40,7 +40,7 @@ class ShippedFigure:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredHere:
-    """How often moderators kept a label that a model had said: of reviewed images only, of the last 90 days."""
+    """Counts how often moderators kept a label that a model had said: of reviewed images only, of the last 90 days."""
 
     kept: int = 0
     judged: int = 0

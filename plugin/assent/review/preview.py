@@ -32,7 +32,7 @@ class PossibleGround:
 
 @dataclass(frozen=True, slots=True)
 class StatementPreview:
-    """What the author would be told, by language, and the fields for the EU's database.
+    """Holds what the author would be told, by language, and the fields for the EU's database.
 
     `none`: the policy makes no statement for this action. `kept`: the one that was made already stays as it is.
     """

@@ -36,7 +36,7 @@ class NearestThreshold:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVerdict:
-    """What a stored policy says of a case, without any moderator; all is empty where it does not read.
+    """Holds what a stored policy says of a case, without any moderator; all is empty where it does not read.
 
     `is_own`: the decision was made by it. `differs`: in action, rules or labels from what the decision's own says.
     """
