@@ -38,7 +38,7 @@ CREATE FUNCTION count_grave_look() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO grave_look AS g (tenant, by, minute, looks)
     VALUES (
-        NEW.tenant, NEW.by, date_trunc('minute', now()),
+        NEW.tenant, NEW."by", date_trunc('minute', now()),
         NEW.looks - CASE WHEN TG_OP = 'UPDATE' THEN OLD.looks ELSE 0 END
     )
     ON CONFLICT (tenant, by, minute) DO UPDATE SET looks = g.looks + EXCLUDED.looks;

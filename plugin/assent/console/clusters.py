@@ -45,11 +45,11 @@ def show_cluster(case_id: UUID, me: SignedIn) -> Response:
 
 
 @router.get("/clusters/{case_id}/veil")
-def serve_cluster_veil(case_id: UUID, me: SignedIn, side: VeilSide = 96) -> Response:
+def serve_cluster_veil(case_id: UUID, me: SignedIn, side: VeilSide = "96") -> Response:
     """Returns the veil of an open case's image."""
     with transaction(me.state.pool) as conn:
         visible_case(conn, me, case_id)
-        return veil(picture_of(conn, me.keys, case_id, side))
+        return veil(picture_of(conn, me.keys, case_id, int(side)))
 
 
 @router.post("/clusters/{case_id}")

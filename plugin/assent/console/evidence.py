@@ -30,7 +30,7 @@ from assent.review.similar import queue_of, similar_decisions, similar_veil
 from assent.review.verdicts import verdicts_of
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
-VeilSide = Literal[24, 96]  # pixels of the longer side
+VeilSide = Literal["24", "96"]  # pixels of the longer side
 Bare = Annotated[bool, Query()]
 
 
@@ -50,7 +50,7 @@ def serve_similar_veil(
     me: SignedIn,
     source: Annotated[str, Query(pattern=f"^{ENTITY_NAME}$")],
     media: Annotated[str, Query(max_length=256, pattern=TYPEABLE)],
-    side: VeilSide = 96,
+    side: VeilSide = "96",
 ) -> Response:
     """Returns the veil of an image that looks like the case's."""
     other = MediaItem(source, media)
@@ -59,7 +59,7 @@ def serve_similar_veil(
         queue = queue_of(conn, me.keys.tenant, other)
         if queue is not None:
             me.staff.must("see-cases", queue)
-        return veil(similar_veil(conn, me.keys, case, other, side))
+        return veil(similar_veil(conn, me.keys, case, other, int(side)))
 
 
 @router.get("/cases/{case_id}/policies")
