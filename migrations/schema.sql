@@ -1,3 +1,17 @@
+CREATE FUNCTION public.count_grave_look() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO grave_look AS g (tenant, by, minute, looks)
+    VALUES (
+        NEW.tenant, NEW."by", date_trunc('minute', now()),
+        NEW.looks - CASE WHEN TG_OP = 'UPDATE' THEN OLD.looks ELSE 0 END
+    )
+    ON CONFLICT (tenant, by, minute) DO UPDATE SET looks = g.looks + EXCLUDED.looks;
+    RETURN NULL;
+END;
+$$;
+
 CREATE FUNCTION public.keep_consent() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -123,7 +137,8 @@ CREATE TABLE public.correction (
     holds boolean NOT NULL,
     by text NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
-    source text NOT NULL
+    source text NOT NULL,
+    was_said boolean
 );
 
 CREATE TABLE public.decision (
@@ -222,6 +237,13 @@ CREATE TABLE public.face_veto (
     by text NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT face_veto_box_check CHECK ((cardinality(box) = 4))
+);
+
+CREATE TABLE public.grave_look (
+    tenant text NOT NULL,
+    by text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    looks integer NOT NULL
 );
 
 CREATE TABLE public.hash_block (
@@ -458,6 +480,8 @@ CREATE TABLE public.review_case (
     claimed_by text,
     claimed_at timestamp with time zone,
     claimed_until timestamp with time zone,
+    pdq bit(256),
+    pdq_chunks integer[],
     CONSTRAINT review_case_claim CHECK ((num_nulls(claim, claimed_by, claimed_at, claimed_until) = ANY (ARRAY[0, 4])))
 );
 
@@ -667,6 +691,9 @@ ALTER TABLE ONLY public.exposure
 ALTER TABLE ONLY public.face_veto
     ADD CONSTRAINT face_veto_pkey PRIMARY KEY (tenant, source, media_id, box);
 
+ALTER TABLE ONLY public.grave_look
+    ADD CONSTRAINT grave_look_pkey PRIMARY KEY (tenant, by, minute);
+
 ALTER TABLE ONLY public.hash_block
     ADD CONSTRAINT hash_block_pkey PRIMARY KEY (tenant, list, kind, n);
 
@@ -806,6 +833,8 @@ CREATE UNIQUE INDEX consent_order ON public.consent USING btree (tenant, pid, n)
 
 CREATE INDEX correction_file ON public.correction USING btree (tenant, media_sha256);
 
+CREATE INDEX correction_label ON public.correction USING btree (tenant, label, at) INCLUDE (holds, was_said);
+
 CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
 
 CREATE INDEX decision_judged ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) ->> 'action'::text) IS NOT NULL);
@@ -817,6 +846,8 @@ CREATE INDEX event_received ON public.event USING btree (received_at);
 CREATE INDEX exposure_day ON public.exposure USING btree (day);
 
 CREATE INDEX face_veto_file ON public.face_veto USING btree (tenant, media_sha256);
+
+CREATE INDEX grave_look_minute ON public.grave_look USING btree (minute);
 
 CREATE UNIQUE INDEX head_live ON public.head USING btree (tenant, name) WHERE (state = 'live'::text);
 
@@ -854,7 +885,11 @@ CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
 
 CREATE INDEX review_case_age ON public.review_case USING btree (tenant, queue, opened_at) WHERE (closed_at IS NULL);
 
+CREATE INDEX review_case_chunks ON public.review_case USING gin (pdq_chunks) WITH (fastupdate=off) WHERE (closed_at IS NULL);
+
 CREATE INDEX review_case_claimed ON public.review_case USING btree (tenant, claimed_by) WHERE ((closed_at IS NULL) AND (claimed_by IS NOT NULL));
+
+CREATE INDEX review_case_closed_by ON public.review_case USING btree (tenant, closed_by, closed_at) WHERE (closed_by IS NOT NULL);
 
 CREATE INDEX review_case_open ON public.review_case USING btree (tenant, ((reason <> 'hash-severe'::text)), ((- priority)), opened_at, id) WHERE (closed_at IS NULL);
 
@@ -875,6 +910,8 @@ CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
 CREATE TRIGGER consent_gallery AFTER INSERT OR DELETE OR UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
 
 CREATE TRIGGER consent_is_a_record BEFORE UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.keep_consent();
+
+CREATE TRIGGER exposure_grave AFTER INSERT OR UPDATE OF looks ON public.exposure FOR EACH ROW WHEN (new.grave) EXECUTE FUNCTION public.count_grave_look();
 
 CREATE TRIGGER subject_gallery AFTER UPDATE OF refusals ON public.subject FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
 
@@ -933,6 +970,9 @@ ALTER TABLE ONLY public.exposure
 
 ALTER TABLE ONLY public.face_veto
     ADD CONSTRAINT face_veto_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.grave_look
+    ADD CONSTRAINT grave_look_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.hash_block
     ADD CONSTRAINT hash_block_tenant_list_fkey FOREIGN KEY (tenant, list) REFERENCES public.hash_list(tenant, name) ON DELETE CASCADE;

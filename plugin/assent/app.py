@@ -13,9 +13,12 @@ from starlette.exceptions import HTTPException
 from assent import __version__
 from assent.audit.authority import open_installation
 from assent.console.account import router as account
+from assent.console.care import router as care
 from assent.console.case import router as case
+from assent.console.clusters import router as clusters
 from assent.console.decide import router as decide
 from assent.console.desk import router as desk
+from assent.console.evidence import router as evidence
 from assent.console.pictures import router as pictures
 from assent.console.queues import router as queues
 from assent.console.set_up import router as set_up
@@ -44,7 +47,21 @@ from assent.me.routes import router as me
 
 POOL = 12
 ROUTERS = (intake, subjects, rights, search, review, audit, me, operation)
-CONSOLE = (desk, sign_in, set_up, account, team, queues, case, pictures, decide, console_settings)
+CONSOLE = (
+    desk,
+    sign_in,
+    set_up,
+    account,
+    team,
+    queues,
+    case,
+    pictures,
+    decide,
+    console_settings,
+    evidence,
+    clusters,
+    care,
+)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 

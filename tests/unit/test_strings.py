@@ -70,7 +70,8 @@ MIGRATIONS = [
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console", "0023_case"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
+    *("0023_case", "0024_clusters"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

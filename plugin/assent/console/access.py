@@ -42,4 +42,13 @@ ROUTES: Mapping[str, Permission] = {
     "POST /console/team/{account}/disable": "manage-team",
     "POST /console/team/{account}/enable": "manage-team",
     "POST /console/team/{account}/link": "manage-team",
+    "GET /console/care": "home",
+    "GET /console/cases/{case_id}/similar": "see-cases",
+    "GET /console/cases/{case_id}/similar/veil": "see-cases",
+    "GET /console/cases/{case_id}/policies": "see-cases",
+    "GET /console/cases/{case_id}/statement": "see-cases",
+    "GET /console/clusters/{case_id}": "decide",
+    "GET /console/clusters/{case_id}/veil": "see-cases",
+    "POST /console/clusters/{case_id}": "decide",
+    "POST /console/clusters/{case_id}/undo": "decide",
 }

@@ -23,9 +23,10 @@ router = APIRouter(prefix="/console", include_in_schema=False, route_class=Conso
 # The navigation: path, permission, and the name's key in [page] of the words.
 NAVIGATION: tuple[tuple[str, Permission, str], ...] = (
     ("/console", "home", "desk"),
+    ("/console/care", "decide", "care"),
     ("/console/settings", "home", "settings"),
-    ("/console/team", "manage-team", "team"),
     ("/console/account", "home", "account"),
+    ("/console/team", "manage-team", "team"),
 )
 
 

@@ -10,6 +10,7 @@ from assent.core.values import HASH_SEVERE, Analysis, Quarantined, ReviewQueue, 
 from assent.db.pool import Conn, execute
 from assent.db.queries import named_queries
 from assent.decisions.document import SEVERE_QUEUE, Decision
+from assent.decisions.search_index import pdq_bits
 
 _Q = named_queries("record")
 
@@ -33,7 +34,9 @@ def update_cases(
         return
     execute(conn, _Q["close_open_cases"], **key)
     if queue is not None:
-        case = {**key, "revision": decision.revision, "reason": reason or decision.rules[0].id}
+        pdq = decision.media.pdq
+        case: dict[str, Any] = {**key, "revision": decision.revision, "reason": reason or decision.rules[0].id}
+        case["pdq"] = pdq and pdq_bits(pdq)
         execute(conn, _Q["insert_case"], **case, **asdict(queue))
 
 

@@ -222,7 +222,7 @@ def open_retained_copy(conn: Conn, keys: TenantKeys, item: MediaItem) -> bytes |
 def note_unreadable(conn: Conn, keys: TenantKeys, source: str, event_id: UUID, error: AssentError) -> None:
     """Opens a case and appends a leaf for an event on whose media items nothing can be decided."""
     item = MediaItem(source, f"event {event_id}")
-    case = {**item.key(keys.tenant), "revision": 0, "reason": error.code}
+    case = {**item.key(keys.tenant), "revision": 0, "reason": error.code, "pdq": None}
     execute(conn, _Q["insert_case"], **case, **asdict(ReviewQueue()))
     append(conn, keys, "event.unreadable", {}, [Part({"event": str(event_id)})], datetime.now(UTC))
 

@@ -183,10 +183,10 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
     decision = _stated(conn, keys, item, row, reviewed(before, given, datetime.now(UTC)), given)
     if review.undoable:
         remember_replaced(conn, keys, item, review.undoable, row, decision)
-    sha256 = decision.media.sha256
+    sha256, modelled = decision.media.sha256, labels_of_models(before)
     for holds, labels in ((True, given.add), (False, given.remove)):
         for label in sorted(set(labels) if sha256 else ()):  # what could not be looked at teaches nothing
-            values = {"sha256": sha256, "label": label, "holds": holds, "by": review.by}
+            values = {"sha256": sha256, "label": label, "holds": holds, "by": review.by, "was_said": label in modelled}
             execute(conn, _Q["record_correction"], **item.key(keys.tenant), **values)
     change = ModeratorChange(decision, without_labels(row, given.remove), review.payload(), given.hold)
     revised = revise(conn, keys, item, "media.reviewed", change)
@@ -200,6 +200,11 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
         "revision": revised.revision,
         "leaf": revised.leaf,
     }
+
+
+def labels_of_models(decision: Decision) -> frozenset[str]:
+    """Returns the labels that a model said of the image, and the groups above them."""
+    return frozenset(group for tag in decision.tags if tag.model != MODERATOR for group in above(tag.name))
 
 
 def _check_boxes(boxes: Iterable[Box], decision: Decision) -> None:

@@ -98,4 +98,5 @@ def _restore_corrections(conn: Conn, key: Mapping[str, Any], sha256: str | None,
     execute(conn, _Q["delete_corrections"], **key, sha256=sha256, labels=list(labels))
     for one in before["corrections"]:
         values = {"label": one["label"], "holds": one["holds"], "corrected_by": one["by"], "at": one["at"]}
+        values["was_said"] = one.get("was_said")  # not in what was stored before this was noted
         execute(conn, _Q["restore_correction"], **key, sha256=sha256, **values)

@@ -15,6 +15,7 @@ from assent.db.queue import database_time
 from assent.decisions.search_index import add_backlog
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
+from assent.review.care import purge_exposure
 from assent.shadow.traffic import TRIAL_IMAGES
 from assent.staff.sessions import purge_tokens
 from assent.subjects import links, retention, rotation
@@ -125,5 +126,6 @@ def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, named_queries("idempotency")["purge_old_answers"])
         execute(conn, named_queries("undo")["purge_undo"])
         execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)
+        purge_exposure(conn)
         links.purge(conn)
         purge_tokens(conn)

@@ -65,9 +65,14 @@ VALUES
      %(document)s, %(perceptions)s, %(given)s, %(audiences)s, %(leaf)s, %(at)s);
 
 -- name: insert_case
--- Open until a moderator or another decision closes it.
-INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority)
-VALUES (%(tenant)s, gen_random_uuid(), %(source)s, %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s);
+-- Open until a moderator or another decision closes it. The parts of its image's hash are those of `0024_clusters.sql`.
+INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority, pdq, pdq_chunks)
+SELECT %(tenant)s, gen_random_uuid(), %(source)s, %(media)s, %(revision)s, %(reason)s, %(queue)s, %(priority)s,
+       image.pdq, (
+           SELECT array_agg(n << 16 | (substring(image.pdq FROM 16 * n + 1 FOR 16))::bit(16)::integer)
+           FROM generate_series(0, 15) n WHERE image.pdq IS NOT NULL
+       )
+FROM (SELECT %(pdq)s::bit(256) AS pdq) image;
 
 -- name: purge_replaced_decisions
 -- After their retention.
@@ -153,7 +158,8 @@ WITH noted AS (
     WHERE case_note.tenant = %(tenant)s AND c.tenant = %(tenant)s AND c.id = case_note.case_id
       AND c.source = %(source)s AND c.media_id = %(media)s
 )
-UPDATE review_case SET closed_at = coalesce(closed_at, now()), media_id = 'deleted ' || id
+UPDATE review_case SET
+    closed_at = coalesce(closed_at, now()), media_id = 'deleted ' || id, pdq = NULL, pdq_chunks = NULL
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: close_open_cases

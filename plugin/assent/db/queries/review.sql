@@ -36,10 +36,10 @@ WHERE tenant = %(tenant)s AND id = %(case)s AND closed_at IS NULL
 
 -- name: record_correction
 -- The newest correction of a label of that file counts; the one before stands in the audit log.
-INSERT INTO correction (tenant, source, media_id, media_sha256, label, holds, by)
-VALUES (%(tenant)s, %(source)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s)
+INSERT INTO correction AS c (tenant, source, media_id, media_sha256, label, holds, by, was_said)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(by)s, %(was_said)s)
 ON CONFLICT (tenant, source, media_id, media_sha256, label)
-DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now();
+DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now(), was_said = c.was_said OR EXCLUDED.was_said;
 
 -- name: list_corrections_of_file
 -- The newest correction of each label, whatever ids the file was posted under.

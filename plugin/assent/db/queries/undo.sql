@@ -1,6 +1,6 @@
 -- name: list_corrections
 -- Those of a media item's file that concern any of these labels.
-SELECT label, holds, by, at::text AS at FROM correction
+SELECT label, holds, by, was_said, at::text AS at FROM correction
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND media_sha256 = %(sha256)s
   AND label = ANY(%(labels)s);
 
@@ -22,8 +22,11 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND m
 
 -- name: restore_correction
 -- As it was before the undone decision.
-INSERT INTO correction (tenant, source, media_id, media_sha256, label, holds, by, at)
-VALUES (%(tenant)s, %(source)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(corrected_by)s, %(at)s::timestamptz);
+INSERT INTO correction (tenant, source, media_id, media_sha256, label, holds, by, was_said, at)
+VALUES (
+    %(tenant)s, %(source)s, %(media)s, %(sha256)s, %(label)s, %(holds)s, %(corrected_by)s, %(was_said)s,
+    %(at)s::timestamptz
+);
 
 -- name: purge_undo
 -- What can no longer be undone.
