@@ -19,7 +19,7 @@ from assent.decisions.media_items import MediaKey
 
 RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed", "review.undone"]
 _OF_WHAT_WAS_TOLD = ("tag.published", "tag.retracted", "review.undone")  # whoever was told nothing hears all of it
-_MESSAGES = {"review.undone": "media.reviewed", "review.held": "media.reviewed"}
+_MESSAGES = {"review.undone": "media.reviewed", "held": "media.reviewed"}
 _Q, _UNDO = named_queries("record"), named_queries("undo")
 
 
@@ -65,4 +65,4 @@ def queue_beside_held(conn: Conn, key: Mapping[str, Any], told: int, kind: Revis
     """Adds the messages of changed matches at once, as revision `told`, and after them the held decision anew."""
     execute(conn, _UNDO["tell_before_held"], **key, told=told)
     queue_messages(conn, key, told, kind)
-    queue_messages(conn, key, told + 1, "review.held", hold=remaining)
+    queue_messages(conn, key, told + 1, "held", hold=remaining)

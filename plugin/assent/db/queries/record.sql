@@ -129,7 +129,7 @@ WHERE e.tenant = %(tenant)s
       SELECT FROM outbox o
       WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.source = %(source)s AND o.media_id = %(media)s
   ))
-  AND (e.disabled_at IS NULL OR %(kind)s IN ('tag.retracted', 'review.held'))
+  AND (e.disabled_at IS NULL OR %(kind)s IN ('tag.retracted', 'held'))
 ORDER BY e.name;
 
 -- name: insert_message
