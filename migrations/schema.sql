@@ -837,6 +837,8 @@ CREATE INDEX correction_label ON public.correction USING btree (tenant, label, a
 
 CREATE INDEX decision_at ON public.decision USING btree (tenant, decided_at);
 
+CREATE INDEX decision_hidden ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) -> 'hidden'::text) IS NOT NULL);
+
 CREATE INDEX decision_judged ON public.decision USING btree (tenant, (((document -> 'media'::text) ->> 'sha256'::text))) WHERE (((document -> 'reviewed'::text) ->> 'action'::text) IS NOT NULL);
 
 CREATE INDEX decision_replaced ON public.decision USING btree (replaced_at) WHERE (replaced_at IS NOT NULL);

@@ -14,35 +14,12 @@ from assent.outbox import deliver
 from assent.worker.jobs import decide_event
 from tests.events import decision, names, rows, store
 from tests.integration.album import Album
-from tests.integration.desk import corrections, key_id, open_cases, waiting_case
-
-SENT = {"action": "block", "add": ["nudity.partial.belly"], "undo_seconds": 30}
-
-
-def decide(client: TestClient, case: UUID | str, **sent: Any) -> dict[str, Any]:
-    answer = client.post(f"/v1/reviews/{case}", json={**SENT, **sent})
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
-
-
-def undo(client: TestClient, case: UUID | str, **sent: Any) -> tuple[int, Any]:
-    """The answer's status, and its body, or the code of the problem that it is."""
-    answer = client.post(f"/v1/reviews/{case}/undo", **sent)
-    return answer.status_code, answer.json().get("code") or answer.json()
+from tests.integration.desk import corrections, decide, key_id, open_cases, pass_time, undo, waiting_case
 
 
 def lasting(document: dict[str, Any]) -> dict[str, Any]:
     """What an undo restores: all but the revision and its leaf."""
     return {name: value for name, value in document.items() if name not in ("revision", "audit")}
-
-
-def pass_time(desk: Album, seconds: int) -> None:
-    """Brings forward what is held back."""
-    with transaction(desk.bench.pool) as conn:
-        late = {"late": f"{seconds} seconds"}
-        conn.execute("UPDATE moderator_undo SET undo_until = undo_until - %(late)s::interval", late)
-        conn.execute("UPDATE outbox SET next_at = next_at - %(late)s::interval WHERE NOT queued", late)
 
 
 def found(desk: Album, label: str) -> list[Any]:

@@ -71,7 +71,7 @@ MIGRATIONS = [
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
-    *("0023_case", "0024_clusters"),
+    *("0023_case", "0024_clusters", "0025_hidden_areas"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

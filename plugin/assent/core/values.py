@@ -248,10 +248,11 @@ class ModeratorDecision:
 
 @dataclass(frozen=True, slots=True)
 class ModerationHistory:
-    """All moderator decisions on one file of a tenant: labels confirmed or denied, and the action."""
+    """All moderator decisions on one file of a tenant: labels confirmed or denied, the action, areas to be hidden."""
 
     labels: Mapping[str, bool]
     decision: ModeratorDecision | None = None
+    hidden: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,6 +271,7 @@ class ModeratedVerdict:
     removed: tuple[str, ...]
     decision: ModeratorDecision | None
     new_evidence: str
+    hidden: tuple[Box, ...] = ()  # the areas that moderators hid
 
     @property
     def holds(self) -> bool:

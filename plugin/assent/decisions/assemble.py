@@ -155,7 +155,7 @@ def document_for(
 
 def _decision(row: Row) -> Decision:
     # A revision in place leaves the stored text alone.
-    return replace(from_json(row["document"]), revision=row["revision"])
+    return replace(from_json(row["document"]), revision=row["told"] if "told" in row else row["revision"])
 
 
 def _with_names(decision: Decision, named: Mapping[int, NamedMatch]) -> tuple[DecidedFace, ...]:
@@ -190,13 +190,17 @@ def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock
 
 
 def _newest(conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None = None) -> Row | None:
-    """Returns the newest decision, of that revision where one is given.
+    """Returns the newest decision, of that revision where one is given; or, by the revision `told` of it, what a
+    moderator's decision replaced that is held back still.
 
     Until the transaction ends neither it nor its matches change.
     """
     execute(conn, _Q["lock_media_shared"], **item.key(keys.tenant))
     row = fetch_one(conn, _Q["read_newest_decision"], **item.key(keys.tenant))
-    return row if row is not None and revision in (None, row["revision"]) else None
+    if row is None or revision in (None, row["revision"]):
+        return row
+    before = fetch_one(conn, named_queries("undo")["read_before_held"], **item.key(keys.tenant), told=revision)
+    return {**row, **before} if before else None
 
 
 def _named(

@@ -45,6 +45,10 @@ def _is_absent(part: object) -> bool:
     return part is None
 
 
+def _is_empty(part: object) -> bool:
+    return part == ()
+
+
 _OPTIONAL = Field(exclude_if=_is_absent)  # left out of the JSON, not null, where a decision has no such part
 
 
@@ -116,13 +120,15 @@ class Moderation:
     holds: bool
     new_evidence: Annotated[str | None, Field(alias="news")]
     automated: Annotated[Automated, Field(alias="alone")]
+    hidden: Annotated[tuple[Box, ...], Field(exclude_if=_is_empty)] = ()  # areas, left out where there are none
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
     """A moderator's changes to this decision and their time (RFC 3339), never who made them.
 
-    `action` is the last that a moderator decided on, None where they corrected labels only.
+    `action` is the last that a moderator decided on, None where they corrected labels only. `hidden` are all the areas
+    that moderators hid; it is left out where there are none.
     """
 
     at: str
@@ -131,6 +137,7 @@ class Reviewed:
     automated: Annotated[Automated, Field(alias="alone")]
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    hidden: Annotated[tuple[Box, ...], Field(exclude_if=_is_empty)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +285,7 @@ def _moderation(moderated: ModeratedVerdict) -> Moderation:
         holds=moderated.holds,
         new_evidence=moderated.new_evidence or None,
         automated=Automated(_name(automated.action), tuple(rule.id for rule in automated.rules)),
+        hidden=moderated.hidden,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
-from uuid import UUID, uuid4
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Json, Jsonb
 
@@ -17,7 +17,6 @@ from assent.core.errors import AssentError, DecisionUnreadable, SealBroken
 from assent.core.telemetry import log
 from assent.core.values import (
     Analysis,
-    Audience,
     Leaf,
     Match,
     MediaItem,
@@ -30,7 +29,6 @@ from assent.db.channels import DONE_CHANNEL
 from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import enqueue_delivery
 from assent.decisions import statement as statements
 from assent.decisions import views
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
@@ -43,6 +41,7 @@ from assent.decisions.media_items import (
     log_superseded,
     record_applied,
 )
+from assent.decisions.outgoing import RevisionType, held_for, queue_beside_held, queue_messages, queue_new_messages
 from assent.decisions.replay import circumstances
 from assent.decisions.review_cases import update_cases
 from assent.decisions.search_index import index_decision, index_revision
@@ -55,9 +54,6 @@ from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.policy.decide import waits
 from assent.refusals import is_refused, refusals
 
-RevisionType = Literal["tag.published", "tag.retracted", "media.reviewed", "review.undone"]
-_OF_WHAT_WAS_TOLD = ("tag.published", "tag.retracted", "review.undone")  # whoever was told nothing hears all of it
-_MESSAGES = {"review.undone": "media.reviewed"}
 _Q = named_queries("record")
 
 
@@ -147,13 +143,14 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     revision = 1 + max(state["revision"], highest_revision(conn, media_key, newest))
     checked = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else _Checked((), False)
     confirmed = checked.confirmed
+    execute(conn, _Q["delete_undo"], **media_key.key)  # what a moderator decided before stays so
     execute(conn, _Q["delete_matches"], **media_key.key)
     execute(conn, _Q["supersede_waiting_messages"], **media_key.key)
     _replace_retained_copy(conn, keys, media_key, new.retained)
     parts = [_store_match(conn, keys, media_key, revision, match) for match in confirmed]
-    _send_new(conn, media_key, revision, new.outcome)
+    queue_new_messages(conn, media_key, revision, new.outcome)
     if any(match.suggested for match in confirmed):
-        _send(conn, media_key.key, revision, "tag.suggested")
+        queue_messages(conn, media_key.key, revision, "tag.suggested")
     now = datetime.now(UTC)
     puid = store_statement(conn, keys, media_key.item, revision, new.statement, now)
     decision = decision_of(media_key.tenant, media_key.event_id, media_key.media, revision, new.outcome, new.policy)
@@ -184,11 +181,15 @@ def revise(
     Either its matches changed, or a moderator made or undid `change`. It goes as `kind` to the endpoints that may have
     had it; a change of matches, and what an undo restores, goes as `media.tagged` to the others. Appends one leaf.
 
+    While a moderator's decision is held back, a change of matches is told on what it replaced, one revision before it.
+
     Locks the media item. Returns None, and nothing happens, where there is no decision on it.
     """
     key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
-    row = fetch_one(conn, _Q["revise_newest_decision"], **key, **_changed_columns(change))
+    remaining = held_for(conn, key) if change is None else None
+    steps = 1 if remaining is None else 2
+    row = fetch_one(conn, _Q["revise_newest_decision"], **key, **_changed_columns(change), steps=steps)
     if row is None:
         return None
     if change is not None:  # other changes are of matches, which nobody searches by
@@ -197,7 +198,10 @@ def revise(
     execute(conn, _Q["revise_matches"], **key, revision=revision)
     execute(conn, _Q["revise_open_cases"], **key, revision=revision)
     execute(conn, _Q["supersede_waiting_decisions"], **key)
-    _send(conn, key, revision, kind, hold=change.hold if change else timedelta())
+    if remaining is None:
+        queue_messages(conn, key, revision, kind, hold=change.hold if change else timedelta())
+    else:
+        queue_beside_held(conn, key, revision - 1, kind, remaining)
     payload = {"event": str(row["event_id"]), "media": item.id, "revision": revision, "decided": row["leaf"]}
     payload |= change.payload if change else {}
     leaf = append(conn, keys, kind, {}, [Part(payload)], datetime.now(UTC))
@@ -292,35 +296,6 @@ def _replace_retained_copy(conn: Conn, keys: TenantKeys, media_key: MediaKey, co
         return
     sealed = seal_for_tenant(keys, "kept", copy.jpeg, keys.tenant, media_key.media.id)
     execute(conn, _Q["store_retained_copy"], **media_key.key, sealed=sealed, days=copy.days)
-
-
-def _send_new(conn: Conn, media_key: MediaKey, revision: int, outcome: Analysis | Quarantined | Unprocessable) -> None:
-    kind = "media.failed" if isinstance(outcome, Unprocessable) else "media.tagged"
-    notify = outcome.verdict.notify if isinstance(outcome, Analysis) else ()
-    _send(conn, media_key.key, revision, kind, notify)
-
-
-def _send(
-    conn: Conn,
-    key: Mapping[str, Any],
-    revision: int,
-    kind: str,
-    notify: Sequence[Audience] = (),
-    hold: timedelta = timedelta(),
-) -> None:
-    """Adds an outbox message of that kind for every endpoint that is to get it; `key` is the media item's.
-
-    Endpoints of audience `person` get suggestions. Everything else goes to the platform's, to those of the audiences
-    that a rule notifies, and to those that were sent something about the media item before.
-    """
-    audiences = ["person"] if kind == "tag.suggested" else ["platform", *notify]
-    for endpoint in fetch(conn, _Q["list_receiving_endpoints"], **key, audiences=audiences, kind=kind):
-        message = uuid4()
-        first = kind in _OF_WHAT_WAS_TOLD and not endpoint["told"]
-        values = {"type": "media.tagged" if first else _MESSAGES.get(kind, kind), "revision": revision, "hold": hold}
-        execute(conn, _Q["insert_message"], **key, **values, id=message, endpoint=endpoint["name"])
-        if not hold:
-            enqueue_delivery(conn, key["tenant"], endpoint["name"], message)
 
 
 def _leaf_body(new: NewDecision) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Applies earlier moderator decisions on a file when the same file comes again. Pure.
 
 Corrections come first: a denied label does not count, nor does any below it; a confirmed one does; and the policy
-decides on that. The moderator's action holds as long as models and policy alone bring nothing that the moderator was
-not shown: no stronger action, no other rule, no label that did not count then. Otherwise the stronger action of the two
-is taken, with the policy's review.
+decides on that. Areas that a moderator hid stay hidden. The moderator's action holds as long as models and policy alone
+bring nothing that the moderator was not shown: no stronger action, no other rule, no label that did not count then.
+Otherwise the stronger action of the two is taken, with the policy's review.
 """
 
 from __future__ import annotations
@@ -45,17 +45,19 @@ def apply_moderation(
     confirmed = {label for label, holds in history.labels.items() if holds and label in BY_NAME}
     added = tuple(sorted(confirmed - counted))
     removed = tuple(sorted(name for name in counted - confirmed if not denied.isdisjoint(above(name))))
-    if not (added or removed or moderator):
+    if not (added or removed or moderator or history.hidden):
         return None
     corrected = _corrected(perception, denied, confirmed, added)
     matched = {match.face for match in analysis.matches}
     verdict = decide(policy, event, analysis.picture, corrected, matched)
     verdict = _with_added(policy, verdict, corrected.tags[len(perception.tags) :], len(perception.tags))
+    hidden = tuple(box for box in history.hidden if box not in verdict.redact)
+    verdict = replace(verdict, redact=verdict.redact + hidden)
     new_evidence = ""
     if moderator:
         new_evidence = _new_evidence(policy, automated, counted - set(history.labels), moderator)
         verdict = _with_action(verdict, moderator, new_evidence)
-    return ModeratedVerdict(verdict, automated, corrected, added, removed, moderator, new_evidence)
+    return ModeratedVerdict(verdict, automated, corrected, added, removed, moderator, new_evidence, history.hidden)
 
 
 def _corrected(

@@ -155,6 +155,7 @@ def reviewed(decision: Decision, given: ReviewInput, now: datetime) -> Decision:
         automated=before.automated if before else Automated(decision.action, tuple(rule.id for rule in decision.rules)),
         added=tuple(tag.name for tag in added),
         removed=tuple(sorted({tag.name for tag in decision.tags} - {tag.name for tag in stay})),
+        hidden=tuple(dict.fromkeys((*(decision.reviewed.hidden if decision.reviewed else ()), *given.hide))),
     )
     hidden = tuple(box for box in dict.fromkeys(given.hide) if box not in decision.redact)
     decision = replace(decision, tags=stay + added, reviewed=changed, redact=decision.redact + hidden)
@@ -181,6 +182,7 @@ def _change(conn: Conn, keys: TenantKeys, item: MediaItem, row: Row, review: _Re
     _check_boxes(given.hide, before)
     check_labels((*given.add, *given.remove), {tag.name for tag in before.tags})
     decision = _stated(conn, keys, item, row, reviewed(before, given, datetime.now(UTC)), given)
+    execute(conn, _RECORD["delete_undo"], **item.key(keys.tenant))  # whoever decided before decided for good
     if review.undoable:
         remember_replaced(conn, keys, item, review.undoable, row, decision)
     sha256, modelled = decision.media.sha256, labels_of_models(before)

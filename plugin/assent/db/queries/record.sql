@@ -55,7 +55,7 @@ VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(
 WITH before AS (
     UPDATE decision SET replaced_at = now()
     WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND replaced_at IS NULL
-      AND document -> 'reviewed' ->> 'action' IS NULL
+      AND document -> 'reviewed' ->> 'action' IS NULL AND document -> 'reviewed' -> 'hidden' IS NULL
 )
 INSERT INTO decision
     (tenant, source, media_id, revision, event_id, n, event_revision, action, document, perceptions, given, audiences,
@@ -94,7 +94,7 @@ WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND s
 
 -- name: revise_newest_decision
 -- In place: a part that is NULL stays as it is.
-UPDATE decision SET revision = revision + 1,
+UPDATE decision SET revision = revision + %(steps)s,
     document = coalesce(%(document)s::json, document), action = coalesce(%(action)s, action),
     audiences = coalesce(%(audiences)s, audiences)
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
@@ -134,7 +134,7 @@ WHERE e.tenant = %(tenant)s
       SELECT FROM outbox o
       WHERE o.tenant = e.tenant AND o.endpoint = e.name AND o.source = %(source)s AND o.media_id = %(media)s
   ))
-  AND (e.disabled_at IS NULL OR %(kind)s = 'tag.retracted')
+  AND (e.disabled_at IS NULL OR %(kind)s IN ('tag.retracted', 'held'))
 ORDER BY e.name;
 
 -- name: insert_message

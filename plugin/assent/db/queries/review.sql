@@ -42,17 +42,40 @@ ON CONFLICT (tenant, source, media_id, media_sha256, label)
 DO UPDATE SET holds = EXCLUDED.holds, by = EXCLUDED.by, at = now(), was_said = c.was_said OR EXCLUDED.was_said;
 
 -- name: list_corrections_of_file
--- The newest correction of each label, whatever ids the file was posted under.
-SELECT DISTINCT ON (label) label, holds FROM correction
-WHERE tenant = %(tenant)s AND media_sha256 = %(sha256)s
+-- The newest correction of each label, whatever ids the file was posted under. Of another media item whose decision may
+-- be undone still, those that undoing would restore.
+WITH held AS (
+    SELECT source, media_id, before FROM moderator_undo
+    WHERE tenant = %(tenant)s AND undo_until > now() AND before -> 'document' -> 'media' ->> 'sha256' = %(sha256)s
+      AND (source, media_id) IS DISTINCT FROM (%(source)s::text, %(media)s::text)
+)
+SELECT DISTINCT ON (label) label, holds FROM (
+    SELECT label, holds, at FROM correction c
+    WHERE tenant = %(tenant)s AND media_sha256 = %(sha256)s AND NOT EXISTS (
+        SELECT FROM held
+        WHERE held.source = c.source AND held.media_id = c.media_id AND held.before -> 'labels' ? c.label
+    )
+    UNION ALL
+    SELECT earlier.label, earlier.holds, earlier.at
+    FROM held, jsonb_to_recordset(held.before -> 'corrections') AS earlier (label text, holds boolean, at timestamptz)
+) AS corrections
 ORDER BY label, at DESC;
 
 -- name: read_newest_moderator_decision
--- The newest action that a moderator decided on for that file, with the perception that they were shown.
-SELECT document -> 'reviewed' AS reviewed, perceptions FROM decision
-WHERE tenant = %(tenant)s AND document -> 'media' ->> 'sha256' = %(sha256)s
-  AND document -> 'reviewed' ->> 'action' IS NOT NULL
-ORDER BY (document -> 'reviewed' ->> 'at')::timestamptz DESC
+-- The newest action that a moderator decided on for that file, with the perception that they were shown. Of another
+-- media item whose decision may be undone still, what undoing would restore.
+SELECT reviewed, perceptions FROM (
+    SELECT coalesce(held.before -> 'document', d.document::jsonb) -> 'reviewed' AS reviewed, d.perceptions
+    FROM decision d
+    LEFT JOIN moderator_undo held
+        ON held.tenant = d.tenant AND held.source = d.source AND held.media_id = d.media_id AND held.undo_until > now()
+        AND held.after::jsonb = d.document::jsonb
+        AND (held.source, held.media_id) IS DISTINCT FROM (%(source)s::text, %(media)s::text)
+    WHERE d.tenant = %(tenant)s AND d.document -> 'media' ->> 'sha256' = %(sha256)s
+      AND d.document -> 'reviewed' ->> 'action' IS NOT NULL
+) AS reviewed_decisions
+WHERE reviewed ->> 'action' IS NOT NULL
+ORDER BY (reviewed ->> 'at')::timestamptz DESC
 LIMIT 1;
 
 -- name: list_queues
@@ -135,3 +158,17 @@ WHERE c.tenant = %(tenant)s AND c.id = %(case)s;
 -- name: insert_note
 -- At the end of the case's.
 INSERT INTO case_note (tenant, case_id, id, by, sealed) VALUES (%(tenant)s, %(case)s, %(id)s, %(by)s, %(sealed)s);
+
+-- name: list_hidden_areas_of_file
+-- Those that moderators hid, but for what may be undone still of another media item.
+SELECT area.value AS box FROM (
+    SELECT coalesce(held.before -> 'document', d.document::jsonb) -> 'reviewed' -> 'hidden' AS hidden
+    FROM decision d
+    LEFT JOIN moderator_undo held
+        ON held.tenant = d.tenant AND held.source = d.source AND held.media_id = d.media_id AND held.undo_until > now()
+        AND held.after::jsonb = d.document::jsonb
+        AND (held.source, held.media_id) IS DISTINCT FROM (%(source)s::text, %(media)s::text)
+    WHERE d.tenant = %(tenant)s AND d.document -> 'media' ->> 'sha256' = %(sha256)s
+      AND d.document -> 'reviewed' -> 'hidden' IS NOT NULL
+) AS areas, jsonb_array_elements(CASE WHEN jsonb_typeof(hidden) = 'array' THEN hidden ELSE '[]' END) AS area
+ORDER BY area.value;

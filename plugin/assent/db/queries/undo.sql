@@ -10,8 +10,9 @@ INSERT INTO moderator_undo (tenant, case_id, source, media_id, by, undo_until, b
 VALUES (%(tenant)s, %(case)s, %(source)s, %(media)s, %(by)s, now() + %(hold)s, %(before)s, %(after)s);
 
 -- name: take_undo
--- Once, by whoever decided, in time.
-DELETE FROM moderator_undo WHERE tenant = %(tenant)s AND case_id = %(case)s AND by = %(by)s AND undo_until > now()
+-- Once, by whoever decided, in time: by the clock, as the transaction may have waited for the sending.
+DELETE FROM moderator_undo
+WHERE tenant = %(tenant)s AND case_id = %(case)s AND by = %(by)s AND undo_until > clock_timestamp()
 RETURNING source, media_id, before, after;
 
 -- name: delete_corrections
@@ -31,3 +32,21 @@ VALUES (
 -- name: purge_undo
 -- What can no longer be undone.
 DELETE FROM moderator_undo WHERE undo_until < now();
+
+-- name: read_held
+-- For how long the newest decision on a media item is held back.
+SELECT undo_until - clock_timestamp() AS remaining FROM moderator_undo
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND after IS NOT NULL
+  AND undo_until > clock_timestamp();
+
+-- name: tell_before_held
+-- The revision by which what a held decision replaced was told of with other matches.
+UPDATE moderator_undo SET before = before || jsonb_build_object('told', %(told)s::integer)
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND after IS NOT NULL;
+
+-- name: read_before_held
+-- What a held decision replaced, by the revision that it was told of as.
+SELECT before -> 'document' AS document, before -> 'audiences' AS audiences, (before ->> 'told')::integer AS told
+FROM moderator_undo
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND undo_until > clock_timestamp()
+  AND (before ->> 'told')::integer = %(told)s;
