@@ -12,19 +12,7 @@ from starlette.exceptions import HTTPException
 
 from assent import __version__
 from assent.audit.authority import open_installation
-from assent.console.account import router as account
-from assent.console.care import router as care
-from assent.console.case import router as case
-from assent.console.clusters import router as clusters
-from assent.console.decide import router as decide
-from assent.console.desk import router as desk
-from assent.console.evidence import router as evidence
-from assent.console.pictures import router as pictures
-from assent.console.queues import router as queues
-from assent.console.set_up import router as set_up
-from assent.console.settings import router as console_settings
-from assent.console.sign_in import router as sign_in
-from assent.console.team import router as team
+from assent.console.routes import CONSOLE_ROUTERS
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool
@@ -47,21 +35,6 @@ from assent.me.routes import router as me
 
 POOL = 12
 ROUTERS = (intake, subjects, rights, search, review, audit, me, operation)
-CONSOLE = (
-    desk,
-    sign_in,
-    set_up,
-    account,
-    team,
-    queues,
-    case,
-    pictures,
-    decide,
-    console_settings,
-    evidence,
-    clusters,
-    care,
-)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 
@@ -100,7 +73,7 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
         redirect_slashes=False,
         webhooks=webhooks,
         # As they are: `include_router` would build each of them anew when it is first asked.
-        routes=[route for router in (*ROUTERS, *CONSOLE) for route in router.routes],
+        routes=[route for router in (*ROUTERS, *CONSOLE_ROUTERS) for route in router.routes],
     )
     app.state.limits = RateLimiter()
     app.add_middleware(Guard)
