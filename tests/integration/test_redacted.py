@@ -52,6 +52,18 @@ def test_hidden_faces_match_nobody_and_named_ones_stay(keeping: Album, client: T
     assert max(scores.values()) < threshold
 
 
+def test_faces_that_a_policy_tells_the_platform_nothing_of_are_hidden_too(keeping: Album, client: TestClient) -> None:
+    keeping.post()
+    before = shown(client)
+    with transaction(keeping.bench.pool) as conn:
+        conn.execute(
+            "UPDATE decision SET audiences = jsonb_set(audiences, '{platform}',"
+            " audiences -> 'platform' || '{\"faces\": false, \"matches\": false}')"
+        )
+    assert client.get("/v1/media/group").json()["faces"] == []
+    assert (shown(client) == before).all()
+
+
 def test_after_withdrawal_or_refusal_the_face_is_hidden_too(keeping: Album, client: TestClient) -> None:
     consent = keeping.opt_in("alice", "second")
     keeping.opt_in("bob", "fifth")

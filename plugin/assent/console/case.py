@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
+from markupsafe import Markup
 
 from assent.console import words
 from assent.console.desk import inside
@@ -40,7 +41,10 @@ router = APIRouter(prefix="/console", include_in_schema=False, route_class=Conso
 LookQuery = Annotated[str, Query(pattern=r"^([A-Za-z0-9_-]{43})?$")]
 FaceNumber = Annotated[int, Path(ge=0, lt=2**15)]
 MAX_NOTE = 2_000  # characters
-ADDABLE = tuple(name for name, label in BY_NAME.items() if label.category != "face")
+# Labels that a moderator may add, as the form offers them: hundreds, so they are written once.
+_OFFERED = Markup().join(
+    Markup('<option value="{}">').format(name) for name, label in BY_NAME.items() if label.category != "face"
+)
 _NOTHING: FormFields = {}
 
 
@@ -105,7 +109,7 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
         view=view,
         undoable=undoable,
         grey=me.staff.settings.grey,
-        labels=ADDABLE,
+        offered=_OFFERED,
         once=view.value("once") or secrets.token_urlsafe(18),
         may_decide=me.staff.may("decide", held.case.queue),
         may_look=me.staff.may("see-grave" if held.rules.grave else "see-pictures", held.case.queue),

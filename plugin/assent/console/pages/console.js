@@ -40,6 +40,7 @@ async function askLook() {
 function show(shown) {
   if (!picture || state.shown === shown) return;
   state.shown = shown;
+  find("[data-act=look]")?.setAttribute("aria-pressed", shown);
   if (shown) {
     state.since = performance.now();
     askLook();
@@ -186,6 +187,7 @@ function isWriting(target) {
 function keyDown(event) {
   state.touched = Date.now();
   if (event.key === "Escape" && picture) { cover(); return; }
+  if (event.key === " " && state.shown) event.preventDefault(); // held down, it would scroll
   if (event.repeat || isWriting(event.target) || performance.now() - opened < FRESH) return;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
     const undo = find("form.undo button");
