@@ -14,6 +14,7 @@ from assent import __version__
 from assent.audit.authority import open_installation
 from assent.console.account import router as account
 from assent.console.desk import router as desk
+from assent.console.provider import router as provider
 from assent.console.set_up import router as set_up
 from assent.console.sign_in import router as sign_in
 from assent.console.team import router as team
@@ -38,7 +39,22 @@ from assent.intake.rejects import Rejects
 from assent.me.routes import router as me
 
 POOL = 12
-ROUTERS = (intake, subjects, rights, search, review, audit, me, desk, sign_in, set_up, account, team, operation)
+ROUTERS = (
+    intake,
+    subjects,
+    rights,
+    search,
+    review,
+    audit,
+    me,
+    desk,
+    sign_in,
+    provider,
+    set_up,
+    account,
+    team,
+    operation,
+)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 
