@@ -31,7 +31,7 @@ from assent.db.pool import Conn, transaction
 from assent.db.queue import database_time
 from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
-from assent.staff.oidc import Asking, Vouched, account_of, address_of_sign_in, ask_provider, provider_of
+from assent.staff.oidc import Asking, Vouched, account_vouched, address_of_sign_in, ask_provider, provider_of
 from assent.staff.sessions import (
     end_session_named,
     form_token,
@@ -46,7 +46,7 @@ from assent.staff.sign_in import note_sign_in
 router = APIRouter(prefix="/console/sign-in/provider", include_in_schema=False, route_class=ConsoleRoute)
 UNDER_WAY = timedelta(minutes=10)
 NOT_FRESH = timedelta(hours=1)  # as old as a sign-in counts whose time the provider does not say
-Given = Annotated[str, Query(max_length=4000)]
+Told = Annotated[str, Query(max_length=4000)]
 
 
 @router.post("")
@@ -58,7 +58,7 @@ async def go_to_provider(request: Request, state: App, at: ConsoleOrigin) -> Res
 
 @router.get("")
 def come_back(
-    request: Request, state: App, at: ConsoleOrigin, code: Given = "", given: Annotated[str, Query(alias="state")] = ""
+    request: Request, state: App, at: ConsoleOrigin, code: Told = "", given: Annotated[str, Query(alias="state")] = ""
 ) -> Response:
     """Opens a session for whom the provider vouches."""
     held: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def come_back(
         asking = Asking(f"{at}{request.url.path}", held["nonce"], held["verifier"], held["anew"])
         vouched = ask_provider(provider, asking, code, now)
         with transaction(state.pool) as conn:
-            staff_id = account_of(conn, keys, provider, vouched)
+            staff_id = account_vouched(conn, keys, provider, vouched)
         if staff_id is None:
             raise RoleMissing
         with transaction(state.pool) as conn:

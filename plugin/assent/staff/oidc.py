@@ -126,7 +126,7 @@ def ask_provider(provider: Provider, asking: Asking, code: str, now: datetime) -
         raise ProviderFailed from None
 
 
-def account_of(conn: Conn, keys: TenantKeys, provider: Provider, vouched: Vouched) -> UUID | None:
+def account_vouched(conn: Conn, keys: TenantKeys, provider: Provider, vouched: Vouched) -> UUID | None:
     """Returns the account of whom the provider vouches for, made at the first sign-in, with the roles of its groups.
 
     None where these give none, which ends what sessions it has, and where the account is disabled.
