@@ -10,6 +10,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, ViewportSize, expect
 
 from tests.browser.looks import CONTRAST_WANTED, WEAKEST_CONTRAST
@@ -78,6 +79,9 @@ def look(page: Page, name: str) -> None:
         assert contrast >= CONTRAST_WANTED, words
         if SHOTS:
             page.screenshot(path=Path(SHOTS) / f"console-{name}-{size['width']}.png", full_page=True)
+    told = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in told if one["impact"] in ("serious", "critical")] == []
+    assert "built-in" not in page.inner_text("body")  # a word of the table that a method of tables shadows
     assert page.locator("main").count() == page.locator("h1").count() == 1
 
 
@@ -97,9 +101,10 @@ def heading(page: Page, text: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(text)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
 def test_set_up_sign_out_sign_in_and_step_up_with_a_passkey(open_browser: Open, house: House, scheme: str) -> None:
-    page = open_browser(color_scheme=scheme)
+    looks = {"forced_colors": "active"} if scheme == "forced" else {"color_scheme": scheme}
+    page = open_browser(**looks)
     session, authenticator = device(page)
     page.goto(link(house, "--role", "admin", "--name", f"Ada {scheme}"))
     look(page, f"set-up-{scheme}")

@@ -41,7 +41,8 @@ FORMATS = words(
     "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.challenge/1 assent.decision/1"
     " assent.event/1 assent.export/1"
     " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1"
-    " assent.receipt/1 assent.seal/1 assent.staff-form/1 assent.staff-token/1 assent.tenant-key/1"
+    " assent.receipt/1 assent.seal/1 assent.staff-external/1 assent.staff-form/1"
+    " assent.staff-token/1 assent.tenant-key/1"
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(

@@ -53,6 +53,7 @@ def render_step_up(
         "passkey": signing_options(at, make_challenge(conn, state.keystore), known) if known else None,
         "password": has_password(conn, keys, staff.id),
         "named": False,
+        "name": staff.name,
         "provider": provider_host(state) if provided else None,
     }
     fields = {

@@ -10,6 +10,7 @@ from assent.console.decide import router as decide
 from assent.console.desk import router as desk
 from assent.console.evidence import router as evidence
 from assent.console.pictures import router as pictures
+from assent.console.provider import router as provider
 from assent.console.queues import router as queues
 from assent.console.set_up import router as set_up
 from assent.console.settings import router as settings
@@ -17,6 +18,6 @@ from assent.console.sign_in import router as sign_in
 from assent.console.team import router as team
 
 CONSOLE_ROUTERS = (
-    *(desk, sign_in, set_up, account, team, settings),
+    *(desk, sign_in, provider, set_up, account, team, settings),
     *(queues, case, pictures, decide, evidence, clusters, care),
 )

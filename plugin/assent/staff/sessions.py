@@ -94,6 +94,16 @@ def end_session(conn: Conn, token: str) -> None:
     execute(conn, _Q["end_token"], sha256=_sha256(token))
 
 
+def name_of_session(token: str) -> str:
+    """Returns what names a session and opens nothing."""
+    return _sha256(token).hex()
+
+
+def end_session_named(conn: Conn, name: str) -> None:
+    """Ends the session that `name_of_session` names."""
+    execute(conn, _Q["end_token"], sha256=bytes.fromhex(name))
+
+
 def end_sessions(conn: Conn, keys: TenantKeys, staff_id: UUID, but: str | None = None) -> int:
     """Ends all sessions and links of an account, but for the session of the token `but`; returns how many."""
     return execute(conn, _Q["end_tokens"], tenant=keys.tenant, staff=staff_id, but=but and _sha256(but))

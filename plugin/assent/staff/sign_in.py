@@ -30,6 +30,8 @@ def account_of_name(conn: Conn, keystore: Keystore, name: str) -> SignedInAs | N
         return None
     keys, wanted = keystore.tenant(tenant), same_name(rest)
     for row in fetch(conn, _Q["list_staff"], tenant=tenant):
+        if row["external"] is not None:  # who signs in elsewhere takes nobody's name
+            continue
         try:
             found = unseal_for_tenant(keys, "staff", row["name_sealed"], row["id"].bytes).decode()
         except SealBroken:

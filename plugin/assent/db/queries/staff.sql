@@ -143,3 +143,9 @@ VALUES (%(tenant)s, %(sha256)s, 'sign-in', '', now() + interval '10 minutes') ON
 -- How the console treats it from now on.
 INSERT INTO review_queue (tenant, name, due_minutes, grave) VALUES (%(tenant)s, %(name)s, %(due)s, %(grave)s)
 ON CONFLICT (tenant, name) DO UPDATE SET due_minutes = excluded.due_minutes, grave = excluded.grave;
+
+-- name: read_staff_by_external
+-- To be changed: whom an identity provider vouches for.
+SELECT tenant, id, name_sealed, roles, queues, external, password_hash, totp_sealed, settings,
+       disabled_at IS NOT NULL AS disabled, version, mac
+FROM staff WHERE tenant = %(tenant)s AND external = %(external)s FOR UPDATE;
