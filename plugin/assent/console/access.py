@@ -12,6 +12,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /console": "home",
     "POST /console/sign-out": "home",
     "GET /console/care": "home",
+    "GET /console/cases/{case_id}/why": "see-cases",
     "GET /console/cases/{case_id}/similar": "see-cases",
     "GET /console/cases/{case_id}/similar/veil": "see-cases",
     "GET /console/cases/{case_id}/policies": "see-cases",
