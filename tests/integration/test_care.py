@@ -40,7 +40,7 @@ def meter(pool: Pool, by: str = ROBIN) -> CareMeter:
 def next_case(album: Album, queue: str | None = None, **wish: object) -> UUID | None:
     with transaction(album.bench.pool) as conn:
         claim = claim_next_for(conn, "default", replace(CaseTaker(ROBIN), **wish), queue)  # type: ignore[arg-type]
-    return claim and claim.case_id
+    return claim.case_id if claim else None
 
 
 def decide(album: Album, case_id: UUID) -> None:

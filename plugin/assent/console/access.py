@@ -43,6 +43,7 @@ ROUTES: Mapping[str, Permission] = {
     "POST /console/team/{account}/enable": "manage-team",
     "POST /console/team/{account}/link": "manage-team",
     "GET /console/care": "home",
+    "GET /console/cases/{case_id}/why": "see-cases",
     "GET /console/cases/{case_id}/similar": "see-cases",
     "GET /console/cases/{case_id}/similar/veil": "see-cases",
     "GET /console/cases/{case_id}/policies": "see-cases",

@@ -25,6 +25,7 @@ from assent.http.pages import PAGE_HEADERS
 from assent.platforms.event import TYPEABLE
 from assent.review.cases import Case, read_case
 from assent.review.decide import Final
+from assent.review.evidence import why_of
 from assent.review.preview import StatementPreview, possible_grounds, preview_statement
 from assent.review.similar import queue_of, similar_decisions, similar_veil
 from assent.review.verdicts import verdicts_of
@@ -32,6 +33,16 @@ from assent.review.verdicts import verdicts_of
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 VeilSide = Literal["24", "96"]  # pixels of the longer side
 Bare = Annotated[bool, Query()]
+
+
+@router.get("/cases/{case_id}/why")
+def show_why(case_id: UUID, me: SignedIn, bare: Bare = False) -> Response:
+    """Shows what speaks for and against the decision: rules, labels with their precision, lists, people."""
+    with transaction(me.state.pool) as conn:
+        case = visible_case(conn, me, case_id)
+        why = why_of(conn, me.keys, case, _decision(conn, me, case), words.WORDS["page"]["lang"])
+    title = words.WORDS["why"]["page"]
+    return inside("why", me, title, case=case, bare=bare, why=why)
 
 
 @router.get("/cases/{case_id}/similar")

@@ -60,9 +60,9 @@ def similar_decisions(conn: Conn, tenant: str, case: Case, decision: Decision | 
         MediaItem(row["source"], row["media_id"]): row["queue"]
         for row in fetch(conn, _Q["list_queues_of_media"], tenant=tenant, **values)
     }
-    similar = [_similar(row, distances, queues) for row in rows]
-    decided = sorted((one for one in similar if one.action != "review"), key=lambda one: one.at, reverse=True)
-    return tuple(decided[:MOST_SIMILAR])
+    decisions = [(row, from_json(row["document"])) for row in rows]
+    decided = [_similar(row, one, distances, queues) for row, one in decisions if one.review is None]
+    return tuple(sorted(decided, key=lambda one: one.at, reverse=True)[:MOST_SIMILAR])
 
 
 def similar_veil(
@@ -95,8 +95,10 @@ def queue_of(conn: Conn, tenant: str, item: MediaItem) -> str | None:
     return queue
 
 
-def _similar(row: Row, distances: dict[MediaItem, int], queues: dict[MediaItem, str | None]) -> SimilarDecision:
-    item, decision = MediaItem(row["source"], row["media_id"]), from_json(row["document"])
+def _similar(
+    row: Row, decision: Decision, distances: dict[MediaItem, int], queues: dict[MediaItem, str | None]
+) -> SimilarDecision:
+    item = MediaItem(row["source"], row["media_id"])
     by_moderator = decision.reviewed is not None and decision.reviewed.action is not None
     return SimilarDecision(
         item,
