@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from assent import __version__
 from assent.audit.authority import open_installation
 from assent.console.desk import router as desk
+from assent.console.log import router as console_log
+from assent.console.system import router as console_system
 from assent.core.errors import AssentError
 from assent.core.settings import Settings
 from assent.db.pool import open_pool
@@ -34,7 +36,7 @@ from assent.intake.rejects import Rejects
 from assent.me.routes import router as me
 
 POOL = 12
-ROUTERS = (intake, subjects, rights, search, review, audit, me, desk, operation)
+ROUTERS = (intake, subjects, rights, search, review, audit, me, desk, console_log, console_system, operation)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 

@@ -11,4 +11,7 @@ from assent.staff.roles import Permission
 ROUTES: Mapping[str, Permission] = {
     "GET /console": "home",
     "POST /console/sign-out": "home",
+    "GET /console/log": "read-own-log",
+    "GET /console/log/{leaf}": "read-own-log",
+    "GET /console/system": "read-system",
 }

@@ -18,7 +18,11 @@ from assent.staff.sessions import end_session
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 # The navigation: path, permission, and the name's key in [page] of the words.
-NAVIGATION: tuple[tuple[str, Permission, str], ...] = (("/console", "home", "desk"),)
+NAVIGATION: tuple[tuple[str, Permission, str], ...] = (
+    ("/console", "home", "desk"),
+    ("/console/log", "read-own-log", "log"),
+    ("/console/system", "read-system", "system"),
+)
 
 
 def inside(name: str, me: Visit, title: str, status: int = 200, **values: Any) -> HTMLResponse:
