@@ -52,4 +52,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /console/clusters/{case_id}/veil": "see-cases",
     "POST /console/clusters/{case_id}": "decide",
     "POST /console/clusters/{case_id}/undo": "decide",
+    "GET /console/log": "read-own-log",
+    "GET /console/log/{leaf}": "read-own-log",
+    "GET /console/system": "read-system",
 }

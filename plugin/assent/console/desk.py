@@ -27,6 +27,8 @@ NAVIGATION: tuple[tuple[str, Permission, str], ...] = (
     ("/console/settings", "home", "settings"),
     ("/console/account", "home", "account"),
     ("/console/team", "manage-team", "team"),
+    ("/console/log", "read-own-log", "log"),
+    ("/console/system", "read-system", "system"),
 )
 
 
