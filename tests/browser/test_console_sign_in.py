@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def test_set_up_sign_out_sign_in_and_step_up_with_a_passkey(open_browser: Open, 
     page.get_by_role("button", name="Sign in with a passkey").click()
     heading(page, "Team")
     look(page, f"team-{scheme}")
-    page.get_by_role("link", name=re.compile("Change")).first.click()
+    page.get_by_role("link", name=f"Ada of the {scheme}").click()
     look(page, f"member-{scheme}")
     page.goto("/console/team")
     page.get_by_role("button", name="Make a link").click()
@@ -193,3 +193,39 @@ def test_a_link_that_was_used_says_so(open_browser: Open, house: House) -> None:
     page.goto(address)
     heading(page, "This link was used, or is over")
     look(page, "link-over")
+
+
+@pytest.fixture(scope="module")
+def provided(chromium: str, open_folder: Path, platform: Web) -> Iterator[House]:
+    """A running server whose moderators come from an identity provider."""
+    del chromium
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from oidc_provider_mock import User, run_server_in_thread
+
+        kim = User(sub="kim", claims={"name": "Kim", "groups": ["mods"], "auth_time": None})
+        with run_server_in_thread(user_claims=[kim]) as provider:
+            settings = {
+                "ASSENT_OIDC_ISSUER": f"http://localhost:{provider.server_port}",
+                "ASSENT_OIDC_CLIENT_ID": "assent",
+                "ASSENT_OIDC_CLIENT_SECRET": "a secret",
+                "ASSENT_OIDC_ROLES": "mods=moderator",
+                "ASSENT_ALLOW_PRIVATE": f"127.0.0.1:{platform.port}@127.0.0.0/8,"
+                f"localhost:{provider.server_port}@127.0.0.0/8",
+            }
+            with running(open_folder / "provided", platform, "--no-worker", **settings) as house:
+                yield house
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the provider's own libraries
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_identity_provider_signs_in(browser: Browser, provided: House, scripts: bool) -> None:
+    address = provided.url.replace("127.0.0.1", "localhost")
+    context = browser.new_context(base_url=address, java_script_enabled=scripts)
+    page = context.new_page()
+    page.goto("/console")
+    page.get_by_role("button", name="Sign in with localhost").click()
+    page.get_by_role("button", name="kim").click()
+    heading(page, "Desk")
+    expect(page.get_by_text("Signed in as Kim")).to_be_visible()
+    context.close()

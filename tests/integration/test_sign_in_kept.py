@@ -16,7 +16,7 @@ from assent.console.words import WORDS
 from assent.db.pool import Pool, transaction
 from assent.db.queue import database_time
 from assent.keys.keystore import TenantKeys
-from assent.staff.sessions import open_session, owner_of
+from assent.staff.sessions import open_session, owner_of, purge_tokens
 from tests.events import leaves, rows
 from tests.integration.sign_in_page import PASSWORD, code_of, form_of, link_of, set_up, sign_in
 
@@ -168,3 +168,24 @@ def test_a_form_that_needs_a_step_up_is_kept_too(tired: Admin, pool: Pool) -> No
     done = tired.client.post("/console/team", data=fields_of(page.text))
     assert "/console/set-up/" in done.text
     assert len(rows(pool, "SELECT FROM staff_session WHERE kind = 'set-up'")) == 1
+
+
+def test_passwords_and_codes_are_not_kept(tired: Admin) -> None:
+    form = form_of(tired.client.get("/console").text)
+    fields = {"form": form, "password": "a new password", "code": "123456"}
+    asked = tired.client.post("/console/account/password", data=fields)
+    assert asked.status_code == 403
+    assert kept_in(asked.text) == ""
+    assert 'name="to" value="/console/account"' in asked.text
+
+
+def test_whose_a_session_was_is_known_for_a_day(ada: Admin, run: Callable[[str], None], pool: Pool) -> None:
+    run("UPDATE staff_session SET sealed = '', expires_at = now() - interval '23 hours'")
+    with transaction(pool) as conn:
+        purge_tokens(conn)
+    assert kept_in(ada.send().text)
+    run("UPDATE staff_session SET expires_at = now() - interval '25 hours'")
+    with transaction(pool) as conn:
+        purge_tokens(conn)
+    assert rows(pool, "SELECT FROM staff_session") == []
+    assert not kept_in(ada.send().text)

@@ -16,8 +16,10 @@ from pydantic import SecretStr
 
 from assent.app import create_app
 from assent.core.settings import AllowedHost, Settings
-from assent.db.pool import Pool
+from assent.db.pool import Pool, transaction
 from assent.keys.keystore import TenantKeys
+from assent.staff.accounts import list_staff
+from assent.staff.team import make_link_for
 from tests.events import leaves
 from tests.fixtures.console import CONSOLE
 from tests.integration.sign_in_page import form_of
@@ -180,3 +182,19 @@ def test_a_provider_that_is_away_leaves_the_other_ways(at_home: TestClient, sett
     page = at_home.post(BACK, data={})
     assert page.status_code == 502
     assert "With a password" in page.text
+
+
+def test_such_an_account_gets_no_password(
+    at_home: TestClient, provider: Provider, pool: Pool, keys: TenantKeys
+) -> None:
+    provider.tell("kim", name="Kim", groups=["mods"])
+    provider.sign_in(at_home)
+    with transaction(pool) as conn:
+        (kim,) = list_staff(conn, keys)
+        path = f"/console/set-up/{make_link_for(conn, keys, 'uid 0', kim.id)}"
+    at_home.cookies.clear()
+    page = at_home.get(path)
+    assert "Make a passkey" in page.text
+    assert "With a password" not in page.text
+    assert at_home.post(path, data={"password": "long enough for one", "code": "123456"}).status_code == 422
+    assert at_home.get("/console").status_code == 303

@@ -29,6 +29,7 @@ from assent.core.console_errors import ProviderFailed, RoleMissing, SignedOut
 from assent.core.errors import NotFound
 from assent.db.pool import Conn, transaction
 from assent.db.queue import database_time
+from assent.http.limits import ADDRESS, RateLimiter
 from assent.http.state import App, AppState
 from assent.keys.keystore import TenantKeys
 from assent.staff.oidc import Asking, Vouched, account_vouched, address_of_sign_in, ask_provider, provider_of
@@ -77,6 +78,8 @@ def come_back(
         vouched = ask_provider(provider, asking, code, now)
         with transaction(state.pool) as conn:
             staff_id = account_vouched(conn, keys, provider, vouched)
+        limits: RateLimiter = request.app.state.limits
+        limits.refund("sign-in", request.scope[ADDRESS])
         if staff_id is None:
             raise RoleMissing
         with transaction(state.pool) as conn:
@@ -89,6 +92,8 @@ def _begin(request: Request, state: AppState, at: str, fields: FormFields) -> Re
     provider = provider_of(state.settings)
     if provider is None:
         raise NotFound
+    limits: RateLimiter = request.app.state.limits
+    limits.consume("sign-in", request.scope[ADDRESS])  # each one is stored
     names = state.keystore.tenants()
     keys = state.keystore.tenant("default" if "default" in names else names[0])
     asking = Asking(

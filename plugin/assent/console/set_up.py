@@ -18,8 +18,9 @@ from assent.http.state import App, AppState
 from assent.staff.passkeys import add_passkey, list_passkeys, registration_options
 from assent.staff.passwords import LEAST_PASSWORD, MOST_PASSWORD, app_address, hash_password
 from assent.staff.sessions import open_session
-from assent.staff.sign_in import note_sign_in
+from assent.staff.sign_in import is_provided, note_sign_in
 from assent.staff.team import SetUpLink, read_link, set_password, take_link, use_link
+from assent.subjects.access import record_access
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 LinkToken = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{43}$")]
@@ -60,18 +61,28 @@ def _set_up(state: AppState, at: str, token: str, fields: FormFields) -> Respons
         wrong = texts.get(error.detail, words.WORDS["sign_in"]["passkey_wrong"])
         with transaction(state.pool) as conn:
             return _page(conn, read_link(conn, state.keystore, token), at, one(fields, "name"), wrong)
-    return with_session(go("/console"), at, session)
+    return with_session(go("/console"), at, session) if session else go("/console/sign-in")
 
 
-def _use(conn: Conn, link: SetUpLink, at: str, fields: FormFields, hashed: str | None) -> str:
-    """Makes the account or finds it, gives it its way to sign in, and returns a session's token."""
+def _use(conn: Conn, link: SetUpLink, at: str, fields: FormFields, hashed: str | None) -> str | None:
+    """Makes the account or finds it, gives it its way to sign in, and returns a session's token.
+
+    None for an account of the identity provider, which signs in there; it gets no password.
+    """
     staff = use_link(conn, link, one(fields, "name"))
+    provided = is_provided(conn, link.keys, staff.id)
+    if provided and hashed is not None:
+        raise SignInRefused
     if hashed is None:
         name = words.WORDS["account"]["first_key"]
         add_passkey(conn, (link.keys, staff.id), at, link.challenge, one(fields, "passkey"), name)
+        record_access(conn, link.keys, "staff.keys-changed", staff.by, change="key-added")
+        if provided:
+            return None
         note_sign_in(conn, link.keys, staff.id, "passkey")
     else:
         step = set_password(conn, link.keys, staff.id, hashed, (link.totp, one(fields, "code")))
+        record_access(conn, link.keys, "staff.keys-changed", staff.by, change="password-set")
         note_sign_in(conn, link.keys, staff.id, "password", step)
     return open_session(conn, link.keys, staff.id)
 
@@ -83,6 +94,7 @@ def _page(conn: Conn, link: SetUpLink, at: str, name: str | None = None, wrong: 
         "set_up",
         422 if wrong else 200,
         stands=link.staff is not None,
+        provided=link.staff is not None and is_provided(conn, link.keys, link.staff),
         called=shown,
         roles=", ".join(words.WORDS["roles"][role] for role in link.roles),
         options=registration_options(at, link.challenge, link.handle, link.name, known),

@@ -39,6 +39,7 @@ MAX_FORM_BYTES = 256 << 10  # bytes
 MAX_FORM_FIELDS = 200
 FORM = "assent.form"  # where a request's scope keeps the fields that were read
 _LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+SECRETS = frozenset({"password", "code", "passkey"})  # fields that are typed anew and never shown
 FormFields = Mapping[str, tuple[str, ...]]
 
 
@@ -141,6 +142,7 @@ def _asked(request: Request, error: AssentError, sent: KeptForm) -> Response:
     token = request.cookies.get(cookie_name(at), "")
     # Only a form of the session whose cookie came along: another site's is not shown as the account's own.
     own = bool(token) and hmac.compare_digest(one(sent.fields, "form").encode(), form_token(token).encode())
+    own = own and not SECRETS & set(sent.fields)
     with transaction(state.pool) as conn:
         owner = owner_of(conn, token) if own else None
         kept = ""
@@ -148,7 +150,8 @@ def _asked(request: Request, error: AssentError, sent: KeptForm) -> Response:
             fields = {name: values for name, values in sent.fields.items() if name != "form"}
             keys = state.keystore.tenant(owner[0])
             kept = seal_form(keys, owner[1], KeptForm(sent.path, fields), database_time(conn))
-        hidden = {"to": "/console", "kept": kept}
+        to = "/console/account" if sent.path.startswith("/console/account") else "/console"
+        hidden = {"to": to, "kept": kept}
         if isinstance(error, StepUpNeeded):
             session = read_session(conn, state.keystore, token)
             return render_step_up(conn, state, at, session, hidden, status=error.status)

@@ -49,7 +49,7 @@ def same_name(name: str) -> str:
 def check_password_sign_in(pool: Pool, keystore: Keystore, name: str, password: str, code: str) -> SignedInAs:
     """Returns the account that a name, a password and an app's code belong to, and notes the sign-in.
 
-    Raises SignInRefused, in the same words and after the same work, whether the name is unknown, something is wrong,
+    Raises SignInRefused, in the same words and after as long a hash, whether the name is unknown, something is wrong,
     or the account is disabled or locked.
     """
     with transaction(pool) as conn:

@@ -79,7 +79,8 @@ SELECT tenant, staff FROM staff_session WHERE sha256 = %(sha256)s AND kind = 'se
 -- name: purge_tokens
 -- Of all tenants; a session's row outlives it by a day.
 DELETE FROM staff_session
-WHERE expires_at < now() - interval '1 day' OR kind = 'session' AND seen_at < now() - %(idle)s - interval '1 day';
+WHERE expires_at < now() - CASE WHEN kind = 'session' THEN interval '1 day' ELSE interval '0' END
+    OR kind = 'session' AND seen_at < now() - %(idle)s - interval '1 day';
 
 -- name: lock_sign_in
 -- What a sign-in by password is judged by.
