@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 
+from assent.core.resources import resource
 from assent.core.values import MediaRef
 from assent.db.pool import transaction
 from assent.review.claims import claim_case
@@ -196,3 +197,30 @@ def test_a_deleted_picture_leaves_no_hash(nudes: Album, cat: bytes) -> None:
     post_case(nudes, "p", cat)
     decide_event(nudes.bench, "default", store(nudes.bench, nudes.keys, MediaRef("p", None), type="media.deleted"))
     assert rows(nudes.bench, "SELECT pdq, pdq_chunks FROM review_case") == [(None, None)]
+
+
+def test_open_cases_of_before_get_their_hashes_from_the_migration(nudes: Album, cat: bytes) -> None:
+    post_case(nudes, "p", cat)
+    before = rows(nudes.bench, "SELECT pdq::text, pdq_chunks FROM review_case")
+    text = (resource("migrations") / "0024_clusters.sql").read_text()
+    (update,) = re.findall(r"^UPDATE review_case c .*?;$", text, re.MULTILINE | re.DOTALL)
+    with transaction(nudes.bench.pool) as conn:
+        conn.execute("UPDATE review_case SET pdq = NULL, pdq_chunks = NULL")
+        conn.execute(update)
+    assert rows(nudes.bench, "SELECT pdq::text, pdq_chunks FROM review_case") == before
+
+
+def test_a_case_of_another_tenant_is_not_there(nudes: Album, chain: list[UUID], signed_in: SignedIn) -> None:
+    foreign = uuid4()
+    with transaction(nudes.bench.pool) as conn:
+        conn.execute("INSERT INTO tenant (tenant) VALUES ('other')")
+        conn.execute(
+            "INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue, priority, pdq, pdq_chunks)"
+            " SELECT 'other', %s, source, media_id, revision, reason, queue, priority, pdq, pdq_chunks"
+            " FROM review_case WHERE media_id = 'p0'",
+            (foreign,),
+        )
+    robin = signed_in()
+    for path in ("clusters/{}", "clusters/{}/veil", "cases/{}/why", "cases/{}/similar", "cases/{}/policies"):
+        assert robin.get("/console/" + path.format(foreign)).status_code == 404
+    assert members(nudes, chain[0]) == [("p0", 0), ("p1", 10)]

@@ -13,6 +13,7 @@ import pytest
 from assent.core.values import Tag
 from assent.db.pool import transaction
 from assent.decisions.assemble import assemble
+from assent.keys.tenant_seal import seal_for_tenant
 from assent.review.cases import read_case
 from assent.review.decide import ReviewInput, decide_case
 from assent.review.evidence import PeopleLine, Why, why_of
@@ -78,6 +79,25 @@ def test_an_undone_correction_counts_no_more(seen: Album, cat: bytes) -> None:
     with transaction(seen.bench.pool) as conn:
         undo(conn, seen.keys, "robin", case)
     assert why(seen, case).labels[0].measured == MeasuredHere()
+
+
+def test_a_head_of_the_operators_own_comes_with_what_its_manifest_says(
+    album: Album, tmp_path: Path, cat: bytes
+) -> None:
+    keys, sha256 = album.keys, "ab" * 32
+    manifest = f'name = "ours"\nsha256 = "{sha256}"\n[[label]]\nname = "violence.weapon"\nprecision = 0.91\nsaid = 77\n'
+    with transaction(album.bench.pool) as conn:
+        sealed = seal_for_tenant(keys, "head", manifest.encode(), keys.tenant, "manifest", "manifest-hash")
+        conn.execute(
+            "INSERT INTO head (tenant, sha256, name, state, manifest, network)"
+            " VALUES ('default', 'manifest-hash', 'ours', 'live', %s, ''), ('default', 'b', 'altered', 'live', '', '')",
+            (sealed,),
+        )
+    weapon = Tag("violence.weapon", "safety", 0.9, None, 0, f"ours@{sha256[:12]}")
+    other = Tag("body.covered.belly", "safety", 0.9, None, 0, "altered@1")
+    seen = looking(album, tmp_path, weapon, other)
+    shown = {label.name: label.shipped for label in why(seen, post_case(seen, "a", cat)).labels}
+    assert shown == {"violence.weapon": ShippedFigure("precision", 0.91, 77), "body.covered.belly": None}
 
 
 def test_a_list_entry_comes_with_its_distance(album: Album, tmp_path: Path, cat: bytes) -> None:

@@ -34,6 +34,7 @@ def test_under_thirty_are_too_few() -> None:
 def test_a_head_ships_the_precision_of_each_label() -> None:
     figure = shipped_figure("grocery@a123a7d57838", "product.grocery.apple", 0.6)
     assert figure == ShippedFigure("precision", 0.9453, 274)
+    assert shipped_figure("grocery@another12345", "product.grocery.apple", 0.6) is None  # an operator's, of that name
 
 
 def test_a_detector_ships_false_alarms_at_the_step_below_the_score() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -19,7 +19,7 @@ from assent.policy.model import Policy
 from assent.policy.moderated import MODERATOR
 from assent.review.cases import Case
 from assent.review.clusters import count_alike
-from assent.review.precision import MeasuredHere, ShippedFigure, measured_here, shipped_figure
+from assent.review.precision import MeasuredHere, ShippedFigure, is_shipped, measured_here, own_figures, shipped_figure
 
 PDQ_BITS = 256
 _COMPILED = 64  # policies kept compiled
@@ -99,7 +99,7 @@ class Why:
 
 
 def why_of(conn: Conn, keys: TenantKeys, case: Case, decision: Decision | None, language: str = "en") -> Why:
-    """Gathers the evidence beside a case, in three round trips.
+    """Gathers the evidence beside a case, in three round trips, or four where a model of the operator's own spoke.
 
     `decision`: as it was assembled for the platform; None where there is none any more. `language`: of a rule's words
     where its policy has them.
@@ -110,11 +110,13 @@ def why_of(conn: Conn, keys: TenantKeys, case: Case, decision: Decision | None, 
     policy = policy_of_decision(conn, keys.tenant, decision)
     labels = [tag for tag in decision.tags if tag.category not in ("face", "hash")]
     measured = measured_here(conn, keys.tenant, {tag.name for tag in labels})
+    foreign = {tag.model for tag in labels if tag.model != MODERATOR and not is_shipped(tag.model)}
+    own = own_figures(conn, keys, foreign) if foreign else {}
     bands = [face.match.band for face in decision.faces if face.match]
     return Why(
         case,
         tuple(_rule(rule, policy, decision.tags, language) for rule in decision.rules),
-        tuple(_label(name, labels, policy, measured.get(name, MeasuredHere())) for name in _strongest_first(labels)),
+        tuple(_label(found, policy, own, measured) for found in _strongest_first(labels)),
         tuple(_hit(tag) for tag in decision.tags if tag.category == "hash"),
         PeopleLine(len(decision.faces), bands.count("strong"), bands.count("likely")),
         sum(one.labels for one in decision.withheld),
@@ -151,23 +153,31 @@ def _rule(rule: Rule, policy: Policy | None, tags: Sequence[Tag], language: str)
     return HeldRule(rule.id, rule.because, words, top.name, top.score, policy.threshold(top.name))
 
 
-def _strongest_first(tags: Sequence[Tag]) -> list[str]:
-    return list(dict.fromkeys(tag.name for tag in sorted(tags, key=lambda tag: -tag.score)))
+def _strongest_first(tags: Sequence[Tag]) -> list[list[Tag]]:
+    """Returns the tags of each label, both in the order of the scores."""
+    by_name: dict[str, list[Tag]] = {}
+    for tag in sorted(tags, key=lambda tag: -tag.score):
+        by_name.setdefault(tag.name, []).append(tag)
+    return list(by_name.values())
 
 
-def _label(name: str, tags: Sequence[Tag], policy: Policy | None, measured: MeasuredHere) -> LabelEvidence:
-    found = [tag for tag in tags if tag.name == name]
-    top = max(found, key=lambda tag: tag.score)
+def _label(
+    found: Sequence[Tag],
+    policy: Policy | None,
+    own: Mapping[tuple[str, str], ShippedFigure],
+    measured: Mapping[str, MeasuredHere],
+) -> LabelEvidence:
+    top = found[0]
     return LabelEvidence(
-        name,
-        BY_NAME[name].meaning if name in BY_NAME else "",
+        top.name,
+        BY_NAME[top.name].meaning if top.name in BY_NAME else "",
         top.score,
-        _threshold(policy, name),
+        _threshold(policy, top.name),
         top.model,
         len(found),
         top.model == MODERATOR,
-        shipped_figure(top.model, name, top.score),
-        measured,
+        own.get((top.model, top.name)) or shipped_figure(top.model, top.name, top.score),
+        measured.get(top.name, MeasuredHere()),
     )
 
 

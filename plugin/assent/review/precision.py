@@ -7,18 +7,22 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
+from assent.core.errors import SealBroken
 from assent.core.resources import resource
 from assent.db.pool import Conn, fetch
 from assent.db.queries import named_queries
+from assent.keys.keystore import TenantKeys
+from assent.keys.tenant_seal import unseal_for_tenant
 
 MEASURED_FOR = timedelta(days=90)
 MOST_JUDGED = 1_000  # the newest corrections of a label that are counted
 FEWEST = 30  # below it no share is told
+_HEADS = 32  # manifests kept read
 _Z = 1.959964  # of the normal distribution: 2.5 % lie above it
 _Q = named_queries("evidence")
 
@@ -69,11 +73,32 @@ def shipped_figure(model: str, label: str, score: float) -> ShippedFigure | None
     """Returns the figure of a model (`name@sha256`) that speaks for a label at that score; None where there is none."""
     name = model.partition("@")[0]
     tables = _shipped(resource("models"))
-    precision = tables.precisions.get((name, label))
+    precision = tables.precisions.get((model, label))
     if precision is not None:
         return precision
     steps = [step for step in tables.alarms.get((name, label), ()) if step.since <= score]
     return max(steps, key=lambda step: step.since) if steps else tables.thresholds.get((name, label))
+
+
+def own_figures(conn: Conn, keys: TenantKeys, models: Collection[str]) -> dict[tuple[str, str], ShippedFigure]:
+    """Returns the precision, by model and label, that the tenant's own live heads among these models came with.
+
+    A head whose row was altered has none.
+    """
+    figures: dict[tuple[str, str], ShippedFigure] = {}
+    for row in fetch(conn, _Q["list_live_heads"], tenant=keys.tenant, names=[one.partition("@")[0] for one in models]):
+        try:
+            text = unseal_for_tenant(keys, "head", row["manifest"], keys.tenant, "manifest", row["sha256"])
+        except SealBroken:
+            continue  # workers leave it out and log it
+        figures |= _head_figures(text.decode("utf-8"))
+    return {key: figure for key, figure in figures.items() if key[0] in models}
+
+
+def is_shipped(model: str) -> bool:
+    """Tells whether a model's figures, if it has any, are among those that were shipped."""
+    tables, name = _shipped(resource("models")), model.partition("@")[0]
+    return model in tables.heads or name in tables.models
 
 
 def measured_here(conn: Conn, tenant: str, labels: Collection[str]) -> dict[str, MeasuredHere]:
@@ -85,37 +110,44 @@ def measured_here(conn: Conn, tenant: str, labels: Collection[str]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class _Shipped:
-    """Figures by model and label."""
+    """Figures by model and label: of heads by their id, of other models by name; and which there are."""
 
     precisions: Mapping[tuple[str, str], ShippedFigure]
     alarms: Mapping[tuple[str, str], tuple[ShippedFigure, ...]]
     thresholds: Mapping[tuple[str, str], ShippedFigure]
+    heads: frozenset[str]
+    models: frozenset[str]
 
 
 @cache
 def _shipped(folder: Path) -> _Shipped:
-    heads = [tomllib.loads(path.read_text("utf-8")) for path in sorted((folder / "heads").glob("*.toml"))]
+    heads = [_head_figures(path.read_text("utf-8")) for path in sorted((folder / "heads").glob("*.toml"))]
     files = [json.loads(path.read_text("utf-8")) for path in sorted((folder / "calibration").glob("*.json"))]
-    return _Shipped(
-        {
-            (head["name"], label["name"]): ShippedFigure("precision", label["precision"], label.get("said", 0))
-            for head in heads
-            for label in head["label"]
-            if "precision" in label
-        },
-        {
-            (file["model"], label): _alarms(file, counts)
-            for file in files
-            if "flagged" in file
-            for label, counts in file["flagged"].items()
-        },
-        {
-            (file["model"], label): ShippedFigure("threshold", value)
-            for file in files
-            if "measured" in file
-            for label, value in file["measured"].items()
-        },
-    )
+    precisions = {key: figure for head in heads for key, figure in head.items()}
+    alarms = {
+        (file["model"], label): _alarms(file, counts)
+        for file in files
+        for label, counts in file.get("flagged", {}).items()
+    }
+    thresholds = {
+        (file["model"], label): ShippedFigure("threshold", value)
+        for file in files
+        for label, value in file.get("measured", {}).items()
+    }
+    names = frozenset(model for model, _ in (*alarms, *thresholds))
+    return _Shipped(precisions, alarms, thresholds, frozenset(model for model, _ in precisions), names)
+
+
+@lru_cache(_HEADS)
+def _head_figures(manifest: str) -> dict[tuple[str, str], ShippedFigure]:
+    """Returns the precision of each label of a head's manifest that was measured."""
+    head = tomllib.loads(manifest)
+    model = f"{head['name']}@{head['sha256'][:12]}"
+    return {
+        (model, label["name"]): ShippedFigure("precision", label["precision"], label.get("said", 0))
+        for label in head["label"]
+        if "precision" in label
+    }
 
 
 def _alarms(file: Mapping[str, Any], counts: Collection[int]) -> tuple[ShippedFigure, ...]:

@@ -10,6 +10,10 @@ CROSS JOIN LATERAL (
 ) c
 GROUP BY l.label;
 
+-- name: list_live_heads
+-- Of these names, with their manifests, sealed.
+SELECT sha256, manifest FROM head WHERE tenant = %(tenant)s AND state = 'live' AND name = ANY(%(names)s::text[]);
+
 -- name: list_stored_policies
 -- Those that decide or decided something come first, then the newest.
 SELECT p.sha256, p.canonical,
