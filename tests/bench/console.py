@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from threading import Barrier
@@ -126,9 +127,9 @@ def _photo() -> bytes:
 def _work(desk: _Desk, times: int) -> dict[str, list[float]]:
     queues = [f"queue-{n % QUEUES}" for n in range(times)]
     took = {
-        LIST: [_timed(lambda queue=queue: _list(desk, queue)) for queue in queues],
-        VEIL: [_timed(lambda case=case: _picture(desk, case, 24)) for case in desk.photos],
-        FULL_LOOK: [_timed(lambda case=case: _picture(desk, case, None)) for case in desk.photos],
+        LIST: [_timed(partial(_list, desk, queue)) for queue in queues],
+        VEIL: [_timed(partial(_picture, desk, case, 24)) for case in desk.photos],
+        FULL_LOOK: [_timed(partial(_picture, desk, case, None)) for case in desk.photos],
     }
     took |= {name: found for name, path in PAGES.items() if (found := _pages(desk, path, times))}
     with ThreadPoolExecutor(MODERATORS) as threads:
