@@ -20,7 +20,7 @@ import httpx2
 from PIL import Image, ImageEnhance
 
 from examples.photos import Cast, Photo, package_photo
-from examples.platform.feed import Feed, add_photo
+from examples.platform.feed import Feed, NotConnected, add_photo
 from examples.send_event import make_event, post_event
 from examples.server import Assent, DemoFailed, Place, command
 
@@ -50,9 +50,7 @@ def fill_console(place: Place, assent: Assent, feed: Feed, base: str, cast: Cast
     run(place, "policy", "activate", str(POLICY), "--tenant", "demo")
     with TemporaryDirectory() as folder:
         known = Path(folder) / "known.csv"
-        known.write_text(
-            "\n".join(sha256(story.data).hexdigest() for story in stories if story.name == WITHHELD) + "\n"
-        )
+        known.write_text("".join(f"{sha256(one.data).hexdigest()}\n" for one in stories if one.name == WITHHELD))
         run(place, "hash-lists", "import", str(known), "--name", "not-to-be-seen", "--type", "sha256", "--severe",
             "--tenant", "demo")  # fmt: skip
     waiting = {_post(feed, base, story) for story in stories}
@@ -115,15 +113,14 @@ def check_console(place: Place) -> tuple[bool, str]:
 
 
 def _named(photo: Photo, cast: Cast) -> Story:
-    assert photo.data is not None
     followed_by = tuple(sorted(person.name for person in cast.people if photo.author in person.follows))
-    return Story(photo.name, photo.author, photo.data, followed_by)
+    return Story(photo.name, photo.author, photo.data or b"", followed_by)
 
 
 def _post(feed: Feed, base: str, story: Story) -> str:
     """Posts a story; the platform's id of it. Raises DemoFailed unless its webhook was taken."""
-    connection = feed.connection
-    assert connection is not None
+    if (connection := feed.connection) is None:
+        raise NotConnected
     media = f"story-{uuid.uuid4()}"
     event = json.loads(
         make_event(
