@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from examples.cases import CASES, check_console, console_link, fill_console
 from examples.outcome import Check, Outcome, Proof, Told, check_told
 from examples.page import build
 from examples.photos import Cast, Person, Photo, folder_cast, packaged_cast
 from examples.platform.app import running
 from examples.platform.feed import Connection, Feed, Post, add_photo, send, write_post
 from examples.send_event import make_event, post_event
-from examples.server import Assent, DemoFailed, free_listener, initialise, started, temporary_data
+from examples.server import Assent, DemoFailed, Place, free_listener, initialise, started, temporary_data
 from examples.witness import Checkpoint, ProofRefused, check_inclusion, open_checkpoint
 
 NOTICE = "We look for your face in posts, to tag you. You can withdraw at any time."
@@ -82,14 +83,16 @@ def _run(console: Console, folder: Path, log: Path) -> int:
             posted = [_publish(feed, base, photo) for photo in cast.photos]
             refusals = _try_what_must_fail(assent, feed, posted[0][1])
             told = _await_decisions(feed, posted)
-        outcome = _conclude(assent, feed, cast, told, refusals, began)
+        with console.status("Stories go out, which wait for moderators …"):
+            waiting = fill_console(place, assent, feed, base, cast)
+        outcome = _conclude(assent, feed, cast, told, [*refusals, *_check_cases(place, cast, waiting)], began)
         page = build(outcome, folder)
         _tell(console, outcome, page)
         failed = [check for check in outcome.checks if not check.ok]
         if failed:
             raise DemoFailed("; ".join(f"{check.what} ({check.seen})" for check in failed))
         if sys.stdin.isatty() and sys.stdout.isatty():
-            _stay(console, assent, base, cast)
+            _stay(console, place, assent, base, cast)
     return 0
 
 
@@ -253,8 +256,22 @@ def _tell(console: Console, outcome: Outcome, page: Path) -> None:
     )
 
 
-def _stay(console: Console, assent: Assent, base: str, cast: Cast) -> None:
+def _check_cases(place: Place, cast: Cast, waiting: int) -> Iterator[Check]:
+    """The review console answers, and what was to wait for a moderator does."""
+    if cast.photos[0].expected.matched:
+        yield Check("Every story waits for a moderator", waiting == CASES, f"{waiting} of {CASES}")
+    ok, seen = check_console(place)
+    yield Check("The review console leads whoever is not signed in to its sign-in", ok, seen)
+
+
+def _stay(console: Console, place: Place, assent: Assent, base: str, cast: Cast) -> None:
     """Keeps everything up until Ctrl-C."""
+    console.print(f"The review console: http://localhost:{place.port}/console", soft_wrap=True)
+    link = console_link(place)
+    console.print(
+        f"Set up an account for it, once, within 15 minutes: {link}" if link else "This version sets up no account.",
+        soft_wrap=True,
+    )
     for person in cast.people[:1]:
         link = assent.client.post(f"/v1/subjects/{quote(person.name, safe='')}/links").json()["url"]
         console.print(f"{escape(person.name)}'s own page, opened once: {assent.url}{link}", soft_wrap=True)

@@ -157,8 +157,12 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def _skimage(title: str, name: str, author: str, expected: Expected) -> Photo:
-    data = (_package_folder("skimage") / "data" / name).read_bytes()
-    return Photo(title, name, data, author, f"scikit-image, {name}", expected)
+    return Photo(title, name, package_photo(name), author, f"scikit-image, {name}", expected)
+
+
+def package_photo(name: str) -> bytes:
+    """A photo inside the installed scikit-image. Raises FileNotFoundError."""
+    return (_package_folder("skimage") / "data" / name).read_bytes()
 
 
 def _package_folder(package: str) -> Path:

@@ -97,7 +97,7 @@ def initialise(data: Path, platform_url: str, log: Path) -> Place:
     hook = f"{platform_url}/hooks/assent"
     words = ["init", "--tenant", "demo", "--source", "platform", "--deliver-to", hook, "--json"]
     with log.open("wb") as errors:
-        done = subprocess.run([_command(), *words], env=environment, stdout=subprocess.PIPE, stderr=errors, check=False)
+        done = subprocess.run([command(), *words], env=environment, stdout=subprocess.PIPE, stderr=errors, check=False)
     try:
         return Place(environment, port, json.loads(done.stdout))
     except ValueError:
@@ -114,7 +114,7 @@ def started(place: Place, log: Path) -> Iterator[Assent]:
     with log.open("ab") as output, httpx2.Client(base_url=url, timeout=60) as client:
         client.headers["authorization"] = f"Bearer {printed['api_key']}"
         process = subprocess.Popen(
-            [_command(), "serve"],
+            [command(), "serve"],
             env=place.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -135,7 +135,7 @@ def started(place: Place, log: Path) -> Iterator[Assent]:
             _stop(process)
 
 
-def _command() -> str:
+def command() -> str:
     """The `assent` that was installed beside this Python."""
     return str(Path(sys.executable).with_name("assent"))
 

@@ -22,7 +22,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assent.perceive import load_models, perceive
 from examples.server import temporary_data
-from tests.bench import guarding, identification, people, perception, policies, report, searching, serving, storing
+from tests.bench import (
+    console,
+    guarding,
+    identification,
+    people,
+    perception,
+    policies,
+    report,
+    searching,
+    serving,
+    storing,
+)
 from tests.bench.photos import Photo, photos
 from tests.bench.rounds import FULL, SHORT, Size, Tick, busy_cores
 from tests.installed import package_file
@@ -69,6 +80,8 @@ def run(size: Size, progress: Progress) -> report.Bench:
         tick = part("search", len(size.searched) * (1 + len(searching.SEARCHES) * (size.searches + 1)))
         searched = searching.measure(folder, size.searched, size.searches, tick)
     with temporary_data() as folder:
+        moderated = console.measure(folder, size.cases, size.moderations, part("console", len(size.cases)))
+    with temporary_data() as folder:
         tick = part("policies", policies.ROUNDS + 1 + size.simulated // policies.STEP)
         decided = policies.measure(folder, perceptions[0], size.simulated, tick)
     with temporary_data() as folder:
@@ -78,7 +91,7 @@ def run(size: Size, progress: Progress) -> report.Bench:
         tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
         served = serving.measure(folder, samples, size, tick)
     machine = _machine(cores, busy)
-    return report.Bench(machine, perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched)
+    return report.Bench(machine, perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched, moderated)
 
 
 def _cold_starts(folder: Path, samples: Sequence[Photo], count: int, tick: Tick) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tests.bench.console import TARGETS_MS, Moderated
 from tests.bench.guarding import Guarded
 from tests.bench.people import People
 from tests.bench.perception import LABELS, ONE_FACE, PLAIN, Perceived
@@ -51,6 +52,7 @@ class Bench:
     cold_s: dict[str, list[float]]
     decided: Decided
     searched: Searched
+    moderated: Moderated
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def rows(bench: Bench) -> list[Row]:
         *_service(bench),
         *_store(bench.stored),
         *_search(bench.searched),
+        *_console(bench.moderated),
         *_policies(bench.decided),
         *_people(bench.people),
         *_guarded(bench.guarded, bench.perceived),
@@ -191,6 +194,14 @@ def _search(searched: Searched) -> Iterator[Row]:
         beside = f"{times:.2f}× among {fewest}, {few_ms:.1f} ms"
         yield Row(group, name, f"{many_ms:.1f} ms", beside, *_most(times, 3, "×"))
     yield Row(group, "index", f"{searched.bytes_each[most]:.0f} bytes a media item")
+
+
+def _console(moderated: Moderated) -> Iterator[Row]:
+    few, many = min(moderated.took), max(moderated.took)
+    for name in moderated.took[many]:
+        p95, times = moderated.p95(many, name), moderated.ratio(name)
+        beside = f"p95; the median is {times:.2f}× that among {few}"
+        yield Row(f"{many} open cases", name, f"{p95:.1f} ms", beside, *_most(p95, TARGETS_MS[name], " ms"))
 
 
 def _policies(decided: Decided) -> Iterator[Row]:

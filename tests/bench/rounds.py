@@ -37,6 +37,8 @@ class Size:
     hashes: int  # on a list of known pictures
     searched: tuple[int, ...]  # media items of the indexes that are searched
     searches: int  # of each kind, in each of them
+    cases: tuple[int, ...]  # open ones, among which moderators work
+    moderations: int  # of each kind, in each of them
 
 
 FULL = Size(
@@ -57,6 +59,8 @@ FULL = Size(
     hashes=1_000_000,
     searched=(10_000, 1_000_000),
     searches=25,
+    cases=(1_000, 100_000),
+    moderations=60,
 )
 SHORT = Size(
     rounds=2,
@@ -76,6 +80,8 @@ SHORT = Size(
     hashes=100_000,
     searched=(1_000, 10_000),
     searches=3,
+    cases=(100, 1_000),
+    moderations=20,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from assent.policy.schema import EmitModel, PolicyModel, RuleModel
 
 # What the evaluator is known to raise; it has no error class of its own.
 CEL_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)
+_MOST_STORED = 32  # stored policies that stay compiled; compiling the default takes 40 ms
 _MAX_PROBLEMS = 20  # problems that one refusal lists
 
 
@@ -36,8 +38,9 @@ def load_policy(path: Path | None = None) -> Policy:
     return _build(assemble_policy(path or resource("policies") / "default.yaml"))
 
 
+@lru_cache(maxsize=_MOST_STORED)
 def stored_policy(canonical: str) -> Policy:
-    """Loads the policy that `Policy.canonical` wrote. Raises PolicyInvalid."""
+    """Loads the policy that `Policy.canonical` wrote, once for each text. Raises PolicyInvalid."""
     try:
         model = PolicyModel.model_validate_json(canonical)
     except ValidationError as error:
