@@ -189,3 +189,19 @@ def test_whose_a_session_was_is_known_for_a_day(ada: Admin, run: Callable[[str],
         purge_tokens(conn)
     assert rows(pool, "SELECT FROM staff_session") == []
     assert not kept_in(ada.send().text)
+
+
+def test_of_many_sessions_that_end_under_way_nothing_is_lost_or_done_twice(
+    ada: Admin, run: Callable[[str], None], pool: Pool
+) -> None:
+    """Each time the session ends in another way; what was sent is shown again and counts once."""
+    ends = [STALE, "UPDATE staff_session SET sealed = '', expires_at = now() WHERE kind = 'session'"]
+    for n in range(6):
+        run("UPDATE staff SET totp_step = NULL")
+        run(ends[n % 2])
+        ada.steps = 0
+        page = ada.sign_in(ada.send())
+        assert "Kim &lt;b&gt;" in page.text
+        assert "/console/set-up/" in ada.client.post("/console/team", data=fields_of(page.text)).text
+        ada.form = fields_of(page.text)["form"][0]
+    assert len(leaves(pool, "staff.invited")) == 1 + 6
