@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from assent.core.resources import resource
 from assent.core.values import MediaRef
@@ -19,7 +21,7 @@ from assent.worker.jobs import decide_event
 from tests.events import leaves, rows, store
 from tests.fixtures.console import SignedIn
 from tests.integration.album import Album
-from tests.looked_at import BLOOD, BREAST, case_of, looking, post_case, set_hash
+from tests.looked_at import BLOOD, BREAST, POLICY, case_of, looking, post_case, set_hash
 
 
 @pytest.fixture
@@ -128,6 +130,19 @@ def test_members_gone_meanwhile_are_named(nudes: Album, chain: list[UUID], signe
     assert outcomes(nudes)["p1"] == "allow"
 
 
+def test_a_ground_that_one_pictures_policy_lacks_leaves_that_one(
+    album: Album, nudes: Album, chain: list[UUID], tmp_path: Path, cat: bytes, signed_in: SignedIn
+) -> None:
+    renamed = looking(album, tmp_path, BREAST, policy=POLICY.replace("id: nude", "id: naked"))
+    post_case(renamed, "other", cat + b"other")
+    set_hash(renamed.bench, "other", range(9))
+    robin = signed_in()
+    sent = form_of(robin.get(f"/console/clusters/{chain[0]}").text)
+    done = robin.post(f"/console/clusters/{chain[0]}", data={**sent, "action": "block", "ground": "nude"})
+    assert re.search(r"other</span>: the policy that decided it has no such rule", done.text)
+    assert outcomes(nudes) == {"other": None, "p0": "block", "p1": "block", "p2": None, "p3": None}
+
+
 def test_who_holds_a_member_keeps_it(nudes: Album, chain: list[UUID], signed_in: SignedIn) -> None:
     with transaction(nudes.bench.pool) as conn:
         claim_case(conn, "default", "somebody", chain[0])
@@ -143,6 +158,8 @@ def test_veils_are_small_and_those_of_severe_pictures_withheld(
     veil = robin.get(f"/console/clusters/{chain[0]}/veil?side=24")
     assert (veil.status_code, veil.headers["content-type"]) == (200, "image/jpeg")
     assert veil.headers["cache-control"] == "no-store"
+    assert max(Image.open(BytesIO(veil.content)).size) == 24
+    assert max(Image.open(BytesIO(robin.get(f"/console/clusters/{chain[0]}/veil").content)).size) == 96
     assert robin.get(f"/console/clusters/{chain[0]}/veil?side=500").status_code == 400
     with transaction(nudes.bench.pool) as conn:
         conn.execute("UPDATE review_case SET reason = 'hash-severe' WHERE media_id = 'p0'")

@@ -29,7 +29,12 @@ from assent.review.undo import undo
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 _Told = list[tuple[str, str]]  # pictures, each with a sentence
 _MOST_NOTE = 2_000  # characters
-_GONE: Mapping[type[AssentError], str] = {CaseClosed: "closed", CaseClaimed: "claimed", UndoOver: "undo_over"}
+_GONE: Mapping[type[AssentError], str] = {
+    CaseClosed: "closed",
+    CaseClaimed: "claimed",
+    UndoOver: "undo_over",
+    BadRequest: "ground",
+}
 
 
 @router.get("/clusters/{case_id}")

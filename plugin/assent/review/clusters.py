@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from assent.core.errors import AssentError, CaseClosed
+from assent.core.errors import AssentError, BadRequest, CaseClosed, NotFound
 from assent.core.review_errors import CaseClaimed
 from assent.db.pool import Conn, Pool, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
@@ -78,8 +78,8 @@ def decide_cluster(
     """Decides several cases alike, each in a transaction of its own: one leaf a picture, each held and undoable.
 
     `claims`: the token of the claim of each case. A case that is closed, somebody else's or in another queue by now is
-    named, and the others are decided all the same; one that `by` closed alike already, as by sending a form twice,
-    counts as decided. Raises NotFound for what is no case of the tenant, and what `decide_case` raises of the input.
+    named, and so is one whose policy has no such ground; the others are decided all the same. One that `by` closed
+    alike already, as by sending a form twice, counts as decided. Raises NotFound for what is no case of the tenant.
     """
     outcomes = []
     for case_id, claim in claims.items():
@@ -101,7 +101,7 @@ def _decide_one(pool: Pool, keys: TenantKeys, by: str, case: Case, given: Review
             now = read_case(conn, keys.tenant, case.id)
         again = (now.closed_by, now.outcome) == (by, given.action)
         return ClusterOutcome(case.id, case.media_id, None if again else error)
-    except CaseClaimed as error:
+    except (CaseClaimed, BadRequest, NotFound) as error:
         return ClusterOutcome(case.id, case.media_id, error)
     return ClusterOutcome(case.id, case.media_id)
 
