@@ -170,6 +170,9 @@ def test_by_keyboard_alone(browser: Browser, site: str, desk: Album) -> None:
         ready(page)
         page.keyboard.press("?")
         expect(page.locator("#keys dl")).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.get_by_label("Reason")).to_be_focused()  # an escalation needs one
+        page.keyboard.press("Tab")
         page.keyboard.press("s")
         expect(page.get_by_text("Skipped.")).to_be_visible()
         assert [outcome for outcome, _ in outcomes(desk)] == ["allow", None, None]
