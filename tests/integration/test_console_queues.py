@@ -102,6 +102,14 @@ def test_the_next_case_is_claimed_and_nobody_elses(signed_in: SignedIn, pool: Po
     assert "Nothing waits for you" in third.get(answer.headers["location"]).text
 
 
+def test_who_signs_out_has_nothing_in_hand(signed_in: SignedIn, pool: Pool) -> None:
+    more_cases(pool, 1)
+    robin, sam = signed_in("moderator"), signed_in("moderator")
+    case = send(robin, "/console/queues/default/next").headers["location"]
+    assert send(robin, "/console/sign-out").status_code == 303
+    assert send(sam, "/console/queues/default/next").headers["location"] == case
+
+
 def test_a_case_that_is_not_there_is_noted_in_the_log_once_a_minute(signed_in: SignedIn, pool: Pool) -> None:
     robin = signed_in("moderator")
     for n in range(3):

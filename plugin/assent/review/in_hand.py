@@ -117,6 +117,11 @@ def next_of_queue(conn: Conn, tenant: str, by: str, queue: str) -> UUID | None:
     return in_hand[0].case_id if in_hand else _claim(conn, tenant, by, queue)
 
 
+def release_own_claims(conn: Conn, tenant: str, by: str) -> None:
+    """Lets all cases that a moderator has in hand wait for anybody."""
+    execute(conn, _CLAIMS["release_own_claims"], tenant=tenant, by=by)
+
+
 def last_decision(conn: Conn, tenant: str, by: str) -> LastDecision | None:
     """Returns what a moderator decided last, while it may be undone."""
     row = fetch_one(conn, _CLAIMS["read_undoable"], tenant=tenant, by=by)

@@ -80,3 +80,8 @@ SELECT u.case_id, c.outcome, u.undo_until - now() AS remaining
 FROM moderator_undo u JOIN review_case c ON c.tenant = u.tenant AND c.id = u.case_id
 WHERE u.tenant = %(tenant)s AND u.by = %(by)s AND u.undo_until > now()
 ORDER BY u.undo_until DESC LIMIT 1;
+
+-- name: release_own_claims
+-- Whoever signs out has nothing in hand any more.
+UPDATE review_case SET claim = NULL, claimed_by = NULL, claimed_at = NULL, claimed_until = NULL
+WHERE tenant = %(tenant)s AND claimed_by = %(by)s AND closed_at IS NULL;
