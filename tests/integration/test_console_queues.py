@@ -133,6 +133,9 @@ def test_another_tenants_case_is_not_there(signed_in: SignedIn, pool: Pool, keys
     assert rows(pool, "SELECT claim, closed_at FROM review_case") == [(None, None)]
 
 
-@pytest.mark.parametrize("path", ["/console/queues/a%2Fb", "/console/queues/.hidden", "/console/queues/%3Cimg%3E"])
+@pytest.mark.parametrize(
+    "path",
+    ["/console/queues/a%2Fb", "/console/queues/.hidden", "/console/queues/%3Cimg%3E", "/console/queues/a?reason=%00"],
+)
 def test_a_name_that_no_queue_has_is_refused(signed_in: SignedIn, path: str) -> None:
     assert signed_in("moderator").get(path).status_code in (400, 404)

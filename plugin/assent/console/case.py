@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -93,7 +93,8 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
     """Renders a case's page. With an error it says so above the form, which keeps `typed`, all that was typed."""
     with transaction(me.state.pool) as conn:
         decision = assemble_to_draw(conn, me.keys, held.case.item)
-        undoable = last_decision(conn, me.staff.tenant, me.by)
+        this = held.case.id if held.case.closed_by == me.by else None
+        undoable = last_decision(conn, me.staff.tenant, me.by, this)
         grounds = list_grounds(conn, me.staff.tenant, decision) if decision else Grounds()
     typed: FormFields = shown.pop("typed", _NOTHING)
     view = CaseView(held, decision, grounds, typed)
@@ -221,11 +222,11 @@ async def veto(case_id: UUID, face: FaceNumber, request: Request, me: SignedIn) 
     return await run_in_threadpool(acting, me, case_id, sent, act)
 
 
-def acting(me: Visit, case_id: UUID, sent: FormFields, act: Any) -> Response:
+def acting(me: Visit, case_id: UUID, sent: FormFields, act: Callable[[CaseInHand], str | Response]) -> Response:
     """Acts on a case that the account may decide; where that is refused, shows the case with everything typed."""
     held = case_for(me, case_id, "decide")
     try:
-        answer: str | Response = act(held)
+        answer = act(held)
     except AssentError as error:
         return case_page(me, case_for(me, case_id, "see-cases"), error, typed=sent)
     return go(answer) if isinstance(answer, str) else answer

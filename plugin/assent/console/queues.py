@@ -21,7 +21,7 @@ from assent.review.queues import QueueFilter, page_of_queue
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 CASES_OF_PAGE = 24
 QueueName = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-FilterText = Annotated[str, Query(max_length=256)]
+FilterText = Annotated[str, Query(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 @router.get("/queues/{queue}")

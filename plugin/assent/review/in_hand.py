@@ -122,9 +122,9 @@ def release_own_claims(conn: Conn, tenant: str, by: str) -> None:
     execute(conn, _CLAIMS["release_own_claims"], tenant=tenant, by=by)
 
 
-def last_decision(conn: Conn, tenant: str, by: str) -> LastDecision | None:
-    """Returns what a moderator decided last, while it may be undone."""
-    row = fetch_one(conn, _CLAIMS["read_undoable"], tenant=tenant, by=by)
+def last_decision(conn: Conn, tenant: str, by: str, case_id: UUID | None = None) -> LastDecision | None:
+    """Returns what a moderator decided last, or on that case, while it may be undone."""
+    row = fetch_one(conn, _CLAIMS["read_undoable"], tenant=tenant, by=by, case=case_id)
     return LastDecision(row["case_id"], row["outcome"] or "", row["remaining"]) if row else None
 
 
