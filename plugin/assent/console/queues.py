@@ -11,11 +11,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
 from assent.console.desk import inside
+from assent.console.following import following_case, page_after
 from assent.console.visit import ConsoleRoute, SignedIn, Visit, read_session_form
 from assent.core.values import HASH_SEVERE
 from assent.db.pool import transaction
 from assent.http.pages import go
-from assent.review.in_hand import last_decision, next_of_queue
+from assent.review.in_hand import last_decision
 from assent.review.queues import QueueFilter, page_of_queue
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
@@ -67,5 +68,5 @@ async def take_next(queue: QueueName, request: Request, me: SignedIn) -> Respons
 
 def _next_of(me: Visit, queue: str) -> str:
     with transaction(me.state.pool) as conn:
-        case_id = next_of_queue(conn, me.staff.tenant, me.by, queue)
-    return f"/console/cases/{case_id}" if case_id else f"/console/queues/{queue}?said=none_waits"
+        case_id = following_case(conn, me, queue)
+    return page_after(queue, case_id, "" if case_id else "none_waits")
