@@ -26,6 +26,7 @@ VEIL_TIME = "performance.getEntriesByType('resource').find((one) => one.name.end
 WEIGHT = """[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
   .filter((one) => !one.name.includes('/veil/')).reduce((sum, one) => sum + one.decodedBodySize, 0)"""
 MOST_BYTES = 100_000
+OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 VEIL_2 = "svg image.shown[href$='/veil/2']"
 HELD_DOWN = """document.body.dispatchEvent(
   new KeyboardEvent("keydown", { key: "k", repeat: true, bubbles: true }))"""
@@ -170,6 +171,9 @@ def test_by_keyboard_alone(browser: Browser, site: str, desk: Album) -> None:
         ready(page)
         page.keyboard.press("?")
         expect(page.locator("#keys dl")).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.get_by_label("Reason")).to_be_focused()  # an escalation needs one
+        page.keyboard.press("Tab")
         page.keyboard.press("s")
         expect(page.get_by_text("Skipped.")).to_be_visible()
         assert [outcome for outcome, _ in outcomes(desk)] == ["allow", None, None]
@@ -276,19 +280,16 @@ def test_every_page_suits_eyes_and_readers(browser: Browser, site: str, desk: Al
     with seated(browser, site, desk, **colours) as seat:
         page = seat.page
         open_case(seat)
-        pages = {
-            "case": page.url,
-            "desk": "/console",
-            "queue": "/console/queues/default",
-            "settings": "/console/settings",
-        }
+        case = page.url
+        page.get_by_role("button", name="Block").click()
+        expect(page.get_by_text("Decided: not shown.")).to_be_visible()
         found = []
-        for name, path in pages.items():
+        for name, path in {"case": page.url, "closed": case, **PAGES}.items():
             page.goto(path)
             for window in (None, NARROW):
                 if window:
                     page.set_viewport_size(window)
-                page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+                page.evaluate(OPEN_ALL)
                 shoot(page, f"{name}-{scheme}-{'320' if window else '1440'}")
                 found += [f"{name} {window}: {fault}" for fault in faults(page)]
             page.set_viewport_size({"width": 1440, "height": 900})
@@ -302,7 +303,7 @@ def test_from_right_to_left_nothing_leaves_the_window(browser: Browser, site: st
         for path in (page.url, *PAGES.values()):
             page.goto(path)
             page.evaluate("document.documentElement.dir = 'rtl'")
-            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            page.evaluate(OPEN_ALL)
             assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
         shoot(page, "settings-rtl")
 

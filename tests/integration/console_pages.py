@@ -70,12 +70,14 @@ def mark_queue(pool: Pool, name: str, *, due: int = 60, grave: bool = False) -> 
         )
 
 
-def more_cases(pool: Pool, number: int, queue: str = "default", reason: str = "other-rule") -> None:
+def more_cases(
+    pool: Pool, number: int, queue: str = "default", reason: str = "other-rule", tenant: str = "default"
+) -> None:
     """Cases about nothing that is stored, as a list shows them."""
     with transaction(pool) as conn:
         conn.execute(
             "INSERT INTO review_case (tenant, id, source, media_id, revision, reason, queue)"
-            " SELECT 'default', gen_random_uuid(), 'platform', 'm' || n || %(queue)s || %(reason)s, 1, %(reason)s,"
+            " SELECT %(tenant)s, gen_random_uuid(), 'platform', 'm' || n || %(queue)s || %(reason)s, 1, %(reason)s,"
             " %(queue)s FROM generate_series(1, %(number)s) n",
-            {"queue": queue, "reason": reason, "number": number},
+            {"tenant": tenant, "queue": queue, "reason": reason, "number": number},
         )

@@ -89,6 +89,16 @@ def test_undone_it_is_in_hand_again(desk: Album, signed_in: SignedIn, pool: Pool
     assert send(robin, address(case, "undo")).status_code == 303
 
 
+def test_of_two_decisions_each_is_undone_from_its_own_page(desk: Album, signed_in: SignedIn) -> None:
+    first, second = new_case(desk), new_case(desk, "second")
+    robin = signed_in("moderator")
+    for case in (first, second):
+        decide(robin, case, claimed(robin, case), action="block")
+    for case in (first, second):
+        assert f'action="{address(case, "undo")}"' in robin.get(address(case)).text
+    assert f'action="{address(second, "undo")}"' in robin.get("/console").text
+
+
 def test_what_can_no_longer_be_undone_says_so(desk: Album, signed_in: SignedIn, pool: Pool) -> None:
     case = new_case(desk)
     robin, sam = signed_in("moderator"), signed_in("moderator")

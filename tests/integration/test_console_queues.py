@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from assent.db.pool import Pool, transaction
+from assent.keys.keystore import Keystore
+from assent.tenants import init_tenant
 from tests.events import rows
 from tests.fixtures.console import SignedIn
 from tests.integration.console_pages import address, mark_queue, more_cases, send
@@ -100,6 +102,14 @@ def test_the_next_case_is_claimed_and_nobody_elses(signed_in: SignedIn, pool: Po
     assert "Nothing waits for you" in third.get(answer.headers["location"]).text
 
 
+def test_who_signs_out_has_nothing_in_hand(signed_in: SignedIn, pool: Pool) -> None:
+    more_cases(pool, 1)
+    robin, sam = signed_in("moderator"), signed_in("moderator")
+    case = send(robin, "/console/queues/default/next").headers["location"]
+    assert send(robin, "/console/sign-out").status_code == 303
+    assert send(sam, "/console/queues/default/next").headers["location"] == case
+
+
 def test_a_case_that_is_not_there_is_noted_in_the_log_once_a_minute(signed_in: SignedIn, pool: Pool) -> None:
     robin = signed_in("moderator")
     for n in range(3):
@@ -110,6 +120,22 @@ def test_a_case_that_is_not_there_is_noted_in_the_log_once_a_minute(signed_in: S
     assert 1 <= sum('"case.denied"' in leaf for (leaf,) in leaves) <= 2  # a minute may end in between
 
 
-@pytest.mark.parametrize("path", ["/console/queues/a%2Fb", "/console/queues/.hidden", "/console/queues/%3Cimg%3E"])
+def test_another_tenants_case_is_not_there(signed_in: SignedIn, pool: Pool, keystore: Keystore) -> None:
+    init_tenant(pool, keystore, "other", "elsewhere", "http://127.0.0.1:9/hooks")
+    more_cases(pool, 1, tenant="other")
+    ((case,),) = rows(pool, "SELECT id FROM review_case")
+    robin = signed_in("moderator")
+    assert "Nothing waits." in robin.get("/console/queues/default").text
+    for path in (address(case), address(case, "veil/1"), f"/console/queues/default?after={case}"):
+        assert robin.get(path).status_code == 404
+    for act in ("claim", "look", "decide", "undo", "leave", "note", "extend", "faces/0/veto"):
+        assert send(robin, address(case, act), {"claim": str(case), "how": "skip"}).status_code == 404
+    assert rows(pool, "SELECT claim, closed_at FROM review_case") == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/console/queues/a%2Fb", "/console/queues/.hidden", "/console/queues/%3Cimg%3E", "/console/queues/a?reason=%00"],
+)
 def test_a_name_that_no_queue_has_is_refused(signed_in: SignedIn, path: str) -> None:
     assert signed_in("moderator").get(path).status_code in (400, 404)

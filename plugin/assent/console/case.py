@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from assent.console import words
 from assent.console.desk import inside
+from assent.console.following import following_case, page_after
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.errors import AssentError, BadRequest, NotFound
 from assent.core.taxonomy import BY_NAME
@@ -28,7 +29,6 @@ from assent.review.ground import Grounds, list_grounds
 from assent.review.in_hand import (
     CaseInHand,
     add_note,
-    claim_ahead,
     last_decision,
     note_denied,
     read_case_in_hand,
@@ -93,7 +93,8 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
     """Renders a case's page. With an error it says so above the form, which keeps `typed`, all that was typed."""
     with transaction(me.state.pool) as conn:
         decision = assemble_to_draw(conn, me.keys, held.case.item)
-        undoable = last_decision(conn, me.staff.tenant, me.by)
+        this = held.case.id if held.case.closed_by == me.by else None
+        undoable = last_decision(conn, me.staff.tenant, me.by, this)
         grounds = list_grounds(conn, me.staff.tenant, decision) if decision else Grounds()
     typed: FormFields = shown.pop("typed", _NOTHING)
     view = CaseView(held, decision, grounds, typed)
@@ -160,9 +161,9 @@ async def leave_case(case_id: UUID, request: Request, me: SignedIn) -> Response:
         with transaction(me.state.pool) as conn:
             if reason and how == "escalate":
                 add_note(conn, me.keys, me.by, case_id, reason)
-            following = None if how == "release" else claim_ahead(conn, me.staff.tenant, me.by, held.case)
+            following = None if how == "release" else following_case(conn, me, held.case.queue, case_id)
             end_claim(conn, me.keys, Holder(me.by, case_id, claim_in(sent)), how, reason)
-        return next_page(held, following, how)
+        return page_after(held.case.queue, following, how)
 
     return await run_in_threadpool(acting, me, case_id, sent, act)
 
@@ -221,11 +222,11 @@ async def veto(case_id: UUID, face: FaceNumber, request: Request, me: SignedIn) 
     return await run_in_threadpool(acting, me, case_id, sent, act)
 
 
-def acting(me: Visit, case_id: UUID, sent: FormFields, act: Any) -> Response:
+def acting(me: Visit, case_id: UUID, sent: FormFields, act: Callable[[CaseInHand], str | Response]) -> Response:
     """Acts on a case that the account may decide; where that is refused, shows the case with everything typed."""
     held = case_for(me, case_id, "decide")
     try:
-        answer: str | Response = act(held)
+        answer = act(held)
     except AssentError as error:
         return case_page(me, case_for(me, case_id, "see-cases"), error, typed=sent)
     return go(answer) if isinstance(answer, str) else answer
@@ -237,12 +238,6 @@ def claim_in(sent: FormFields) -> UUID:
         return UUID(one(sent, "claim"))
     except ValueError:
         raise BadRequest("claim") from None
-
-
-def next_page(held: CaseInHand, following: UUID | None, message: str) -> str:
-    """Returns where a moderator goes on: the next case, or its queue."""
-    place = f"/console/cases/{following}" if following else f"/console/queues/{held.case.queue}"
-    return f"{place}?said={message}"
 
 
 def count_look_seconds(me: Visit, held: CaseInHand, sent: Mapping[str, tuple[str, ...]]) -> None:

@@ -18,8 +18,8 @@ from assent.console.case import (
     case_page,
     claim_in,
     count_look_seconds,
-    next_page,
 )
+from assent.console.following import following_case, page_after
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.boxes import read_box
 from assent.core.errors import AssentError, BadRequest, CaseClosed
@@ -27,9 +27,8 @@ from assent.core.values import Box
 from assent.db.pool import Conn, transaction
 from assent.http.idempotency import once
 from assent.http.pages import go
-from assent.keys.keystore import TenantKeys
 from assent.review.decide import Final, ReviewInput, decide_case
-from assent.review.in_hand import CaseInHand, claim_ahead, note_lost
+from assent.review.in_hand import CaseInHand, note_lost
 from assent.review.undo import undo
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
@@ -66,18 +65,18 @@ def _decide(me: Visit, case_id: UUID, sent: FormFields) -> Response:
         key = _read_key(me, sent)
         call = json.dumps([f"POST /console/cases/{case_id}/decide", sorted(sent.items())]).encode()
         with transaction(me.state.pool) as conn:
-            answer = once(conn, me.keys, key, call, lambda: _decide_and_claim(conn, me.keys, me.by, held, given))
+            answer = once(conn, me.keys, key, call, lambda: _decide_and_claim(conn, me, held, given))
     except AssentError as error:
         return _refused(me, case_id, sent, error)
     count_look_seconds(me, held, sent)
     return go(answer["to"])
 
 
-def _decide_and_claim(conn: Conn, keys: TenantKeys, by: str, held: CaseInHand, given: ReviewInput) -> dict[str, Any]:
+def _decide_and_claim(conn: Conn, me: Visit, held: CaseInHand, given: ReviewInput) -> dict[str, Any]:
     """Returns where the moderator goes on. The leaf comes last: it locks the log's tree."""
-    following = claim_ahead(conn, keys.tenant, by, held.case)
-    decide_case(conn, keys, by, held.case.id, given)
-    return {"to": next_page(held, following, "decided")}
+    following = following_case(conn, me, held.case.queue, held.case.id)
+    decide_case(conn, me.keys, me.by, held.case.id, given)
+    return {"to": page_after(held.case.queue, following, "decided")}
 
 
 def _refused(me: Visit, case_id: UUID, sent: FormFields, error: AssentError) -> Response:

@@ -14,7 +14,7 @@ from assent.console.pages import render_page, serve_asset
 from assent.console.visit import ConsoleOrigin, ConsoleRoute, SignedIn, Visit, read_session_form, without_session
 from assent.db.pool import transaction
 from assent.http.pages import go
-from assent.review.in_hand import last_decision, own_claims
+from assent.review.in_hand import last_decision, own_claims, release_own_claims
 from assent.review.queues import COUNTED, list_queues
 from assent.staff.roles import Permission
 from assent.staff.sessions import end_session
@@ -71,7 +71,7 @@ def show_desk(me: SignedIn) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(request: Request, me: SignedIn, at: ConsoleOrigin) -> Response:
-    """Ends the session."""
+    """Ends the session; what the account had in hand waits for anybody."""
     await read_session_form(request, me)
     await run_in_threadpool(_end, me)
     return without_session(go("/console/sign-in"), at)
@@ -79,4 +79,5 @@ async def sign_out(request: Request, me: SignedIn, at: ConsoleOrigin) -> Respons
 
 def _end(me: Visit) -> None:
     with transaction(me.state.pool) as conn:
+        release_own_claims(conn, me.staff.tenant, me.by)
         end_session(conn, me.session.token)

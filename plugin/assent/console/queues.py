@@ -11,17 +11,18 @@ from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
 from assent.console.desk import inside
+from assent.console.following import following_case, page_after
 from assent.console.visit import ConsoleRoute, SignedIn, Visit, read_session_form
 from assent.core.values import HASH_SEVERE
 from assent.db.pool import transaction
 from assent.http.pages import go
-from assent.review.in_hand import last_decision, next_of_queue
+from assent.review.in_hand import last_decision
 from assent.review.queues import QueueFilter, page_of_queue
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
 CASES_OF_PAGE = 24
 QueueName = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-FilterText = Annotated[str, Query(max_length=256)]
+FilterText = Annotated[str, Query(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 @router.get("/queues/{queue}")
@@ -67,5 +68,5 @@ async def take_next(queue: QueueName, request: Request, me: SignedIn) -> Respons
 
 def _next_of(me: Visit, queue: str) -> str:
     with transaction(me.state.pool) as conn:
-        case_id = next_of_queue(conn, me.staff.tenant, me.by, queue)
-    return f"/console/cases/{case_id}" if case_id else f"/console/queues/{queue}?said=none_waits"
+        case_id = following_case(conn, me, queue)
+    return page_after(queue, case_id, "" if case_id else "none_waits")

@@ -18,7 +18,6 @@ from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.review.cases import Case
-from assent.review.claims import claim_next
 from assent.review.queues import QueueRules, rules_of
 
 _OF_CASE = tuple(Case.__dataclass_fields__)
@@ -102,24 +101,14 @@ def own_claims(conn: Conn, tenant: str, by: str, queue: str | None = None) -> li
     return [_own_claim(row) for row in fetch(conn, _CLAIMS["list_own_claims"], tenant=tenant, by=by, queue=queue)]
 
 
-def claim_ahead(conn: Conn, tenant: str, by: str, after: Case) -> UUID | None:
-    """Returns the moderator's next case of the same queue, as `next_of_queue` does, while they still have `after`."""
-    in_hand = [claim for claim in own_claims(conn, tenant, by, after.queue) if claim.case_id != after.id]
-    return in_hand[0].case_id if in_hand else _claim(conn, tenant, by, after.queue)
+def release_own_claims(conn: Conn, tenant: str, by: str) -> None:
+    """Lets all cases that a moderator has in hand wait for anybody."""
+    execute(conn, _CLAIMS["release_own_claims"], tenant=tenant, by=by)
 
 
-def next_of_queue(conn: Conn, tenant: str, by: str, queue: str) -> UUID | None:
-    """Returns the moderator's next case of a queue: one that they have in hand already, else one claimed now.
-
-    None where none waits for them.
-    """
-    in_hand = own_claims(conn, tenant, by, queue)
-    return in_hand[0].case_id if in_hand else _claim(conn, tenant, by, queue)
-
-
-def last_decision(conn: Conn, tenant: str, by: str) -> LastDecision | None:
-    """Returns what a moderator decided last, while it may be undone."""
-    row = fetch_one(conn, _CLAIMS["read_undoable"], tenant=tenant, by=by)
+def last_decision(conn: Conn, tenant: str, by: str, case_id: UUID | None = None) -> LastDecision | None:
+    """Returns what a moderator decided last, or on that case, while it may be undone."""
+    row = fetch_one(conn, _CLAIMS["read_undoable"], tenant=tenant, by=by, case=case_id)
     return LastDecision(row["case_id"], row["outcome"] or "", row["remaining"]) if row else None
 
 
@@ -137,11 +126,6 @@ def note_denied(conn: Conn, keys: TenantKeys, by: str, case_id: UUID) -> None:
     mac = hmac.digest(keys.seal_key, f"case.denied\0{by}\0{int(now.timestamp()) // 60}".encode(), "sha256")
     if execute(conn, named_queries("rotate")["insert_broken_note_once"], tenant=keys.tenant, key_mac=mac):
         append(conn, keys, "case.denied", {}, [Part({"by": by, "case": str(case_id)})], now)
-
-
-def _claim(conn: Conn, tenant: str, by: str, queue: str) -> UUID | None:
-    claim = claim_next(conn, tenant, by, queue)
-    return claim.case_id if claim else None
 
 
 def _own_claim(row: Row) -> OwnClaim:

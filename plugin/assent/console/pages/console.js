@@ -171,11 +171,13 @@ function act(event) {
   ACTS[name](event);
 }
 
-// One key, one element: a button, link or box is pressed, a field is entered.
+// One key, one element: a button, link or box is pressed, a field is entered; so is one that a button needs filled in.
 function press(key) {
   const target = all("[data-key]").find((one) => one.dataset.key === key && !one.disabled && one.checkVisibility());
   if (!target) return false;
-  if (target.matches("input:not([type=checkbox]), textarea, select")) target.focus();
+  const needed = target.dataset.needs && document.getElementById(target.dataset.needs);
+  if (needed && !needed.value) needed.focus();
+  else if (target.matches("input:not([type=checkbox]), textarea, select")) target.focus();
   else target.click();
   return true;
 }

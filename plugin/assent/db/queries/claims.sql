@@ -75,8 +75,14 @@ WHERE tenant = %(tenant)s AND claimed_by = %(by)s AND closed_at IS NULL AND clai
 ORDER BY claimed_at, id;
 
 -- name: read_undoable
--- What a moderator decided last and may still undo.
+-- What a moderator decided last, or on that case, and may still undo.
 SELECT u.case_id, c.outcome, u.undo_until - now() AS remaining
 FROM moderator_undo u JOIN review_case c ON c.tenant = u.tenant AND c.id = u.case_id
 WHERE u.tenant = %(tenant)s AND u.by = %(by)s AND u.undo_until > now()
+  AND (%(case)s::uuid IS NULL OR u.case_id = %(case)s)
 ORDER BY u.undo_until DESC LIMIT 1;
+
+-- name: release_own_claims
+-- Whoever signs out has nothing in hand any more.
+UPDATE review_case SET claim = NULL, claimed_by = NULL, claimed_at = NULL, claimed_until = NULL
+WHERE tenant = %(tenant)s AND claimed_by = %(by)s AND closed_at IS NULL;
