@@ -77,7 +77,7 @@ def _run(console: Console, folder: Path, log: Path) -> int:
         console.print(f"Assent is ready at {assent.url}, after {time.monotonic() - began:.0f} s.", soft_wrap=True)
         with console.status("People opt in …"):
             for person in cast.people:
-                _opt_in(assent, person)
+                opt_in(assent, person)
         _tell_enrolment(console, cast)
         with console.status("Posts go out, Assent looks at them …"):
             posted = [_publish(feed, base, photo) for photo in cast.photos]
@@ -103,7 +103,7 @@ def _accounts(cast: Cast) -> dict[str, tuple[str, ...]]:
     return accounts
 
 
-def _opt_in(assent: Assent, person: Person) -> None:
+def opt_in(assent: Assent, person: Person) -> None:
     """Records the person's consent, then enrols the photos. Raises DemoFailed when either is refused."""
     consent = {
         "subject": person.name,
