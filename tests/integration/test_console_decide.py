@@ -44,7 +44,7 @@ def test_it_is_stored_with_its_corrections_and_the_next_case_is_in_hand(
         robin, case, page, action="limit", remove=wrong, add="nudity.partial.belly", hide=["10,20,30,40"],
         hide_x="1", hide_y="2", hide_width="3", hide_height="4", seconds="5", note="why",
     )  # fmt: skip
-    assert answer.headers["location"] == address(following) + "?said=decided"
+    assert answer.headers["location"] == address(following) + "?of=default&said=decided"
     by = robin.headers["x-staff"]
     assert closed(pool, case) == (by, "limit")
     document = decision(desk.bench, desk.keys, "group")
@@ -85,7 +85,9 @@ def test_undone_it_is_in_hand_again(desk: Album, signed_in: SignedIn, pool: Pool
     page = robin.get(answer.headers["location"]).text
     assert "in your hands again" in page
     answer = decide(robin, case, page, action="allow")
-    assert answer.headers["location"] == address(following) + "?said=decided"  # claimed before, not another one
+    assert (
+        answer.headers["location"] == address(following) + "?of=default&said=decided"
+    )  # claimed before, not another one
     assert send(robin, address(case, "undo")).status_code == 303
 
 

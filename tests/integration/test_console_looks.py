@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from assent.console.words import WORDS
 from assent.core.clock import rfc3339
 from assent.db.pool import Pool, transaction
 from assent.staff.sessions import LONGEST_SESSION, store_token
@@ -99,7 +100,7 @@ def test_a_grave_queue_asks_for_a_new_sign_in(desk: Album, signed_in: SignedIn, 
         token = store_token(conn, desk.keys, "session", LONGEST_SESSION, held, UUID(robin.headers["x-staff"]))
     robin.cookies.set("assent_console", token)
     answer = send(robin, address(case, "look"))
-    assert (answer.status_code, "step_up_needed" in answer.text) == (403, True)
+    assert (answer.status_code, WORDS["step_up"]["title"] in answer.text) == (403, True)
     assert robin.get(address(case, "veil/2")).status_code == 200
     assert counted(pool) == [("body", True, 1)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from assent.app import ROUTERS
 from assent.console.access import ROUTES
+from assent.console.routes import CONSOLE_ROUTERS
 from assent.console.visit import visit
 
 OPEN = {
@@ -27,7 +27,7 @@ def asks_who(dependant: Dependant) -> bool:
 
 
 def test_each_route_has_its_permission() -> None:
-    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    routes = [route for router in CONSOLE_ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     console = {
         f"{method} {route.path}": asks_who(route.dependant)
         for route in routes

@@ -19,8 +19,9 @@ TOLD = re.compile(r'\b(?:aria-label|alt|title|placeholder|aria-description)="([^
 
 
 def left(text: str) -> str:
-    """What a template says itself: without expressions, statements, comments and tags."""
+    """What a template says itself: without expressions, statements, comments, commands and tags."""
     text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", text, flags=re.DOTALL)
+    text = re.sub(r"<(code|pre)\b.*?</\1>", "", text, flags=re.DOTALL)
     return re.sub(r'<[^>]*>|[a-z-]+="[^"]*"', "", text)
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from assent.console import words
 from assent.console.desk import inside
-from assent.console.following import following_case, page_after
+from assent.console.following import following_case, page_after, working_queue
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.errors import AssentError, BadRequest, NotFound
 from assent.core.taxonomy import BY_NAME
@@ -25,6 +25,7 @@ from assent.decisions.document import Decision
 from assent.http.pages import PAGE_HEADERS, go
 from assent.review.cases import is_severe
 from assent.review.claims import ClaimEnd, Holder, claim_case, end_claim, extend
+from assent.review.evidence import why_of
 from assent.review.ground import Grounds, list_grounds
 from assent.review.in_hand import (
     CaseInHand,
@@ -96,10 +97,11 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
         this = held.case.id if held.case.closed_by == me.by else None
         undoable = last_decision(conn, me.staff.tenant, me.by, this)
         grounds = list_grounds(conn, me.staff.tenant, decision) if decision else Grounds()
+        why = why_of(conn, me.keys, held.case, decision, words.WORDS["page"]["lang"]) if decision else None
     typed: FormFields = shown.pop("typed", _NOTHING)
     view = CaseView(held, decision, grounds, typed)
     wrong = error_sentence(error) if error else ""
-    shown = {"look": "", "veil": "1", **shown}
+    shown = {"look": "", "veil": "1", "of": view.value("of"), **shown}
     return inside(
         "case",
         me,
@@ -108,6 +110,7 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
         here="/console",
         wrong=wrong,
         view=view,
+        why=why,
         undoable=undoable,
         grey=me.staff.settings.grey,
         offered=_OFFERED,
@@ -129,10 +132,14 @@ def error_sentence(error: AssentError) -> str:
 def show_case_page(
     case_id: UUID, request: Request, me: SignedIn, look: LookQuery = "", veil: Annotated[str, Query()] = "1"
 ) -> Response:
-    """Shows a case: its picture behind a veil, or once in full by the token of a counted look."""
+    """Shows a case: its picture behind a veil, or once in full by the token of a counted look.
+
+    `of` in the query is the queue that the moderator works in, where it is not the case's own.
+    """
     held = case_for(me, case_id, "see-cases")
     step = "2" if veil == "2" else "1"
-    return case_page(me, held, look=look, veil=step, message=words.said(request.query_params.get("said", "")))
+    asked = request.query_params
+    return case_page(me, held, look=look, veil=step, of=asked.get("of", ""), message=words.said(asked.get("said", "")))
 
 
 @router.post("/cases/{case_id}/claim")
@@ -158,12 +165,13 @@ async def leave_case(case_id: UUID, request: Request, me: SignedIn) -> Response:
         reason = one(sent, "reason").strip()[:MAX_NOTE] or None
         if how == "escalate" and reason is None:
             raise BadRequest("reason")
+        queue = working_queue(me, held, sent)
         with transaction(me.state.pool) as conn:
             if reason and how == "escalate":
                 add_note(conn, me.keys, me.by, case_id, reason)
-            following = None if how == "release" else following_case(conn, me, held.case.queue, case_id)
+            following = None if how == "release" else following_case(conn, me, queue, case_id)
             end_claim(conn, me.keys, Holder(me.by, case_id, claim_in(sent)), how, reason)
-        return page_after(held.case.queue, following, how)
+        return page_after(queue, following, how)
 
     return await run_in_threadpool(acting, me, case_id, sent, act)
 

@@ -40,8 +40,8 @@ _GONE: Mapping[type[AssentError], str] = {
 @router.get("/clusters/{case_id}")
 def show_cluster(case_id: UUID, me: SignedIn) -> Response:
     """Claims a case with all that look like it, and shows them small; those that somebody else holds are named."""
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         me.staff.must("decide", case.queue)
         members = claim_cluster(conn, me.keys.tenant, me.by, case_id)
         decision = assemble(conn, me.keys, case.item, lock=lock_shared_or_busy) if members else None
@@ -52,8 +52,8 @@ def show_cluster(case_id: UUID, me: SignedIn) -> Response:
 @router.get("/clusters/{case_id}/veil")
 def serve_cluster_veil(case_id: UUID, me: SignedIn, side: VeilSide = "96") -> Response:
     """Returns the veil of an open case's image."""
+    visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        visible_case(conn, me, case_id)
         return veil(picture_of(conn, me.keys, case_id, int(side)))
 
 
@@ -72,8 +72,7 @@ async def undo_alike(case_id: UUID, request: Request, me: SignedIn) -> Response:
 
 
 def _decide(me: Visit, case_id: UUID, fields: FormFields) -> Response:
-    with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
+    case = visible_case(me, case_id)
     me.staff.must("decide", case.queue)
     claims, ticked = _claims(fields), _ids(fields, "ticked")
     given = _input(me, fields)
@@ -86,8 +85,7 @@ def _decide(me: Visit, case_id: UUID, fields: FormFields) -> Response:
 
 def _undo(me: Visit, case_id: UUID, fields: FormFields) -> Response:
     gone: list[ClusterOutcome] = []
-    with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
+    case = visible_case(me, case_id)
     wanted = _ids(fields, "only") or _ids(fields, "case")
     for member in sorted(wanted):
         with transaction(me.state.pool) as conn:

@@ -19,7 +19,7 @@ from assent.console.case import (
     claim_in,
     count_look_seconds,
 )
-from assent.console.following import following_case, page_after
+from assent.console.following import care_message, following_case, page_after, working_queue
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.boxes import read_box
 from assent.core.errors import AssentError, BadRequest, CaseClosed
@@ -63,20 +63,22 @@ def _decide(me: Visit, case_id: UUID, sent: FormFields) -> Response:
     try:
         given = _read_decision(sent, timedelta(seconds=me.staff.settings.undo_seconds))
         key = _read_key(me, sent)
+        queue = working_queue(me, held, sent)
         call = json.dumps([f"POST /console/cases/{case_id}/decide", sorted(sent.items())]).encode()
         with transaction(me.state.pool) as conn:
-            answer = once(conn, me.keys, key, call, lambda: _decide_and_claim(conn, me, held, given))
+            answer = once(conn, me.keys, key, call, lambda: _decide_and_claim(conn, me, held, given, queue))
     except AssentError as error:
         return _refused(me, case_id, sent, error)
     count_look_seconds(me, held, sent)
     return go(answer["to"])
 
 
-def _decide_and_claim(conn: Conn, me: Visit, held: CaseInHand, given: ReviewInput) -> dict[str, Any]:
+def _decide_and_claim(conn: Conn, me: Visit, held: CaseInHand, given: ReviewInput, queue: str) -> dict[str, Any]:
     """Returns where the moderator goes on. The leaf comes last: it locks the log's tree."""
-    following = following_case(conn, me, held.case.queue, held.case.id)
+    following = following_case(conn, me, queue, held.case.id)
+    message = care_message(conn, me, "decided")
     decide_case(conn, me.keys, me.by, held.case.id, given)
-    return {"to": page_after(held.case.queue, following, "decided")}
+    return {"to": page_after(queue, following, message)}
 
 
 def _refused(me: Visit, case_id: UUID, sent: FormFields, error: AssentError) -> Response:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 
 from assent.console import words
+from assent.console.case import case_for
 from assent.console.desk import inside
 from assent.console.visit import ConsoleRoute, SignedIn, Visit
 from assent.core.errors import BadRequest
@@ -23,7 +24,7 @@ from assent.decisions.assemble import assemble
 from assent.decisions.document import Decision
 from assent.http.pages import PAGE_HEADERS
 from assent.platforms.event import TYPEABLE
-from assent.review.cases import Case, read_case
+from assent.review.cases import Case
 from assent.review.decide import Final
 from assent.review.evidence import why_of
 from assent.review.preview import StatementPreview, possible_grounds, preview_statement
@@ -38,8 +39,8 @@ Bare = Annotated[bool, Query()]
 @router.get("/cases/{case_id}/why")
 def show_why(case_id: UUID, me: SignedIn, bare: Bare = False) -> Response:
     """Shows what speaks for and against the decision: rules, labels with their precision, lists, people."""
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         why = why_of(conn, me.keys, case, _decision(conn, me, case), words.WORDS["page"]["lang"])
     title = words.WORDS["why"]["page"]
     return inside("why", me, title, case=case, bare=bare, why=why)
@@ -48,8 +49,8 @@ def show_why(case_id: UUID, me: SignedIn, bare: Bare = False) -> Response:
 @router.get("/cases/{case_id}/similar")
 def show_similar(case_id: UUID, me: SignedIn, bare: Bare = False) -> Response:
     """Shows what was decided on images that look like the case's; of queues that the account may not see, no veil."""
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         similar = similar_decisions(conn, me.keys.tenant, case, _decision(conn, me, case))
     seen = [one.queue is None or me.staff.may("see-cases", one.queue) for one in similar]
     return _part("case_similar", me, case, bare, similar=list(zip(similar, seen, strict=True)))
@@ -65,8 +66,8 @@ def serve_similar_veil(
 ) -> Response:
     """Returns the veil of an image that looks like the case's."""
     other = MediaItem(source, media)
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         queue = queue_of(conn, me.keys.tenant, other)
         if queue is not None:
             me.staff.must("see-cases", queue)
@@ -76,8 +77,8 @@ def serve_similar_veil(
 @router.get("/cases/{case_id}/policies")
 def show_policies(case_id: UUID, me: SignedIn, bare: Bare = False) -> Response:
     """Shows what every stored policy says of the case, and the threshold that is nearest to changing it."""
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         verdicts = verdicts_of(conn, me.keys.tenant, case)
     return _part("case_policies", me, case, bare, said=verdicts)
 
@@ -92,8 +93,8 @@ def show_statement(
 ) -> Response:
     """Shows the statement of reasons that an action on a ground would make, as its author would read it."""
     preview, wrong = None, ""
+    case = visible_case(me, case_id)
     with transaction(me.state.pool) as conn:
-        case = visible_case(conn, me, case_id)
         decision = _decision(conn, me, case)
         grounds = possible_grounds(conn, me.keys.tenant, decision) if decision else ()
         if decision:
@@ -105,11 +106,9 @@ def show_statement(
     return _part("case_statement", me, case, bare, wrong=wrong, **values)
 
 
-def visible_case(conn: Conn, me: Visit, case_id: UUID) -> Case:
-    """Returns a case that the account may see, open or closed. Raises NotFound, RoleMissing."""
-    case = read_case(conn, me.keys.tenant, case_id)
-    me.staff.must("see-cases", case.queue)
-    return case
+def visible_case(me: Visit, case_id: UUID) -> Case:
+    """Returns a case that the account may see, open or closed. Raises as `case_for` does."""
+    return case_for(me, case_id, "see-cases").case
 
 
 def veil(jpeg: bytes) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from assent.console.case import case_for
-from assent.console.visit import ConsoleRoute, SignedIn, Visit, read_session_form
+from assent.console.visit import ConsoleRoute, SignedIn, Visit, one, read_session_form
 from assent.core.errors import PictureNotKept, PictureWithheld
 from assent.db.pool import transaction
 from assent.decisions.assemble import assemble_to_draw
@@ -35,11 +36,12 @@ def show_veil(case_id: UUID, step: Literal["1", "2"], me: SignedIn) -> Response:
 @router.post("/cases/{case_id}/look")
 async def look(case_id: UUID, request: Request, me: SignedIn) -> Response:
     """Counts a look and leads to the page that shows it once; a script is told where the picture is instead."""
-    await read_session_form(request, me)
+    of = one(await read_session_form(request, me), "of")
     token = await run_in_threadpool(_ask, me, case_id)
     if request.headers.get("accept") == "application/json":
         return JSONResponse({"look": f"/console/looks/{token}"}, headers=PAGE_HEADERS)
-    return go(f"/console/cases/{case_id}?look={token}")
+    asked = urlencode({"look": token, "of": of} if of else {"look": token})
+    return go(f"/console/cases/{case_id}?{asked}")
 
 
 @router.get("/looks/{token}")

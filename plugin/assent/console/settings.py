@@ -11,15 +11,12 @@ from assent.console import words
 from assent.console.desk import inside
 from assent.console.keys_table import FIXED_KEYS, USUAL_KEYS, changed_keys, keys_of
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
-from assent.core.taxonomy import BY_NAME
 from assent.db.pool import transaction
 from assent.http.pages import go
+from assent.review.care import MUTABLE
 from assent.staff.accounts import LEAST_UNDO, MOST_UNDO, StaffSettings, change_settings
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
-_HARM = ("safety", "text", "hash")
-# First parts of labels of harm: what an account may ask not to be given.
-CATEGORIES = tuple(dict.fromkeys(n.partition(".")[0] for n, label in BY_NAME.items() if label.category in _HARM))
 
 
 @router.get("/settings")
@@ -55,7 +52,7 @@ def _page(me: Visit, settings: StaffSettings, status: int = 200, **told: str) ->
             action: key for action, key in keys_of(replace(settings, keys=True)).items() if action not in FIXED_KEYS
         },
         usual=USUAL_KEYS,
-        categories=CATEGORIES,
+        categories=MUTABLE,
         bounds=(LEAST_UNDO, MOST_UNDO),
         **told,
     )
@@ -65,7 +62,7 @@ def _read_settings(sent: FormFields, before: StaffSettings) -> tuple[StaffSettin
     """Returns the settings of a form, and in words what is wrong with it, if anything is."""
     texts = words.WORDS["settings"]
     seconds = one(sent, "undo_seconds")
-    muted = tuple(name for name in CATEGORIES if name in sent.get("muted", ()))
+    muted = tuple(name for name in MUTABLE if name in sent.get("muted", ()))
     wanted = replace(before, keys=one(sent, "keys") == "1", grey=one(sent, "grey") == "1", muted=muted)
     if not (seconds.isascii() and seconds.isdecimal() and LEAST_UNDO <= int(seconds[:3]) <= MOST_UNDO):
         return wanted, texts["wrong_undo"].format(least=LEAST_UNDO, most=MOST_UNDO)
