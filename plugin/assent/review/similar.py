@@ -30,7 +30,7 @@ class SimilarDecision:
     """A decision on an image that looks like a case's. `distance`: 0–31 bits between the two.
 
     `by_moderator`: a moderator decided the action, at `at`; else models and policy did. `queue`: of its newest case,
-    None where it never had one. `severe`: it is on a list marked severe, so nobody sees it.
+    None where it never had one. `severe`: it is on a list marked severe, so nobody sees it. `kept`: a copy of it is.
     """
 
     item: MediaItem
@@ -41,6 +41,7 @@ class SimilarDecision:
     labels: tuple[str, ...]
     queue: str | None
     severe: bool
+    kept: bool
 
 
 def similar_decisions(conn: Conn, tenant: str, case: Case, decision: Decision | None) -> tuple[SimilarDecision, ...]:
@@ -57,7 +58,7 @@ def similar_decisions(conn: Conn, tenant: str, case: Case, decision: Decision | 
     values = {"sources": [item.source for item in distances], "ids": [item.id for item in distances]}
     rows = fetch(conn, _SEARCH["list_newest_decisions"], tenant=tenant, **values)
     queues = {
-        MediaItem(row["source"], row["media_id"]): row["queue"]
+        MediaItem(row["source"], row["media_id"]): (row["queue"], row["kept"])
         for row in fetch(conn, _Q["list_queues_of_media"], tenant=tenant, **values)
     }
     decisions = [(row, from_json(row["document"])) for row in rows]
@@ -96,9 +97,10 @@ def queue_of(conn: Conn, tenant: str, item: MediaItem) -> str | None:
 
 
 def _similar(
-    row: Row, decision: Decision, distances: dict[MediaItem, int], queues: dict[MediaItem, str | None]
+    row: Row, decision: Decision, distances: dict[MediaItem, int], queues: dict[MediaItem, tuple[str | None, bool]]
 ) -> SimilarDecision:
     item = MediaItem(row["source"], row["media_id"])
+    queue, kept = queues[item]
     by_moderator = decision.reviewed is not None and decision.reviewed.action is not None
     return SimilarDecision(
         item,
@@ -107,8 +109,9 @@ def _similar(
         parse_rfc3339(decision.reviewed.at) if by_moderator and decision.reviewed else row["decided_at"],
         by_moderator,
         tuple(sorted({tag.name for tag in decision.tags if tag.category not in ("face", "hash")})),
-        queues.get(item),
+        queue,
         _is_severe(decision),
+        kept,
     )
 
 

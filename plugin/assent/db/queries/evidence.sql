@@ -45,11 +45,14 @@ WHERE a.tenant = %(tenant)s AND a.source = %(source)s AND a.media_id = %(media)s
   AND b.tenant = %(tenant)s AND b.source = %(other_source)s AND b.media_id = %(other_media)s;
 
 -- name: list_queues_of_media
--- The queue of each media item's newest case; NULL where there never was one.
+-- The queue of each media item's newest case, NULL where there never was one, and whether a copy of its image is kept.
 SELECT i.source, i.media_id, (
     SELECT c.queue FROM review_case c
     WHERE c.tenant = %(tenant)s AND c.source = i.source AND c.media_id = i.media_id
     ORDER BY c.revision DESC
     LIMIT 1
-) AS queue
+) AS queue, EXISTS (
+    SELECT FROM kept_picture k
+    WHERE k.tenant = %(tenant)s AND k.source = i.source AND k.media_id = i.media_id AND k.kept_until > now()
+) AS kept
 FROM unnest(%(sources)s::text[], %(ids)s::text[]) i (source, media_id);
