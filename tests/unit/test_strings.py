@@ -52,6 +52,7 @@ ACTIONS = words(
     " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed review.undone seal.broken secret.rotated"
+    " source.added source.changed"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
     " template.enrolled tenant.created"
 )
@@ -67,6 +68,7 @@ MIGRATIONS = [
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
+    "0025_platforms",
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",
@@ -85,8 +87,8 @@ SETTINGS = words(
     " metrics_port notice policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )
 METRICS = words(
-    "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
-    " assent_pictures_failed assent_deliveries assent_look_seconds"
+    "assent_events_accepted assent_webhooks_rejected assent_webhooks_ignored assent_pictures_decided"
+    " assent_rules_broken assent_pictures_failed assent_deliveries assent_look_seconds"
 )
 
 

@@ -1,6 +1,6 @@
 """Lists the adapters for all supported senders in one literal table.
 
-An adapter verifies the raw body with the source's live secrets and turns it into an `Event`.
+An adapter verifies the raw body with the source's live secrets and turns it into events, or says why it is ignored.
 """
 
 from __future__ import annotations
@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from assent.core.values import Event
-from assent.platforms import event
-from assent.platforms import standard_webhooks as signature
+from assent.platforms.delivery import Parsed, SourceSettings
+from assent.platforms.discourse import parse_discourse, verify_discourse
+from assent.platforms.mastodon import parse_mastodon, verify_mastodon
+from assent.platforms.standard import parse_standard, verify_standard
+
+MEGABYTE = 1 << 20
 
 
 class Adapter(NamedTuple):
-    verify: Callable[[Mapping[str, str], bytes, Sequence[str]], str]  # → the delivery's id
-    parse: Callable[[bytes], Event]
+    verify: Callable[[Mapping[str, str], bytes, Sequence[str]], None]  # headers, raw body, live secrets
+    parse: Callable[[Mapping[str, str], bytes, SourceSettings], Parsed]
+    max_body: int  # bytes
 
 
 ADAPTERS: dict[str, Adapter] = {
     # Standard Webhooks carrying assent.event/1
-    "standard": Adapter(verify=signature.verify_webhook, parse=event.parse_event),
+    "standard": Adapter(verify_standard, parse_standard, MEGABYTE),
+    "mastodon": Adapter(verify_mastodon, parse_mastodon, 2 * MEGABYTE),
+    "discourse": Adapter(verify_discourse, parse_discourse, 8 * MEGABYTE),
 }
