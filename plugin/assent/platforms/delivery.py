@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -87,11 +87,13 @@ def dump_source_settings(settings: SourceSettings) -> str:
 def verify_hex_hmac(signature: str | None, raw: bytes, live_secrets: Sequence[str]) -> None:
     """Checks `sha256=<hex of HMAC-SHA256(secret, body)>` over the raw body. Raises SignatureInvalid."""
     given = (signature or "").strip().lower().encode("utf-8", "replace")
-    for secret in live_secrets:
-        expected = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
-        if hmac.compare_digest(given, expected.encode()):
-            return
-    raise SignatureInvalid
+    if not any(hmac.compare_digest(given, hex_hmac(raw, secret).encode()) for secret in live_secrets):
+        raise SignatureInvalid
+
+
+def hex_hmac(raw: bytes, secret: str) -> str:
+    """Signs a body: `sha256=<hex of HMAC-SHA256(secret, body)>`."""
+    return "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
 
 
 def read_object(raw: bytes) -> JsonFields | None:
@@ -156,6 +158,7 @@ class PostedMedia:
     lang: str | None = None
     revision: int | None = None
     at: datetime | None = None
+    beyond: int = 0  # media items that were not even named
 
 
 def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
@@ -182,10 +185,7 @@ def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
         )
         for part in parts
     )
-    content = json.dumps([posted.type, *key], separators=(",", ":")).encode()
-    return ParsedDelivery("sha256:" + hashlib.sha256(content).hexdigest(), content, events, len(media) - len(taken))
-
-
-def is_visibility(word: str) -> bool:
-    """Tells whether the word is one of ours for who may see a post."""
-    return word in get_args(Visibility)
+    content = json.dumps([posted.type == "media.deleted", *key], separators=(",", ":")).encode()
+    return ParsedDelivery(
+        "sha256:" + hashlib.sha256(content).hexdigest(), content, events, len(media) - len(taken) + posted.beyond
+    )

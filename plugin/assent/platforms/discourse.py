@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from urllib.parse import urljoin, urlsplit
 
 from assent.core.values import EventType, MediaRef, Visibility
 from assent.platforms.delivery import (
     MAX_ALT,
     PREVIEW,
-    JsonFields,
     Ignored,
+    JsonFields,
     Parsed,
     PostedMedia,
     SourceSettings,
     as_delivery,
+    hex_hmac,
     read_object,
     sub_id,
     sub_moment,
@@ -32,6 +34,7 @@ from assent.platforms.delivery import (
 )
 from assent.platforms.html_images import HtmlImage, html_images
 
+MAX_IMAGE_TAGS = 10_000  # of a post; more is not looked through
 _AVATAR_SIZE = "288"  # pixels
 _TRANSPARENT = "/images/transparent.png"  # stands where an upload's address was not known
 _OF_THE_SITE = ("/images/emoji/", "/user_avatar/", "/letter_avatar/", "/letter_avatar_proxy/")
@@ -44,6 +47,11 @@ _FILE = re.compile(r"\.(png|jpe?g|gif|webp|avif|heic|heif|jxl|tiff?|bmp|svg)$", 
 def verify_discourse(headers: Mapping[str, str], raw: bytes, live_secrets: Sequence[str]) -> None:
     """Checks `X-Discourse-Event-Signature`. Raises SignatureInvalid, also where the webhook has no secret."""
     verify_hex_hmac(headers.get("x-discourse-event-signature"), raw, live_secrets)
+
+
+def sign_discourse(raw: bytes, secret: str, _delivery: str) -> dict[str, str]:
+    """Signs a body as Discourse does."""
+    return {"x-discourse-event-signature": hex_hmac(raw, secret)}
 
 
 def parse_discourse(headers: Mapping[str, str], raw: bytes, settings: SourceSettings) -> Parsed:
@@ -77,14 +85,16 @@ def _post(post: JsonFields, headers: Mapping[str, str], settings: SourceSettings
         return Ignored("visibility")
     cooked = sub_text(post, "cooked")
     recovered = headers.get("x-discourse-event") == "post_recovered"
+    media, beyond = _named(f"post/{number}", html_images(cooked), settings)
     posted = PostedMedia(
-        _named(f"post/{number}", html_images(cooked), settings),
+        media,
         _event_type(post, version > 1),
         "post",
         visibility,
         author=sub_id(post, "user_id") or None,
         revision=None if deleted or not 1 <= version < 2**31 else version,
         at=deleted or (None if recovered else sub_moment(post, "updated_at")),
+        beyond=beyond,
     )
     key = ["post", number, version, archetype, sub_text(post, "deleted_at"), _sha256(cooked)]
     return as_delivery(key + _once(headers, "post_recovered"), posted)
@@ -101,11 +111,8 @@ def _reviewable(reviewable: JsonFields, settings: SourceSettings) -> Parsed:
         return Ignored("visibility")
     raw = sub_text(payload, "raw")
     author = sub_id(reviewable, "target_created_by_id") or sub_id(sub_object(reviewable, "target_created_by"), "id")
-    posted = PostedMedia(
-        _named(f"reviewable/{number}", _images_of_markdown(raw), settings),
-        *("media.created", "post", visibility),
-        author=author or None,
-    )
+    media, beyond = _named(f"reviewable/{number}", _images_of_markdown(raw), settings)
+    posted = PostedMedia(media, "media.created", "post", visibility, author=author or None, beyond=beyond)
     return as_delivery(["reviewable", number, _sha256(raw)], posted)
 
 
@@ -120,7 +127,7 @@ def _chat(chat: JsonFields, headers: Mapping[str, str], settings: SourceSettings
     deleted, cooked = sub_moment(message, "deleted_at"), sub_text(message, "cooked")
     uploads = [HtmlImage({"src": sub_text(upload, "url")}) for upload in sub_objects(message, "uploads")]
     images = [image for image in uploads if _FILE.search(urlsplit(image.attributes["src"]).path)]
-    media = _named(f"chat/{number}", [*images, *html_images(cooked)], settings)
+    media, beyond = _named(f"chat/{number}", chain(images, html_images(cooked)), settings)
     posted = PostedMedia(
         media,
         _event_type(message, bool(message.get("edited"))),
@@ -128,6 +135,7 @@ def _chat(chat: JsonFields, headers: Mapping[str, str], settings: SourceSettings
         visibility,
         author=sub_id(sub_object(message, "user"), "id") or None,
         at=deleted,
+        beyond=beyond,
     )
     key = ["chat", number, sub_text(message, "deleted_at"), _sha256(cooked), [media_ref.url for media_ref in media]]
     return as_delivery(key + _once(headers, "chat_message_restored"), posted)
@@ -162,10 +170,13 @@ def _images_of_markdown(raw: str) -> Iterator[HtmlImage]:
             yield HtmlImage({"src": link})
 
 
-def _named(owner: str, images: Iterator[HtmlImage] | Sequence[HtmlImage], settings: SourceSettings) -> list[MediaRef]:
-    """Names the images of a post. The site's own emoji and small avatars are left out."""
+def _named(owner: str, images: Iterator[HtmlImage], settings: SourceSettings) -> tuple[list[MediaRef], int]:
+    """Names the images of a post, and tells whether any follow beyond MAX_IMAGE_TAGS, 1 or 0.
+
+    The site's own emoji and small avatars are left out.
+    """
     named: dict[str, MediaRef] = {}
-    for image in images:
+    for image in islice(images, MAX_IMAGE_TAGS):
         url = _address(image, settings)
         if url is None or (_is_own(url, settings) and any(part in urlsplit(url).path for part in _OF_THE_SITE)):
             continue
@@ -174,7 +185,7 @@ def _named(owner: str, images: Iterator[HtmlImage] | Sequence[HtmlImage], settin
         if media_id in named and named[media_id].url != url:  # one upload under two addresses, or one that pretends to
             media_id = f"{owner}/{_hashed(url)}{still}"
         named[media_id] = MediaRef(media_id, url, image.attributes.get("alt", "")[:MAX_ALT] or None)
-    return list(named.values())
+    return list(named.values()), sum(1 for _ in islice(images, 1))
 
 
 def _address(image: HtmlImage, settings: SourceSettings) -> str | None:

@@ -15,12 +15,13 @@ from assent.core.values import MediaRef, Visibility
 from assent.platforms.delivery import (
     MAX_ALT,
     PREVIEW,
-    JsonFields,
     Ignored,
+    JsonFields,
     Parsed,
     PostedMedia,
     SourceSettings,
     as_delivery,
+    hex_hmac,
     read_object,
     sub_id,
     sub_moment,
@@ -46,6 +47,11 @@ _BEFORE_MASTODON = datetime(2016, 1, 1, tzinfo=UTC)  # revisions count seconds f
 def verify_mastodon(headers: Mapping[str, str], raw: bytes, live_secrets: Sequence[str]) -> None:
     """Checks `X-Hub-Signature`. Raises SignatureInvalid."""
     verify_hex_hmac(headers.get("x-hub-signature"), raw, live_secrets)
+
+
+def sign_mastodon(raw: bytes, secret: str, _delivery: str) -> dict[str, str]:
+    """Signs a body as Mastodon does."""
+    return {"x-hub-signature": hex_hmac(raw, secret)}
 
 
 def parse_mastodon(_headers: Mapping[str, str], raw: bytes, settings: SourceSettings) -> Parsed:
