@@ -1,0 +1,232 @@
+"""What Mastodon and Discourse send is stored once, in our form; what concerns us not is answered and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client import REGISTRY
+
+from assent.core.values import Event
+from assent.db.pool import Pool, transaction
+from assent.intake.accept import open_event
+from assent.keys.keystore import TenantKeys
+from assent.platforms.conformance import SAMPLE_SETTINGS, Sample, load_samples
+from assent.platforms.delivery import SourceSettings
+from assent.platforms.registry import ADAPTERS
+from assent.tenants import add_source, change_source, rotate_secret
+from tests.events import everything_bytes, leaves, rows
+
+SECRET = "made-by-the-platform"
+
+
+@pytest.fixture(params=["mastodon", "discourse"])
+def either(request: pytest.FixtureRequest, pool: Pool, keys: TenantKeys) -> str:
+    """A platform with a source of its name and usual settings."""
+    return add(str(request.param), pool, keys)
+
+
+@pytest.fixture
+def mastodon(pool: Pool, keys: TenantKeys) -> str:
+    return add("mastodon", pool, keys)
+
+
+@pytest.fixture
+def discourse(pool: Pool, keys: TenantKeys) -> str:
+    return add("discourse", pool, keys)
+
+
+def add(kind: str, pool: Pool, keys: TenantKeys) -> str:
+    with transaction(pool) as conn:
+        add_source(conn, keys, kind, kind, SAMPLE_SETTINGS[kind], SECRET)
+    return kind
+
+
+def sample(platform: str, name: str) -> Sample:
+    return next(sample for sample in load_samples(platform) if sample.name == name)
+
+
+def post(client: TestClient, platform: str, name: str, secret: str = SECRET, **changes: Any) -> Any:
+    """Sends a sample, with other fields of its body's object."""
+    chosen = sample(platform, name)
+    body = json.loads(chosen.raw)
+    body[next(field for field in ("object", *body) if field in body)].update(changes) if changes else None
+    return send(client, platform, json.dumps(body).encode(), dict(chosen.headers), secret)
+
+
+def send(client: TestClient, platform: str, raw: bytes, headers: dict[str, str], secret: str = SECRET) -> Any:
+    headers |= ADAPTERS[platform].sign(raw, secret, "")
+    return client.post(f"/v1/webhooks/{platform}", content=raw, headers=headers)
+
+
+def stored(pool: Pool, keys: TenantKeys) -> list[Event]:
+    """Opens all events, oldest first."""
+    found = rows(pool, "SELECT id, sealed FROM event ORDER BY arrival")
+    return [open_event(keys, event_id, {"sealed": sealed}) for event_id, sealed in found]
+
+
+def ignored(source: str, reason: str) -> float:
+    return REGISTRY.get_sample_value("assent_webhooks_ignored_total", {"source": source, "reason": reason}) or 0.0
+
+
+def test_a_status_becomes_an_event_of_ours(client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys) -> None:
+    assert post(client, mastodon, "status_created").status_code == 202
+    (event,) = stored(pool, keys)
+    assert (event.type, event.author, event.visibility, event.surface) == ("media.created", "7", "public", "post")
+    assert [(media.id, media.alt) for media in event.media] == [
+        ("status/9001/55", "A bay at dusk"),
+        ("status/9001/56", None),
+    ]
+    assert (event.lang, event.revision) == ("en", 1)
+
+
+def test_a_post_of_a_forum_becomes_an_event_of_ours(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    assert post(client, discourse, "post_edited").status_code == 202
+    (event,) = stored(pool, keys)
+    assert (event.type, event.author, event.visibility, event.revision) == ("media.updated", "31", "public", 2)
+    assert event.media[0].id == "post/812/abcd0123abcd0123abcd0123abcd0123abcd0123"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("status_created", {"favourites_count": 3}), ("account_updated", {"ip": "192.0.2.9"})]
+)
+def test_a_row_that_changed_in_nothing_of_its_own_is_known(
+    client: TestClient, mastodon: str, pool: Pool, name: str, changes: dict[str, Any]
+) -> None:
+    first = post(client, mastodon, name)
+    again = post(client, mastodon, name, **changes)
+    assert first.status_code == again.status_code == 202
+    assert first.json() == again.json()
+    assert len(rows(pool, "SELECT FROM procrastinate_jobs")) == 1
+
+
+@pytest.mark.parametrize("changes", [{"sensitive": True}, {"content": "x"}, {"edited_at": "2026-01-02T04:00:00Z"}])
+def test_a_status_that_changed_itself_is_another_delivery(
+    client: TestClient, mastodon: str, pool: Pool, changes: dict[str, Any]
+) -> None:
+    post(client, mastodon, "status_created")
+    post(client, mastodon, "status_created", **changes)
+    assert len(rows(pool, "SELECT FROM procrastinate_jobs")) == 2
+
+
+def test_a_boost_is_looked_at_once_however_many_boost(client: TestClient, mastodon: str, pool: Pool) -> None:
+    answers = [post(client, mastodon, "boost", id=str(9100 + n)) for n in range(5)]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["event"] for answer in answers}) == 1
+    assert len(rows(pool, "SELECT FROM event")) == 1
+
+
+def test_a_retry_of_a_forum_has_another_id_and_is_known(client: TestClient, discourse: str, pool: Pool) -> None:
+    assert post(client, discourse, "post_created").json() == post(client, discourse, "post_retried").json()
+    assert len(rows(pool, "SELECT FROM event")) == 1
+
+
+def test_an_older_state_that_arrives_late_changes_nothing(
+    client: TestClient, either: str, pool: Pool, keys: TenantKeys
+) -> None:
+    names = {"mastodon": ("status_updated", "status_created"), "discourse": ("post_edited", "post_created")}[either]
+    for name in names:
+        assert post(client, either, name).status_code == 202
+    newer, older = stored(pool, keys)
+    assert newer.revision is not None
+    assert older.revision is not None
+    assert newer.revision > older.revision
+
+
+def test_personal_data_of_accounts_is_stored_nowhere(client: TestClient, either: str, pool: Pool) -> None:
+    name = {"mastodon": "account_updated", "discourse": "user_updated"}[either]
+    assert post(client, either, name).status_code == 202
+    held = everything_bytes(pool)
+    assert b"mail.example" not in held
+    assert b"192.0.2.7" not in held
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("direct", "visibility"), ("text_only", "no_media"), ("report_created", "report"), ("unknown_event", "unwanted")],
+)
+def test_what_concerns_us_not_is_answered_counted_and_forgotten(
+    client: TestClient, mastodon: str, pool: Pool, name: str, reason: str
+) -> None:
+    before, leaf_count = ignored("mastodon", reason), len(rows(pool, "SELECT FROM audit_leaf"))
+    answer = post(client, mastodon, name)
+    assert (answer.status_code, answer.json()) == (202, {"ignored": reason})
+    assert ignored("mastodon", reason) == before + 1
+    assert rows(pool, "SELECT FROM event") == rows(pool, "SELECT FROM intake_seen") == []
+    assert len(rows(pool, "SELECT FROM audit_leaf")) == leaf_count
+
+
+@pytest.mark.parametrize("name", ["template_text", "template_dropped", "template_broken"])
+def test_a_template_that_dropped_what_we_need_is_logged_and_answered(
+    client: TestClient, mastodon: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    answer = client.post(
+        "/v1/webhooks/mastodon",
+        content=sample(mastodon, name).raw,
+        headers=ADAPTERS["mastodon"].sign(sample(mastodon, name).raw, SECRET, ""),
+    )
+    assert answer.status_code == 202
+    assert "webhook ignored" in capsys.readouterr().out
+
+
+def test_a_wrong_or_missing_signature_is_refused(client: TestClient, either: str, pool: Pool) -> None:
+    name = {"mastodon": "status_created", "discourse": "post_created"}[either]
+    chosen = sample(either, name)
+    assert post(client, either, name, "another-secret").status_code == 401
+    assert client.post(f"/v1/webhooks/{either}", content=chosen.raw, headers=dict(chosen.headers)).status_code == 401
+    assert rows(pool, "SELECT FROM intake_seen") == []
+
+
+def test_a_secret_that_the_platform_changed_is_accepted_beside_the_old_one(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys
+) -> None:
+    with transaction(pool) as conn:
+        rotate_secret(conn, keys, "source", mastodon, timedelta(hours=72), "made-later-by-the-platform")
+    assert post(client, mastodon, "status_created", "made-later-by-the-platform").status_code == 202
+    assert post(client, mastodon, "gifv").status_code == 202
+
+
+def test_a_source_says_which_posts_are_looked_at(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys
+) -> None:
+    settings = SourceSettings("https://social.example", ("public", "followers"), link_cards=True)
+    with transaction(pool) as conn:
+        change_source(conn, keys, mastodon, settings)
+    answers = {name: post(client, mastodon, name).json() for name in ("private", "direct", "link_card")}
+    assert {name for name, answer in answers.items() if "event" in answer} == {"private", "link_card"}
+    private, card = stored(pool, keys)
+    assert (private.visibility, card.media[0].id) == ("followers", "status/9009/card")
+    assert leaves(pool, "source.changed")[0]["source"] == mastodon
+
+
+def test_a_deleted_post_is_deleted_before_the_answer_and_may_come_back(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    for name in ("post_edited", "post_destroyed", "post_recovered"):
+        assert post(client, discourse, name).status_code == 202
+    edited, deleted, back = stored(pool, keys)
+    assert [edited.type, deleted.type, back.type] == ["media.updated", "media.deleted", "media.updated"]
+    assert rows(pool, "SELECT done_at IS NOT NULL FROM event ORDER BY arrival") == [(False,), (True,), (False,)]
+
+
+def test_five_megabytes_of_text_are_read(client: TestClient, discourse: str, pool: Pool, keys: TenantKeys) -> None:
+    cooked = "<p>" + "long " * 1_000_000 + '</p><img src="/uploads/default/original/1X/' + "a" * 40 + '.png">'
+    assert post(client, discourse, "post_created", cooked=cooked).status_code == 202
+    assert stored(pool, keys)[0].media[0].id == "post/812/" + "a" * 40
+
+
+def test_more_images_than_an_event_holds_become_several(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    before = ignored("discourse", "too_many_media")
+    cooked = "".join(f'<img src="/uploads/default/original/1X/{n:040x}.png">' for n in range(250))
+    assert post(client, discourse, "post_created", cooked=cooked).status_code == 202
+    assert [len(event.media) for event in stored(pool, keys)] == [100, 100, 50]
+    assert ignored("discourse", "too_many_media") == before
+    assert post(client, discourse, "post_created", cooked=cooked * 2 + "<img src=/x>" * 11_000).status_code == 202
+    assert ignored("discourse", "too_many_media") == before + 1
