@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from assent.core.values import Event
 from assent.db.pool import Pool, transaction
+from assent.decisions.media_items import MediaKey, is_late
 from assent.intake.accept import open_event
 from assent.keys.keystore import TenantKeys
 from assent.platforms.conformance import SAMPLE_SETTINGS, Sample, load_samples
@@ -207,11 +208,23 @@ def test_a_source_says_which_posts_are_looked_at(
 def test_a_deleted_post_is_deleted_before_the_answer_and_may_come_back(
     client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
 ) -> None:
-    for name in ("post_edited", "post_destroyed", "post_recovered"):
+    assert post(client, discourse, "post_created", version=2).status_code == 202
+    for name in ("post_destroyed", "post_recovered"):
         assert post(client, discourse, name).status_code == 202
-    edited, deleted, back = stored(pool, keys)
-    assert [edited.type, deleted.type, back.type] == ["media.updated", "media.deleted", "media.updated"]
+    assert [event.type for event in stored(pool, keys)] == ["media.updated", "media.deleted", "media.updated"]
     assert rows(pool, "SELECT done_at IS NOT NULL FROM event ORDER BY arrival") == [(False,), (True,), (False,)]
+    assert late(pool, keys) == [True, False, False]
+
+
+def late(pool: Pool, keys: TenantKeys) -> list[bool]:
+    """Tells of each event, oldest first, whether its first media item comes too late to take effect."""
+    found = rows(pool, "SELECT id, source, arrival FROM event ORDER BY arrival")
+    ordered = zip(found, stored(pool, keys), strict=True)
+    with transaction(pool) as conn:
+        return [
+            is_late(conn, keys, MediaKey("default", event_id, source, 0, event, event.media[0], arrival))
+            for (event_id, source, arrival), event in ordered
+        ]
 
 
 def test_five_megabytes_of_text_are_read(client: TestClient, discourse: str, pool: Pool, keys: TenantKeys) -> None:
@@ -230,3 +243,85 @@ def test_more_images_than_an_event_holds_become_several(
     assert ignored("discourse", "too_many_media") == before
     assert post(client, discourse, "post_created", cooked=cooked * 2 + "<img src=/x>" * 11_000).status_code == 202
     assert ignored("discourse", "too_many_media") == before + 1
+
+
+LATER = "2026-01-02T05:00:00.000Z"
+
+
+def deleted(pool: Pool, keys: TenantKeys) -> list[str]:
+    events = [event for event in stored(pool, keys) if event.type == "media.deleted"]
+    return [media.id for event in events for media in event.media]
+
+
+def photos(*numbers: int) -> list[dict[str, Any]]:
+    (first, *_) = json.loads(sample("mastodon", "status_created").raw)["object"]["media_attachments"]
+    return [first | {"id": str(number)} for number in numbers]
+
+
+def test_an_edit_that_takes_an_image_away_deletes_it(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys
+) -> None:
+    post(client, mastodon, "status_updated")
+    post(client, mastodon, "status_updated", media_attachments=photos(55), edited_at=LATER)
+    assert deleted(pool, keys) == ["status/9001/56", "status/9001/57"]
+    assert post(client, mastodon, "status_updated", media_attachments=[], edited_at=LATER).json().keys() == {"event"}
+    assert deleted(pool, keys) == ["status/9001/56", "status/9001/57", "status/9001/55"]
+    again = post(client, mastodon, "status_updated", media_attachments=[], edited_at=LATER)
+    assert again.json() == {"ignored": "no_media"}
+    assert rows(pool, "SELECT FROM post_media") == []
+
+
+def test_an_image_that_an_edit_took_away_may_come_back(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    for version, cooked in enumerate(("<img src=/1.png>", "<p>none</p>", "<img src=/1.png>"), 1):
+        assert post(client, discourse, "post_created", version=version, cooked=cooked).json().keys() == {"event"}
+    assert [event.type for event in stored(pool, keys)] == ["media.created", "media.deleted", "media.updated"]
+
+
+def test_an_older_state_takes_nothing_away(client: TestClient, either: str, pool: Pool, keys: TenantKeys) -> None:
+    newer, older = {"mastodon": ("status_updated", "status_created"), "discourse": ("post_edited", "post_created")}[
+        either
+    ]
+    post(client, either, newer)
+    post(client, either, older)
+    assert deleted(pool, keys) == []
+
+
+def test_a_state_from_before_an_edit_does_not_bring_back_what_the_edit_took_away(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys
+) -> None:
+    post(client, mastodon, "status_created")
+    body = json.loads(sample(mastodon, "status_updated").raw)
+    body |= {"created_at": LATER, "object": body["object"] | {"media_attachments": [], "edited_at": LATER}}
+    assert send(client, mastodon, json.dumps(body).encode(), {}).json().keys() == {"event"}
+    post(client, mastodon, "status_created", sensitive=True)
+    assert late(pool, keys) == [True, False, True]
+
+
+def test_an_attachment_without_an_address_was_not_taken_away(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys
+) -> None:
+    post(client, mastodon, "status_created")
+    (first, second) = photos(55, 56)
+    waiting = [first, second | {"url": None}]
+    assert post(client, mastodon, "status_updated", media_attachments=waiting, edited_at=LATER).status_code == 202
+    assert deleted(pool, keys) == []
+
+
+def test_an_avatar_that_was_removed_is_deleted(client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys) -> None:
+    account = json.loads(sample(mastodon, "account_updated").raw)["object"]["account"]
+    post(client, mastodon, "account_updated")
+    post(
+        client, mastodon, "account_updated", account=account | {"avatar": "https://social.example/avatars/missing.png"}
+    )
+    assert deleted(pool, keys) == ["account/7/avatar"]
+
+
+def test_a_deleted_post_takes_along_what_it_showed_before(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    post(client, discourse, "post_edited")
+    post(client, discourse, "post_destroyed")
+    assert len(deleted(pool, keys)) == 2
+    assert rows(pool, "SELECT FROM post_media") == []

@@ -38,9 +38,9 @@ def test_a_sample_is_read_as_it_says(platform: str, sample: Sample) -> None:
     if isinstance(parsed, Ignored):
         assert parsed.reason == sample.answer
         return
-    assert sample.answer == "event"
+    assert sample.answer == ("event" if parsed.events else "no_media")
     assert {media.id: media.url for event in parsed.events for media in event.media} == sample.media
-    assert {event.type == "media.deleted" for event in parsed.events} == {sample.deletes}
+    assert {event.type == "media.deleted" for event in parsed.events} <= {sample.deletes}
 
 
 @by_name

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +20,7 @@ from assent.platforms.event import MAX_EVENT_MEDIA, Moment, WebAddress
 
 MAX_DELIVERY_MEDIA = 1_000  # of one delivery; it becomes several events
 MAX_ALT = 10_000
+STATES_FROM = datetime(2016, 1, 1, tzinfo=UTC)  # times as numbers count seconds from here: 31 bits last until 2084
 PREVIEW = "/preview"  # ends the id of a video's still image: the video itself is not looked at
 IgnoreReason = Literal[
     "unreadable",  # a verified body that is no JSON object
@@ -50,13 +51,22 @@ class SourceSettings:
 class ParsedDelivery:
     """A verified delivery: the id under which a repetition is known, the content that a repetition shares, the events.
 
-    `left_out` counts media items beyond MAX_DELIVERY_MEDIA.
+    `left_out` counts media items beyond MAX_DELIVERY_MEDIA. Where the platform shows all that a post has, `post` names
+    it, and there may be no event: then the post has no media item, and may have lost those that it had. Of two states
+    of a post the higher number is the later.
     """
 
     id: str
     content: bytes = field(repr=False)
     events: tuple[Event, ...]
     left_out: int = 0
+    post: str = ""
+    state: int = 0
+    at: datetime | None = None
+
+    @property
+    def deletes(self) -> bool:
+        return any(event.type == "media.deleted" for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +169,18 @@ class PostedMedia:
     revision: int | None = None
     at: datetime | None = None
     beyond: int = 0  # media items that were not even named
+    post: str = ""  # whose media items these are, all of them
 
 
 def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
     """Returns the delivery of what was posted, known by the hash of `key` (JSON values); no media item twice.
 
+    Without media items it is ignored, unless it says that a post has none.
+
     The key names what was posted and all of it that matters: a repetition has the same, whatever its counters say.
     """
     unique = {media.id: media for media in posted.media}
-    if not unique:
+    if not unique and not posted.post:
         return Ignored("no_media")
     media = list(unique.values())
     taken = media[:MAX_DELIVERY_MEDIA]
@@ -186,6 +199,7 @@ def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
         for part in parts
     )
     content = json.dumps([posted.type == "media.deleted", *key], separators=(",", ":")).encode()
-    return ParsedDelivery(
-        "sha256:" + hashlib.sha256(content).hexdigest(), content, events, len(media) - len(taken) + posted.beyond
-    )
+    state = posted.revision or (int((posted.at - STATES_FROM).total_seconds()) if posted.at else 0)
+    digest = hashlib.sha256(content).hexdigest()
+    left_out = len(media) - len(taken) + posted.beyond
+    return ParsedDelivery(f"sha256:{digest}", content, events, left_out, posted.post, max(state, 0), posted.at)

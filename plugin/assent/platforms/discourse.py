@@ -68,7 +68,7 @@ def parse_discourse(headers: Mapping[str, str], raw: bytes, settings: SourceSett
     if chat := sub_object(body, "chat_message"):
         return _chat(chat, headers, settings)
     if user := sub_object(body, "user"):
-        return _user(user, settings)
+        return _user(user, headers, settings)
     # A first post that was edited along with its title comes as a topic, which has no text.
     return Ignored("no_text" if sub_object(body, "topic") else "unwanted")
 
@@ -85,7 +85,8 @@ def _post(post: JsonFields, headers: Mapping[str, str], settings: SourceSettings
         return Ignored("visibility")
     cooked = sub_text(post, "cooked")
     recovered = headers.get("x-discourse-event") == "post_recovered"
-    media, beyond = _named(f"post/{number}", html_images(cooked), settings)
+    name = f"post/{number}"
+    media, beyond = _named(name, html_images(cooked), settings)
     posted = PostedMedia(
         media,
         _event_type(post, version > 1),
@@ -95,6 +96,7 @@ def _post(post: JsonFields, headers: Mapping[str, str], settings: SourceSettings
         revision=None if deleted or not 1 <= version < 2**31 else version,
         at=deleted or (None if recovered else sub_moment(post, "updated_at")),
         beyond=beyond,
+        post=name,
     )
     key = ["post", number, version, archetype, sub_text(post, "deleted_at"), _sha256(cooked)]
     return as_delivery(key + _once(headers, "post_recovered"), posted)
@@ -136,19 +138,22 @@ def _chat(chat: JsonFields, headers: Mapping[str, str], settings: SourceSettings
         author=sub_id(sub_object(message, "user"), "id") or None,
         at=deleted,
         beyond=beyond,
+        post=f"chat/{number}",
     )
     key = ["chat", number, sub_text(message, "deleted_at"), _sha256(cooked), [media_ref.url for media_ref in media]]
     return as_delivery(key + _once(headers, "chat_message_restored"), posted)
 
 
-def _user(user: JsonFields, settings: SourceSettings) -> Parsed:
+def _user(user: JsonFields, headers: Mapping[str, str], settings: SourceSettings) -> Parsed:
     number, template = sub_id(user, "id"), sub_text(user, "avatar_template")
     if not number or not template:
         return Ignored("template")
     url = web_address(urljoin(settings.url + "/", template.replace("{size}", _AVATAR_SIZE)))
     drawn = "/letter_avatar" in template  # of the name's first letter
     media = [MediaRef(f"user/{number}/avatar", url)] if url and not drawn else []
-    return as_delivery(["user", number, template], PostedMedia(media, "media.updated", "avatar", "public", number))
+    posted = PostedMedia(media, "media.updated", "avatar", "public", number, post=f"user/{number}")
+    # A user may return to an earlier avatar, and nothing but the event's id tells that from a repetition.
+    return as_delivery(["user", number, template, headers.get("x-discourse-event-id", "")[:64]], posted)
 
 
 def _event_type(fields: JsonFields, edited: bool) -> EventType:

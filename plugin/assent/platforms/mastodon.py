@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from assent.core.values import MediaRef, Visibility
 from assent.platforms.delivery import (
     MAX_ALT,
     PREVIEW,
+    STATES_FROM,
     Ignored,
     JsonFields,
     Parsed,
@@ -41,7 +42,6 @@ _VISIBILITY: dict[str, Visibility] = {
 }
 _MOVING = ("gifv", "video", "audio")  # of these the still image is looked at
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-_BEFORE_MASTODON = datetime(2016, 1, 1, tzinfo=UTC)  # revisions count seconds from here, within 31 bits until 2084
 
 
 def verify_mastodon(headers: Mapping[str, str], raw: bytes, live_secrets: Sequence[str]) -> None:
@@ -80,6 +80,7 @@ def _status(subject: JsonFields, change: str, at: datetime | None, settings: Sou
     if visibility is None or visibility not in settings.visibilities:
         return Ignored("visibility")
     media = list(_attachments(number, status))
+    complete = len(media) == len(status["media_attachments"])  # one without an address yet was not taken away
     if settings.link_cards and (card := web_address(sub_object(status, "card").get("image"))):
         media.append(MediaRef(f"status/{number}/card", card))
     edited, language = sub_moment(status, "edited_at"), sub_text(status, "language")
@@ -94,8 +95,9 @@ def _status(subject: JsonFields, change: str, at: datetime | None, settings: Sou
         visibility,
         author=author,
         lang=language if _LANGUAGE.fullmatch(language) else None,
-        revision=int((edited - _BEFORE_MASTODON).total_seconds()) if edited and edited > _BEFORE_MASTODON else 1,
+        revision=int((edited - STATES_FROM).total_seconds()) if edited and edited > STATES_FROM else 1,
         at=at,
+        post=f"status/{number}" if complete else "",
     )
     return as_delivery(key, posted)
 
@@ -125,4 +127,5 @@ def _account(subject: JsonFields, at: datetime | None) -> Parsed:
         if url and not urlsplit(url).path.endswith("/missing.png")  # nobody has chosen one
     ]
     key = ["account", number, [[m.id, m.url] for m in media]]
-    return as_delivery(key, PostedMedia(media, "media.updated", "avatar", "public", author=number, at=at))
+    posted = PostedMedia(media, "media.updated", "avatar", "public", author=number, at=at, post=f"account/{number}")
+    return as_delivery(key, posted)

@@ -31,7 +31,7 @@ from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED, IGNORED, log
 from assent.core.values import Audience, Event, MediaRef
 from assent.db.locks import lock_shared_or_busy
-from assent.db.pool import fetch_one, transaction
+from assent.db.pool import Conn, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import Recipient, assemble, document_for
@@ -49,9 +49,11 @@ from assent.http.forms import read_form
 from assent.http.problems import error_responses, schema_ref
 from assent.http.state import App, AppState
 from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
+from assent.intake.posts import delete_dropped, dropped_media, record_shown
 from assent.intake.rejects import UNKNOWN, Rejects
+from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.delivery import MISTAKES, Ignored, read_source_settings
+from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery, read_source_settings
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
@@ -151,12 +153,24 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         if isinstance(parsed, Ignored):
             _note_ignored(source, parsed)
             return parsed
-        delivery = ReceivedDelivery(source, parsed.id, parsed.content)
-        with _few_deletions(state, parsed.events[0]):
-            event_id = accept_delivery(conn, keys, delivery, parsed.events, lane)
+        dropped = dropped_media(conn, keys.tenant, source, parsed)
+        with _few_deletions(state, parsed.deletes or bool(dropped)):
+            outcome = _store(conn, keys, Origin(source, lane), parsed, dropped)
+    if isinstance(outcome, Ignored):
+        _note_ignored(source, outcome)
     if parsed.left_out:
         _note_ignored(source, Ignored("too_many_media"))
-    return event_id
+    return outcome
+
+
+def _store(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery, dropped: list[str]) -> UUID | Ignored:
+    """Stores what a delivery brings, and deletes what its post shows no more."""
+    deletion = delete_dropped(conn, keys, origin, parsed, dropped) if dropped else None
+    if not parsed.events:
+        return deletion or Ignored("no_media")
+    record_shown(conn, keys.tenant, origin.source, parsed)
+    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
+    return accept_delivery(conn, keys, delivery, parsed.events, origin.lane)
 
 
 def _note_ignored(source: str, ignored: Ignored) -> None:
@@ -250,14 +264,13 @@ def delete_image(media_id: Name, state: App, by: By) -> None:
     """
     by.must("images:tag")
     event = Event("media.deleted", (MediaRef(media_id, None),), "public", "post")
-    with _few_deletions(state, event), transaction(state.pool) as conn:
+    with _few_deletions(state, deletes=True), transaction(state.pool) as conn:
         store_event(conn, state.keystore.tenant(by.tenant), uuid4(), event, Origin(IMAGES, "interactive"))
 
 
 @contextmanager
-def _few_deletions(state: AppState, event: Event) -> Iterator[None]:
+def _few_deletions(state: AppState, deletes: bool) -> Iterator[None]:
     """Leaves connections to other requests, since a deletion may wait 20 s. Raises DeletionsWait beyond DELETIONS."""
-    deletes = event.type == "media.deleted"
     if deletes and not state.deletions.acquire(timeout=DELETION_PATIENCE_S):
         raise DeletionsWait
     try:
