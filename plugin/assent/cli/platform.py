@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from assent.cli.conformance import Check, check_server
 from assent.cli.context import tenant_transaction
@@ -139,7 +139,7 @@ def check(
 def _as_table(checks: list[Check]) -> Table:
     ways = list(dict.fromkeys(one.sent for one in checks))
     cells = {(one.sample, one.sent): PASSED if one.passed else one.answered for one in checks}
-    table = Table("sample", *ways)
+    table = Table(Column("sample", no_wrap=True), *ways)
     for sample in dict.fromkeys(one.sample for one in checks):
         table.add_row(sample, *(escape(cells.get((sample, way), "")) for way in ways))
     return table
