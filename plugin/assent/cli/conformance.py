@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from assent.platforms.standard_webhooks import new_secret
 
 _LIMITS = ExchangeLimits(first_byte_s=30, total_s=60, max_bytes=65_536)
 _REFUSED = "401"
+_TRIES = 20
+_LONGEST_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,20 @@ class SampleSender:
         headers = dict(sample.headers)
         if signed is not None:
             headers |= ADAPTERS[self.platform].sign(signed, secret or self.secret, f"sample-{sample.name}")
-        try:
-            body = RequestBody(raw)
-            return _in_words(request("POST", self.url, headers=headers, body=body, limits=_LIMITS, allow=self.allow))
-        except AssentError as error:
-            return f"{error.code}: {error.detail}"
+        for _ in range(_TRIES):
+            try:
+                response = self._post(headers, raw)
+            except AssentError as error:
+                return f"{error.code}: {error.detail}"
+            if response.status != 429:
+                break
+            # So many that are not signed look like an attack, and the server asks for a pause, as it should.
+            asked = response.headers.get("retry-after", "")
+            time.sleep(min(float(asked) if asked.isdecimal() else 1.0, _LONGEST_PAUSE_S))
+        return _in_words(response)
+
+    def _post(self, headers: Mapping[str, str], raw: bytes) -> Response:
+        return request("POST", self.url, headers=headers, body=RequestBody(raw), limits=_LIMITS, allow=self.allow)
 
 
 def check_server(platform: str, url: str, secret: str) -> Iterator[Check]:
