@@ -1,5 +1,6 @@
--- What a source sets about its platform: its address, and what of it is looked at (`SourceSettings`).
-ALTER TABLE source ADD COLUMN settings jsonb NOT NULL DEFAULT '{}';
+-- What a source sets about its platform, sealed: its address, and what of it is looked at (`SourceSettings`). Whoever
+-- writes to this table cannot have private posts looked at. NULL: a source that has none.
+ALTER TABLE source ADD COLUMN settings_sealed bytea;
 
 -- The media items that each post of a platform showed last, so that an edit which takes one away deletes it here.
 CREATE TABLE post_media (

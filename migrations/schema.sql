@@ -496,7 +496,7 @@ CREATE TABLE public.source (
     name text NOT NULL,
     adapter text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    settings_sealed bytea,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
 );
 

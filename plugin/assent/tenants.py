@@ -18,10 +18,11 @@ from assent.core.values import Audience
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.http.api_keys import create_key
+from assent.intake.sources import seal_source_settings
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant
 from assent.outbox.endpoints import insert_endpoint
-from assent.platforms.delivery import SourceSettings, dump_source_settings, web_address
+from assent.platforms.delivery import SourceSettings, web_address
 from assent.platforms.standard_webhooks import new_secret
 
 MIN_SECRET = 12  # characters; Mastodon and Discourse ask for as many
@@ -74,7 +75,7 @@ def _check_source_name(name: str) -> None:
 
 def _fill(conn: Conn, keys: TenantKeys, source: str, deliver_to: str | None) -> CreatedTenant:
     tenant = keys.tenant
-    execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard", settings="{}")
+    execute(conn, _Q["insert_source"], tenant=tenant, name=source, adapter="standard", sealed=None)
     endpoint_secret = None
     if deliver_to is not None:
         insert_endpoint(conn, keys, source, deliver_to, "platform")
@@ -102,9 +103,9 @@ def add_source(
     """
     _check_source_name(name)
     _check_settings(adapter, settings)
-    values = {"adapter": adapter, "settings": dump_source_settings(settings)}
+    sealed = seal_source_settings(keys, name, adapter, settings)
     try:
-        execute(conn, _Q["insert_source"], tenant=keys.tenant, name=name, **values)
+        execute(conn, _Q["insert_source"], tenant=keys.tenant, name=name, adapter=adapter, sealed=sealed)
     except psycopg.errors.UniqueViolation as error:
         raise AlreadyInitialised(f"a source named {name} exists already; choose another name") from error
     secret = add_secret(conn, keys, "source", name, secret)
@@ -118,13 +119,13 @@ def change_source(conn: Conn, keys: TenantKeys, name: str, settings: SourceSetti
     if source is None:
         raise NotFound(f"tenant {keys.tenant} has no source {name}")
     _check_settings(source["adapter"], settings)
-    stored = dump_source_settings(settings)
-    execute(conn, _Q["update_source_settings"], tenant=keys.tenant, name=name, settings=stored)
+    sealed = seal_source_settings(keys, name, source["adapter"], settings)
+    execute(conn, _Q["update_source_settings"], tenant=keys.tenant, name=name, sealed=sealed)
     audit_log.append(conn, keys, "source.changed", {"source": name}, [], datetime.now(UTC))
 
 
 def list_sources(conn: Conn, tenant: str) -> list[Row]:
-    """Lists a tenant's webhook sources: name, adapter and settings."""
+    """Lists the rows of a tenant's webhook sources: tenant, name, adapter, settings_sealed."""
     return fetch(conn, _Q["list_sources"], tenant=tenant)
 
 

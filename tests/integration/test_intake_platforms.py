@@ -205,6 +205,18 @@ def test_a_source_says_which_posts_are_looked_at(
     assert leaves(pool, "source.changed")[0]["source"] == mastodon
 
 
+@pytest.mark.parametrize("altered", ["a.settings_sealed", "NULL"])
+def test_who_writes_to_the_database_cannot_have_other_posts_looked_at(
+    client: TestClient, mastodon: str, pool: Pool, keys: TenantKeys, altered: str
+) -> None:
+    with transaction(pool) as conn:
+        add_source(conn, keys, "another", "mastodon", SourceSettings("https://a.example", ("direct",)), SECRET)
+    rows(pool, f"UPDATE source s SET settings_sealed = {altered} FROM source a WHERE a.name = 'another' RETURNING 1")  # noqa: S608 - ours
+    answer = post(client, mastodon, "direct")
+    assert (answer.status_code, answer.json()["code"]) == (500, "seal_broken")
+    assert rows(pool, "SELECT FROM event") == []
+
+
 def test_a_deleted_post_is_deleted_before_the_answer_and_may_come_back(
     client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
 ) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from assent.db.pool import Pool, transaction
-from assent.platforms.delivery import SourceSettings, read_source_settings
+from assent.intake.sources import open_source_settings
+from assent.keys.keystore import TenantKeys
+from assent.platforms.delivery import SourceSettings
 from assent.tenants import list_sources
 from tests.command import assent
 
@@ -30,6 +32,7 @@ BLOCKS = re.compile(r"<!-- tests/integration/test_platform_docs.py runs these li
 def test_the_lines_of_a_page_set_a_source_up(
     environment: dict[str, str],
     pool: Pool,
+    keys: TenantKeys,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     page: str,
@@ -44,5 +47,5 @@ def test_the_lines_of_a_page_set_a_source_up(
     said = [assent(environment, *line.split()[1:]) for line in lines]
     assert any("https://" in words and source in words for words in said)
     with transaction(pool) as conn:
-        stored = {row["name"]: read_source_settings(row["settings"]) for row in list_sources(conn, "default")}
+        stored = {row["name"]: open_source_settings(keys, row) for row in list_sources(conn, "default")}
     assert stored[source] == ends_as

@@ -15,7 +15,8 @@ from assent.cli.conformance import Check, check_server
 from assent.cli.context import tenant_transaction
 from assent.core.errors import NotFound
 from assent.core.values import Visibility
-from assent.platforms.delivery import SourceSettings, read_source_settings
+from assent.intake.sources import open_source_settings
+from assent.platforms.delivery import SourceSettings
 from assent.tenants import add_source, change_source, list_sources, rotate_secret
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks of platforms: add a source, set it, check a running server.")
@@ -61,11 +62,11 @@ def add(
 @app.command("list")
 def list_(tenant: Tenant = "default") -> None:
     """Show each source, its platform, and what of it is looked at."""
-    with tenant_transaction(tenant) as (conn, _keys):
+    with tenant_transaction(tenant) as (conn, keys):
         rows = list_sources(conn, tenant)
+        opened = [open_source_settings(keys, row) for row in rows]
     table = Table("source", "platform", "address", "visibility", "link cards", "its file hosts")
-    for row in rows:
-        settings = read_source_settings(row["settings"])
+    for row, settings in zip(rows, opened, strict=True):
         cards = "yes" if settings.link_cards else "no"
         cells = (row["name"], row["adapter"], settings.url, " ".join(settings.visibilities), cards)
         table.add_row(*map(escape, cells), escape(" ".join(settings.file_hosts)))
@@ -88,7 +89,7 @@ def set_(
         row = next((row for row in list_sources(conn, tenant) if row["name"] == name), None)
         if row is None:
             raise NotFound(f"tenant {tenant} has no source {name}")
-        now = read_source_settings(row["settings"])
+        now = open_source_settings(keys, row)
         changed = SourceSettings(
             url=now.url if url is None else url.rstrip("/"),
             visibilities=cast(tuple[Visibility, ...], tuple(map(str, visibility or now.visibilities))),

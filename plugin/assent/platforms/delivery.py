@@ -84,14 +84,14 @@ _SETTINGS = TypeAdapter(SourceSettings)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def read_source_settings(stored: object) -> SourceSettings:
-    """Reads the settings of a source, as its row holds them."""
-    return _SETTINGS.validate_python(stored)
+def load_source_settings(stored: bytes) -> SourceSettings:
+    """Reads settings that `dump_source_settings` wrote."""
+    return _SETTINGS.validate_json(stored)
 
 
-def dump_source_settings(settings: SourceSettings) -> str:
-    """Writes the settings of a source as JSON."""
-    return _SETTINGS.dump_json(settings).decode()
+def dump_source_settings(settings: SourceSettings) -> bytes:
+    """Writes the settings of a source as JSON, for sealing."""
+    return _SETTINGS.dump_json(settings)
 
 
 def verify_hex_hmac(signature: str | None, raw: bytes, live_secrets: Sequence[str]) -> None:

@@ -51,9 +51,10 @@ from assent.http.state import App, AppState
 from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
 from assent.intake.posts import delete_dropped, dropped_media, record_shown
 from assent.intake.rejects import UNKNOWN, Rejects
+from assent.intake.sources import open_source_settings
 from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery, read_source_settings
+from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
@@ -149,7 +150,7 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         adapter = ADAPTERS[row["adapter"]]
         adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
         refund_address_token(request)
-        parsed = adapter.parse(request.headers, body, read_source_settings(row["settings"]))
+        parsed = adapter.parse(request.headers, body, open_source_settings(keys, row))
         if isinstance(parsed, Ignored):
             _note_ignored(source, parsed)
             return parsed
