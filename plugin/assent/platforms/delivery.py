@@ -29,6 +29,7 @@ IgnoreReason = Literal[
     "report",  # a report, of ours or of others
     "visibility",  # a post that the source does not show us
     "no_media",
+    "outdated",  # an older state of a post than was seen
     "no_text",  # an edit that came without the text
     "unwanted",  # an event that concerns no media item
     "too_many_media",  # beyond MAX_DELIVERY_MEDIA, of which the first were taken
@@ -53,7 +54,7 @@ class ParsedDelivery:
 
     `left_out` counts media items beyond MAX_DELIVERY_MEDIA. Where the platform shows all that a post has, `post` names
     it, and there may be no event: then the post has no media item, and may have lost those that it had. Of two states
-    of a post the higher number is the later.
+    of a post the higher number is the later; None is later than all.
     """
 
     id: str
@@ -61,7 +62,7 @@ class ParsedDelivery:
     events: tuple[Event, ...]
     left_out: int = 0
     post: str = ""
-    state: int = 0
+    state: int | None = None
     at: datetime | None = None
 
     @property
@@ -199,7 +200,7 @@ def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
         for part in parts
     )
     content = json.dumps([posted.type == "media.deleted", *key], separators=(",", ":")).encode()
-    state = posted.revision or (int((posted.at - STATES_FROM).total_seconds()) if posted.at else 0)
+    state = round((posted.at - STATES_FROM).total_seconds() * 1000) if posted.at else None
     digest = hashlib.sha256(content).hexdigest()
     left_out = len(media) - len(taken) + posted.beyond
-    return ParsedDelivery(f"sha256:{digest}", content, events, left_out, posted.post, max(state, 0), posted.at)
+    return ParsedDelivery(f"sha256:{digest}", content, events, left_out, posted.post, state, posted.at)

@@ -1,8 +1,12 @@
--- name: lock_media_of_post
--- The media items that a post showed last, locked until the commit.
+-- name: lock_post
+-- Locks a post until the transaction ends, so that of two deliveries one sees what the other brought.
+SELECT pg_advisory_xact_lock(hashtextextended(%(tenant)s || '/' || %(source)s || '/' || %(post)s, 3));
+
+-- name: list_media_of_post
+-- The media items that a post showed last; one without a name keeps the state of a post that shows none.
 SELECT media_id, state FROM post_media
 WHERE tenant = %(tenant)s AND source = %(source)s AND post = %(post)s
-ORDER BY media_id FOR UPDATE;
+ORDER BY media_id;
 
 -- name: record_media_of_post
 -- Notes that a post shows these media items in that state.

@@ -48,8 +48,8 @@ from assent.http.body import MAX_BODY, read_body
 from assent.http.forms import read_form
 from assent.http.problems import error_responses, schema_ref
 from assent.http.state import App, AppState
-from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
-from assent.intake.posts import delete_dropped, dropped_media, record_shown
+from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, known_delivery, live_secrets, store_event
+from assent.intake.posts import PostChange, compare_post, delete_dropped, record_shown
 from assent.intake.rejects import UNKNOWN, Rejects
 from assent.intake.sources import open_source_settings
 from assent.keys.keystore import TenantKeys
@@ -154,9 +154,9 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         if isinstance(parsed, Ignored):
             _note_ignored(source, parsed)
             return parsed
-        dropped = dropped_media(conn, keys.tenant, source, parsed)
-        with _few_deletions(state, parsed.deletes or bool(dropped)):
-            outcome = _store(conn, keys, Origin(source, lane), parsed, dropped)
+        change = compare_post(conn, keys.tenant, source, parsed)
+        with _few_deletions(state, parsed.deletes or bool(change.dropped)):
+            outcome = _store(conn, keys, Origin(source, lane), parsed, change)
     if isinstance(outcome, Ignored):
         _note_ignored(source, outcome)
     if parsed.left_out:
@@ -164,13 +164,15 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
     return outcome
 
 
-def _store(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery, dropped: list[str]) -> UUID | Ignored:
+def _store(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery, change: PostChange) -> UUID | Ignored:
     """Stores what a delivery brings, and deletes what its post shows no more."""
-    deletion = delete_dropped(conn, keys, origin, parsed, dropped) if dropped else None
+    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
+    if change.outdated:
+        return known_delivery(conn, keys, delivery) or Ignored("outdated")
+    deletion = delete_dropped(conn, keys, origin, parsed, change.dropped) if change.dropped else None
+    record_shown(conn, keys.tenant, origin.source, parsed, bool(change.dropped))
     if not parsed.events:
         return deletion or Ignored("no_media")
-    record_shown(conn, keys.tenant, origin.source, parsed)
-    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
     return accept_delivery(conn, keys, delivery, parsed.events, origin.lane)
 
 
