@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -337,3 +338,17 @@ def test_a_deleted_post_takes_along_what_it_showed_before(
     post(client, discourse, "post_destroyed")
     assert len(deleted(pool, keys)) == 2
     assert rows(pool, "SELECT FROM post_media") == []
+
+
+def test_deliveries_about_one_post_at_the_same_moment_leave_what_the_newest_shows(
+    client: TestClient, discourse: str, pool: Pool, keys: TenantKeys
+) -> None:
+    def deliver(version: int) -> None:
+        image = f"<img src=/uploads/default/original/1X/{version:040x}.png>"
+        at = f"2026-01-02T03:04:0{version}.000Z"
+        post(client, discourse, "post_created", version=version, updated_at=at, cooked=image)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(deliver, [3, 1, 5, 2, 4, 6]))
+    created = {event.media[0].id for event in stored(pool, keys) if event.type != "media.deleted"}
+    assert created - set(deleted(pool, keys)) == {f"post/812/{6:040x}"}

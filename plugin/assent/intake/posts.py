@@ -18,7 +18,7 @@ _Q = named_queries("posts")
 
 @dataclass(frozen=True, slots=True)
 class PostChange:
-    """What a delivery says of its post beside its events: media items that it shows no more, or an older state."""
+    """The news that a delivery has of its post beside its events: what it shows no more, or that it is too late."""
 
     dropped: tuple[str, ...] = ()
     outdated: bool = False
