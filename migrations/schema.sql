@@ -449,6 +449,15 @@ CREATE TABLE public.policy_shadow_count (
     CONSTRAINT policy_shadow_count_kind_check CHECK ((kind = ANY (ARRAY['action'::text, 'rule'::text, 'label'::text, 'group'::text, 'said'::text])))
 );
 
+CREATE TABLE public.post_media (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    post text NOT NULL,
+    media_id text NOT NULL,
+    state bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.refusal (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -520,6 +529,7 @@ CREATE TABLE public.source (
     name text NOT NULL,
     adapter text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    settings_sealed bytea,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
 );
 
@@ -760,6 +770,9 @@ ALTER TABLE ONLY public.policy_shadow_count
 ALTER TABLE ONLY public.policy_shadow
     ADD CONSTRAINT policy_shadow_pkey PRIMARY KEY (tenant);
 
+ALTER TABLE ONLY public.post_media
+    ADD CONSTRAINT post_media_pkey PRIMARY KEY (tenant, source, post, media_id);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
 
@@ -882,6 +895,8 @@ CREATE INDEX outbox_replaced ON public.outbox USING btree (replaced_at) WHERE (r
 CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_at);
 
 CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
+
+CREATE INDEX post_media_seen_at ON public.post_media USING btree (seen_at);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
 
@@ -1032,6 +1047,9 @@ ALTER TABLE ONLY public.policy_shadow
 
 ALTER TABLE ONLY public.policy
     ADD CONSTRAINT policy_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.post_media
+    ADD CONSTRAINT post_media_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;

@@ -56,18 +56,18 @@ def leaves(where: WorkerContext | Pool, action: str, tenant: str = "default") ->
     return [leaf for leaf in (json.loads(bytes(row[0])) for row in stored) if leaf["action"] == action]
 
 
-def everything(bench: WorkerContext) -> str:
+def everything(bench: WorkerContext | Pool) -> str:
     """Prints all rows of all tables as text."""
     return "\n".join(str(table) for table in _tables(bench))
 
 
-def everything_bytes(bench: WorkerContext) -> bytes:
+def everything_bytes(bench: WorkerContext | Pool) -> bytes:
     """Joins all values of all tables, as they lie there."""
     values = (value for table in _tables(bench) for row in table for value in row)
     return b"\n".join(bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in values)
 
 
-def _tables(bench: WorkerContext) -> list[list[Any]]:
+def _tables(bench: WorkerContext | Pool) -> list[list[Any]]:
     names = rows(bench, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
     return [rows(bench, f'SELECT * FROM "{name}"') for (name,) in names]  # noqa: S608 - our own tables
 

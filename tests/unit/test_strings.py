@@ -55,7 +55,7 @@ ACTIONS = words(
     " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed queue.changed review.undone"
-    " seal.broken secret.rotated"
+    " seal.broken secret.rotated source.added source.changed"
     " staff.added staff.changed staff.disabled staff.invited staff.keys-changed staff.locked staff.signed-in"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
     " template.enrolled tenant.created"
@@ -72,7 +72,7 @@ MIGRATIONS = [
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
-    *("0023_case", "0024_clusters", "0025_hidden_areas"),
+    *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",
@@ -92,8 +92,8 @@ SETTINGS = words(
     " policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )
 METRICS = words(
-    "assent_events_accepted assent_webhooks_rejected assent_pictures_decided assent_rules_broken"
-    " assent_pictures_failed assent_deliveries assent_look_seconds assent_console_sign_ins"
+    "assent_events_accepted assent_webhooks_rejected assent_webhooks_ignored assent_pictures_decided"
+    " assent_rules_broken assent_pictures_failed assent_deliveries assent_look_seconds assent_console_sign_ins"
 )
 
 

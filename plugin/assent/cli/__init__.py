@@ -38,6 +38,7 @@ COMMANDS = {
     "dead-letters": "dead_letters:app",
     "endpoint": "endpoint:app",
     "secret": "endpoint:secret",
+    "platform": "platform:app",
     "policy": "policy:app",
     "learn": "learn:app",
     "review": "review:app",

@@ -19,6 +19,7 @@ from assent.core.errors import AssentError
 
 ACCEPTED = Counter("assent_events_accepted_total", "Events stored and queued.", ["source", "lane"])
 REJECTED = Counter("assent_webhooks_rejected_total", "Webhooks refused before anything was stored.", ["code"])
+IGNORED = Counter("assent_webhooks_ignored_total", "Webhooks that concern us not, by reason.", ["source", "reason"])
 DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.", ["action"])
 BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])

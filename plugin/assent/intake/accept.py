@@ -24,7 +24,10 @@ _Q = named_queries("intake")
 
 @dataclass(frozen=True, slots=True)
 class ReceivedDelivery:
-    """A webhook whose signature was verified: the source's name, the id that the sender gave it, and its raw body."""
+    """A webhook whose signature was verified.
+
+    `id` is what a repetition is known by, `body` what it shares: the raw body, or what the adapter takes of it.
+    """
 
     source: str
     id: str
@@ -72,8 +75,12 @@ def known_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery) -> 
     return UUID(str(row["event_id"]))
 
 
-def accept_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery, event: Event, lane: Lane) -> UUID:
-    """Stores a verified delivery and queues its event, once. Returns the event's id, the same for every repetition.
+def accept_delivery(
+    conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery, received: Sequence[Event], lane: Lane
+) -> UUID:
+    """Stores a verified delivery and queues its events, once.
+
+    Returns the id of the first, the same for every repetition.
 
     A repetition that arrives meanwhile waits for the first one's commit (unique index) and then finds it. Raises
     DeliveryConflict as `known_delivery` does.
@@ -83,8 +90,9 @@ def accept_delivery(conn: Conn, keys: TenantKeys, delivery: ReceivedDelivery, ev
     if not execute(conn, _Q["insert_delivery_once"], **values, body_mac=_mac(keys, delivery.body)):
         first = known_delivery(conn, keys, delivery)
         # None: its seven days ended between the two statements, so it is new again.
-        return first or accept_delivery(conn, keys, delivery, event, lane)
-    store_event(conn, keys, event_id, event, Origin(delivery.source, lane))
+        return first or accept_delivery(conn, keys, delivery, received, lane)
+    for n, event in enumerate(received):
+        store_event(conn, keys, uuid4() if n else event_id, event, Origin(delivery.source, lane))
     return event_id
 
 

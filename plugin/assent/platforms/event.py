@@ -26,6 +26,7 @@ from assent.core.names import COUNTRY, name_fault, ref_fault
 from assent.core.strict import read_model
 from assent.core.values import Event, EventType, MediaRef, Surface, Visibility
 
+MAX_EVENT_MEDIA = 100
 # PostgreSQL's text holds no NUL; a name is something a person could type.
 TYPEABLE = r"^[^\x00-\x1f\x7f]+$"
 
@@ -103,7 +104,7 @@ class EventModel(Circumstances):
 
     schema_: Literal["assent.event/1"] = Field("assent.event/1", alias="schema")
     type: EventType
-    media: Annotated[tuple[MediaModel, ...], Field(min_length=1, max_length=100)]
+    media: Annotated[tuple[MediaModel, ...], Field(min_length=1, max_length=MAX_EVENT_MEDIA)]
 
 
 def parse_event(body: bytes) -> Event:

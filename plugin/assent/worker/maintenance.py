@@ -103,6 +103,7 @@ def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str,
     return (
         ("intake", "purge_finished_events", {"days": settings.event_retention_days}),
         ("intake", "purge_left_uploads", {}),
+        ("posts", "purge_media_of_posts", {"days": settings.event_retention_days}),
         ("record", "purge_expired_copies", {}),
         ("record", "purge_replaced_decisions", decisions),
         ("outbox", "purge_replaced_messages", decisions),

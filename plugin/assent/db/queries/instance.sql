@@ -28,7 +28,16 @@ FOR UPDATE;
 
 -- name: insert_source
 -- Inserts a webhook source; its name is unique in the installation.
-INSERT INTO source (tenant, name, adapter) VALUES (%(tenant)s, %(name)s, %(adapter)s);
+INSERT INTO source (tenant, name, adapter, settings_sealed)
+VALUES (%(tenant)s, %(name)s, %(adapter)s, %(sealed)s);
+
+-- name: update_source_settings
+-- Replaces what a source sets about its platform.
+UPDATE source SET settings_sealed = %(sealed)s WHERE tenant = %(tenant)s AND name = %(name)s;
+
+-- name: list_sources
+-- Lists a tenant's webhook sources by name.
+SELECT tenant, name, adapter, settings_sealed FROM source WHERE tenant = %(tenant)s ORDER BY name;
 
 -- name: insert_secret
 -- Inserts a sealed signing secret of a source or an endpoint.

@@ -1,6 +1,6 @@
 -- name: read_source
--- The tenant and adapter of a source.
-SELECT tenant, adapter FROM source WHERE name = %(source)s;
+-- The tenant, adapter and settings of a source.
+SELECT tenant, name, adapter, settings_sealed FROM source WHERE name = %(source)s;
 
 -- name: list_live_secrets
 -- The newest two that have not expired.

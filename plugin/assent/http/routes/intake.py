@@ -28,10 +28,10 @@ from assent.core.errors import (
 from assent.core.media_errors import DeletionsWait, MediaAmbiguous
 from assent.core.names import ENTITY_NAME, OWN_SOURCES
 from assent.core.strict import read_model
-from assent.core.telemetry import ACCEPTED
+from assent.core.telemetry import ACCEPTED, IGNORED, log
 from assent.core.values import Audience, Event, MediaRef
 from assent.db.locks import lock_shared_or_busy
-from assent.db.pool import fetch_one, transaction
+from assent.db.pool import Conn, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import Recipient, assemble_to_draw, document_for
@@ -44,13 +44,17 @@ from assent.http.address import by_name
 from assent.http.altered import TENANT
 from assent.http.api_keys import must_match
 from assent.http.auth import By, refund_address_token
-from assent.http.body import read_body
+from assent.http.body import MAX_BODY, read_body
 from assent.http.forms import read_form
 from assent.http.problems import error_responses, schema_ref
 from assent.http.state import App, AppState
-from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, live_secrets, store_event
+from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, known_delivery, live_secrets, store_event
+from assent.intake.posts import PostChange, compare_post, delete_dropped, record_shown
 from assent.intake.rejects import UNKNOWN, Rejects
+from assent.intake.sources import open_source_settings
+from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
+from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 
@@ -103,21 +107,38 @@ async def receive_webhook(
 ) -> dict[str, str]:
     """Accepts a signed delivery of `assent.event/1` (Standard Webhooks), and answers once it is stored.
 
-    A repetition of the same id and body gets the same answer and is not processed again.
+    A repetition of the same id and body gets the same answer and is not processed again. A source of Mastodon or
+    Discourse is sent what these send; what concerns us not is answered with the reason, as `ignored`.
     """
     rejects: Rejects = request.app.state.rejects
     try:
-        body = await read_body(request)
+        body = await read_body(request, await _body_limit(state, source, request))
         event = await run_in_threadpool(_receive, state, source, request, body, lane)
     except AssentError as error:
         if error.status < 500:
             rejects.count(UNKNOWN if isinstance(error, _SourceUnknown) else source, error.code)
         raise
+    if isinstance(event, Ignored):
+        return {"ignored": event.reason}
     ACCEPTED.labels(source, lane).inc()
     return {"event": str(event)}
 
 
-def _receive(state: AppState, source: str, request: Request, body: bytes, lane: Lane) -> UUID:
+async def _body_limit(state: AppState, source: str, request: Request) -> int:
+    """Returns how many bytes the source may send; only a body that announces more than MAX_BODY is looked up for."""
+    announced = request.headers.get("content-length", "")
+    if not announced.isdecimal() or int(announced[:20]) <= MAX_BODY or not re.fullmatch(ENTITY_NAME, source):
+        return MAX_BODY
+    return await run_in_threadpool(_max_body, state, source)
+
+
+def _max_body(state: AppState, source: str) -> int:
+    with transaction(state.pool) as conn:
+        row = fetch_one(conn, _Q["read_source"], source=source)
+    return ADAPTERS[row["adapter"]].max_body if row else MAX_BODY
+
+
+def _receive(state: AppState, source: str, request: Request, body: bytes, lane: Lane) -> UUID | Ignored:
     if not re.fullmatch(ENTITY_NAME, source):
         raise _SourceUnknown
     with transaction(state.pool) as conn:
@@ -127,12 +148,38 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         request.scope[TENANT] = row["tenant"]
         keys = state.keystore.tenant(row["tenant"])
         adapter = ADAPTERS[row["adapter"]]
-        delivery_id = adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
+        adapter.verify(request.headers, body, live_secrets(conn, keys, "source", source))
         refund_address_token(request)
-        delivery = ReceivedDelivery(source, delivery_id, body)
-        event = adapter.parse(body)
-        with _few_deletions(state, event):
-            return accept_delivery(conn, keys, delivery, event, lane)
+        parsed = adapter.parse(request.headers, body, open_source_settings(keys, row))
+        if isinstance(parsed, Ignored):
+            _note_ignored(source, parsed)
+            return parsed
+        change = compare_post(conn, keys.tenant, source, parsed)
+        with _few_deletions(state, parsed.deletes or bool(change.dropped)):
+            outcome = _store(conn, keys, Origin(source, lane), parsed, change)
+    if isinstance(outcome, Ignored):
+        _note_ignored(source, outcome)
+    if parsed.left_out:
+        _note_ignored(source, Ignored("too_many_media"))
+    return outcome
+
+
+def _store(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery, change: PostChange) -> UUID | Ignored:
+    """Stores what a delivery brings, and deletes what its post shows no more."""
+    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
+    if change.outdated:
+        return known_delivery(conn, keys, delivery) or Ignored("outdated")
+    deletion = delete_dropped(conn, keys, origin, parsed, change.dropped) if change.dropped else None
+    record_shown(conn, keys.tenant, origin.source, parsed, bool(change.dropped))
+    if not parsed.events:
+        return deletion or Ignored("no_media")
+    return accept_delivery(conn, keys, delivery, parsed.events, origin.lane)
+
+
+def _note_ignored(source: str, ignored: Ignored) -> None:
+    IGNORED.labels(source, ignored.reason).inc()
+    if ignored.reason in MISTAKES:
+        log.warning("webhook ignored", source=source, reason=ignored.reason)
 
 
 @router.post(
@@ -220,14 +267,13 @@ def delete_image(media_id: Name, state: App, by: By) -> None:
     """
     by.must("images:tag")
     event = Event("media.deleted", (MediaRef(media_id, None),), "public", "post")
-    with _few_deletions(state, event), transaction(state.pool) as conn:
+    with _few_deletions(state, deletes=True), transaction(state.pool) as conn:
         store_event(conn, state.keystore.tenant(by.tenant), uuid4(), event, Origin(IMAGES, "interactive"))
 
 
 @contextmanager
-def _few_deletions(state: AppState, event: Event) -> Iterator[None]:
+def _few_deletions(state: AppState, deletes: bool) -> Iterator[None]:
     """Leaves connections to other requests, since a deletion may wait 20 s. Raises DeletionsWait beyond DELETIONS."""
-    deletes = event.type == "media.deleted"
     if deletes and not state.deletions.acquire(timeout=DELETION_PATIENCE_S):
         raise DeletionsWait
     try:
