@@ -44,13 +44,15 @@ FORMATS = words(
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.escalated case.skipped"
+    "action.done action.failed action.kept action.requested action.switched action.undone action.withdrawn"
+    " anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.escalated case.skipped"
     " consent.expired consent.given"
     " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
     " hashes.removed head.ended head.promoted head.rolled-back head.trial-ended head.tried intake.rejected"
     " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled match.vetoed"
     " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
+    " platform.connected"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed review.undone seal.broken secret.rotated"
     " subject.erased subject.exported subject.found subject.searched tag.published tag.retracted tag.suggested"
     " template.enrolled tenant.created"
@@ -60,13 +62,14 @@ TASKS = {
     ("enrol", "pictures", "tenant event"),
     ("retract", "pictures", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
+    ("act", "outbox", "tenant source action"),
 }
 MIGRATIONS = [
     *("0001_queue", "0002_core", "0003_people", "0004_policy"),
     *("0005_review", "0006_known", "0007_human", "0008_models"),
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
-    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
+    *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console", "0026_actions"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

@@ -37,6 +37,8 @@ COMMANDS = {
     "keys": "keys:app",
     "dead-letters": "dead_letters:app",
     "endpoint": "endpoint:app",
+    "actions": "actions:app",
+    "platform": "actions:platform",
     "secret": "endpoint:secret",
     "policy": "policy:app",
     "learn": "learn:app",

@@ -24,6 +24,7 @@ from assent.core.values import Event, MediaItem, MediaRef
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import search_index
+from assent.decisions.acts import release_acts
 from assent.keys.keystore import TenantKeys
 
 _Q, _RECORD = named_queries("media_items"), named_queries("record")
@@ -165,6 +166,7 @@ def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> 
     execute(conn, _RECORD["delete_undo"], **media_key.key)
     execute(conn, _RECORD["delete_face_vetoes"], **media_key.key)
     execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
+    release_acts(conn, keys, media_key.item)
     search_index.remove(conn, keys.tenant, media_key.item)
     return execute(conn, _RECORD["delete_decisions"], **media_key.key) > 0
 
