@@ -45,6 +45,7 @@ CREATE TABLE platform_action_cause (
     media_id text NOT NULL,
     action_id uuid NOT NULL,
     revision integer NOT NULL,
+    asked boolean NOT NULL DEFAULT true, -- by the newest decision of models and policy; a moderator's may differ
     wanted boolean NOT NULL DEFAULT true,
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, source, media_id, action_id),

@@ -410,6 +410,7 @@ CREATE TABLE public.platform_action_cause (
     media_id text NOT NULL,
     action_id uuid NOT NULL,
     revision integer NOT NULL,
+    asked boolean DEFAULT true NOT NULL,
     wanted boolean DEFAULT true NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL
 );

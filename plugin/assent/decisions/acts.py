@@ -75,20 +75,20 @@ def intend_acts(
 
     The platform of the source says which acts there are. Images that came by the API have no platform.
     """
-    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, name=item.source)
+    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, source=item.source)
     verdict = outcome.verdict if isinstance(outcome, Analysis) else None
     acts = verdict.acts if verdict and row else ()
     wanted = [act for act in acts if verdict and row and stands(act.act, verdict.action, row["adapter"])]
     post = post_of(row["adapter"], item.id, author) if row else None
     requests = [ActRequest(act.act, item.id, act.rule, act.words, post) for act in wanted]
     ids = [_intend(conn, keys, item, request, revision) for request in requests]
-    dropped = fetch(conn, _Q["delete_causes_but"], **item.key(keys.tenant), ids=ids)
+    dropped = fetch(conn, _Q["drop_causes_but"], **item.key(keys.tenant), ids=ids)
     _wake(conn, keys, [row["action_id"] for row in dropped])
 
 
 def follow_acts(conn: Conn, keys: TenantKeys, item: MediaItem, action: Action, hold: timedelta) -> None:
     """Lets acts stand or fall with the action that a moderator decided on, or restored, once the hold is over."""
-    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, name=item.source)
+    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, source=item.source)
     turned = []
     for cause in fetch(conn, _Q["list_causes_of_media"], **item.key(keys.tenant)) if row else ():
         values = {"id": cause["action_id"], "wanted": bool(row and stands(cause["act"], action, row["adapter"]))}
@@ -99,7 +99,7 @@ def follow_acts(conn: Conn, keys: TenantKeys, item: MediaItem, action: Action, h
 
 def release_acts(conn: Conn, keys: TenantKeys, item: MediaItem) -> None:
     """Notes that nothing is wanted any more of a media item that the platform deleted."""
-    dropped = fetch(conn, _Q["delete_causes_but"], **item.key(keys.tenant), ids=[])
+    dropped = fetch(conn, _Q["delete_causes"], **item.key(keys.tenant))
     _wake(conn, keys, [row["action_id"] for row in dropped])
 
 

@@ -274,8 +274,9 @@ def _write(conn: Conn, row: Row, end: _End, now: datetime, keys: TenantKeys | No
     if next_at is None and end.state in ("done", "failed", "dry-run"):
         next_at = row["turns_at"] if row["wanted"] else now
     if end.state == "undone" and row["wanted"]:  # a decision came to want it again meanwhile
-        execute(conn, _Q["begin_round"], tenant=row["tenant"], id=row["id"], now=now)
-        return ActionOutcome("intended", end.because, now)
+        if not execute(conn, _Q["join_other_action"], tenant=row["tenant"], id=row["id"]):
+            execute(conn, _Q["begin_round"], tenant=row["tenant"], id=row["id"], now=now)
+            return ActionOutcome("intended", end.because, now)
     values = {"state": end.state, "unsure": end.unsure, "attempts": end.attempts, "because": end.because or None}
     key = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
     execute(conn, _Q["record_action"], **key, **values, outcome=outcome, next_at=next_at)

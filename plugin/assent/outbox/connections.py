@@ -30,7 +30,7 @@ def connect_platform(conn: Conn, keys: TenantKeys, source: str, credentials: Act
 
     Raises NotFound for an unknown source, BadRequest for an address, token or user that none can be.
     """
-    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, name=source)
+    row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, source=source)
     if row is None:
         raise NotFound(f"tenant {keys.tenant} has no source {source}")
     if not credentials.url.startswith(("https://", "http://")) or credentials.url.endswith("/"):

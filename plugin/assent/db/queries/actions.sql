@@ -19,7 +19,7 @@ FOR UPDATE;
 INSERT INTO platform_action_cause (tenant, source, media_id, action_id, revision)
 VALUES (%(tenant)s, %(source)s, %(media)s, %(id)s, %(revision)s)
 ON CONFLICT (tenant, source, media_id, action_id)
-DO UPDATE SET revision = excluded.revision, wanted = true, since = now();
+DO UPDATE SET revision = excluded.revision, asked = true, wanted = true, since = now();
 
 -- name: intend_again
 -- Intends an act anew that failed or was only a dry run; one that was done and could not be undone is done still.
@@ -28,17 +28,23 @@ SET state = CASE WHEN state = 'cannot-undo' THEN 'done' ELSE 'intended' END, att
     next_at = CASE WHEN state <> 'cannot-undo' THEN now() END, changed_at = now()
 WHERE tenant = %(tenant)s AND id = %(id)s AND state IN ('failed', 'dry-run', 'cannot-undo');
 
--- name: delete_causes_but
--- Deletes what a media item's decision wanted before, but for these actions, and returns them.
+-- name: drop_causes_but
+-- Makes what a media item's decision wanted before unwanted, but for these actions, and returns them.
+UPDATE platform_action_cause SET asked = false, wanted = false, since = now()
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND action_id <> ALL(%(ids)s) AND asked
+RETURNING action_id;
+
+-- name: delete_causes
+-- Deletes what a media item's decisions wanted, and returns the actions.
 DELETE FROM platform_action_cause
-WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND action_id <> ALL(%(ids)s)
+WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 RETURNING action_id;
 
 -- name: list_causes_of_media
 -- Lists what a media item's decision wants, or wanted before a moderator's.
 SELECT c.action_id, c.wanted, a.act FROM platform_action_cause c
 JOIN platform_action a ON a.tenant = c.tenant AND a.id = c.action_id
-WHERE c.tenant = %(tenant)s AND c.source = %(source)s AND c.media_id = %(media)s
+WHERE c.tenant = %(tenant)s AND c.source = %(source)s AND c.media_id = %(media)s AND c.asked
 ORDER BY c.action_id;
 
 -- name: turn_cause
@@ -86,6 +92,19 @@ UPDATE platform_action SET state = %(state)s, unsure = %(unsure)s, outcome = coa
     attempts = %(attempts)s, next_at = %(next_at)s, queued = false, last_error = %(because)s,
     changed_at = now()
 WHERE tenant = %(tenant)s AND id = %(id)s AND next_at IS NOT DISTINCT FROM %(read)s;
+
+-- name: join_other_action
+-- Moves what wants an undone action to one of the same target that was begun since, and has that looked at.
+WITH other AS (
+    SELECT o.id FROM platform_action a
+    JOIN platform_action o USING (tenant, source, act, target_mac)
+    WHERE a.tenant = %(tenant)s AND a.id = %(id)s AND o.id <> a.id AND o.state <> 'undone'
+), moved AS (
+    UPDATE platform_action_cause c SET action_id = other.id FROM other
+    WHERE c.tenant = %(tenant)s AND c.action_id = %(id)s AND c.asked AND c.wanted
+)
+UPDATE platform_action SET next_at = now() FROM other
+WHERE platform_action.tenant = %(tenant)s AND platform_action.id = other.id AND NOT platform_action.queued;
 
 -- name: begin_round
 -- Intends an undone action anew. What it left is forgotten, and its calls carry another id from here on.
