@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,7 +18,9 @@ from assent.core.values import (
     MediaRef,
     Perception,
     Picture,
+    PolicyRef,
     ReviewQueue,
+    Rule,
     Verdict,
     WantedAct,
 )
@@ -33,6 +36,11 @@ from tests.platform_api import KEY, TOKEN, Api
 
 SOURCES = {"social": "mastodon", "forum": "discourse", "app": "standard"}
 SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+@cache
+def policy_ref() -> PolicyRef:
+    return load_policy(None).ref
 
 
 @dataclass
@@ -79,10 +87,11 @@ class Acting:
         event = Event("media.created", (MediaRef(media, None),), "public", "post", author="7")
         wanted = tuple(WantedAct(act, "rule-1", "Nudity in public posts") for act in acts)
         picture = Picture(uuid4().hex * 2, "jpeg", 100, 100, 1, ())
-        analysis = Analysis(picture, Perception((), (), ()), (), Verdict(action, (), (), review=queue, acts=wanted))
+        verdict = Verdict(action, (), (Rule("rule-1", ""),), review=queue, acts=wanted)
+        analysis = Analysis(picture, Perception((), (), ()), (), verdict)
         with transaction(self.pool) as conn:
             media_key = self._event(conn, source, event)
-            record(conn, self.keys, media_key, NewDecision(analysis, load_policy(None).ref))
+            record(conn, self.keys, media_key, NewDecision(analysis, policy_ref()))
 
     def delete(self, source: str, media: str) -> None:
         """What happens once the platform says that the media item was deleted."""
@@ -110,7 +119,8 @@ class Acting:
         return sorted(row["state"] for row in self.rows())
 
     def attempt(self, action_id: UUID) -> ActionOutcome:
-        return attempt_action(self.pool, self.keys, action_id, self.allow or (self.api.allowed,), self.now)
+        allow = (self.api.allowed,) if self.allow is None else self.allow
+        return attempt_action(self.pool, self.keys, action_id, allow, self.now)
 
     def step(self) -> list[ActionOutcome]:
         """One attempt of each action that is due at the test's own time."""

@@ -230,52 +230,66 @@ def allowed_in(path: str, headers: Mapping[str, str]) -> bool:
     return path == "/callback" or (headers.get("api-key"), headers.get("api-username")) == (KEY, "assent")
 
 
+class Handling(BaseHTTPRequestHandler):
+    """Answers for the memory of its server."""
+
+    def _handle(self) -> None:
+        api: Api = self.server.api  # type: ignore[attr-defined]  # `platform_api` sets it
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        parts = urlsplit(self.path)
+        is_form = headers.get("content-type", "").startswith("application/x-www-form")
+        form = parse_qs(body.decode()) if is_form else {}
+        with api.lock:
+            api.asked.append(f"{self.command} {self.path}")
+            api.headers.append(headers)
+            api.bodies.append(body)
+            fault = next(api.faults, None)
+            status, value = 401, {"error": "The access token is invalid"}
+            if allowed_in(parts.path, headers) and (fault is None or fault.took_effect):
+                status, value = api.answer(self.command, parts.path, parse_qs(parts.query), form)
+        if fault is not None:
+            fault.before()
+            self._give(fault.answer)
+            return
+        text = b"" if value is None else json.dumps(value).encode()
+        self._give(Answer(status, {"content-type": "application/json"}, text))
+
+    def do_GET(self) -> None:
+        self._handle()
+
+    def do_POST(self) -> None:
+        self._handle()
+
+    def do_PUT(self) -> None:
+        self._handle()
+
+    def do_DELETE(self) -> None:
+        self._handle()
+
+    def _give(self, answer: Answer) -> None:
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            return
+        self.send_response(answer.status)
+        for name, value in {"content-length": str(len(answer.body)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
 @contextmanager
 def platform_api() -> Iterator[Api]:
     """A server that is both platforms, and takes callbacks."""
-
-    class Handling(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            body = self.rfile.read(length)
-            if len(body) < length:
-                return
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            parts = urlsplit(self.path)
-            is_form = headers.get("content-type", "").startswith("application/x-www-form")
-            form = parse_qs(body.decode()) if is_form else {}
-            with api.lock:
-                api.asked.append(f"{self.command} {self.path}")
-                api.headers.append(headers)
-                api.bodies.append(body)
-                fault = next(api.faults, None)
-                status, value = 401, {"error": "The access token is invalid"}
-                if allowed_in(parts.path, headers) and (fault is None or fault.took_effect):
-                    status, value = api.answer(self.command, parts.path, parse_qs(parts.query), form)
-            if fault is not None:
-                fault.before()
-                self._give(fault.answer)
-                return
-            text = b"" if value is None else json.dumps(value).encode()
-            self._give(Answer(status, {"content-type": "application/json"}, text))
-
-        do_GET = do_POST = do_PUT = do_DELETE = _handle
-
-        def _give(self, answer: Answer) -> None:
-            if answer.raw is not None:
-                self.wfile.write(answer.raw)
-                return
-            self.send_response(answer.status)
-            for name, value in {"content-length": str(len(answer.body)), **answer.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handling)
     api = Api(f"http://127.0.0.1:{server.server_port}", server.server_port)
+    server.api = api  # type: ignore[attr-defined]  # read by its handler
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

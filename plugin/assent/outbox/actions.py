@@ -273,10 +273,11 @@ def _write(conn: Conn, row: Row, end: _End, now: datetime, keys: TenantKeys | No
         outcome = seal_for_tenant(keys, "event", sealed, keys.tenant, "act", "outcome", str(row["id"]))
     if next_at is None and end.state in ("done", "failed", "dry-run"):
         next_at = row["turns_at"] if row["wanted"] else now
-    if end.state == "undone" and row["wanted"]:  # a decision came to want it again meanwhile
-        if not execute(conn, _Q["join_other_action"], tenant=row["tenant"], id=row["id"]):
-            execute(conn, _Q["begin_round"], tenant=row["tenant"], id=row["id"], now=now)
-            return ActionOutcome("intended", end.because, now)
+    again = {"tenant": row["tenant"], "id": row["id"]}
+    # A decision came to want it again meanwhile.
+    if end.state == "undone" and row["wanted"] and not execute(conn, _Q["join_other_action"], **again):
+        execute(conn, _Q["begin_round"], **again, now=now)
+        return ActionOutcome("intended", end.because, now)
     values = {"state": end.state, "unsure": end.unsure, "attempts": end.attempts, "because": end.because or None}
     key = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
     execute(conn, _Q["record_action"], **key, **values, outcome=outcome, next_at=next_at)
