@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,14 +44,19 @@ def list_acts(
     tenant: Tenant = "default",
     most: Annotated[int, typer.Option(min=1, max=10_000, help="So many at most, the newest first.")] = 100,
 ) -> None:
-    """Show what was, or is to be, done at the platforms: the act, where it stands, and the last answer."""
+    """Show what was, or is to be, done at the platforms and the last answer; a table, or JSON lines when piped."""
     with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
         rows = actions.list_actions(conn, tenant, state.value if state else None, most)
+    console = Console()
+    if not console.is_terminal:
+        for row in rows:
+            print(json.dumps({**row, **{name: str(row[name]) for name in ("id", "created_at", "changed_at")}}))
+        return
     table = Table("action", "source", "act", "state", "pictures", "attempts", "since", "last answer")
     for row in rows:
         cells = [str(row["id"]), row["source"], row["act"], row["state"], " ".join(row["media"]), str(row["attempts"])]
         table.add_row(*map(cell, cells), format_minute(row["created_at"]), cell(row["last_error"] or ""))
-    Console().print(table if rows else "No actions.")
+    console.print(table if rows else "No actions.")
 
 
 @app.command()

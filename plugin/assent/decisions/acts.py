@@ -73,14 +73,20 @@ def intend_acts(
 ) -> None:
     """Notes what a new decision wants done at the platform, and that it wants nothing else any more.
 
-    The platform of the source says which acts there are. Images that came by the API have no platform.
+    The platform of the source says which acts there are. Images that came by the API have no platform. What could not
+    be looked at changes nothing: a platform that hid a picture may serve it to nobody.
     """
+    if not isinstance(outcome, Analysis):
+        return
     row = fetch_one(conn, _Q["read_platform_of_source"], tenant=keys.tenant, source=item.source)
-    verdict = outcome.verdict if isinstance(outcome, Analysis) else None
-    acts = verdict.acts if verdict and row else ()
-    wanted = [act for act in acts if verdict and row and stands(act.act, verdict.action, row["adapter"])]
-    post = post_of(row["adapter"], item.id, author) if row else None
-    requests = [ActRequest(act.act, item.id, act.rule, act.words, post) for act in wanted]
+    platform = row["adapter"] if row else ""
+    verdict = outcome.verdict
+    post = post_of(platform, item.id, author)
+    requests = [
+        ActRequest(act.act, item.id, act.rule, act.words, post)
+        for act in verdict.acts
+        if stands(act.act, verdict.action, platform)
+    ]
     ids = [_intend(conn, keys, item, request, revision) for request in requests]
     dropped = fetch(conn, _Q["drop_causes_but"], **item.key(keys.tenant), ids=ids)
     _wake(conn, keys, [row["action_id"] for row in dropped])
