@@ -6,7 +6,9 @@ import pytest
 
 from assent.core.values import Action
 from tests.acting import Acting
-from tests.platform_api import Api
+from tests.events import leaves
+from tests.platform_api import Api, Fault
+from tests.web import Answer
 
 
 def allow(acting: Acting) -> None:
@@ -94,3 +96,35 @@ def test_a_post_whose_author_deleted_it_needs_no_undo(acting: Acting, api: Api) 
     acting.settle()
     assert acting.rows() == []
     assert len(api.changed()) == 1
+
+
+def test_the_platforms_word_of_our_own_deletion_brings_nothing_back(acting: Acting, api: Api) -> None:
+    acting.decide("forum", "post/812/abc", ["delete"])
+    acting.settle()
+    acting.delete("forum", "post/812/abc")
+    acting.settle()
+    assert (acting.states(), api.restored) == (["done"], [])
+    assert len(leaves(acting.pool, "media.superseded")) == 1
+    allow(acting)  # the decision is there still, for a moderator to reverse
+    assert api.restored == ["812"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_nor_does_it_when_it_comes_before_the_answer(acting: Acting, api: Api, lost: bool) -> None:
+    def announce() -> None:
+        acting.delete("forum", "post/812/abc")
+
+    answer = Answer(raw=b"") if lost else Answer(200)
+    api.faults = iter([None, Fault(answer, took_effect=True, before=announce)])
+    acting.decide("forum", "post/812/abc", ["delete"])
+    acting.settle()
+    assert (acting.states(), api.restored, len(api.changed())) == (["done"], [], 1)
+
+
+def test_a_post_that_moderators_there_brought_back_is_left_to_them(acting: Acting, api: Api) -> None:
+    acting.decide("forum", "post/812/abc", ["delete"])
+    acting.settle()
+    api.posts["812"]["deleted_at"] = None
+    acting.decide("forum", "post/812/abc", ["delete"])  # as its return is an event
+    acting.settle()
+    assert (acting.states(), api.posts["812"]["deleted_at"]) == (["done"], None)

@@ -93,10 +93,22 @@ def test_an_account_is_acted_on_once_and_the_undo_frees_it(
     assert api.accounts["7"][state]
     assert api.strikes == [("7", kind)]
     for n in range(3):
-        acting.delete("social", f"status/{n}/1")
+        assert api.accounts["7"][state]
+        acting.decide("social", f"status/{n}/1", [], Action.allow)
         acting.settle()
     assert not api.accounts["7"][state]
+
+
+def test_an_account_does_not_come_back_because_its_posts_went(acting: Acting, api: Api) -> None:
+    acting.decide("social", "status/1/1", ["account-suspend"])
+    acting.settle()
+    acting.delete("social", "status/1/1")  # which a suspension does to posts
+    acting.settle()
+    assert api.accounts["7"]["suspended"]
     assert acting.rows() == []  # the log alone remembers what was deleted
+    acting.decide("social", "status/2/1", ["account-suspend"])
+    acting.settle()
+    assert api.strikes == [("7", "suspend")]
 
 
 def test_what_a_moderator_there_had_done_before_stays(acting: Acting, api: Api) -> None:

@@ -109,6 +109,15 @@ def release_acts(conn: Conn, keys: TenantKeys, item: MediaItem) -> None:
     _wake(conn, keys, [row["action_id"] for row in dropped])
 
 
+def is_own_deletion(conn: Conn, keys: TenantKeys, item: MediaItem) -> bool:
+    """Tells whether the platform says no more than that an act of ours deleted the post.
+
+    The decision has to stay then: it is what a moderator can reverse.
+    """
+    (row,) = fetch(conn, _Q["is_deleted_by_us"], **item.key(keys.tenant))
+    return bool(row["ours"])
+
+
 def open_act_request(keys: TenantKeys, action_id: UUID, sealed: bytes) -> ActRequest:
     """Opens the request of an action. Raises SealBroken where its row was altered."""
     values: dict[str, Any] = json.loads(

@@ -37,6 +37,7 @@ from assent.outbox.exchange import ActFailed, ActingLine, exchange_steps
 from assent.outbox.schedule import DELIVERY_SCHEDULE, next_attempt
 from assent.platforms.acting import ACTING
 from assent.platforms.calls import ActDone, ActTarget
+from assent.policy.acts import outlives_post
 
 ActState = Literal["intended", "done", "failed", "dry-run", "undoing", "undone", "cannot-undo"]
 ACT_LEASE = timedelta(seconds=120)  # longer than all calls of an attempt and recording it can take
@@ -45,6 +46,7 @@ OFF_PAUSE = timedelta(minutes=5)  # before somebody looks again whether undoing 
 MOST_DUE_ACTIONS = 200
 _Q = named_queries("actions")
 _SPREAD = random.SystemRandom()
+NOT_DONE = "it had not been done"
 _LEAVES = {"done": "action.done", "failed": "action.failed", "undone": "action.undone", "cannot-undo": "action.kept"}
 
 
@@ -143,7 +145,7 @@ def _prepare(conn: Conn, keys: TenantKeys, action_id: UUID, now: datetime) -> _C
         return ActionOutcome(row["state"], "not due yet, or under way elsewhere", row["next_at"])
     state = _wanted_state(row)
     if state in ("done", "dry-run", "failed", "undone", "cannot-undo"):
-        return _settle(conn, keys, row, state, now)
+        return _settle(conn, row, state, now)
     if row["state"] != state:
         row = {**row, "attempts": 0}
     try:
@@ -175,18 +177,25 @@ def _wanted_state(row: Row) -> ActState:
         if state == "undoing" and row["attempts"] == 0:  # wanted again before anything was undone
             return "done" if row["outcome"] else "intended"
         return state
+    if not row["caused"] and outlives_post(row["act"]) and (state == "done" or row["unsure"]):
+        return state  # whether it was done has still to be found out
     if state == "done" or (state in ("intended", "failed") and row["unsure"]):
         return "undoing"
     return "undone" if state in ("intended", "failed", "dry-run") else state
 
 
-def _settle(conn: Conn, keys: TenantKeys, row: Row, state: ActState, now: datetime) -> ActionOutcome:
+def _settle(conn: Conn, row: Row, state: ActState, now: datetime) -> ActionOutcome:
     """Writes a state for which nothing has to be called."""
     because = "taken back before anything was done" if state == "undone" and row["state"] != state else ""
     end = _End(state, because or row["last_error"] or "", row["unsure"], attempts=row["attempts"])
     outcome = _write(conn, row, end, now)
-    execute(conn, _Q["delete_action_of_nothing"], tenant=keys.tenant, id=row["id"])
+    _delete_if_of_nothing(conn, row)
     return outcome
+
+
+def _delete_if_of_nothing(conn: Conn, row: Row) -> None:
+    values = {"tenant": row["tenant"], "id": row["id"], "outlives": outlives_post(row["act"])}
+    execute(conn, _Q["delete_action_of_nothing"], **values)
 
 
 def _target(keys: TenantKeys, row: Row, site: str) -> ActTarget:
@@ -217,8 +226,8 @@ def _call_platform(claim: _Claim, line: ActingLine) -> tuple[ActDone | ActFailed
         found, rest = exchange_steps(adapter.find(target), line)
         if isinstance(found, ActFailed):
             return replace(found, unsure=True), rest
-        if found is None and claim.undo:
-            return ActDone("it had not been done"), rest
+        if found is None and (claim.undo or not claim.row["wanted"]):
+            return ActDone(NOT_DONE), rest
         if found is not None:
             if not claim.undo:
                 return found, rest
@@ -231,6 +240,8 @@ def _call_platform(claim: _Claim, line: ActingLine) -> tuple[ActDone | ActFailed
 
 def _ended(claim: _Claim, end: ActDone | ActFailed, now: datetime) -> _End:
     state: ActState = "undoing" if claim.undo else "intended"
+    if isinstance(end, ActDone) and end.changed == NOT_DONE:
+        return _End("undone", NOT_DONE)
     if isinstance(end, ActDone):
         handle = {**end.handle, "changed": end.changed}
         return _End("undone" if claim.undo else "done", end.changed, handle=None if claim.undo else handle)
@@ -252,8 +263,7 @@ def _record(conn: Conn, keys: TenantKeys, claim: _Claim, end: _End, now: datetim
         return ActionOutcome(end.state, "recorded by another worker", None)
     media = [dict(one) for one in fetch(conn, _Q["list_media_of_action"], tenant=keys.tenant, id=row["id"])]
     outcome = _write(conn, row, end, now, keys)
-    if end.state in ("undone", "cannot-undo"):
-        execute(conn, _Q["delete_action_of_nothing"], tenant=keys.tenant, id=row["id"])
+    _delete_if_of_nothing(conn, row)
     if end.state in _LEAVES:
         body = {"source": row["source"], "platform": row["platform"], "act": row["act"]}
         payload = {"action": str(row["id"]), "media": media or claim.target.media, "changed": end.because}
@@ -271,8 +281,9 @@ def _write(conn: Conn, row: Row, end: _End, now: datetime, keys: TenantKeys | No
     if end.handle is not None and keys is not None:
         sealed = json.dumps(end.handle).encode()
         outcome = seal_for_tenant(keys, "event", sealed, keys.tenant, "act", "outcome", str(row["id"]))
+    stays = row["wanted"] or (not row["caused"] and outlives_post(row["act"]))
     if next_at is None and end.state in ("done", "failed", "dry-run"):
-        next_at = row["turns_at"] if row["wanted"] else now
+        next_at = row["turns_at"] if stays else now
     again = {"tenant": row["tenant"], "id": row["id"]}
     # A decision came to want it again meanwhile.
     if end.state == "undone" and row["wanted"] and not execute(conn, _Q["join_other_action"], **again):

@@ -14,12 +14,14 @@ ActName = Literal["report", "reject-trend", "hide", "delete", "account-sensitive
 class Act:
     """An act: the weakest action under which it is done and stands, and the platforms that have a call for it.
 
-    `on_account`: it meets the author with all their posts, not the one post.
+    `on_account`: it meets the author with all their posts, not the one post. `outlives`: it stays done when the
+    platform says that the post is gone, which may be the act's own effect.
     """
 
     least: Action
     platforms: tuple[str, ...]
     on_account: bool = False
+    outlives: bool = False
 
 
 ACTS: dict[ActName, Act] = {
@@ -29,10 +31,10 @@ ACTS: dict[ActName, Act] = {
     "reject-trend": Act(Action.limit, ("mastodon",)),
     # The post is hidden until a moderator of the platform looked.
     "hide": Act(Action.limit, ("discourse", "standard")),
-    "delete": Act(Action.block, ("discourse", "standard")),
-    "account-sensitive": Act(Action.limit, ("mastodon",), on_account=True),
-    "account-silence": Act(Action.block, ("mastodon",), on_account=True),
-    "account-suspend": Act(Action.block, ("mastodon",), on_account=True),
+    "delete": Act(Action.block, ("discourse", "standard"), outlives=True),
+    "account-sensitive": Act(Action.limit, ("mastodon",), on_account=True, outlives=True),
+    "account-silence": Act(Action.block, ("mastodon",), on_account=True, outlives=True),
+    "account-suspend": Act(Action.block, ("mastodon",), on_account=True, outlives=True),
 }
 
 
@@ -43,3 +45,8 @@ def stands(act: str, action: Action, platform: str) -> bool:
     """
     known = {str(name): entry for name, entry in ACTS.items()}.get(act)
     return known is not None and action >= known.least and platform in known.platforms
+
+
+def outlives_post(act: str) -> bool:
+    """Tells whether an act stays done when its post is gone."""
+    return any(name == act and entry.outlives for name, entry in ACTS.items())

@@ -40,6 +40,15 @@ DELETE FROM platform_action_cause
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s
 RETURNING action_id;
 
+-- name: is_deleted_by_us
+-- Tells whether a media item's post was deleted by an act that stands, or may have been this moment.
+SELECT EXISTS (
+    SELECT FROM platform_action_cause c
+    JOIN platform_action a ON a.tenant = c.tenant AND a.id = c.action_id
+    WHERE c.tenant = %(tenant)s AND c.source = %(source)s AND c.media_id = %(media)s AND a.act = 'delete'
+      AND (a.state = 'done' OR a.unsure)
+) AS ours;
+
 -- name: list_causes_of_media
 -- Lists what a media item's decision wants, or wanted before a moderator's.
 SELECT c.action_id, c.wanted, a.act FROM platform_action_cause c
@@ -113,9 +122,11 @@ UPDATE platform_action SET state = 'intended', unsure = false, outcome = NULL, a
 WHERE tenant = %(tenant)s AND id = %(id)s;
 
 -- name: delete_action_of_nothing
--- Deletes a finished action that stands on no decision any more: its media items were deleted.
+-- Deletes an action that stands on no decision any more, since its media items were deleted: a finished one, and one
+-- that outlives its post.
 DELETE FROM platform_action a
-WHERE a.tenant = %(tenant)s AND a.id = %(id)s AND a.state IN ('undone', 'cannot-undo')
+WHERE a.tenant = %(tenant)s AND a.id = %(id)s AND NOT a.unsure
+  AND (a.state IN ('undone', 'cannot-undo') OR (%(outlives)s AND a.state IN ('done', 'failed')))
   AND NOT EXISTS (SELECT FROM platform_action_cause c WHERE c.tenant = a.tenant AND c.action_id = a.id);
 
 -- name: unqueue_action
@@ -185,9 +196,10 @@ WHERE tenant = %(tenant)s AND state = 'failed' AND (%(ids)s::uuid[] IS NULL OR i
 RETURNING id;
 
 -- name: purge_undone_actions
--- After their retention.
+-- After their retention; with them what failed and stands on no decision any more.
 DELETE FROM platform_action WHERE (tenant, id) IN (
-    SELECT tenant, id FROM platform_action
-    WHERE state = 'undone' AND changed_at < now() - make_interval(days => %(days)s)
+    SELECT tenant, id FROM platform_action a
+    WHERE (state = 'undone' OR (state = 'failed' AND NOT EXISTS (
+        SELECT FROM platform_action_cause c WHERE c.tenant = a.tenant AND c.action_id = a.id))) AND changed_at < now() - make_interval(days => %(days)s)
     LIMIT %(most)s FOR UPDATE SKIP LOCKED
 );
