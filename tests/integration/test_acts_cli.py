@@ -37,7 +37,7 @@ def test_from_the_token_to_the_first_report(acting: Acting, api: Api, settings: 
     assert [row["state"] for row in listed(environment)] == ["done"]
     assert len(api.reports) == 1
     assert assent(environment, "actions", "off", "social") == "Assent does nothing at the platform of social.\n"
-    shown = assent(environment, "platform", "list")
+    shown = assent(environment, "actions", "status")
     assert "mastodon" in shown
     assert TOKEN not in shown
 

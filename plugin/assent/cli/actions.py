@@ -22,8 +22,8 @@ from assent.outbox import actions
 from assent.outbox.connections import connect_platform, list_connections, switch_actions
 from assent.platforms.calls import ActCredentials
 
-app = typer.Typer(no_args_is_help=True, help="What is done at platforms themselves: list, on, off, retry.")
-platform = typer.Typer(no_args_is_help=True, help="The platforms that sources stand for: connect, list.")
+app = typer.Typer(no_args_is_help=True, help="What is done at platforms themselves: list, status, on, off, retry.")
+platform = typer.Typer(no_args_is_help=True, help="The platforms that sources stand for: connect.")
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 SourceName = Annotated[str, typer.Argument(help="The source whose platform it is.")]
 
@@ -86,6 +86,20 @@ def retry(
     print(f"{len(again)} actions are tried again")
 
 
+@app.command()
+def status(tenant: Tenant = "default") -> None:
+    """Show each source, its platform, whether it is connected, and whether Assent acts there."""
+    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
+        rows = list_connections(conn, tenant)
+    table = Table("source", "platform", "connected", "acting", "rests until")
+    for row in rows:
+        rests = format_minute(row["rests_until"]) if row["rests_until"] else ""
+        table.add_row(
+            row["source"], row["platform"], *("yes" if row[k] else "no" for k in ("connected", "acting")), rests
+        )
+    Console().print(table if rows else "No sources.")
+
+
 @platform.command()
 def connect(
     source: SourceName,
@@ -101,17 +115,3 @@ def connect(
     with tenant_transaction(tenant) as (conn, keys):
         connect_platform(conn, keys, source, credentials)
     print(f"{source} is connected. What policies ask for is a dry run until: assent actions on {source}")
-
-
-@platform.command("list")
-def list_platforms(tenant: Tenant = "default") -> None:
-    """Show each source, its platform, and whether Assent acts there."""
-    with database(Settings()) as url, open_pool(url, size=1) as pool, transaction(pool) as conn:
-        rows = list_connections(conn, tenant)
-    table = Table("source", "platform", "connected", "acting", "rests until")
-    for row in rows:
-        rests = format_minute(row["rests_until"]) if row["rests_until"] else ""
-        table.add_row(
-            row["source"], row["platform"], *("yes" if row[k] else "no" for k in ("connected", "acting")), rests
-        )
-    Console().print(table if rows else "No sources.")
