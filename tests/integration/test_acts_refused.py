@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import pytest
 
@@ -35,6 +36,28 @@ def test_an_answer_that_tells_nothing_is_asked_about(
     acting.settle()
     assert (acting.states(), len(api.reports)) == (["done"], 1)
     assert api.asked[1].startswith("GET /api/v1/admin/reports?")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b"null", b'"x"', b"[[1]]", b'{"id": []}', b'{"id": 1, "actions_summary": 5}']
+)
+def test_json_of_another_shape_is_no_outcome(acting: Acting, api: Api, body: bytes) -> None:
+    api.faults = repeat(Fault(Answer(200, body=body)))
+    report(acting)
+    acting.decide("social", "status/2/1", ["account-silence"])
+    acting.decide("forum", "post/3/1", ["hide"])
+    acting.settle()
+    ended = {row["act"]: row["state"] for row in acting.rows()}
+    assert ended["account-silence"] == "failed"
+    if b"actions_summary" not in body:
+        assert ended["hide"] == "failed"
+    if b'"id": 1' not in body:
+        assert ended["report"] == "failed"
+    api.faults = iter(())
+    with transaction(acting.pool) as conn:
+        retry_actions(conn, "default", None)
+    acting.settle()
+    assert acting.states() == ["done"] * 3
 
 
 @pytest.mark.parametrize("status", [400, 422, 410])

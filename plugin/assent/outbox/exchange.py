@@ -27,6 +27,7 @@ from assent.platforms.calls import (
 
 ACT_LIMITS = ExchangeLimits(first_byte_s=15, total_s=15, max_bytes=2_000_000)
 _FINAL = frozenset({400, 404, 410, 422})  # about the request itself: it will be the same every time
+_UNFORESEEN = (AttributeError, TypeError, LookupError, ValueError)
 _WAIT = frozenset({429, 503})
 
 
@@ -77,6 +78,8 @@ def exchange_steps(
         return ActFailed(str(error), final=True), rest
     except ActUnclear as error:
         return ActFailed(str(error), unsure=True), rest
+    except _UNFORESEEN as error:  # steps read what somebody else's server wrote
+        return ActFailed(f"the answer has a shape that nobody foresaw ({type(error).__name__})", unsure=True), rest
 
 
 def _call(call: ApiCall, line: ActingLine) -> tuple[ApiReply | ActFailed, timedelta | None]:

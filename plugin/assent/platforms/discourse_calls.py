@@ -55,6 +55,8 @@ def _do(target: ActTarget) -> ActSteps:
     reply = yield form_call("POST", "/post_actions.json", fields, 403)
     if reply.status == 403:  # flagged meanwhile by this account, or not allowed to
         raise ActImpossible("this account may not flag the post, or has flagged it before")
+    if reply.field("id") != post:
+        raise ActUnclear("the answer is another post")
     return ActDone(f"post {post} {'hidden and queued' if target.act == 'hide' else 'flagged'}", {"ours": True})
 
 
