@@ -82,9 +82,10 @@ class Acting:
         acts: Sequence[str],
         action: Action = Action.block,
         queue: ReviewQueue | None = None,
+        author: str = "7",
     ) -> None:
-        """A decision of models and policy, as a worker records it, on a picture of account 7."""
-        event = Event("media.created", (MediaRef(media, None),), "public", "post", author="7")
+        """A decision of models and policy, as a worker records it, on a picture of that account."""
+        event = Event("media.created", (MediaRef(media, None),), "public", "post", author=author)
         wanted = tuple(WantedAct(act, "rule-1", "Nudity in public posts") for act in acts)
         picture = Picture(uuid4().hex * 2, "jpeg", 100, 100, 1, ())
         verdict = Verdict(action, (), (Rule("rule-1", ""),), review=queue, acts=wanted)

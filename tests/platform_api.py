@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -87,6 +88,7 @@ def create_report(api: Api, _match: re.Match[str], _query: Fields, form: Fields)
     report = {
         "id": str(len(api.reports) + 1),
         "action_taken": False,
+        "created_at": datetime.now(UTC).isoformat(),
         "comment": form["comment"][0],
         "status_ids": statuses,
         "target_account": {"id": number},
@@ -98,9 +100,13 @@ def create_report(api: Api, _match: re.Match[str], _query: Fields, form: Fields)
 def list_reports(api: Api, _match: re.Match[str], query: Fields, _form: Fields) -> tuple[int, Any]:
     resolved = query.get("resolved") == ["true"]
     number = query["target_account_id"][0]
-    return 200, [
-        one for one in api.reports if one["action_taken"] == resolved and one["target_account"]["id"] == number
+    before = int(query.get("max_id", ["999999"])[0])
+    found = [
+        one
+        for one in reversed(api.reports)
+        if one["action_taken"] == resolved and one["target_account"]["id"] == number and int(one["id"]) < before
     ]
+    return 200, found[: int(query["limit"][0])]
 
 
 def resolve_report(api: Api, match: re.Match[str], _query: Fields, _form: Fields) -> tuple[int, Any]:

@@ -70,7 +70,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(acting: Acting, api: Api, act
     given: Counter[bool] = Counter()
     for n in range(acts):
         if n % 2:
-            acting.decide("social", f"status/{n}/1", ["report"])
+            acting.decide("social", f"status/{n}/1", ["report"], author=str(n % 500))
         else:
             acting.decide("forum", f"post/{n + 1}/1", ["delete" if n % 4 else "hide"])
     api.faults = faults(given)

@@ -60,6 +60,21 @@ def test_json_of_another_shape_is_no_outcome(acting: Acting, api: Api, body: byt
     assert acting.states() == ["done"] * 3
 
 
+@pytest.mark.parametrize("took_effect", [True, False])
+def test_the_report_is_found_among_hundreds(acting: Acting, api: Api, took_effect: bool) -> None:
+    def crowd() -> None:
+        for n in range(250):
+            one = {"id": str(n + 2), "action_taken": False, "comment": "", "status_ids": []}
+            api.reports.append({**one, "created_at": "2099-01-01T00:00:00Z", "target_account": {"id": "7"}})
+
+    api.faults = iter([Fault(Answer(500), took_effect, before=crowd)])
+    report(acting)
+    acting.settle()
+    assert acting.states() == ["done"]
+    assert [one["status_ids"] for one in api.reports if one["status_ids"]] == [["1"]]
+    assert len([line for line in api.asked if line.startswith("GET")]) == (3 if took_effect else 4)
+
+
 @pytest.mark.parametrize("status", [400, 422, 410])
 def test_a_refusal_of_the_request_itself_is_the_end(acting: Acting, api: Api, status: int) -> None:
     api.faults = iter([Fault(Answer(status, body=b'{"error": "This method requires an authenticated user"}'))])

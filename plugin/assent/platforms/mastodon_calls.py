@@ -6,10 +6,12 @@ which it is found again. Acting on an account closes all its open reports, gives
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from assent.core.clock import parse_rfc3339
 from assent.platforms.calls import (
     ActCredentials,
     ActDone,
@@ -33,7 +35,8 @@ _ACCOUNT = {
     "account-silence": ("silence", "silenced", "unsilence"),
     "account-suspend": ("suspend", "suspended", "unsuspend"),
 }
-_PAGE = 100  # reports of one account that are looked through
+_PAGE, _PAGES = 100, 20  # reports of one account that are looked through
+_EARLIER = timedelta(hours=1)  # by which the platform's clock may lag
 
 
 def _headers(credentials: ActCredentials, _call: ApiCall) -> Mapping[str, str]:
@@ -94,14 +97,25 @@ def _report(target: ActTarget) -> ActSteps:
 
 
 def _find_report(target: ActTarget) -> FindSteps:
-    """Looks for our id in the comments of the account's reports, open ones first; their default shows no others."""
+    """Looks for our id in the comments of the account's reports since the act was intended, the newest first.
+
+    Open ones and resolved ones are listed apart. Raises ActUnclear beyond _PAGES of either.
+    """
     account = account_id(target)
     for query in ({}, {"resolved": "true"}):
         fields = {"target_account_id": account, "limit": str(_PAGE), **query}
-        reply = yield get_call(f"/api/v1/admin/reports?{urlencode(fields)}")
-        for report in _list(reply.value):
-            if _mark(target) in str(report.get("comment", "")):
-                return ActDone(f"report {report['id']} is open on account {account}", {"report": str(report["id"])})
+        for _ in range(_PAGES):
+            reply = yield get_call(f"/api/v1/admin/reports?{urlencode(fields)}")
+            page = _list(reply.value)
+            for report in page:
+                if _mark(target) in str(report.get("comment", "")):
+                    done = f"report {report['id']} stands on account {account}"
+                    return ActDone(done, {"report": str(report["id"])})
+            if len(page) < _PAGE or parse_rfc3339(str(page[-1].get("created_at"))) < target.at - _EARLIER:
+                break
+            fields["max_id"] = str(page[-1]["id"])
+        else:
+            raise ActUnclear(f"account {account} has too many reports to look through")
     return None
 
 
@@ -144,7 +158,7 @@ def _is(account: object, state: str) -> bool:
     return bool(account[state])
 
 
-def _list(value: object) -> Iterable[Mapping[str, Any]]:
+def _list(value: object) -> Sequence[Mapping[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(one, Mapping) and "id" in one for one in value):
         raise ActUnclear("the answer is no list of reports")
     return value
