@@ -415,6 +415,45 @@ CREATE TABLE public.person_link (
     CONSTRAINT person_link_kind_check CHECK ((kind = ANY (ARRAY['link'::text, 'session'::text])))
 );
 
+CREATE TABLE public.platform_action (
+    tenant text NOT NULL,
+    id uuid NOT NULL,
+    source text NOT NULL,
+    act text NOT NULL,
+    target_mac bytea NOT NULL,
+    request bytea NOT NULL,
+    outcome bytea,
+    state text DEFAULT 'intended'::text NOT NULL,
+    unsure boolean DEFAULT false NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    round integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now(),
+    queued boolean DEFAULT false NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT platform_action_state_check CHECK ((state = ANY (ARRAY['intended'::text, 'done'::text, 'failed'::text, 'dry-run'::text, 'undoing'::text, 'undone'::text, 'cannot-undo'::text])))
+);
+
+CREATE TABLE public.platform_action_cause (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    media_id text NOT NULL,
+    action_id uuid NOT NULL,
+    revision integer NOT NULL,
+    asked boolean DEFAULT true NOT NULL,
+    wanted boolean DEFAULT true NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.platform_connection (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    sealed bytea NOT NULL,
+    acting boolean DEFAULT false NOT NULL,
+    rests_until timestamp with time zone
+);
+
 CREATE TABLE public.policy (
     tenant text NOT NULL,
     sha256 text NOT NULL,
@@ -758,6 +797,15 @@ ALTER TABLE ONLY public.person_link
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_sha256_key UNIQUE (sha256);
 
+ALTER TABLE ONLY public.platform_action_cause
+    ADD CONSTRAINT platform_action_cause_pkey PRIMARY KEY (tenant, source, media_id, action_id);
+
+ALTER TABLE ONLY public.platform_action
+    ADD CONSTRAINT platform_action_pkey PRIMARY KEY (tenant, id);
+
+ALTER TABLE ONLY public.platform_connection
+    ADD CONSTRAINT platform_connection_pkey PRIMARY KEY (tenant, source);
+
 ALTER TABLE ONLY public.policy_activation
     ADD CONSTRAINT policy_activation_pkey PRIMARY KEY (tenant, n);
 
@@ -896,6 +944,12 @@ CREATE INDEX outbox_state ON public.outbox USING btree (tenant, state, created_a
 
 CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid);
 
+CREATE INDEX platform_action_cause_action ON public.platform_action_cause USING btree (tenant, action_id);
+
+CREATE INDEX platform_action_due ON public.platform_action USING btree (next_at) WHERE (NOT queued);
+
+CREATE UNIQUE INDEX platform_action_once ON public.platform_action USING btree (tenant, source, act, target_mac) WHERE (state <> 'undone'::text);
+
 CREATE INDEX post_media_seen_at ON public.post_media USING btree (seen_at);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
@@ -1029,6 +1083,15 @@ ALTER TABLE ONLY public.outbox
 
 ALTER TABLE ONLY public.person_link
     ADD CONSTRAINT person_link_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.platform_action_cause
+    ADD CONSTRAINT platform_action_cause_tenant_action_id_fkey FOREIGN KEY (tenant, action_id) REFERENCES public.platform_action(tenant, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.platform_action
+    ADD CONSTRAINT platform_action_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
+
+ALTER TABLE ONLY public.platform_connection
+    ADD CONSTRAINT platform_connection_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.policy_activation
     ADD CONSTRAINT policy_activation_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -11,6 +11,7 @@ import pytest
 gc.disable()
 
 pytest_plugins = [
+    "tests.fixtures.acting",
     "tests.fixtures.album",
     "tests.fixtures.api",
     "tests.fixtures.browser",

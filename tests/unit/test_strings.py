@@ -46,7 +46,8 @@ FORMATS = words(
 )
 # Leaves of the audit log, events that come in, messages that go out.
 ACTIONS = words(
-    "anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.denied case.escalated case.lost"
+    "action.done action.failed action.kept action.requested action.switched action.undone action.withdrawn"
+    " anyone.declared api-key.added api-key.revoked authority.sealed backup.made case.denied case.escalated case.lost"
     " case.skipped"
     " consent.expired consent.given"
     " consent.withdrawn corrections.exported endpoint.added epoch.destroyed event.unreadable hashes.imported"
@@ -54,6 +55,7 @@ ACTIONS = words(
     " keys.exported link.made link.visited links.ended log.restored match.refused match.throttled match.vetoed"
     " media.created"
     " media.decided media.deleted media.failed media.reviewed media.superseded media.tagged media.updated models.used"
+    " platform.connected"
     " policy.activated policy.rolled-back policy.shadow-ended policy.shadowed queue.changed review.undone"
     " seal.broken secret.rotated source.added source.changed"
     " staff.added staff.changed staff.disabled staff.invited staff.keys-changed staff.locked staff.signed-in"
@@ -65,6 +67,7 @@ TASKS = {
     ("enrol", "pictures", "tenant event"),
     ("retract", "pictures", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
+    ("act", "outbox", "tenant source action"),
 }
 MIGRATIONS = [
     *("0001_queue", "0002_core", "0003_people", "0004_policy"),
@@ -72,7 +75,7 @@ MIGRATIONS = [
     *("0009_media", "0010_consent_series", "0011_authority", "0012_terms"),
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
-    *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms"),
+    *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms", "0027_actions"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

@@ -37,6 +37,7 @@ COMMANDS = {
     "keys": "keys:app",
     "dead-letters": "dead_letters:app",
     "endpoint": "endpoint:app",
+    "actions": "actions:app",
     "secret": "endpoint:secret",
     "platform": "platform:app",
     "policy": "policy:app",

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from assent.cli.actions import connect
 from assent.cli.conformance import Check, check_server
 from assent.cli.context import tenant_transaction
 from assent.core.errors import NotFound
@@ -19,7 +20,8 @@ from assent.intake.sources import open_source_settings
 from assent.platforms.delivery import SourceSettings
 from assent.tenants import add_source, change_source, list_sources, rotate_secret
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks of platforms: add a source, set it, check a running server.")
+app = typer.Typer(no_args_is_help=True, help="Webhooks of platforms: add a source, set it, connect it, check a server.")
+app.command()(connect)
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 Name = Annotated[str, typer.Argument(help="The source's name, part of the webhook's address.")]
 SecretFile = Annotated[

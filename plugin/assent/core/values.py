@@ -202,6 +202,15 @@ class ReviewQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedAct:
+    """An act at the platform (`policy.acts`) that a rule asks for, and the rule's reason in words, where it has one."""
+
+    act: str
+    rule: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The policy's verdict on one analysis; `tags` are those that the platform receives."""
 
@@ -215,6 +224,7 @@ class Verdict:
     review: ReviewQueue | None = None  # None: nobody has to look
     notify: tuple[Audience, ...] = ()  # whose endpoints hear of it, beside the platform's
     broken: tuple[str, ...] = ()  # rules whose condition could not be evaluated
+    acts: tuple[WantedAct, ...] = ()  # what is to be done at the platform itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> N
     _enqueue(conn, OUTBOX, "deliver", 0, args)
 
 
+def enqueue_act(conn: Conn, tenant: str, source: str, action: UUID) -> None:
+    """Adds a job that does or undoes an act at the platform of a source."""
+    _enqueue(conn, OUTBOX, "act", 0, {"tenant": tenant, "source": source, "action": str(action)})
+
+
 def enqueue_retraction(conn: Conn, tenant: str, sealed: bytes, erasure: UUID | None) -> None:
     """Adds a job that retracts a subject's matches; `retraction_done` removes the sealed pseudonym from it."""
     args = {"tenant": tenant, "sealed": sealed.hex(), "erasure": str(erasure or "")}

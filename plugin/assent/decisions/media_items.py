@@ -24,6 +24,7 @@ from assent.core.values import Event, MediaItem, MediaRef
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import search_index
+from assent.decisions.acts import is_own_deletion, release_acts
 from assent.keys.keystore import TenantKeys
 
 _Q, _RECORD = named_queries("media_items"), named_queries("record")
@@ -134,14 +135,15 @@ def forget(conn: Conn, keys: TenantKeys, media_keys: Iterable[MediaKey]) -> None
 
     These are decisions, matches, messages, a kept copy, moderators' corrections of its labels and its id in review
     cases. Its highest revision stays, under a MAC. A deletion that a later event has overtaken is only noted in the
-    log. The log is written last: its tree stays locked until the commit.
+    log, and so is one that an act of ours was. The log is written last: its tree stays locked until the commit.
     """
     overtaken, deleted = [], []
     for media_key in media_keys:
         if not lock_open_event(conn, media_key):
             continue
         newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
-        if is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key):
+        late = is_overtaken(lock_item(conn, keys, media_key.item), newest, media_key)
+        if late or is_own_deletion(conn, keys, media_key.item):
             overtaken.append(media_key)
         elif _delete(conn, keys, media_key, highest_revision(conn, media_key, newest)):
             deleted.append(media_key)
@@ -165,6 +167,7 @@ def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> 
     execute(conn, _RECORD["delete_undo"], **media_key.key)
     execute(conn, _RECORD["delete_face_vetoes"], **media_key.key)
     execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
+    release_acts(conn, keys, media_key.item)
     search_index.remove(conn, keys.tenant, media_key.item)
     return execute(conn, _RECORD["delete_decisions"], **media_key.key) > 0
 

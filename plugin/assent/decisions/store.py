@@ -16,6 +16,7 @@ from assent.core.boxes import SAME_FACE_IOU, iou, read_box
 from assent.core.errors import AssentError, DecisionUnreadable, SealBroken
 from assent.core.telemetry import log
 from assent.core.values import (
+    Action,
     Analysis,
     Leaf,
     Match,
@@ -31,6 +32,7 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import statement as statements
 from assent.decisions import views
+from assent.decisions.acts import follow_acts, intend_acts
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
 from assent.decisions.media_items import (
     MediaKey,
@@ -156,6 +158,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     decision = decision_of(media_key.tenant, media_key.event_id, media_key.media, revision, new.outcome, new.policy)
     decision = replace(decision, statement=puid)
     update_cases(conn, media_key.key, new.outcome, decision, _read_before(newest))
+    intend_acts(conn, keys, media_key.item, media_key.event.author, new.outcome, revision)
     if checked.altered:
         record_broken_seal(conn, keys, "decide", now)
     # The tree's lock is the last one taken; inserting our own new row afterwards waits for nobody.
@@ -194,6 +197,7 @@ def revise(
         return None
     if change is not None:  # other changes are of matches, which nobody searches by
         index_revision(conn, keys.tenant, item, change.decision)
+        follow_acts(conn, keys, item, Action[change.decision.action], change.hold)
     revision = row["revision"]
     execute(conn, _Q["revise_matches"], **key, revision=revision)
     execute(conn, _Q["revise_open_cases"], **key, revision=revision)

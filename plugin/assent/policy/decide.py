@@ -19,6 +19,7 @@ from assent.core.values import (
     Rule,
     Tag,
     Verdict,
+    WantedAct,
 )
 from assent.policy.input import above, most_specific, policy_input
 from assent.policy.load import CEL_ERRORS
@@ -67,6 +68,7 @@ def decide(
         _to_review(action, held),
         _notified(held),
         tuple(broken),
+        _acts(held),
     )
 
 
@@ -112,3 +114,14 @@ def _hidden(held: Sequence[LoadedRule], tags: Sequence[Tag]) -> tuple[Box, ...]:
 
 def _notified(held: Sequence[LoadedRule]) -> tuple[Audience, ...]:
     return tuple(dict.fromkeys(audience for rule in held for audience in rule.notify))
+
+
+def _acts(held: Sequence[LoadedRule]) -> tuple[WantedAct, ...]:
+    """Returns each act once, for the first rule that asks for it."""
+    acts: dict[str, WantedAct] = {}
+    for rule in held:
+        reason = rule.model.reason
+        words = reason.get("en") or next(iter(reason.values()), "")
+        for act in rule.model.then.act:
+            acts.setdefault(act, WantedAct(act, rule.id, words))
+    return tuple(acts.values())

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from assent.core.taxonomy import BY_NAME as LABELS
 from assent.core.taxonomy import label_hint
+from assent.policy.acts import ACTS
 from assent.policy.assemble import Assembled
 from assent.policy.expression import Reading
 from assent.policy.input import above, groups
@@ -28,6 +29,7 @@ def policy_diagnostics(assembled: Assembled, readings: Mapping[str, Reading]) ->
         yield from _condition(rule, readings[rule.id], assembled)
         yield from _effects(rule, assembled)
         yield from _unsaid_reasons(rule, assembled)
+        yield from _acts(rule, assembled)
     yield from _twice(assembled)
     for emit in model.emit:
         named = (*(emit.only or ()), *emit.never)
@@ -75,6 +77,17 @@ def _unsaid_reasons(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
             if language not in rule.reason:
                 span = assembled.span_of(f"rules/{rule.id}")
                 yield f"{span}: rule {rule.id} restricts, and has no `reason` in {language} for the author"
+
+
+def _acts(rule: RuleModel, assembled: Assembled) -> Iterator[str]:
+    where = f"{assembled.span_of(f'rules/{rule.id}')}: rule {rule.id}"
+    for act in rule.then.act:
+        if rule.then.strength < ACTS[act].least:
+            yield f"{where} asks for {act}, which needs the action {ACTS[act].least.name} or a stronger one"
+        if ACTS[act].on_account and not rule.reason:
+            yield f"{where} acts on the author's account ({act}), and has no `reason` that says why"
+    if len(set(rule.then.act)) < len(rule.then.act):
+        yield f"{where} asks for the same act twice"
 
 
 def _twice(assembled: Assembled) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from assent.core.names import COUNTRY, POLICY_NAME
 from assent.core.values import Action, ActionName, Approval, Audience, Category, EventType, Surface, Visibility
+from assent.policy.acts import ActName
 
 MAX_EXPRESSION = 2_000  # characters
 Identifier = Annotated[str, StringConstraints(pattern=f"^{POLICY_NAME}$")]
@@ -67,6 +68,10 @@ class StatementModel(_Strict):
     illegal: bool = False
 
 
+def _is_empty(acts: object) -> bool:
+    return not acts
+
+
 class ThenModel(_Strict):
     """The effects of a rule whose condition holds."""
 
@@ -78,6 +83,10 @@ class ThenModel(_Strict):
     review: ReviewModel | None = None
     notify: tuple[Literal["author", "public"], ...] = Field((), description="Endpoints of these hear of it as well.")
     statement: StatementModel = StatementModel()
+    # Left out where there is none: the sha256 of a policy without acts is what it was before there were any.
+    act: tuple[ActName, ...] = Field(
+        (), exclude_if=_is_empty, description="Does these at the platform itself, once the operator switched it on."
+    )
 
     @property
     def strength(self) -> Action:

@@ -39,6 +39,7 @@ from assent.gallery.matching import Gallery
 from assent.intake.accept import open_event, open_upload
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
+from assent.outbox.actions import attempt_action, postpone_action
 from assent.pipeline import Stages, analyse
 from assent.policy.compare import ComparedOutcome, compare_outcomes
 from assent.policy.decide import decide
@@ -362,3 +363,19 @@ def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None
     """Postpones an outbox message where too many deliveries to its endpoint wait for an answer already."""
     with transaction(context.pool) as conn:
         deliver.postpone(conn, tenant, message)
+
+
+def act_job(context: WorkerContext, tenant: str, action: UUID) -> None:
+    """Makes one attempt to do or undo an act at a platform."""
+    with transaction(context.pool) as conn:
+        now = database_time(conn)
+    try:
+        attempt_action(context.pool, context.keystore.tenant(tenant), action, context.settings.allow_private, now)
+    except NotFound:
+        return  # it went with its media items
+
+
+def postpone_act(context: WorkerContext, tenant: str, action: UUID) -> None:
+    """Postpones an act where too many at its platform wait for an answer already."""
+    with transaction(context.pool) as conn:
+        postpone_action(conn, tenant, action)

@@ -15,6 +15,7 @@ from assent.db.queue import database_time
 from assent.decisions.search_index import add_backlog
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
+from assent.outbox.actions import queue_due_actions
 from assent.review.care import purge_exposure
 from assent.shadow.traffic import TRIAL_IMAGES
 from assent.staff.sessions import purge_tokens
@@ -32,6 +33,7 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
     """Returns every task with the seconds between its end and its next begin."""
     return (
         (1.0, queue_due_deliveries),
+        (1.0, queue_due_acts),
         (settings.lease_seconds / 3, rescue_jobs),
         (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
@@ -45,6 +47,12 @@ def queue_due_deliveries(_settings: Settings, pool: Pool, _keystore: Keystore) -
     """Puts deliveries that are due back into the queue."""
     with transaction(pool) as conn:
         deliver.queue_due(conn)
+
+
+def queue_due_acts(_settings: Settings, pool: Pool, _keystore: Keystore) -> None:
+    """Puts acts at platforms that are due, to be done or undone, into the queue."""
+    with transaction(pool) as conn:
+        queue_due_actions(conn)
 
 
 def rescue_jobs(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
@@ -107,6 +115,7 @@ def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str,
         ("record", "purge_expired_copies", {}),
         ("record", "purge_replaced_decisions", decisions),
         ("outbox", "purge_replaced_messages", decisions),
+        ("actions", "purge_undone_actions", decisions),
         ("audit", "expire_payloads", {}),
         ("queue", "purge_finished_jobs", {}),
     )

@@ -26,9 +26,11 @@ from assent.worker.fetching import PLACES, HostSlow
 from assent.worker.jobs import (
     FETCH_RETRY_SECONDS,
     WorkerContext,
+    act_job,
     decide_event,
     deliver_message,
     enrol_job,
+    postpone_act,
     postpone_message,
     retract_job,
 )
@@ -134,5 +136,11 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
         async with endpoints.slot(tenant, endpoint) as free:
             work = deliver_message if free else postpone_message
             await asyncio.get_running_loop().run_in_executor(threads, work, context, tenant, UUID(message))
+
+    @app.task(name="act", queue=OUTBOX, retry=JobRetry())
+    async def act(tenant: str, source: str, action: str) -> None:
+        async with endpoints.slot(tenant, f"platform:{source}") as free:  # no endpoint has such a name
+            work = act_job if free else postpone_act
+            await asyncio.get_running_loop().run_in_executor(threads, work, context, tenant, UUID(action))
 
     return app
