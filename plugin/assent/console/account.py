@@ -31,7 +31,7 @@ from assent.staff.team import app_secret, remove_passkey, remove_password, set_p
 from assent.subjects.access import record_access
 
 router = APIRouter(prefix="/console/account", include_in_schema=False, route_class=ConsoleRoute)
-Act = Callable[[Conn], None]
+AccountAct = Callable[[Conn], None]
 
 
 @router.get("")
@@ -94,14 +94,14 @@ def _end_others(me: Visit) -> None:
         end_sessions(conn, me.keys, me.staff.id, me.session.token)
 
 
-async def _change(me: Visit, act: Act, said: str) -> Response:
+async def _change(me: Visit, act: AccountAct, said: str) -> Response:
     """Changes how the account signs in, in one transaction with its leaf. Raises StepUpNeeded."""
     me.session.must_be_fresh()
     await run_in_threadpool(_act, me, act, said)
     return go(f"/console/account?said={said}")
 
 
-def _act(me: Visit, act: Act, said: str) -> None:
+def _act(me: Visit, act: AccountAct, said: str) -> None:
     with transaction(me.state.pool) as conn:
         act(conn)
         record_access(conn, me.keys, "staff.keys-changed", me.by, change=said)
