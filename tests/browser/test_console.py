@@ -1,4 +1,4 @@
-"""A moderator's work in a real browser: by mouse, by keyboard alone, and without scripts."""
+"""The console's pages of work in a real browser: keys, what readers and eyes need, hostile names, claims that last."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, expect
 
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
-from tests.browser.console_site import NARROW, Seat, console_site, faults, seated, shoot
+from tests.browser.console_site import (
+    NARROW,
+    OPEN_ALL,
+    Seat,
+    console_site,
+    faults,
+    looks,
+    outcomes,
+    ready,
+    seated,
+    shoot,
+)
 from tests.events import rows
 from tests.fixtures.figures import Figure
 from tests.integration.album import Album
@@ -20,18 +31,13 @@ pytestmark = pytest.mark.timeout(120)
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe"
 PAGES = {"desk": "/console", "queue": "/console/queues/default", "settings": "/console/settings"}
 LEFT = "SELECT extract(epoch FROM claimed_until - now()) FROM review_case WHERE claim IS NOT NULL"
-OPEN_FOR_A_WHILE = "performance.now() > 310 + performance.getEntriesByName('opened')[0]?.startTime"
 # From the press on the button, through the redirect, to the last byte of the next picture.
 VEIL_TIME = "performance.getEntriesByType('resource').find((one) => one.name.endsWith('/veil/1'))?.responseEnd || 0"
 WEIGHT = """[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]
   .filter((one) => !one.name.includes('/veil/')).reduce((sum, one) => sum + one.decodedBodySize, 0)"""
 MOST_BYTES = 100_000
-OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
-VEIL_2 = "svg image.shown[href$='/veil/2']"
 HELD_DOWN = """document.body.dispatchEvent(
   new KeyboardEvent("keydown", { key: "k", repeat: true, bubbles: true }))"""
-FULL = "image.full[visibility=visible]"
-SHOWN = "performance.getEntriesByName('full').length > 0"
 
 
 @pytest.fixture
@@ -41,178 +47,6 @@ def site(app: FastAPI, settings: Settings, desk: Album) -> Iterator[str]:
         desk.post(name)
     with console_site(settings, app) as url:
         yield url
-
-
-def outcomes(desk: Album) -> list[tuple[str | None, str | None]]:
-    """How each case was closed and what its picture's decision says, in the order of their arrival."""
-    found = rows(
-        desk.bench,
-        "SELECT c.outcome, d.action FROM review_case c JOIN decision d USING (tenant, source, media_id)"
-        " ORDER BY c.opened_at, c.id",
-    )
-    return [(row[0], row[1]) for row in found]
-
-
-def looks(desk: Album) -> int:
-    ((counted,),) = rows(desk.bench, "SELECT coalesce(sum(looks), 0) FROM exposure")
-    return int(counted)
-
-
-def ready(page: Page) -> None:
-    """Keys act from 300 ms after a page opens."""
-    until(lambda: page.evaluate(OPEN_FOR_A_WHILE), "the page is open for a while", 5)
-
-
-def tab_to(page: Page, wanted: Locator) -> None:
-    expect(wanted).to_be_visible()
-    for _ in range(80):
-        if wanted.evaluate("e => e === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError("Tab does not reach it")
-
-
-def test_by_mouse(browser: Browser, site: str, desk: Album) -> None:
-    with seated(browser, site, desk) as seat:
-        page = seat.page
-        page.goto("/console")
-        page.get_by_role("button", name="Next case").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Case of queue default")
-        page.get_by_role("link", name="Next veil").click()
-        expect(page.locator("svg image.shown")).to_have_attribute(
-            "href", "/veil/2".join((page.url.split("?")[0][len(site) :], ""))
-        )
-        assert looks(desk) == 0
-        page.get_by_role("button", name="See in full").click()
-        until(lambda: page.evaluate(SHOWN), "the picture is shown", 5)
-        expect(page.locator(FULL)).to_have_count(1)
-        assert looks(desk) == 1
-        shoot(page, "look")
-        page.get_by_role("button", name="Veil at once").click()
-        expect(page.locator(FULL)).to_have_count(0)
-        page.get_by_role("checkbox", name="Wrong:").first.check()
-        page.get_by_label("Labels that are missing").fill("nudity.partial.belly")
-        draw_area(page)
-        page.get_by_role("button", name="Limit").click()
-        expect(page.get_by_text("Decided: hidden behind a warning.")).to_be_visible()
-        assert outcomes(desk)[0] == ("limit", "limit")
-        ((hidden,),) = rows(desk.bench, "SELECT document -> 'redact' FROM decision WHERE action = 'limit'")
-        assert len(hidden) == 1
-        page.get_by_role("button", name="Undo").click()
-        expect(page.get_by_text("nothing of the decision was sent")).to_be_visible()
-        assert outcomes(desk)[0] == (None, "review")
-        page.get_by_role("button", name="Block").click()
-        expect(page.get_by_text("Decided: not shown.")).to_be_visible()
-        page.get_by_role("button", name="Skip").click()
-        expect(page.get_by_text("Skipped.")).to_be_visible()
-        assert [outcome for outcome, _ in outcomes(desk)] == ["block", None, None]
-        page.get_by_role("button", name="Release").click()
-        expect(page.get_by_text("waits for anybody")).to_be_visible()
-        page.get_by_role("button", name="Sign out").click()
-        page.wait_for_url("**/console/sign-in**")
-
-
-def draw_area(page: Page) -> None:
-    """Hides an area with the pointer."""
-    page.locator("summary", has_text="Hide an area").click()
-    place = page.locator(".frame svg").bounding_box()
-    assert place
-    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(place["x"] + place["width"] / 2 + 40, place["y"] + place["height"] / 2 + 30, steps=4)
-    page.mouse.up()
-    expect(page.locator(".areas input:checked")).to_have_count(1)
-
-
-def test_by_keyboard_alone(browser: Browser, site: str, desk: Album) -> None:
-    with seated(browser, site, desk) as seat:
-        page = seat.page
-        page.goto("/console")
-        tab_to(page, page.get_by_role("button", name="Next case"))
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", level=1)).to_have_text("Case of queue default")
-        ready(page)
-        page.keyboard.press("v")
-        expect(page.locator(VEIL_2)).to_have_count(1)
-        page.keyboard.down(" ")
-        until(lambda: page.evaluate(SHOWN), "the picture is shown", 5)
-        expect(page.locator(FULL)).to_have_count(1)
-        page.keyboard.up(" ")
-        expect(page.locator(FULL)).to_have_count(0)
-        assert looks(desk) == 1
-        page.keyboard.press("g")
-        expect(page.locator("svg.grey")).to_have_count(0)
-        page.keyboard.press("1")
-        expect(page.get_by_role("checkbox", name="Wrong:").first).to_be_checked()
-        page.keyboard.press("q")
-        page.keyboard.type("nudity.partial.belly")  # a, b and l in it decide nothing
-        expect(page.get_by_label("Labels that are missing")).to_have_value("nudity.partial.belly")
-        page.keyboard.press("Enter")
-        page.keyboard.press("Tab")
-        page.keyboard.press("h")
-        page.keyboard.press("ArrowLeft")
-        page.keyboard.press("Shift+ArrowDown")
-        page.keyboard.press("Enter")
-        expect(page.locator(".areas input:checked")).to_have_count(1)
-        page.keyboard.press("l")
-        expect(page.get_by_text("Decided: hidden behind a warning.")).to_be_visible()
-        ready(page)
-        page.keyboard.press("u")
-        expect(page.get_by_text("nothing of the decision was sent")).to_be_visible()
-        ready(page)
-        page.keyboard.press("k")
-        expect(page.get_by_text("Decided: not shown.")).to_be_visible()
-        ready(page)
-        page.keyboard.press("Control+z")
-        expect(page.get_by_text("nothing of the decision was sent")).to_be_visible()
-        ready(page)
-        page.keyboard.press("a")
-        expect(page.get_by_text("Decided: allowed.")).to_be_visible()
-        ready(page)
-        page.keyboard.press("?")
-        expect(page.locator("#keys dl")).to_be_visible()
-        page.keyboard.press("e")
-        expect(page.get_by_label("Reason")).to_be_focused()  # an escalation needs one
-        page.keyboard.press("Tab")
-        page.keyboard.press("s")
-        expect(page.get_by_text("Skipped.")).to_be_visible()
-        assert [outcome for outcome, _ in outcomes(desk)] == ["allow", None, None]
-        tab_to(page, page.get_by_role("button", name="Sign out"))
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/console/sign-in**")
-
-
-def test_without_scripts(browser: Browser, site: str, desk: Album) -> None:
-    with seated(browser, site, desk, java_script_enabled=False) as seat:
-        page = seat.page
-        page.goto("/console")
-        page.get_by_role("link", name="default").click()
-        page.get_by_role("button", name="Next case").click()
-        page.get_by_role("link", name="Next veil").click()
-        expect(page.locator("svg image.shown")).to_have_attribute(
-            "href", page.url[len(site) :].replace("?veil=2", "/veil/2")
-        )
-        with page.expect_response("**/console/looks/*") as full:
-            page.get_by_role("button", name="See in full").click()
-        assert full.value.status == 200
-        assert looks(desk) == 1
-        expect(page.get_by_role("button", name="Boxes")).to_be_hidden()
-        page.get_by_role("checkbox", name="Wrong:").first.check()
-        page.get_by_label("Labels that are missing").fill("nudity.partial.belly")
-        page.locator("summary", has_text="Hide an area").click()
-        for side in ("From the left", "From the top", "Width", "Height"):
-            page.get_by_label(side).fill("30")
-        page.get_by_role("button", name="Limit").click()
-        expect(page.get_by_text("Decided: hidden behind a warning.")).to_be_visible()
-        page.get_by_role("button", name="Undo").click()
-        expect(page.get_by_text("nothing of the decision was sent")).to_be_visible()
-        page.get_by_role("button", name="Block").click()
-        expect(page.get_by_text("Decided: not shown.")).to_be_visible()
-        page.get_by_role("button", name="Skip").click()
-        expect(page.get_by_text("Skipped.")).to_be_visible()
-        assert [outcome for outcome, _ in outcomes(desk)] == ["block", None, None]
-        page.get_by_role("button", name="Sign out").click()
-        page.wait_for_url("**/console/sign-in**")
 
 
 def test_switched_off_no_letter_acts(browser: Browser, site: str, desk: Album) -> None:

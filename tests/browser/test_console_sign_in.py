@@ -11,22 +11,16 @@ from typing import Any
 import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.browser.looks import CONTRAST_WANTED, WEAKEST_CONTRAST
+from tests.browser.passkey import device
 from tests.house import House, running
 from tests.integration.sign_in_page import PASSWORD, code_of
 from tests.web import Web
 
 SHOTS = os.environ.get("ASSENT_TEST_SHOTS")  # a folder for pictures of every page, for whoever wants to look at them
 SMALL, LARGE = ViewportSize(width=320, height=640), ViewportSize(width=1440, height=900)
-DEVICE = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "automaticPresenceSimulation": True,
-}
 
 pytestmark = pytest.mark.timeout(240)
 Open = Callable[..., Page]
@@ -60,14 +54,6 @@ def open_browser(browser: Browser, house: House) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert complaints == []
-
-
-def device(page: Page, verified: bool = True) -> tuple[CDPSession, str]:
-    """Gives the browser an authenticator, whose user it verifies or not."""
-    session = page.context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    made = session.send("WebAuthn.addVirtualAuthenticator", {"options": {**DEVICE, "isUserVerified": verified}})
-    return session, made["authenticatorId"]
 
 
 def look(page: Page, name: str) -> None:

@@ -96,8 +96,9 @@ def case_page(me: Visit, held: CaseInHand, error: AssentError | None = None, **s
         decision = assemble_to_draw(conn, me.keys, held.case.item)
         this = held.case.id if held.case.closed_by == me.by else None
         undoable = last_decision(conn, me.staff.tenant, me.by, this)
-        grounds = list_grounds(conn, me.staff.tenant, decision) if decision else Grounds()
-        why = why_of(conn, me.keys, held.case, decision, words.WORDS["page"]["lang"]) if decision else None
+        language = words.WORDS["page"]["lang"]
+        grounds = list_grounds(conn, me.staff.tenant, decision, language) if decision else Grounds()
+        why = why_of(conn, me.keys, held.case, decision, language) if decision else None
     typed: FormFields = shown.pop("typed", _NOTHING)
     view = CaseView(held, decision, grounds, typed)
     wrong = error_sentence(error) if error else ""

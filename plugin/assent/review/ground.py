@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from assent.core.errors import BadRequest, PolicyInvalid
@@ -19,31 +19,32 @@ from assent.policy.versions import read_policy
 class Grounds:
     """Says for which actions a policy makes statements of reasons, and the rules that a moderator may rest one on.
 
-    `rules`: id and first reason of each.
+    `rules`: id of each, and its reason in the reader's language, else the first one.
     """
 
     actions: tuple[str, ...] = ()
     rules: tuple[tuple[str, str], ...] = ()
 
 
-_KNOWN: dict[tuple[str, str], Grounds] = {}  # by tenant and the policy's hash, which never says another thing
+# By tenant, language and the policy's hash, which never says another thing.
+_KNOWN: dict[tuple[str, str, str], Grounds] = {}
 _MOST_KNOWN = 256
 
 
-def list_grounds(conn: Conn, tenant: str, decision: Decision) -> Grounds:
+def list_grounds(conn: Conn, tenant: str, decision: Decision, language: str) -> Grounds:
     """Returns the grounds of the policy that decided; none where it makes no statements or does not read."""
-    key = (tenant, decision.policy.sha256)
+    key = (tenant, language, decision.policy.sha256)
     if key in _KNOWN:
         return _KNOWN[key]
     try:
-        policy = read_policy(conn, *key)
+        policy = read_policy(conn, tenant, decision.policy.sha256)
     except PolicyInvalid:
         return Grounds()
     if len(_KNOWN) >= _MOST_KNOWN:
         _KNOWN.clear()
     wanted = policy.statements
     rules = [rule for rule in policy.rules if rule.model.reason and has_reason(policy, rule)] if wanted else []
-    named = tuple((rule.id, next(iter(rule.model.reason.values()))) for rule in rules)
+    named = tuple((rule.id, _in_words(rule.model.reason, language)) for rule in rules)
     _KNOWN[key] = Grounds(tuple(wanted.for_actions) if wanted else (), named)
     return _KNOWN[key]
 
@@ -62,6 +63,10 @@ def state(conn: Conn, tenant: str, decision: Decision, ground: str | None) -> St
     held = decision.reviewed.automated.rules if decision.reviewed else ()
     rule = _named(policy, ground) if ground else _restricting(policy, held)
     return state_moderator_decision(policy, Action[decision.action], [tag.name for tag in decision.tags], rule)
+
+
+def _in_words(reason: Mapping[str, str], language: str) -> str:
+    return reason.get(language) or next(iter(reason.values()))
 
 
 def _named(policy: Policy, ground: str) -> LoadedRule:
