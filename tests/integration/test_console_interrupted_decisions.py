@@ -42,7 +42,7 @@ class Ada:
 
     def sign_in(self, page: str) -> str:
         """Signs in from the page that a decision was answered with; the page that follows."""
-        (kept,) = re.findall(r'name="kept" value="([^"]+)"', page)
+        kept = re.findall(r'name="kept" value="([^"]+)"', page)[0]  # the same in each of the page's forms
         again = sign_in(self.client, "Ada", code_of(self.secret), kept=kept, to="/console")
         assert again.status_code == 200, again.text
         return again.text
