@@ -71,7 +71,7 @@ def test_a_stored_policy_that_was_altered_is_not_asked(album: Album, case: UUID,
 def test_a_viewer_may_see_it_and_who_may_not_see_the_queue_may_not(case: UUID, signed_in: SignedIn) -> None:
     page = signed_in("viewer").get(f"/console/cases/{case}/policies")
     assert page.status_code == 200
-    assert "nudity.explicit above 0.80 instead of 0.60 would make it “Allow”" in page.text
+    assert "nudity.explicit above 0.80 instead of 0.60 would make it “allowed”" in page.text
     assert "<nav" not in signed_in("viewer").get(f"/console/cases/{case}/policies?bare=1").text
     assert signed_in("viewer", queues=["blood"]).get(f"/console/cases/{case}/policies").status_code == 403
     assert signed_in("privacy").get(f"/console/cases/{case}/policies").status_code == 403
