@@ -26,7 +26,6 @@ from tests.waiting import until
 
 SHOTS = os.environ.get("ASSENT_TEST_SHOTS")  # a folder for pictures of every page, for whoever wants to look at them
 DESKTOP = ViewportSize(width=1440, height=900)
-NARROW = ViewportSize(width=320, height=640)
 SMALLEST = ViewportSize(width=320, height=256)  # CSS pixels of 1280 × 1024 at 400 %
 OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 SERIOUS = ("serious", "critical")

@@ -1,4 +1,4 @@
-"""The console's pages of work in a real browser: keys, what readers and eyes need, hostile names, claims that last."""
+"""A case's page in a real browser: keys that are off or held, figures, hostile names, claims that last."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from playwright.sync_api import Browser, expect
 from assent.core.settings import Settings
 from assent.db.pool import Pool, transaction
 from tests.browser.console_site import (
-    NARROW,
-    OPEN_ALL,
     Seat,
     console_site,
     faults,
@@ -20,7 +18,6 @@ from tests.browser.console_site import (
     outcomes,
     ready,
     seated,
-    shoot,
 )
 from tests.events import rows
 from tests.fixtures.figures import Figure
@@ -29,7 +26,6 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe"
-PAGES = {"desk": "/console", "queue": "/console/queues/default", "settings": "/console/settings"}
 LEFT = "SELECT extract(epoch FROM claimed_until - now()) FROM review_case WHERE claim IS NOT NULL"
 # From the press on the button, through the redirect, to the last byte of the next picture.
 VEIL_TIME = "performance.getEntriesByType('resource').find((one) => one.name.endsWith('/veil/1'))?.responseEnd || 0"
@@ -106,40 +102,6 @@ def open_case(seat: Seat) -> None:
     seat.page.goto("/console/queues/default")
     seat.page.get_by_role("button", name="Next case").click()
     expect(seat.page.get_by_role("heading", level=1)).to_have_text("Case of queue default")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark", "forced"])
-def test_every_page_suits_eyes_and_readers(browser: Browser, site: str, desk: Album, scheme: str) -> None:
-    colours = {"forced_colors": "active"} if scheme == "forced" else {"color_scheme": scheme}
-    with seated(browser, site, desk, **colours) as seat:
-        page = seat.page
-        open_case(seat)
-        case = page.url
-        page.get_by_role("button", name="Block").click()
-        expect(page.get_by_text("Decided: not shown.")).to_be_visible()
-        found = []
-        for name, path in {"case": page.url, "closed": case, **PAGES}.items():
-            page.goto(path)
-            for window in (None, NARROW):
-                if window:
-                    page.set_viewport_size(window)
-                page.evaluate(OPEN_ALL)
-                shoot(page, f"{name}-{scheme}-{'320' if window else '1440'}")
-                found += [f"{name} {window}: {fault}" for fault in faults(page)]
-            page.set_viewport_size({"width": 1440, "height": 900})
-        assert found == []
-
-
-def test_from_right_to_left_nothing_leaves_the_window(browser: Browser, site: str, desk: Album) -> None:
-    with seated(browser, site, desk, viewport=NARROW) as seat:
-        page = seat.page
-        open_case(seat)
-        for path in (page.url, *PAGES.values()):
-            page.goto(path)
-            page.evaluate("document.documentElement.dir = 'rtl'")
-            page.evaluate(OPEN_ALL)
-            assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
-        shoot(page, "settings-rtl")
 
 
 def test_hostile_names_do_nothing(browser: Browser, site: str, desk: Album, pool: Pool) -> None:

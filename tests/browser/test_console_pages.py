@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -61,7 +62,7 @@ def test_every_page_suits_small_windows_and_runs_from_right_to_left(browser: Bro
 
 
 @contextmanager
-def at_work(browser: Browser, site: str, desk: Album, **options: object) -> Iterator[Seat]:
+def at_work(browser: Browser, site: str, desk: Album, **options: Any) -> Iterator[Seat]:
     """Somebody who may see every page. That some of them are errors is no complaint."""
     with seated(browser, site, desk, "moderator", "senior", "policy", "admin", **options) as seat:
         yield seat
@@ -108,6 +109,9 @@ def pages(page: Page, desk: Album) -> Iterator[str]:
     expect(page.get_by_label("Note")).to_have_value("The sign says so.")
     yield "refused"
     yield from visited(page, {"cluster": f"/console/clusters/{case}"})
+    page.get_by_role("button", name="Block all ticked").click()
+    yield "cluster-decided"
+    yield from visited(page, {"closed": f"/console/cases/{case}", "empty-queue": "/console/queues/default"})
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     yield "sign-in"

@@ -9,7 +9,7 @@ from assent.keys.keystore import Keystore
 from assent.tenants import init_tenant
 from tests.events import rows
 from tests.fixtures.console import SignedIn
-from tests.integration.console_pages import address, mark_queue, more_cases, send
+from tests.integration.console_pages import address, keep_pictures, mark_queue, more_cases, send
 
 
 def test_the_desk_says_what_waits_and_since_when(signed_in: SignedIn, pool: Pool) -> None:
@@ -47,6 +47,7 @@ def test_who_may_not_work_sees_no_button_and_other_queues_are_not_there(signed_i
 
 def test_a_queue_lists_its_cases_as_veils_page_by_page(signed_in: SignedIn, pool: Pool) -> None:
     more_cases(pool, 30)
+    keep_pictures(pool)
     robin = signed_in("moderator")
     page = robin.get("/console/queues/default").text
     assert page.count("/veil/1") == 24
@@ -61,6 +62,7 @@ def test_filters_say_how_many_they_hide(signed_in: SignedIn, pool: Pool) -> None
     with transaction(pool) as conn:
         conn.execute("UPDATE review_case SET opened_at = now() - interval '1 hour' WHERE media_id LIKE 'm1%%'")
         conn.execute("UPDATE review_case SET priority = 5 WHERE media_id = 'm2defaultnudity'")
+    keep_pictures(pool)
     robin = signed_in("moderator")
 
     def shown(query: str) -> tuple[int, bool]:
@@ -77,8 +79,16 @@ def test_filters_say_how_many_they_hide(signed_in: SignedIn, pool: Pool) -> None
     assert shown("source=elsewhere") == (0, True)
 
 
+def test_of_a_picture_that_is_not_kept_no_veil_is_asked_for(signed_in: SignedIn, pool: Pool) -> None:
+    more_cases(pool, 1)
+    page = signed_in("moderator").get("/console/queues/default").text
+    assert "No copy is kept" in page
+    assert "/veil/1" not in page
+
+
 def test_what_is_on_a_severe_list_shows_no_veil(signed_in: SignedIn, pool: Pool) -> None:
     more_cases(pool, 1, reason="hash-severe")
+    keep_pictures(pool)
     page = signed_in("moderator").get("/console/queues/default").text
     assert "/veil/" not in page
     assert "shown to nobody" in page

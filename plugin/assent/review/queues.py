@@ -54,7 +54,10 @@ class QueueFilter:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """A page of a queue: cases, whether more follow, how many the filters hide, and what may be filtered by."""
+    """A page of a queue: cases, whether more follow, how many the filters hide, and what may be filtered by.
+
+    `kept`: ids of those of whose image a copy is kept.
+    """
 
     rules: QueueRules
     cases: tuple[Case, ...]
@@ -63,6 +66,7 @@ class QueuePage:
     hidden: int
     reasons: tuple[str, ...]
     sources: tuple[str, ...]
+    kept: frozenset[UUID]
 
 
 def list_queues(conn: Conn, tenant: str) -> list[WaitingQueue]:
@@ -99,12 +103,13 @@ def page_of_queue(
     shown = sum(row["late" if only_late else "open"] for row in _let_through(counts, filtered))
     return QueuePage(
         rules,
-        tuple(Case(**row) for row in found[:most]),
+        tuple(Case(**{name: row[name] for name in row if name != "kept"}) for row in found[:most]),
         len(found) > most,
         everything,
         everything - shown,
         tuple(dict.fromkeys(row["reason"] for row in counts)),
         tuple(sorted({row["source"] for row in counts})),
+        frozenset(row["id"] for row in found if row["kept"]),
     )
 
 

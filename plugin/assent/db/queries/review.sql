@@ -116,11 +116,15 @@ SELECT q.due_minutes, coalesce(q.grave, false) AS grave, now() AS now
 FROM (SELECT) one LEFT JOIN review_queue q ON q.tenant = %(tenant)s AND q.name = %(queue)s;
 
 -- name: list_queue_cases
--- As `list_open_cases`, of one queue, and only those that the filters let through.
+-- As `list_open_cases`, of one queue, only those that the filters let through, and whether the image is kept.
 SELECT id, source, media_id, revision, reason, queue, priority, opened_at, closed_at, closed_by, outcome,
        CASE WHEN claimed_until > now() THEN claimed_by END AS claimed_by,
-       CASE WHEN claimed_until > now() THEN claimed_until END AS claimed_until
-FROM review_case
+       CASE WHEN claimed_until > now() THEN claimed_until END AS claimed_until,
+       EXISTS (
+           SELECT FROM kept_picture k WHERE k.tenant = c.tenant AND k.source = c.source AND k.media_id = c.media_id
+             AND k.kept_until > now()
+       ) AS kept
+FROM review_case c
 WHERE tenant = %(tenant)s AND closed_at IS NULL AND queue = %(queue)s
   AND (%(reason)s::text IS NULL OR reason = %(reason)s)
   AND (%(of_source)s::text IS NULL OR source = %(of_source)s)
