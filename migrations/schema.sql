@@ -84,6 +84,14 @@ CREATE TABLE public.audit_tree (
     size bigint DEFAULT 0 NOT NULL
 );
 
+CREATE TABLE public.case_look (
+    tenant text NOT NULL,
+    case_id uuid NOT NULL,
+    by text NOT NULL,
+    looks integer NOT NULL,
+    seconds integer NOT NULL
+);
+
 CREATE TABLE public.case_note (
     tenant text NOT NULL,
     case_id uuid NOT NULL,
@@ -695,6 +703,9 @@ ALTER TABLE ONLY public.audit_payload
 ALTER TABLE ONLY public.audit_tree
     ADD CONSTRAINT audit_tree_pkey PRIMARY KEY (tenant);
 
+ALTER TABLE ONLY public.case_look
+    ADD CONSTRAINT case_look_pkey PRIMARY KEY (tenant, case_id, by);
+
 ALTER TABLE ONLY public.case_note
     ADD CONSTRAINT case_note_pkey PRIMARY KEY (tenant, case_id, id);
 
@@ -1002,6 +1013,9 @@ ALTER TABLE ONLY public.audit_payload
 
 ALTER TABLE ONLY public.audit_tree
     ADD CONSTRAINT audit_tree_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.case_look
+    ADD CONSTRAINT case_look_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.case_note
     ADD CONSTRAINT case_note_tenant_case_id_fkey FOREIGN KEY (tenant, case_id) REFERENCES public.review_case(tenant, id) ON DELETE CASCADE;

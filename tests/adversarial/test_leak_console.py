@@ -29,6 +29,8 @@ POLICY = """
 schema: assent.policy/1
 name: crowds
 version: "1"
+labels:
+  body.covered.breast: {threshold: 0.3}
 rules:
   - {id: crowd, when: "faces.count >= 6", then: {action: review}}
 cases:
@@ -98,6 +100,8 @@ def test_nothing_that_a_team_typed_lies_on_the_disk(open_folder: Path, six_peopl
             cases = [str(case) for (case,) in conn.execute("SELECT id FROM review_case ORDER BY media_id")]
         robin, kim = Desk(house, NAME, "--role", "senior", "--role", "admin"), Desk(house, OTHER, "--role", "viewer")
         secrets = _work(robin, kim, cases)
+        robin.client.close()
+        kim.client.close()
         with psycopg.connect(url, autocommit=True) as conn:
             shared = numbers_shared(conn)
             actions = {str(row[0]) for row in conn.execute("SELECT convert_from(leaf, 'UTF8') FROM audit_leaf")}

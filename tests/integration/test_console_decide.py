@@ -14,7 +14,7 @@ from assent.worker.jobs import decide_event
 from tests.events import decision, names, rows, store
 from tests.fixtures.console import SignedIn
 from tests.integration.album import Album
-from tests.integration.console_pages import address, claimed, decide, new_case, send
+from tests.integration.console_pages import address, claimed, decide, hidden, new_case, send
 from tests.integration.desk import corrections
 
 KEPT = {"note": "seen before", "add": "nudity.partial.belly", "reason": "perhaps"}
@@ -71,6 +71,23 @@ def test_the_same_form_sent_twice_decides_once(desk: Album, signed_in: SignedIn,
     assert back.status_code == 409
     assert kept(back.text)
     assert closed(pool, case)[1] == "block"
+
+
+def test_the_leaf_tells_how_often_and_how_long_the_moderator_looked(desk: Album, signed_in: SignedIn) -> None:
+    case = new_case(desk)
+    robin = signed_in("moderator")
+    page = claimed(robin, case)
+    for _ in range(2):
+        send(robin, address(case, "look"), {"of": ""})
+    send(robin, address(case, "extend"), {"claim": hidden(page, "claim"), "seconds": "7"})
+    decide(robin, case, page, action="block", seconds="5")
+    decide(robin, case, page, action="block", seconds="5")  # sent twice
+    send(signed_in("moderator"), address(case, "look"), {"of": ""})
+    ((leaf,),) = rows(desk.bench, "SELECT max(seq) FROM audit_leaf WHERE position('media.reviewed'::bytea IN leaf) > 0")
+    own = robin.get(f"/console/log/{leaf}").text
+    assert re.search(r"looks</dt>\s*<dd[^>]*>2<", own), own
+    assert re.search(r"seconds</dt>\s*<dd[^>]*>12<", own), own
+    assert rows(desk.bench, "SELECT sum(looks)::int, sum(seconds)::int FROM exposure") == [(2, 12)]
 
 
 def test_undone_it_is_in_hand_again(desk: Album, signed_in: SignedIn, pool: Pool) -> None:

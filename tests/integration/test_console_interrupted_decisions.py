@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from assent.audit.log import open_part
 from assent.db.pool import Pool, transaction
+from assent.http.limits import RateLimiter
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
 from assent.policy.versions import Policies
@@ -62,6 +63,7 @@ def interrupt(ada: Ada, pool: Pool, keys: TenantKeys, count: int) -> list[str]:
         Policies(policy).of(conn, keys.tenant)
     fill(pool, keys, policy, count)
     for n, (case,) in enumerate(rows(pool, "SELECT id FROM review_case ORDER BY id")):
+        ada.client.app.state.limits = RateLimiter()  # type: ignore[attr-defined]  # nobody decides this fast
         ada.open()
         with transaction(pool) as conn:
             claim = claim_case(conn, keys.tenant, ada.by, case).token

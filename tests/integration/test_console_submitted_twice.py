@@ -15,7 +15,6 @@ from assent.policy.versions import Policies
 from assent.review.claims import claim_case
 from assent.staff.accounts import create_staff
 from assent.staff.sessions import form_token, open_session
-from tests.authority import move_endpoints
 from tests.caseload import fill
 from tests.events import leaves, rows
 from tests.fixtures.figures import Figure
@@ -49,7 +48,6 @@ def test_a_decision_sent_twice_counts_once(
         Policies(policy).of(conn, keys.tenant)
     fill(pool, keys, policy, count)
     twins = [Twin(stranger, pool, keys) for _ in range(MODERATORS)]
-    told = rows(pool, "SELECT count(*) FROM outbox")[0][0]
     given = []
     for n, (case,) in enumerate(rows(pool, "SELECT id FROM review_case ORDER BY id")):
         with transaction(pool) as conn:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from assent.audit.log import append
+from assent.console.words import WORDS
 from assent.db.pool import Pool, transaction
 from assent.hashlists.entries import read_entries
 from assent.hashlists.lists import ListTerms, import_hashes
 from assent.keys.keystore import TenantKeys
+from assent.outbox.actions import ActState
 from assent.policy.load import load_policy
 from assent.policy.versions import activate, start_shadow
+from tests.acting import Acting
 from tests.authority import move_endpoints
 from tests.events import rows
 from tests.fixtures.console import SignedIn
@@ -57,3 +61,17 @@ def test_it_changes_nothing(signed_in: SignedIn, pool: Pool) -> None:
     assert rows(pool, "SELECT count(*) FROM audit_leaf") == before
     assert page.count("<form") == 1  # the one that signs out
     assert "built-in" not in page
+
+
+def test_it_lists_what_was_done_at_platforms(acting: Acting, signed_in: SignedIn) -> None:
+    pat = signed_in("admin")
+    assert WORDS["system"]["no_acts"] in pat.get("/console/system").text
+    acting.decide("social", "status/1/1", ["report"])
+    acting.settle()
+    page = pat.get("/console/system").text
+    assert "<code>report</code></td><td>done</td>" in page
+    assert acting.api.url not in page
+
+
+def test_every_state_of_an_act_has_its_words() -> None:
+    assert set(WORDS["system"]["act_states"]) == set(get_args(ActState))

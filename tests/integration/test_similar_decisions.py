@@ -107,3 +107,17 @@ def test_none_of_a_queue_that_the_account_may_not_see(nudes: Album, case: UUID, 
     page = robin.get(f"/console/cases/{case}/similar").text
     assert "Not shown to you" in page
     assert signed_in(queues=["blood"]).get(f"/console/cases/{case}/similar").status_code == 403
+
+
+def test_a_veil_hides_faces_also_where_a_policy_tells_the_platform_of_none(
+    nudes: Album, case: UUID, signed_in: SignedIn
+) -> None:
+    robin = signed_in("moderator")
+    before = robin.get(veil(case, "near"))
+    assert before.status_code == 200
+    with transaction(nudes.bench.pool) as conn:
+        conn.execute(
+            "UPDATE decision SET audiences = jsonb_set(audiences, '{platform}',"
+            " audiences -> 'platform' || '{\"faces\": false, \"matches\": false}')"
+        )
+    assert robin.get(veil(case, "near")).content == before.content

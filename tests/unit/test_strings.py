@@ -76,6 +76,7 @@ MIGRATIONS = [
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
     *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms", "0027_actions"),
+    "0028_case_looks",
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

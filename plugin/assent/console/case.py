@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -34,7 +34,7 @@ from assent.review.in_hand import (
     note_denied,
     read_case_in_hand,
 )
-from assent.review.looks import count_seconds, look_category
+from assent.review.looks import count_case_seconds, count_seconds, look_category
 from assent.review.veto import veto_match
 from assent.staff.roles import Permission
 
@@ -206,6 +206,7 @@ async def extend_claim(case_id: UUID, request: Request, me: SignedIn) -> Respons
         held = case_for(me, case_id, "decide")
         count_look_seconds(me, held, sent)
         with transaction(me.state.pool) as conn:
+            count_case_seconds(conn, me.staff.tenant, me.by, case_id, seconds_in(sent))
             until = extend(conn, me.staff.tenant, Holder(me.by, case_id, claim_in(sent))).until
         return JSONResponse({"seconds": int((until - held.rules.now).total_seconds())}, headers=PAGE_HEADERS)
 
@@ -249,14 +250,18 @@ def claim_in(sent: FormFields) -> UUID:
         raise BadRequest("claim") from None
 
 
-def count_look_seconds(me: Visit, held: CaseInHand, sent: Mapping[str, tuple[str, ...]]) -> None:
+def count_look_seconds(me: Visit, held: CaseInHand, sent: FormFields) -> None:
     """Counts the seconds that a form reports; nothing for what is no number."""
+    if seconds := seconds_in(sent):
+        with transaction(me.state.pool) as conn:
+            category = look_category(held.case, assemble_to_draw(conn, me.keys, held.case.item))
+            count_seconds(conn, me.staff.tenant, me.by, category, held.rules.grave, seconds)
+
+
+def seconds_in(sent: FormFields) -> int:
+    """Returns for how long a form says that the picture was seen in full, in seconds; 0 for what is no number."""
     text = sent.get("seconds", ("",))[-1]
-    if not text.isdecimal() or not text.isascii() or not int(text[:6]) > 0:
-        return
-    with transaction(me.state.pool) as conn:
-        category = look_category(held.case, assemble_to_draw(conn, me.keys, held.case.item))
-        count_seconds(conn, me.staff.tenant, me.by, category, held.rules.grave, int(text[:6]))
+    return int(text[:6]) if text.isdecimal() and text.isascii() else 0
 
 
 def _claim_end(text: str) -> ClaimEnd:

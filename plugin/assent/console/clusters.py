@@ -137,7 +137,7 @@ def _input(me: Visit, fields: FormFields) -> ReviewInput:
         raise BadRequest("the form: note")
     hold = timedelta(seconds=me.staff.settings.undo_seconds)
     final: Final = action  # type: ignore[assignment]  # checked above
-    return ReviewInput(final, note=note or None, hold=hold, ground=ground or None)
+    return ReviewInput(final, note=note or None, hold=hold, ground=ground or None, with_looks=True)
 
 
 def _claims(fields: FormFields) -> dict[UUID, UUID]:

@@ -18,6 +18,7 @@ from assent.console.case import (
     case_page,
     claim_in,
     count_look_seconds,
+    seconds_in,
 )
 from assent.console.following import care_message, following_case, page_after, working_queue
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
@@ -29,6 +30,7 @@ from assent.http.idempotency import once
 from assent.http.pages import go
 from assent.review.decide import Final, ReviewInput, decide_case
 from assent.review.in_hand import CaseInHand, note_lost
+from assent.review.looks import count_case_seconds
 from assent.review.undo import undo
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
@@ -65,11 +67,19 @@ def _decide(me: Visit, case_id: UUID, sent: FormFields) -> Response:
         key = _read_key(me, sent)
         queue = working_queue(me, held, sent)
         call = json.dumps([f"POST /console/cases/{case_id}/decide", sorted(sent.items())]).encode()
+        decided: list[dict[str, Any]] = []  # empty where the form had been sent before
+
+        def decide() -> dict[str, Any]:
+            count_case_seconds(conn, me.staff.tenant, me.by, case_id, seconds_in(sent))
+            decided.append(_decide_and_claim(conn, me, held, given, queue))
+            return decided[0]
+
         with transaction(me.state.pool) as conn:
-            answer = once(conn, me.keys, key, call, lambda: _decide_and_claim(conn, me, held, given, queue))
+            answer = once(conn, me.keys, key, call, decide)
     except AssentError as error:
         return _refused(me, case_id, sent, error)
-    count_look_seconds(me, held, sent)
+    if decided:
+        count_look_seconds(me, held, sent)
     return go(answer["to"])
 
 
@@ -105,6 +115,7 @@ def _read_decision(sent: FormFields, hold: timedelta) -> ReviewInput:
         hold=hold,
         ground=(one(sent, "ground") or None) if action != "allow" else None,
         hide=_read_areas(sent),
+        with_looks=True,
     )
 
 

@@ -24,7 +24,7 @@ DESK = "/console"
 
 def console_path(path: str) -> str:
     """Returns a path of the console as it was given; the desk's for any other address."""
-    return path if _WITHIN.fullmatch(path) else DESK
+    return path if _WITHIN.fullmatch(path) and "/.." not in path else DESK
 
 
 def render_sign_in(conn: Conn, state: AppState, at: str, hidden: Mapping[str, str], **shown: Any) -> HTMLResponse:

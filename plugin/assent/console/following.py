@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 from uuid import UUID
 
 from assent.console.visit import FormFields, Visit, one
+from assent.core.errors import BadRequest
 from assent.db.pool import Conn
 from assent.review.care import CaseTaker, care_meter, claim_next_for
 from assent.review.in_hand import CaseInHand, own_claims
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def following_case(conn: Conn, me: Visit, queue: str, but: UUID | None = None) -> UUID | None:
@@ -36,8 +40,13 @@ def page_after(queue: str, case_id: UUID | None, message: str) -> str:
 
 
 def working_queue(me: Visit, held: CaseInHand, sent: FormFields) -> str:
-    """Returns the queue that the moderator works in, as a case's form says it. Raises RoleMissing."""
+    """Returns the queue that the moderator works in, as a case's form says it.
+
+    Raises BadRequest for what is no queue's name, RoleMissing.
+    """
     queue = one(sent, "of") or held.case.queue
+    if not _QUEUE_NAME.fullmatch(queue):
+        raise BadRequest("of")
     me.staff.must("decide", queue)
     return queue
 

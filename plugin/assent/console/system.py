@@ -16,10 +16,12 @@ from assent.console.visit import ConsoleRoute, SignedIn, Visit
 from assent.db.pool import Conn, Row, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.hashlists.lists import list_hash_lists
+from assent.outbox.actions import list_actions
 from assent.outbox.endpoints import list_endpoints
 from assent.policy.versions import list_activations
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
+MOST_ACTS = 50
 MODELS_USED = b'"action":"models.used"'
 _Q, _POLICY = named_queries("browse"), named_queries("policy")
 
@@ -37,7 +39,7 @@ class ShownEndpoint:
 
 @router.get("/system")
 def show_system(me: SignedIn) -> Response:
-    """Shows policies, models, lists, endpoints, messages given up and the keys' epochs."""
+    """Shows policies, models, lists, endpoints, messages given up, acts at platforms and the keys' epochs."""
     keys = me.keys.now()
     with transaction(me.state.pool) as conn:
         values: dict[str, Any] = {
@@ -46,6 +48,7 @@ def show_system(me: SignedIn) -> Response:
             "lists": list_hash_lists(conn, keys.tenant),
             "endpoints": shown_endpoints(list_endpoints(conn, keys.tenant)),
             "dead": fetch(conn, _Q["count_dead_letters"], tenant=keys.tenant),
+            "acts": list_actions(conn, keys.tenant, most=MOST_ACTS),
             "rotated": fetch_one(conn, _Q["read_rotated_at"], tenant=keys.tenant),
             "models": _models(conn, me),
         }

@@ -27,6 +27,7 @@ from assent.policy.moderated import MODERATOR
 from assent.review import ground
 from assent.review.cases import read_case
 from assent.review.claims import refused
+from assent.review.looks import CaseLooks, take_case_looks
 from assent.review.undo import Undoable, remember_replaced
 
 Final = Literal["allow", "label", "limit", "block"]  # a person decides: nothing waits any more
@@ -39,7 +40,8 @@ class ReviewInput:
 
     `claim` is the token of the claim under which a case was looked at, if there was one; `hold` is for how long the
     decision on a case may be undone, and is not sent. `ground` is the rule of the policy that a restriction rests on.
-    `hide` are boxes of the image that redacted copies hide beside those that the policy hides.
+    `hide` are boxes of the image that redacted copies hide beside those that the policy hides. `with_looks`: the leaf
+    tells how often and how long the moderator looked, whom the console counted.
     """
 
     action: Final | None
@@ -50,6 +52,7 @@ class ReviewInput:
     hold: timedelta = timedelta()
     ground: str | None = None
     hide: tuple[Box, ...] = ()
+    with_looks: bool = False
 
     def __post_init__(self) -> None:
         if both := set(self.add) & set(self.remove):
@@ -63,6 +66,7 @@ class _Review:
     by: str
     input: ReviewInput
     case_id: UUID | None = None
+    looked: CaseLooks | None = None
 
     @property
     def undoable(self) -> Undoable | None:
@@ -80,6 +84,7 @@ class _Review:
             "remove": sorted(set(self.input.remove)),
             "note": self.input.note,
             **({"hide": [list(box) for box in self.input.hide]} if self.input.hide else {}),
+            **(self.looked._asdict() if self.looked else {}),
         }
 
 
@@ -109,7 +114,8 @@ def decide_case(conn: Conn, keys: TenantKeys, by: str, case_id: UUID, given: Rev
         raise refused(conn, keys.tenant, case_id)
     if row is None and (given.add or given.remove or given.hide):
         raise BadRequest("no picture could be read here: there is nothing to correct")
-    review = _Review(by, given, case_id)
+    looked = take_case_looks(conn, keys.tenant, by, case_id) if given.with_looks else None
+    review = _Review(by, given, case_id, looked)
     return _change(conn, keys, case.item, row, review) if row else _close_only(conn, keys, case.item, review)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from assent.core.errors import NotFound
@@ -21,6 +22,13 @@ _HARM = ("safety", "text", "hash")
 _Q = named_queries("looks")
 
 
+class CaseLooks(NamedTuple):
+    """Tells how often an account looked at a case's image in full, and how long, in seconds."""
+
+    looks: int
+    seconds: int
+
+
 def ask_look(conn: Conn, tenant: str, by: str, case: Case, category: str, grave: bool) -> str:
     """Counts a look at a case's image and returns the token that shows it once; the token is not stored.
 
@@ -31,6 +39,7 @@ def ask_look(conn: Conn, tenant: str, by: str, case: Case, category: str, grave:
     execute(conn, _Q["insert_look"], tenant=tenant, **values)
     counted = {"category": category, "grave": grave, "looks": 1, "seconds": 0}
     execute(conn, _Q["count_exposure"], tenant=tenant, by=by, **counted)
+    execute(conn, _Q["count_case_looks"], tenant=tenant, case=case.id, by=by, looks=1, seconds=0)
     return token
 
 
@@ -48,6 +57,18 @@ def count_seconds(conn: Conn, tenant: str, by: str, category: str, grave: bool, 
     if 0 < seconds <= MOST_LOOK_SECONDS:
         counted = {"category": category, "grave": grave, "looks": 0, "seconds": seconds}
         execute(conn, _Q["count_exposure"], tenant=tenant, by=by, **counted)
+
+
+def count_case_seconds(conn: Conn, tenant: str, by: str, case_id: UUID, seconds: int) -> None:
+    """Counts the seconds at the case, too, for the leaf of its decision."""
+    if 0 < seconds <= MOST_LOOK_SECONDS:
+        execute(conn, _Q["count_case_looks"], tenant=tenant, case=case_id, by=by, looks=0, seconds=seconds)
+
+
+def take_case_looks(conn: Conn, tenant: str, by: str, case_id: UUID) -> CaseLooks:
+    """Returns how often and how long an account looked at a case, and forgets it."""
+    row = fetch_one(conn, _Q["take_case_looks"], tenant=tenant, case=case_id, by=by)
+    return CaseLooks(row["looks"], row["seconds"]) if row else CaseLooks(0, 0)
 
 
 def look_category(case: Case, decision: Decision | None) -> str:

@@ -136,6 +136,7 @@ def purge_expired(settings: Settings, pool: Pool, _keystore: Keystore) -> None:
         execute(conn, named_queries("idempotency")["purge_old_answers"])
         execute(conn, named_queries("undo")["purge_undo"])
         execute(conn, named_queries("looks")["purge_looks"])
+        execute(conn, named_queries("looks")["purge_case_looks"])
         execute(conn, named_queries("feedback")["trim_trial_labels"], most=TRIAL_IMAGES)
         purge_exposure(conn)
         links.purge(conn)

@@ -18,3 +18,20 @@ DO UPDATE SET looks = exposure.looks + EXCLUDED.looks, seconds = exposure.second
 -- name: purge_looks
 -- Those that nobody took in time.
 DELETE FROM look WHERE expires_at < now();
+
+-- name: count_case_looks
+-- Of one account at one case, for the leaf of its decision.
+INSERT INTO case_look (tenant, case_id, by, looks, seconds)
+VALUES (%(tenant)s, %(case)s, %(by)s, %(looks)s, %(seconds)s)
+ON CONFLICT (tenant, case_id, by)
+DO UPDATE SET looks = case_look.looks + EXCLUDED.looks, seconds = case_look.seconds + EXCLUDED.seconds;
+
+-- name: take_case_looks
+-- Those of an account at a case that it decides.
+DELETE FROM case_look WHERE tenant = %(tenant)s AND case_id = %(case)s AND by = %(by)s
+RETURNING looks, seconds;
+
+-- name: purge_case_looks
+-- Of cases that somebody else decided, or nobody.
+DELETE FROM case_look l USING review_case c
+WHERE c.tenant = l.tenant AND c.id = l.case_id AND c.closed_at < now() - interval '1 hour';
