@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import Recipient, assemble_view
 from assent.decisions.statement import derive_puid
 from assent.decisions.views import AuthorView, view_json
+from assent.hashlists.entries import Entries
+from assent.hashlists.lists import ListTerms, import_hashes
 from assent.keys.keystore import TenantKeys
 from assent.policy.load import load_policy
 from assent.policy.versions import Policies
@@ -155,6 +158,16 @@ def test_its_ground_is_the_rule_that_the_moderator_names(eu: WorkerContext, keys
     assert body["incompatible_content_ground"] == "Terms of service, nudity"
     assert "An uncovered female breast" in body["decision_facts"]
     assert "nudity" in notice["en"]
+
+
+def test_on_a_severe_list_it_is_the_rule_about_such_lists(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:
+    listed = Entries(sha256=bytearray(sha256(cat).digest()))
+    with transaction(eu.pool) as conn:
+        import_hashes(conn, keys, "hotline", listed, ListTerms(severe=True), replace=False)
+    post(eu, keys, cat, "cat")
+    restrict(eu, keys, ReviewInput("block"))
+    ((body,),) = rows(eu, "SELECT body FROM statement WHERE body ->> 'automated_decision' LIKE '%NOT_AUTOMATED'")
+    assert body["illegal_content_legal_ground"] == "Illegal content, by the list's keeper"
 
 
 def test_what_a_moderator_allows_is_not_stated(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:

@@ -23,6 +23,12 @@ def said(name: str) -> str:
     return message
 
 
+def reason_words(reason: str) -> str:
+    """Returns why a case waits: in words where that is a code of ours, else as the policy's rule is called."""
+    texts: Mapping[str, str] = {**WORDS["unread"], **WORDS["waits"]}
+    return texts.get(reason, reason)
+
+
 def age_words(age: timedelta) -> str:
     """Returns how long something is in its largest unit: days, hours or minutes, rounded down, one minute at least."""
     minutes = max(1, int(age.total_seconds()) // 60)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from assent.core.errors import BadRequest, PolicyInvalid
 from assent.core.telemetry import log
-from assent.core.values import Action
+from assent.core.values import HASH_SEVERE, Action
 from assent.db.pool import Conn
 from assent.decisions.document import Decision
 from assent.decisions.statement import Statement, has_reason, state_moderator_decision
+from assent.hashlists.search import SEVERE_LABEL
 from assent.policy.model import LoadedRule, Policy
 from assent.policy.versions import read_policy
 
@@ -77,5 +78,10 @@ def _named(policy: Policy, ground: str) -> LoadedRule:
 
 
 def _restricting(policy: Policy, held: Collection[str]) -> LoadedRule | None:
-    rules = (rule for rule in policy.rules if rule.id in held and rule.action > Action.allow)
+    rules = (rule for rule in policy.rules if rule.action > Action.allow and _holds(rule, held))
     return next((rule for rule in rules if has_reason(policy, rule)), None)
+
+
+def _holds(rule: LoadedRule, held: Collection[str]) -> bool:
+    """Tells whether a rule held. No policy was asked about an image on a severe list: a rule about such lists holds."""
+    return rule.id in held or (HASH_SEVERE in held and SEVERE_LABEL in rule.about)

@@ -20,6 +20,7 @@ _FOLDER = Path(__file__).parent
 _PAGES = environment(_FOLDER)
 _PAGES.globals["t"] = words.WORDS
 _PAGES.filters["age"] = words.age_words
+_PAGES.filters["reason"] = words.reason_words
 _PAGES.filters["lines"] = visible_lines
 _KINDS = {"style.css": "text/css", "console.js": "text/javascript", "passkey.js": "text/javascript"}
 _POLICY = (
