@@ -43,8 +43,8 @@ class Ada:
 
     def sign_in(self, page: str) -> str:
         """Signs in from the page that a decision was answered with; the page that follows."""
-        kept = re.findall(r'name="kept" value="([^"]+)"', page)[0]  # the same in each of the page's forms
-        again = sign_in(self.client, "Ada", code_of(self.secret), kept=kept, to="/console")
+        unsent = re.findall(r'name="unsent" value="([^"]+)"', page)[0]  # the same in each of the page's forms
+        again = sign_in(self.client, "Ada", code_of(self.secret), unsent=unsent, to="/console")
         assert again.status_code == 200, again.text
         return again.text
 

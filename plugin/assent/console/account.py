@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
 from assent.console.desk import inside
-from assent.console.door import provider_host
+from assent.console.sign_in_pages import provider_host
 from assent.console.visit import ConsoleOrigin, ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.errors import BadRequest, NotFound
 from assent.db.pool import Conn, transaction

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from assent.console import words
 from assent.console.desk import inside
-from assent.console.following import following_case, page_after, working_queue
+from assent.console.next_case import next_case_for, path_after, working_queue
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.errors import AssentError, BadRequest, NotFound
 from assent.core.taxonomy import BY_NAME
@@ -170,9 +170,9 @@ async def leave_case(case_id: UUID, request: Request, me: SignedIn) -> Response:
         with transaction(me.state.pool) as conn:
             if reason and how == "escalate":
                 add_note(conn, me.keys, me.by, case_id, reason)
-            following = None if how == "release" else following_case(conn, me, queue, case_id)
+            following = None if how == "release" else next_case_for(conn, me, queue, case_id)
             end_claim(conn, me.keys, Holder(me.by, case_id, claim_in(sent)), how, reason)
-        return page_after(queue, following, how)
+        return path_after(queue, following, how)
 
     return await run_in_threadpool(acting, me, case_id, sent, act)
 

@@ -20,7 +20,7 @@ from assent.console.case import (
     count_look_seconds,
     seconds_in,
 )
-from assent.console.following import care_message, following_case, page_after, working_queue
+from assent.console.next_case import care_message, next_case_for, path_after, working_queue
 from assent.console.visit import ConsoleRoute, FormFields, SignedIn, Visit, one, read_session_form
 from assent.core.boxes import read_box
 from assent.core.errors import AssentError, BadRequest, CaseClosed
@@ -85,10 +85,10 @@ def _decide(me: Visit, case_id: UUID, sent: FormFields) -> Response:
 
 def _decide_and_claim(conn: Conn, me: Visit, held: CaseInHand, given: ReviewInput, queue: str) -> dict[str, Any]:
     """Returns where the moderator goes on. The leaf comes last: it locks the log's tree."""
-    following = following_case(conn, me, queue, held.case.id)
+    following = next_case_for(conn, me, queue, held.case.id)
     message = care_message(conn, me, "decided")
     decide_case(conn, me.keys, me.by, held.case.id, given)
-    return {"to": page_after(queue, following, message)}
+    return {"to": path_after(queue, following, message)}
 
 
 def _refused(me: Visit, case_id: UUID, sent: FormFields, error: AssentError) -> Response:

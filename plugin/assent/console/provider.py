@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
-from assent.console.door import console_path, render_go, render_kept, render_sign_in
-from assent.console.kept import open_form
-from assent.console.sign_in import WITH_KEPT
+from assent.console.sign_in import WITH_UNSENT
+from assent.console.sign_in_pages import console_path, render_go, render_sign_in, render_unsent
+from assent.console.unsent_form import open_form
 from assent.console.visit import (
     SESSION_TOKEN,
     ConsoleOrigin,
@@ -53,7 +53,7 @@ Told = Annotated[str, Query(max_length=4000)]
 @router.post("")
 async def go_to_provider(request: Request, state: App, at: ConsoleOrigin) -> Response:
     """Leads to the provider's sign-in; the cookie and the address's `state` belong together."""
-    fields = await read_fields(request, WITH_KEPT)
+    fields = await read_fields(request, WITH_UNSENT)
     return await run_in_threadpool(_begin, request, state, at, fields)
 
 
@@ -104,7 +104,7 @@ def _begin(request: Request, state: AppState, at: str, fields: FormFields) -> Re
         "verifier": asking.verifier,
         "anew": asking.anew,
         "to": one(fields, "to"),
-        "kept": one(fields, "kept"),
+        "unsent": one(fields, "unsent"),
     }
     try:
         with transaction(state.pool) as conn:
@@ -138,15 +138,15 @@ def _enter(conn: Conn, keys: TenantKeys, staff_id: UUID, at: str, came: tuple[di
     now = database_time(conn)
     note_sign_in(conn, keys, staff_id, "provider")
     token = open_session(conn, keys, staff_id, vouched.at or now - NOT_FRESH)
-    kept = open_form(keys, staff_id, held["kept"], now)
-    answer = render_kept(kept, token) if kept else render_go(console_path(held["to"]))
+    unsent = open_form(keys, staff_id, held["unsent"], now)
+    answer = render_unsent(unsent, token) if unsent else render_go(console_path(held["to"]))
     answer.delete_cookie(_cookie(at), "/", secure=at.startswith("https:"), httponly=True, samesite="lax")
     return with_session(answer, at, token)
 
 
 def _refused(state: AppState, at: str, error: ProviderFailed, held: dict[str, Any]) -> Response:
     title, text = words.error_words(error.code, error.detail)
-    hidden = {"to": held.get("to", ""), "kept": held.get("kept", "")}
+    hidden = {"to": held.get("to", ""), "unsent": held.get("unsent", "")}
     with transaction(state.pool) as conn:
         return render_sign_in(conn, state, at, hidden, status=error.status, wrong=f"{title}. {text}")
 

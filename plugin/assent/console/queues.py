@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
 from assent.console.desk import inside
-from assent.console.following import following_case, page_after
+from assent.console.next_case import next_case_for, path_after
 from assent.console.visit import ConsoleRoute, SignedIn, Visit, read_session_form
 from assent.core.values import HASH_SEVERE
 from assent.db.pool import transaction
@@ -68,5 +68,5 @@ async def take_next(queue: QueueName, request: Request, me: SignedIn) -> Respons
 
 def _next_of(me: Visit, queue: str) -> str:
     with transaction(me.state.pool) as conn:
-        case_id = following_case(conn, me, queue)
-    return page_after(queue, case_id, "" if case_id else "none_waits")
+        case_id = next_case_for(conn, me, queue)
+    return path_after(queue, case_id, "" if case_id else "none_waits")

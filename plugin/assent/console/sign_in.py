@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from assent.console import words
-from assent.console.door import console_path, render_kept, render_sign_in, render_step_up
-from assent.console.kept import open_form
 from assent.console.pages import serve_asset
+from assent.console.sign_in_pages import console_path, render_sign_in, render_step_up, render_unsent
+from assent.console.unsent_form import open_form
 from assent.console.visit import (
     MAX_FORM_BYTES,
     SESSION_TOKEN,
@@ -37,7 +37,7 @@ from assent.staff.sessions import end_session, open_session
 from assent.staff.sign_in import SignedInAs, check_password_of, check_password_sign_in
 
 router = APIRouter(prefix="/console", include_in_schema=False, route_class=ConsoleRoute)
-WITH_KEPT = 3 * MAX_FORM_BYTES  # bytes of a form in which another one is kept
+WITH_UNSENT = 3 * MAX_FORM_BYTES  # bytes of a form in which another one is kept
 To = Annotated[str, Query(max_length=2000)]
 
 
@@ -56,7 +56,7 @@ def show_sign_in(state: App, at: ConsoleOrigin, to: To = "") -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request, state: App, at: ConsoleOrigin) -> Response:
     """Opens a session for whoever shows that an account is theirs."""
-    fields = await read_fields(request, WITH_KEPT)
+    fields = await read_fields(request, WITH_UNSENT)
     return await run_in_threadpool(_sign_in, request, state, at, fields)
 
 
@@ -70,7 +70,7 @@ def show_step_up(me: SignedIn, at: ConsoleOrigin, to: To = "") -> Response:
 @router.post("/step-up")
 async def step_up(request: Request, me: SignedIn, at: ConsoleOrigin) -> Response:
     """Opens a new session in the place of the one whose owner has just shown that it is theirs."""
-    fields = await read_session_form(request, me, WITH_KEPT)
+    fields = await read_session_form(request, me, WITH_UNSENT)
     return await run_in_threadpool(_step_up, request, me, at, fields)
 
 
@@ -82,8 +82,8 @@ def enter(request: Request, state: AppState, at: str, who: SignedInAs, fields: F
         if SESSION_TOKEN.fullmatch(before):
             end_session(conn, before)
         token = open_session(conn, keys, staff_id)
-        kept = open_form(keys, staff_id, one(fields, "kept"), database_time(conn))
-    answer: Response = render_kept(kept, token) if kept else go(console_path(one(fields, "to")))
+        unsent = open_form(keys, staff_id, one(fields, "unsent"), database_time(conn))
+    answer: Response = render_unsent(unsent, token) if unsent else go(console_path(one(fields, "to")))
     return with_session(answer, at, token)
 
 
@@ -107,7 +107,7 @@ def _sign_in(request: Request, state: AppState, at: str, fields: FormFields) -> 
                 request, lambda: check_password_sign_in(state.pool, state.keystore, name, password, code)
             )
     except SignInRefused as error:
-        hidden = {"to": one(fields, "to"), "kept": one(fields, "kept")}
+        hidden = {"to": one(fields, "to"), "unsent": one(fields, "unsent")}
         with transaction(state.pool) as conn:
             return render_sign_in(conn, state, at, hidden, status=error.status, wrong=_wrong(error), name=name)
     return enter(request, state, at, who, fields)
@@ -123,7 +123,7 @@ def _step_up(request: Request, me: Visit, at: str, fields: FormFields) -> Respon
             password, code = one(fields, "password"), one(fields, "code")
             who = try_password(request, lambda: check_password_of(me.state.pool, owner, password, code))
     except SignInRefused as error:
-        hidden = {"to": one(fields, "to"), "kept": one(fields, "kept")}
+        hidden = {"to": one(fields, "to"), "unsent": one(fields, "unsent")}
         with transaction(me.state.pool) as conn:
             return render_step_up(conn, me.state, at, me.session, hidden, status=error.status, wrong=_wrong(error))
     return enter(request, me.state, at, who, fields)

@@ -15,9 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from assent.console.access import ROUTES
-from assent.console.door import render_sign_in, render_step_up
-from assent.console.kept import KeptForm, seal_form
 from assent.console.pages import render_error
+from assent.console.sign_in_pages import render_sign_in, render_step_up
+from assent.console.unsent_form import UnsentForm, seal_form
 from assent.console.words import error_words
 from assent.core.console_errors import RoleMissing, SignedOut, StepUpNeeded
 from assent.core.errors import AssentError, BadRequest, CsrfFailed, NotFound
@@ -127,16 +127,16 @@ class ConsoleRoute(APIRoute):
 
 
 async def ask_who(request: Request, error: SignedOut | StepUpNeeded) -> Response:
-    """Leads whoever asked for a page to the sign-in; answers a form with it, in which the form is kept."""
+    """Leads whoever asked for a page to the sign-in; answers a form with it, in which the form stands sealed."""
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.method == "GET":
         page = "sign-in" if isinstance(error, SignedOut) else "step-up"
         return go(f"/console/{page}?to={quote(path, safe='')}")
     fields = request.scope.get(FORM) or await read_fields(request)
-    return await run_in_threadpool(_asked, request, error, KeptForm(path, fields))
+    return await run_in_threadpool(_asked, request, error, UnsentForm(path, fields))
 
 
-def _asked(request: Request, error: AssentError, sent: KeptForm) -> Response:
+def _asked(request: Request, error: AssentError, sent: UnsentForm) -> Response:
     state: AppState = request.app.state.app_state
     at = origin(request, state)
     token = request.cookies.get(cookie_name(at), "")
@@ -145,18 +145,18 @@ def _asked(request: Request, error: AssentError, sent: KeptForm) -> Response:
     own = own and not SECRETS & set(sent.fields)
     with transaction(state.pool) as conn:
         owner = owner_of(conn, token) if own else None
-        kept = ""
+        unsent = ""
         if owner is not None:
             fields = {name: values for name, values in sent.fields.items() if name != "form"}
             keys = state.keystore.tenant(owner[0])
-            kept = seal_form(keys, owner[1], KeptForm(sent.path, fields), database_time(conn))
+            unsent = seal_form(keys, owner[1], UnsentForm(sent.path, fields), database_time(conn))
         to = "/console/account" if sent.path.startswith("/console/account") else "/console"
-        hidden = {"to": to, "kept": kept}
+        hidden = {"to": to, "unsent": unsent}
         if isinstance(error, StepUpNeeded):
             session = read_session(conn, state.keystore, token)
             return render_step_up(conn, state, at, session, hidden, status=error.status)
         title, text = error_words(error.code, error.detail)
-        return render_sign_in(conn, state, at, hidden, status=error.status, wrong="" if kept else f"{title}. {text}")
+        return render_sign_in(conn, state, at, hidden, status=error.status, wrong="" if unsent else f"{title}. {text}")
 
 
 async def read_fields(request: Request, limit: int = MAX_FORM_BYTES) -> dict[str, tuple[str, ...]]:

@@ -14,31 +14,31 @@ from assent.core.errors import SealBroken
 from assent.keys.keystore import TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 
-KEPT_FOR = timedelta(minutes=15)
+UNSENT_FOR = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptForm:
+class UnsentForm:
     """A form that was not taken: where it was sent, and its fields without the token of the session that ended."""
 
     path: str
     fields: Mapping[str, tuple[str, ...]] = field(repr=False)
 
 
-def seal_form(keys: TenantKeys, staff_id: UUID, form: KeptForm, now: datetime) -> str:
+def seal_form(keys: TenantKeys, staff_id: UUID, form: UnsentForm, now: datetime) -> str:
     """Returns a form that only this account gets back, within 15 minutes: base64url."""
-    plain = {"path": form.path, "fields": form.fields, "until": (now + KEPT_FOR).timestamp()}
+    plain = {"path": form.path, "fields": form.fields, "until": (now + UNSENT_FOR).timestamp()}
     raw = json.dumps(plain, ensure_ascii=False).encode()
     return urlsafe_b64encode(seal_for_tenant(keys, "staff", raw, staff_id.bytes, "form")).decode()
 
 
-def open_form(keys: TenantKeys, staff_id: UUID, kept: str, now: datetime) -> KeptForm | None:
+def open_form(keys: TenantKeys, staff_id: UUID, unsent: str, now: datetime) -> UnsentForm | None:
     """Returns the form; None for another account's, one that is too old, or none."""
     try:
-        raw = urlsafe_b64decode(kept.encode())
+        raw = urlsafe_b64decode(unsent.encode())
         held = json.loads(unseal_for_tenant(keys, "staff", raw, staff_id.bytes, "form"))
     except (SealBroken, Base64Error, ValueError):
         return None
     if held["until"] < now.timestamp():
         return None
-    return KeptForm(held["path"], {name: tuple(values) for name, values in held["fields"].items()})
+    return UnsentForm(held["path"], {name: tuple(values) for name, values in held["fields"].items()})

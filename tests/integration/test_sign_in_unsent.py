@@ -41,7 +41,7 @@ class Admin:
 
     def sign_in(self, asked: Response, name: str = "Ada") -> Response:
         self.steps += 1
-        return sign_in(self.client, name, code_of(self.secret, self.steps), kept=kept_in(asked.text), to="/console")
+        return sign_in(self.client, name, code_of(self.secret, self.steps), unsent=unsent_in(asked.text), to="/console")
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def run(pool: Pool) -> Callable[[str], None]:
     return run
 
 
-def kept_in(page: str) -> str:
-    found = re.search(r'name="kept" value="([^"]*)"', page)
+def unsent_in(page: str) -> str:
+    found = re.search(r'name="unsent" value="([^"]*)"', page)
     assert found
     return found[1]
 
@@ -111,7 +111,7 @@ def test_another_account_is_not_shown_it(
 def test_a_wrong_password_keeps_it(ada: Admin, run: Callable[[str], None]) -> None:
     run(STALE)
     asked = ada.send()
-    refused = sign_in(ada.client, "Ada", "000000", kept=kept_in(asked.text))
+    refused = sign_in(ada.client, "Ada", "000000", unsent=unsent_in(asked.text))
     assert refused.status_code == 401
     assert ada.sign_in(refused).status_code == 200
 
@@ -119,7 +119,7 @@ def test_a_wrong_password_keeps_it(ada: Admin, run: Callable[[str], None]) -> No
 def test_a_form_of_another_session_is_not_kept(ada: Admin, run: Callable[[str], None]) -> None:
     run(STALE)
     ada.form = "0" * 64
-    assert kept_in(ada.send().text) == ""
+    assert unsent_in(ada.send().text) == ""
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_passwords_and_codes_are_not_kept(tired: Admin) -> None:
     fields = {"form": form, "password": "a new password", "code": "123456"}
     asked = tired.client.post("/console/account/password", data=fields)
     assert asked.status_code == 403
-    assert kept_in(asked.text) == ""
+    assert unsent_in(asked.text) == ""
     assert 'name="to" value="/console/account"' in asked.text
 
 
@@ -183,12 +183,12 @@ def test_whose_a_session_was_is_known_for_a_day(ada: Admin, run: Callable[[str],
     run("UPDATE staff_session SET sealed = '', expires_at = now() - interval '23 hours'")
     with transaction(pool) as conn:
         purge_tokens(conn)
-    assert kept_in(ada.send().text)
+    assert unsent_in(ada.send().text)
     run("UPDATE staff_session SET expires_at = now() - interval '25 hours'")
     with transaction(pool) as conn:
         purge_tokens(conn)
     assert rows(pool, "SELECT FROM staff_session") == []
-    assert not kept_in(ada.send().text)
+    assert not unsent_in(ada.send().text)
 
 
 def test_of_many_sessions_that_end_under_way_nothing_is_lost_or_done_twice(

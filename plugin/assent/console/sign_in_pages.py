@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import HTMLResponse
 
-from assent.console.kept import KeptForm
 from assent.console.pages import render_page
+from assent.console.unsent_form import UnsentForm
 from assent.db.pool import Conn
 from assent.http.state import AppState
 from assent.staff.passkeys import list_passkeys, make_challenge, signing_options
@@ -28,7 +28,7 @@ def console_path(path: str) -> str:
 
 
 def render_sign_in(conn: Conn, state: AppState, at: str, hidden: Mapping[str, str], **shown: Any) -> HTMLResponse:
-    """Renders the sign-in. `hidden`: `to`, where it leads, and `kept`, a sealed form; `shown`: status, wrong, name."""
+    """Renders the sign-in. `hidden`: `to`, where it leads, `unsent`, a sealed form; `shown`: status, wrong, name."""
     options = signing_options(at, make_challenge(conn, state.keystore))
     ways = {
         "passkey": options,
@@ -37,7 +37,7 @@ def render_sign_in(conn: Conn, state: AppState, at: str, hidden: Mapping[str, st
         "name": shown.get("name", ""),
         "provider": provider_host(state),
     }
-    fields = {"to": console_path(hidden.get("to", "")), "kept": hidden.get("kept", "")}
+    fields = {"to": console_path(hidden.get("to", "")), "unsent": hidden.get("unsent", "")}
     return render_page("sign_in", shown.get("status", 200), ways=ways, hidden=fields, wrong=shown.get("wrong", ""))
 
 
@@ -58,7 +58,7 @@ def render_step_up(
     }
     fields = {
         "to": console_path(hidden.get("to", "")),
-        "kept": hidden.get("kept", ""),
+        "unsent": hidden.get("unsent", ""),
         "form": session.form,
         "again": "yes",
     }
@@ -66,13 +66,13 @@ def render_step_up(
     return render_page("sign_in_again", status, ways=ways, hidden=fields, wrong=wrong, called=staff.name)
 
 
-def render_kept(form: KeptForm, token: str) -> HTMLResponse:
+def render_unsent(form: UnsentForm, token: str) -> HTMLResponse:
     """Renders what was about to be sent, for one click in the session of this token."""
     shown = {
         name: tuple(value for value in values if not _TECHNICAL.fullmatch(value))
         for name, values in form.fields.items()
     }
-    return render_page("sign_in_kept", path=form.path, fields=form.fields, shown=shown, form=form_token(token))
+    return render_page("sign_in_unsent", path=form.path, fields=form.fields, shown=shown, form=form_token(token))
 
 
 def render_go(url: str) -> HTMLResponse:

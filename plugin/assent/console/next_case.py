@@ -15,7 +15,7 @@ from assent.review.in_hand import CaseInHand, own_claims
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def following_case(conn: Conn, me: Visit, queue: str, but: UUID | None = None) -> UUID | None:
+def next_case_for(conn: Conn, me: Visit, queue: str, but: UUID | None = None) -> UUID | None:
     """Returns the account's next case of a queue: one that it has in hand already, but for that one, else a new claim.
 
     Of a grave queue every eighth is one of an ordinary queue. None where none waits for it.
@@ -29,7 +29,7 @@ def following_case(conn: Conn, me: Visit, queue: str, but: UUID | None = None) -
     return claimed.case_id if claimed else None
 
 
-def page_after(queue: str, case_id: UUID | None, message: str) -> str:
+def path_after(queue: str, case_id: UUID | None, message: str) -> str:
     """Returns the path of that case, or of its queue without one; `message` is a name of what has just been done.
 
     `queue` is the one that the moderator works in, also where the case is of another one.
