@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from assent.decisions.messages import DecisionMessage, SuggestionMessage
 from assent.outbox.schedule import DELIVERY_SCHEDULE
-from assent.platforms.callback_calls import ActMessage
+from assent.platforms.callback_calls import CallbackMessage
 
 SIGNED = """Signed as Standard Webhooks, with the endpoint's secret or the one that a callback was connected with. A
 repetition has the same `webhook-id`."""
@@ -38,6 +38,6 @@ WEBHOOKS: dict[str, Webhook] = {
     "tag.suggested": Webhook(SuggestionMessage, "Subjects are to be asked about matches.", _OF_ENDPOINTS),
     "tag.published": Webhook(DecisionMessage, "A subject approved a match.", _OF_ENDPOINTS),
     "tag.retracted": Webhook(DecisionMessage, "Somebody may no longer be named.", _OF_ENDPOINTS),
-    "action.requested": Webhook(ActMessage, "The platform is asked to act.", _OF_CALLBACKS),
-    "action.withdrawn": Webhook(ActMessage, "The platform is asked to undo an act.", _OF_CALLBACKS),
+    "action.requested": Webhook(CallbackMessage, "The platform is asked to act.", _OF_CALLBACKS),
+    "action.withdrawn": Webhook(CallbackMessage, "The platform is asked to undo an act.", _OF_CALLBACKS),
 }

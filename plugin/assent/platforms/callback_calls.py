@@ -30,7 +30,7 @@ from assent.policy.acts import ACTS
 
 
 @dataclass(frozen=True, slots=True)
-class ActRequest:
+class CallbackAct:
     """An act that the platform is asked to do or to undo, the rule that asks for it, and the rule's reason in words."""
 
     id: UUID
@@ -42,15 +42,15 @@ class ActRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ActMessage:
+class CallbackMessage:
     """The body of a callback; `timestamp` (RFC 3339) is when the act was intended, and `data.id` stays for its undo."""
 
     type: Literal["action.requested", "action.withdrawn"]
     timestamp: str
-    data: ActRequest
+    data: CallbackAct
 
 
-_JSON = TypeAdapter(ActMessage)
+_JSON = TypeAdapter(CallbackMessage)
 
 
 def _headers(credentials: ActCredentials, call: ApiCall) -> Mapping[str, str]:
@@ -73,8 +73,8 @@ def _undo(target: ActTarget) -> ActSteps:
 
 
 def _tell(target: ActTarget, kind: Literal["action.requested", "action.withdrawn"]) -> ApiCall:
-    request = ActRequest(target.id, target.act, target.source, target.media, target.rule, target.words or None)
-    call = json_call("", _JSON.dump_python(ActMessage(kind, rfc3339(target.at), request), mode="json"))
+    request = CallbackAct(target.id, target.act, target.source, target.media, target.rule, target.words or None)
+    call = json_call("", _JSON.dump_python(CallbackMessage(kind, rfc3339(target.at), request), mode="json"))
     verb = "do" if kind == "action.requested" else "undo"
     return ApiCall("POST", "", call.body, {**call.headers, "webhook-id": f"{verb}_{target.mark}"})
 
