@@ -13,7 +13,6 @@ FOLDER = Path(__file__).parents[1] / "docs" / "contracts"
 Json = dict[str, Any]
 
 
-
 @cache
 def committed(name: str) -> Json:
     document: Json = json.loads((FOLDER / name).read_text())
@@ -50,5 +49,3 @@ def hold_decision_to_contract(document: Json) -> Json:
     """Returns a decision that was read, once it is what its schema says."""
     _decision_validator().validate(document)
     return document
-
-

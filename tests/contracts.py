@@ -56,7 +56,7 @@ def asyncapi(info: Json) -> Json:
         "asyncapi": "3.0.0",
         "info": {
             **{name: info[name] for name in ("title", "version")},
-            "description": "Events that sources send, decisions that endpoints get, and acts that are asked of platforms.",
+            "description": "Events that sources send, decisions that endpoints get, acts that platforms are asked for.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -67,7 +67,11 @@ def asyncapi(info: Json) -> Json:
                 **_carries(incoming),
             },
             "endpoint": {"address": None, "title": "The address of an endpoint", **_carries(endpoints)},
-            "callback": {"address": None, "title": "The address that a source is connected with", **_carries(callbacks)},
+            "callback": {
+                "address": None,
+                "title": "The address that a source is connected with",
+                **_carries(callbacks),
+            },
         },
         "operations": {
             **{f"take_{name}": _operation("receive", "source", name) for name in incoming},
@@ -130,7 +134,7 @@ def _headers(signature: Mapping[str, str]) -> Json:
 
 
 def draft_07(schema: Any) -> Any:
-    """The schema in the draft that AsyncAPI's own schemas speak: without OpenAPI's discriminator, `items` for tuples."""
+    """The schema in draft 7, which AsyncAPI speaks: without OpenAPI's discriminator, and with `items` for tuples."""
     if isinstance(schema, dict):
         named = {"items" if name == "prefixItems" else name: draft_07(part) for name, part in schema.items()}
         return {name: part for name, part in named.items() if name != "discriminator"}

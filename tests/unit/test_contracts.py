@@ -78,9 +78,10 @@ def test_every_adapter_returns_what_the_event_schema_says(platform: str, sample:
 
 def wrong() -> Iterator[dict[str, Any]]:
     """Events that have one thing wrong."""
-    yield from ({**GOOD, name: value} for name, value in (("type", "media.seen"), ("media", []), ("schema", "x/1")))
-    yield from ({**GOOD, name: value} for name, value in (("lang", "?"), ("region", "de"), ("revision", 0), ("more", 1)))
-    yield from ({**GOOD, "media": [{**GOOD["media"][0], **part}]} for part in ({"url": "ftp://a"}, {"id": "\0"}, {"x": 1}))
+    parts = {"type": "media.seen", "media": [], "schema": "x/1", "lang": "?", "region": "de", "revision": 0, "more": 1}
+    yield from ({**GOOD, name: value} for name, value in parts.items())
+    of_media = {"url": "ftp://a", "id": "\0", "more": 1}
+    yield from ({**GOOD, "media": [{**GOOD["media"][0], name: value}]} for name, value in of_media.items())
     yield from ({name: GOOD[name]} for name in GOOD)
 
 

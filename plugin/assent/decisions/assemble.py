@@ -18,8 +18,8 @@ from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import views
 from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored
-from assent.decisions.retraction_jobs import retraction_waits
 from assent.decisions.messages import DecisionMessage, SuggestedMatches, Suggestion, SuggestionMessage, message_json
+from assent.decisions.retraction_jobs import retraction_waits
 from assent.decisions.views import AudienceDocument, AuthorView, PublicView
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys

@@ -34,7 +34,9 @@ class CallbackAct:
     """An act that the platform is asked to do or to undo, the rule that asks for it, and the rule's reason in words."""
 
     id: UUID
-    act: Annotated[str, Field(json_schema_extra={"enum": [n for n, act in ACTS.items() if "standard" in act.platforms]})]
+    act: Annotated[
+        str, Field(json_schema_extra={"enum": [n for n, act in ACTS.items() if "standard" in act.platforms]})
+    ]
     source: str
     media: str
     rule: str
