@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from assent.core.errors import (
     AssentError,
@@ -54,7 +55,7 @@ from assent.intake.rejects import UNKNOWN, Rejects
 from assent.intake.sources import open_source_settings
 from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery
+from assent.platforms.delivery import MISTAKES, Ignored, IgnoreReason, ParsedDelivery
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 from assent.platforms.standard_webhooks import SIGNED_HEADERS
@@ -79,6 +80,18 @@ class ImageRequest(Circumstances):
     alt: Alt | None = None
 
 
+class StoredEvent(BaseModel):
+    """The answer to a delivery whose event is stored."""
+
+    event: UUID
+
+
+class IgnoredDelivery(BaseModel):
+    """The answer to a delivery of a platform's own form that concerns us not: it is not sent again."""
+
+    ignored: IgnoreReason
+
+
 class _SourceUnknown(SignatureInvalid):
     """An unknown source, answered like a wrong secret so that the names of sources are not disclosed."""
 
@@ -95,7 +108,7 @@ class _SourceUnknown(SignatureInvalid):
 )
 async def receive_webhook(
     source: str, request: Request, state: App, lane: Literal["live", "backfill"] = "live"
-) -> dict[str, str]:
+) -> StoredEvent | IgnoredDelivery:
     """Accepts a signed delivery of `assent.event/1` (Standard Webhooks), and answers once it is stored.
 
     A repetition of the same id and body gets the same answer and is not processed again. A source of Mastodon or
@@ -110,9 +123,9 @@ async def receive_webhook(
             rejects.count(UNKNOWN if isinstance(error, _SourceUnknown) else source, error.code)
         raise
     if isinstance(event, Ignored):
-        return {"ignored": event.reason}
+        return IgnoredDelivery(ignored=event.reason)
     ACCEPTED.labels(source, lane).inc()
-    return {"event": str(event)}
+    return StoredEvent(event=event)
 
 
 async def _body_limit(state: AppState, source: str, request: Request) -> int:
