@@ -11,7 +11,7 @@ $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --
 -$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 endef
 
-.PHONY: setup demo test test-fast test-slow check bench schema errors matrix lock clean
+.PHONY: setup demo test test-fast test-slow check bench schema errors contracts matrix lock clean
 
 setup: $(VENV)/.ready
 
@@ -68,6 +68,10 @@ schema: $(VENV)/.ready-dev
 # Writes docs/errors.md anew after an error was added.
 errors: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.unit.test_errors_document
+
+# Writes docs/contracts anew after what is taken or sent changed.
+contracts: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.contracts
 
 # Writes the console's role matrix in docs/console.md anew after a route or a role changed.
 matrix: $(VENV)/.ready-dev

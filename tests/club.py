@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ from assent.core.values import (
 from assent.db.locks import lock_shared
 from assent.db.pool import Pool, open_pool, transaction
 from assent.db.queue import INTERACTIVE
-from assent.decisions.assemble import Recipient, document_for, message_body, suggestions
+from assent.decisions.assemble import assemble, message_body, suggestions
 from assent.decisions.media_items import MediaKey
 from assent.decisions.store import NewDecision, record
 from assent.intake.accept import Origin, store_event
@@ -206,7 +206,7 @@ class Club:
         """Who is named to the platform, to whoever asks people first, or in a message that waits."""
         item = media_item(media_id)
         with transaction(self.pool) as conn:
-            documents = [document_for(conn, self.keys, item, Recipient("platform")), suggestions(conn, self.keys, item)]
+            decision, suggested = assemble(conn, self.keys, item), suggestions(conn, self.keys, item)
             waiting = conn.execute(
                 "SELECT o.source, o.media_id, o.revision, o.type, o.created_at, e.audience FROM outbox o"
                 " JOIN endpoint e ON e.tenant = o.tenant AND e.name = o.endpoint"
@@ -216,8 +216,9 @@ class Club:
             names = ("source", "media_id", "revision", "type", "created_at", "audience")
             messages = [dict(zip(names, row, strict=True)) for row in waiting.fetchall()]
             bodies = [message_body(conn, self.keys, message, lock_shared) for message in messages]
+        documents = [asdict(document) for document in (decision, suggested) if document]
         documents += [body["data"] for body in bodies if body]
-        return {name for document in documents if document for name in _names_in(document)}
+        return {name for document in documents for name in _names_in(document)}
 
     def shown(self, ref: str) -> set[str]:
         """The pictures that the person's own page shows them."""

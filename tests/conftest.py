@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.keys",
     "tests.fixtures.log",
     "tests.fixtures.me",
+    "tests.fixtures.npm",
     "tests.fixtures.worker",
 ]
 

@@ -13,6 +13,7 @@ from assent.decisions.document import to_json
 from assent.intake.accept import Origin, store_event
 from assent.keys.keystore import TenantKeys
 from assent.worker.jobs import WorkerContext
+from tests.contract_files import hold_decision_to_contract
 
 SOURCE = "platform"  # that brings the tests' media items
 
@@ -38,11 +39,11 @@ def rows(where: WorkerContext | Pool, query: str, *values: Any) -> list[Any]:
 
 
 def decision(bench: WorkerContext, keys: TenantKeys, media_id: str) -> dict[str, Any]:
-    """Assembles the document that the platform gets of a media item; fails where there is none."""
+    """Assembles the document that the platform gets of a media item, held to its schema; fails where there is none."""
     with transaction(bench.pool) as conn:
         found = assemble(conn, keys, media_item(media_id))
     assert found is not None
-    return to_json(found)
+    return hold_decision_to_contract(to_json(found))
 
 
 def names(document: dict[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from assent.http import address
 from assent.http.decision_waiter import Announcements
 from assent.http.guard import Guard
 from assent.http.limits import RateLimiter
-from assent.http.openapi import Documented, webhooks
+from assent.http.openapi import Documented
 from assent.http.problems import assent_problem, http_problem, validation_problem
 from assent.http.routes.audit import router as audit
 from assent.http.routes.intake import router as intake
@@ -71,7 +71,6 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        webhooks=webhooks,
         # As they are: `include_router` would build each of them anew when it is first asked.
         routes=[route for router in (*ROUTERS, *CONSOLE_ROUTERS) for route in router.routes],
     )

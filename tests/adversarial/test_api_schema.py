@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import jsonschema_rs
 import psycopg
 import pytest
 import requests
@@ -160,6 +161,15 @@ def test_every_answer_is_documented_and_none_is_a_server_error(
     figure(f"{(good + bad).total()} generated requests: {said}; 0 unexpected")
 
 
+def test_the_document_is_openapi_3_1(url: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    assert schema.raw_schema["openapi"].startswith("3.1.")
+    schema.validate()
+    schema.raw_schema["webhooks"]["media.tagged"]["post"]["parameters"][0]["in"] = "nowhere"
+    with pytest.raises(jsonschema_rs.ValidationError):
+        schemathesis.openapi.from_dict(schema.raw_schema).validate()
+
+
 def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:
     document = requests.get(f"{url}/openapi.json", timeout=10).json()
     operations = [said for path in document["paths"].values() for said in path.values()]
@@ -169,7 +179,7 @@ def test_the_document_promises_problem_json_for_every_refusal(url: str) -> None:
         assert {"400", "408", "429", "431", "503"} <= refusals.keys()
         assert all(list(said["content"]) == [PROBLEM_JSON] for said in refusals.values())
         assert all("`" in said["description"] for said in refusals.values())  # a code of ours; the framework names none
-    assert document["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
+    assert document["components"]["securitySchemes"]["api-key"]["scheme"] == "bearer"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from assent.subjects.matches import SubjectMatch, matches_of
 from assent.worker.fetching import PLACES
 from assent.worker.jobs import WorkerContext, decide_event, deliver_message
 from assent.worker.queue import queue_app
+from tests.contract_files import hold_to_contract
 from tests.events import decision, leaves, rows, store
 from tests.people import enrol_photo
 from tests.photos import FACES, altered
@@ -85,11 +86,11 @@ class Album:
         asyncio.run(once())
 
     def deliver(self) -> list[dict[str, Any]]:
-        """Sends what waits; the bodies that arrived since the last time."""
+        """Sends what waits; the bodies that arrived since the last time, held to the OpenAPI document."""
         before = len(self.web.received)
         for (message,) in rows(self.bench, "SELECT id FROM outbox WHERE state = 'waiting' ORDER BY created_at, type"):
             deliver_message(self.bench, "default", message)
-        return [json.loads(posted.body) for posted in self.web.received[before:]]
+        return [hold_to_contract(json.loads(posted.body)) for posted in self.web.received[before:]]
 
     def leaves(self, action: str) -> int:
         return len(leaves(self.bench, action))

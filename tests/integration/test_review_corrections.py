@@ -13,7 +13,7 @@ from assent.audit.log import open_salted
 from assent.core.values import MediaRef, ModerationHistory, Perception, Picture, Tag
 from assent.db.pool import transaction
 from assent.decisions.assemble import Recipient, assemble_view
-from assent.decisions.views import view_json
+from assent.decisions.views import document_json
 from assent.hashlists.search import Hit
 from assent.review.history import read_history
 from assent.worker.jobs import decide_event
@@ -91,7 +91,7 @@ def test_what_a_moderator_said_holds_when_the_same_file_comes_again(desk: Album,
         for audience in ("author", "public"):
             view = assemble_view(conn, desk.keys, media_item("another"), Recipient(audience))
             assert view is not None
-            document = view_json(view)
+            document = document_json(view)
             assert not {wrong, "nudity.partial.belly"} & set(names(document))
             assert "heeded" not in document
     leaf = decision(desk.bench, desk.keys, "another")["audit"]["leaf"]

@@ -18,7 +18,7 @@ from assent.core.values import Face, MediaRef, Perception, Tag
 from assent.db.pool import Pool, transaction
 from assent.decisions.assemble import Recipient, assemble_view
 from assent.decisions.statement import derive_puid
-from assent.decisions.views import AuthorView, view_json
+from assent.decisions.views import AuthorView, document_json
 from assent.hashlists.entries import Entries
 from assent.hashlists.lists import ListTerms, import_hashes
 from assent.keys.keystore import TenantKeys
@@ -71,7 +71,7 @@ def test_a_restriction_is_stated_once_and_the_author_told(eu: WorkerContext, key
     assert set(author.notice) == {"en", "de", "fr"}
     assert "Nacktheit" in author.notice["de"]
     assert public is not None
-    assert "notice" not in view_json(public)
+    assert "notice" not in document_json(public)
 
 
 def test_no_personal_data_is_in_a_statement(eu: WorkerContext, keys: TenantKeys, cat: bytes) -> None:

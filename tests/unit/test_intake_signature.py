@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +23,13 @@ def signed(delivery: str = "msg_1", *, age: timedelta = timedelta(0), secrets: t
 
 def test_a_signed_body_gives_its_delivery_id() -> None:
     assert verify_webhook(signed("msg_7"), BODY, [SECRET]) == "msg_7"
+
+
+def test_a_signature_is_what_the_specification_says() -> None:
+    headers = signed("msg_7")
+    content = f"msg_7.{headers['webhook-timestamp']}.".encode() + BODY
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.digest(key, content, "sha256")).decode()
 
 
 def test_either_of_two_live_secrets_verifies() -> None:

@@ -40,7 +40,7 @@ def explain(
             view = assemble_view(conn, keys, item, Recipient("author"))
             if view is None:
                 raise NotFound(f"no decision on a picture {media_id}")
-            print(visible_json(audiences.view_json(view), indent=2))
+            print(visible_json(audiences.document_json(view), indent=2))
             return
         row = fetch_one(conn, _Q["read_newest_decision"], **item.key(tenant))
         if row is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,9 +17,10 @@ from assent.db.locks import lock_shared, lock_shared_or_busy
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.decisions import views
-from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored, to_json
+from assent.decisions.document import DecidedFace, Decision, LeafRef, NamedMatch, from_json, read_stored
+from assent.decisions.messages import DecisionMessage, SuggestedMatches, Suggestion, SuggestionMessage, message_json
 from assent.decisions.retraction_jobs import retraction_waits
-from assent.decisions.views import PublicView
+from assent.decisions.views import AudienceDocument, AuthorView, PublicView
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
 from assent.keys.seal import unseal
@@ -60,13 +61,14 @@ def message_body(conn: Conn, keys: TenantKeys, message: Row, lock: Lock) -> dict
     The subjects that it names are locked by `lock` first.
     """
     item, recipient = MediaItem(message["source"], message["media_id"]), Recipient(message["audience"])
+    timestamp = rfc3339(message["created_at"])
     if message["type"] == "tag.suggested":
-        data = suggestions(conn, keys, item, lock)
-    elif recipient.audience == "person":
+        suggested = suggestions(conn, keys, item, lock)
+        return message_json(SuggestionMessage("tag.suggested", timestamp, suggested)) if suggested else None
+    if recipient.audience == "person":
         return None  # what was meant for the platform, from before the endpoint was another's
-    else:
-        data = document_for(conn, keys, item, recipient, message["revision"], lock)
-    return data and {"type": message["type"], "timestamp": rfc3339(message["created_at"]), "data": data}
+    document = assemble_for(conn, keys, item, recipient, message["revision"], lock)
+    return message_json(DecisionMessage(message["type"], timestamp, document)) if document else None
 
 
 def assemble(
@@ -113,7 +115,7 @@ def assemble_view(
     recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
-) -> PublicView | None:
+) -> AuthorView | PublicView | None:
     """Returns the newest decision on a media item as another audience than the platform may see it now, or None.
 
     A subject gets None when they have no match in it. `revision`, `lock` and the errors are those of `assemble`.
@@ -137,20 +139,18 @@ def assemble_view(
     return views.public_view(decision, row["perceptions"], recipient.audience, view)
 
 
-def document_for(
+def assemble_for(
     conn: Conn,
     keys: TenantKeys,
     item: MediaItem,
     recipient: Recipient,
     revision: int | None = None,
     lock: Lock = lock_shared,
-) -> dict[str, Any] | None:
-    """Returns the result of `assemble` or `assemble_view` for that recipient, as JSON values."""
+) -> AudienceDocument | None:
+    """Returns the result of `assemble` or `assemble_view` for that recipient."""
     if recipient.audience == "platform":
-        decision = assemble(conn, keys, item, revision, lock)
-        return to_json(decision) if decision else None
-    view = assemble_view(conn, keys, item, recipient, revision, lock)
-    return views.view_json(view) if view else None
+        return assemble(conn, keys, item, revision, lock)
+    return assemble_view(conn, keys, item, recipient, revision, lock)
 
 
 def _decision(row: Row) -> Decision:
@@ -171,7 +171,7 @@ def _notice(conn: Conn, keys: TenantKeys, decision: Decision) -> dict[str, str]:
     return read_stored(_NOTICE, row["notice"]) if row else {}
 
 
-def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock_shared) -> dict[str, Any] | None:
+def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock_shared) -> SuggestedMatches | None:
     """Returns the suggested matches that subjects are to be asked about, or None when there are none.
 
     The platform never gets them. Raises DecisionUnreadable, and SealBroken.
@@ -181,12 +181,12 @@ def suggestions(conn: Conn, keys: TenantKeys, item: MediaItem, lock: Lock = lock
         return None
     decision = _decision(row)
     named = dict(_named(conn, keys, item, row["revision"], lock, "suggested"))
-    suggested = [
-        {"subject": face.match.subject, "face": n, "box": list(face.box), "band": face.match.band}
+    suggested = tuple(
+        Suggestion(face.match.subject, n, face.box, face.match.band)
         for n, face in enumerate(_with_names(decision, named))
         if face.match
-    ]
-    return {"source": item.source, "media": asdict(decision.media), "suggestions": suggested} if suggested else None
+    )
+    return SuggestedMatches(item.source, decision.media, suggested) if suggested else None
 
 
 def _newest(conn: Conn, keys: TenantKeys, item: MediaItem, revision: int | None = None) -> Row | None:

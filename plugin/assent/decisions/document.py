@@ -49,7 +49,14 @@ def _is_empty(part: object) -> bool:
     return part == ()
 
 
-_OPTIONAL = Field(exclude_if=_is_absent)  # left out of the JSON, not null, where a decision has no such part
+def _never_null(schema: dict[str, Any]) -> None:
+    (part,) = (kind for kind in schema.pop("anyOf") if kind != {"type": "null"})
+    schema |= part
+    del schema["default"]
+
+
+# Left out of the JSON, not null, where a decision has no such part.
+_OPTIONAL = Field(exclude_if=_is_absent, json_schema_extra=_never_null)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +184,13 @@ class Decision:
     notify: tuple[Audience, ...] = ()
     statement: str | None = None  # the statement of reasons' puid, once it is recorded
     policy: PolicyRef
-    moderation: Annotated[Moderation | None, Field(alias="heeded", exclude_if=_is_absent)] = None
+    moderation: Annotated[
+        Moderation | None, Field(alias="heeded", exclude_if=_is_absent, json_schema_extra=_never_null)
+    ] = None
     error: Annotated[DecisionError | None, _OPTIONAL] = None
     reviewed: Annotated[Reviewed | None, _OPTIONAL] = None
     audit: Annotated[LeafRef | None, _OPTIONAL] = None
     decided_at: Annotated[str | None, _OPTIONAL] = None  # RFC 3339
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionMessage:
-    """The body of an outgoing webhook that carries a decision; `timestamp` (RFC 3339) is when it was queued.
-
-    An endpoint of another audience than the platform gets that audience's view as `data`.
-    """
-
-    type: Literal["media.tagged", "media.failed", "media.reviewed", "tag.published", "tag.retracted"]
-    timestamp: str
-    data: Decision
 
 
 JSON = TypeAdapter(Decision)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from assent.core.errors import DecisionUnreadable
 from assent.core.taxonomy import above
@@ -53,8 +53,8 @@ class RuleName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicView:
-    """A decision as the person in it, or the public, may read it, in the order of its JSON."""
+class _View:
+    """A decision as another audience than the platform may read it, in the order of its JSON."""
 
     schema: Literal["assent.decision/1"]
     event: str | None
@@ -70,13 +70,25 @@ class PublicView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorView(PublicView):
+class PublicView(_View):
+    """A decision as the person in it, or the public, may read it."""
+
+    audience: Literal["person", "public"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorView(_View):
     """A decision as the author may read it: also with the tags' boxes, the rules, and the notice of the restriction."""
 
+    audience: Literal["author"]
     tags: Sequence[LocatedTag]
     rules: tuple[RuleName, ...]
     statement: str | None
     notice: dict[str, str]  # by language
+
+
+# An `assent.decision/1` of any audience.
+AudienceDocument = Annotated[Decision | AuthorView | PublicView, Field(discriminator="audience")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class _StoredTags:
 
 _STORED_VIEWS = TypeAdapter[dict[Audience, _StoredView] | None](dict[Audience, _StoredView] | None)
 _STORED_TAGS = TypeAdapter(_StoredTags)
-_JSON = {kind: TypeAdapter[PublicView](kind) for kind in (PublicView, AuthorView)}
+_JSON = TypeAdapter[Decision | AuthorView | PublicView](AudienceDocument)
 
 
 def stored_views(verdict: Verdict, perception: Perception) -> dict[str, Any]:
@@ -185,10 +197,10 @@ def author_view(
     )
 
 
-def view_json(view: PublicView) -> dict[str, Any]:
-    """Returns the view as JSON values."""
-    document: dict[str, Any] = _JSON[type(view)].dump_python(view, mode="json")
-    return document
+def document_json(document: AudienceDocument) -> dict[str, Any]:
+    """Returns the document as JSON values."""
+    values: dict[str, Any] = _JSON.dump_python(document, mode="json", by_alias=True)
+    return values
 
 
 def _parts(decision: Decision, audience: Audience) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from assent.http.api_keys import Caller, KeyAltered, authenticate
 from assent.http.limits import ADDRESS, RateLimiter
 from assent.http.state import App
 
-_BEARER = HTTPBearer(auto_error=False, scheme_name="API key", description="From `assent init`.")
+_BEARER = HTTPBearer(auto_error=False, scheme_name="api-key", description="From `assent init`.")
 
 
 def caller(

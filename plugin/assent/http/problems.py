@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
@@ -107,7 +108,15 @@ def error_responses(*kinds: type[AssentError]) -> dict[int | str, dict[str, Any]
     return responses
 
 
-def schema_ref(kind: type[BaseModel]) -> dict[str, str]:
+def header_parameters(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Returns the OpenAPI `parameters` of headers that have to be there, from their descriptions by name."""
+    return [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
+        for name, description in headers.items()
+    ]
+
+
+def schema_ref(kind: type) -> dict[str, str]:
     """Returns a reference to the model in the OpenAPI document, for bodies that a route reads by itself.
 
     `assent.http.openapi` lists these models.

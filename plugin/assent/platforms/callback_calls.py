@@ -7,8 +7,12 @@ platform that keeps ids does nothing twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter
 
 from assent.core.clock import rfc3339
 from assent.platforms.calls import (
@@ -22,6 +26,33 @@ from assent.platforms.calls import (
     json_call,
 )
 from assent.platforms.standard_webhooks import sign_webhook
+from assent.policy.acts import ACTS
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAct:
+    """An act that the platform is asked to do or to undo, the rule that asks for it, and the rule's reason in words."""
+
+    id: UUID
+    act: Annotated[
+        str, Field(json_schema_extra={"enum": [n for n, act in ACTS.items() if "standard" in act.platforms]})
+    ]
+    source: str
+    media: str
+    rule: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackMessage:
+    """The body of a callback; `timestamp` (RFC 3339) is when the act was intended, and `data.id` stays for its undo."""
+
+    type: Literal["action.requested", "action.withdrawn"]
+    timestamp: str
+    data: CallbackAct
+
+
+_JSON = TypeAdapter(CallbackMessage)
 
 
 def _headers(credentials: ActCredentials, call: ApiCall) -> Mapping[str, str]:
@@ -44,15 +75,8 @@ def _undo(target: ActTarget) -> ActSteps:
 
 
 def _tell(target: ActTarget, kind: Literal["action.requested", "action.withdrawn"]) -> ApiCall:
-    data = {
-        "id": str(target.id),
-        "act": target.act,
-        "source": target.source,
-        "media": target.media,
-        "rule": target.rule,
-        "reason": target.words or None,
-    }
-    call = json_call("", {"type": kind, "timestamp": rfc3339(target.at), "data": data})
+    request = CallbackAct(target.id, target.act, target.source, target.media, target.rule, target.words or None)
+    call = json_call("", _JSON.dump_python(CallbackMessage(kind, rfc3339(target.at), request), mode="json"))
     verb = "do" if kind == "action.requested" else "undo"
     return ApiCall("POST", "", call.body, {**call.headers, "webhook-id": f"{verb}_{target.mark}"})
 

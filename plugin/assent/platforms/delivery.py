@@ -83,6 +83,7 @@ _URL: TypeAdapter[str] = TypeAdapter(WebAddress)
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 _SETTINGS = TypeAdapter(SourceSettings)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HEX_HMAC = "`sha256=<hex of HMAC-SHA256(secret, body)>`, over the raw body."
 
 
 def load_source_settings(stored: bytes) -> SourceSettings:
@@ -96,14 +97,14 @@ def dump_source_settings(settings: SourceSettings) -> bytes:
 
 
 def verify_hex_hmac(signature: str | None, raw: bytes, live_secrets: Sequence[str]) -> None:
-    """Checks `sha256=<hex of HMAC-SHA256(secret, body)>` over the raw body. Raises SignatureInvalid."""
+    """Checks a signature of the form HEX_HMAC. Raises SignatureInvalid."""
     given = (signature or "").strip().lower().encode("utf-8", "replace")
     if not any(hmac.compare_digest(given, hex_hmac(raw, secret).encode()) for secret in live_secrets):
         raise SignatureInvalid
 
 
 def hex_hmac(raw: bytes, secret: str) -> str:
-    """Signs a body: `sha256=<hex of HMAC-SHA256(secret, body)>`."""
+    """Signs a body in the form HEX_HMAC."""
     return "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
 
 

@@ -13,6 +13,11 @@ from assent.core.encoding import encode_base64
 from assent.core.errors import BadRequest, SignatureInvalid
 
 MAX_DELIVERY_ID = 256
+SIGNED_HEADERS = {
+    "webhook-id": f"The same for every repetition; at most {MAX_DELIVERY_ID} characters.",
+    "webhook-timestamp": "Unix seconds, at most 5 minutes off.",
+    "webhook-signature": "`v1,<base64 of HMAC-SHA256>`; several may stand side by side.",
+}
 
 
 def new_secret() -> str:

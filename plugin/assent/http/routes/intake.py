@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from assent.core.errors import (
     AssentError,
@@ -34,19 +35,19 @@ from assent.db.locks import lock_shared_or_busy
 from assent.db.pool import Conn, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
-from assent.decisions.assemble import Recipient, assemble_to_draw, document_for
+from assent.decisions.assemble import Recipient, assemble_for, assemble_to_draw
 from assent.decisions.document import Decision
 from assent.decisions.media_items import find_item
 from assent.decisions.render.redact import redact
 from assent.decisions.store import open_retained_copy
-from assent.decisions.views import AuthorView, PublicView
+from assent.decisions.views import AudienceDocument, document_json
 from assent.http.address import by_name
 from assent.http.altered import TENANT
 from assent.http.api_keys import must_match
 from assent.http.auth import By, refund_address_token
 from assent.http.body import MAX_BODY, read_body
 from assent.http.forms import read_form
-from assent.http.problems import error_responses, schema_ref
+from assent.http.problems import error_responses, header_parameters, schema_ref
 from assent.http.state import App, AppState
 from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, known_delivery, live_secrets, store_event
 from assent.intake.posts import PostChange, compare_post, delete_dropped, record_shown
@@ -54,9 +55,10 @@ from assent.intake.rejects import UNKNOWN, Rejects
 from assent.intake.sources import open_source_settings
 from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.delivery import MISTAKES, Ignored, ParsedDelivery
+from assent.platforms.delivery import MISTAKES, Ignored, IgnoreReason, ParsedDelivery
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
+from assent.platforms.standard_webhooks import SIGNED_HEADERS
 
 router = APIRouter(prefix="/v1")
 IMAGES, _ = OWN_SOURCES
@@ -78,18 +80,20 @@ class ImageRequest(Circumstances):
     alt: Alt | None = None
 
 
+class StoredEvent(BaseModel):
+    """The answer to a delivery whose event is stored."""
+
+    event: UUID
+
+
+class IgnoredDelivery(BaseModel):
+    """The answer to a delivery of a platform's own form that concerns us not: it is not sent again."""
+
+    ignored: IgnoreReason
+
+
 class _SourceUnknown(SignatureInvalid):
     """An unknown source, answered like a wrong secret so that the names of sources are not disclosed."""
-
-
-_SIGNED = [
-    {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
-    for name, description in (
-        ("webhook-id", "The same for every repetition; at most 256 characters."),
-        ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
-        ("webhook-signature", "`v1,<base64 of HMAC-SHA256>`; several may stand side by side."),
-    )
-]
 
 
 @router.post(
@@ -98,13 +102,13 @@ _SIGNED = [
     tags=["webhooks"],
     responses=error_responses(SignatureInvalid, DeliveryConflict, BodyTooLarge, DeletionsWait),
     openapi_extra={
-        "parameters": _SIGNED,
+        "parameters": header_parameters(SIGNED_HEADERS),
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema_ref(EventModel)}}},
     },
 )
 async def receive_webhook(
     source: str, request: Request, state: App, lane: Literal["live", "backfill"] = "live"
-) -> dict[str, str]:
+) -> StoredEvent | IgnoredDelivery:
     """Accepts a signed delivery of `assent.event/1` (Standard Webhooks), and answers once it is stored.
 
     A repetition of the same id and body gets the same answer and is not processed again. A source of Mastodon or
@@ -119,9 +123,9 @@ async def receive_webhook(
             rejects.count(UNKNOWN if isinstance(error, _SourceUnknown) else source, error.code)
         raise
     if isinstance(event, Ignored):
-        return {"ignored": event.reason}
+        return IgnoredDelivery(ignored=event.reason)
     ACCEPTED.labels(source, lane).inc()
-    return {"event": str(event)}
+    return StoredEvent(event=event)
 
 
 async def _body_limit(state: AppState, source: str, request: Request) -> int:
@@ -318,7 +322,7 @@ def read_redacted(media_id: Name, state: App, by: By, source: SourceQuery = None
     tags=["pictures"],
     response_model=None,
     responses={
-        200: {"model": Decision | AuthorView | PublicView},
+        200: {"model": AudienceDocument},
         **error_responses(Unauthorized, Forbidden, NotFound, SubjectLocked, MediaAmbiguous),
     },
 )
@@ -348,7 +352,7 @@ def _decision(
     keys = state.keystore.tenant(tenant)
     with transaction(state.pool) as conn:
         item = find_item(conn, tenant, media_id, source)
-        document = document_for(conn, keys, item, Recipient(audience, subject), lock=lock_shared_or_busy)
+        document = assemble_for(conn, keys, item, Recipient(audience, subject), lock=lock_shared_or_busy)
     if document is None:
         raise NotFound("no decision on a picture of that id")
-    return document
+    return document_json(document)
