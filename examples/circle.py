@@ -51,33 +51,36 @@ def go_round(assent: Assent, instance: Instance, account: Account, consent: str,
         if assent.client.post(f"/v1/consents/{consent}/withdraw").is_error:
             raise DemoFailed("the consent could not be withdrawn")
         _await(instance, lambda: feed.newest[media].type == "tag.retracted", "retraction")
-        retracted = feed.newest[media]
+        retracted, stood = feed.newest[media], all(not one.resolved_at for one in reports_on(instance, status["id"]))
         app.put(f"/api/v1/statuses/{status['id']}", data={"status": "Six at a table, without them"}).raise_for_status()
         _await(instance, lambda: all(one.resolved_at for one in reports_on(instance, status["id"])), "resolving")
-    (report,) = reports_on(instance, status["id"])
-    return Circle(account.username, named, report, retracted)
+    return Circle(account.username, named, retracted, stood, tuple(reports_on(instance, status["id"])))
 
 
 def check_circle(circle: Circle, account: Account, box: Box) -> list[Check]:
     """Whether all of it came out as it had to."""
-    who, report, left = f"@{account.username}", circle.report, matches_of(circle.retracted)
+    who, left, reports = f"@{account.username}", matches_of(circle.retracted), circle.reports
     named = set(circle.named) == {account.id} and is_same_face(circle.named[account.id], box)
+    reported = len(reports) == 1 and REASON in reports[0].comment
+    resolved = all(one.resolved_at for one in reports)
     return [
+        Check(f"Posted at Mastodon's API: {who} named at their own face, nobody else", named, _named(circle.named)),
+        Check("A rule asks for a report: one, on that post, with the reason", reported, f"{len(reports)} reports"),
         Check(
-            f"A post at Mastodon's API: {who} named at their own face, nobody else", named, f"{len(circle.named)} named"
-        ),
-        Check(
-            "A rule that asks for a report: one, on that post", REASON in report.comment, report.comment.splitlines()[0]
-        ),
-        Check(
-            f"{who} withdraws consent: the name is retracted", not left, f"{circle.retracted.type}, {len(left)} named"
+            f"{who} withdraws the consent: the name is retracted, the report stands",
+            not left and circle.stood,
+            f"{circle.retracted.type}, {_named(left)}",
         ),
         Check(
             "The photo is edited out of the post: its report is resolved",
-            report.resolved_at is not None,
-            "resolved" if report.resolved_at else "open",
+            resolved,
+            "resolved" if resolved else "still open",
         ),
     ]
+
+
+def _named(matches: dict[str, Box]) -> str:
+    return f"{len(matches)} named"
 
 
 def reports_on(instance: Instance, status: str) -> list[Report]:

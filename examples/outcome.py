@@ -76,12 +76,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """What happened to a status at Mastodon's API: who was named, the report on it in the end, what was retracted."""
+    """What happened to a status at Mastodon's API: who was named, what was retracted, whether the report stood then,
+    and the reports in the end."""
 
     account: str
     named: dict[str, Box]
-    report: Report
     retracted: Delivery
+    stood: bool
+    reports: tuple[Report, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,11 @@ def _circle(circle: Circle) -> dict[str, Any]:
     return {
         "account": circle.account,
         "named": len(circle.named),
-        "report": circle.report.comment,
-        "resolved": circle.report.resolved_at is not None,
+        "comments": [one.comment for one in circle.reports],
+        "resolved": all(one.resolved_at for one in circle.reports),
         "retracted": circle.retracted.type,
         "left": len(matches_of(circle.retracted)),
+        "stood": circle.stood,
     }
 
 

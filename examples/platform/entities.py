@@ -10,6 +10,8 @@ from typing import Any
 from examples.platform.instance import RESTRICTIONS, Account, Attachment, Instance, Report, Status
 
 Entity = Mapping[str, Any]
+# Restrictions that everybody sees, and what of the account says so.
+_SHOWN = {"silenced": "limited", "suspended": "suspended"}
 
 
 def account_entity(instance: Instance, account: Account) -> Entity:
@@ -38,6 +40,18 @@ def account_entity(instance: Instance, account: Account) -> Entity:
         "last_status_at": None,
         "emojis": [],
         "fields": [],
+        **{name: True for state, name in _SHOWN.items() if state in account.restricted},
+    }
+
+
+def relationship_entity(viewer: Account, account: Account) -> Entity:
+    """Writes how the viewer stands to an account; nobody here blocks or mutes anybody."""
+    return {
+        "id": account.id,
+        "following": account.id in viewer.follows,
+        "followed_by": viewer.id in account.follows,
+        **dict.fromkeys(("blocking", "blocked_by", "muting", "requested", "domain_blocking", "endorsed"), False),
+        "note": "",
     }
 
 

@@ -14,6 +14,7 @@ from examples.platform.entities import (
     admin_account_entity,
     admin_report_entity,
     attachment_entity,
+    relationship_entity,
     report_entity,
     status_entity,
 )
@@ -120,6 +121,7 @@ Here = Annotated[Instance, Depends(instance_of)]
 Reader = Annotated[Account | None, Depends(_reader)]
 Member = Annotated[Account, Depends(_signed_in("read:statuses"))]
 User = Annotated[Account, Depends(_signed_in("read:accounts"))]
+Follower = Annotated[Account, Depends(_signed_in("read:follows"))]
 Owner = Annotated[Account, Depends(_signed_in("write:accounts"))]
 Writer = Annotated[Account, Depends(_signed_in("write:statuses"))]
 Uploader = Annotated[Account, Depends(_signed_in("write:media"))]
@@ -150,6 +152,14 @@ def verify_credentials(instance: Here, account: User) -> Entity:
 @router.patch("/api/v1/accounts/update_credentials")
 def update_credentials(instance: Here, account: Owner, avatar: Annotated[bytes, File()]) -> Entity:
     return account_entity(instance, change_avatar(instance, account, avatar))
+
+
+@router.get("/api/v1/accounts/relationships")
+def read_relationships(
+    instance: Here, account: Follower, ids: Annotated[Sequence[str], Query(alias="id[]")]
+) -> list[Entity]:
+    there = (instance.accounts.get(one) for one in ids)
+    return [relationship_entity(account, one) for one in there if one]
 
 
 @router.get("/api/v1/accounts/{account_id}")

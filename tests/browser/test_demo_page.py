@@ -91,7 +91,7 @@ def test_headings_lead_through_the_page(page: Page) -> None:
 def test_the_story_is_on_the_page(page: Page) -> None:
     text = page.inner_text("body")
     assert "Chelsea the cat" in text
-    assert "@alice withdrew the consent: tag.retracted, with no name in it." in text
+    assert "@alice withdrew the consent: tag.retracted, with no name in it. The report stood." in text
     assert "the report is resolved" in text
     assert "fetch_missing" in text
     assert "media_unsupported" in text

@@ -71,6 +71,7 @@ def place(web: Web) -> Iterator[Place]:
 def test_a_photo_is_posted_seen_edited_and_deleted(place: Place) -> None:
     ana = place.app(place.ana, USER)
     assert ana.account_verify_credentials().username == "ana"
+    assert [one.blocked_by for one in ana.account_relationships([place.mo.id])] == [False]
     photo = package_photo("chelsea.png")
     media = ana.media_post(photo, mime_type="image/png", description="A cat")
     assert media.meta.original.width == 451
