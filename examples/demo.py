@@ -17,6 +17,7 @@ import uuid
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,11 +28,14 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from examples.cases import CASES, check_console, console_link, fill_console
-from examples.outcome import Check, Outcome, Proof, Told, check_told
+from examples.circle import SOURCE, check_circle, connect_mastodon, go_round
+from examples.outcome import Check, Circle, Outcome, Proof, Told, check_told
 from examples.page import build
 from examples.photos import Cast, Person, Photo, folder_cast, packaged_cast
 from examples.platform.app import running
 from examples.platform.feed import Connection, Feed, Post, add_photo, send, write_post
+from examples.platform.instance import Account, Instance, add_account
+from examples.platform.webhooks import make_webhook
 from examples.send_event import make_event, post_event
 from examples.server import Assent, DemoFailed, Place, free_listener, initialise, started, temporary_data
 from examples.witness import Checkpoint, ProofRefused, check_inclusion, open_checkpoint
@@ -67,8 +71,10 @@ def _run(console: Console, folder: Path, log: Path) -> int:
     with ExitStack() as stack:
         feed, listener = Feed(follows=_accounts(cast)), free_listener()
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        instance = Instance(base, feed)
+        account, bot = add_account(instance, "alice"), add_account(instance, "assent", staff=True)
         data = stack.enter_context(temporary_data())
-        stack.enter_context(running(feed, listener))
+        stack.enter_context(running(feed, listener, instance))
         console.print(f"A platform with {len(feed.follows)} accounts runs at {base}.", soft_wrap=True)
         with console.status("Assent starts: its own database, keys, models …"):
             place = initialise(data, base, log)
@@ -76,6 +82,7 @@ def _run(console: Console, folder: Path, log: Path) -> int:
         feed.connection = Connection(assent.events_url, assent.events_secret, assent.deliveries_secret)
         console.print(f"Assent is ready at {assent.url}, after {time.monotonic() - began:.0f} s.", soft_wrap=True)
         with console.status("People opt in …"):
+            connect_mastodon(place, instance, make_webhook(f"{assent.url}/v1/webhooks/{SOURCE}"), bot)
             for person in cast.people:
                 opt_in(assent, person)
         _tell_enrolment(console, cast)
@@ -85,7 +92,10 @@ def _run(console: Console, folder: Path, log: Path) -> int:
             told = _await_decisions(feed, posted)
         with console.status("Stories go out, which wait for moderators …"):
             waiting = fill_console(place, assent, feed, base, cast)
-        outcome = _conclude(assent, feed, cast, told, [*refusals, *_check_cases(place, cast, waiting)], began)
+        with console.status("A post at Mastodon's API, a report, and both taken back …"):
+            circle, rounds = _go_round(assent, instance, account, cast)
+        checks = [*refusals, *rounds, *_check_cases(place, cast, waiting)]
+        outcome = replace(_conclude(assent, feed, cast, told, checks, began), circle=circle)
         page = build(outcome, folder)
         _tell(console, outcome, page)
         failed = [check for check in outcome.checks if not check.ok]
@@ -103,8 +113,8 @@ def _accounts(cast: Cast) -> dict[str, tuple[str, ...]]:
     return accounts
 
 
-def opt_in(assent: Assent, person: Person) -> None:
-    """Records the person's consent, then enrols the photos. Raises DemoFailed when either is refused."""
+def opt_in(assent: Assent, person: Person) -> str:
+    """Records the person's consent, then enrols the photos. The consent's id; raises DemoFailed when it is refused."""
     consent = {
         "subject": person.name,
         "purpose": "face-match",
@@ -116,18 +126,30 @@ def opt_in(assent: Assent, person: Person) -> None:
         "age": "adult",
     }
     files = [("photos", (f"{n}.jpg", data, "image/jpeg")) for n, data in enumerate(person.photos)]
-    _created(person, assent.client.post("/v1/consents", json=consent))
+    given = _created(person, assent.client.post("/v1/consents", json=consent))
     for _ in range(ENROLMENT_TRIES):
         # 202: the worker has not come to it yet, as on a slow machine that still prepares its models.
         answer = assent.client.post(f"/v1/subjects/{quote(person.name, safe='')}/templates", files=files)
         if answer.status_code != httpx2.codes.ACCEPTED:
             break
     _created(person, answer)
+    return str(given["id"])
 
 
-def _created(person: Person, answer: httpx2.Response) -> None:
+def _created(person: Person, answer: httpx2.Response) -> dict[str, Any]:
     if answer.status_code != httpx2.codes.CREATED:
         raise DemoFailed(f"{person.name} could not opt in: {answer.status_code} {answer.text[:300]}")
+    return dict(answer.json())
+
+
+def _go_round(assent: Assent, instance: Instance, account: Account, cast: Cast) -> tuple[Circle | None, list[Check]]:
+    """Goes the whole circle at Mastodon's API with the photo in which alice is named; nothing with photos of yours."""
+    photo = cast.photos[0]
+    if not photo.expected.matched or photo.data is None:
+        return None, []
+    consent = opt_in(assent, replace(cast.people[0], name=account.id))
+    circle = go_round(assent, instance, account, consent, photo.data)
+    return circle, check_circle(circle, account, photo.expected.matched["alice"])
 
 
 def _publish(feed: Feed, base: str, photo: Photo) -> tuple[Photo, Post]:
@@ -183,7 +205,7 @@ def _conclude(
         Check("The webhook sent twice: decided and delivered once", times == 1, f"{times} delivered"),
         proof_check,
     ]
-    return Outcome(cast, told, proofs[0], len(proofs), tuple(checks), time.monotonic() - began)
+    return Outcome(cast, told, proofs[0], len(proofs), None, tuple(checks), time.monotonic() - began)
 
 
 def _prove_all(assent: Assent, told: Sequence[Told]) -> tuple[list[Proof], Check]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from examples.photos import Box, Cast, Expected, Photo
 from examples.platform.feed import Delivery, Post, action_of
+from examples.platform.instance import Report
 from examples.witness import Checkpoint
 
 SAME_FACE = 0.3  # intersection over union from which two boxes mean the same face
@@ -54,8 +55,7 @@ class Told:
     @property
     def matched(self) -> dict[str, Box]:
         """Who was named, and where."""
-        named = (face for face in self.faces if face["match"])
-        return {face["match"]["subject"]: as_box(face["box"]) for face in named}
+        return matches_of(self.delivery)
 
     @property
     def milliseconds(self) -> float:
@@ -75,6 +75,18 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Circle:
+    """What happened to a status at Mastodon's API: who was named, what was retracted, whether the report stood then,
+    and the reports in the end."""
+
+    account: str
+    named: dict[str, Box]
+    retracted: Delivery
+    stood: bool
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that the page and the terminal tell."""
 
@@ -82,13 +94,24 @@ class Outcome:
     told: tuple[Told, ...]
     proof: Proof
     proofs_held: int
+    circle: Circle | None
     checks: tuple[Check, ...]
     seconds: float
+
+
+def matches_of(delivery: Delivery) -> dict[str, Box]:
+    """Who is named in a decision, and where."""
+    faces = delivery.data.get("faces") or []
+    return {face["match"]["subject"]: as_box(face["box"]) for face in faces if face["match"]}
 
 
 def as_box(box: Iterable[int]) -> Box:
     x, y, width, height = box
     return (x, y, width, height)
+
+
+def is_same_face(a: Box, b: Box) -> bool:
+    return overlap(a, b) > SAME_FACE
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -130,7 +153,7 @@ def _faces(count: int) -> str:
 
 
 def _check_matched(title: str, found: dict[str, Box], expected: dict[str, Box]) -> Check:
-    placed = all(overlap(found[name], box) > SAME_FACE for name, box in expected.items() if name in found)
+    placed = all(is_same_face(found[name], box) for name, box in expected.items() if name in found)
     what = f"{' and '.join(sorted(expected))} named at their own faces, nobody else" if expected else "nobody named"
     seen = ", ".join(f"{name} at {list(box)}" for name, box in sorted(found.items())) or "nobody"
     return Check(f"{title}: {what}", found.keys() == expected.keys() and placed, seen)

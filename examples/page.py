@@ -15,7 +15,7 @@ from assent.core.display import visible_lines
 from assent.decisions.document import from_json
 from assent.decisions.render.annotate import annotate
 from assent.media.decode import decode
-from examples.outcome import Outcome, Proof, Told
+from examples.outcome import Circle, Outcome, Proof, Told, matches_of
 from examples.photos import Person
 
 PAGES = Environment(
@@ -41,11 +41,24 @@ def build(outcome: Outcome, folder: Path) -> Path:
         totals=_totals(outcome),
         proof=_proof(outcome.proof),
         proofs_held=outcome.proofs_held,
+        circle=_circle(outcome.circle) if outcome.circle else None,
         checks=outcome.checks,
     )
     page = folder / "index.html"
     page.write_text(html, encoding="utf-8")
     return page
+
+
+def _circle(circle: Circle) -> dict[str, Any]:
+    return {
+        "account": circle.account,
+        "named": len(circle.named),
+        "comments": [one.comment for one in circle.reports],
+        "resolved": all(one.resolved_at for one in circle.reports),
+        "retracted": circle.retracted.type,
+        "left": len(matches_of(circle.retracted)),
+        "stood": circle.stood,
+    }
 
 
 def _totals(outcome: Outcome) -> dict[str, Any]:

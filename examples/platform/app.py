@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -27,6 +27,9 @@ from examples.platform.feed import (
     send,
     write_post,
 )
+from examples.platform.instance import ApiRefused, Draft, Instance, Status, attach, may_see, post_status
+from examples.platform.mastodon_api import add_mastodon
+from examples.platform.webhooks import delivering
 
 MAX_PHOTO_BYTES = 20_000_000
 MAX_HOOK_BYTES = 2_000_000
@@ -39,13 +42,15 @@ PAGES = Environment(
 )
 
 
-def create_platform(feed: Feed) -> FastAPI:
-    """The platform's routes over that memory."""
+def create_platform(feed: Feed, instance: Instance | None = None) -> FastAPI:
+    """The platform's routes over that memory; with an instance it speaks Mastodon's API too."""
     app = FastAPI(title="Example platform", docs_url=None, redoc_url=None, openapi_url=None)
+    if instance is not None:
+        add_mastodon(app, instance)
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> HTMLResponse:
-        return HTMLResponse(_render(feed), headers={"content-security-policy": POLICY})
+        return HTMLResponse(_render(feed, instance), headers={"content-security-policy": POLICY})
 
     @app.get("/photos/{name}")
     def photo(name: str) -> Response:
@@ -61,6 +66,8 @@ def create_platform(feed: Feed) -> FastAPI:
         # The header makes a browser ask before another site's page may post here.
         del x_from_page
         data = await _read(request, MAX_PHOTO_BYTES)
+        if instance is not None and author.startswith("@"):
+            return await run_in_threadpool(_toot, instance, author, name, data)
         return await run_in_threadpool(_publish, feed, author, name, data, str(request.base_url).rstrip("/"))
 
     @app.post("/hooks/assent", status_code=204)
@@ -77,19 +84,19 @@ def create_platform(feed: Feed) -> FastAPI:
 
 
 @contextmanager
-def running(feed: Feed, listener: socket.socket) -> Iterator[None]:
+def running(feed: Feed, listener: socket.socket, instance: Instance | None = None) -> Iterator[None]:
     """Serves the platform on that listening socket, in a thread of its own, until the block ends."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_platform(feed), log_level="critical", lifespan="off", timeout_graceful_shutdown=2)
-    )
+    app = create_platform(feed, instance)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="platform")
     thread.start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(listener.close)
+        stack.callback(thread.join)
+        stack.callback(setattr, server, "should_exit", True)
+        if instance is not None:
+            stack.enter_context(delivering(instance))
         yield
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -117,9 +124,26 @@ def _publish(feed: Feed, author: str, name: str, data: bytes, base_url: str) -> 
     return {"id": post.id}
 
 
-def _render(feed: Feed) -> str:
+def _toot(instance: Instance, author: str, name: str, data: bytes) -> dict[str, str]:
+    """Posts a photo as a status of the account that the page names."""
+    account = next((one for one in list(instance.accounts.values()) if f"@{one.username}" == author), None)
+    if account is None:
+        raise HTTPException(422, "no such account")
+    try:
+        draft = Draft(name, (attach(instance, account, data, "").id,))
+        return {"id": post_status(instance, account, draft).id}
+    except ApiRefused as refused:
+        raise HTTPException(refused.status, str(refused)) from None
+
+
+def _render(feed: Feed, instance: Instance | None) -> str:
     with feed.changed:
         posts = [(post, feed.newest.get(post.id)) for post in reversed(feed.posts.values())]
+        accounts = sorted(feed.follows)
+        statuses = []
+        if instance is not None:
+            statuses = [_shown(instance, one) for one in reversed(instance.statuses.values()) if may_see(None, one)]
+            accounts += [f"@{one.username}" for one in instance.accounts.values() if not one.staff]
     shown = [
         {
             "post": post,
@@ -129,4 +153,21 @@ def _render(feed: Feed) -> str:
         }
         for post, delivery in posts
     ]
-    return PAGES.get_template("feed.html").render(posts=shown, accounts=sorted(feed.follows))
+    return PAGES.get_template("feed.html").render(
+        posts=shown, statuses=statuses, accounts=accounts, mastodon=instance is not None
+    )
+
+
+def _shown(instance: Instance, status: Status) -> dict[str, Any]:
+    """What the page shows of a status: its author, each image with what was said of it, and reports."""
+    attachments = [instance.attachments[one] for one in status.draft.media]
+    return {
+        "author": instance.accounts[status.account].username,
+        "text": status.draft.text,
+        "media": [(one, instance.feed.newest.get(f"status/{status.id}/{one.id}")) for one in attachments],
+        "reports": [
+            (instance.accounts[one.account].username, one)
+            for one in instance.reports.values()
+            if status.id in one.statuses
+        ],
+    }

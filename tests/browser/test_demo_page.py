@@ -84,13 +84,15 @@ def test_headings_lead_through_the_page(page: Page) -> None:
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert levels.count(2) == 5
+    assert levels.count(2) == 6
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_the_story_is_on_the_page(page: Page) -> None:
     text = page.inner_text("body")
     assert "Chelsea the cat" in text
+    assert "@alice withdrew the consent: tag.retracted, with no name in it. The report stood." in text
+    assert "the report is resolved" in text
     assert "fetch_missing" in text
     assert "media_unsupported" in text
     assert page.get_by_text("broken", exact=True).count() == 0
