@@ -496,6 +496,15 @@ CREATE TABLE public.policy_shadow_count (
     CONSTRAINT policy_shadow_count_kind_check CHECK ((kind = ANY (ARRAY['action'::text, 'rule'::text, 'label'::text, 'group'::text, 'said'::text])))
 );
 
+CREATE TABLE public.post_check (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    post text NOT NULL,
+    account bytea NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    missing_since timestamp with time zone
+);
+
 CREATE TABLE public.post_media (
     tenant text NOT NULL,
     source text NOT NULL,
@@ -829,6 +838,9 @@ ALTER TABLE ONLY public.policy_shadow_count
 ALTER TABLE ONLY public.policy_shadow
     ADD CONSTRAINT policy_shadow_pkey PRIMARY KEY (tenant);
 
+ALTER TABLE ONLY public.post_check
+    ADD CONSTRAINT post_check_pkey PRIMARY KEY (tenant, source, post);
+
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_pkey PRIMARY KEY (tenant, source, post, media_id);
 
@@ -960,6 +972,8 @@ CREATE INDEX platform_action_cause_action ON public.platform_action_cause USING 
 CREATE INDEX platform_action_due ON public.platform_action USING btree (next_at) WHERE (NOT queued);
 
 CREATE UNIQUE INDEX platform_action_once ON public.platform_action USING btree (tenant, source, act, target_mac) WHERE (state <> 'undone'::text);
+
+CREATE INDEX post_check_asked_at ON public.post_check USING btree (tenant, source, asked_at);
 
 CREATE INDEX post_media_seen_at ON public.post_media USING btree (seen_at);
 
@@ -1124,6 +1138,9 @@ ALTER TABLE ONLY public.policy_shadow
 
 ALTER TABLE ONLY public.policy
     ADD CONSTRAINT policy_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.post_check
+    ADD CONSTRAINT post_check_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
