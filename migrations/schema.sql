@@ -514,6 +514,16 @@ CREATE TABLE public.post_media (
     seen_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.post_reading (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    since bigint,
+    reached bigint,
+    target bigint,
+    before bigint,
+    next_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.refusal (
     tenant text NOT NULL,
     id uuid NOT NULL,
@@ -677,6 +687,14 @@ CREATE TABLE public.tenant (
     models_sha256 bytea,
     rotated_at timestamp with time zone,
     CONSTRAINT tenant_tenant_check CHECK ((tenant ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.topic_reading (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    topic text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.upload (
@@ -844,6 +862,9 @@ ALTER TABLE ONLY public.post_check
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_pkey PRIMARY KEY (tenant, source, post, media_id);
 
+ALTER TABLE ONLY public.post_reading
+    ADD CONSTRAINT post_reading_pkey PRIMARY KEY (tenant, source);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
 
@@ -900,6 +921,9 @@ ALTER TABLE ONLY public.template
 
 ALTER TABLE ONLY public.tenant
     ADD CONSTRAINT tenant_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY public.topic_reading
+    ADD CONSTRAINT topic_reading_pkey PRIMARY KEY (tenant, source, topic);
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_pkey PRIMARY KEY (tenant, event_id, n);
@@ -1002,6 +1026,8 @@ CREATE INDEX staff_session_staff ON public.staff_session USING btree (tenant, st
 CREATE INDEX statement_at ON public.statement USING btree (tenant, at, puid);
 
 CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
+
+CREATE INDEX topic_reading_next_at ON public.topic_reading USING btree (next_at);
 
 CREATE TRIGGER consent_gallery AFTER INSERT OR DELETE OR UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
 
@@ -1145,6 +1171,9 @@ ALTER TABLE ONLY public.post_check
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
+ALTER TABLE ONLY public.post_reading
+    ADD CONSTRAINT post_reading_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
+
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
 
@@ -1195,6 +1224,9 @@ ALTER TABLE ONLY public.template
 
 ALTER TABLE ONLY public.template
     ADD CONSTRAINT template_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.topic_reading
+    ADD CONSTRAINT topic_reading_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

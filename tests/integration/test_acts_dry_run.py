@@ -32,6 +32,24 @@ def test_nothing_is_called_before_it_is_switched_on(acting: Acting, api: Api) ->
     assert (acting.states(), len(api.reports)) == (["done"], 1)
 
 
+def count(act: str, state: str) -> float:
+    values = {"platform": "mastodon", "act": act, "state": state}
+    return REGISTRY.get_sample_value("assent_platform_acts_total", values) or 0.0
+
+
+def test_what_came_of_acts_is_counted_once_by_platform_and_act(acting: Acting, api: Api) -> None:
+    cases = [("social", True, "done"), ("social", False, "dry-run"), ("social", True, "failed")]
+    for n, (source, on, state) in enumerate(cases):
+        acting.connect(source, api.url, on=on)
+        api.gone = {"7"} if state == "failed" else set()
+        before = count("report", state)
+        acting.decide(source, f"status/{n}/1", ["report"])
+        api.faults = iter([Fault(Answer(500))])
+        acting.settle()
+        acting.settle()
+        assert count("report", state) == before + 1, state
+
+
 def test_without_a_connection_it_is_a_dry_run_too(acting: Acting, api: Api) -> None:
     with transaction(acting.pool) as conn:
         conn.execute("DELETE FROM platform_connection")

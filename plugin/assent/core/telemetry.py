@@ -27,6 +27,9 @@ ACTED = Counter(
     "assent_platform_acts_total", "Acts at platforms that came to an end, by state.", ["platform", "act", "state"]
 )
 POSTS_GONE = Counter("assent_posts_gone_total", "Posts that their platform shows no more, deleted here.", ["source"])
+POSTS_MISSED = Counter(
+    "assent_posts_missed_total", "Posts whose webhook never came, read from their platform.", ["source"]
+)
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
 SIGN_INS = Counter("assent_console_sign_ins_total", "Sign-ins to the console, by way, or `refused`.", ["way"])
 ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from bytes to verdict of one picture.")

@@ -24,6 +24,7 @@ class PostChange:
 
     dropped: tuple[str, ...] = ()
     outdated: bool = False
+    known: bool = False  # this state of the post, or a later one, was seen
 
 
 def compare_post(conn: Conn, tenant: str, source: str, parsed: ParsedDelivery) -> PostChange:
@@ -36,10 +37,12 @@ def compare_post(conn: Conn, tenant: str, source: str, parsed: ParsedDelivery) -
     key = {"tenant": tenant, "source": source, "post": parsed.post}
     fetch(conn, _Q["lock_post"], **key)
     rows = fetch(conn, _Q["list_media_of_post"], **key)
-    if not parsed.deletes and parsed.state is not None and any(row["state"] > parsed.state for row in rows):
-        return PostChange(outdated=True)
+    newest = max((row["state"] for row in rows), default=-1)
+    known = parsed.state is not None and newest >= parsed.state
+    if not parsed.deletes and parsed.state is not None and newest > parsed.state:
+        return PostChange(outdated=True, known=True)
     gone = {row["media_id"] for row in rows} - _shown(parsed) - {_NONE}
-    return PostChange(() if parsed.left_out else tuple(sorted(gone)))
+    return PostChange(() if parsed.left_out else tuple(sorted(gone)), known=known)
 
 
 def store_delivery(
@@ -57,6 +60,15 @@ def store_delivery(
     if not parsed.events:
         return deletion or Ignored("no_media")
     return accept_delivery(conn, keys, delivery, parsed.events, origin.lane)
+
+
+def store_read_post(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery) -> bool:
+    """Stores a post that was read from its platform, unless its webhook came; tells whether there was anything new."""
+    change = compare_post(conn, keys.tenant, origin.source, parsed)
+    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
+    if change.known or known_delivery(conn, keys, delivery) is not None:
+        return False
+    return not isinstance(store_delivery(conn, keys, origin, parsed, change), Ignored)
 
 
 def delete_missing_post(conn: Conn, keys: TenantKeys, origin: Origin, post: str, since: datetime) -> bool:

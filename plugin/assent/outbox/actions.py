@@ -233,8 +233,6 @@ def _call_platform(claim: _Claim, line: ActingLine) -> tuple[ActDone | ActFailed
                 return found, rest
             target = replace(target, handle=found.handle)
     end, pause = exchange_steps(adapter.undo(target) if claim.undo else adapter.do(target), line)
-    if end is None:
-        end = ActFailed("the platform's adapter ended without a result", final=True)
     return end, pause or rest
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import TypeVar
 
+from assent.core.errors import KeyMissing, SealBroken
 from assent.core.settings import AllowedHost
-from assent.db.pool import Pool, Row, execute, transaction
+from assent.core.telemetry import log
+from assent.db.pool import Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
-from assent.keys.keystore import TenantKeys
+from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox.connections import open_connection
 from assent.outbox.exchange import ActFailed, ActingLine, exchange_steps
 from assent.platforms.acting import ACTING
@@ -19,6 +21,7 @@ from assent.platforms.calls import ReadingSteps
 
 _Q = named_queries("actions")
 _Found = TypeVar("_Found")
+MAX_PAGE = 16_000_000  # bytes of one answer: fifty long posts, each as text and as HTML
 
 
 class PlatformSilent(Exception):
@@ -50,8 +53,27 @@ class Asker:
         return found
 
 
-def open_asker(pool: Pool, keys: TenantKeys, row: Row, allow: Sequence[AllowedHost]) -> Asker:
-    """Opens a source's connection in a row of source, platform and sealed. Raises SealBroken for an altered row."""
+Turn = Callable[[TenantKeys, Row, Asker], None]
+
+
+def ask_platforms(pool: Pool, keystore: Keystore, allow: Sequence[AllowedHost], platform: str, turn: Turn) -> None:
+    """Gives each connected source of that kind of platform its turn; a failure of one is logged, and ends no other's.
+
+    The row that a turn gets has tenant, source, platform, and the source's name, adapter and settings_sealed.
+    """
+    with transaction(pool) as conn:
+        sources = fetch(conn, _Q["list_platforms_to_ask"], platform=platform)
+    for row in sources:
+        try:
+            keys = keystore.tenant(row["tenant"])
+            turn(keys, row, _open_asker(pool, keys, row, allow))
+        except PlatformSilent as silence:
+            log.warning("platform could not be asked", source=row["source"], because=str(silence))
+        except (SealBroken, KeyMissing) as error:
+            log.error("platform is not asked", source=row["source"], code=error.code)
+
+
+def _open_asker(pool: Pool, keys: TenantKeys, row: Row, allow: Sequence[AllowedHost]) -> Asker:
     connection = open_connection(keys, row["source"], row["sealed"])
     with transaction(pool) as conn:
         now = database_time(conn)
@@ -60,5 +82,5 @@ def open_asker(pool: Pool, keys: TenantKeys, row: Row, allow: Sequence[AllowedHo
     def clock() -> datetime:
         return now + timedelta(seconds=monotonic() - started)
 
-    line = ActingLine(ACTING[row["platform"]], connection.credentials, allow, clock, lambda: None)
+    line = ActingLine(ACTING[row["platform"]], connection.credentials, allow, clock, lambda: None, MAX_PAGE)
     return Asker(pool, {"tenant": keys.tenant, "source": row["source"]}, line)

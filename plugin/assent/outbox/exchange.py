@@ -23,7 +23,7 @@ from assent.platforms.calls import (
     ApiReply,
 )
 
-ACT_LIMITS = ExchangeLimits(first_byte_s=15, total_s=15, max_bytes=2_000_000)
+CALL_SECONDS, MAX_REPLY = 15, 2_000_000  # of one call; bytes
 _FINAL = frozenset({400, 404, 410, 422})  # about the request itself: it will be the same every time
 _UNFORESEEN = (AttributeError, TypeError, LookupError, ValueError)
 _WAIT = frozenset({429, 503})
@@ -52,6 +52,7 @@ class ActingLine:
     allow: Sequence[AllowedHost]
     clock: Callable[[], datetime]
     check: Callable[[], None]
+    max_reply: int = MAX_REPLY
 
 
 def exchange_steps(
@@ -92,9 +93,10 @@ def _call(call: ApiCall, line: ActingLine) -> tuple[ApiReply | ActFailed, timede
     headers = {"user-agent": f"Assent/{__version__}", **call.headers, **line.adapter.headers(line.credentials, call)}
     body = RequestBody(call.body, before) if call.method in ("POST", "PUT") else None
     url = line.credentials.url + call.path
+    limits = ExchangeLimits(CALL_SECONDS, CALL_SECONDS, line.max_reply)
     try:
         line.check()
-        answer = request(call.method, url, headers=headers, body=body, limits=ACT_LIMITS, allow=line.allow)
+        answer = request(call.method, url, headers=headers, body=body, limits=limits, allow=line.allow)
     except (FetchRefused, FetchFailed, FetchTooLarge) as error:
         return ActFailed(f"{error.code}: {error.detail}"[:MAX_ERROR], unsure=begun), None
     now = line.clock()

@@ -77,6 +77,7 @@ class Ignored:
     """A verified delivery that concerns us not: it is answered as accepted, and counted by its reason."""
 
     reason: IgnoreReason
+    topic: str = ""  # whose first post was edited, and is to be read where the platform can be asked
 
 
 Parsed = ParsedDelivery | Ignored

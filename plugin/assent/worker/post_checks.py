@@ -12,16 +12,16 @@ Any other answer ends the turn and changes nothing. A turn asks about few posts,
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
-from assent.core.errors import KeyMissing, SealBroken
 from assent.core.settings import Settings
-from assent.core.telemetry import POSTS_GONE, log
+from assent.core.telemetry import POSTS_GONE
 from assent.db.pool import Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.intake.accept import Origin
 from assent.intake.posts import delete_missing_post, open_watched_account
 from assent.keys.keystore import Keystore, TenantKeys
-from assent.outbox.asking import PlatformSilent, open_asker
+from assent.outbox.asking import Asker, ask_platforms
 from assent.platforms.mastodon_posts import MOST_STATUSES, confirm_token, is_status_gone, list_missing_statuses
 
 PAUSE = timedelta(hours=1)  # before a post is asked about again
@@ -34,20 +34,11 @@ _Q = named_queries("post_checks")
 
 def check_posts(settings: Settings, pool: Pool, keystore: Keystore) -> None:
     """Asks each connected Mastodon about the posts that were not asked about for longest."""
-    with transaction(pool) as conn:
-        sources = fetch(conn, _Q["list_sources_to_check"], platforms=["mastodon"])
-    for row in sources:
-        try:
-            _check_source(settings, pool, keystore.tenant(row["tenant"]), row)
-        except PlatformSilent as silence:
-            log.warning("posts could not be asked about", source=row["source"], because=str(silence))
-        except (SealBroken, KeyMissing) as error:
-            log.error("posts are not asked about", source=row["source"], code=error.code)
+    ask_platforms(pool, keystore, settings.allow_private, "mastodon", partial(_check_source, pool))
 
 
-def _check_source(settings: Settings, pool: Pool, keys: TenantKeys, row: Row) -> None:
+def _check_source(pool: Pool, keys: TenantKeys, row: Row, ask: Asker) -> None:
     key = {"tenant": keys.tenant, "source": row["source"]}
-    ask = open_asker(pool, keys, row, settings.allow_private)
     with transaction(pool) as conn:
         claimed = fetch(conn, _Q["claim_posts_to_check"], **key, pause=PAUSE, most=MOST_STATUSES)
     posts = {row["post"].removeprefix(_KIND): row for row in claimed}

@@ -4,13 +4,6 @@ INSERT INTO post_check (tenant, source, post, account) VALUES (%(tenant)s, %(sou
 ON CONFLICT (tenant, source, post)
 DO UPDATE SET account = excluded.account, asked_at = now(), missing_since = NULL;
 
--- name: list_sources_to_check
--- Connected sources of these platforms, without those that asked for a pause.
-SELECT p.tenant, p.source, p.sealed, s.adapter AS platform FROM platform_connection p
-JOIN source s ON s.tenant = p.tenant AND s.name = p.source
-WHERE s.adapter = ANY(%(platforms)s) AND (p.rests_until IS NULL OR p.rests_until <= now())
-ORDER BY p.tenant, p.source;
-
 -- name: claim_posts_to_check
 -- The posts that were not asked about for longest; no other worker asks about them for `pause`.
 UPDATE post_check SET asked_at = now()

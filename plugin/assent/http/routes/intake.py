@@ -31,7 +31,7 @@ from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED, IGNORED, log
 from assent.core.values import Audience, Event, MediaRef
 from assent.db.locks import lock_shared_or_busy
-from assent.db.pool import fetch_one, transaction
+from assent.db.pool import execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import Recipient, assemble_to_draw, document_for
@@ -60,7 +60,7 @@ from assent.platforms.registry import ADAPTERS
 router = APIRouter(prefix="/v1")
 IMAGES, _ = OWN_SOURCES
 DELETION_PATIENCE_S = 0.5
-_Q = named_queries("intake")
+_Q, _WANT_TOPIC = named_queries("intake"), named_queries("post_reading")["want_topic"]
 
 
 SourceQuery = Annotated[
@@ -151,6 +151,8 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         refund_address_token(request)
         parsed = adapter.parse(request.headers, body, open_source_settings(keys, row))
         if isinstance(parsed, Ignored):
+            if parsed.topic:
+                execute(conn, _WANT_TOPIC, tenant=keys.tenant, source=source, topic=parsed.topic)
             _note_ignored(source, parsed)
             return parsed
         change = compare_post(conn, keys.tenant, source, parsed)
