@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 
 from assent.core.errors import BadRequest, NotFound
 from assent.core.values import Action
@@ -11,7 +12,8 @@ from assent.outbox.connections import connect_platform, list_connections, switch
 from assent.platforms.calls import ActCredentials
 from tests.acting import Acting
 from tests.events import leaves, rows
-from tests.platform_api import Api
+from tests.platform_api import Api, Fault
+from tests.web import Answer
 
 
 def switch(acting: Acting, on: bool) -> None:
