@@ -496,6 +496,15 @@ CREATE TABLE public.policy_shadow_count (
     CONSTRAINT policy_shadow_count_kind_check CHECK ((kind = ANY (ARRAY['action'::text, 'rule'::text, 'label'::text, 'group'::text, 'said'::text])))
 );
 
+CREATE TABLE public.post_check (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    post text NOT NULL,
+    account bytea NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    missing_since timestamp with time zone
+);
+
 CREATE TABLE public.post_media (
     tenant text NOT NULL,
     source text NOT NULL,
@@ -503,6 +512,16 @@ CREATE TABLE public.post_media (
     media_id text NOT NULL,
     state bigint NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.post_reading (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    since bigint,
+    reached bigint,
+    target bigint,
+    before bigint,
+    next_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.refusal (
@@ -670,6 +689,14 @@ CREATE TABLE public.tenant (
     CONSTRAINT tenant_tenant_check CHECK ((tenant ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
 );
 
+CREATE TABLE public.topic_reading (
+    tenant text NOT NULL,
+    source text NOT NULL,
+    topic text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.upload (
     tenant text NOT NULL,
     event_id uuid NOT NULL,
@@ -829,8 +856,14 @@ ALTER TABLE ONLY public.policy_shadow_count
 ALTER TABLE ONLY public.policy_shadow
     ADD CONSTRAINT policy_shadow_pkey PRIMARY KEY (tenant);
 
+ALTER TABLE ONLY public.post_check
+    ADD CONSTRAINT post_check_pkey PRIMARY KEY (tenant, source, post);
+
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_pkey PRIMARY KEY (tenant, source, post, media_id);
+
+ALTER TABLE ONLY public.post_reading
+    ADD CONSTRAINT post_reading_pkey PRIMARY KEY (tenant, source);
 
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_pkey PRIMARY KEY (tenant, id);
@@ -888,6 +921,9 @@ ALTER TABLE ONLY public.template
 
 ALTER TABLE ONLY public.tenant
     ADD CONSTRAINT tenant_pkey PRIMARY KEY (tenant);
+
+ALTER TABLE ONLY public.topic_reading
+    ADD CONSTRAINT topic_reading_pkey PRIMARY KEY (tenant, source, topic);
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_pkey PRIMARY KEY (tenant, event_id, n);
@@ -961,6 +997,8 @@ CREATE INDEX platform_action_due ON public.platform_action USING btree (next_at)
 
 CREATE UNIQUE INDEX platform_action_once ON public.platform_action USING btree (tenant, source, act, target_mac) WHERE (state <> 'undone'::text);
 
+CREATE INDEX post_check_asked_at ON public.post_check USING btree (tenant, source, asked_at);
+
 CREATE INDEX post_media_seen_at ON public.post_media USING btree (seen_at);
 
 CREATE INDEX refusal_subject ON public.refusal USING btree (tenant, pid);
@@ -988,6 +1026,8 @@ CREATE INDEX staff_session_staff ON public.staff_session USING btree (tenant, st
 CREATE INDEX statement_at ON public.statement USING btree (tenant, at, puid);
 
 CREATE INDEX template_subject ON public.template USING btree (tenant, pid);
+
+CREATE INDEX topic_reading_next_at ON public.topic_reading USING btree (next_at);
 
 CREATE TRIGGER consent_gallery AFTER INSERT OR DELETE OR UPDATE ON public.consent FOR EACH ROW EXECUTE FUNCTION public.notify_gallery();
 
@@ -1125,8 +1165,14 @@ ALTER TABLE ONLY public.policy_shadow
 ALTER TABLE ONLY public.policy
     ADD CONSTRAINT policy_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
+ALTER TABLE ONLY public.post_check
+    ADD CONSTRAINT post_check_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
+
 ALTER TABLE ONLY public.post_media
     ADD CONSTRAINT post_media_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
+
+ALTER TABLE ONLY public.post_reading
+    ADD CONSTRAINT post_reading_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.refusal
     ADD CONSTRAINT refusal_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
@@ -1178,6 +1224,9 @@ ALTER TABLE ONLY public.template
 
 ALTER TABLE ONLY public.template
     ADD CONSTRAINT template_tenant_pid_fkey FOREIGN KEY (tenant, pid) REFERENCES public.subject(tenant, pid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.topic_reading
+    ADD CONSTRAINT topic_reading_tenant_source_fkey FOREIGN KEY (tenant, source) REFERENCES public.source(tenant, name);
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from assent.core.settings import AllowedHost
+from tests.platform_reads import READS
 from tests.web import Answer, at_once
 
 Fields = Mapping[str, list[str]]
@@ -44,12 +45,15 @@ class Api:
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     invisible: set[str] = field(default_factory=set)  # statuses that our account may not see
     gone: set[str] = field(default_factory=set)  # statuses, posts and accounts
+    statuses: dict[str, str] = field(default_factory=dict)  # with the account of each
+    blocked_by: set[str] = field(default_factory=set)  # accounts that block ours
     reports: list[dict[str, Any]] = field(default_factory=list)
     trends: dict[str, str] = field(default_factory=dict)
     strikes: list[tuple[str, str]] = field(default_factory=list)
     # Discourse
     posts: dict[str, dict[str, Any]] = field(default_factory=dict)
     flags: list[tuple[str, str, str]] = field(default_factory=list)  # post, type, by
+    page: int = 50  # posts of one list
     restored: list[str] = field(default_factory=list)
     perform_offers: tuple[str, ...] = ("agree_and_keep", "disagree", "ignore_and_do_nothing")
 
@@ -227,6 +231,7 @@ ROUTES: dict[str, Handler] = {
     r"DELETE /posts/(\d+)\.json": delete_post,
     r"PUT /posts/(\d+)/recover": recover_post,
     r"POST /callback": take_callback,
+    **READS,
 }
 
 

@@ -19,6 +19,7 @@ from tests.platform_api import Api, Fault
 from tests.web import Answer
 
 FAULTS, SEED = 0.3, 20261127
+RESTING = "the platform asked for a pause"
 HTML = Answer(200, {"content-type": "text/html"}, b"<!DOCTYPE html>")
 # Refused, or done without saying so.
 BAD = [
@@ -37,15 +38,21 @@ def faults(given: Counter[bool]) -> Iterator[Fault | None]:
         yield fault
 
 
-def run(acting: Acting, due: list[tuple[float, UUID]]) -> None:
-    """The worker's loop, under a clock that jumps to what is due next."""
-    began = acting.now
+def run(acting: Acting, due: list[tuple[float, UUID]], sources: dict[UUID, str]) -> None:
+    """The worker's loop, under a clock that jumps to what is due next; a platform that rests is left alone by all."""
+    began, rests = acting.now, dict.fromkeys(sources.values(), 0.0)
     while due:
         at, action_id = heapq.heappop(due)
+        source = sources[action_id]
+        if at < rests[source]:  # as `queue_due_actions` brings nothing of a platform that rests
+            heapq.heappush(due, (rests[source], action_id))
+            continue
         acting.now = max(acting.now, began.fromtimestamp(at, began.tzinfo))
         outcome = acting.attempt(action_id)
         if outcome.next_at is not None:
             heapq.heappush(due, (outcome.next_at.timestamp(), action_id))
+        if outcome.because == RESTING and outcome.next_at is not None:
+            rests[source] = outcome.next_at.timestamp()
 
 
 def work(acting: Acting) -> int:
@@ -53,10 +60,10 @@ def work(acting: Acting) -> int:
     given_up = 0
     while True:
         with transaction(acting.pool) as conn:
-            rows = conn.execute("SELECT next_at, id FROM platform_action WHERE next_at IS NOT NULL").fetchall()
-        due = [(at.timestamp(), action_id) for at, action_id in rows]
+            rows = conn.execute("SELECT next_at, id, source FROM platform_action WHERE next_at IS NOT NULL").fetchall()
+        due = [(at.timestamp(), action_id) for at, action_id, _ in rows]
         heapq.heapify(due)
-        run(acting, due)
+        run(acting, due, {action_id: source for _, action_id, source in rows})
         with transaction(acting.pool) as conn:
             again = retry_actions(conn, "default", None)
         given_up += len(again)

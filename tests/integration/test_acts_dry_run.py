@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 
 from assent.core.errors import BadRequest, NotFound
 from assent.core.values import Action
@@ -11,7 +12,8 @@ from assent.outbox.connections import connect_platform, list_connections, switch
 from assent.platforms.calls import ActCredentials
 from tests.acting import Acting
 from tests.events import leaves, rows
-from tests.platform_api import Api
+from tests.platform_api import Api, Fault
+from tests.web import Answer
 
 
 def switch(acting: Acting, on: bool) -> None:
@@ -30,6 +32,24 @@ def test_nothing_is_called_before_it_is_switched_on(acting: Acting, api: Api) ->
     acting.decide("social", "status/1/1", ["report"])
     acting.settle()
     assert (acting.states(), len(api.reports)) == (["done"], 1)
+
+
+def count(act: str, state: str) -> float:
+    values = {"platform": "mastodon", "act": act, "state": state}
+    return REGISTRY.get_sample_value("assent_platform_acts_total", values) or 0.0
+
+
+def test_what_came_of_acts_is_counted_once_by_platform_and_act(acting: Acting, api: Api) -> None:
+    cases = [("social", True, "done"), ("social", False, "dry-run"), ("social", True, "failed")]
+    for n, (source, on, state) in enumerate(cases):
+        acting.connect(source, api.url, on=on)
+        api.gone = {"7"} if state == "failed" else set()
+        before = count("report", state)
+        acting.decide(source, f"status/{n}/1", ["report"])
+        api.faults = iter([Fault(Answer(500))])
+        acting.settle()
+        acting.settle()
+        assert count("report", state) == before + 1, state
 
 
 def test_without_a_connection_it_is_a_dry_run_too(acting: Acting, api: Api) -> None:

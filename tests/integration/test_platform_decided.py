@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -12,12 +13,16 @@ from fastapi.testclient import TestClient
 
 from assent.db.pool import transaction
 from assent.keys.keystore import TenantKeys
+from assent.outbox.connections import connect_platform
+from assent.platforms.calls import ActCredentials
 from assent.platforms.conformance import load_samples
 from assent.platforms.delivery import SourceSettings
 from assent.platforms.registry import ADAPTERS
 from assent.tenants import add_source
 from assent.worker.jobs import WorkerContext, decide_event
-from tests.web import Web
+from tests.events import rows
+from tests.platform_api import KEY, Api, Fault
+from tests.web import Answer, Web
 
 SECRET = "made-by-the-platform"
 
@@ -68,3 +73,33 @@ def test_a_post_of_a_forum_is_decided_and_forgotten_with_it(hooks: TestClient, b
     assert read(hooks, "discourse", "post/812/aaaaaaaaaaaa").json()["action"] == "allow"
     send(hooks, "discourse", "post_destroyed", cooked=cooked)
     assert read(hooks, "discourse", "post/812/aaaaaaaaaaaa").status_code == 404
+
+
+def test_a_secure_upload_is_fetched_with_the_forums_key_which_goes_no_further(
+    hooks: TestClient, bench: WorkerContext, keys: TenantKeys, web: Web, api: Api
+) -> None:
+    secure = f"{api.url}/secure-uploads/original/1X/bbbbbbbbbbbb.png"
+    elsewhere = Answer(302, {"location": f"{web.url}/cat.png"})
+    stages = replace(bench.stages, allow=(*bench.stages.allow, api.allowed))
+    event = send(hooks, "discourse", "post_created", cooked=f'<img src="{secure}">')
+    with transaction(bench.pool) as conn:
+        connect_platform(conn, keys, "discourse", ActCredentials(api.url, KEY, "assent"))
+    api.faults = iter([Fault(elsewhere)])
+    decide_event(replace(bench, stages=stages), "default", event)
+    assert [headers.get("api-key") for headers in api.headers] == [KEY]
+    (media,) = rows(bench, "SELECT media_id FROM decision")[0]
+    assert read(hooks, "discourse", media).json()["action"] == "allow"
+
+
+def test_a_secure_upload_of_a_forum_that_is_not_connected_is_a_case(
+    hooks: TestClient, bench: WorkerContext, api: Api
+) -> None:
+    secure = f"{api.url}/secure-uploads/original/1X/bbbbbbbbbbbb.png"
+    stages = replace(bench.stages, allow=(*bench.stages.allow, api.allowed))
+    decide_event(
+        replace(bench, stages=stages),
+        "default",
+        send(hooks, "discourse", "post_created", cooked=f'<img src="{secure}">'),
+    )
+    assert [headers.get("api-key") for headers in api.headers] == [None]
+    assert rows(bench, "SELECT action FROM decision") == [("review",)]

@@ -12,7 +12,7 @@ import pytest
 from assent.core.errors import FetchMissing
 from assent.db.queue import INTERACTIVE, PICTURES, SLOW
 from assent.worker import fetching
-from assent.worker.fetching import Fetched, Fetches, HostSlow, Places
+from assent.worker.fetching import Fetched, Fetches, FetchWay, HostSlow, Places
 from assent.worker.turns import Turns
 from tests.unit.wire_server import WireServer, answer
 from tests.waiting import until
@@ -87,7 +87,7 @@ class Host:
 
     def fetched(self, queue: str, took: list[float] | None = None) -> Fetched | None:
         took = [] if took is None else took
-        with self.fetches.fetched(queue, self.server.url(), self.server.allowed(), took) as outcome:
+        with self.fetches.fetched(queue, self.server.url(), FetchWay(self.server.allowed()), took) as outcome:
             return outcome
 
 
@@ -160,7 +160,7 @@ def test_an_event_that_is_over_its_budget_waits_for_no_place() -> None:
 
 def test_a_quick_refusal_is_an_outcome() -> None:
     with WireServer(lambda _: answer(b"", "404 Not Found")) as server:
-        with Fetches().fetched(PICTURES, server.url(), server.allowed(), []) as outcome:
+        with Fetches().fetched(PICTURES, server.url(), FetchWay(server.allowed()), []) as outcome:
             assert isinstance(outcome, FetchMissing)
         with Fetches().fetched(PICTURES, None, (), []) as outcome:
             assert outcome is None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from assent.core.errors import FetchFailed, FetchRefused
-from assent.media.fetch import fetch_media
+from assent.media.fetch import FetchKey, fetch_media
 from tests.unit.wire_server import WireServer, answer
 
 
@@ -64,3 +64,45 @@ def test_redirects_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(FetchFailed, match="in time"):
             fetch_media(server.url(), server.allowed())
         assert server.accepted <= 3
+
+
+def test_a_platforms_key_stays_below_its_own_addresses() -> None:
+    with WireServer(lambda _: answer(b"picture")) as store:
+
+        def forum(request: bytes) -> Iterable[bytes]:
+            if b"/secure-uploads/" in request:
+                return answer(b"", "302 Found", Location="/uploads/1.png")
+            return answer(b"", "302 Found", Location=store.url("/secure-uploads/1.png"))
+
+        with WireServer(forum) as server:
+            key = FetchKey((server.url("/secure-uploads/"),), {"api-key": "moderator"})
+            allow = (*server.allowed(), *store.allowed())
+            assert fetch_media(server.url("/secure-uploads/original/1X/a_2.png"), allow, key=key) == b"picture"
+            sent = [b"api-key: moderator" in request for request in (*server.requests, *store.requests)]
+            assert sent == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/secure-uploads/../admin/users.json",
+            "/secure-uploads/%2e%2e/admin",
+            "/secure-uploads//x",
+            "/secure-uploads/",
+        ),
+        *(
+            "/secure-uploads/a?b=c",
+            "/secure-uploads/a#b",
+            "/secure-uploads/a/../b",
+            "/secure-uploads/a\\b",
+            "/other/a.png",
+        ),
+    ],
+)
+def test_a_platforms_key_is_sent_to_no_address_that_may_lead_elsewhere(path: str) -> None:
+    key = FetchKey(("https://forum.example/secure-uploads/",), {"api-key": "moderator"})
+    assert key.headers_for("https://forum.example" + path) == {}
+    for start in ("https://forum.example.evil", "https://forum.example@evil.example", "http://forum.example"):
+        assert key.headers_for(start + "/secure-uploads/a.png") == {}
+    assert key.headers_for("https://forum.example/secure-uploads/a.png") == key.headers

@@ -76,7 +76,7 @@ MIGRATIONS = [
     *("0013_coarse", "0014_match_scope", "0015_ended_consents"),
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
     *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms", "0027_actions"),
-    "0028_case_looks",
+    *("0028_case_looks", "0029_post_checks", "0030_missed_posts"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",
@@ -98,6 +98,7 @@ SETTINGS = words(
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_webhooks_ignored assent_pictures_decided"
     " assent_rules_broken assent_pictures_failed assent_deliveries assent_look_seconds assent_console_sign_ins"
+    " assent_platform_acts assent_posts_gone assent_posts_missed"
 )
 
 

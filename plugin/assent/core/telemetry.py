@@ -23,6 +23,13 @@ IGNORED = Counter("assent_webhooks_ignored_total", "Webhooks that concern us not
 DECIDED = Counter("assent_pictures_decided_total", "Pictures decided, by action.", ["action"])
 BROKEN = Counter("assent_rules_broken_total", "Conditions that could not be evaluated.", ["policy", "rule"])
 FAILED = Counter("assent_pictures_failed_total", "Pictures that could not be looked at, by error code.", ["code"])
+ACTED = Counter(
+    "assent_platform_acts_total", "Acts at platforms that came to an end, by state.", ["platform", "act", "state"]
+)
+POSTS_GONE = Counter("assent_posts_gone_total", "Posts that their platform shows no more, deleted here.", ["source"])
+POSTS_MISSED = Counter(
+    "assent_posts_missed_total", "Posts whose webhook never came, read from their platform.", ["source"]
+)
 DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.", ["outcome"])
 SIGN_INS = Counter("assent_console_sign_ins_total", "Sign-ins to the console, by way, or `refused`.", ["way"])
 ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from bytes to verdict of one picture.")

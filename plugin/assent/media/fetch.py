@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
 from assent import __version__
@@ -19,21 +21,41 @@ TOTAL_S = 10.0
 MAX_REDIRECTS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")  # no `..`, nothing escaped, no query
 _HEADERS = {"User-Agent": f"assent/{__version__}", "Accept": "image/*"}
 
 
-def fetch_media(url: str, allow: Sequence[AllowedHost], within_s: float = math.inf) -> bytes:
+@dataclass(frozen=True, slots=True)
+class FetchKey:
+    """A platform's key for files of its own: the headers, and how the addresses begin that alone are sent them."""
+
+    prefixes: tuple[str, ...]
+    headers: Mapping[str, str] = field(repr=False)
+
+    def headers_for(self, url: str) -> Mapping[str, str]:
+        """Returns the key's headers for an address below one of the prefixes, and none for any other."""
+        for prefix in self.prefixes:
+            if url.startswith(prefix) and _PLAIN_PATH.fullmatch(url, len(prefix)):
+                return self.headers
+        return {}
+
+
+def fetch_media(
+    url: str, allow: Sequence[AllowedHost], within_s: float = math.inf, key: FetchKey | None = None
+) -> bytes:
     """Fetches the body behind an http(s) URL: at most 20 MB, within 5 s to the first byte and 10 s over all redirects.
 
-    `within_s` shortens both. Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing
-    (4xx but 408, 425, 429), FetchTooLarge, and FetchFailed (no answer in time, DNS, connection, 408, 425, 429, 5xx),
-    which alone is worth another try.
+    `within_s` shortens both. `key` is sent where it belongs, and to no other address that a redirect names.
+    Raises FetchRefused (forbidden address or scheme, more than 3 redirects), FetchMissing (4xx but 408, 425, 429),
+    FetchTooLarge, and FetchFailed (no answer in time, DNS, connection, 408, 425, 429, 5xx), which alone is worth
+    another try.
     """
     end = time.monotonic() + min(TOTAL_S, within_s)
     for _ in range(MAX_REDIRECTS + 1):
         left = max(end - time.monotonic(), 0.0)
         limits = ExchangeLimits(min(FIRST_BYTE_S, left), left, MAX_IMAGE_BYTES)
-        response = request("GET", url, headers=_HEADERS, limits=limits, allow=allow)
+        headers = {**_HEADERS, **key.headers_for(url)} if key else _HEADERS
+        response = request("GET", url, headers=headers, limits=limits, allow=allow)
         if response.status not in REDIRECTS:
             return _body(response)
         url = next_url(url, response.status, response.headers.get("location"))

@@ -25,7 +25,7 @@ from assent.audit.broken import record_broken_seal
 from assent.audit.log import Part, append
 from assent.core.errors import FetchFailed, NotFound, SealBroken
 from assent.core.settings import AllowedHost
-from assent.core.telemetry import log
+from assent.core.telemetry import ACTED, log
 from assent.db.pool import Conn, Pool, Row, execute, fetch, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import enqueue_act
@@ -233,8 +233,6 @@ def _call_platform(claim: _Claim, line: ActingLine) -> tuple[ActDone | ActFailed
                 return found, rest
             target = replace(target, handle=found.handle)
     end, pause = exchange_steps(adapter.undo(target) if claim.undo else adapter.do(target), line)
-    if end is None:
-        end = ActFailed("the platform's adapter ended without a result", final=True)
     return end, pause or rest
 
 
@@ -292,6 +290,8 @@ def _write(conn: Conn, row: Row, end: _End, now: datetime, keys: TenantKeys | No
     values = {"state": end.state, "unsure": end.unsure, "attempts": end.attempts, "because": end.because or None}
     key = {"tenant": row["tenant"], "id": row["id"], "read": row["next_at"]}
     execute(conn, _Q["record_action"], **key, **values, outcome=outcome, next_at=next_at)
+    if end.state != row["state"] and end.state not in ("intended", "undoing"):
+        ACTED.labels(row["platform"], row["act"], end.state).inc()
     return ActionOutcome(end.state, end.because, next_at)
 
 

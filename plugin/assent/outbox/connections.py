@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from assent.audit.log import Part, append
-from assent.core.errors import BadRequest, NotFound
+from assent.core.errors import BadRequest, NotFound, SealBroken
+from assent.core.telemetry import log
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.keys.keystore import TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
+from assent.media.fetch import FetchKey
 from assent.platforms.calls import ActCredentials
+from assent.platforms.discourse_posts import KEYED_PATHS, key_headers
 
 _Q = named_queries("actions")
 
@@ -57,6 +61,24 @@ def open_connection(keys: TenantKeys, source: str, sealed: bytes) -> PlatformCon
     """Opens a source's connection. Raises SealBroken where its row was altered."""
     values = json.loads(unseal_for_tenant(keys, "secret", sealed, keys.tenant, "platform", source))
     return PlatformConnection(ActCredentials(**values["credentials"]), values["acting"])
+
+
+def fetch_key(conn: Conn, keys: TenantKeys, source: str, urls: Sequence[str]) -> FetchKey | None:
+    """Returns the key that opens one of these addresses at the source's platform, if one needs and has any.
+
+    A connection that was altered has none: what cannot be fetched without it goes to review.
+    """
+    if not any(path in url for url in urls for path in KEYED_PATHS):
+        return None
+    row = fetch_one(conn, _Q["read_connection"], tenant=keys.tenant, source=source)
+    if row is None or row["platform"] != "discourse":
+        return None
+    try:
+        credentials = open_connection(keys, source, row["sealed"]).credentials
+    except SealBroken as error:
+        log.error("the platform's key is not used", source=source, code=error.code)
+        return None
+    return FetchKey(tuple(credentials.url + path for path in KEYED_PATHS), key_headers(credentials))
 
 
 def list_connections(conn: Conn, tenant: str) -> list[Row]:

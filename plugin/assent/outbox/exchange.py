@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from assent import __version__
 from assent.core.clock import parse_rfc3339
@@ -15,20 +16,18 @@ from assent.net.client import ExchangeLimits, RequestBody, Response, request
 from assent.outbox.schedule import MAX_ERROR, MAX_RETRY_AFTER, retry_after
 from assent.platforms.calls import (
     ActCredentials,
-    ActDone,
     ActImpossible,
     ActingAdapter,
-    ActSteps,
     ActUnclear,
     ApiCall,
     ApiReply,
-    FindSteps,
 )
 
-ACT_LIMITS = ExchangeLimits(first_byte_s=15, total_s=15, max_bytes=2_000_000)
+CALL_SECONDS, MAX_REPLY = 15, 2_000_000  # of one call; bytes
 _FINAL = frozenset({400, 404, 410, 422})  # about the request itself: it will be the same every time
 _UNFORESEEN = (AttributeError, TypeError, LookupError, ValueError)
 _WAIT = frozenset({429, 503})
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,15 @@ class ActingLine:
     allow: Sequence[AllowedHost]
     clock: Callable[[], datetime]
     check: Callable[[], None]
+    max_reply: int = MAX_REPLY
 
 
 def exchange_steps(
-    steps: ActSteps | FindSteps, line: ActingLine
-) -> tuple[ActDone | ActFailed | None, timedelta | None]:
-    """Runs the steps of an act; returns how they ended, and how long the platform is to be left alone from now on.
+    steps: Generator[ApiCall, ApiReply, _Result], line: ActingLine
+) -> tuple[_Result | ActFailed, timedelta | None]:
+    """Runs steps; returns how they ended, and how long the platform is to be left alone from now on.
 
-    None as the end: the steps found nothing. Redirects are not followed; a 2xx answer has to be JSON or empty.
+    Redirects are not followed; a 2xx answer has to be JSON or empty.
     """
     rest: timedelta | None = None
     try:
@@ -93,9 +93,10 @@ def _call(call: ApiCall, line: ActingLine) -> tuple[ApiReply | ActFailed, timede
     headers = {"user-agent": f"Assent/{__version__}", **call.headers, **line.adapter.headers(line.credentials, call)}
     body = RequestBody(call.body, before) if call.method in ("POST", "PUT") else None
     url = line.credentials.url + call.path
+    limits = ExchangeLimits(CALL_SECONDS, CALL_SECONDS, line.max_reply)
     try:
         line.check()
-        answer = request(call.method, url, headers=headers, body=body, limits=ACT_LIMITS, allow=line.allow)
+        answer = request(call.method, url, headers=headers, body=body, limits=limits, allow=line.allow)
     except (FetchRefused, FetchFailed, FetchTooLarge) as error:
         return ActFailed(f"{error.code}: {error.detail}"[:MAX_ERROR], unsure=begun), None
     now = line.clock()

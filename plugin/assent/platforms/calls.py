@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -87,6 +87,8 @@ class ActUnclear(Exception):
 
 ActSteps = Generator[ApiCall, ApiReply, ActDone]
 FindSteps = Generator[ApiCall, ApiReply, ActDone | None]
+_Found = TypeVar("_Found")
+ReadingSteps = Generator[ApiCall, ApiReply, _Found]  # steps that change nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ class ParsedDelivery:
 
     `left_out` counts media items beyond MAX_DELIVERY_MEDIA. Where the platform shows all that a post has, `post` names
     it, and there may be no event: then the post has no media item, and may have lost those that it had. Of two states
-    of a post the higher number is the later; None is later than all.
+    of a post the higher number is the later; None is later than all. `watched` names the author's account where the
+    platform has to be asked whether the post still exists.
     """
 
     id: str
@@ -64,6 +65,7 @@ class ParsedDelivery:
     post: str = ""
     state: int | None = None
     at: datetime | None = None
+    watched: str = ""
 
     @property
     def deletes(self) -> bool:
@@ -75,6 +77,7 @@ class Ignored:
     """A verified delivery that concerns us not: it is answered as accepted, and counted by its reason."""
 
     reason: IgnoreReason
+    topic: str = ""  # whose first post was edited, and is to be read where the platform can be asked
 
 
 Parsed = ParsedDelivery | Ignored
@@ -172,6 +175,7 @@ class PostedMedia:
     at: datetime | None = None
     beyond: int = 0  # media items that were not even named
     post: str = ""  # whose media items these are, all of them
+    watched: bool = False  # the platform tells of no deletion, and shows the post to everybody
 
 
 def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
@@ -204,4 +208,5 @@ def as_delivery(key: Sequence[object], posted: PostedMedia) -> Parsed:
     state = round((posted.at - STATES_FROM).total_seconds() * 1000) if posted.at else None
     digest = hashlib.sha256(content).hexdigest()
     left_out = len(media) - len(taken) + posted.beyond
-    return ParsedDelivery(f"sha256:{digest}", content, events, left_out, posted.post, state, posted.at)
+    watched = posted.author if posted.watched and posted.author and posted.post else ""
+    return ParsedDelivery(f"sha256:{digest}", content, events, left_out, posted.post, state, posted.at, watched)

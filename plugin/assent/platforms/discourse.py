@@ -69,8 +69,16 @@ def parse_discourse(headers: Mapping[str, str], raw: bytes, settings: SourceSett
         return _chat(chat, headers, settings)
     if user := sub_object(body, "user"):
         return _user(user, headers, settings)
-    # A first post that was edited along with its title comes as a topic, which has no text.
-    return Ignored("no_text" if sub_object(body, "topic") else "unwanted")
+    if topic := sub_object(body, "topic"):
+        # A first post that was edited along with its title comes as a topic, which has no text.
+        edited = headers.get("x-discourse-event") == "topic_edited"
+        return Ignored("no_text", sub_id(topic, "id") if edited else "")
+    return Ignored("unwanted")
+
+
+def parse_fetched_post(post: JsonFields, archetype: str, settings: SourceSettings) -> Parsed:
+    """Reads a post as the API gives it, which lacks nothing of a webhook's but its topic's archetype."""
+    return _post({**post, "topic_archetype": archetype}, {}, settings)
 
 
 def _post(post: JsonFields, headers: Mapping[str, str], settings: SourceSettings) -> Parsed:

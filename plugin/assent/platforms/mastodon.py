@@ -98,6 +98,7 @@ def _status(subject: JsonFields, change: str, at: datetime | None, settings: Sou
         revision=int((edited - STATES_FROM).total_seconds()) if edited and edited > STATES_FROM else 1,
         at=at,
         post=f"status/{number}" if complete else "",
+        watched=visibility in ("public", "unlisted"),
     )
     return as_delivery(key, posted)
 

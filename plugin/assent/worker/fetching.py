@@ -14,13 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Condition, Lock
 from urllib.parse import urlsplit
 
 from assent.core.errors import AssentError
 from assent.core.settings import AllowedHost
 from assent.db.queue import INTERACTIVE, PICTURES, SLOW
-from assent.media.fetch import fetch_media
+from assent.media.fetch import FetchKey, fetch_media
 
 # By queue: events under way at once in one worker, and images of theirs being fetched or in hand.
 PLACES = {INTERACTIVE: 8, PICTURES: 12, SLOW: 4}
@@ -45,6 +46,14 @@ class HostSlow(Exception):
         self.failed = failed
 
 
+@dataclass(frozen=True, slots=True)
+class FetchWay:
+    """The private hosts that an event's images may be fetched from, and the key of its platform, where there is one."""
+
+    allow: Sequence[AllowedHost]
+    key: FetchKey | None = None
+
+
 class Fetches:
     """Shares the places among the events of one worker, and remembers which hosts dripped."""
 
@@ -54,9 +63,7 @@ class Fetches:
         self._dripped: dict[str, tuple[float, int]] = {}  # host → until when it counts, and how often it did
 
     @contextmanager
-    def fetched(
-        self, queue: str, url: str | None, allow: Sequence[AllowedHost], took: list[float]
-    ) -> Iterator[Fetched | None]:
+    def fetched(self, queue: str, url: str | None, way: FetchWay, took: list[float]) -> Iterator[Fetched | None]:
         """Yields the bytes behind the URL or the error of their fetch, and keeps their place until the block ends.
 
         Yields None where there is no URL. `took` holds the seconds that each fetch of the event took, and gets this
@@ -71,7 +78,7 @@ class Fetches:
             self._refuse_slow(queue, self._strikes(host) or self._spent(took))
             began = time.monotonic()
             try:
-                outcome: Fetched = fetch_media(url, allow, math.inf if queue == SLOW else PATIENCE_S)
+                outcome: Fetched = fetch_media(url, way.allow, math.inf if queue == SLOW else PATIENCE_S, way.key)
             except AssentError as error:
                 outcome = error
             seconds = time.monotonic() - began

@@ -40,6 +40,7 @@ from assent.intake.accept import open_event, open_upload
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.outbox.actions import attempt_action, postpone_action
+from assent.outbox.connections import fetch_key
 from assent.pipeline import Stages, analyse
 from assent.policy.compare import ComparedOutcome, compare_outcomes
 from assent.policy.decide import decide
@@ -48,7 +49,7 @@ from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
 from assent.review.history import with_history
 from assent.shadow.live import TenantHeads, note_trials
 from assent.subjects.enrol import enrol
-from assent.worker.fetching import SIDE_BY_SIDE, Fetched, Fetches, HostSlow
+from assent.worker.fetching import SIDE_BY_SIDE, Fetched, Fetches, FetchWay, HostSlow
 from assent.worker.turns import Turns
 
 FETCH_RETRY_SECONDS = (10, 60, 300, 900)  # after the first, second … failed fetch
@@ -160,6 +161,8 @@ def _decide_media_items(
     with transaction(context.pool) as conn:
         undecided = [media_key for media_key in media_keys if not is_recorded(conn, media_key)]
         late = {media_key.n for media_key in undecided if is_late(conn, keys, media_key)}
+        urls = [media_key.media.url for media_key in undecided if media_key.media.url]
+        way = FetchWay(context.stages.allow, fetch_key(conn, keys, media_keys[0].source, urls))
 
     took: list[float] = []  # the event's fetches
 
@@ -167,7 +170,7 @@ def _decide_media_items(
         url = None if media_key.event.type == "media.deleted" or media_key.n in late else media_key.media.url
         try:
             with (
-                context.fetches.fetched(circumstances.queue, url, context.stages.allow, took) as fetched,
+                context.fetches.fetched(circumstances.queue, url, way, took) as fetched,
                 context.turns.turn(circumstances.priority),
             ):
                 _decide_media_item(context, keys, media_key, circumstances.this_try.number(), fetched)

@@ -22,6 +22,8 @@ from assent.staff.sessions import purge_tokens
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 from assent.subjects.rewrite import rewrite_people
+from assent.worker.missed_posts import READING_SECONDS, read_edited_topics, read_missed_posts
+from assent.worker.post_checks import TURN_SECONDS, check_posts
 
 BACKLOG_STEPS = 20  # of a round, so that other tasks have their turn
 MaintenanceTask = Callable[[Settings, Pool, Keystore], None]
@@ -35,6 +37,9 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
         (1.0, queue_due_deliveries),
         (1.0, queue_due_acts),
         (settings.lease_seconds / 3, rescue_jobs),
+        (TURN_SECONDS, check_posts),
+        (READING_SECONDS, read_missed_posts),
+        (5.0, read_edited_topics),
         (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
         (5.0, add_search_backlog),
@@ -112,6 +117,7 @@ def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str,
         ("intake", "purge_finished_events", {"days": settings.event_retention_days}),
         ("intake", "purge_left_uploads", {}),
         ("posts", "purge_media_of_posts", {"days": settings.event_retention_days}),
+        ("post_checks", "purge_post_checks", {}),
         ("record", "purge_expired_copies", {}),
         ("record", "purge_replaced_decisions", decisions),
         ("outbox", "purge_replaced_messages", decisions),

@@ -169,6 +169,12 @@ SELECT sealed, acting FROM platform_connection
 WHERE tenant = %(tenant)s AND source = %(source)s
 FOR UPDATE;
 
+-- name: read_connection
+-- Returns a source's connection with its kind of platform.
+SELECT p.sealed, s.adapter AS platform FROM platform_connection p
+JOIN source s ON s.tenant = p.tenant AND s.name = p.source
+WHERE p.tenant = %(tenant)s AND p.source = %(source)s;
+
 -- name: list_connections
 -- Lists a tenant's sources with their platform, and the connection where there is one.
 SELECT s.name AS source, s.adapter AS platform, p.source IS NOT NULL AS connected, coalesce(p.acting, false) AS acting,
@@ -177,6 +183,14 @@ FROM source s
 LEFT JOIN platform_connection p ON p.tenant = s.tenant AND p.source = s.name
 WHERE s.tenant = %(tenant)s
 ORDER BY s.name;
+
+-- name: list_platforms_to_ask
+-- Connected sources of a kind of platform, without those that asked for a pause.
+SELECT p.tenant, p.source, p.sealed, s.adapter AS platform, s.name, s.adapter, s.settings_sealed
+FROM platform_connection p
+JOIN source s ON s.tenant = p.tenant AND s.name = p.source
+WHERE s.adapter = %(platform)s AND (p.rests_until IS NULL OR p.rests_until <= now())
+ORDER BY p.tenant, p.source;
 
 -- name: list_actions
 -- Lists a tenant's newest actions, with the media items on whose decisions they stand.

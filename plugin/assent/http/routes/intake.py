@@ -32,7 +32,7 @@ from assent.core.strict import read_model
 from assent.core.telemetry import ACCEPTED, IGNORED, log
 from assent.core.values import Audience, Event, MediaRef
 from assent.db.locks import lock_shared_or_busy
-from assent.db.pool import Conn, fetch_one, transaction
+from assent.db.pool import execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import Lane
 from assent.decisions.assemble import Recipient, assemble_for, assemble_to_draw
@@ -49,13 +49,12 @@ from assent.http.body import MAX_BODY, read_body
 from assent.http.forms import read_form
 from assent.http.problems import error_responses, header_parameters, schema_ref
 from assent.http.state import App, AppState
-from assent.intake.accept import Origin, ReceivedDelivery, accept_delivery, known_delivery, live_secrets, store_event
-from assent.intake.posts import PostChange, compare_post, delete_dropped, record_shown
+from assent.intake.accept import Origin, live_secrets, store_event
+from assent.intake.posts import compare_post, store_delivery
 from assent.intake.rejects import UNKNOWN, Rejects
 from assent.intake.sources import open_source_settings
-from assent.keys.keystore import TenantKeys
 from assent.media.files import MAX_IMAGE_BYTES
-from assent.platforms.delivery import MISTAKES, Ignored, IgnoreReason, ParsedDelivery
+from assent.platforms.delivery import MISTAKES, Ignored, IgnoreReason
 from assent.platforms.event import Alt, Circumstances, EventModel, Name, Ref, WebAddress, make_event
 from assent.platforms.registry import ADAPTERS
 from assent.platforms.standard_webhooks import SIGNED_HEADERS
@@ -63,7 +62,7 @@ from assent.platforms.standard_webhooks import SIGNED_HEADERS
 router = APIRouter(prefix="/v1")
 IMAGES, _ = OWN_SOURCES
 DELETION_PATIENCE_S = 0.5
-_Q = named_queries("intake")
+_Q, _WANT_TOPIC = named_queries("intake"), named_queries("post_reading")["want_topic"]
 
 
 SourceQuery = Annotated[
@@ -156,28 +155,18 @@ def _receive(state: AppState, source: str, request: Request, body: bytes, lane: 
         refund_address_token(request)
         parsed = adapter.parse(request.headers, body, open_source_settings(keys, row))
         if isinstance(parsed, Ignored):
+            if parsed.topic:
+                execute(conn, _WANT_TOPIC, tenant=keys.tenant, source=source, topic=parsed.topic)
             _note_ignored(source, parsed)
             return parsed
         change = compare_post(conn, keys.tenant, source, parsed)
         with _few_deletions(state, parsed.deletes or bool(change.dropped)):
-            outcome = _store(conn, keys, Origin(source, lane), parsed, change)
+            outcome = store_delivery(conn, keys, Origin(source, lane), parsed, change)
     if isinstance(outcome, Ignored):
         _note_ignored(source, outcome)
     if parsed.left_out:
         _note_ignored(source, Ignored("too_many_media"))
     return outcome
-
-
-def _store(conn: Conn, keys: TenantKeys, origin: Origin, parsed: ParsedDelivery, change: PostChange) -> UUID | Ignored:
-    """Stores what a delivery brings, and deletes what its post shows no more."""
-    delivery = ReceivedDelivery(origin.source, parsed.id, parsed.content)
-    if change.outdated:
-        return known_delivery(conn, keys, delivery) or Ignored("outdated")
-    deletion = delete_dropped(conn, keys, origin, parsed, change.dropped) if change.dropped else None
-    record_shown(conn, keys.tenant, origin.source, parsed, bool(change.dropped))
-    if not parsed.events:
-        return deletion or Ignored("no_media")
-    return accept_delivery(conn, keys, delivery, parsed.events, origin.lane)
 
 
 def _note_ignored(source: str, ignored: Ignored) -> None:
