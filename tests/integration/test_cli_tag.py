@@ -118,3 +118,18 @@ def read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # how Linux says that the other side of a terminal was closed
         return b""
+
+
+def test_names_that_are_no_utf8_are_spelled_and_end_nothing(
+    environment_with_models: dict[str, str], tmp_path: Path
+) -> None:
+    folder = os.fsencode(tmp_path / "album")
+    os.mkdir(folder)
+    for name in (b"caf\xe9.png", b"plain.png"):
+        os.symlink(CAT, os.path.join(folder, name))
+    written = tmp_path / "annotated"
+    words = ("tag", "--json", "--annotate", str(written), str(tmp_path / "album"))
+    strange, plain = documents(assent(environment_with_models, *words))
+    assert [Path(one["media"]["id"]).name for one in (strange, plain)] == ["caf\\xe9.png", "plain.png"]
+    assert strange["tags"] == plain["tags"] != []
+    assert len(list(written.iterdir())) == 2

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from assent.core.errors import NotFound
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .avif .avifs .heic .heif .heics .heifs .hif .tif .tiff .bmp".split()
+)
 MAX_IMAGE_BYTES = 20_000_000  # of one image file, read from disk or fetched
 
 
