@@ -123,10 +123,9 @@ def read(descriptor: int) -> bytes:
 def test_names_that_are_no_utf8_are_spelled_and_end_nothing(
     environment_with_models: dict[str, str], tmp_path: Path
 ) -> None:
-    folder = os.fsencode(tmp_path / "album")
-    os.mkdir(folder)
+    (tmp_path / "album").mkdir()
     for name in (b"caf\xe9.png", b"plain.png"):
-        os.symlink(CAT, os.path.join(folder, name))
+        (tmp_path / "album" / os.fsdecode(name)).symlink_to(CAT)
     written = tmp_path / "annotated"
     words = ("tag", "--json", "--annotate", str(written), str(tmp_path / "album"))
     strange, plain = documents(assent(environment_with_models, *words))

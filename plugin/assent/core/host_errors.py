@@ -5,9 +5,9 @@ from __future__ import annotations
 from assent.core.errors import AssentError, GalleryUnavailable
 
 
-class NoGalleryRoom(GalleryUnavailable):
-    code = "no_gallery_room"
-    remedy = "Give the in-memory gallery room as the detail says; until then images are decided without matching."
+class MatchingUnavailable(GalleryUnavailable):
+    code = "matching_unavailable"
+    remedy = "Make room for the in-memory gallery as the detail says; until then images are decided without matching."
 
 
 class PoolerUnsupported(AssentError):
