@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from assent.core.errors import NotFound
+from assent.core.host_errors import MatchingUnavailable
 from assent.core.settings import AllowedHost
 from assent.core.values import (
     HASH_SEVERE,
@@ -84,13 +85,23 @@ def analyse(
     listed = hash_tags(hits := stages.find_listed(tenant, picture))
     if any(hit.severe for hit in hits):
         return quarantine(picture, hits)
-    comparable = policy.recognises and event.author is not None and stages.candidate_count(tenant, event) > 0
+    comparable, unmatched = _comparable(stages, policy, tenant, event)
     perception = stages.heads(tenant, stages.perceive(picture, comparable))  # 4 perceive
     text = stages.read(picture, event.region)
     perception = replace(perception, tags=listed + perception.tags + text.tags, models=perception.models + text.models)
     matches = stages.match(tenant, event, perception) if comparable else ()  # 5 match
     verdict = decide(policy, event, picture, perception, {match.face for match in matches})  # 6 decide
-    return Analysis(picture, perception, matches, verdict)
+    return Analysis(picture, perception, matches, verdict, unmatched=unmatched)
+
+
+def _comparable(stages: Stages, policy: Policy, tenant: str, event: Event) -> tuple[bool, bool]:
+    """Tells whether the event's faces are to be compared, and whether that cannot be told for want of a gallery."""
+    if not policy.recognises or event.author is None:
+        return False, False
+    try:
+        return stages.candidate_count(tenant, event) > 0, False
+    except MatchingUnavailable:
+        return False, True
 
 
 def quarantine(picture: Picture, hits: Sequence[Hit]) -> Quarantined:

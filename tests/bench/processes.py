@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.house import House
+from tests.integration.holder import postmaster_of
 
 EVERY_SECONDS = 1.0
 _GONE = (psutil.Error, OSError)  # a process that ended between two looks
@@ -72,7 +73,7 @@ def _peak(process: psutil.Process) -> float:
 
 def _postmaster(home: Path) -> psutil.Process | None:
     with suppress(*_GONE, ValueError):
-        return psutil.Process(int((home / "pg" / "postmaster.pid").read_text().split("\n", 1)[0]))
+        return postmaster_of(home / "pg")
     return None
 
 

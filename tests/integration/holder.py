@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from assent.embedded.clusters import embedded, in_memory
 
 
@@ -36,6 +38,12 @@ def holder(
             yield process
         finally:
             process.kill()
+
+
+def postmaster_of(data: Path) -> psutil.Process:
+    """Of the server with that data folder, which may be seen by the server alone."""
+    file = data / "postmaster.pid" if (data / "postmaster.pid").exists() else data.with_name("pg.pid")
+    return psutil.Process(int(file.read_text().split()[0]))
 
 
 def first_line(process: subprocess.Popen[str]) -> str:

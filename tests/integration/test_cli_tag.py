@@ -118,3 +118,17 @@ def read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # how Linux says that the other side of a terminal was closed
         return b""
+
+
+def test_names_that_are_no_utf8_are_spelled_and_end_nothing(
+    environment_with_models: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "album").mkdir()
+    for name in (b"caf\xe9.png", b"plain.png"):
+        (tmp_path / "album" / os.fsdecode(name)).symlink_to(CAT)
+    written = tmp_path / "annotated"
+    words = ("tag", "--json", "--annotate", str(written), str(tmp_path / "album"))
+    strange, plain = documents(assent(environment_with_models, *words))
+    assert [Path(one["media"]["id"]).name for one in (strange, plain)] == ["caf\\xe9.png", "plain.png"]
+    assert strange["tags"] == plain["tags"] != []
+    assert len(list(written.iterdir())) == 2

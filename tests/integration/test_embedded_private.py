@@ -14,9 +14,12 @@ import psutil
 import psycopg
 import pytest
 
-from assent.core.errors import GalleryUnavailable, StoreUnsafe
+from assent.core.errors import StoreUnsafe
+from assent.core.host_errors import MatchingUnavailable
 from assent.embedded import clusters as module
+from assent.embedded import install
 from assent.embedded.clusters import embedded, in_memory
+from tests.installed import need
 
 
 @pytest.fixture
@@ -88,18 +91,36 @@ def test_gallery_writes_nothing_that_lasts(memory_url: str) -> None:
             assert conn.execute("SELECT current_setting(%s)", [name]).fetchone() == (value,)
 
 
+@pytest.fixture
+def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that allows none, and where root finds an account for the gallery."""
+    monkeypatch.setattr(module, "why_not_private", lambda _folder: "it is not allowed")
+    monkeypatch.setattr(install, "GALLERY_ACCOUNT", "daemon")
+
+
+@pytest.mark.usefixtures("no_namespaces")
 def test_gallery_on_a_disk_is_refused_unless_accepted(data_dir: Path, tmp_path: Path) -> None:
     mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
     kind = next(mounts[str(path)] for path in (tmp_path, *tmp_path.parents) if str(path) in mounts)
     if kind in module.MEMORY_FILESYSTEMS:
         pytest.skip("the temporary folder is in memory here")
-    with pytest.raises(GalleryUnavailable, match="ASSENT_UNSAFE_GALLERY_ON_DISK"):
+    with pytest.raises(MatchingUnavailable, match="ASSENT_UNSAFE_GALLERY_ON_DISK"):
         in_memory(tmp_path, data_dir, unsafe_on_disk=False).__enter__()
 
 
-def test_gallery_without_room_is_refused(data_dir: Path, gallery_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GALLERY_FREE_BYTES", 1 << 60)
-    with pytest.raises(GalleryUnavailable, match="MB free"):
+@pytest.mark.parametrize("private", [True, False])
+def test_gallery_without_room_is_refused_unless_it_runs(
+    data_dir: Path, gallery_dir: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, private: bool
+) -> None:
+    if private and module.why_not_private(gallery_dir.resolve()):
+        need("no namespace may be made here")
+    if not private:
+        request.getfixturevalue("no_namespaces")
+    with in_memory(gallery_dir, data_dir, unsafe_on_disk=True) as url:
+        monkeypatch.setattr(module, "GALLERY_FREE_BYTES", 1 << 60)
+        with in_memory(gallery_dir, data_dir, unsafe_on_disk=True) as again:
+            assert again == url
+    with pytest.raises(MatchingUnavailable, match="MB"):
         in_memory(gallery_dir, data_dir, unsafe_on_disk=True).__enter__()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from assent.core.errors import DatabaseUnavailable
 from assent.embedded.clusters import embedded, in_memory
-from tests.integration.holder import holder
+from tests.integration.holder import holder, postmaster_of
 from tests.waiting import until
 
 
@@ -25,7 +25,7 @@ def data_dir(open_folder: Path) -> Path:
 
 def kill_all(data: Path) -> None:
     """Kills the server and all its children, and waits until they are gone."""
-    server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+    server = postmaster_of(data)
     everyone = [server, *server.children()]
     for process in everyone:
         with suppress(psutil.NoSuchProcess):  # the children end by themselves when the server is gone

@@ -13,17 +13,13 @@ import psycopg
 import pytest
 
 from assent.embedded.clusters import embedded, in_memory
-from tests.integration.holder import first_line, holder
+from tests.integration.holder import first_line, holder, postmaster_of
 from tests.waiting import until
 
 
 @pytest.fixture
 def data_dir(open_folder: Path) -> Path:
     return open_folder / uuid4().hex[:8]
-
-
-def postmaster_of(data: Path) -> psutil.Process:
-    return psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
 
 
 def gone(process: psutil.Process) -> bool:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,6 +17,7 @@ from assent.db.pool import IDLE_LIMIT, Conn
 from assent.db.queries import named_queries
 from assent.embedded.clusters import in_memory
 from assent.gallery.memory import GalleryServer, Stop, connect_gallery, follow, is_ready
+from tests.integration.holder import postmaster_of
 from tests.integration.world import World
 from tests.people import strangers
 from tests.waiting import until
@@ -98,7 +98,7 @@ def test_a_killed_gallery_is_started_and_filled_again(world: World, open_folder:
             until(lambda: is_ready(first, world.keystore.database), "the gallery is filled", 20)
             data = first.execute("SHOW data_directory").fetchone()
             assert data is not None
-        postmaster = psutil.Process(int((Path(data[0]) / "postmaster.pid").read_text().split()[0]))
+        postmaster = postmaster_of(Path(data[0]))
         postmaster.kill()
         postmaster.wait(20)
 

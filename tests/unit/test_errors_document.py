@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from assent.core import audit_errors, enrolment_errors, errors, http_errors, media_errors, review_errors
+from assent.core import audit_errors, enrolment_errors, errors, host_errors, http_errors, media_errors, review_errors
 from assent.core.errors import AssentError
 
 FILE = Path(__file__).parents[2] / "docs" / "errors.md"
 # A test may define errors of its own.
-_DEFINING = (errors, audit_errors, enrolment_errors, http_errors, media_errors, review_errors)
+_DEFINING = (errors, audit_errors, enrolment_errors, host_errors, http_errors, media_errors, review_errors)
 MODULES = tuple(module.__name__ for module in _DEFINING)
 HEAD = """# Errors
 

@@ -12,12 +12,16 @@ from rich.table import Table
 
 from assent.cli.models import WHICH
 from assent.core.errors import AssentError
+from assent.core.host_errors import ProcessorUnsupported
+from assent.core.processors import has_avx, usable_processors
 from assent.core.settings import Settings
 from assent.db.health import clock_difference, superuser_name
 from assent.db.migrate import OLDEST_SERVER, missing_migrations
 from assent.db.pool import Pool, fetch, open_pool, transaction
 from assent.db.queries import named_queries
-from assent.embedded.clusters import check_memory
+from assent.db.queue import count_matches
+from assent.embedded.clusters import find_room, why_not_private
+from assent.embedded.swap import unencrypted_swap
 from assent.keys.installation import database, open_keys
 from assent.policy.cases import run_cases
 from assent.policy.load import load_policy
@@ -69,6 +73,11 @@ def _runtime(_settings: Settings) -> Iterator[Finding]:
     clash = _version("opencv-python") and _version("opencv-python-headless")
     detail = "two packages write cv2/" if clash else f"opencv-python {_version('opencv-python')}"
     yield Finding("OpenCV", not clash, detail, "pip uninstall opencv-python-headless" if clash else "")
+
+
+def _processor(_settings: Settings) -> Iterator[Finding]:
+    detail = f"{usable_processors()} to be used, {'with' if has_avx() else 'without'} AVX"
+    yield Finding("processors", True, detail, "" if has_avx() else ProcessorUnsupported.remedy)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
@@ -126,8 +135,14 @@ def _policy(settings: Settings) -> Iterator[Finding]:
 
 
 def _gallery_memory(settings: Settings) -> Iterator[Finding]:
-    check_memory(settings.gallery_dir, settings.unsafe_gallery_on_disk)
-    yield Finding("gallery memory", True, str(settings.gallery_dir))
+    find_room(settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
+    why = why_not_private(settings.gallery_dir.resolve())
+    detail = f"{settings.gallery_dir}, where other processes of this user see it: {why}"
+    repair = "allow mount namespaces: to root CAP_SYS_ADMIN, to others user namespaces"
+    yield Finding("gallery memory", True, detail if why else "seen by its server alone", repair if why else "")
+    open_areas = unencrypted_swap()
+    detail = f"{', '.join(open_areas)}: memory may be written there in the clear" if open_areas else "none in the clear"
+    yield Finding("swap", True, detail, "swapoff -a, or swap to an encrypted device" if open_areas else "")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -140,8 +155,18 @@ def _database(settings: Settings) -> Iterator[Finding]:
             with open_pool(url, size=1) as pool:
                 tenants = open_keys(settings, pool).tenants()
                 yield Finding("keystore", bool(tenants), f"{len(tenants)} tenants", "" if tenants else "assent init")
+                yield from _missed_matches(pool)
                 yield from _refused_keys(pool)
                 yield from _ended_heads(pool)
+
+
+def _missed_matches(pool: Pool) -> Iterator[Finding]:
+    """Counts the images that were decided while no worker had room for a gallery."""
+    with transaction(pool) as conn:
+        count = count_matches(conn)
+    if count:
+        detail = f"{count} images were decided without matching, and are matched when a worker has room for a gallery"
+        yield Finding("missed matches", False, detail, "see gallery memory, on the worker's host")
 
 
 def _refused_keys(pool: Pool) -> Iterator[Finding]:
@@ -184,7 +209,7 @@ def _server(url: str) -> Iterator[Finding]:
     yield Finding("database role", True, detail, repair)
 
 
-CHECKS = (_runtime, _models, _text, _policy, _gallery_memory, _database)
+CHECKS = (_runtime, _processor, _models, _text, _policy, _gallery_memory, _database)
 
 
 def _version(package: str) -> str:

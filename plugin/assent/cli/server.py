@@ -67,12 +67,18 @@ def _as_json(created: CreatedTenant) -> dict[str, object]:
     }
 
 
+def webhook_url(settings: Settings, source: str) -> str:
+    """Returns the address to which a source sends, on the host and port that `assent serve` listens on."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}/v1/webhooks/{source}"
+
+
 def _show(settings: Settings, created: CreatedTenant) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Tenant [bold]{created.tenant}[/] is ready. These secrets are shown only now:\n")
     rows = [
         ("API key", created.api_key),
-        ("Webhooks go to", f"http://{settings.host}:{settings.port}/v1/webhooks/{created.source}"),
+        ("Webhooks go to", webhook_url(settings, created.source)),
         ("signed with", created.source_secret),
     ]
     if created.endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -158,7 +159,7 @@ def _analyse_one(
     stages: Stages, policy: Policy, tenant: str, source: str, author: str | None
 ) -> Analysis | Quarantined | Unprocessable:
     is_url = source.startswith(("http://", "https://"))
-    media = MediaRef(source, source if is_url else None)
+    media = MediaRef(_id(source), source if is_url else None)
     event = Event("media.created", (media,), "public", "post", author)
     try:
         return analyse(stages, policy, tenant, event, media, None if is_url else read_file(Path(source)))
@@ -166,10 +167,15 @@ def _analyse_one(
         return Unprocessable(error)
 
 
+def _id(source: str) -> str:
+    """Returns a file's name as a decision can hold it: bytes that are not UTF-8 are spelled as `\\xff`."""
+    return os.fsencode(source).decode(errors="backslashreplace")
+
+
 def _decision(
     source: str, outcome: Analysis | Quarantined | Unprocessable, policy: PolicyRef, tenant: str, name: Name | None
 ) -> Decision:
-    decision = decision_of(tenant, None, MediaRef(source, None), 1, outcome, policy)
+    decision = decision_of(tenant, None, MediaRef(_id(source), None), 1, outcome, policy)
     return name(outcome, decision) if name is not None and isinstance(outcome, Analysis) else decision
 
 
@@ -182,7 +188,7 @@ def _write_annotated(folder: Path, source: str, analysis: Analysis, decision: De
 
 
 def _table(source: str, decision: Decision) -> Table:
-    table = Table(title=cell(source), title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=cell(_id(source)), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", min_width=8)
     table.add_column()
     if decision.error:

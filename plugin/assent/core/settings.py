@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from assent.core.errors import StoreUnsafe
+from assent.core.processors import usable_processors
+
 
 class AllowedHost(NamedTuple):
     """A private media host that may be fetched from: exact host name, port, and where it must resolve to."""
@@ -30,10 +33,16 @@ class AllowedHost(NamedTuple):
 
 
 def default_data_dir() -> Path:
-    """Returns `/var/lib/assent` for root, else the XDG data folder."""
+    """Returns `/var/lib/assent` for root, else the XDG data folder. Raises StoreUnsafe where there is no home."""
     if os.geteuid() == 0:
         return Path("/var/lib/assent")
-    return Path(os.environ.get("XDG_DATA_HOME", "").strip() or Path.home() / ".local" / "share") / "assent"
+    if given := os.environ.get("XDG_DATA_HOME", "").strip():
+        return Path(given) / "assent"
+    try:
+        home = Path.home()
+    except RuntimeError as error:  # neither HOME nor an entry in the passwd file
+        raise StoreUnsafe(f"uid {os.geteuid()} has no home folder: set ASSENT_DATA_DIR") from error
+    return home / ".local" / "share" / "assent"
 
 
 class Settings(BaseSettings):
@@ -47,7 +56,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8400, ge=1, le=65535, description="Port the API listens on.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port on which a worker shows its metrics.")
-    threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of each model session.")
+    threads: int = Field(
+        default_factory=usable_processors,
+        ge=1,
+        description="Threads of each model session; default: the processors that this process may use.",
+    )
     allow_private: Annotated[tuple[AllowedHost, ...], NoDecode] = Field(
         (), description="Comma-separated host:port@cidr that may be fetched from or delivered to despite being private."
     )

@@ -301,6 +301,7 @@ class Analysis:
     matches: tuple[Match, ...]
     verdict: Verdict
     moderated: ModeratedVerdict | None = None  # where moderator decisions on the same file went into the verdict
+    unmatched: bool = False  # True: there was no room for a gallery, so no face was compared
 
 
 @dataclass(frozen=True, slots=True)

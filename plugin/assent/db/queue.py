@@ -41,6 +41,23 @@ def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = 
     _enqueue(conn, queue, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
 
 
+def enqueue_match(conn: Conn, tenant: str, event: UUID, media: bytes) -> None:
+    """Adds a job that decides an event's one media item again once faces can be compared; `media` is its MAC."""
+    args = {"tenant": tenant, "event": str(event), "media": media.hex()}
+    execute(conn, named_queries("queue")["insert_match_job"], queue=PICTURES, args=Jsonb(args))
+
+
+def release_matches(conn: Conn) -> int:
+    """Makes the jobs of `enqueue_match` due; returns how many waited."""
+    return execute(conn, named_queries("queue")["release_match_jobs"])
+
+
+def count_matches(conn: Conn) -> int:
+    """Returns how many jobs of `enqueue_match` are not done."""
+    (row,) = fetch(conn, named_queries("queue")["count_match_jobs"])
+    return int(row["count"])
+
+
 def enqueue_delivery(conn: Conn, tenant: str, endpoint: str, message: UUID) -> None:
     """Adds a job that sends one outbox message to its endpoint."""
     args = {"tenant": tenant, "endpoint": endpoint, "message": str(message)}

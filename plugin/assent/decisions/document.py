@@ -184,6 +184,7 @@ class Decision:
     notify: tuple[Audience, ...] = ()
     statement: str | None = None  # the statement of reasons' puid, once it is recorded
     policy: PolicyRef
+    matching: Annotated[Literal["unavailable"] | None, _OPTIONAL] = None  # no gallery: a later revision has the matches
     moderation: Annotated[
         Moderation | None, Field(alias="heeded", exclude_if=_is_absent, json_schema_extra=_never_null)
     ] = None
@@ -269,6 +270,7 @@ def _of_analysis(media: MediaRef, analysis: Analysis, head: dict[str, Any]) -> D
         redact=verdict.redact,
         review=verdict.review,
         notify=verdict.notify,
+        matching="unavailable" if analysis.unmatched else None,
         moderation=_moderation(analysis.moderated) if analysis.moderated else None,
     )
 

@@ -70,7 +70,7 @@ def arrive(conn: Conn, keys: TenantKeys, source: str, event: Event) -> int:
     A revision that the platform states counts from here on, except a deletion's, which `forget` records.
     """
     stated, states = event.revision, {}
-    for mac in sorted({_mac(keys, MediaItem(source, media.id)) for media in event.media}):  # always in one order
+    for mac in sorted({item_mac(keys, MediaItem(source, media.id)) for media in event.media}):  # always in one order
         (states[mac],) = fetch(conn, _Q["lock_media_item"], tenant=keys.tenant, mac=mac)
     for mac, state in states.items() if stated is not None and event.type != "media.deleted" else ():
         if stated > state["event_revision"] and not _happened_before_deletion(event, state):
@@ -81,7 +81,7 @@ def arrive(conn: Conn, keys: TenantKeys, source: str, event: Event) -> int:
 
 def lock_item(conn: Conn, keys: TenantKeys, item: MediaItem) -> Row:
     """Returns what took effect on the media item, locked until the commit."""
-    (row,) = fetch(conn, _Q["lock_media_item"], tenant=keys.tenant, mac=_mac(keys, item))
+    (row,) = fetch(conn, _Q["lock_media_item"], tenant=keys.tenant, mac=item_mac(keys, item))
     return row
 
 
@@ -119,7 +119,7 @@ def highest_revision(conn: Conn, media_key: MediaKey, newest: Row | None) -> int
 
 def is_late(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> bool:
     """Tells, without a lock, whether an event comes too late already: then its image need not be looked at."""
-    state = fetch_one(conn, _Q["read_media_item"], tenant=keys.tenant, mac=_mac(keys, media_key.item))
+    state = fetch_one(conn, _Q["read_media_item"], tenant=keys.tenant, mac=item_mac(keys, media_key.item))
     newest = fetch_one(conn, _RECORD["read_newest_revision"], **media_key.key)
     return state is not None and is_overtaken(state, newest, media_key)
 
@@ -127,7 +127,7 @@ def is_late(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> bool:
 def record_applied(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     """Records that an event took effect."""
     values = {"arrival": media_key.arrival, "event_revision": media_key.event.revision}
-    execute(conn, _Q["record_applied"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
+    execute(conn, _Q["record_applied"], tenant=keys.tenant, mac=item_mac(keys, media_key.item), **values)
 
 
 def forget(conn: Conn, keys: TenantKeys, media_keys: Iterable[MediaKey]) -> None:
@@ -158,7 +158,7 @@ def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> 
     """Deletes a media item's rows but for its tombstone; tells whether there was a decision."""
     event = media_key.event
     values = {"arrival": media_key.arrival, "event_revision": event.revision, "at": event.at, "revision": highest}
-    execute(conn, _Q["record_deleted"], tenant=keys.tenant, mac=_mac(keys, media_key.item), **values)
+    execute(conn, _Q["record_deleted"], tenant=keys.tenant, mac=item_mac(keys, media_key.item), **values)
     execute(conn, _RECORD["delete_matches"], **media_key.key)
     execute(conn, _RECORD["delete_messages"], **media_key.key)
     execute(conn, _RECORD["clear_cases"], **media_key.key)
@@ -167,6 +167,7 @@ def _delete(conn: Conn, keys: TenantKeys, media_key: MediaKey, highest: int) -> 
     execute(conn, _RECORD["delete_undo"], **media_key.key)
     execute(conn, _RECORD["delete_face_vetoes"], **media_key.key)
     execute(conn, _RECORD["delete_trial_labels"], **media_key.key)
+    execute(conn, _Q["delete_missed_events"], tenant=keys.tenant, media=item_mac(keys, media_key.item).hex())
     release_acts(conn, keys, media_key.item)
     search_index.remove(conn, keys.tenant, media_key.item)
     return execute(conn, _RECORD["delete_decisions"], **media_key.key) > 0
@@ -193,6 +194,7 @@ def log_superseded(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
     append(conn, keys, "media.superseded", {}, [Part(payload)], datetime.now(UTC))
 
 
-def _mac(keys: TenantKeys, item: MediaItem) -> bytes:
+def item_mac(keys: TenantKeys, item: MediaItem) -> bytes:
+    """Returns the MAC by which a media item's row is named."""
     message = f"media\x00{item.source}\x00{item.id}".encode()
     return hmac.digest(keys.pseudonym_key, message, hashlib.sha256)

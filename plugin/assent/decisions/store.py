@@ -124,8 +124,9 @@ def is_recorded(conn: Conn, media_key: MediaKey) -> bool:
     return fetch_one(conn, _Q["read_recorded_decision"], **values) is not None
 
 
-def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) -> None:
-    """Stores a decision, once: a second call for the same media item of the same event changes nothing.
+def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) -> bool:
+    """Stores a decision, once, and tells whether it did: a second call for the same media item of the same event
+    changes nothing.
 
     Nor does a call for an event that another worker ended meanwhile. A media item's newest decision replaces the one
     before: its matches are deleted, its unsent messages are superseded. An event that a later one has overtaken
@@ -135,12 +136,12 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     for its subject's approval is suggested to the endpoints of audience `person`.
     """
     if not lock_open_event(conn, media_key) or is_recorded(conn, media_key):
-        return
+        return False
     newest = fetch_one(conn, _Q["read_newest_revision"], **media_key.key)
     state = lock_item(conn, keys, media_key.item)
     if is_overtaken(state, newest, media_key):
         log_superseded(conn, keys, media_key)
-        return
+        return False
     event_revision = max(media_key.event.revision or 1, newest["event_revision"] if newest else 1)
     revision = 1 + max(state["revision"], highest_revision(conn, media_key, newest))
     checked = _confirm(conn, keys, media_key, new.outcome) if isinstance(new.outcome, Analysis) else _Checked((), False)
@@ -167,6 +168,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     _insert_decision(conn, media_key, new.outcome, decision, event_revision, leaf)
     index_decision(conn, media_key.tenant, media_key.item, decision, leaf.at)
     record_applied(conn, keys, media_key)
+    return True
 
 
 class Revised(NamedTuple):
@@ -320,6 +322,7 @@ def _leaf_payload(
         "tags": sorted({tag.name for tag in decision.tags}),
         "faces": len(decision.faces),
         "rules": [rule.id for rule in decision.rules],
+        **({"matching": decision.matching} if decision.matching else {}),
         **({"heeded": to_json(decision)["heeded"]} if decision.moderation else {}),
     }
 

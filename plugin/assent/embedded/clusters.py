@@ -12,17 +12,19 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
 
 from assent.core.errors import AssentError, DatabaseUnavailable, GalleryUnavailable
+from assent.core.host_errors import MatchingUnavailable
 from assent.embedded import server
-from assent.embedded.install import own_folder
+from assent.embedded.install import gallery_account, own_folder
+from assent.embedded.namespace import Order, why_not
 from assent.embedded.server import Cluster
 
 LOCK_SECONDS = server.START_SECONDS + 10
@@ -87,38 +89,67 @@ def in_memory(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Ite
     The server is empty when it starts. Entering it again, also in the same process, starts a server that died; the URL
     stays the same meanwhile.
 
-    Raises GalleryUnavailable where that folder is not in memory (unless `unsafe_on_disk`), has less than 256 MB free
-    or the server does not start; StoreUnsafe as above.
+    Raises MatchingUnavailable as `find_room` does, GalleryUnavailable where the server does not start; StoreUnsafe as
+    above.
     """
-    check_memory(gallery_dir, unsafe_on_disk)
-    data_dir = own_folder(data_dir)
-    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    home = gallery_dir.resolve() / f"assent-{os.geteuid()}-{digest}"
+    cluster = find_room(gallery_dir, own_folder(data_dir), unsafe_on_disk=unsafe_on_disk)
     with ExitStack() as stack:
         try:
-            url = stack.enter_context(_hold_server(Cluster("gallery", home, data_dir, GALLERY_SETTINGS, lasting=False)))
+            url = stack.enter_context(_hold_server(cluster))
         except DatabaseUnavailable as error:
             raise GalleryUnavailable(error.detail) from error
         yield url
 
 
-def check_memory(folder: Path, unsafe_on_disk: bool) -> None:
-    """Raises GalleryUnavailable where the gallery must not or cannot lie in that folder, saying what to set."""
-    if not folder.is_dir():
-        raise GalleryUnavailable(f"{folder} is no folder: set ASSENT_GALLERY_DIR to a tmpfs")
+def find_room(gallery_dir: Path, data_dir: Path, *, unsafe_on_disk: bool) -> Cluster:
+    """Returns the gallery's server: in memory that it alone sees where this host allows it, else in `gallery_dir`.
+
+    Raises MatchingUnavailable, saying what to set, where there is no room for one and none runs: `gallery_dir` is no
+    folder, less than 256 MB are free, or without a namespace it is not in memory (unless `unsafe_on_disk`).
+    """
+    if not gallery_dir.is_dir():
+        raise MatchingUnavailable(f"{gallery_dir} is no folder: set ASSENT_GALLERY_DIR to a tmpfs")
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    home = gallery_dir.resolve() / f"assent-{os.geteuid()}-{digest}"
+    private = not why_not_private(gallery_dir.resolve())
+    free = psutil.virtual_memory().available
+    memory = max(free // 2, GALLERY_FREE_BYTES) if private else 0
+    cluster = Cluster("gallery", home, data_dir.resolve(), GALLERY_SETTINGS, lasting=False, memory=memory)
+    if server.is_alive(cluster):
+        return cluster
+    if not private:
+        _check_folder(gallery_dir, unsafe_on_disk)
+    elif free < GALLERY_FREE_BYTES:
+        raise MatchingUnavailable(
+            f"{free >> 20} MB of memory are free and the gallery needs {GALLERY_FREE_BYTES >> 20}"
+        )
+    return cluster
+
+
+@cache
+def why_not_private(gallery_dir: Path) -> str:
+    """Tries whether a gallery can have memory that it alone sees; returns what is missing, empty where it can."""
+    account = gallery_account(gallery_dir, private=True)
+    uid, gid = (account.uid, account.gid) if account else (os.geteuid(), os.getegid())
+    return why_not(Order(uid, gid, str(gallery_dir), GALLERY_FREE_BYTES, "/etc/passwd"))
+
+
+def _check_folder(folder: Path, unsafe_on_disk: bool) -> None:
+    """Raises MatchingUnavailable where a gallery without a namespace must not or cannot lie in that folder."""
+    gallery_account(folder, private=False)
     mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
     resolved = folder.resolve()
     kind = next(
         (mounts[str(path)] for path in (resolved, *resolved.parents) if str(path) in mounts), "an unknown file system"
     )
     if kind not in MEMORY_FILESYSTEMS and not unsafe_on_disk:
-        raise GalleryUnavailable(
+        raise MatchingUnavailable(
             f"{folder} lies on {kind}, so opened templates would reach a disk: set ASSENT_GALLERY_DIR to a tmpfs, or "
             "accept the disk with ASSENT_UNSAFE_GALLERY_ON_DISK=true"
         )
     free = shutil.disk_usage(folder).free
     if free < GALLERY_FREE_BYTES:
-        raise GalleryUnavailable(
+        raise MatchingUnavailable(
             f"{folder} has {free >> 20} MB free and the gallery needs {GALLERY_FREE_BYTES >> 20}: enlarge that tmpfs "
             "(a container's --shm-size) or set ASSENT_GALLERY_DIR to a larger one"
         )
@@ -210,7 +241,7 @@ def _release_lock(descriptor: int) -> None:
 def _spawn_supervisor(cluster: Cluster) -> None:
     command = [sys.executable, "-m", "assent.embedded.clusters", cluster.name, str(cluster.home), str(cluster.data_dir)]
     imports = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)  # its working folder is another
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": imports, "TMPDIR": tempfile.gettempdir()}  # a socket may lie there
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": imports, "TMPDIR": str(server.temporary_folder())}
     log = server.open_log(cluster)
     # Made here, since the folder may be about to be removed when the supervisor is up.
     os.close(_open_lock(cluster.lock("supervisor")))

@@ -7,15 +7,24 @@ import pwd
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from assent.core.errors import DatabaseUnavailable, StoreUnsafe
+import psutil
 
-# Who the server runs as when root starts it; `postgres` first, since it owns nothing but databases.
+from assent.core.errors import DatabaseUnavailable, StoreUnsafe
+from assent.core.host_errors import MatchingUnavailable
+
+# Who the primary server runs as when root starts it; `postgres` first, since it owns nothing but databases.
 ACCOUNTS = ("postgres", "nobody")
+# Who the gallery's runs as then: nobody else's processes may be that account's, or they could read its memory.
+GALLERY_ACCOUNT = "assent"
+_UNUSED_UIDS = range(61184, 65520)  # systemd's for users that exist while a service runs: no account has one
+_PASSWD = Path("/etc/passwd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,53 @@ def account_of(data: Path) -> Account | None:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
     raise StoreUnsafe(f"PostgreSQL does not run as root, and no account {' or '.join(ACCOUNTS)} exists: make one")
+
+
+def gallery_account(home: Path, *, private: bool) -> Account | None:
+    """Returns the account of a new gallery in that folder: None for our own, as root `assent` or one that nobody has.
+
+    Raises MatchingUnavailable where there is no `assent`, and no namespace in which another one could be made.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(GALLERY_ACCOUNT)
+    except KeyError:
+        if private:
+            return _unused_account(home)
+        raise MatchingUnavailable(
+            f"root gives the gallery to the account `{GALLERY_ACCOUNT}`, and there is none: "
+            f"useradd --system --no-create-home {GALLERY_ACCOUNT}"
+        ) from None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _unused_account(home: Path) -> Account:
+    taken = {user.pw_uid for user in pwd.getpwall()}
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            taken |= set(process.uids())
+    first = int.from_bytes(sha256(os.fsencode(home)).digest()[:4]) % len(_UNUSED_UIDS)
+    uid = next(uid for uid in (*_UNUSED_UIDS[first:], *_UNUSED_UIDS[:first]) if uid not in taken)
+    return Account(uid, uid)
+
+
+@contextmanager
+def passwd_file(folder: Path, account: Account | None) -> Iterator[str]:
+    """Yields the path of a passwd file with an entry for that account, or us; empty where the system's has one."""
+    uid, gid = (account.uid, account.gid) if account else (os.geteuid(), os.getegid())
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        path = folder / "passwd"
+        path.write_text(f"{_PASSWD.read_text()}assent-{uid}:x:{uid}:{gid}::/nonexistent:/bin/false\n")
+        path.chmod(0o644)
+        try:
+            yield str(path)
+        finally:
+            path.unlink(missing_ok=True)
+    else:
+        yield ""
 
 
 def run_command(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,12 +17,14 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from assent.core.errors import GalleryTooLarge, GalleryUnavailable
+from assent.core.host_errors import MatchingUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.core.values import Event, Match, Perception
-from assent.db.pool import Conn, Pool
+from assent.db.pool import Conn, Pool, fetch_one, transaction
+from assent.db.queries import named_queries
 from assent.embedded.clusters import in_memory
-from assent.gallery.memory import GalleryServer, Stop, follow, prepare_gallery
+from assent.gallery.memory import GalleryServer, Room, Stop, follow, prepare_gallery
 from assent.gallery.search import Candidates, SearchSpace, count_candidates, search, select_matches
 from assent.gallery.throttle import charge_probe_budget, probe_hits
 from assent.keys.keystore import Keystore, TenantKeys
@@ -37,6 +39,7 @@ class MatchingRules:
     anyone: bool  # the deployer declared that searching all uploads is lawful here
     # author, and the subjects whom the event says chose them → those of whom that holds
     connected_subjects: Callable[[TenantKeys, str, Sequence[bytes]], Sequence[bytes]]
+    has_templates: Callable[[str], bool]  # whether anybody of a tenant has one
     # the images of an author, or with None of everybody else, are not compared with that subject
     note_throttled: Callable[[TenantKeys, str | None, bytes], None]
 
@@ -49,14 +52,26 @@ class Gallery:
     keystore: Keystore
     models: Models
     rules: MatchingRules
+    room: Room = field(default_factory=Room)
+
+    def has_room(self) -> bool:
+        """Tells whether the host has room for the gallery, which may still be filled or be gone for a while."""
+        return self.room.missing is None
+
+    def check_room(self) -> None:
+        """Raises MatchingUnavailable where the host has no room for the gallery, saying what is missing."""
+        if (missing := self.room.missing) is not None:
+            raise MatchingUnavailable(missing)
 
     def candidate_count(self, tenant: str, event: Event) -> int:
         """Counts the templates that this event's faces may be compared with; 0 without an author.
 
-        It is 0 too where the embedder is not calibrated. Raises GalleryUnavailable before the gallery is filled, and
-        where it is gone.
+        It is 0 too where the embedder is not calibrated, and where nobody has a template. Raises GalleryUnavailable
+        before the gallery is filled, and where it is gone; MatchingUnavailable where there is no room for it.
         """
         if event.author is None or not self.models.calibration.templates_supported():
+            return 0
+        if not self.has_room() and not self.rules.has_templates(tenant):
             return 0
         with self._connection() as conn:
             return count_candidates(conn, self._space(tenant, event))
@@ -93,7 +108,12 @@ class Gallery:
             self.rules.note_throttled(self.keystore.tenant(space.tenant), by, spent.pseudonym)
 
     def wait_for(self, tenant: str, pseudonym: bytes, templates: int, seconds: float = 5.0) -> None:
-        """Returns once this host's gallery has that many templates of a subject, or after `seconds`."""
+        """Returns once this host's gallery has that many templates of a subject, or after `seconds`.
+
+        It returns at once where there is no room for a gallery.
+        """
+        if not self.has_room():
+            return
         deadline = time.monotonic() + seconds
         space = SearchSpace(tenant, self.models.embedder_id, pseudonym)
         with self._connection() as conn:
@@ -101,14 +121,14 @@ class Gallery:
                 time.sleep(0.02)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
-        """Returns once the gallery is filled. Raises GalleryUnavailable when that takes longer."""
+        """Returns once the gallery is filled. Raises GalleryUnavailable when that takes longer or there is no room."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 with self._connection() as conn:
                     count_candidates(conn, SearchSpace("", "", b""))
-            except GalleryUnavailable:
-                if time.monotonic() > deadline:
+            except GalleryUnavailable as error:
+                if isinstance(error, MatchingUnavailable) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
             else:
@@ -124,11 +144,19 @@ class Gallery:
 
     @contextmanager
     def _connection(self) -> Iterator[Conn]:
+        self.check_room()
         try:
             with self.pool.connection(timeout=5) as conn:
                 yield conn
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise GalleryUnavailable from error
+
+
+def has_templates(pool: Pool, tenant: str) -> bool:
+    """Tells whether anybody of the tenant has a template in the primary database."""
+    with transaction(pool) as conn:
+        row = fetch_one(conn, named_queries("gallery")["has_templates"], tenant=tenant)
+    return row is not None and bool(row["any"])
 
 
 def host_gallery(settings: Settings) -> GalleryServer:
@@ -142,14 +170,24 @@ def open_gallery(
 ) -> Iterator[Gallery]:
     """Enters that server and keeps its gallery in step with the primary database at `url` while the context lasts.
 
-    It is being filled meanwhile: a caller that needs it ready calls `Gallery.wait_ready`. Raises GalleryUnavailable
-    where there is no room for it in memory.
+    It is being filled meanwhile: a caller that needs it ready calls `Gallery.wait_ready`. Where there is no room for
+    it, `Gallery.room` says so until there is. Raises GalleryUnavailable where the server does not start.
     """
     with ExitStack() as stack:
-        stop = stack.enter_context(Stop())
-        gallery_url = stack.enter_context(server())
+        stop, room = stack.enter_context(Stop()), Room()
+        servers = stack.enter_context(ExitStack())
+        held: list[str] = []  # the server's URL, once it is held here, beside the follower, which lets go at times
+
+        @contextmanager
+        def holding() -> Iterator[str]:
+            if not held:
+                held.append(servers.enter_context(server()))
+                pool.open()
+            with server() as gallery_url:
+                yield gallery_url
+
         pool: Pool = ConnectionPool(
-            gallery_url,
+            lambda: held[0],
             kwargs={"autocommit": True},
             min_size=1,
             max_size=8,
@@ -158,9 +196,15 @@ def open_gallery(
             open=False,
             name="gallery",
         )
-        stack.enter_context(pool)
-        follower = threading.Thread(target=follow, args=(url, server, keystore, stop), name="gallery")
+        stack.callback(pool.close)
+        try:
+            with holding():
+                pass
+        except MatchingUnavailable as error:
+            room.missing = error.detail
+            log.warning("nobody is matched", code=error.code, why=error.detail)
+        follower = threading.Thread(target=follow, args=(url, holding, keystore, stop, room), name="gallery")
         follower.start()
         stack.callback(follower.join)
         stack.callback(stop.set)
-        yield Gallery(pool, keystore, models, rules)
+        yield Gallery(pool, keystore, models, rules, room)

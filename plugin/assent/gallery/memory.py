@@ -28,6 +28,7 @@ from psycopg import sql
 
 from assent.audit.broken import record_broken_seal
 from assent.core.errors import AssentError, KeyMissing, NotInitialised, SealBroken
+from assent.core.host_errors import MatchingUnavailable
 from assent.db.channels import GALLERY_CHANNEL
 from assent.db.pool import IDLE_LIMIT, Conn, execute, fetch_one
 from assent.db.queries import named_queries
@@ -274,6 +275,13 @@ def _halfvec(vector: Half) -> bytes:
 GalleryServer = Callable[[], AbstractContextManager[str]]  # enters a server that holds a gallery; yields its URL
 
 
+@dataclass(slots=True)
+class Room:
+    """Tells whether the host has room for a gallery, as its follower found it last; threads share it."""
+
+    missing: str | None = None  # what is missing; None: there is room
+
+
 class Stop:
     """Asks a thread to end that may be waiting for a connection; its descriptors are closed with its context."""
 
@@ -299,14 +307,14 @@ class Stop:
         return any(descriptor == self._asked.fileno() for descriptor, _ in poll.poll(seconds * 1000))
 
 
-def follow(primary_url: str, gallery: GalleryServer, keystore: Keystore, stop: Stop) -> None:
-    """Keeps the gallery in step until `stop` is set; made for a thread of its own.
+def follow(primary_url: str, gallery: GalleryServer, keystore: Keystore, stop: Stop, room: Room | None = None) -> None:
+    """Keeps the gallery in step until `stop` is set, and notes in `room` whether there is any; for a thread of its own.
 
     `gallery` enters the in-memory server and yields its URL; it is entered again after every interruption, which
     starts a server that died. The caller enters it too, or an interruption would stop it. Listening begins before the
     first full comparison, so that no change falls between.
     """
-    pause = GALLERY_RETRY_SECONDS[0]
+    pause, room = GALLERY_RETRY_SECONDS[0], room or Room()
     while not stop.wait(0):
         try:
             with (
@@ -317,10 +325,12 @@ def follow(primary_url: str, gallery: GalleryServer, keystore: Keystore, stop: S
             ):
                 listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(GALLERY_CHANNEL)))
                 _report(reconcile(primary_database, memory, keystore), "all", primary_database, keystore)
-                pause = GALLERY_RETRY_SECONDS[0]
+                pause, room.missing = GALLERY_RETRY_SECONDS[0], None
                 while not stop.wait(0):
                     _follow_a_while(listener, primary_database, memory, keystore, stop)
         except (psycopg.Error, AssentError) as error:
+            if isinstance(error, MatchingUnavailable | psycopg.errors.DiskFull):
+                room.missing = error.detail if isinstance(error, AssentError) else "the templates need more memory"
             _log.warning("gallery.interrupted", error=type(error).__name__, again_in=pause)
             stop.wait(pause)
             pause = min(2 * pause, GALLERY_RETRY_SECONDS[1])

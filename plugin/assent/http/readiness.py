@@ -8,10 +8,12 @@ from __future__ import annotations
 import shutil
 
 from assent.core.errors import KeyMissing
+from assent.core.host_errors import MatchingUnavailable
 from assent.core.http_errors import ClocksDiffer, DiskFull, WorkerNotRunning
 from assent.core.settings import Settings
 from assent.db.health import check_room, clock_difference
 from assent.db.pool import transaction
+from assent.embedded.clusters import find_room
 from assent.http.state import AppState
 
 # A minute of the five that a signature is good for: the rest is the sender's clock and the way.
@@ -21,8 +23,8 @@ KEYS_FREE_BYTES = 1 << 20
 DATABASE_FREE_BYTES = 64 << 20
 
 
-def check_ready(state: AppState) -> None:
-    """Raises what keeps this process from its work.
+def check_ready(state: AppState) -> bool:
+    """Raises what keeps this process from its work; returns whether its worker, where it has one, can match faces.
 
     That is DiskFull, KeyMissing, DatabaseUnavailable, ClocksDiffer or WorkerNotRunning.
     """
@@ -34,6 +36,15 @@ def check_ready(state: AppState) -> None:
         raise ClocksDiffer(f"the database's clock is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}")
     if state.worker_runs is not None and not state.worker_runs():
         raise WorkerNotRunning("the worker of this process is not running")
+    return state.worker_runs is None or _has_gallery(state.settings)
+
+
+def _has_gallery(settings: Settings) -> bool:
+    try:
+        find_room(settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
+    except MatchingUnavailable:
+        return False
+    return True
 
 
 def _check_folders(settings: Settings) -> None:

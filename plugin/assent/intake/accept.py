@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from assent.core.errors import DeliveryConflict
@@ -13,8 +13,8 @@ from assent.core.values import Event, MediaItem
 from assent.db.locks import lock_to_delete
 from assent.db.pool import Conn, Row, execute, fetch, fetch_one
 from assent.db.queries import named_queries
-from assent.db.queue import Lane, enqueue_event
-from assent.decisions.media_items import MediaKey, arrive, forget
+from assent.db.queue import Lane, enqueue_event, enqueue_match
+from assent.decisions.media_items import MediaKey, arrive, forget, item_mac
 from assent.keys.keystore import TenantKeys
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
 from assent.platforms import event as events
@@ -117,18 +117,32 @@ def store_event(
     execute(conn, _Q["finish_event"], tenant=keys.tenant, event=event_id)
 
 
+def store_missed(conn: Conn, keys: TenantKeys, media_key: MediaKey) -> None:
+    """Stores, as an event of its own, a media item that was decided without its faces being compared.
+
+    It takes the place of the event that it comes from, so that what arrived later holds against it.
+    """
+    event_id, event = uuid4(), replace(media_key.event, media=(media_key.media,))
+    sealed = seal_for_tenant(keys, "event", events.dump(event), keys.tenant, str(event_id))
+    upload = open_upload(conn, keys, media_key.event_id, media_key.n)
+    origin = Origin(media_key.source, "backfill")
+    job = SealedJob(origin, sealed, () if upload is None else (upload,), arrival=media_key.arrival)
+    _insert_event(conn, keys, event_id, job)
+    enqueue_match(conn, keys.tenant, event_id, item_mac(keys, media_key.item))
+
+
 def store_job(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> None:
     """Stores a job's sealed body and its images, and queues the job."""
     _insert_event(conn, keys, event_id, job)
-    for n, upload in enumerate(job.uploads):
-        sealed = seal_for_tenant(keys, "upload", upload, keys.tenant, str(event_id), str(n))
-        execute(conn, _Q["insert_upload"], tenant=keys.tenant, event=event_id, n=n, sealed=sealed)
     enqueue_event(conn, keys.tenant, event_id, job.origin.lane, job.task)
 
 
 def _insert_event(conn: Conn, keys: TenantKeys, event_id: UUID, job: SealedJob) -> None:
     values = {"source": job.origin.source, "lane": job.origin.lane, "sealed": job.sealed, "arrival": job.arrival}
     execute(conn, _Q["insert_event"], tenant=keys.tenant, event=event_id, **values)
+    for n, upload in enumerate(job.uploads):
+        sealed = seal_for_tenant(keys, "upload", upload, keys.tenant, str(event_id), str(n))
+        execute(conn, _Q["insert_upload"], tenant=keys.tenant, event=event_id, n=n, sealed=sealed)
 
 
 def open_event(keys: TenantKeys, event_id: UUID, row: Row) -> Event:

@@ -10,6 +10,7 @@ import psycopg
 
 from assent.core.errors import NotInitialised
 from assent.core.settings import Settings
+from assent.db.health import check_sessions
 from assent.db.pool import Pool, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.embedded.clusters import embedded
@@ -23,10 +24,13 @@ _Q = named_queries("instance")
 def database(settings: Settings) -> Iterator[str]:
     """Yields the URL of ASSENT_DATABASE_URL or of the embedded server, which runs at least as long as the context.
 
-    Raises DatabaseUnavailable or StoreUnsafe when the embedded server cannot be started.
+    Raises DatabaseUnavailable where it is not reached or the embedded server cannot be started, StoreUnsafe where that
+    server's folder cannot be used, PoolerUnsupported for a URL of a pooler that shares sessions.
     """
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        url = settings.database_url.get_secret_value()
+        check_sessions(url)
+        yield url
         return
     with embedded(settings.data_dir) as url:
         yield url

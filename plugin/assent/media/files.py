@@ -7,7 +7,12 @@ from pathlib import Path
 
 from assent.core.errors import NotFound
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp"}
+# fmt: off
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".avif", ".avifs",
+    ".heic", ".heif", ".heics", ".heifs", ".hif", ".tif", ".tiff", ".bmp",
+))
+# fmt: on
 MAX_IMAGE_BYTES = 20_000_000  # of one image file, read from disk or fetched
 
 

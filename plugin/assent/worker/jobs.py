@@ -22,7 +22,7 @@ from assent.core.errors import (
 )
 from assent.core.media_errors import UnexpectedFailure
 from assent.core.settings import Settings
-from assent.core.telemetry import ANALYSIS_SECONDS, BROKEN, DECIDED, DELIVERED, FAILED, log
+from assent.core.telemetry import ANALYSIS_SECONDS, DELIVERED, FAILED, log
 from assent.core.values import Action, Analysis, MediaItem, Quarantined, Unprocessable
 from assent.db.locks import lock_media_sending, lock_shared_session
 from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
@@ -36,19 +36,18 @@ from assent.decisions.retraction_jobs import retracted_pseudonym
 from assent.decisions.statement import Statement, state_restriction
 from assent.decisions.store import NewDecision, RetainedCopy, announce, is_recorded, note_unreadable, record
 from assent.gallery.matching import Gallery
-from assent.intake.accept import open_event, open_upload
+from assent.intake.accept import open_event, open_upload, store_missed
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.outbox import deliver
 from assent.outbox.actions import attempt_action, postpone_action
 from assent.outbox.connections import fetch_key
 from assent.pipeline import Stages, analyse
-from assent.policy.compare import ComparedOutcome, compare_outcomes
-from assent.policy.decide import decide
 from assent.policy.model import Policy
-from assent.policy.versions import Policies, PolicyUnreadable, count_shadow
+from assent.policy.versions import Policies, PolicyUnreadable
 from assent.review.history import with_history
-from assent.shadow.live import TenantHeads, note_trials
+from assent.shadow.live import TenantHeads
 from assent.subjects.enrol import enrol
+from assent.worker.counts import count_outcome
 from assent.worker.fetching import SIDE_BY_SIDE, Fetched, Fetches, FetchWay, HostSlow
 from assent.worker.turns import Turns
 
@@ -99,11 +98,13 @@ class _Try:
                 execute(conn, _INTAKE["release_event_claim"], **self._key)
 
 
-def decide_event(context: WorkerContext, tenant: str, event_id: UUID, queue: str = SLOW) -> None:
+def decide_event(
+    context: WorkerContext, tenant: str, event_id: UUID, queue: str = SLOW, *, again: bool = False
+) -> None:
     """Decides every media item of one event that is not yet decided. Safe to run twice, also at the same time.
 
-    Raises HostSlow for what is left to the queue SLOW, and the errors after which another try may help; every other
-    failure is recorded and goes to review.
+    `again`: each has a decision, which no failure replaces. Raises HostSlow for what is left to the queue SLOW, and the
+    errors after which another try may help; every other failure is recorded and goes to review.
     """
     keys = context.keystore.tenant(tenant)
     with transaction(context.pool) as conn:
@@ -122,7 +123,9 @@ def decide_event(context: WorkerContext, tenant: str, event_id: UUID, queue: str
     this_try = _Try(context.pool, tenant, event_id)
     try:
         with noting_altered_rows(context.pool, keys, "decide"):
-            _decide_media_items(context, keys, media_keys, _Circumstances(queue, PRIORITY[row["lane"]], this_try))
+            _decide_media_items(
+                context, keys, media_keys, _Circumstances(queue, PRIORITY[row["lane"]], this_try, again)
+            )
     except (*OUTAGES, HostSlow) as error:
         if not (isinstance(error, HostSlow) and error.failed):
             this_try.take_back()
@@ -143,11 +146,12 @@ def _give_up(context: WorkerContext, keys: TenantKeys, source: str, event_id: UU
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Circumstances:
-    """The circumstances under which an event's job runs: its queue, its priority, its try."""
+    """The circumstances under which an event's job runs: its queue, its priority, its try, whether it was decided."""
 
     queue: str
     priority: int
     this_try: _Try
+    again: bool
 
 
 def _decide_media_items(
@@ -173,13 +177,13 @@ def _decide_media_items(
                 context.fetches.fetched(circumstances.queue, url, way, took) as fetched,
                 context.turns.turn(circumstances.priority),
             ):
-                _decide_media_item(context, keys, media_key, circumstances.this_try.number(), fetched)
+                _decide_media_item(context, keys, media_key, circumstances, fetched)
         except (FetchFailed, HostSlow) as error:
             return error
         except OUTAGES:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the other media items are decided
-            return _unexpected(context, keys, media_key, circumstances.this_try.number(), error)
+            return _unexpected(context, keys, media_key, circumstances, error)
         return None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE, "media") as threads:
@@ -195,7 +199,7 @@ def _decide_media_items(
 
 
 def _unexpected(
-    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, failure: Exception
+    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, circumstances: _Circumstances, failure: Exception
 ) -> Exception | None:
     """Returns a failure for another try; the last try records it. One that nobody foresaw is logged by its kind.
 
@@ -205,8 +209,10 @@ def _unexpected(
     error = failure if isinstance(failure, AssentError) else UnexpectedFailure()
     if error is not failure:
         log.error("unexpected failure", tenant=keys.tenant, event_id=event_id, kind=type(failure).__name__)
-    if tries < MAX_TRIES:
+    if circumstances.this_try.number() < MAX_TRIES:
         return failure
+    if circumstances.again:
+        return None
     try:
         with transaction(context.pool) as conn:
             policy = context.policies.of(conn, media_key.tenant).active.ref
@@ -221,7 +227,11 @@ def _unexpected(
 
 
 def _decide_media_item(
-    context: WorkerContext, keys: TenantKeys, media_key: MediaKey, tries: int, fetched: Fetched | None
+    context: WorkerContext,
+    keys: TenantKeys,
+    media_key: MediaKey,
+    circumstances: _Circumstances,
+    fetched: Fetched | None,
 ) -> None:
     with transaction(context.pool) as conn:
         if media_key.event.type == "media.deleted":
@@ -236,37 +246,25 @@ def _decide_media_item(
             policies = context.policies.of(conn, media_key.tenant)
         except PolicyUnreadable as error:
             log.error("the active policy does not read", tenant=media_key.tenant, code=error.code)
+            if circumstances.again:
+                return
             unread = NewDecision(Unprocessable(error), error.ref)  # nothing is decided; a person looks
             record(conn, keys, media_key, unread)
             FAILED.labels(error.code).inc()
             return
     policy = policies.active
-    analysed = _analyse(context, keys, media_key, tries, fetched, policy)
+    analysed = _analyse(context, keys, media_key, circumstances.this_try.number(), fetched, policy)
+    if circumstances.again and isinstance(analysed, Unprocessable):
+        return
     retained = _copy_to_retain(context.settings, analysed)
     with transaction(context.pool) as conn:
         outcome = with_history(conn, media_key, policy, analysed) if isinstance(analysed, Analysis) else analysed
         if outcome is not analysed:
             retained = _copy_to_retain(context.settings, outcome)
-        record(conn, keys, media_key, NewDecision(outcome, policy.ref, retained, _state(policy, outcome)))
-    if isinstance(outcome, Analysis) and outcome.perception.trials:
-        with transaction(context.pool) as conn:
-            note_trials(conn, media_key, outcome.perception.trials)
-    if isinstance(outcome, Analysis):
-        DECIDED.labels(outcome.verdict.action.name).inc()
-        for rule in outcome.verdict.broken:
-            BROKEN.labels(policy.ref.name, rule).inc()
-        _try_shadow(context, media_key, outcome, policies.shadow)
-    elif isinstance(outcome, Quarantined):
-        DECIDED.labels(Action.block.name).inc()
-    else:
-        FAILED.labels(outcome.error.code).inc()
-        log.info(
-            "picture failed",
-            tenant=media_key.tenant,
-            event_id=str(media_key.event_id),
-            n=media_key.n,
-            code=outcome.error.code,
-        )
+        stored = record(conn, keys, media_key, NewDecision(outcome, policy.ref, retained, _state(policy, outcome)))
+        if stored and isinstance(outcome, Analysis) and outcome.unmatched:
+            store_missed(conn, keys, media_key)
+    count_outcome(context.pool, media_key, policies, outcome)
 
 
 def _state(policy: Policy, outcome: Analysis | Quarantined | Unprocessable) -> Statement | None:
@@ -276,19 +274,6 @@ def _state(policy: Policy, outcome: Analysis | Quarantined | Unprocessable) -> S
     if moderated is None:
         return state_restriction(policy, outcome.perception, outcome.verdict)
     return state_restriction(policy, moderated.perception, moderated.verdict, by_person=moderated.holds)
-
-
-def _try_shadow(context: WorkerContext, media_key: MediaKey, analysis: Analysis, shadow: Policy | None) -> None:
-    """Counts the shadow policy's verdict beside the active policy's; the verdict itself is not stored."""
-    if shadow is None:
-        return
-    faces = {match.face for match in analysis.matches}
-    verdict = decide(shadow, media_key.event, analysis.picture, analysis.perception, faces)
-    # Policies beside each other, and no moderator.
-    active = analysis.moderated.automated if analysis.moderated else analysis.verdict
-    counts = compare_outcomes(ComparedOutcome.of_verdict(active), ComparedOutcome.of_verdict(verdict))
-    with transaction(context.pool) as conn:
-        count_shadow(conn, media_key.tenant, shadow.ref, counts)
 
 
 def _copy_to_retain(settings: Settings, outcome: Analysis | Quarantined | Unprocessable) -> RetainedCopy | None:

@@ -26,7 +26,7 @@ from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
 from assent.core.telemetry import log
 from assent.db.pool import open_pool
-from assent.gallery.matching import MatchingRules, host_gallery, open_gallery
+from assent.gallery.matching import MatchingRules, has_templates, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
 from assent.hashlists.follow import TenantHashLists
 from assent.keys.installation import database
@@ -48,6 +48,7 @@ from assent.subjects.throttled import note_throttled
 from assent.worker.fetching import Fetches
 from assent.worker.jobs import WorkerContext
 from assent.worker.maintenance import MaintenanceTask, maintenance_tasks
+from assent.worker.missed import MISSED_SECONDS, release_missed
 from assent.worker.models_used import note_models
 from assent.worker.queue import DELIVERIES, JOBS, queue_app
 from assent.worker.turns import Turns
@@ -82,6 +83,7 @@ async def _work(url: str, context: WorkerContext, stopping: asyncio.Event) -> No
         others = [
             *(asyncio.create_task(_repeat(context, *task)) for task in maintenance_tasks(context.settings)),
             asyncio.create_task(_repeat(context, REFRESH_SECONDS, context.heads.refresh)),
+            asyncio.create_task(_repeat(context, MISSED_SECONDS, lambda *_: release_missed(context))),
             asyncio.create_task(failed.wait()),
         ]
         stop_requested = asyncio.create_task(stopping.wait())
@@ -115,7 +117,8 @@ async def _work_until_stopped(url: str, context: WorkerContext, stopping: asynci
 def run_worker(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; jobs under way are finished first.
 
-    Raises KeyMissing, PolicyInvalid, ModelMissing, GalleryUnavailable or DatabaseUnavailable when it cannot begin.
+    Without room for a gallery it works, and matches nobody. Raises KeyMissing, PolicyInvalid, ModelMissing,
+    GalleryUnavailable or DatabaseUnavailable when it cannot begin.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold embeddings
     if settings.metrics_port is not None:
@@ -156,6 +159,7 @@ def open_worker_context(
         rules = MatchingRules(
             anyone=settings.anyone_declaration is not None,
             connected_subjects=partial(connected_subjects, pool),
+            has_templates=partial(has_templates, pool),
             note_throttled=partial(note_throttled, pool),
         )
         gallery = stack.enter_context(open_gallery(gallery_server, url, keystore, models, rules))

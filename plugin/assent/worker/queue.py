@@ -18,6 +18,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg.errors import RaiseException
 
 from assent.core.errors import FetchFailed
+from assent.core.host_errors import MatchingUnavailable
 from assent.core.telemetry import log
 from assent.db.pool import IDLE_LIMIT, LOST
 from assent.db.queue import OUTBOX, PICTURES, READ_CLOCK, SLOW
@@ -34,9 +35,11 @@ from assent.worker.jobs import (
     postpone_message,
     retract_job,
 )
+from assent.worker.missed import match_missed
 
 DELIVERIES = 16  # under way at once
 JOBS = {**PLACES, OUTBOX: 64}  # taken from each queue at once; deliveries beyond wait for a slot of their endpoint
+UNMATCHED_SECONDS = 3600.0  # what waits for a gallery is released before, by the worker that has one
 MOST_STRIKES = 40  # that count, fewer than the priorities of two lanes lie apart
 
 
@@ -54,6 +57,8 @@ class JobRetry(BaseRetryStrategy):
             seconds = _after_fetch(job) if exception.failed else 0
             priority = job.priority - min(exception.strikes, MOST_STRIKES)
             return RetryDecision(retry_at=_in(seconds), queue=SLOW, priority=priority)
+        if isinstance(exception, MatchingUnavailable):
+            return RetryDecision(retry_at=_in(UNMATCHED_SECONDS))
         if isinstance(exception, FetchFailed):
             seconds = _after_fetch(job)
         return RetryDecision(retry_at=_in(seconds))
@@ -119,6 +124,10 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     @app.task(name="decide", queue=PICTURES, retry=JobRetry(), pass_context=True)
     async def decide(job_context: procrastinate.JobContext, tenant: str, event: str) -> None:
         await run(decide_event, tenant, UUID(event), job_context.job.queue)
+
+    @app.task(name="match", queue=PICTURES, retry=JobRetry(), pass_context=True)
+    async def match_later(job_context: procrastinate.JobContext, tenant: str, event: str, **_: str) -> None:
+        await run(match_missed, tenant, UUID(event), job_context.job.queue)
 
     @app.task(name="enrol", queue=PICTURES, retry=JobRetry())
     async def enrol_photos(tenant: str, event: str) -> None:

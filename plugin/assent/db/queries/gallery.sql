@@ -2,6 +2,10 @@
 -- The id of this primary database.
 SELECT id FROM instance;
 
+-- name: has_templates
+-- Tells whether anybody of the tenant has a template, so that faces would be compared.
+SELECT EXISTS (SELECT FROM template WHERE tenant = %(tenant)s) AS any;
+
 -- name: list_active_templates
 -- Templates of active consents; columns that are only passed on are in the form that COPY takes.
 SELECT t.tenant, t.pid, t.model, uuid_send(t.id), int4send(t.version), textsend(c.scope),

@@ -13,3 +13,11 @@ SELECT count(*) FROM generate_series(1, 10000);
 -- name: read_role
 -- This connection's role, and whether the server refuses it nothing.
 SELECT current_user AS name, current_setting('is_superuser') = 'on' AS superuser;
+
+-- name: note_in_session
+-- Leaves a value in the server's session that this connection has.
+SELECT set_config('assent.session', %(value)s, false);
+
+-- name: read_from_session
+-- Selects the value that a connection left in the session; NULL or empty without one.
+SELECT current_setting('assent.session', true) AS value;

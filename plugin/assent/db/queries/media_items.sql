@@ -55,3 +55,13 @@ WITH waiting AS (
 UPDATE media_item m SET applied = 0, floor = 0, event_revision = 0, deleted = false, deleted_at = NULL
 FROM over o
 WHERE m.tenant = o.tenant AND m.mac = o.mac AND m.revision > 0;
+
+-- name: delete_missed_events
+-- Events that wait, for a deleted media item, until its faces can be compared, and the images that came with them.
+WITH gone AS (
+    DELETE FROM event e USING procrastinate_jobs j
+    WHERE j.task_name = 'match' AND j.args ->> 'tenant' = %(tenant)s AND j.args ->> 'media' = %(media)s
+      AND e.tenant = %(tenant)s AND e.id = (j.args ->> 'event')::uuid AND e.done_at IS NULL
+    RETURNING e.id
+)
+DELETE FROM upload u USING gone WHERE u.tenant = %(tenant)s AND u.event_id = gone.id;

@@ -8,6 +8,21 @@ SELECT procrastinate_defer_jobs_v1(ARRAY[
     ROW(%(queue)s, %(task)s, %(priority)s, NULL, NULL, %(args)s, NULL)::procrastinate_job_to_defer_v1
 ]);
 
+-- name: insert_match_job
+-- Adds a job that compares faces later: when a gallery is there, at the latest after an hour.
+SELECT procrastinate_defer_jobs_v1(ARRAY[
+    ROW(%(queue)s, 'match', 0, NULL, NULL, %(args)s, now() + interval '1 hour')::procrastinate_job_to_defer_v1
+]);
+
+-- name: release_match_jobs
+-- Makes those jobs due that wait for a gallery.
+UPDATE procrastinate_jobs SET scheduled_at = now()
+WHERE task_name = 'match' AND status = 'todo' AND scheduled_at > now();
+
+-- name: count_match_jobs
+-- The media items whose faces are still to be compared.
+SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'match' AND status IN ('todo', 'doing');
+
 -- name: list_jobs_of_event
 -- Lists an event's jobs, oldest first.
 SELECT id, status::text, queue_name, priority, attempts, worker_id

@@ -26,10 +26,10 @@ def readyz(state: App) -> dict[str, str]:
     """Reports that the process can do its work; 503 otherwise, with the code of the first check that failed.
 
     The disks have room, the database answers and writes, its clock is at most a minute off this process's, and the
-    worker runs that `assent serve` starts.
+    worker runs that `assent serve` starts. Where that has no room for a gallery, `matching` is `unavailable`: images
+    are decided, and nobody is matched yet.
     """
-    check_ready(state)
-    return {"status": "ready"}
+    return {"status": "ready"} if check_ready(state) else {"status": "ready", "matching": "unavailable"}
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=error_responses())

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
-import dlib
 import numpy as np
 from numpy.typing import NDArray
 
 from assent.core.boxes import SAME_FACE_COVER, Corners, cover
 from assent.core.values import Pixels
+from assent.perceive.faces.dlib_library import load_dlib
 from assent.perceive.safety.detect import Detection
 
 # Narrower faces (pixels of the frame) get no embedding: the chip would be enlarged more than twice. Quality spares
@@ -65,7 +65,7 @@ def chip_by_landmarks(predictor: Any, pixels: Pixels, corners: Corners) -> Chip 
     pixels = np.ascontiguousarray(pixels)  # a no-op for decoded frames; dlib reads nothing else
     shapes = [predictor(pixels, _rectangle(corners, *shift)) for shift in _SHIFTS]
     points = np.array([[(point.x, point.y) for point in shape.parts()] for shape in shapes], np.float64)
-    return Chip(dlib.get_face_chip(pixels, shapes[0], _CHIP, _MARGIN), _pose(points))
+    return Chip(load_dlib().get_face_chip(pixels, shapes[0], _CHIP, _MARGIN), _pose(points))
 
 
 def _rectangle(corners: Corners, x: float, y: float) -> Any:
@@ -74,7 +74,7 @@ def _rectangle(corners: Corners, x: float, y: float) -> Any:
     left, top, right, bottom = (
         round(value + share * width) for value, share in zip(corners, (x, y, x, y), strict=True)
     )
-    return dlib.rectangle(left, top, right - 1, bottom - 1)
+    return load_dlib().rectangle(left, top, right - 1, bottom - 1)
 
 
 def _pose(tries: NDArray[np.float64]) -> float:

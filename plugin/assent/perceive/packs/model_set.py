@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dlib
-
 from assent.core.errors import ModelUnknown
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces import insightface as insight
 from assent.perceive.faces.calibration import Calibration, read_calibration, uncalibrated
+from assent.perceive.faces.dlib_library import load_dlib
 from assent.perceive.labels.backbone import Backbone, backbone
 from assent.perceive.labels.heads import Head, folders, load_heads
 from assent.perceive.networks.backend import LoadedModel, as_embedder, open_file, open_verified
@@ -162,7 +161,7 @@ def _faces(roles: dict[Role, tuple[ResolvedRole, ...]], models_dir: Path, thread
     if file.decoder == "dlib-resnet":
         points = _one(roles, "landmarks").file
         read_verified(points, models_dir)  # dlib reads the file itself, by its path
-        parts |= {"landmarks": dlib.shape_predictor(str(locate(points, models_dir))), "aligned": None}
+        parts |= {"landmarks": load_dlib().shape_predictor(str(locate(points, models_dir))), "aligned": None}
         parts["embedder"] = open_net(file.name, read_network(file, models_dir), threads, CHIP_BATCH)
     elif finder is None:
         raise ModelUnknown(f"{file.name} needs a pack with a file of role faces: its chips are cut by five points")
