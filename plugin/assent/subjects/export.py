@@ -97,7 +97,7 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     if row is None and not links and not connections["chosen_by"]:
         raise NotFound("nothing is held about this person")
     parts = _Parts(_subject_key(keys, pseudonym, row))
-    matches = _find_matches(conn, keys, pseudonym, is_altered=row is not None and parts.subject is None)
+    matches = _find_matches(conn, keys, pseudonym, parts, is_known=row is not None)
     payloads, nobodys = _payloads(conn, keys, pseudonym)
     document = {
         "schema": EXPORT_SCHEMA,
@@ -122,14 +122,14 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     return {**document, "unreadable": dict(parts.unreadable), "unattributed": dict(+unattributed)}
 
 
-def _find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes, *, is_altered: bool) -> MatchRows:
-    """Reads the subject's own list of matches; where their key was altered, through all of the tenant's.
+def _find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes, parts: _Parts, *, is_known: bool) -> MatchRows:
+    """Reads the subject's own list of matches.
 
-    An ended key's list tells of what waits for its retraction.
+    Reads through all of the tenant's where the key of the list was altered, or went and the retraction still waits.
     """
-    if is_altered:
+    if is_known and parts.subject is None or retraction_waits(conn, keys, pseudonym):
         return find_matches(conn, keys, pseudonym)
-    return find_own_matches(conn, keys, pseudonym, keys_of_parts(conn, keys, pseudonym))
+    return find_own_matches(conn, keys, pseudonym, [parts.subject] if parts.subject else [])
 
 
 def _subject_key(keys: TenantKeys, pseudonym: bytes, row: Row | None) -> SubjectKey | None:
