@@ -127,7 +127,7 @@ def _find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes, parts: _Parts,
 
     Reads through all of the tenant's where the key of the list was altered, or went and the retraction still waits.
     """
-    if is_known and parts.subject is None or retraction_waits(conn, keys, pseudonym):
+    if (is_known and parts.subject is None) or retraction_waits(conn, keys, pseudonym):
         return find_matches(conn, keys, pseudonym)
     return find_own_matches(conn, keys, pseudonym, [parts.subject] if parts.subject else [])
 
