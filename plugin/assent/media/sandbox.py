@@ -32,6 +32,7 @@ from assent.core.errors import DECODE_ERRORS, AssentError, DecoderDied
 from assent.core.values import Frame, Picture
 from assent.media.colour import to_srgb
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE, Decoded, decode
+from assent.media.frames import MAX_LOOKED_AT, MAX_PIXELS_KEPT
 
 WALL_S = 10.0
 LIFETIME = 500
@@ -39,8 +40,7 @@ MEMORY = 1 << 30
 START_S = 30.0
 CPU_S = 20  # beyond the wall time: ends a child that spins after its parent died
 
-_MAX_FRAMES = 3
-_MAX_OUTPUT = _MAX_FRAMES * OUTPUT_SIDE * OUTPUT_SIDE * 3
+_MAX_OUTPUT = MAX_PIXELS_KEPT * 3
 _MAX_REPLY = 4_096
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _LENGTH = 8  # bytes of a big-endian length
@@ -68,6 +68,8 @@ class _Sizes:
     height: int
     frame_count: int
     frames: tuple[_FrameSize, ...]
+    partial: bool
+    other_turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +238,18 @@ def _sizes(reply: object) -> _Sizes:
             "height": int(height),
             "frame_count": int(count),
             "frames": [_, *_] as frames,
+            "partial": bool(partial),
+            "other_turn": int(other_turn),
         } if (
             name in FORMATS
             and 1 <= width <= MAX_SIDE
             and 1 <= height <= MAX_SIDE
-            and 1 <= len(frames) <= min(count, _MAX_FRAMES)
+            and 1 <= len(frames) <= min(count, MAX_LOOKED_AT)
+            and 1 <= other_turn <= 8
         ):
-            return _Sizes(name, width, height, count, tuple(_frame_size(frame, count) for frame in frames))
+            sizes = tuple(_frame_size(frame, count) for frame in frames)
+            if sum(frame.length for frame in sizes) <= _MAX_OUTPUT:
+                return _Sizes(name, width, height, count, sizes, partial, other_turn)
     raise DecoderDied("the decoder's answer has impossible sizes")
 
 
@@ -277,7 +284,9 @@ def _picture(sizes: _Sizes, memory: mmap.mmap, digest: str) -> Picture:
         )
         for frame, start in zip(sizes.frames, starts, strict=False)  # the last start is the end
     )
-    return Picture(digest, sizes.format, sizes.width, sizes.height, sizes.frame_count, frames)
+    looked_at = len({frame.index for frame in frames})
+    size, turn = (sizes.width, sizes.height), sizes.other_turn
+    return Picture(digest, sizes.format, *size, sizes.frame_count, frames, looked_at, sizes.partial, turn)
 
 
 # The child's side
@@ -339,7 +348,8 @@ def _answer(data: bytes, memory: int, confirm: Callable[[bytes, Decoded], None])
     except MemoryError:
         return {"error": DecoderDied.code, "detail": "the picture needs more memory than the decoder may use"}
     frames = tuple(_FrameSize(f.index, f.pixels.shape[1], f.pixels.shape[0], f.scale) for f in decoded.frames)
-    return asdict(_Sizes(decoded.format, decoded.width, decoded.height, decoded.frame_count, frames))
+    size, turn = (decoded.width, decoded.height), decoded.other_turn
+    return asdict(_Sizes(decoded.format, *size, decoded.frame_count, frames, decoded.partial, turn))
 
 
 def _write(memory: int, decoded: Decoded) -> None:
