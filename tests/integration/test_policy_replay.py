@@ -170,7 +170,7 @@ def test_the_why_card(pool: Pool, keys: TenantKeys, environment: dict[str, str])
         keep(conn, "default", load_policy())
     printed = assent(environment | {"COLUMNS": "160"}, "decision", "explain", "0.65-0")
     assert "0.65-0: limit, revision 1" in printed
-    assert f"policy default 4 ({load_policy().ref.sha256[:12]})" in printed
+    assert f"policy default 5 ({load_policy().ref.sha256[:12]})" in printed
     assert "rule explicit-nudity: nudity.explicit.breast 0.65 ≥ 0.60" in printed
     assert "0.6500" in printed
     assert "1 1 9 9" in printed

@@ -104,7 +104,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed."""
+    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed.
+
+    `partial`: one of its frames is not looked at and differs from all that are. `other_turn`: the EXIF orientation that
+    some viewers would apply to its frames, which are analysed in that turn too; 1 where none would."""
 
     sha256: str
     format: str  # jpeg png webp gif avif heic tiff bmp
@@ -112,6 +115,9 @@ class Picture:
     height: int
     frame_count: int
     frames: tuple[Frame, ...]
+    looked_at: int = 1  # of frame_count
+    partial: bool = False
+    other_turn: int = 1
 
     @property
     def pdq(self) -> str | None:

@@ -60,6 +60,15 @@ _OPTIONAL = Field(exclude_if=_is_absent, json_schema_extra=_never_null)
 
 
 @dataclass(frozen=True, slots=True)
+class DecidedFrames:
+    """The images that the file holds, the number of those looked at, and whether one of the others differs from all."""
+
+    count: int
+    looked_at: int
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DecidedMedia:
     """The media item: the platform's id, and what is known of its file; all null where it could not be decoded."""
 
@@ -69,6 +78,7 @@ class DecidedMedia:
     width: int | None = None
     height: int | None = None
     format: str | None = None
+    frames: Annotated[DecidedFrames | None, _OPTIONAL] = None  # absent where it was not decoded, and in older decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +269,12 @@ def decision_of(
 
 def _of_analysis(media: MediaRef, analysis: Analysis, head: dict[str, Any]) -> Decision:
     picture, verdict = analysis.picture, analysis.verdict
+    file = (picture.sha256, picture.pdq, picture.width, picture.height, picture.format)
     return Decision(
         **head,
-        media=DecidedMedia(media.id, picture.sha256, picture.pdq, picture.width, picture.height, picture.format),
+        media=DecidedMedia(
+            media.id, *file, DecidedFrames(picture.frame_count, picture.looked_at, picture.partial)
+        ),
         tags=tuple(map(_rounded, verdict.tags)),
         faces=tuple(DecidedFace(face.box, face.frame, round(face.quality, 2)) for face in analysis.perception.faces),
         action=_name(verdict.action),

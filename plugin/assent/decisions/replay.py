@@ -13,6 +13,8 @@ from assent.core.boxes import read_box
 from assent.core.values import Box, Event, Face, Perception, Picture, Tag
 from assent.decisions.document import from_json
 
+_LOOKED_AT_BEFORE = 3  # first, middle and last, as decisions were made that do not say it
+
 
 class Recorded(NamedTuple):
     """The arguments of `decide` for a recorded decision; `exact` is false where the circumstances were not kept."""
@@ -34,6 +36,8 @@ def circumstances(event: Event, picture: Picture) -> dict[str, Any]:
         "lang": event.lang,
         "audience_age": event.audience_age,
         "frames": picture.frame_count,
+        "looked_at": picture.looked_at,
+        "partial": picture.partial,
     }
 
 
@@ -53,7 +57,11 @@ def recorded(row: Mapping[str, Any]) -> Recorded | None:
         audience_age=given.get("audience_age"),
     )
     size = (media.width or 0, media.height or 0)
-    picture = Picture(media.sha256 or "", media.format or "", *size, given["frames"], ())
+    count = given["frames"]
+    looked_at = given.get("looked_at", min(count, _LOOKED_AT_BEFORE))
+    picture = Picture(
+        media.sha256 or "", media.format or "", *size, count, (), looked_at, given.get("partial", False)
+    )
     tags = tuple(
         Tag(tag["name"], tag["category"], tag["score"], _box(tag), tag["frame"], tag["model"])
         for tag in perceptions["tags"]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pi_heif
@@ -20,6 +23,9 @@ from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPIma
 
 from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
+from assent.media import iso_media, jpeg
+from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, SIDE, Candidate, Choice, choose
+from assent.media.turns import TRANSPOSE, Turns, from_shown, oriented_size, read_turns, turned
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 12_000
@@ -53,19 +59,12 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _BOTH_BRANDS = frozenset({b"mif1", b"msf1"})
 
-_ANIMATED = frozenset({"png", "webp", "gif", "avif", "tiff"})  # the others show one image, whatever else they hold
+_ONE_AFTER_THE_OTHER = frozenset({"jpeg", "heic"})  # their images need not each other, and may differ in all
 _ORIENTED_BY_DECODER = frozenset({"heic", "tiff"})
-_EXIF_ORIENTATION = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_BELIEVED = frozenset({"jpeg", "png", "avif"})  # where Chromium goes by EXIF (of AVIF, Pillow puts irot and imir there)
+_FILLINGS = (bytes([0x55, 0x2A] * 128), bytes([0xAA, 0xD1] * 128))
 _WHITE = (255, 255, 255)
+_PHOTOMETRIC = 262
 # What Pillow and its decoders raise on a broken file; anything else is a fault of ours and ends the child.
 _BROKEN = (
     OSError,
@@ -86,7 +85,7 @@ pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=Fa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """One decoded file: the oriented size of its first decoded frame, its number of frames, and those decoded, in
+    """One decoded file: the oriented size of its first frame, its number of frames, and those that are looked at, in
     order: uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
     """
 
@@ -97,11 +96,23 @@ class Decoded:
     frames: tuple[Frame, ...]
     orientation: int
     profile: bytes | None = None  # the ICC profile of RGB pixels; `colour.to_srgb` applies it
+    partial: bool = False  # a frame that is not looked at differs from all that are, or could not be decoded
+    other_turn: int = 1  # the orientation that some viewers would apply to these frames; 1 where none would
+    mended: bytes | None = None  # the file with the end that it lacks
 
     @property
     def stored_size(self) -> tuple[int, int]:
         """Returns width and height before orientation."""
         return (self.width, self.height) if self.orientation < 5 else (self.height, self.width)
+
+
+class _Page(NamedTuple):
+    """One image of a file, decoded, and its size before it was shrunk."""
+
+    index: int
+    image: Image.Image
+    size: tuple[int, int]
+    turns: Turns
 
 
 class _Gif(GifImagePlugin.GifImageFile):
@@ -128,22 +139,48 @@ def sniff(data: bytes) -> str:
 def decode(data: bytes) -> Decoded:
     """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
 
-    Of several frames the first, the middle and the last are decoded, as a viewer composes them; of JPEG, HEIC and
-    BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the image's end are ignored.
+    Of several images (an animation's frames as a viewer composes them, a TIFF's pages, what else lies in a HEIC file
+    or behind a JPEG) the first is the one that viewers show; those that differ most are looked at (`frames.choose`).
+    An ICC profile is handed on, not applied. Other bytes after the image's end are ignored; a JPEG may lack its end
+    marker where no pixel is missing.
     Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
     are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
     """
     name = sniff(data)
-    with _broken_is_undecodable(name), _opened(data, name) as image:
-        count, looked_at = _gate(image, name)
-        frames, sizes = zip(*(_frame(image, name, index) for index in looked_at), strict=True)
-        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name), _profile(image))
+    with _broken_is_undecodable(name):
+        try:
+            return _decoded(data, name)
+        except OSError:
+            rest = jpeg.without_end(data) if name == "jpeg" else None
+            if rest is None:
+                raise
+            return _mended(rest)
 
 
-def turned_back(image: Image.Image, orientation: int) -> Image.Image:
-    """Returns the image as it was before an EXIF orientation was applied to it."""
-    back = {6: 8, 8: 6}.get(orientation, orientation)  # every other turn or flip undoes itself
-    return image.transpose(_TRANSPOSE[back]) if back in _TRANSPOSE else image
+def _decoded(data: bytes, name: str) -> Decoded:
+    with _opened(data, name) as image:
+        _check_size(image.size)
+        count, at = _images(image, data, name)
+        _gate(image, name, count)
+        pages = _pages(name, count, at)
+        first = next(pages)
+        profile, size = _profile(first.image), oriented_size(first.size, first.turns.shown)
+        if count == 1:
+            choice = Choice((_frame(first),), passed=1, partial=False)
+        else:
+            choice = choose(map(_candidate, chain([first], pages)))
+    count += _not_opened(data, name, count)
+    is_partial = choice.partial or choice.passed < count
+    orientation, other = first.turns.shown, from_shown(first.turns)
+    return Decoded(name, *size, count, choice.frames, orientation, profile, is_partial, other)
+
+
+def _mended(rest: bytes) -> Decoded:
+    """Decodes a JPEG without its end marker. Were data of the image missing, what is put in its place would be seen."""
+    whole, *filled = (_decoded(rest + filling + jpeg.END, "jpeg") for filling in (b"", *_FILLINGS))
+    if not all(np.array_equal(whole.frames[0].pixels, other.frames[0].pixels) for other in filled):
+        raise Undecodable("the jpeg file is cut short")
+    return replace(whole, mended=rest + jpeg.END)
 
 
 def _sniff_brand(data: bytes) -> str:
@@ -177,30 +214,63 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
             yield image
 
 
-# Sizes, before pixels
+# The images of a file, and sizes before pixels
 
 
-def _gate(image: Image.Image, name: str) -> tuple[int, list[int]]:
-    """Checks the sizes and returns the number of frames and the indices of those to decode. Raises PictureTooLarge."""
-    _check_size(image.size)
-    if name not in _ANIMATED:
-        return 1, [image.tell()]
-    count = getattr(image, "n_frames", 1)
+def _images(image: Image.Image, data: bytes, name: str) -> tuple[int, Callable[[int], Image.Image]]:
+    """Returns the number of images that can be opened, and what opens each; the first is the one that viewers show."""
+    if name == "jpeg":
+        return len(images := [image, *_jpegs_behind(data)]), images.__getitem__
+    shown = image.tell()  # of HEIC the primary image, wherever it lies
+
+    def at(index: int) -> Image.Image:
+        image.seek(shown if index == 0 else index - (index <= shown))
+        return image
+
+    return getattr(image, "n_frames", 1), at
+
+
+def _jpegs_behind(data: bytes) -> Iterator[Image.Image]:
+    for rest in jpeg.jpegs_behind(data):
+        with suppress(*_BROKEN, Image.DecompressionBombWarning, Image.DecompressionBombError):
+            if not jpeg.is_gain_map(rest):
+                yield Image.open(BytesIO(rest), formats=["JPEG"])
+
+
+def _not_opened(data: bytes, name: str, count: int) -> int:
+    """Returns how many images the file holds beside the `count` that its decoder opens."""
+    if name == "heic":
+        return iso_media.frames_in_tracks(data)
+    if name == "avif" and count == 1:
+        return iso_media.further_items(data) + max(0, iso_media.frames_in_tracks(data) - 1)
+    return 0
+
+
+def _gate(image: Image.Image, name: str, count: int) -> None:
+    """Refuses what is too large, or shown by nobody alike. Raises PictureTooLarge, Undecodable."""
     if name == "gif" and image.mode == "L" and count > 1:
         raise Undecodable("an animated GIF whose first frame has no palette")
-    looked_at = sorted({0, count // 2, count - 1})
-    total = len(looked_at) * image.width * image.height
-    if name == "tiff":  # pages differ in size, the frames of an animation do not
-        total = sum(_page_pixels(image, index) for index in looked_at)
-    if total > MAX_PIXELS_LOOKED_AT:
-        raise PictureTooLarge(f"{len(looked_at)} frames of together {total} pixels")
-    return count, looked_at
+    at_least = min(count, 3)  # of an animation all frames have one size
+    if name not in {*_ONE_AFTER_THE_OTHER, "tiff"} and at_least * image.width * image.height > MAX_PIXELS_LOOKED_AT:
+        raise PictureTooLarge(f"{at_least} frames of together {at_least * image.width * image.height} pixels")
 
 
-def _page_pixels(image: Image.Image, index: int) -> int:
-    image.seek(index)
-    _check_size(image.size)
-    return image.width * image.height
+def _pages(name: str, count: int, at: Callable[[int], Image.Image]) -> Iterator[_Page]:
+    """Yields the images one after the other, decoded, until there are enough of them to choose from."""
+    turns, scanned = None, 0
+    for index in range(min(count, MAX_SCANNED)):
+        image = at(index)
+        scanned += image.width * image.height
+        if index and scanned > MAX_PIXELS_SCANNED:
+            return
+        try:
+            page = _page(image, name, index, turns)
+        except (*_BROKEN, PictureTooLarge, Undecodable):
+            if index == 0 or name not in _ONE_AFTER_THE_OTHER:
+                raise
+            continue  # counted, and not looked at
+        turns = None if name == "jpeg" else page.turns
+        yield page
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -209,20 +279,6 @@ def _check_size(size: tuple[int, int]) -> None:
         raise PictureTooLarge(f"{width} × {height} pixels")
     if min(size) < 1:
         raise Undecodable("a picture without pixels")
-
-
-def _orientation(image: Image.Image, name: str) -> int:
-    """Returns EXIF's 1–8; 1 where the decoder has applied it, where there is none and where EXIF itself is broken."""
-    raw = image.info.get("exif")
-    if name in _ORIENTED_BY_DECODER or not isinstance(raw, bytes):
-        return 1
-    exif = Image.Exif()
-    try:
-        exif.load(raw)
-        value = exif.get(_EXIF_ORIENTATION)
-    except _BROKEN:
-        return 1
-    return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
 def _profile(image: Image.Image) -> bytes | None:
@@ -234,23 +290,38 @@ def _profile(image: Image.Image) -> bytes | None:
 # Pixels
 
 
-def _frame(image: Image.Image, name: str, index: int) -> tuple[Frame, tuple[int, int]]:
-    """Decodes one frame and returns it with its oriented size before it was shrunk."""
-    image.seek(index)
-    claimed = image.size
+def _page(image: Image.Image, name: str, index: int, turns: Turns | None) -> _Page:
+    """Decodes one image. `turns`: those of the file, where they are known."""
+    claimed, early = image.size, image.info.get("exif")
+    _check_size(claimed)
     if name == "jpeg" and max(claimed) > OUTPUT_SIDE:
         image.draft(None, _fitting(claimed))
     image.load()
     size = claimed if name == "jpeg" else image.size  # a decoder may find another size than the header claimed
     _check_size(size)
-    rgb = _to_rgb(image)
+    if turns is None:
+        oriented = name in _ORIENTED_BY_DECODER
+        turns = Turns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
+    return _Page(index, image, size, turns)
+
+
+def _candidate(page: _Page) -> Candidate[Frame]:
+    image = page.image
+    if image.mode in {"RGB", "RGBA"} and "transparency" not in image.info:  # else colours cannot be averaged
+        image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BOX)
+    width, height = _fitting(page.size)
+    return Candidate(page.index, turned(np.asarray(small), page.turns.shown), width * height, partial(_frame, page))
+
+
+def _frame(page: _Page) -> Frame:
+    """Converts one image: RGB, oriented, shrunk."""
+    rgb = _to_rgb(page.image)
     if max(rgb.size) > OUTPUT_SIDE:
         rgb = rgb.resize(_fitting(rgb.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    orientation = _orientation(image, name)
-    if orientation in _TRANSPOSE:
-        rgb = rgb.transpose(_TRANSPOSE[orientation])
-    scale = min(1.0, max(rgb.size) / max(size))
-    return Frame(index, np.asarray(rgb), scale), size if orientation < 5 else (size[1], size[0])
+    if page.turns.shown in TRANSPOSE:
+        rgb = rgb.transpose(TRANSPOSE[page.turns.shown])
+    return Frame(page.index, np.asarray(rgb), min(1.0, max(rgb.size) / max(page.size)))
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:
@@ -260,7 +331,10 @@ def _fitting(size: tuple[int, int]) -> tuple[int, int]:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:  # 0 is white
+            grey = 255 - grey  # Pillow does it for 8 bits alone
+        return Image.fromarray(grey).convert("RGB")
     if image.mode in {"I", "F"}:
         return Image.fromarray(_by_range(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:

@@ -57,6 +57,7 @@ def load_codecs(codes: bool) -> Answer:
             return {"error": error.code, "detail": error.detail}
         except MemoryError:
             return {"error": DecoderDied.code, "detail": "the picture needs more memory than the decoder may use"}
-        return asdict(Sizes(decoded.format, decoded.width, decoded.height, decoded.frame_count, frames))
+        size, turn = (decoded.width, decoded.height), decoded.other_turn
+        return asdict(Sizes(decoded.format, *size, decoded.frame_count, frames, decoded.partial, turn))
 
     return answer

@@ -9,9 +9,9 @@ from assent.core.errors import DecoderDied
 from assent.core.values import Code
 from assent.media.codes import MAX_CODES, PURPOSES
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE
+from assent.media.frames import MAX_LOOKED_AT, MAX_PIXELS_KEPT
 
-MAX_FRAMES = 3
-MAX_OUTPUT = MAX_FRAMES * OUTPUT_SIDE * OUTPUT_SIDE * 3
+MAX_OUTPUT = MAX_PIXELS_KEPT * 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Sizes:
     height: int
     frame_count: int
     frames: tuple[FrameSize, ...]
+    partial: bool
+    other_turn: int
 
 
 def read_sizes(reply: object) -> Sizes:
@@ -50,13 +52,18 @@ def read_sizes(reply: object) -> Sizes:
             "height": int(height),
             "frame_count": int(count),
             "frames": [_, *_] as frames,
+            "partial": bool(partial),
+            "other_turn": int(other_turn),
         } if (
             name in FORMATS
             and 1 <= width <= MAX_SIDE
             and 1 <= height <= MAX_SIDE
-            and 1 <= len(frames) <= min(count, MAX_FRAMES)
+            and 1 <= len(frames) <= min(count, MAX_LOOKED_AT)
+            and 1 <= other_turn <= 8
         ):
-            return Sizes(name, width, height, count, tuple(_frame_size(frame, count) for frame in frames))
+            sizes = tuple(_frame_size(frame, count) for frame in frames)
+            if sum(frame.length for frame in sizes) <= MAX_OUTPUT:
+                return Sizes(name, width, height, count, sizes, partial, other_turn)
     raise DecoderDied("the decoder's answer has impossible sizes")
 
 

@@ -46,7 +46,7 @@ START_S = 30.0
 CHILDREN = 4  # at once; the one of the tenant that waited longest ends for another tenant's
 OPERATOR = ""  # the tenant of an operator's own files
 
-_MAX_REPLY = 16_384
+_MAX_REPLY = 65_536
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _ERRORS: dict[str, type[AssentError]] = {error.code: error for error in (*DECODE_ERRORS, DecoderDied)}
 _PACKAGES = str(Path(assent.__file__).parents[1])  # the server runs the very code that this process runs
@@ -331,4 +331,6 @@ def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
         )
         for frame, start in zip(sizes.frames, starts, strict=False)  # the last start is the end
     )
-    return Picture(digest, sizes.format, sizes.width, sizes.height, sizes.frame_count, frames)
+    looked_at = len({frame.index for frame in frames})
+    size, turn = (sizes.width, sizes.height), sizes.other_turn
+    return Picture(digest, sizes.format, *size, sizes.frame_count, frames, looked_at, sizes.partial, turn)

@@ -31,6 +31,7 @@ from assent.perceive.packs.model_set import open_backbone as open_backbone
 from assent.perceive.packs.model_set import open_choice
 from assent.perceive.safety import detect as safety
 from assent.perceive.safety.second_opinion import ask_about_frames
+from assent.perceive.turned import joined_turns, with_turns
 
 
 def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = (), second_opinion: bool = True) -> Models:
@@ -49,12 +50,17 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     """Returns the perception of each image: tags from score 0.05 up, faces from their detector's threshold up.
 
     Faces are no tags. Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their
-    frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. `embed=False` (nobody
-    may be matched): no landmarks and no embedding are computed, so that no biometric template exists. Raises
-    Undecodable for an image without a frame or without pixels: an image that no model processed is not harmless.
+    frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. An image that some
+    viewers turn is processed in both turns, and what either shows counts. `embed=False` (nobody may be matched): no
+    landmarks and no embedding are computed, so that no biometric template exists. Raises Undecodable for an image
+    without a frame or without pixels: an image that no model processed is not harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
+    return tuple(joined_turns(pictures, _perceive(models, with_turns(pictures), embed)))
+
+
+def _perceive(models: Models, pictures: Sequence[Picture], embed: bool) -> tuple[Perception, ...]:
     frames = [
         (number, replace(frame, pixels=cleaned(frame.pixels)))
         for number, picture in enumerate(pictures)

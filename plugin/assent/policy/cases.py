@@ -58,6 +58,6 @@ def decided(policy: Policy, case: CaseModel) -> tuple[Perception, Verdict]:
         lang=given.lang,
         audience_age=given.audience_age,
     )
-    picture = Picture("", "jpeg", _SIDE, _SIDE, 1, ())
+    picture = Picture("", "jpeg", _SIDE, _SIDE, 2 if given.partial else 1, (), partial=given.partial)
     perception = Perception(tags, faces, ())
     return perception, decide(policy, event, picture, perception, range(given.matched))

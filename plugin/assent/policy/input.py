@@ -57,11 +57,19 @@ class HashInput(BaseModel):
     severe: bool
 
 
+class FramesInput(BaseModel):
+    """An animation's frames, a TIFF's pages, the images of one file."""
+
+    count: int
+    looked_at: int
+    partial: bool = Field(description="Whether one that is not looked at differs from all that are.")
+
+
 class MediaInput(BaseModel):
     width: int
     height: int
     format: str
-    frames: int
+    frames: FramesInput
 
 
 class EventInput(BaseModel):
@@ -222,7 +230,7 @@ def _media(picture: Picture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "format": picture.format,
-        "frames": picture.frame_count,
+        "frames": {"count": picture.frame_count, "looked_at": picture.looked_at, "partial": picture.partial},
     }
 
 

@@ -123,4 +123,7 @@ def _probe(
         lang=rng.choice((None, *words)),
         audience_age=rng.choice((None, 8, 15, 30, *(abs(one) for one in numbers))),
     )
-    return event, Picture("", rng.choice(("jpeg", "gif", *words)), count, count, rng.choice((1, 9)), ()), tags, faces
+    frames, looked_at = rng.choice(((1, 1), (9, 9), (40, 16), *((max(1, n), max(1, n)) for n in numbers)))
+    partial = frames > looked_at and rng.random() < 0.5
+    media_format = rng.choice(("jpeg", "gif", *words))
+    return event, Picture("", media_format, count, count, frames, (), looked_at, partial), tags, faces

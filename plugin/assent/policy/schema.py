@@ -148,12 +148,15 @@ class StatementsModel(_Strict):
 
 
 class GivenModel(_Strict):
-    """The image of a case: the strongest score by label, and how many faces; `near_face` says whether one is close."""
+    """The image of a case: the strongest score by label, and how many faces; `near_face` says whether one is close.
+
+    `partial`: of its frames one that differs from those looked at was not looked at."""
 
     tags: dict[str, Score] = Field(default_factory=dict)
     faces: Annotated[int, Field(ge=0, le=1000)] = 0
     matched: Annotated[int, Field(ge=0, le=1000)] = 0
     near_face: bool = False
+    partial: bool = False
     type: EventType = "media.created"
     surface: Surface = "post"
     visibility: Visibility = "public"

@@ -26,7 +26,12 @@ LEAST_WIDTH = 40
 # 0.39; turned by 30° 0.81, by 50° 0.63.
 _SHIFTS = ((0.0, 0.0), (0.08, 0.0), (-0.08, 0.0))
 MOST_SPREAD = 0.05
+# Where they move more than this, the face is tried in the other quarter turns too, and the steadiest counts. Measured on
+# 40 stills in all four turns: in the right one they move 0.007 (median), at most 0.040, in the steadiest wrong one 0.10
+# (median), at least 0.013; the right one is the steadiest of all four 160 of 160 times.
+STEADY = 0.02
 _CHIP, _MARGIN = 150, 0.25
+_AROUND = 0.5  # of the box's longer side, cut out beside it to turn a face in
 _SHARP_SIDE = 96
 
 
@@ -58,14 +63,39 @@ def is_comparable(corners: Corners) -> bool:
 def chip_by_landmarks(predictor: Any, pixels: Pixels, corners: Corners) -> Chip | None:
     """Returns the aligned chip of the face in that box (pixels of the frame), None where it is not comparable.
 
-    Five points (the corners of the eyes, the bottom of the
-    nose) from `predictor`, a dlib.shape_predictor, turn and scale the face; Kazemi & Sullivan, CVPR 2014."""
+    Five points (the corners of the eyes, the bottom of the nose) from `predictor`, a dlib.shape_predictor, turn and
+    scale the face; Kazemi & Sullivan, CVPR 2014. They are found on faces that stand upright: where they are unsteady,
+    the face is tried lying on either side and upside down."""
     if not is_comparable(corners):
         return None
+    chip, spread = _aligned(predictor, pixels, corners)
+    if spread <= STEADY:
+        return chip
+    turned = (_aligned(predictor, *_turned(pixels, corners, quarters)) for quarters in (1, 2, 3))
+    return min(((chip, spread), *turned), key=lambda tried: tried[1])[0]
+
+
+def _aligned(predictor: Any, pixels: Pixels, corners: Corners) -> tuple[Chip, float]:
+    """Returns the chip of a face as if it stood upright, and how far the landmarks move."""
     pixels = np.ascontiguousarray(pixels)  # a no-op for decoded frames; dlib reads nothing else
     shapes = [predictor(pixels, _rectangle(corners, *shift)) for shift in _SHIFTS]
     points = np.array([[(point.x, point.y) for point in shape.parts()] for shape in shapes], np.float64)
-    return Chip(load_dlib().get_face_chip(pixels, shapes[0], _CHIP, _MARGIN), _pose(points))
+    spread = _spread(points)
+    pose = 0.0 if spread > MOST_SPREAD else _frontal(points[0])
+    return Chip(load_dlib().get_face_chip(pixels, shapes[0], _CHIP, _MARGIN), pose), spread
+
+
+def _turned(pixels: Pixels, corners: Corners, quarters: int) -> tuple[Pixels, Corners]:
+    """Returns a part of the frame around the box, turned by that many quarters against the clock, and the box in it."""
+    left, top, right, bottom = (round(value) for value in corners)
+    around = round(_AROUND * max(right - left, bottom - top))
+    x, y = max(0, left - around), max(0, top - around)
+    part = pixels[y : bottom + around, x : right + around]
+    height, width = part.shape[:2]
+    box = (left - x, top - y, right - x, bottom - y)
+    for _ in range(quarters):
+        box, width, height = (box[1], width - box[2], box[3], width - box[0]), height, width
+    return np.rot90(part, quarters), box
 
 
 def _rectangle(corners: Corners, x: float, y: float) -> Any:
@@ -77,11 +107,11 @@ def _rectangle(corners: Corners, x: float, y: float) -> Any:
     return load_dlib().rectangle(left, top, right - 1, bottom - 1)
 
 
-def _pose(tries: NDArray[np.float64]) -> float:
-    """Rates the pose by the first of several tries to find the points (tries, 5, 2); 0 where the tries disagree."""
-    spread = np.sqrt(((tries - tries.mean(axis=0)) ** 2).sum(axis=2).mean())
-    eyes = tries[0, 0:2].mean(axis=0) - tries[0, 2:4].mean(axis=0)
-    return 0.0 if spread > MOST_SPREAD * np.hypot(*eyes) else _frontal(tries[0])
+def _spread(tries: NDArray[np.float64]) -> float:
+    """Returns how far the points of several tries (tries, 5, 2) lie apart, in distances of the first try's eyes."""
+    moved = np.sqrt(((tries - tries.mean(axis=0)) ** 2).sum(axis=2).mean())
+    eyes = np.hypot(*(tries[0, 0:2].mean(axis=0) - tries[0, 2:4].mean(axis=0)))
+    return float(moved / eyes) if eyes > 0 else float("inf")
 
 
 def _frontal(points: NDArray[np.float64]) -> float:

@@ -17,6 +17,7 @@ from assent.core.taxonomy import BY_NAME
 from assent.core.values import Frame, Perception, Picture, Tag
 from assent.media.codes import CODES_ID
 from assent.perceive.text import ocr, words
+from assent.perceive.turned import joined_turns, with_turns
 
 CODE, BLOCKED = "text.code", "text.blocked"
 
@@ -37,13 +38,18 @@ class Reader:
     _turn: Lock = field(default_factory=Lock)
 
     def __call__(self, picture: Picture, region: str | None) -> Perception:
-        """Returns the tags of the text and codes in each frame. `region`: as in `contacts.kinds`."""
-        tags: list[Tag] = []
+        """Returns the tags of the text and codes in each frame, in both turns of an image that some viewers turn.
+
+        `region`: as in `contacts.kinds`."""
         with self._turn:
-            for frame in picture.frames:
-                rows = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
-                detections = [*_codes(frame), *_kinds(rows, region), *_blocked(rows, self.blocked)]
-                tags += (_tag(picture, frame, detection) for detection in _strongest(detections))
+            return next(joined_turns([picture], [self._read(view, region) for view in with_turns([picture])]))
+
+    def _read(self, picture: Picture, region: str | None) -> Perception:
+        tags: list[Tag] = []
+        for frame in picture.frames:
+            rows = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
+            detections = [*_codes(frame), *_kinds(rows, region), *_blocked(rows, self.blocked)]
+            tags += (_tag(picture, frame, detection) for detection in _strongest(detections))
         return Perception(tuple(tags), (), (CODES_ID, ocr.MODEL_ID) if self.ocr else (CODES_ID,))
 
 
