@@ -21,6 +21,7 @@ from assent.platforms.registry import ADAPTERS
 
 ACCEPTED = 202
 WITHIN_SECONDS = 60
+IDLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,29 @@ class Connections:
 
     def __init__(self, host: str, port: int) -> None:
         self._place = host, port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []  # since when
 
     async def post(self, request: bytes) -> int:
         """Sends a request and reads its answer. Returns the HTTP status."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._place)
+        reader, writer = await self._connection()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
-        self._idle.append((reader, writer))
+        self._idle.append((asyncio.get_running_loop().time(), reader, writer))
         return int(head.split()[1])
 
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Returns the connection used last, or a new one: a server closes what was idle for a few seconds."""
+        if self._idle:
+            since, reader, writer = self._idle.pop()
+            if asyncio.get_running_loop().time() - since < IDLE_SECONDS:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(*self._place)
+
     async def close(self) -> None:
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
             await writer.wait_closed()
 
