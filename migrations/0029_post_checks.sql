@@ -11,3 +11,6 @@ CREATE TABLE post_check (
     FOREIGN KEY (tenant, source) REFERENCES source (tenant, name)
 );
 CREATE INDEX post_check_asked_at ON post_check (tenant, source, asked_at);
+
+-- After a failure to ask a platform something, nothing is asked before that time. Acts do not wait for it.
+ALTER TABLE platform_connection ADD COLUMN ask_from timestamptz;

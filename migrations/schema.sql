@@ -460,7 +460,8 @@ CREATE TABLE public.platform_connection (
     source text NOT NULL,
     sealed bytea NOT NULL,
     acting boolean DEFAULT false NOT NULL,
-    rests_until timestamp with time zone
+    rests_until timestamp with time zone,
+    ask_from timestamp with time zone
 );
 
 CREATE TABLE public.policy (

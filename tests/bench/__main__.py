@@ -88,7 +88,7 @@ def run(size: Size, progress: Progress) -> report.Bench:
         tick = part("people", 4 + len(size.exact))
         opted_in = people.measure(folder, package_file("skimage", "data/astronaut.png").read_bytes(), size, tick)
     with temporary_data() as folder:
-        tick = part("assent serve", 2 + len(serving.RATES) * size.rate_rounds)
+        tick = part("assent serve", 3 + len(serving.RATES) * size.rate_rounds + 2 * size.platform_rounds)
         served = serving.measure(folder, samples, size, tick)
     machine = _machine(cores, busy)
     return report.Bench(machine, perceived, served, stored, opted_in, guarded, fnir, cold, decided, searched, moderated)

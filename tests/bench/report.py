@@ -18,10 +18,13 @@ from tests.bench.console import TARGETS_MS, Moderated
 from tests.bench.guarding import Guarded
 from tests.bench.people import People
 from tests.bench.perception import LABELS, ONE_FACE, PLAIN, Perceived
+from tests.bench.platforms import platform_rows
 from tests.bench.policies import Decided
 from tests.bench.rounds import quantile, ratio
+from tests.bench.row import Row, at_least, at_most
 from tests.bench.searching import Searched
-from tests.bench.serving import ACCEPTED, Served
+from tests.bench.sender import ACCEPTED
+from tests.bench.serving import Served
 from tests.bench.storing import WITH_INDEX, WITHOUT_INDEX, Stored
 
 FIRST, AGAIN, FORMER = "first ever", "models converted before", "without labels of the whole and second opinion"
@@ -55,18 +58,6 @@ class Bench:
     moderated: Moderated
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; `reached` says whether its target was met, where it has one."""
-
-    group: str
-    figure: str
-    value: str
-    beside: str = ""
-    target: str = ""
-    reached: bool | None = None
-
-
 def rows(bench: Bench) -> list[Row]:
     """The table's lines, in order."""
     return [
@@ -91,7 +82,7 @@ def _models(perceived: Perceived) -> Iterator[Row]:
         times = ratio(nudenet, took)
         value = f"{perceived.photos / median(took):.1f} images/s"
         compared = beside or f"{times:.2f}× nudenet's detect"
-        return Row(group, name, value, compared, *_least(times, least, "×"))
+        return Row(group, name, value, compared, *at_least(times, least, "×"))
 
     yield row("nudenet detect", "its own call, one by one")
     yield row("nudenet detect_batch")
@@ -105,15 +96,15 @@ def _models(perceived: Perceived) -> Iterator[Row]:
         inside = median(perceived.inside[name])
         took = perceived.photos / median(perceived.seconds[name])
         beside = f"{inside:.3f} of it inside ONNX Runtime"
-        yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *_least(inside, 0.85))
+        yield Row(group, f"{name} (with embeddings)", f"{took:.1f} images/s", beside, *at_least(inside, 0.85))
     plain = ratio(perceived.seconds["perceive"], perceived.seconds[PLAIN])
     value = f"{perceived.photos / median(perceived.seconds[PLAIN]):.1f} images/s"
     yield Row(group, PLAIN, value, f"a plain loop on inputs that are ready; perceive takes {plain:.2f}× as long")
     eights = ratio(perceived.seconds["safety + faces"], perceived.seconds["safety + faces, batched"])
-    yield Row(group, "in eights", f"{eights:.2f}×", "one by one, images/s", *_least(eights, 1.1, "×"))
+    yield Row(group, "in eights", f"{eights:.2f}×", "one by one, images/s", *at_least(eights, 1.1, "×"))
     over = 1 / median(perceived.inside[ONE_FACE])
     took_ms = f"{1000 * median(perceived.seconds[ONE_FACE]):.1f} ms"
-    yield Row(group, ONE_FACE, took_ms, f"{over:.2f}× the sum of its ONNX calls", *_most(over, 1.15, "×"))
+    yield Row(group, ONE_FACE, took_ms, f"{over:.2f}× the sum of its ONNX calls", *at_most(over, 1.15, "×"))
     yield row("pipeline", "decode, perceive, decide; 4 threads")
     yield from _labels(perceived)
     yield from _faces(perceived)
@@ -125,11 +116,11 @@ def _labels(perceived: Perceived) -> Iterator[Row]:
     took, parts = perceived.seconds[LABELS], perceived.seconds["part detector"]
     value = f"{1000 * median(took) / perceived.photos:.1f} ms a photo"
     share = 1 / ratio(parts, took)
-    yield Row(group, LABELS, value, f"{share:.2f}× the part detector's time", *_most(share, 0.45, "×"))
+    yield Row(group, LABELS, value, f"{share:.2f}× the part detector's time", *at_most(share, 0.45, "×"))
     heads = [perceived.seconds[name] for name in perceived.seconds if name.startswith("head ")]
     took_ms = 1000 * median(map(sum, zip(*heads, strict=True))) / perceived.photos if heads else 0.0
     beside = f"{len(heads)} heads on its features"
-    yield Row(group, "heads", f"{took_ms:.2f} ms a photo", beside, *_most(took_ms, 0.2, " ms"))
+    yield Row(group, "heads", f"{took_ms:.2f} ms a photo", beside, *at_most(took_ms, 0.2, " ms"))
 
 
 def _faces(perceived: Perceived) -> Iterator[Row]:
@@ -140,7 +131,7 @@ def _faces(perceived: Perceived) -> Iterator[Row]:
     for name, least in (("embed, one thread", None), ("embed", 12.0), ("embed, batched", 12.0)):
         took, times = perceived.seconds[name], ratio(dlib, perceived.seconds[name])
         value = f"{1000 * median(took) / perceived.faces:.1f} ms a face"
-        yield Row(group, name, value, f"{times:.1f}× dlib's call", *_least(times, least, "×"))
+        yield Row(group, name, value, f"{times:.1f}× dlib's call", *at_least(times, least, "×"))
 
 
 def _service(bench: Bench) -> Iterator[Row]:
@@ -152,15 +143,18 @@ def _service(bench: Bench) -> Iterator[Row]:
         value = f"p50 {median(ms):.1f} ms, p99 {quantile(ms, 0.99):.1f} ms"
         beside = f"{len(ms)} webhooks, {ms.count(inf)} refused; {served.meanwhile[rate]:.1f} decisions/s meanwhile; "
         beside += f"sender late p99 {late:.1f} ms"
-        target = _most(quantile(ms, 0.99), 50, " ms") if rate == 100 else ("", None)
+        target = at_most(quantile(ms, 0.99), 50, " ms") if rate == 100 else ("", None)
         yield Row(group, f"acknowledged at {rate}/s, worker busy", value, beside, *target)
+    yield from platform_rows(served.platforms)
     for role, mb in served.memory_mb.items():
-        yield Row("peak memory", role, f"{mb:.0f} MB", "", *(_most(mb, 700, " MB") if role == "worker" else ("", None)))
+        yield Row(
+            "peak memory", role, f"{mb:.0f} MB", "", *(at_most(mb, 700, " MB") if role == "worker" else ("", None))
+        )
     for name, seconds in bench.cold_s.items():
         value = f"{median(seconds):.2f} s"
-        yield Row("assent tag, one photo", name, value, f"{len(seconds)} runs", *_most(median(seconds), 5, " s"))
+        yield Row("assent tag, one photo", name, value, f"{len(seconds)} runs", *at_most(median(seconds), 5, " s"))
     times = ratio(bench.cold_s[FIRST], bench.cold_s[FORMER])
-    yield Row("assent tag, one photo", "first ever", f"{times:.2f}×", f"“{FORMER}”", *_most(times, 1.4, "×"))
+    yield Row("assent tag, one photo", "first ever", f"{times:.2f}×", f"“{FORMER}”", *at_most(times, 1.4, "×"))
 
 
 def _store(stored: Stored) -> Iterator[Row]:
@@ -192,7 +186,7 @@ def _search(searched: Searched) -> Iterator[Row]:
         few_ms, many_ms = (1000 * median(searched.seconds[size][name]) for size in (fewest, most))
         times = searched.times(name)
         beside = f"{times:.2f}× among {fewest}, {few_ms:.1f} ms"
-        yield Row(group, name, f"{many_ms:.1f} ms", beside, *_most(times, 3, "×"))
+        yield Row(group, name, f"{many_ms:.1f} ms", beside, *at_most(times, 3, "×"))
     yield Row(group, "index", f"{searched.bytes_each[most]:.0f} bytes a media item")
 
 
@@ -201,17 +195,17 @@ def _console(moderated: Moderated) -> Iterator[Row]:
     for name in moderated.took[many]:
         p95, times = moderated.p95(many, name), moderated.ratio(name)
         beside = f"p95; the median is {times:.2f}× that among {few}"
-        yield Row(f"{many} open cases", name, f"{p95:.1f} ms", beside, *_most(p95, TARGETS_MS[name], " ms"))
+        yield Row(f"{many} open cases", name, f"{p95:.1f} ms", beside, *at_most(p95, TARGETS_MS[name], " ms"))
 
 
 def _policies(decided: Decided) -> Iterator[Row]:
     group = f"policy, {decided.rules} rules"
     each = [decided.tags / took for took in decided.decide_s]
     beside = f"{decided.tags} pictures of 10 tags, one core"
-    yield Row(group, "decisions", f"{median(each):.0f} /s", beside, *_least(median(each), 3_000, " /s"))
+    yield Row(group, "decisions", f"{median(each):.0f} /s", beside, *at_least(median(each), 3_000, " /s"))
     ms = 1000 * median(decided.load_s)
-    yield Row(group, "loading the default policy", f"{ms:.1f} ms", "read, checked, compiled", *_most(ms, 100, " ms"))
-    target = _most(decided.simulate_s, 60, " s") if decided.simulated == 100_000 else ("", None)
+    yield Row(group, "loading the default policy", f"{ms:.1f} ms", "read, checked, compiled", *at_most(ms, 100, " ms"))
+    target = at_most(decided.simulate_s, 60, " s") if decided.simulated == 100_000 else ("", None)
     beside = f"{decided.simulated / decided.simulate_s:.0f} /s; peak memory grew by {decided.grew_mb:.0f} MB"
     yield Row(group, f"simulate, {decided.simulated} decisions", f"{decided.simulate_s:.1f} s", beside, *target)
 
@@ -219,35 +213,39 @@ def _policies(decided: Decided) -> Iterator[Row]:
 def _people(people: People) -> Iterator[Row]:
     group = f"{people.people} people"
     filled = f"{people.filled_per_s:.0f} templates/s"
-    yield Row(group, "filling the gallery", filled, "opened, copied, ready", *_least(people.filled_per_s, 50_000))
+    yield Row(group, "filling the gallery", filled, "opened, copied, ready", *at_least(people.filled_per_s, 50_000))
     candidates = people.circle
     value = f"{candidates.one_ms:.1f} ms a face"
-    yield Row(group, f"circle of {candidates.templates}", value, "one round trip", *_most(candidates.one_ms, 10, " ms"))
+    yield Row(
+        group, f"circle of {candidates.templates}", value, "one round trip", *at_most(candidates.one_ms, 10, " ms")
+    )
     eight = candidates.eight_ms / (8 * candidates.one_ms)
     value, beside = f"{candidates.eight_ms:.1f} ms", f"{eight:.2f}× eight single ones"
-    yield Row(group, f"eight faces, circle of {candidates.templates}", value, beside, *_most(eight, 0.35, "×"))
+    yield Row(group, f"eight faces, circle of {candidates.templates}", value, beside, *at_most(eight, 0.35, "×"))
     for exact in people.exact:
         figure, value = f"exact, {exact.templates} × {exact.dimension}", f"{exact.one_ms:.1f} ms a face"
-        target = _most(exact.one_ms, 45, " ms") if (exact.templates, exact.dimension) == (100_000, 128) else ("", None)
+        target = (
+            at_most(exact.one_ms, 45, " ms") if (exact.templates, exact.dimension) == (100_000, 128) else ("", None)
+        )
         yield Row(group, figure, value, f"eight faces {exact.eight_ms:.0f} ms", *target)
     beside = f"{people.matched_meanwhile} searches meanwhile, {people.failed_meanwhile} failed"
-    target = _most(people.rotated_s, 60, " s") if people.people == 100_000 else ("", None)
+    target = at_most(people.rotated_s, 60, " s") if people.people == 100_000 else ("", None)
     yield Row(group, "moving to a new epoch", f"{people.rotated_s:.1f} s", beside, *target)
     enrolled = median(people.enrolled_per_s)
-    yield Row(group, "enrolling", f"{enrolled:.1f} photos/s", "eight at a time", *_least(enrolled, 8))
+    yield Row(group, "enrolling", f"{enrolled:.1f} photos/s", "eight at a time", *at_least(enrolled, 8))
     value = f"{people.looked_through_us:.0f} µs a match"
     yield Row(
         group,
         "looking for whom to retract",
         value,
         "a row does not say whose it is",
-        *_most(people.looked_through_us, 500, " µs"),
+        *at_most(people.looked_through_us, 500, " µs"),
     )
     known_ms, unknown_ms = people.erased_ms
     yield Row(group, "erasing", f"{known_ms:.1f} ms", f"{unknown_ms:.1f} ms where nobody is known by that name")
     beside = f"{people.gallery_bytes_each:.0f} bytes in the gallery"
     disk = f"{people.disk_bytes_each:.0f} bytes a person with one template"
-    yield Row(group, "on disk", disk, beside, *_most(people.disk_bytes_each, 1500, " B"))
+    yield Row(group, "on disk", disk, beside, *at_most(people.disk_bytes_each, 1500, " B"))
 
 
 def _guarded(guarded: Guarded, perceived: Perceived) -> Iterator[Row]:
@@ -273,14 +271,6 @@ def _identification(fnir: dict[int, float]) -> Iterator[Row]:
             yield Row(group, f"{templates} templates", value, "known people among drawn strangers")
     if not fnir:
         yield Row(group, "FNIR", "not measured", "no photos of known people in ASSENT_TEST_DATA/faces")
-
-
-def _least(value: float, least: float | None, unit: str = "") -> tuple[str, bool | None]:
-    return ("", None) if least is None else (f"≥ {least:g}{unit}", value >= least)
-
-
-def _most(value: float, most: float, unit: str) -> tuple[str, bool | None]:
-    return f"≤ {most:g}{unit}", value <= most
 
 
 def table(bench: Bench) -> Table:

@@ -24,6 +24,8 @@ class Size:
     burst: int  # events posted at once, until all are delivered
     rate_seconds: int  # of each rate in each of its rounds
     rate_rounds: int
+    platform_seconds: int  # of three platforms at once, and of one, in each round
+    platform_rounds: int
     replayed: int  # events a round, with perceptions replayed
     decisions: int  # stored one after the other
     windows: tuple[int, ...]  # up to which number of decisions latency and size are told
@@ -46,6 +48,8 @@ FULL = Size(
     burst=240,
     rate_seconds=6,
     rate_rounds=3,
+    platform_seconds=20,
+    platform_rounds=2,
     replayed=200,
     decisions=10_000,
     windows=(1_000, 10_000),
@@ -67,6 +71,8 @@ SHORT = Size(
     burst=60,
     rate_seconds=2,
     rate_rounds=1,
+    platform_seconds=2,
+    platform_rounds=1,
     replayed=60,
     decisions=600,
     windows=(300, 600),

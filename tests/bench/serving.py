@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
+from tests.bench import platforms
 from tests.bench.photos import Photo
 from tests.bench.processes import Peaks
 from tests.bench.rounds import OtherLoad, Size, Tick
-from tests.bench.sender import Answer, Order
+from tests.bench.sender import ACCEPTED, Answer, Order, send_apart
 from tests.house import House, running
 from tests.installed import package_file
 from tests.photos import FACES, altered
@@ -25,7 +23,6 @@ from tests.waiting import until
 from tests.web import Web, serving
 
 RATES = (50, 100, 200)  # webhooks a second
-ACCEPTED = 202
 BACKLOG = 200  # events waiting before the first rate begins
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the gallery's folder has to be in memory
 
@@ -40,6 +37,7 @@ class Served:
     acknowledged: dict[int, list[Answer]]
     meanwhile: dict[int, float]
     memory_mb: dict[str, float]
+    platforms: platforms.PlatformLoad
     other_cores: float  # busy with something else while webhooks were acknowledged
 
 
@@ -57,8 +55,9 @@ def measure(data: Path, photos: Sequence[Photo], size: Size, tick: Tick) -> Serv
         per_second = _burst(house, web, size.burst)
         tick()
         with OtherLoad(peaks.servers) as other:
+            mixed = platforms.measure(house, data, web, size, tick)
             acknowledged, meanwhile = _acknowledge(house, web, size, tick)
-    return Served(per_second, acknowledged, meanwhile, peaks.mb, other.cores)
+    return Served(per_second, acknowledged, meanwhile, peaks.mb, mixed, other.cores)
 
 
 def _opt_in(house: House) -> None:
@@ -97,13 +96,5 @@ def _acknowledge(house: House, web: Web, size: Size, tick: Tick) -> tuple[dict[i
 
 
 def _send(house: House, web: Web, prefix: str, rate: float, count: int) -> list[Answer]:
-    """Posts from a process of its own, so that serving pictures here delays nothing there."""
-    source = house.printed["source"]
     pictures = [f"{web.url}{path}" for path in web.files]
-    order = Order(house.url + source["path"], source["secret"], prefix, pictures, ["alice"], rate, count)
-    command = [sys.executable, "-m", "tests.bench.sender"]
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        command, input=json.dumps(asdict(order)), capture_output=True, text=True, cwd=root, check=True
-    )
-    return [Answer(**answer) for answer in json.loads(done.stdout)]
+    return send_apart(Order([platforms.standard_stream(house)], prefix, pictures, ["alice"], rate, count))

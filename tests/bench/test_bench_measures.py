@@ -16,7 +16,7 @@ from assent.perceive import perceive
 from assent.perceive.networks.runtime import Net
 from tests.bench.perception import Clock, ClockedModels
 from tests.bench.rounds import in_turn, quantile, ratio
-from tests.bench.sender import Answer, Order, send
+from tests.bench.sender import Answer, Order, Stream, send
 from tests.unit.perceive_photos import models, photo, picture
 
 RATE, COUNT, STALL_S = 200, 120, 0.3
@@ -92,5 +92,5 @@ async def stalled() -> list[Answer]:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/webhooks/x"
-        order = Order(url, "whsec_" + "A" * 32, "s", ["http://a/b"], [], RATE, COUNT)
+        order = Order([Stream(url, "whsec_" + "A" * 32, "standard")], "s", ["http://a/b"], [], RATE, COUNT)
         return await asyncio.to_thread(lambda: asyncio.run(send(order)))

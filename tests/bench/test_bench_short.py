@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.platforms import RATE
 from tests.bench.rounds import SHORT
 from tests.bench.serving import RATES
 from tests.fixtures.figures import Figure
@@ -32,6 +33,9 @@ def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> 
     check_models(bench["perceived"])
     for rate in RATES:
         assert len(bench["served"]["acknowledged"][str(rate)]) == rate * SHORT.rate_seconds * SHORT.rate_rounds
+    assert bench["served"]["platforms"]["lost"] == 0
+    sent = SHORT.platform_seconds * RATE
+    assert {len(given) for rounds in bench["served"]["platforms"]["answers"].values() for given in rounds} == {sent}
     assert set(bench["served"]["memory_mb"]) == {
         "serve",
         "worker",

@@ -19,9 +19,11 @@ SECRET = "made-by-the-platform"
 
 def send(house: House, change: str, *images: str, at: str = "03:04:05") -> None:
     media = [{"id": str(n), "type": "image", "url": url} for n, url in enumerate(images)]
-    post = {"id": "9001", "visibility": "public", "account": {"id": "7"}, "media_attachments": media}
-    post["edited_at"] = f"2026-01-02T{at}Z" if change == "updated" else None
-    raw = json.dumps({"event": f"status.{change}", "created_at": f"2026-01-02T{at}Z", "object": post}).encode()
+    edited = f"2026-01-02T{at}Z" if change == "updated" else None
+    post = {"id": "9001", "visibility": "public", "account": {"id": "7"}, "edited_at": edited}
+    raw = json.dumps(
+        {"event": f"status.{change}", "created_at": f"2026-01-02T{at}Z", "object": {**post, "media_attachments": media}}
+    ).encode()
     headers = ADAPTERS["mastodon"].sign(raw, SECRET, "")
     answer = house.client.post(f"{house.url}/v1/webhooks/social", content=raw, headers=headers)
     assert (answer.status_code, "event" in answer.json()) == (202, True)

@@ -61,6 +61,15 @@ def test_an_account_that_is_gone_is_a_failure_at_once(acting: Acting, api: Api) 
     assert len(leaves(acting.pool, "action.failed")) == 1
 
 
+def test_a_post_that_went_between_decision_and_call_is_reported_with_its_author(acting: Acting, api: Api) -> None:
+    acting.decide("social", "status/9/1", ["report", "reject-trend"])
+    api.gone.add("9")
+    acting.settle()
+    ended = {row["act"]: row["state"] for row in acting.rows()}
+    assert ended == {"report": "done", "reject-trend": "failed"}
+    assert [(one["status_ids"], one["target_account"]) for one in api.reports] == [([], {"id": "7"})]
+
+
 def test_an_avatar_is_reported_with_its_account(acting: Acting, api: Api) -> None:
     acting.decide("social", "account/12/avatar", ["report"])
     acting.settle()

@@ -57,6 +57,13 @@ def test_what_never_left_is_taken_back_without_a_call(acting: Acting, api: Api) 
     assert (acting.states(), api.asked) == (["undone"], [])
 
 
+def test_a_post_that_is_deleted_before_the_call_is_not_reported(acting: Acting, api: Api) -> None:
+    acting.decide("social", MEDIA, ["report"])
+    acting.delete("social", MEDIA)
+    acting.settle()
+    assert (acting.rows(), api.asked) == ([], [])
+
+
 def test_a_moderator_who_changes_their_mind_has_it_done_again(acting: Acting, api: Api) -> None:
     reported(acting)
     overrule(acting, "allow")

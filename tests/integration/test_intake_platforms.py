@@ -160,7 +160,7 @@ def test_what_concerns_us_not_is_answered_counted_and_forgotten(
     assert len(rows(pool, "SELECT FROM audit_leaf")) == leaf_count
 
 
-@pytest.mark.parametrize("name", ["template_text", "template_dropped", "template_broken"])
+@pytest.mark.parametrize("name", ["template_text", "template_dropped", "template_empty", "template_broken"])
 def test_a_template_that_dropped_what_we_need_is_logged_and_answered(
     client: TestClient, mastodon: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

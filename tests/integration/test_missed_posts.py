@@ -46,7 +46,7 @@ def read(forum: TestClient, settings: Settings, keystore: Keystore, pool: Pool, 
     def turn() -> None:
         for table in ("post_reading", "topic_reading"):
             rows(pool, f"UPDATE {table} SET next_at = now() RETURNING 1")  # noqa: S608 - ours
-        rows(pool, "UPDATE platform_connection SET rests_until = NULL RETURNING 1")
+        rows(pool, "UPDATE platform_connection SET rests_until = NULL, ask_from = NULL RETURNING 1")
         read_missed_posts(allowed, pool, keystore)
         read_edited_topics(allowed, pool, keystore)
 

@@ -9,7 +9,7 @@ from itertools import chain, repeat
 import pytest
 
 from assent.core.settings import Settings
-from assent.db.pool import transaction
+from assent.db.pool import Pool, transaction
 from assent.intake.accept import Origin
 from assent.intake.posts import compare_post, store_delivery
 from assent.keys.keystore import Keystore
@@ -27,17 +27,32 @@ Check = Callable[[], None]
 
 
 @pytest.fixture
-def check(acting: Acting, settings: Settings, keystore: Keystore) -> Check:
-    """A turn of asking, an hour after the one before."""
+def turn(acting: Acting, settings: Settings, keystore: Keystore) -> Check:
+    """A turn of asking, an hour after each post was asked about."""
+    allowed = settings.model_copy(update={"allow_private": (acting.api.allowed,)})
 
-    def turn() -> None:
-        with transaction(acting.pool) as conn:
-            conn.execute("UPDATE post_check SET asked_at = asked_at - interval '61 minutes'")
-            conn.execute("UPDATE platform_connection SET rests_until = NULL")
-        allowed = settings.model_copy(update={"allow_private": (acting.api.allowed,)})
+    def ask() -> None:
+        rows(acting.pool, "UPDATE post_check SET asked_at = asked_at - interval '61 minutes' RETURNING 1")
         check_posts(allowed, acting.pool, keystore)
 
-    return turn
+    return ask
+
+
+@pytest.fixture
+def check(acting: Acting, turn: Check) -> Check:
+    """A turn of asking, after any pause."""
+
+    def ask() -> None:
+        later(acting.pool, "rests_until")
+        later(acting.pool, "ask_from")
+        turn()
+
+    return ask
+
+
+def later(pool: Pool, pause: str) -> None:
+    """That pause of all platforms is over."""
+    rows(pool, f"UPDATE platform_connection SET {pause} = NULL RETURNING 1")  # noqa: S608 - ours
 
 
 def sent(acting: Acting, *statuses: str, account: str = "7", visibility: str = "public", at: str = "03:04:05") -> None:
@@ -123,15 +138,14 @@ def test_a_post_that_is_missing_for_another_reason_stays(acting: Acting, api: Ap
 )
 def test_no_wrong_answer_deletes_anything(acting: Acting, api: Api, check: Check, answer: Answer) -> None:
     sent(acting, "1", "2")
-    api.gone |= {"1", "2"}
+    api.gone.add("1")
     check()
-    for good in range(4):  # the list, the token, the post, its author
-        api.faults = chain(repeat(None, good), repeat(Fault(answer)))
+    for good in range(5):  # the list, the token, the post, its author, who blocks whom
+        api.faults = chain(repeat(None, good), [Fault(answer)])
         check()
-        assert held(acting) == ["status/1/1", "status/2/1"]
-    api.faults = iter(())
+        assert held(acting) == ["status/1/1", "status/2/1"], good
     check()
-    assert held(acting) == []
+    assert held(acting) == ["status/2/1"]
 
 
 def test_what_is_sent_again_meanwhile_stays(acting: Acting, api: Api, check: Check) -> None:
@@ -158,20 +172,28 @@ def test_a_platform_that_loses_everything_is_believed_slowly(acting: Acting, api
     assert len(held(acting)) == 10 - MOST_CONFIRMED
 
 
-def test_a_pause_that_it_asks_for_is_kept(
-    acting: Acting, api: Api, settings: Settings, keystore: Keystore, check: Check
-) -> None:
+def test_a_pause_that_it_asks_for_is_kept_by_acts_too(acting: Acting, api: Api, turn: Check, check: Check) -> None:
     sent(acting, "1")
     api.faults = iter([Fault(Answer(429, {"retry-after": "3600"}))])
     check()
-    asked = len(api.asked)
-    check_posts(settings, acting.pool, keystore)
-    assert len(api.asked) == asked
-    (rest,) = rows(
-        acting.pool,
-        "SELECT rests_until - now() > interval '59 minutes' FROM platform_connection WHERE source = 'social'",
-    )
-    assert rest == (True,)
+    later(acting.pool, "ask_from")
+    turn()
+    assert len(api.asked) == 1
+    (waiting,) = acting.step()
+    assert waiting.because == "the platform asked for a pause"
+
+
+def test_a_token_that_may_not_read_is_tried_again_in_minutes_and_hinders_no_act(
+    acting: Acting, api: Api, turn: Check, check: Check
+) -> None:
+    sent(acting, "1")
+    api.faults = iter([Fault(Answer(403, body=b'{"error": "This action is outside the authorized scopes"}'))])
+    check()
+    later(acting.pool, "rests_until")
+    turn()
+    assert len(api.asked) == 1
+    acting.settle()
+    assert acting.states() == ["done"]
 
 
 def test_whom_a_post_belongs_to_lies_sealed(acting: Acting, check: Check, api: Api) -> None:

@@ -162,5 +162,5 @@ def test_a_quick_refusal_is_an_outcome() -> None:
     with WireServer(lambda _: answer(b"", "404 Not Found")) as server:
         with Fetches().fetched(PICTURES, server.url(), FetchWay(server.allowed()), []) as outcome:
             assert isinstance(outcome, FetchMissing)
-        with Fetches().fetched(PICTURES, None, (), []) as outcome:
+        with Fetches().fetched(PICTURES, None, FetchWay(()), []) as outcome:
             assert outcome is None

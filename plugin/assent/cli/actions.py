@@ -108,7 +108,7 @@ def connect(
     user: Annotated[str, typer.Option(help="Discourse: the account that the key acts as.")] = "",
     tenant: Tenant = "default",
 ) -> None:
-    """Store where and with which token to act at a source's platform; `assent actions on` switches it on."""
+    """Store where and with which token a source's platform is asked; `assent actions on` switches acting on."""
     credentials = ActCredentials(url.rstrip("/"), token_file.read_text("utf-8").strip(), user)
     with tenant_transaction(tenant) as (conn, keys):
         connect_platform(conn, keys, source, credentials)

@@ -21,6 +21,7 @@ from assent.platforms.calls import ReadingSteps
 
 _Q = named_queries("actions")
 _Found = TypeVar("_Found")
+ASK_AGAIN = timedelta(minutes=5)  # after a failure, so that a token without the scope fills no log
 MAX_PAGE = 16_000_000  # bytes of one answer: fifty long posts, each as text and as HTML
 
 
@@ -69,6 +70,8 @@ def ask_platforms(pool: Pool, keystore: Keystore, allow: Sequence[AllowedHost], 
             turn(keys, row, _open_asker(pool, keys, row, allow))
         except PlatformSilent as silence:
             log.warning("platform could not be asked", source=row["source"], because=str(silence))
+            with transaction(pool) as conn:
+                execute(conn, _Q["ask_later"], tenant=row["tenant"], source=row["source"], pause=ASK_AGAIN)
         except (SealBroken, KeyMissing) as error:
             log.error("platform is not asked", source=row["source"], code=error.code)
 

@@ -23,7 +23,7 @@ from assent.staff.sessions import purge_tokens
 from assent.subjects import links, retention, rotation
 from assent.subjects.consent import declare
 from assent.subjects.rewrite import rewrite_people
-from assent.worker.missed_posts import READING_SECONDS, read_edited_topics, read_missed_posts
+from assent.worker.missed_posts import READING_SECONDS, TOPIC_SECONDS, read_edited_topics, read_missed_posts
 from assent.worker.post_checks import TURN_SECONDS, check_posts
 
 BACKLOG_STEPS = 20  # of a round, so that other tasks have their turn
@@ -40,7 +40,7 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
         (settings.lease_seconds / 3, rescue_jobs),
         (TURN_SECONDS, check_posts),
         (READING_SECONDS, read_missed_posts),
-        (5.0, read_edited_topics),
+        (TOPIC_SECONDS, read_edited_topics),
         (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
         (5.0, add_search_backlog),

@@ -27,8 +27,9 @@ from assent.platforms.discourse import parse_fetched_post
 from assent.platforms.discourse_posts import read_first_post, read_latest_posts
 
 READING_SECONDS = 60.0  # between two looks at the newest posts of a source
-MOST_PAGES = 5  # of fifty posts, in a turn; Discourse allows a key 60 calls a minute
-MOST_TOPICS = 10  # in a turn
+# Discourse allows a key 60 calls a minute, which acts need too.
+MOST_PAGES = 5  # of fifty posts, in a turn
+TOPIC_SECONDS, MOST_TOPICS = 5.0, 3  # between two turns, and in one
 TOPIC_LEASE = timedelta(minutes=5)  # longer than a turn can take
 _Q = named_queries("post_reading")
 _SPREAD = random.SystemRandom()

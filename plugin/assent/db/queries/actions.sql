@@ -156,12 +156,16 @@ RETURNING tenant, source, id;
 UPDATE platform_connection SET rests_until = greatest(rests_until, %(until)s)
 WHERE tenant = %(tenant)s AND source = %(source)s;
 
+-- name: ask_later
+-- Has a platform asked nothing for a while, since it gave no answer.
+UPDATE platform_connection SET ask_from = now() + %(pause)s WHERE tenant = %(tenant)s AND source = %(source)s;
+
 -- name: store_connection
 -- Stores where a source's platform is acted upon; a former connection is replaced.
 INSERT INTO platform_connection (tenant, source, sealed, acting)
 VALUES (%(tenant)s, %(source)s, %(sealed)s, %(acting)s)
 ON CONFLICT (tenant, source)
-DO UPDATE SET sealed = excluded.sealed, acting = excluded.acting, rests_until = NULL;
+DO UPDATE SET sealed = excluded.sealed, acting = excluded.acting, rests_until = NULL, ask_from = NULL;
 
 -- name: lock_connection
 -- Locks and returns a source's connection.
@@ -185,11 +189,12 @@ WHERE s.tenant = %(tenant)s
 ORDER BY s.name;
 
 -- name: list_platforms_to_ask
--- Connected sources of a kind of platform, without those that asked for a pause.
+-- Connected sources of a kind of platform, without those that asked for a pause or gave no answer a moment ago.
 SELECT p.tenant, p.source, p.sealed, s.adapter AS platform, s.name, s.adapter, s.settings_sealed
 FROM platform_connection p
 JOIN source s ON s.tenant = p.tenant AND s.name = p.source
 WHERE s.adapter = %(platform)s AND (p.rests_until IS NULL OR p.rests_until <= now())
+  AND (p.ask_from IS NULL OR p.ask_from <= now())
 ORDER BY p.tenant, p.source;
 
 -- name: list_actions
