@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -120,7 +119,6 @@ def run_worker(settings: Settings) -> None:
     Without room for a gallery it works, and matches nobody. Raises KeyMissing, PolicyInvalid, ModelMissing,
     GalleryUnavailable or DatabaseUnavailable when it cannot begin.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold embeddings
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, settings.host)  # the API's own are at /metrics
 
