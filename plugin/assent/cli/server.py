@@ -101,6 +101,8 @@ def serve(
 
     settings = Settings()
     telemetry.configure(settings.log_level)
+    if settings.api_metrics_port is not None:
+        telemetry.serve_metrics(settings.metrics_host, settings.api_metrics_port)
     with database(settings) as url:
         migrate(url)
         supervisor = None if no_worker else _WorkerSupervisor()

@@ -18,12 +18,11 @@ from typing import Any
 import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as QueueWorker
-from prometheus_client import start_http_server
 
 from assent.audit.authority import open_installation
 from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
-from assent.core.telemetry import log
+from assent.core.telemetry import log, serve_metrics
 from assent.db.pool import open_pool
 from assent.gallery.matching import MatchingRules, has_templates, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
@@ -120,7 +119,7 @@ def run_worker(settings: Settings) -> None:
     GalleryUnavailable or DatabaseUnavailable when it cannot begin.
     """
     if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, settings.host)  # the API's own are at /metrics
+        serve_metrics(settings.metrics_host, settings.metrics_port)
 
     async def until_stopped(url: str, context: WorkerContext) -> None:
         stopping = asyncio.Event()
