@@ -15,6 +15,7 @@ import pytest
 
 from assent.http.connections import MOST, MOST_OF_ADDRESS
 from assent.http.limits import RATES
+from assent.http.server import UNREAD_SECONDS
 from tests.fixtures.figures import Figure
 from tests.house import House, running
 from tests.installed import need
@@ -108,6 +109,23 @@ def test_a_proxy_has_more_connections_than_an_address(house: House) -> None:
     with held(house, {PROXY: MOST_OF_ADDRESS + 100}) as peers, client_at(PROXY) as proxy:
         assert proxy.get(house.url + "/healthz").status_code == 200
         assert all(map(is_open, peers))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_peer_that_reads_no_answer_is_cut_off(house: House) -> None:
+    with connect(house, "127.0.0.6") as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.setblocking(False)
+        with suppress(BlockingIOError):  # until no buffer takes more
+            while True:
+                peer.send(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: not connections_from(house, peer), "the server has let go", 4 * UNREAD_SECONDS)
+
+
+def connections_from(house: House, peer: socket.socket) -> list[object]:
+    name = peer.getsockname()
+    return [found for found in house.process.net_connections("tcp") if found.raddr == name]
 
 
 def test_a_forwarded_address_counts_only_from_a_proxy(house: House) -> None:
