@@ -69,7 +69,7 @@ class Visitor:
 
 def visitor(request: Request, state: App) -> Visitor:
     """Returns the visitor. Raises SessionOver, or RateLimited when this person sends too many requests."""
-    cookie = request.cookies.get(cookie_name(request), "")
+    cookie = request.cookies.get(_cookie_name(request), "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
     with transaction(state.pool) as conn:
@@ -94,11 +94,11 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError:
-                return error_page(BadRequest(), back=cookie_name(request) in request.cookies)
+                return error_page(BadRequest(), back=_cookie_name(request) in request.cookies)
             except AssentError as error:
                 await note_altered(request, error)
                 return error_page(
-                    error, back=cookie_name(request) in request.cookies and not isinstance(error, SessionOver)
+                    error, back=_cookie_name(request) in request.cookies and not isinstance(error, SessionOver)
                 )
 
         return shown
@@ -124,7 +124,7 @@ def must_be_ours(request: Request) -> None:
         raise CsrfFailed
 
 
-def cookie_name(request: Request) -> str:
+def _cookie_name(request: Request) -> str:
     """Names the session's cookie: with the prefix that lets no other host set it, which browsers take over TLS only."""
     return "__Host-assent_me" if _secure(request) else "assent_me"
 
@@ -133,14 +133,14 @@ def with_cookie(request: Request, answer: Response, cookie: str) -> Response:
     """Sets the session's cookie in this browser, for as long as the session lasts."""
     age = int(links.SESSION.total_seconds())
     secure = _secure(request)
-    answer.set_cookie(cookie_name(request), cookie, age, path="/", secure=secure, httponly=True, samesite="strict")
+    answer.set_cookie(_cookie_name(request), cookie, age, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 
 def without_cookie(request: Request, answer: Response) -> Response:
     """Deletes the session's cookie in this browser."""
     secure = _secure(request)
-    answer.delete_cookie(cookie_name(request), "/", secure=secure, httponly=True, samesite="strict")
+    answer.delete_cookie(_cookie_name(request), "/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 
