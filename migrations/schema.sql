@@ -338,6 +338,7 @@ CREATE TABLE public.match (
     sealed bytea NOT NULL,
     state text DEFAULT 'published'::text NOT NULL,
     source text NOT NULL,
+    slot bytea,
     CONSTRAINT match_state_check CHECK ((state = ANY (ARRAY['suggested'::text, 'published'::text, 'retracted'::text])))
 );
 
@@ -597,6 +598,11 @@ CREATE TABLE public.source (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     settings_sealed bytea,
     CONSTRAINT source_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9-]{0,62}$'::text))
+);
+
+CREATE TABLE public.spent_slot (
+    tenant text NOT NULL,
+    slot bytea NOT NULL
 );
 
 CREATE TABLE public.staff (
@@ -895,6 +901,9 @@ ALTER TABLE ONLY public.source
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_pkey PRIMARY KEY (tenant, name);
 
+ALTER TABLE ONLY public.spent_slot
+    ADD CONSTRAINT spent_slot_pkey PRIMARY KEY (tenant, slot);
+
 ALTER TABLE ONLY public.staff_key
     ADD CONSTRAINT staff_key_pkey PRIMARY KEY (tenant, id);
 
@@ -968,6 +977,10 @@ CREATE INDEX intake_seen_received ON public.intake_seen USING btree (received_at
 CREATE INDEX kept_picture_until ON public.kept_picture USING btree (kept_until);
 
 CREATE INDEX look_expires ON public.look USING btree (expires_at);
+
+CREATE UNIQUE INDEX match_slot ON public.match USING btree (tenant, slot);
+
+CREATE INDEX match_unlisted ON public.match USING btree (tenant, source, media_id, face) WHERE (slot IS NULL);
 
 CREATE INDEX media_item_changed ON public.media_item USING btree (changed_at);
 
@@ -1197,6 +1210,9 @@ ALTER TABLE ONLY public.shadow
 
 ALTER TABLE ONLY public.source
     ADD CONSTRAINT source_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
+
+ALTER TABLE ONLY public.spent_slot
+    ADD CONSTRAINT spent_slot_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenant(tenant);
 
 ALTER TABLE ONLY public.staff_key
     ADD CONSTRAINT staff_key_tenant_staff_fkey FOREIGN KEY (tenant, staff) REFERENCES public.staff(tenant, id) ON DELETE CASCADE;

@@ -29,12 +29,13 @@ from assent.http.routes.review import router as review
 from assent.http.routes.rights import router as rights
 from assent.http.routes.search import router as search
 from assent.http.routes.subjects import router as subjects
-from assent.http.state import AppState, WorkerRuns
+from assent.http.state import PEOPLE, AppState, WorkerRuns
 from assent.intake.rejects import Rejects
+from assent.me.public import router as me_public
 from assent.me.routes import router as me
 
 POOL = 12
-ROUTERS = (intake, subjects, rights, search, review, audit, me, operation)
+ROUTERS = (intake, subjects, rights, search, review, audit, me_public, me, operation)
 DESCRIPTION = """`HEAD` answers as `GET` does, without the body. An address with a slash too many is not found: nothing
 is redirected. A body is sent as it is, without `Content-Encoding`."""
 
@@ -45,10 +46,11 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = await asyncio.to_thread(open_pool, url, size=POOL)
+        people = await asyncio.to_thread(open_pool, url, size=PEOPLE)
         keystore = await asyncio.to_thread(open_installation, settings, pool)
         announcements = Announcements(url)
         app.state.rejects = rejects = Rejects()
-        app.state.app_state = AppState(settings, pool, keystore, announcements, worker_runs)
+        app.state.app_state = AppState(settings, pool, people, keystore, announcements, worker_runs)
         tasks = [
             asyncio.create_task(announcements.listen()),
             asyncio.create_task(rejects.keep_writing(pool, keystore)),
@@ -59,6 +61,7 @@ def create_app(settings: Settings, url: str, worker_runs: WorkerRuns | None = No
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(rejects.write, pool, keystore)
         await asyncio.to_thread(pool.close)
+        await asyncio.to_thread(people.close)
 
     # No interactive documentation: its pages would load scripts from a third-party host.
     # Nor a redirect to a path with or without a slash at its end: that would be another id, and behind a proxy with TLS

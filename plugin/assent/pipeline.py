@@ -81,7 +81,7 @@ def analyse(
     `retryable` may go away by themselves.
     """
     data = upload if upload is not None else _fetch(stages, media)  # 1 fetch
-    picture = fingerprinted(stages.decoder.decode(data))  # 2 decode, 3 fingerprint
+    picture = fingerprinted(stages.decoder.decode(data, tenant))  # 2 decode, 3 fingerprint
     listed = hash_tags(hits := stages.find_listed(tenant, picture))
     if any(hit.severe for hit in hits):
         return quarantine(picture, hits)

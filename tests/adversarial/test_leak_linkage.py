@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assent.keys.keystore import Keystore
+from assent.keys.match_slots import match_slots
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.seal import seal
 from assent.keys.subject_keys import SubjectKey, seal_match, seal_template
@@ -29,7 +30,9 @@ def _rows(keystore: Keystore, tenant: str, refs: list[str], faces: NDArray[np.fl
         name = seal(subject.key, ref.encode(), "ref", tenant, subject.pseudonym)
         match = seal_match(keys, subject, "picture", 0, {"band": "strong"})
         template = seal_template(subject, uuid4(), MODEL, face)
-        rows.append(b"".join((subject.pseudonym, name, subject.wrap(keys), template, match.locator, match.sealed)))
+        [slot] = match_slots(subject, [0])
+        kept = (subject.pseudonym, name, subject.wrap(keys), template, match.locator, match.sealed, slot)
+        rows.append(b"".join(kept))
     return np.array([np.frombuffer(row, np.uint8) for row in rows])
 
 

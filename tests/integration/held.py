@@ -97,8 +97,8 @@ def _asked(keys: TenantKeys, job: UUID, sealed: bytes) -> str:
 
 
 def _rows(pool: Pool, table: str) -> list[Any]:
-    columns = {"match": "media_id, face", "audit_payload": "seq, part"}[table]
-    return rows(pool, f"SELECT {columns}, epoch, locator FROM {table} WHERE locator IS NOT NULL")  # noqa: S608
+    columns = {"match": "media_id, face, epoch, locator, slot", "audit_payload": "seq, part, epoch, locator"}[table]
+    return rows(pool, f"SELECT {columns} FROM {table} WHERE locator IS NOT NULL")  # noqa: S608
 
 
 def _owner(keys: TenantKeys, row: tuple[Any, ...], of_match: bool) -> bytes:

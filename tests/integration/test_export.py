@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from assent.core.errors import NotFound
 from assent.db.pool import Conn, Pool, transaction
+from assent.decisions.match_list import list_matches
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.subjects import links
 from assent.subjects.erase import erase
@@ -157,6 +158,8 @@ UNREADABLE = [
 ]
 UNATTRIBUTED = [
     ("UPDATE match SET locator = 'x'", {"matches": 1}),
+    ("UPDATE match SET slot = 'x'", {"matches": 1}),
+    ("UPDATE match SET slot = NULL", {"matches": 1}),
     ("UPDATE audit_payload SET locator = 'x' WHERE epoch IS NOT NULL", {"audit": 4}),
     ("UPDATE event SET sealed = 'x' WHERE source = 'enrolment'", {"enrolments": 1}),
 ]
@@ -200,6 +203,7 @@ def test_what_may_be_anybodys_is_counted_for_everybody(pool: Pool, keys: TenantK
     for change, unattributed in UNATTRIBUTED:
         for ref in ("alice", "bob"):
             with altered(pool, change) as conn:
+                list_matches(conn, keys)  # as once an hour
                 document = export_subject(conn, keys, ref)
                 assert (document["unreadable"], document["unattributed"]) == ({}, unattributed), change
                 assert newest_leaf(conn)["kind"] == "export"

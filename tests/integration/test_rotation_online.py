@@ -76,7 +76,7 @@ def test_matching_and_enrolling_go_on(pool: Pool, keystore: Keystore, keys: Tena
     names = {"ana", *(f"person {n}" for n in range(200)), *(f"late {n}" for n in enrolled)}
     assert templates(pool, keys) == names
     with transaction(pool) as conn:
-        rows = conn.execute("SELECT media_id, face, epoch, locator FROM match").fetchall()
+        rows = conn.execute("SELECT media_id, face, epoch, locator, slot FROM match").fetchall()
         assert len(rows) == len(matched)
         assert {match_pseudonym(keys, *row) for row in rows} == {ana.pseudonym}
 

@@ -20,14 +20,16 @@ import psutil
 import pytest
 
 from assent.core.errors import DecoderDied, MediaUnsupported, PictureTooLarge, Undecodable
+from assent.media import sandbox
 from assent.media.sandbox import Decoder, _Child, _exchange
-from tests.sandbox.children import child_of
+from tests.sandbox.children import child_of, server_of
 from tests.unit.picture_files import heic, motif, samples
 from tests.waiting import until
 
 SMALL = samples()["png"]
 SIZES = {"format": "png", "width": 2, "height": 1, "frame_count": 1}
-FRAME = {"index": 0, "width": 2, "height": 1, "scale": 1.0}
+FRAME = {"index": 0, "width": 2, "height": 1, "scale": 1.0, "codes": None}
+CODE = [True, "text.payment", [0, 0, 2, 1]]
 Answer = Callable[[socket.socket, int], None]
 
 
@@ -62,7 +64,7 @@ def test_a_child_killed_between_pictures_costs_no_picture() -> None:
     with Decoder() as decoder:
         first = child_of(decoder)
         first.kill()
-        first.wait(5)
+        until(lambda: first.status() == psutil.STATUS_ZOMBIE, "the child has ended")
         np.testing.assert_array_equal(decoder.decode(SMALL).frames[0].pixels, motif())
 
 
@@ -84,22 +86,63 @@ def test_an_orphan_ends() -> None:
 import sys, psutil
 from assent.media.sandbox import Decoder
 with Decoder():
-    print(psutil.Process().children()[0].pid, flush=True)
+    print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
     sys.stdin.read()
 """
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout
-        orphan = psutil.Process(int(parent.stdout.readline()))
+        orphans = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         parent.kill()
         parent.wait()
-    _, alive = psutil.wait_procs([orphan], timeout=5)
+    _, alive = psutil.wait_procs(orphans, timeout=5)
+    assert len(orphans) >= 2  # the fork server, a child, and who holds their PID namespace
     assert not alive
+
+
+def test_a_spinning_child_ends_with_its_worker_too() -> None:
+    script = """
+import sys
+from threading import Thread
+from assent.media.sandbox import Decoder
+from tests.sandbox.children import child_of, server_of
+with Decoder() as decoder:
+    child = child_of(decoder)
+    child.suspend()
+    Thread(target=decoder.decode, args=(b"GIF89a",), daemon=True).start()
+    print(child.pid, server_of(decoder).pid, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        orphans = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        parent.kill()
+        parent.wait()
+    assert not psutil.wait_procs(orphans, timeout=5)[1]
+
+
+def test_a_fork_server_that_is_killed_costs_no_picture() -> None:
+    with Decoder() as decoder:
+        first, orphan = server_of(decoder), child_of(decoder)
+        first.kill()
+        assert not psutil.wait_procs([orphan], timeout=5)[1]
+        np.testing.assert_array_equal(decoder.decode(SMALL).frames[0].pixels, motif())
+        assert server_of(decoder) != first
+
+
+def test_a_fork_server_that_is_deaf_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "START_S", 2.0)
+    with Decoder() as decoder:
+        first = server_of(decoder)
+        first.suspend()
+        with pytest.raises(DecoderDied, match="does not answer"):
+            decoder.decode(SMALL, "another tenant")
+        assert not first.is_running()
+        np.testing.assert_array_equal(decoder.decode(SMALL).frames[0].pixels, motif())
 
 
 def exchange(answer: Answer) -> mmap.mmap:
     """What the parent makes of an impostor at the other end of its link."""
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen(["sleep", "60"])  # noqa: S607 - any process that lives will do
 
     def impostor() -> None:
         with theirs:
@@ -112,11 +155,9 @@ def exchange(answer: Answer) -> mmap.mmap:
     thread.start()
     try:
         with closing(ours):
-            return _exchange(_Child(process, ours), b"data", time.monotonic() + 3)[1]
+            return _exchange(_Child(0, ours, lambda: 0, lambda: None), b"data", time.monotonic() + 3)[1]
     finally:
         thread.join()
-        process.kill()
-        process.wait()
 
 
 def say(reply: object) -> Answer:
@@ -141,6 +182,13 @@ def say(reply: object) -> Answer:
         SIZES | {"frames": [FRAME | {"scale": float("nan")}]},
         SIZES | {"frames": [FRAME | {"scale": 1.5}]},
         SIZES | {"frames": [FRAME | {"index": 1}]},
+        SIZES | {"frames": [{key: value for key, value in FRAME.items() if key != "codes"}]},
+        SIZES | {"frames": [FRAME | {"codes": [CODE] * 33}]},
+        SIZES | {"frames": [FRAME | {"codes": [[True, "nudity", [0, 0, 2, 1]]]}]},
+        SIZES | {"frames": [FRAME | {"codes": [[False, "text.payment", [0, 0, 2, 1]]]}]},
+        SIZES | {"frames": [FRAME | {"codes": [[True, None, [0, 0, 3, 1]]]}]},
+        SIZES | {"frames": [FRAME | {"codes": [[True, None, [0, 0, float("nan"), 1]]]}]},
+        SIZES | {"frames": [FRAME | {"codes": [[True, None, [0, 0, 2]]]}]},
         SIZES | {"frames": [FRAME], "format": "exe"},
         SIZES | {"frames": [FRAME], "width": 0},
         SIZES | {"frames": [FRAME], "height": 10**9},

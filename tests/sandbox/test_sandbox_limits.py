@@ -14,7 +14,7 @@ import pytest
 
 from assent.core.errors import DecoderDied
 from assent.media.sandbox import Decoder
-from tests.sandbox.children import child_of
+from tests.sandbox.children import child_of, server_of
 from tests.unit.picture_files import encoded, motif, samples
 
 SMALL = samples()["png"]
@@ -86,6 +86,7 @@ def test_the_child_knows_no_secret_and_holds_no_file(monkeypatch: pytest.MonkeyP
             assert b"secret" not in environment
             assert child_of(decoder).open_files() == []
             assert child_of(decoder).num_fds() == 4  # /dev/null three times, and the link
+            assert server_of(decoder).num_threads() == 1  # whoever forks holds nobody's lock
 
 
 def test_the_child_holds_no_model_runtime() -> None:

@@ -40,7 +40,8 @@ SEALED = words(
 FORMATS = words(
     "assent.audit/1 assent.authority/1 assent.backup/1 assent.body/1 assent.challenge/1 assent.decision/1"
     " assent.event/1 assent.export/1"
-    " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.policy/1"
+    " assent.form/1 assent.head/1 assent.keys/1 assent.keys/2 assent.keystore/1 assent.link/2 assent.match-list/1"
+    " assent.policy/1"
     " assent.receipt/1 assent.seal/1 assent.staff-external/1 assent.staff-form/1"
     " assent.staff-token/1 assent.tenant-key/1"
 )
@@ -77,6 +78,7 @@ MIGRATIONS = [
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
     *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms", "0027_actions"),
     *("0028_case_looks", "0029_post_checks", "0030_missed_posts"),
+    "0031_match_slots",
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",

@@ -31,7 +31,7 @@ from assent.decisions.assemble import name_match
 from assent.decisions.document import Decision, decision_of, to_json
 from assent.decisions.render.annotate import annotate
 from assent.media.files import images_below, read_file
-from assent.media.sandbox import Decoder
+from assent.media.sandbox import open_decoder
 from assent.pipeline import Stages, analyse, no_match, nobody, nothing_read
 from assent.policy.load import load_policy
 from assent.policy.model import Policy
@@ -86,7 +86,7 @@ def _open_stages(
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
     if author is None:
-        with Decoder() as decoder:
+        with open_decoder(settings) as decoder:
             read = open_reader(settings) or nothing_read
             stages = Stages(decoder, Batcher(models), nobody, no_match, settings.allow_private, read=read)
             yield stages, load_policy(settings.policy), None
@@ -100,7 +100,7 @@ def _open_stages(
 
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
-        decoder = stack.enter_context(Decoder())
+        decoder = stack.enter_context(open_decoder(settings))
         context = stack.enter_context(open_worker_context(settings, url, models, decoder, host_gallery(settings)))
         context.gallery.wait_ready()
         keys = context.keystore.tenant(tenant)

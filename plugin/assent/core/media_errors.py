@@ -20,3 +20,11 @@ class UnexpectedFailure(AssentError):
     remedy = (
         "Something failed that nobody foresaw, several times: the worker's log says what kind. Look at the picture."
     )
+
+
+class DecoderUnconfined(AssentError):
+    code, status = "decoder_unconfined", 500
+    remedy = (
+        "Permit seccomp filters and no_new_privs to this process, see `assent doctor`; or accept that strangers' files "
+        "are decoded without them: ASSENT_UNSAFE_UNCONFINED_DECODER=true"
+    )

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(30, ge=1, description="A worker silent for this long loses its jobs.")
     gallery_dir: Path = Field(Path("/dev/shm"), description="A tmpfs for the in-memory gallery.")  # noqa: S108 - memory
     unsafe_gallery_on_disk: bool = Field(False, description="Accept a gallery folder that is not in memory.")
+    unsafe_unconfined_decoder: bool = Field(
+        False, description="Decode strangers' files also where no seccomp filter confines the decoder."
+    )
     anyone_declaration: str | None = Field(
         None, description="The deployer's own words that searching all uploads for scope `anyone` is lawful here."
     )

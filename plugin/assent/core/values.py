@@ -80,15 +80,26 @@ class Event:
     at: datetime | None = None  # when it happened, by the platform's clock
 
 
+class Code(NamedTuple):
+    """A QR code in a frame: whether it can be read, the label of its purpose where its text has one, and its corners
+    (left, top, right, bottom) in pixels of the frame. The text itself is kept nowhere."""
+
+    legible: bool
+    purpose: str | None
+    corners: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded frame; `scale` is pixels of the frame per pixel of the oriented image (≤ 1). `pdqs`: its PDQ hash,
-    32 bytes, then those of its seven turns and mirrorings; none where it has too little detail for one."""
+    32 bytes, then those of its seven turns and mirrorings; none where it has too little detail for one. `codes`: its QR
+    codes; None where none were looked for."""
 
     index: int
     pixels: Pixels
     scale: float
     pdqs: tuple[bytes, ...] = ()
+    codes: tuple[Code, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -211,7 +211,9 @@ def _named(
     Raises SealBroken where a match, its subject, their key or their consent was altered.
     """
     rows = fetch(conn, _Q["list_matches_in_state"], **item.key(keys.tenant), revision=revision, state=state)
-    pseudonyms = [match_pseudonym(keys, item.id, row["face"], row["epoch"], row["locator"]) for row in rows]
+    pseudonyms = [
+        match_pseudonym(keys, item.id, row["face"], row["epoch"], row["locator"], row["slot"]) for row in rows
+    ]
     lock(conn, keys.tenant, pseudonyms)
     for row, pseudonym in zip(rows, pseudonyms, strict=True):
         person = person_of(conn, keys, pseudonym)

@@ -1,15 +1,14 @@
 """Removes a subject's matches from every media item, and retracts them from everyone who was told of them.
 
-The media items in which a subject was recognised are written nowhere in the clear. So all of the tenant's matches are
-read, and each locator is opened. A match whose locator does not open cannot be attributed to anybody, so that it may be
-this subject's: it is retracted too.
+The media items in which a subject was recognised are written nowhere in the clear, and the key that reads their list
+may be gone. So all of the tenant's matches are read, and each locator is opened. A match whose locator does not open
+cannot be attributed to anybody, so that it may be this subject's: it is retracted too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
 from uuid import UUID
 
 from assent.audit.broken import note_altered_row
@@ -19,24 +18,13 @@ from assent.db.pool import Conn, Pool, Row, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import retraction_done
 from assent.decisions.assemble import Person, person_of, standing_match
+from assent.decisions.match_list import MatchRows, attribute
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
-from assent.keys.subject_keys import match_pseudonym
 
 MATCH_ROWS = 1000  # rows of `match` read at a time
 KEYS_SHOWN_SECONDS = 2.0  # a keys folder shared over a network may show a new epoch a second late
 _Q = named_queries("record")
-
-
-class MatchRows(NamedTuple):
-    """Rows of table `match`: those of a subject, and those whose locator does not open, which may be theirs."""
-
-    theirs: Sequence[Row]
-    unattributed: Sequence[Row]
-
-    @property
-    def all(self) -> list[Row]:
-        return [*self.theirs, *self.unattributed]
 
 
 def retract(pool: Pool, keys: TenantKeys, pseudonym: bytes, erasure: UUID | None = None, job: int | None = None) -> int:
@@ -70,7 +58,7 @@ def find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> MatchRows:
     """Reads through all of the tenant's matches; each list is in the order of media items and faces."""
     found, last = MatchRows([], []), {"source": "", "media": "", "face": -1}
     while rows := fetch(conn, _Q["list_next_matches"], tenant=keys.tenant, most=MATCH_ROWS, **last):
-        page = _attribute(keys, rows, pseudonym)
+        page = attribute(keys, rows, pseudonym)
         found = MatchRows([*found.theirs, *page.theirs], [*found.unattributed, *page.unattributed])
         last = {"source": rows[-1]["source"], "media": rows[-1]["media_id"], "face": rows[-1]["face"]}
     return found
@@ -81,25 +69,11 @@ def is_any_altered(keys: TenantKeys, unattributed: Iterable[Row]) -> bool:
     return any(not keys.is_destroyed(row["epoch"]) for row in unattributed)
 
 
-def _attribute(keys: TenantKeys, rows: Iterable[Row], pseudonym: bytes) -> MatchRows:
-    owners = [(row, _owner(keys, row)) for row in rows]
-    return MatchRows(
-        [row for row, owner in owners if owner == pseudonym], [row for row, owner in owners if owner is None]
-    )
-
-
-def _owner(keys: TenantKeys, row: Row) -> bytes | None:
-    try:
-        return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
-    except SealBroken:
-        return None
-
-
 def _retract_media(conn: Conn, keys: TenantKeys, item: MediaItem, pseudonym: bytes) -> None:
     """Removes the media item's matches that are or may be the subject's now, and stand on no consent in force."""
     key = item.key(keys.tenant)
     execute(conn, _Q["lock_media"], **key)
-    found = _attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
+    found = attribute(keys, fetch(conn, _Q["list_matches_of_media"], **key), pseudonym)
     person = _person_or_none(conn, keys, pseudonym) if found.theirs else None
     theirs = [row for row in found.theirs if not _stands(conn, keys, person, row)]
     for row in [*theirs, *found.unattributed]:

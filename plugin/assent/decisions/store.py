@@ -34,6 +34,7 @@ from assent.decisions import statement as statements
 from assent.decisions import views
 from assent.decisions.acts import follow_acts, intend_acts
 from assent.decisions.document import Decision, decision_of, from_json, perception_json, to_json
+from assent.decisions.match_list import free_number, lock_lists
 from assent.decisions.media_items import (
     MediaKey,
     highest_revision,
@@ -50,6 +51,7 @@ from assent.decisions.search_index import index_decision, index_revision
 from assent.decisions.statement import Statement
 from assent.keys.authority import columns_of, is_authentic
 from assent.keys.keystore import TenantKeys
+from assent.keys.match_slots import match_slots
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.subject_keys import SubjectKey, seal_match
 from assent.keys.tenant_seal import seal_for_tenant, unseal_for_tenant
@@ -150,6 +152,7 @@ def record(conn: Conn, keys: TenantKeys, media_key: MediaKey, new: NewDecision) 
     execute(conn, _Q["delete_matches"], **media_key.key)
     execute(conn, _Q["supersede_waiting_messages"], **media_key.key)
     _replace_retained_copy(conn, keys, media_key, new.retained)
+    lock_lists(conn, keys.tenant, [match.subject.pseudonym for match in confirmed])
     parts = [_store_match(conn, keys, media_key, revision, match) for match in confirmed]
     queue_new_messages(conn, media_key, revision, new.outcome)
     if any(match.suggested for match in confirmed):
@@ -283,8 +286,9 @@ def _store_match(conn: Conn, keys: TenantKeys, media_key: MediaKey, revision: in
     """Stores a confirmed match and returns its part of the decision's leaf."""
     match, subject, band = confirmed.match, confirmed.subject, {"band": confirmed.match.band}
     state = "suggested" if confirmed.suggested else "published"
-    row = seal_match(keys, subject, media_key.media.id, match.face, {**band, "series": str(confirmed.series)})
-    values = {**media_key.key, "face": match.face, "revision": revision, "state": state}
+    [slot] = match_slots(subject, [free_number(conn, subject)])
+    row = seal_match(keys, subject, media_key.media.id, match.face, {**band, "series": str(confirmed.series)}, slot)
+    values = {**media_key.key, "face": match.face, "revision": revision, "state": state, "slot": slot}
     execute(conn, _Q["insert_match"], **values, **row._asdict())
     payload = {
         "event": str(media_key.event_id),

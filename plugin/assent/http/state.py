@@ -1,12 +1,18 @@
-"""Provides what routes share: the open installation."""
+"""Provides what routes share: the open installation, and threads and connections that people's own pages have apart.
+
+Reading all that is stored of a person takes a while. However many people look at once, they keep neither the threads
+nor the connections that a platform's webhooks need.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from threading import BoundedSemaphore
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from assent.core.settings import Settings
@@ -16,22 +22,31 @@ from assent.keys.keystore import Keystore
 
 WorkerRuns = Callable[[], bool]
 DELETIONS = 3  # that may wait at a time, each with a connection
+PEOPLE = 3  # pages of people at work at a time, each with a thread and a connection
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppState:
     """The open installation that the routes work with: settings, database, keys and announcements.
 
-    `worker_runs` tells whether the worker that this process started runs; None where it starts none. `deletions` counts
-    those that may still begin.
+    `people` are the connections of people's own pages. `worker_runs` tells whether the worker that this process started
+    runs; None where it starts none. `deletions` counts those that may still begin.
     """
 
     settings: Settings
     pool: Pool
+    people: Pool
     keystore: Keystore
     announcements: Announcements
     worker_runs: WorkerRuns | None
     deletions: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DELETIONS))
+    _people_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(PEOPLE))
+
+    async def run_for_person(self, work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+        """Runs work of a person's own page on a thread, PEOPLE at once; who comes later waits without one."""
+        return await to_thread.run_sync(partial(work, *arguments, **named), limiter=self._people_threads)
 
 
 def app_state(request: Request) -> AppState:

@@ -98,25 +98,37 @@ class SealedMatch(NamedTuple):
 
 
 def seal_match(
-    keys: TenantKeys, subject: SubjectKey, media_id: str, face: int, match: Mapping[str, object]
+    keys: TenantKeys,
+    subject: SubjectKey,
+    media_id: str,
+    face: int,
+    match: Mapping[str, object],
+    slot: bytes | None = None,
 ) -> SealedMatch:
     """Seals the match of face number `face` of an image, any JSON object, under the subject's key.
 
-    Call it in the transaction that stores the row: it takes the live epoch's key at that moment.
+    Call it in the transaction that stores the row: it takes the live epoch's key at that moment. `slot` is its place in
+    the subject's list (`match_slots`); without one it is in none.
     """
     keys = keys.now()
     sealed = seal(subject.key, json.dumps(match).encode(), "match", media_id, str(face), subject.tenant)
-    return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pseudonym), sealed)
+    return SealedMatch(keys.epoch, match_locator(keys, media_id, face, subject.pseudonym, slot), sealed)
 
 
-def match_locator(keys: TenantKeys, media_id: str, face: int, pseudonym: bytes) -> bytes:
-    """Makes the locator of a row of table `match`, under the live epoch of `keys`."""
-    return seal_locator(keys, pseudonym, "match", media_id, str(face))
+def match_locator(keys: TenantKeys, media_id: str, face: int, pseudonym: bytes, slot: bytes | None) -> bytes:
+    """Makes the locator of a row of table `match`, under the live epoch of `keys`: it opens beside that slot alone."""
+    return seal_locator(keys, pseudonym, "match", media_id, str(face), *_slot(slot))
 
 
-def match_pseudonym(keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes) -> bytes:
+def match_pseudonym(
+    keys: TenantKeys, media_id: str, face: int, epoch: int, locator: bytes, slot: bytes | None = None
+) -> bytes:
     """Returns the pseudonym of the subject that a row of table `match` belongs to. Raises SealBroken."""
-    return open_locator(keys, epoch, locator, "match", media_id, str(face))
+    return open_locator(keys, epoch, locator, "match", media_id, str(face), *_slot(slot))
+
+
+def _slot(slot: bytes | None) -> tuple[bytes, ...]:
+    return () if slot is None else (bytes(slot),)
 
 
 def open_match(subject: SubjectKey, media_id: str, face: int, sealed: bytes) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from assent.learn.opinions import compare_opinions, opinion_tables
 from assent.learn.perceive_examples import largest_faces, perceive_examples, uncentred
 from assent.learn.report import Report, write_report
 from assent.learn.safety import report_safety, score_safety, select_measurable
-from assent.media.sandbox import Decoder
+from assent.media.sandbox import open_decoder
 from assent.perceive import Models, load_models
 from assent.perceive.faces.calibration import Calibration
 from assent.perceive.labels.heads import NONE, Head, folders, head_files, open_head, read_head, scores
@@ -120,7 +120,7 @@ def evaluate_labels(settings: Settings, options: EvalOptions, none: Sequence[Pat
     if not any(meanings[example.label].labels for example in examples):
         raise DatasetUnusable("no class is a label that a network in use gives; `assent labels` lists them")
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, second_opinion=False)
-    with Decoder() as decoder, progress("looking", len(examples)) as tick:
+    with open_decoder(settings) as decoder, progress("looking", len(examples)) as tick:
         perceived = perceive_examples(models, decoder, examples, False, tick)
     if not perceived.examples:
         raise DatasetUnusable("none of the pictures could be read")
@@ -144,7 +144,7 @@ def evaluate_faces(settings: Settings, options: EvalOptions, progress: Progress)
     Raises DatasetUnusable, or as `load_models` does."""
     dataset = read_dataset(options.data)
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, second_opinion=False)
-    with Decoder() as decoder, progress("looking", len(dataset.examples)) as tick:
+    with open_decoder(settings) as decoder, progress("looking", len(dataset.examples)) as tick:
         perceived = perceive_examples(uncentred(models), decoder, dataset.examples, True, tick)
     faces, examples, faceless = largest_faces(perceived)
     groups = _groups_of_people(faces.people, examples, options.group_column)
@@ -193,7 +193,7 @@ def evaluate_safety(settings: Settings, options: EvalOptions, progress: Progress
     examples = [dataset.examples[index] for index in usable]
     policy = load_policy(settings.policy)
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
-    with Decoder() as decoder, progress("looking", len(examples)) as tick:
+    with open_decoder(settings) as decoder, progress("looking", len(examples)) as tick:
         perceived = perceive_examples(models, decoder, examples, False, tick)
     if not perceived.examples:
         raise DatasetUnusable("none of the pictures could be read")

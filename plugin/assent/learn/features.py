@@ -21,7 +21,7 @@ from assent.learn.cache import Cache
 from assent.learn.dataset import Example, Skipped
 from assent.learn.views import View
 from assent.media.files import read_file
-from assent.media.sandbox import Decoder
+from assent.media.sandbox import Decoder, open_decoder
 from assent.perceive import open_backbone
 from assent.perceive.networks.backend import LoadedModel, classify_with_features
 
@@ -73,7 +73,7 @@ def backbone_features(
     With `view` the features are those of an altered copy of each."""
     backbone, model = open_backbone(settings.threads, settings.models_dir)
     cache = Cache(settings.data_dir / "features", backbone.id, backbone.width)
-    with Decoder() as decoder, progress("looking", len(examples)) as tick:
+    with open_decoder(settings) as decoder, progress("looking", len(examples)) as tick:
         extractor = FeatureExtractor(model, backbone.width, cache, decoder)
         return backbone.id, extract_features(extractor, examples, tick, view)
 

@@ -12,10 +12,8 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from assent.core.clock import parse_rfc3339
 from assent.core.errors import AssentError, BadRequest, NotFound, NoticeChanged
 from assent.core.names import ENTITY_NAME, JURISDICTION
 from assent.core.values import MediaItem
@@ -27,7 +25,7 @@ from assent.http.forms import MAX_PHOTOS
 from assent.http.pages import go
 from assent.http.state import App, AppState
 from assent.me import words
-from assent.me.pages import asset, download, page, places
+from assent.me.pages import download, page, places
 from assent.me.visit import TOKEN, Me, PageRoute, Visitor, must_be_ours, read_own_form, with_cookie, without_cookie
 from assent.platforms.event import StoredId
 from assent.subjects import consent, erase, links, matches
@@ -52,66 +50,17 @@ class Choice(BaseModel):
     guardian: Annotated[str, Field(max_length=1000)] = ""
 
 
-# What anybody may ask for
-
-
-@router.get("/style.css")
-async def style() -> Response:
-    return asset("style.css")
-
-
-@router.get("/icon.svg")
-async def icon() -> Response:
-    return asset("icon.svg")
-
-
-@router.get("/closed")
-async def closed_page() -> Response:
-    return page("closed")
-
-
-@router.get("/receipt/{token}")
-def show_receipt(token: str, state: App) -> Response:
-    """Shows the receipt's page to anybody who has its token, for good.
-
-    The person is erased and has no session.
-    """
-    document = _receipt(state, token)
-    pending = document.get("state") == "pending"
-    by = words.time(parse_rfc3339(document["rotation_by"])) if pending else ""
-    title = "Everything is deleted" if pending else "Your receipt is ready"
-    return page("receipt", title=title, token=token, ready=not pending, by=by)
-
-
-@router.get("/receipt/{token}/file")
-def download_receipt(token: str, state: App) -> Response:
-    document = _receipt(state, token)
-    if document.get("state") == "pending":
-        raise NotFound("the receipt is not ready")
-    return download(document, "assent-receipt.json")
-
-
-def _receipt(state: AppState, token: str) -> dict[str, Any]:
-    if not TOKEN.fullmatch(token):
-        raise NotFound
-    with transaction(state.pool) as conn:
-        document = erase.receipt(conn, None, token)
-    if document is None:
-        raise NotFound
-    return document
-
-
 # An open page
 
 
 @router.get("")
-def show_choice(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
+async def show_choice(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
     """Shows the consent in force, and the form that changes it."""
-    return _choice(me, message=words.MESSAGES.get(name, ""))
+    return await me.state.run_for_person(_choice, me, message=words.MESSAGES.get(name, ""))
 
 
 def _choice(me: Visitor, status: int = 200, *, message: str = "", wrong: str = "") -> Response:
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         row = fetch_one(conn, _Q["select_consent_in_force"], **me.who)
         photos = fetch(conn, _Q["list_template_photos"], **me.who)
     given = row and {
@@ -153,13 +102,13 @@ def _title(agreed: bool, photos: bool) -> str:
 async def agree(request: Request, me: Me) -> Response:
     """Records the person's consent, for a year."""
     fields, _ = await read_own_form(request, me)
-    return await run_in_threadpool(_agree, me, fields)
+    return await me.state.run_for_person(_agree, me, fields)
 
 
 def _agree(me: Visitor, fields: dict[str, str]) -> Response:
     try:
         given = _given(me, fields)
-        with transaction(me.state.pool) as conn:
+        with transaction(me.state.people) as conn:
             consent.give(conn, me.keys, given, me.state.settings.anyone_declaration)
     except AssentError as error:
         return _again(me, error)
@@ -190,12 +139,12 @@ def _given(me: Visitor, fields: dict[str, str]) -> Given:
 async def withdraw(request: Request, me: Me) -> Response:
     """Withdraws every consent."""
     await read_own_form(request, me)
-    await run_in_threadpool(_withdraw, me)
+    await me.state.run_for_person(_withdraw, me)
     return go("/me?said=withdrawn")
 
 
 def _withdraw(me: Visitor) -> None:
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         consent.withdraw_all(conn, me.keys, me.session.pseudonym)
 
 
@@ -205,24 +154,24 @@ async def send_photos(request: Request, me: Me) -> Response:
     _, photos = await read_own_form(request, me, photos=MAX_PHOTOS)
     if not 0 < len(photos) <= MAX_PHOTOS:
         title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
-        return await run_in_threadpool(_choice, me, 422, wrong=title)
+        return await me.state.run_for_person(_choice, me, 422, wrong=title)
     job = uuid4()
     with me.state.announcements.expected(me.keys.tenant, str(job)) as done:
         try:
-            await run_in_threadpool(_store, me, job, photos)
+            await me.state.run_for_person(_store, me, job, photos)
         except AssentError as error:
-            return await run_in_threadpool(_again, me, error)
+            return await me.state.run_for_person(_again, me, error)
         outcome = await me.state.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
     if outcome is None:
         return go("/me?said=waiting")
     result = json.loads(outcome)
     if "error" in result:
-        return await run_in_threadpool(_choice, me, 422, wrong=words.wrong(result["error"], result["detail"])[1])
+        return await me.state.run_for_person(_choice, me, 422, wrong=words.wrong(result["error"], result["detail"])[1])
     return go("/me?said=enrolled")
 
 
 def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         request_enrolment(conn, me.keys, job, me.session.pseudonym, photos)
 
 
@@ -237,13 +186,17 @@ def _again(me: Visitor, error: AssentError) -> Response:
 
 
 @router.get("/seen")
-def show_seen(
+async def show_seen(
     me: Me,
     start: Annotated[int, Query(alias="from", ge=0, le=10**9)] = 0,
     name: Annotated[str, Query(alias="said")] = "",
 ) -> Response:
     """Shows the person's matches, newest first."""
-    with transaction(me.state.pool) as conn:
+    return await me.state.run_for_person(_seen, me, start, words.MESSAGES.get(name, ""))
+
+
+def _seen(me: Visitor, start: int, message: str) -> Response:
+    with transaction(me.state.people) as conn:
         row = fetch_one(conn, _Q["select_consent_in_force"], **me.who)
         subject_matches = matches.matches_of(conn, me.keys, me.session.pseudonym)
     older = start + ON_A_PAGE
@@ -252,7 +205,7 @@ def show_seen(
         title="Where you were recognised",
         here="/me/seen",
         me=me,
-        message=words.MESSAGES.get(name, ""),
+        message=message,
         wrong="",
         recognised=row is not None,
         seen=[_in_words(me, one) for one in subject_matches[start:older]],
@@ -294,29 +247,37 @@ async def answer_seen(request: Request, me: Me) -> Response:
         raise BadRequest("the form") from None
     act = matches.approve if answer.answer == "yes" else matches.refuse
     item = MediaItem(answer.source, answer.media)
-    await run_in_threadpool(act, me.state.pool, me.keys, me.session.pseudonym, item, answer.face)
+    await me.state.run_for_person(act, me.state.people, me.keys, me.session.pseudonym, item, answer.face)
     return go(f"/me/seen?said={'shown' if answer.answer == 'yes' else 'refused'}")
 
 
 @router.get("/data")
-def show_data(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
+async def show_data(me: Me, name: Annotated[str, Query(alias="said")] = "") -> Response:
     """Shows which data can be downloaded, who read them, and what can be deleted."""
-    with transaction(me.state.pool) as conn:
+    return await me.state.run_for_person(_data, me, words.MESSAGES.get(name, ""))
+
+
+def _data(me: Visitor, message: str) -> Response:
+    with transaction(me.state.people) as conn:
         accesses = accesses_of(conn, me.keys, me.session.pseudonym)[:ON_A_PAGE]
     return page(
         "data",
         title="My data",
         here="/me/data",
         me=me,
-        message=words.MESSAGES.get(name, ""),
+        message=message,
         wrong="",
         accesses=[(words.date(one.at), words.access(one.action, one.said)) for one in accesses],
     )
 
 
 @router.get("/export")
-def download_export(me: Me) -> Response:
-    with transaction(me.state.pool) as conn:
+async def download_export(me: Me) -> Response:
+    return await me.state.run_for_person(_export, me)
+
+
+def _export(me: Visitor) -> Response:
+    with transaction(me.state.people) as conn:
         return download(export_for(conn, me.keys, me.ref, PERSON, vectors=True), "my-data.json")
 
 
@@ -324,13 +285,13 @@ def download_export(me: Me) -> Response:
 async def end_others(request: Request, me: Me) -> Response:
     """Ends every link and every other visit of the person."""
     await read_own_form(request, me)
-    await run_in_threadpool(_end_others, me)
+    await me.state.run_for_person(_end_others, me)
     return go("/me/data?said=ended")
 
 
 def _end_others(me: Visitor) -> None:
     pseudonym = me.session.pseudonym
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         links.end_all(conn, me.keys, pseudonym, but=me.cookie)
         record_access(conn, me.keys, "links.ended", PERSON, [pseudonym])
 
@@ -341,12 +302,12 @@ async def delete(request: Request, me: Me) -> Response:
     fields, _ = await read_own_form(request, me)
     if fields.get("sure") != "yes":
         raise BadRequest("sure")
-    token = await run_in_threadpool(_erase, me)
+    token = await me.state.run_for_person(_erase, me)
     return without_cookie(request, go(f"/me/receipt/{token}"))
 
 
 def _erase(me: Visitor) -> str:
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         return erase.erase(conn, me.keys, me.ref).token
 
 
@@ -354,12 +315,12 @@ def _erase(me: Visitor) -> str:
 async def leave(request: Request, me: Me) -> Response:
     """Ends the session."""
     await read_own_form(request, me)
-    await run_in_threadpool(_end, me)
+    await me.state.run_for_person(_end, me)
     return without_cookie(request, go("/me/closed"))
 
 
 def _end(me: Visitor) -> None:
-    with transaction(me.state.pool) as conn:
+    with transaction(me.state.people) as conn:
         links.end(conn, me.cookie)
 
 
@@ -375,14 +336,19 @@ async def show_link(token: str) -> Response:
 
 
 @router.post("/{token}")
-def open_link(token: str, request: Request, state: App) -> Response:
+async def open_link(token: str, request: Request, state: App) -> Response:
     """Spends the link and opens the page in this browser."""
     must_be_ours(request)
-    with transaction(state.pool) as conn:
+    cookie = await state.run_for_person(_spend, state, token)
+    refund_address_token(request)
+    return with_cookie(request, go("/me"), cookie)
+
+
+def _spend(state: AppState, token: str) -> str:
+    with transaction(state.people) as conn:
         cookie = links.spend(conn, state.keystore, token)
         session = links.session(conn, state.keystore, cookie)
         consent.touch_last_interaction(conn, session.tenant, session.pseudonym, datetime.now(UTC))
         keys = state.keystore.tenant(session.tenant)
         record_access(conn, keys, "link.visited", PERSON, [session.pseudonym])
-    refund_address_token(request)
-    return with_cookie(request, go("/me"), cookie)
+    return cookie

@@ -67,18 +67,22 @@ class Visitor:
         return bool(self.state.settings.anyone_declaration)
 
 
-def visitor(request: Request, state: App) -> Visitor:
+async def visitor(request: Request, state: App) -> Visitor:
     """Returns the visitor. Raises SessionOver, or RateLimited when this person sends too many requests."""
     cookie = request.cookies.get(_cookie_name(request), "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
-    with transaction(state.pool) as conn:
-        session = links.session(conn, state.keystore, cookie)
+    session = await state.run_for_person(_session, state, cookie)
     request.scope[TENANT] = session.tenant
     refund_address_token(request)
     limits: RateLimiter = request.app.state.limits
     limits.consume("person", f"{session.tenant}/{session.pseudonym.hex()}")
     return Visitor(state, state.keystore.tenant(session.tenant), session, cookie)
+
+
+def _session(state: AppState, cookie: str) -> links.Session:
+    with transaction(state.people) as conn:
+        return links.session(conn, state.keystore, cookie)
 
 
 Me = Annotated[Visitor, Depends(visitor)]

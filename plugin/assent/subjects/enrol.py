@@ -192,7 +192,7 @@ def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes]) -> lis
 
 
 def _only_face(stages: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:
-    picture = fingerprinted(stages.decoder.decode(photo))
+    picture = fingerprinted(stages.decoder.decode(photo, tenant))
     if stages.find_listed(tenant, picture):
         raise PhotoRefused(f"photo {n} cannot be used")
     perception = stages.perceive(picture, True)

@@ -23,6 +23,7 @@ from assent.db.locks import lock_shared
 from assent.db.pool import Conn, Row, fetch, fetch_one
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
+from assent.decisions.match_list import MatchRows, find_own_matches
 from assent.decisions.retract import find_matches, is_any_altered
 from assent.decisions.retraction_jobs import retraction_waits
 from assent.keys.keystore import TenantKeys
@@ -84,8 +85,8 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     """Returns the document, with times in RFC 3339 and hashes in hex.
 
     What was altered is counted in `unreadable` and `unattributed`, and noted in the log: the tree is locked then, so
-    call it last in a transaction. Reads through the tenant's matches and audit log. Raises NotFound for a person of
-    whom nothing is stored.
+    call it last in a transaction. Reads through the tenant's audit log. Raises NotFound for a person of whom nothing is
+    stored.
     """
     pseudonym = derive_pseudonym(keys, ref)
     who = {"tenant": keys.tenant, "pid": pseudonym}
@@ -96,7 +97,7 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     if row is None and not links and not connections["chosen_by"]:
         raise NotFound("nothing is held about this person")
     parts = _Parts(_subject_key(keys, pseudonym, row))
-    matches = find_matches(conn, keys, pseudonym)
+    matches = _find_matches(conn, keys, pseudonym, parts, is_known=row is not None)
     payloads, nobodys = _payloads(conn, keys, pseudonym)
     document = {
         "schema": EXPORT_SCHEMA,
@@ -119,6 +120,16 @@ def export_subject(conn: Conn, keys: TenantKeys, ref: str) -> dict[str, Any]:
     if parts.altered or jobs or is_any_altered(keys, [*matches.unattributed, *nobodys]):
         record_broken_seal(conn, keys, "export", datetime.now(UTC))
     return {**document, "unreadable": dict(parts.unreadable), "unattributed": dict(+unattributed)}
+
+
+def _find_matches(conn: Conn, keys: TenantKeys, pseudonym: bytes, parts: _Parts, *, is_known: bool) -> MatchRows:
+    """Reads the subject's own list of matches.
+
+    Reads through all of the tenant's where the key of the list was altered, or went and the retraction still waits.
+    """
+    if (is_known and parts.subject is None) or retraction_waits(conn, keys, pseudonym):
+        return find_matches(conn, keys, pseudonym)
+    return find_own_matches(conn, keys, pseudonym, [parts.subject] if parts.subject else [])
 
 
 def _subject_key(keys: TenantKeys, pseudonym: bytes, row: Row | None) -> SubjectKey | None:

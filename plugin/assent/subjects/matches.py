@@ -18,7 +18,8 @@ from assent.db.pool import Conn, Pool, Row, execute, fetch_one, transaction
 from assent.db.queries import named_queries
 from assent.decisions.assemble import Person, person_of, standing_match
 from assent.decisions.document import read_stored
-from assent.decisions.retract import find_matches, is_any_altered
+from assent.decisions.match_list import find_own_matches
+from assent.decisions.retract import is_any_altered
 from assent.decisions.retraction_jobs import retraction_waits
 from assent.decisions.store import revise
 from assent.keys.keystore import TenantKeys
@@ -46,14 +47,14 @@ class SubjectMatch:
 def matches_of(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> list[SubjectMatch]:
     """Returns the subject's matches that stand on the consent in force, newest first.
 
-    Reads through all matches of the tenant. An altered one that may be theirs is noted in the log; the tree is locked
-    then, so call it last in a transaction. Raises SealBroken where another of theirs does not open, DecisionUnreadable
-    where its decision was altered.
+    Reads their list and no other's. An altered match that may be theirs is noted in the log; the tree is locked then,
+    so call it last in a transaction. Raises SealBroken where another of theirs does not open, DecisionUnreadable where
+    its decision was altered.
     """
     person = person_of(conn, keys, pseudonym)
     if person is None:
         return []
-    found = find_matches(conn, keys, pseudonym)
+    found = find_own_matches(conn, keys, pseudonym, [person.subject])
     read = [_read_standing(conn, keys, person, _item_of(row), row["face"]) for row in found.theirs]
     if is_any_altered(keys, found.unattributed):
         record_broken_seal(conn, keys, "match", datetime.now(UTC))
@@ -163,7 +164,7 @@ def _remember(conn: Conn, keys: TenantKeys, pseudonym: bytes, face: int, refusal
 
 def _theirs(conn: Conn, keys: TenantKeys, pseudonym: bytes, item: MediaItem, face: int) -> Row:
     row = _row(conn, keys, item, face)
-    if row is None or match_pseudonym(keys, item.id, face, row["epoch"], row["locator"]) != pseudonym:
+    if row is None or (match_pseudonym(keys, item.id, face, row["epoch"], row["locator"], row["slot"]) != pseudonym):
         raise NotFound(NOT_RECOGNISED)
     return row
 

@@ -187,7 +187,7 @@ def _rewrapped(keys: TenantKeys, row: Row) -> bytes | None:
 
 def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
     def owner(row: Row) -> bytes:
-        return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"])
+        return match_pseudonym(keys, row["media_id"], row["face"], row["epoch"], row["locator"], row["slot"])
 
     pseudonyms = [_pseudonym(owner, row) for row in rows]
     remaining = _subjects_with_keys(conn, keys, pseudonyms)
@@ -199,7 +199,7 @@ def _move_matches(conn: Conn, keys: TenantKeys, rows: Sequence[Row]) -> int:
         if pseudonym is None:  # it does not open here, and will not there
             stay.append((row["source"], row["media_id"], row["face"], row["locator"]))
         elif pseudonym in remaining or retracting:
-            locator = match_locator(keys, row["media_id"], row["face"], pseudonym)
+            locator = match_locator(keys, row["media_id"], row["face"], pseudonym, row["slot"])
             stay.append((row["source"], row["media_id"], row["face"], locator))
         else:
             go.append((row["source"], row["media_id"], row["face"]))

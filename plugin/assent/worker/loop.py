@@ -28,7 +28,7 @@ from assent.gallery.matching import MatchingRules, has_templates, host_gallery, 
 from assent.gallery.memory import GalleryServer
 from assent.hashlists.follow import TenantHashLists
 from assent.keys.installation import database
-from assent.media.sandbox import Decoder
+from assent.media.sandbox import Decoder, open_decoder
 from assent.perceive import Models
 from assent.perceive import load_models as load_models
 from assent.perceive.faces.calibration import Calibration
@@ -131,7 +131,7 @@ def run_worker(settings: Settings) -> None:
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
     with (
         database(settings) as url,
-        Decoder() as decoder,
+        open_decoder(settings) as decoder,
         open_worker_context(settings, url, models, decoder, host_gallery(settings)) as context,
     ):
         note_models(context.pool, context.keystore, models, settings.accept_licence)

@@ -12,6 +12,7 @@ from assent.core.telemetry import log
 from assent.db.pool import Pool, execute, fetch, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import database_time
+from assent.decisions.match_list import START, list_matches
 from assent.decisions.search_index import add_backlog
 from assent.keys.keystore import Keystore
 from assent.outbox import deliver
@@ -43,6 +44,7 @@ def maintenance_tasks(settings: Settings) -> Sequence[tuple[float, MaintenanceTa
         (5.0, rewrite_rows_of_people),
         (10.0, rotate_due_tenants),
         (5.0, add_search_backlog),
+        (HOUR, check_match_lists),
         (HOUR, end_expired),
         (HOUR, purge_expired),
     )
@@ -89,6 +91,18 @@ def add_search_backlog(_settings: Settings, pool: Pool, _keystore: Keystore) -> 
     for _ in range(BACKLOG_STEPS):
         if not add_backlog(pool):
             return
+
+
+def check_match_lists(_settings: Settings, pool: Pool, keystore: Keystore) -> None:
+    """Lists the matches of before there were lists, and takes from lists those that were altered, page by page."""
+    try:
+        for keys in map(keystore.tenant, keystore.tenants()):
+            last: Mapping[str, str | int] | None = START
+            while last is not None:
+                with transaction(pool) as conn:
+                    last = list_matches(conn, keys, last).last
+    except KeyMissing as error:
+        log.error("no list of matches was checked", code=error.code)
 
 
 def end_expired(settings: Settings, pool: Pool, keystore: Keystore) -> None:

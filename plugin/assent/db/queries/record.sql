@@ -42,12 +42,16 @@ WHERE t.tenant = %(tenant)s AND t.id = ANY(%(templates)s)
 
 -- name: delete_matches
 -- All of a media item.
-DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
+WITH gone AS (
+    DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s RETURNING tenant, slot
+)
+INSERT INTO spent_slot SELECT tenant, slot FROM gone WHERE slot IS NOT NULL ON CONFLICT DO NOTHING;
 
 -- name: insert_match
 -- The locator tells whose it is, to nobody without the keys.
-INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sealed, state)
-VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s);
+INSERT INTO match (tenant, source, media_id, face, revision, epoch, locator, sealed, state, slot)
+VALUES (%(tenant)s, %(source)s, %(media)s, %(face)s, %(revision)s, %(epoch)s, %(locator)s, %(sealed)s, %(state)s,
+        %(slot)s);
 
 -- name: insert_decision
 -- With everything that is needed to decide it again. The one before is replaced, and goes after its retention, unless a
@@ -209,21 +213,21 @@ ORDER BY n;
 
 -- name: list_matches_in_state
 -- Of one revision, by face.
-SELECT face, epoch, locator, sealed, state
+SELECT face, epoch, locator, sealed, state, slot
 FROM match
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND revision = %(revision)s AND state = %(state)s
 ORDER BY face;
 
 -- name: list_next_matches
 -- The next page of all of a tenant, in the order of the primary key.
-SELECT source, media_id, face, epoch, locator FROM match
+SELECT source, media_id, face, epoch, locator, slot FROM match
 WHERE tenant = %(tenant)s AND (source, media_id, face) > (%(source)s, %(media)s, %(face)s)
 ORDER BY source, media_id, face
 LIMIT %(most)s;
 
 -- name: read_match
 -- With the face's box and the file's hash from its decision.
-SELECT m.revision, m.epoch, m.locator, m.sealed, m.state, d.document -> 'faces' -> m.face::int -> 'box' AS box,
+SELECT m.revision, m.epoch, m.locator, m.sealed, m.slot, m.state, d.document -> 'faces' -> m.face::int -> 'box' AS box,
        d.document -> 'media' ->> 'sha256' AS sha256, d.decided_at
 FROM match m
 JOIN decision d USING (tenant, source, media_id, revision)
@@ -231,12 +235,17 @@ WHERE m.tenant = %(tenant)s AND m.source = %(source)s AND m.media_id = %(media)s
 
 -- name: list_matches_of_media
 -- In any state.
-SELECT source, media_id, face, epoch, locator, sealed, state FROM match
+SELECT source, media_id, face, epoch, locator, sealed, state, slot FROM match
 WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s;
 
 -- name: delete_match
 -- Refused, or of a subject who is gone.
-DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND face = %(face)s;
+WITH gone AS (
+    DELETE FROM match
+    WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND face = %(face)s
+    RETURNING tenant, slot
+)
+INSERT INTO spent_slot SELECT tenant, slot FROM gone WHERE slot IS NOT NULL ON CONFLICT DO NOTHING;
 
 -- name: publish_suggested_match
 -- Changes nothing where it is published already.

@@ -37,7 +37,7 @@ WHERE k.tenant = %(tenant)s AND k.pid = m.pid;
 
 -- name: lock_match_rows
 -- Skips locked rows as `lock_subject_key_rows` does.
-SELECT source, media_id, face, epoch, locator FROM match
+SELECT source, media_id, face, epoch, locator, slot FROM match
 WHERE tenant = %(tenant)s AND (source, media_id, face) > (%(source)s, %(media_id)s, %(face)s) AND epoch < %(live)s
 ORDER BY source, media_id, face
 LIMIT %(most)s
@@ -199,7 +199,12 @@ LIMIT %(most)s;
 
 -- name: delete_orphaned_matches
 -- Of one media item.
-DELETE FROM match WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND NOT epoch = ANY(%(alive)s);
+WITH gone AS (
+    DELETE FROM match
+    WHERE tenant = %(tenant)s AND source = %(source)s AND media_id = %(media)s AND NOT epoch = ANY(%(alive)s)
+    RETURNING tenant, slot
+)
+INSERT INTO spent_slot SELECT tenant, slot FROM gone WHERE slot IS NOT NULL ON CONFLICT DO NOTHING;
 
 -- name: insert_broken_note_once
 -- Keys of calls already made are kept for a day in this table; so are the minutes in which a broken seal was noted.

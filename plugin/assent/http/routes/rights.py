@@ -81,18 +81,21 @@ def read_receipt(token: Annotated[str, Path(max_length=256)], state: App) -> JSO
     "/subjects/{ref:name}/export",
     responses=error_responses(Unauthorized, Forbidden, NotFound),
 )
-def get_export(ref: StoredId, state: App, by: By) -> JSONResponse:
+async def get_export(ref: StoredId, state: App, by: By) -> JSONResponse:
     """Returns all that is stored about the person, opened; `unreadable` and `unattributed` count what it lacks.
 
     It is for them only. The templates' vectors come with the scope subjects:export; the log records who asked.
     """
     by.must("subjects:write")
+    return await state.run_for_person(_export, state, by, ref)
+
+
+def _export(state: AppState, by: Caller, ref: str) -> JSONResponse:
     keys = state.keystore.tenant(by.tenant)
-    with transaction(state.pool) as conn:
+    with transaction(state.people) as conn:
         check_form(conn, keys, ref)
-        return JSONResponse(
-            export_for(conn, keys, ref, f"key {by.key_id}", "subjects:export" in by.scopes), headers=_PRIVATE
-        )
+        document = export_for(conn, keys, ref, f"key {by.key_id}", "subjects:export" in by.scopes)
+    return JSONResponse(document, headers=_PRIVATE)
 
 
 @by_name(

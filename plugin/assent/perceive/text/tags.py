@@ -11,26 +11,14 @@ from itertools import pairwise
 from threading import Lock
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-
-from assent.core.boxes import Corners, bounding_corners, box_of, contains, joined
+from assent.core.boxes import Corners, box_of, contains, joined
 from assent.core.settings import Settings
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Frame, Perception, Picture, Tag
+from assent.media.codes import CODES_ID
 from assent.perceive.text import ocr, words
 
 CODE, BLOCKED = "text.code", "text.blocked"
-CODES_ID = f"opencv-qr@{cv2.__version__}"
-_CODE_SIDE = 1024  # pixels of the longer side in which codes are looked for
-_LEAST_CODE = 21  # modules of the smallest QR code, and so pixels
-# How the text of a code begins → what the code is for. `bcd` and a line's end: a transfer as banks' apps read it.
-_CODE_LABELS = {
-    ("http://", "https://", "www."): "text.contact.link",
-    ("mailto:", "matmsg:"): "text.contact.email",
-    ("tel:", "sms:", "smsto:"): "text.contact.phone",
-    ("bcd\n", "bcd\r\n", "bitcoin:", "litecoin:", "ethereum:", "upi:"): "text.payment",
-}
 
 
 class _Detection(NamedTuple):
@@ -73,25 +61,15 @@ def open_reader(settings: Settings) -> Reader | None:
 
 
 def _codes(frame: Frame) -> Iterator[_Detection]:
-    """Yields QR codes, and the label of their purpose where their text gives one."""
-    if min(frame.pixels.shape[:2]) < _LEAST_CODE:
-        return
-    scale = min(1.0, _CODE_SIDE / max(frame.pixels.shape[:2]))
-    grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
-    if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    try:
-        any_found, texts, outlines, _ = cv2.QRCodeDetector().detectAndDecodeMulti(grey)
-    except cv2.error:
-        return  # some patterns that are no code bring the decoder to an error of its own
-    if not any_found:
-        return
-    for text, outline in zip(texts, np.asarray(outlines) / scale, strict=True):
-        corners = bounding_corners(outline)
-        yield _Detection(CODE, 1.0 if text else 0.5, corners, CODES_ID)
-        for begins, label in _CODE_LABELS.items():
-            if text.lower().startswith(begins):
-                yield _Detection(label, 1.0, corners, CODES_ID)
+    """Yields the QR codes that the decode child found, and the label of their purpose where their text gave one.
+
+    Raises ValueError where it looked for none."""
+    if frame.codes is None:
+        raise ValueError("the decoder was opened without codes")
+    for code in frame.codes:
+        yield _Detection(CODE, 1.0 if code.legible else 0.5, code.corners, CODES_ID)
+        if code.purpose is not None:
+            yield _Detection(code.purpose, 1.0, code.corners, CODES_ID)
 
 
 class _Row(NamedTuple):
