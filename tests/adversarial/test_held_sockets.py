@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from assent.http.connections import MOST_CONNECTIONS, MOST_OF_ADDRESS
+from assent.http.connections import MOST_OPEN, MOST_OF_ADDRESS
 from assent.http.limits import RATES
 from assent.http.server import UNREAD_SECONDS
 from tests.fixtures.figures import Figure
@@ -30,7 +30,7 @@ HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
 def house(open_folder: Path) -> Iterator[House]:
     """A server that was started with the soft limit of descriptors that most systems give."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard < 4 * MOST_CONNECTIONS:
+    if hard < 4 * MOST_OPEN:
         need(f"at most {hard} descriptors are allowed here")
     with serving() as web, ExitStack() as stack:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
@@ -96,7 +96,7 @@ def answers(client: httpx2.Client, house: House) -> bool:
 
 
 def test_where_all_places_are_held_the_one_held_longest_makes_room(house: House) -> None:
-    crowd = {f"127.0.1.{n}": MOST_OF_ADDRESS for n in range(MOST_CONNECTIONS // MOST_OF_ADDRESS)}
+    crowd = {f"127.0.1.{n}": MOST_OF_ADDRESS for n in range(MOST_OPEN // MOST_OF_ADDRESS)}
     with held(house, crowd) as peers, client_at("127.0.0.3") as other:
         until(lambda: all(map(is_open, peers)), "all are taken in", 5)
         assert [other.get(house.url + "/healthz").status_code for _ in range(20)] == [200] * 20

@@ -102,7 +102,7 @@ def _drop_repeated(_logger: object, _level: str, line: structlog.typing.EventDic
     left_out = _REPEATS.admit(line["event"])
     if left_out is None:
         raise structlog.DropEvent
-    return line | {"left_out": left_out} if left_out else line
+    return {**line, "left_out": left_out} if left_out else line
 
 
 def _leave_out_repeated(record: logging.LogRecord) -> bool:

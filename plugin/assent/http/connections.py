@@ -11,7 +11,7 @@ from typing import Protocol
 
 from assent.http.limits import rate_limit_prefix
 
-MOST_CONNECTIONS = 2000  # in all; each may hold 32 kB of a head
+MOST_OPEN = 2000  # in all; each may hold 32 kB of a head
 MOST_OF_ADDRESS = 400  # a key's burst; behind a proxy the rates of `limits` let a stranger's slow bodies be no more
 BACKLOG = 512  # accepted at one go, before the first of them is counted
 _OTHERS = 256  # descriptors for what is no connection: files, the database, the worker
@@ -83,11 +83,11 @@ class Connections:
 
 def claim_descriptors() -> int:
     """Raises this process's limit of descriptors as far as needed and allowed; returns for how many connections."""
-    wanted = MOST_CONNECTIONS + BACKLOG + _OTHERS
+    wanted = MOST_OPEN + BACKLOG + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return min(MOST_CONNECTIONS, max(soft - BACKLOG - _OTHERS, _OTHERS))
+        return MOST_OPEN
+    return min(MOST_OPEN, max(soft - BACKLOG - _OTHERS, _OTHERS))
