@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from assent.http.connections import MOST_OPEN, MOST_OF_ADDRESS
+from assent.http.connections import MOST_OF_ADDRESS, MOST_OPEN
 from assent.http.limits import RATES
 from assent.http.server import UNREAD_SECONDS
 from tests.fixtures.figures import Figure
