@@ -38,7 +38,7 @@ from tests.events import SOURCE
 from tests.fixtures.figures import Figure
 
 # An erasure's token, which nobody can guess, is all that its receipt asks for.
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/v1/erasures/{token}")}
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/erasures/{token}")}
 SIGNED = ("POST", "/v1/webhooks/{source}")
 
 

@@ -196,8 +196,8 @@ def test_the_person_ends_every_visit_but_this_one(
     ended = submit(alice, "/me/others", {})
     assert "Nobody else has your page open" in alice.get(ended.headers["location"]).text
     assert rows(pool, "SELECT kind FROM person_link") == [("session",)]
-    mine = alice.cookies["assent_me"]
+    mine = alice.cookies["__Host-assent_me"]
     assert alice.post(unspent).status_code == 410
-    alice.cookies.set("assent_me", theirs, domain="assent.example", path="/me")
+    alice.cookies.set("__Host-assent_me", theirs, domain="assent.example", path="/")
     assert alice.get("/me").status_code == 401
     assert mine != theirs

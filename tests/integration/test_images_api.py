@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.command import assent
-from tests.house import House, is_ready, running
+from tests.house import House, free_port, is_ready, running
 from tests.photos import FACES, altered
 from tests.waiting import until
 from tests.web import Web
@@ -32,7 +32,8 @@ LEAF = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")  # a line of an export
 
 @pytest.fixture(scope="module")
 def house(open_folder: Path, platform: Web) -> Iterator[House]:
-    with running(open_folder / "images", platform) as house:
+    ports = {name: str(free_port()) for name in ("ASSENT_METRICS_PORT", "ASSENT_API_METRICS_PORT")}
+    with running(open_folder / "images", platform, **ports) as house:
         house.wait_for_worker()
         yield house
 
@@ -148,7 +149,10 @@ def test_the_worker_said_what_it_looks_with_when_it_began(house: House, tmp_path
 def test_operation(house: House) -> None:
     assert house.get("/healthz").json() == {"status": "ok"}
     assert house.get("/readyz").json()["status"] == "ready"
-    assert "assent_events_accepted_total" in house.get("/metrics").text
+    assert house.get("/metrics").status_code == 404
+    for setting in ("ASSENT_METRICS_PORT", "ASSENT_API_METRICS_PORT"):
+        shown = house.client.get(f"http://127.0.0.1:{house.environment[setting]}/metrics")
+        assert "assent_events_accepted_total" in shown.text
     assert house.get("/openapi.json").json()["info"]["title"] == "Assent"
 
 

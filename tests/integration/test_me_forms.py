@@ -171,7 +171,7 @@ def test_photos_that_do_not_fit_the_form(
 def test_photos_need_a_consent_that_holds(alice: TestClient, pool: Pool, keys: TenantKeys) -> None:
     submit(alice, "/me/consent", AGREED)
     with transaction(pool) as conn:
-        withdraw_all(conn, keys, links.session(conn, keystore_of(alice), alice.cookies["assent_me"]).pseudonym)
+        withdraw_all(conn, keys, links.session(conn, keystore_of(alice), alice.cookies["__Host-assent_me"]).pseudonym)
     answer = submit(alice, "/me/photos", {}, photos(1))
     assert (answer.status_code, "only after you have agreed" in answer.text) == (409, True)
     assert count(pool, "upload") == 0
@@ -204,7 +204,7 @@ def test_everything_is_deleted_once_the_person_is_sure(alice: TestClient, pool: 
     assert count(pool, "subject") == 1
     answer = submit(alice, "/me/delete", {"sure": "yes"})
     assert answer.status_code == 303
-    assert 'assent_me=""' in answer.headers["set-cookie"]
+    assert '__Host-assent_me=""' in answer.headers["set-cookie"]
     assert count(pool, "subject") == count(pool, "consent") == count(pool, "person_link") == 0
     receipt = alice.get(answer.headers["location"])  # the browser has no cookie any more
     assert (receipt.status_code, is_page(receipt)) == (200, True)

@@ -32,7 +32,7 @@ def test_looking_at_a_link_spends_nothing_and_pressing_the_button_spends_it(
     assert (opened.status_code, opened.headers["location"]) == (303, "/me")
     cookie = opened.headers["set-cookie"]
     assert re.fullmatch(
-        r"assent_me=[\w-]{43}; HttpOnly; Max-Age=1800; Path=/me; SameSite=strict; Secure", cookie, re.IGNORECASE
+        r"__Host-assent_me=[\w-]{43}; HttpOnly; Max-Age=1800; Path=/; SameSite=strict; Secure", cookie, re.IGNORECASE
     )
     assert "alice" in visitor.get("/me").text
     again = visitor.post(mine)
@@ -55,7 +55,17 @@ def test_the_cookie_goes_over_tls_but_on_ones_own_machine(
     app: FastAPI, link: Callable[..., str], site: str, secure: bool
 ) -> None:
     with TestClient(app, base_url=site, follow_redirects=False) as client:
-        assert ("Secure" in client.post(link()).headers["set-cookie"]) == secure
+        cookie = client.post(link()).headers["set-cookie"]
+        assert ("Secure" in cookie, cookie.startswith("__Host-assent_me=")) == (secure, secure)
+        sent_back = not secure or site.startswith("https:")
+        assert client.get("/me").status_code == (200 if sent_back else 401)
+
+
+def test_a_cookie_that_another_host_could_have_set_opens_nothing(alice: TestClient) -> None:
+    cookie = alice.cookies["__Host-assent_me"]
+    alice.cookies.clear()
+    alice.cookies.set("assent_me", cookie, domain="assent.example", path="/")
+    assert alice.get("/me").status_code == 401
 
 
 def test_an_expired_or_made_up_link_opens_nothing(visitor: TestClient, link: Callable[..., str]) -> None:
@@ -67,7 +77,7 @@ def test_an_expired_or_made_up_link_opens_nothing(visitor: TestClient, link: Cal
 
 def test_without_a_session_every_page_and_form_says_that_it_is_closed(visitor: TestClient) -> None:
     answers = [visitor.get(path) for path in OPEN_PAGES] + [visitor.post(path) for path in FORMS]
-    visitor.cookies.set("assent_me", "A" * 43, domain="assent.example", path="/me")
+    visitor.cookies.set("__Host-assent_me", "A" * 43, domain="assent.example", path="/")
     answers += [visitor.get(path) for path in OPEN_PAGES] + [visitor.post(path) for path in FORMS]
     assert {answer.status_code for answer in answers} == {401}
     assert all(is_page(answer) and "Your page is closed" in answer.text for answer in answers)
@@ -119,10 +129,10 @@ def test_the_session_of_an_erased_person_is_over(alice: TestClient, pool: Pool, 
 
 
 def test_leaving_ends_the_session_also_for_who_kept_the_cookie(alice: TestClient) -> None:
-    cookie = alice.cookies["assent_me"]
+    cookie = alice.cookies["__Host-assent_me"]
     assert submit(alice, "/me/leave", {}).headers["location"] == "/me/closed"
     assert is_page(alice.get("/me/closed"))
-    assert alice.get("/me", headers={"cookie": f"assent_me={cookie}"}).status_code == 401
+    assert alice.get("/me", headers={"cookie": f"__Host-assent_me={cookie}"}).status_code == 401
 
 
 def test_a_namesake_at_another_tenant_is_somebody_else(

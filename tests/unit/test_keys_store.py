@@ -17,6 +17,7 @@ from assent.core.errors import AlreadyInitialised, KeyMissing, StoreUnsafe
 from assent.keys.keystore import Keystore, TenantKeys, create_keystore, open_keystore
 from assent.keys.pseudonym import derive_pseudonym
 from assent.keys.root import parse_root, read_root
+from tests.installed import need
 
 
 def secrets_of(keys: TenantKeys) -> tuple[bytes, ...]:
@@ -142,11 +143,21 @@ def test_an_epoch_number_written_over_does_not_open(
         open_keystore(keystore_folder, database_id)
 
 
-def test_files_that_others_can_read_are_refused(
-    local_keystore: Keystore, keystore_folder: Path, database_id: UUID
+@pytest.mark.parametrize("name", ["root.key", "keystore.json"])
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o602])
+def test_files_that_others_can_read_or_change_are_refused(
+    local_keystore: Keystore, keystore_folder: Path, database_id: UUID, name: str, mode: int
 ) -> None:
-    (keystore_folder / "root.key").chmod(0o604)
-    with pytest.raises(StoreUnsafe, match="chmod 600"):
+    (keystore_folder / name).chmod(mode)
+    with pytest.raises(StoreUnsafe, match=f"{name} can be read or changed by others: chmod 600 it"):
+        open_keystore(keystore_folder, database_id)
+
+
+def test_files_of_another_user_are_refused(local_keystore: Keystore, keystore_folder: Path, database_id: UUID) -> None:
+    if os.geteuid() != 0:
+        need("only root can give a file away")
+    os.chown(keystore_folder / "root.key", 12345, -1)
+    with pytest.raises(StoreUnsafe, match=r"root\.key belongs to uid 12345, and this process runs as uid 0: run as"):
         open_keystore(keystore_folder, database_id)
 
 

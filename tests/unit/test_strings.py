@@ -91,11 +91,11 @@ VALUES = {
     ActionName: "allow label limit review block",
 }
 SETTINGS = words(
-    "accept_licence allow_private anyone_declaration blocked_words console_origin data_dir database_url"
-    " decision_retention_days"
+    "accept_licence allow_private api_metrics_port anyone_declaration blocked_words console_origin data_dir"
+    " database_url decision_retention_days"
     " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
-    " metrics_port notice oidc_client_id oidc_client_secret oidc_issuer oidc_roles"
-    " policy port read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
+    " metrics_host metrics_port notice oidc_client_id oidc_client_secret oidc_issuer oidc_roles"
+    " policy port proxies read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_webhooks_ignored assent_pictures_decided"

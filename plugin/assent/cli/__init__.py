@@ -16,6 +16,7 @@ from typer.main import get_command, get_group
 from assent import __version__
 from assent.cli.imports import uncollected
 from assent.core.display import visible_lines
+from assent.core.dumps import forbid_core_dumps
 from assent.core.errors import AssentError
 
 # Where each command, or group of commands, is defined: `module:name` in this package.
@@ -97,6 +98,7 @@ def options(
 
 def main() -> None:
     """Runs a command; an error of the tree ends it with status 1, and prints the cause and the remedy."""
+    forbid_core_dumps()  # nearly every command opens keys
     console = Console(stderr=True)
     try:
         app()

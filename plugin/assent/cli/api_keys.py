@@ -16,6 +16,7 @@ from assent.audit.log import append
 from assent.cli.context import tenant_transaction
 from assent.core.clock import format_minute
 from assent.core.errors import BadRequest
+from assent.core.files import restrict_output
 from assent.core.settings import Settings
 from assent.db.pool import fetch, open_pool, transaction
 from assent.db.queries import named_queries
@@ -33,6 +34,7 @@ def add(
     tenant: Tenant = "default",
 ) -> None:
     """Make a key with these scopes, and show it once."""
+    restrict_output()
     if unknown := set(scope) - set(SCOPES):
         raise BadRequest(f"{min(unknown)!r} is no scope; there are {', '.join(SCOPES)}")
     scopes = tuple(dict.fromkeys(scope))

@@ -14,6 +14,7 @@ from rich.table import Table
 from assent.audit.log import append
 from assent.cli.context import operator, tenant_transaction
 from assent.core.display import visible
+from assent.core.files import restrict_output
 from assent.core.settings import Settings
 from assent.db.pool import execute
 from assent.db.queries import named_queries
@@ -34,6 +35,7 @@ def link(
     tenant: Tenant = "default",
 ) -> None:
     """Print a link, once, that sets up an account with these roles; it works once, for 15 minutes."""
+    restrict_output()
     with tenant_transaction(tenant) as (conn, keys):
         if account is None:
             token = make_link(conn, keys, operator(), role, queue or None, name)

@@ -145,6 +145,13 @@ def _gallery_memory(settings: Settings) -> Iterator[Finding]:
     yield Finding("swap", True, detail, "swapoff -a, or swap to an encrypted device" if open_areas else "")
 
 
+def _proxies(settings: Settings) -> Iterator[Finding]:
+    named = ", ".join(map(str, settings.proxies))
+    missing = not named and (settings.console_origin or "").startswith("https:")
+    detail = "none named, and ASSENT_CONSOLE_ORIGIN is https: all who come by a proxy count as one address"
+    yield Finding("proxies", True, detail if missing else named or "none", "set ASSENT_PROXIES" if missing else "")
+
+
 def _database(settings: Settings) -> Iterator[Finding]:
     with database(settings) as url:
         yield from _server(url)
@@ -209,7 +216,7 @@ def _server(url: str) -> Iterator[Finding]:
     yield Finding("database role", True, detail, repair)
 
 
-CHECKS = (_runtime, _processor, _models, _text, _policy, _gallery_memory, _database)
+CHECKS = (_runtime, _processor, _models, _text, _policy, _gallery_memory, _proxies, _database)
 
 
 def _version(package: str) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from assent.audit.authority import open_installation
 from assent.cli.context import tenant_transaction
 from assent.core.clock import format_minute
+from assent.core.files import restrict_output
 from assent.core.settings import Settings
 from assent.db.pool import open_pool, transaction
 from assent.keys.installation import database
@@ -62,6 +63,7 @@ def add(
     tenant: Tenant = "default",
 ) -> None:
     """Add an endpoint that messages are sent to, and show its signing secret once."""
+    restrict_output()
     with tenant_transaction(tenant) as (conn, keys):
         print(add_endpoint(conn, keys, name, url, audience.value))
 
@@ -82,6 +84,7 @@ def rotate(
     overlap_hours: Annotated[float, typer.Option(min=0, max=720, help="The old secret lives on that long.")] = 24,
 ) -> None:
     """Make a new secret and show it once. Until the old one ends, both sign and both are accepted."""
+    restrict_output()
     settings = Settings()
     with database(settings) as url, open_pool(url, size=1) as pool:
         keys = open_installation(settings, pool).tenant(tenant)

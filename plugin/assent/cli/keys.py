@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from assent.audit.authority import seal_restored
 from assent.cli.context import opened_keystore, operator, print_restorations, print_sealed
 from assent.core.encoding import encode_base64
+from assent.core.files import restrict_output
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import Pool, open_pool, transaction
@@ -56,6 +57,7 @@ def _rotate(pool: Pool, keystore: Keystore, tenant: str) -> Rotated:
 @app.command("rotate-root")
 def rotate_root() -> None:
     """Seal the keystore under a new root key."""
+    restrict_output()
     settings = Settings()
     with opened_keystore(settings) as (pool, keystore), rotation_lock(pool, *keystore.tenants()):
         fresh = os.urandom(32)

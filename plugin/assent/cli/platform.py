@@ -15,6 +15,7 @@ from assent.cli.actions import connect
 from assent.cli.conformance import Check, check_server
 from assent.cli.context import tenant_transaction
 from assent.core.errors import NotFound
+from assent.core.files import restrict_output
 from assent.core.values import Visibility
 from assent.intake.sources import open_source_settings
 from assent.platforms.delivery import SourceSettings
@@ -53,6 +54,7 @@ def add(
     tenant: Tenant = "default",
 ) -> None:
     """Add a source, and show the secret that the platform signs with, unless the platform made it."""
+    restrict_output()
     given = secret_file.read().strip() if secret_file else None
     with tenant_transaction(tenant) as (conn, keys):
         secret = add_source(conn, keys, name, platform.value, SourceSettings(url.rstrip("/")), given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from assent.cli.imports import uncollected
 from assent.core import telemetry
+from assent.core.files import restrict_output
 from assent.core.settings import Settings
 from assent.db.migrate import migrate
 from assent.db.pool import open_pool
@@ -40,6 +40,7 @@ def init(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Create a tenant with an API key, a webhook source and its secret; the secrets are shown once."""
+    restrict_output()
     settings = Settings()
     with database(settings) as url:
         migrate(url)
@@ -100,7 +101,8 @@ def serve(
 
     settings = Settings()
     telemetry.configure(settings.log_level)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if settings.api_metrics_port is not None:
+        telemetry.serve_metrics(settings.metrics_host, settings.api_metrics_port)
     with database(settings) as url:
         migrate(url)
         supervisor = None if no_worker else _WorkerSupervisor()

@@ -219,7 +219,7 @@ class DatabaseUnavailable(AssentError):
 
 class StoreUnsafe(AssentError):
     code, status = "store_unsafe", 500
-    remedy = "Move the data folder as the detail says."
+    remedy = "Change the owner, mode or place of the file or folder as the detail says."
 
 
 class NotInitialised(AssentError):

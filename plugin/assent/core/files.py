@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import IO, Any
 
 from assent.core.errors import KeyMissing, StoreUnsafe
 
+_STDOUT = 1
+
 
 def read_private(file: Path, what: str) -> str:
-    """Reads an ASCII file that nobody else can read or change; `what` names it in messages.
+    """Reads an ASCII file that is this user's own and closed to all others; `what` names it in messages.
 
-    Raises StoreUnsafe where its mode lets others in, KeyMissing where it is absent or unreadable.
+    Raises StoreUnsafe where it is another's or its mode lets others in, KeyMissing where it is absent or unreadable.
     """
     try:
         with file.open(encoding="ascii") as stream:
-            if os.fstat(stream.fileno()).st_mode & 0o027:
-                raise StoreUnsafe(f"{file} can be read or changed by others: chmod 600 it")
+            _check_owner(file, os.fstat(stream.fileno()))
             return stream.read()
     except FileNotFoundError as error:
         raise KeyMissing(f"{what} is missing: {file}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise KeyMissing(f"{what} cannot be read: {file}") from error
+
+
+def _check_owner(file: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        whose = f"belongs to uid {status.st_uid}, and this process runs as uid {os.geteuid()}"
+        raise StoreUnsafe(f"{file} {whose}: run as the owner, or chown the file")
+    if status.st_mode & 0o077:
+        raise StoreUnsafe(f"{file} can be read or changed by others: chmod 600 it")
+
+
+def restrict_output() -> None:
+    """Sets the file that standard output goes to, if it is one, to mode 0600: secrets are about to be printed.
+
+    Raises StoreUnsafe where the file is another user's and others can read or change it.
+    """
+    try:
+        status = os.fstat(_STDOUT)
+    except OSError:  # closed
+        return
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+        try:
+            os.fchmod(_STDOUT, 0o600)
+        except OSError as error:
+            raise StoreUnsafe(
+                "others could read the secrets in the file of this output: name one of your own"
+            ) from error
 
 
 def write_private(file: Path, content: str) -> None:

@@ -18,3 +18,8 @@ class PoolerUnsupported(AssentError):
 class ProcessorUnsupported(AssentError):
     code, status = "processor_unsupported", 500
     remedy = "Choose packs without dlib, such as `assent models use compact`, or a machine whose processor has AVX."
+
+
+class MetricsUnavailable(AssentError):
+    code, status = "metrics_unavailable", 500
+    remedy = "Set ASSENT_METRICS_HOST and the port of this process's metrics to what is free on this machine."

@@ -55,7 +55,12 @@ class Settings(BaseSettings):
     policy: Path | None = Field(None, description="Policy file; default: the shipped default.yaml.")
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8400, ge=1, le=65535, description="Port the API listens on.")
+    metrics_host: str = Field("127.0.0.1", description="Address on which metrics are shown, for Prometheus alone.")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="Port on which a worker shows its metrics.")
+    api_metrics_port: int | None = Field(None, ge=1, le=65535, description="Port on which the API shows its metrics.")
+    proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Comma-separated addresses or networks of the proxies whose X-Forwarded-… headers are believed."
+    )
     threads: int = Field(
         default_factory=usable_processors,
         ge=1,
@@ -125,7 +130,7 @@ class Settings(BaseSettings):
             return tuple(AllowedHost.parse(part) for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("accept_licence", mode="before")
+    @field_validator("accept_licence", "proxies", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -1,21 +1,27 @@
 """Defines logs and metrics. A log line holds ids, codes, counts and times: no secret, no URL, no name, no image byte.
 
-The message of an exception that is not ours may hold any of these (a database's does: the row), so that only its type
-and where it came from are logged.
+Of lines of one kind LINES_A_MINUTE are written, then their number, so that no stranger can fill a disk.
+
+The message of an exception that is not ours may hold any of what is private (a database's does: the row), so that only
+its type and where it came from are logged.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable, Hashable
 from contextlib import suppress
+from threading import Lock
 from traceback import walk_tb
 from typing import TextIO
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, start_http_server
 
 from assent.core.errors import AssentError
+from assent.core.host_errors import MetricsUnavailable
 
 ACCEPTED = Counter("assent_events_accepted_total", "Events stored and queued.", ["source", "lane"])
 REJECTED = Counter("assent_webhooks_rejected_total", "Webhooks refused before anything was stored.", ["code"])
@@ -34,6 +40,8 @@ DELIVERED = Counter("assent_deliveries_total", "Attempts to deliver, by outcome.
 SIGN_INS = Counter("assent_console_sign_ins_total", "Sign-ins to the console, by way, or `refused`.", ["way"])
 ANALYSIS_SECONDS = Histogram("assent_look_seconds", "Seconds from bytes to verdict of one picture.")
 
+LINES_A_MINUTE = 60  # of one kind
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
@@ -41,6 +49,7 @@ def configure(level: str) -> None:
     """Writes logs as JSON lines on standard error, from that level up; the libraries' own from `warning` up."""
     structlog.configure(
         processors=[
+            _drop_repeated,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -52,7 +61,57 @@ def configure(level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Discreet("%(levelname)s %(name)s %(message)s"))
+    handler.addFilter(_leave_out_repeated)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serves this process's metrics to Prometheus at `/metrics` of that address, in a thread of its own.
+
+    Raises MetricsUnavailable where that address is no address of this machine, or taken.
+    """
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        raise MetricsUnavailable(f"{host}, port {port}: {error.strerror}") from error
+
+
+class Repeats:
+    """Counts lines of each kind, minute by minute. Safe to use from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, Lock()
+        self._minutes: dict[Hashable, tuple[float, int]] = {}  # when a kind's minute began, and its lines since
+
+    def admit(self, kind: Hashable) -> int | None:
+        """Counts a line of that kind; returns how many were left out before it, None where it is to be left out."""
+        with self._lock:
+            began, lines = self._minutes.get(kind, (-60.0, 0))
+            now = self._clock()
+            if now - began >= 60:
+                self._minutes[kind] = (now, 1)
+                return max(0, lines - LINES_A_MINUTE)
+            self._minutes[kind] = (began, lines + 1)
+            return 0 if lines < LINES_A_MINUTE else None
+
+
+_REPEATS = Repeats()
+
+
+def _drop_repeated(_logger: object, _level: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    left_out = _REPEATS.admit(line["event"])
+    if left_out is None:
+        raise structlog.DropEvent
+    return {**line, "left_out": left_out} if left_out else line
+
+
+def _leave_out_repeated(record: logging.LogRecord) -> bool:
+    """Lets a line of a library through; of one kind is what comes from one place with one type of error."""
+    kind = type(record.exc_info[1]) if record.exc_info else None
+    left_out = _REPEATS.admit((record.pathname, record.lineno, kind))
+    if left_out:
+        record.msg, record.args = f"{record.getMessage()} (left out before: {left_out})", ()
+    return left_out is not None
 
 
 class _Lossy:

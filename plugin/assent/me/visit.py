@@ -26,7 +26,6 @@ from assent.me.pages import error_page
 from assent.media.files import MAX_IMAGE_BYTES
 from assent.subjects import links
 
-COOKIE = "assent_me"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
 _HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _FORM = b"assent.form/1"
@@ -70,7 +69,7 @@ class Visitor:
 
 async def visitor(request: Request, state: App) -> Visitor:
     """Returns the visitor. Raises SessionOver, or RateLimited when this person sends too many requests."""
-    cookie = request.cookies.get(COOKIE, "")
+    cookie = request.cookies.get(_cookie_name(request), "")
     if not TOKEN.fullmatch(cookie):
         raise SessionOver
     session = await state.run_for_person(_session, state, cookie)
@@ -99,10 +98,12 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError:
-                return error_page(BadRequest(), back=COOKIE in request.cookies)
+                return error_page(BadRequest(), back=_cookie_name(request) in request.cookies)
             except AssentError as error:
                 await note_altered(request, error)
-                return error_page(error, back=COOKIE in request.cookies and not isinstance(error, SessionOver))
+                return error_page(
+                    error, back=_cookie_name(request) in request.cookies and not isinstance(error, SessionOver)
+                )
 
         return shown
 
@@ -127,16 +128,23 @@ def must_be_ours(request: Request) -> None:
         raise CsrfFailed
 
 
+def _cookie_name(request: Request) -> str:
+    """Names the session's cookie: with the prefix that lets no other host set it, which browsers take over TLS only."""
+    return "__Host-assent_me" if _secure(request) else "assent_me"
+
+
 def with_cookie(request: Request, answer: Response, cookie: str) -> Response:
     """Sets the session's cookie in this browser, for as long as the session lasts."""
     age = int(links.SESSION.total_seconds())
-    answer.set_cookie(COOKIE, cookie, age, path="/me", secure=_secure(request), httponly=True, samesite="strict")
+    secure = _secure(request)
+    answer.set_cookie(_cookie_name(request), cookie, age, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 
 def without_cookie(request: Request, answer: Response) -> Response:
     """Deletes the session's cookie in this browser."""
-    answer.delete_cookie(COOKIE, "/me", secure=_secure(request), httponly=True, samesite="strict")
+    secure = _secure(request)
+    answer.delete_cookie(_cookie_name(request), "/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 

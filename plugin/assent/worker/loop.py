@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,12 +18,11 @@ from typing import Any
 import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as QueueWorker
-from prometheus_client import start_http_server
 
 from assent.audit.authority import open_installation
 from assent.core.errors import DatabaseUnavailable
 from assent.core.settings import Settings
-from assent.core.telemetry import log
+from assent.core.telemetry import log, serve_metrics
 from assent.db.pool import open_pool
 from assent.gallery.matching import MatchingRules, has_templates, host_gallery, open_gallery
 from assent.gallery.memory import GalleryServer
@@ -120,9 +118,8 @@ def run_worker(settings: Settings) -> None:
     Without room for a gallery it works, and matches nobody. Raises KeyMissing, PolicyInvalid, ModelMissing,
     GalleryUnavailable or DatabaseUnavailable when it cannot begin.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold embeddings
     if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, settings.host)  # the API's own are at /metrics
+        serve_metrics(settings.metrics_host, settings.metrics_port)
 
     async def until_stopped(url: str, context: WorkerContext) -> None:
         stopping = asyncio.Event()

@@ -1,10 +1,8 @@
-"""Serves what operates this process: whether it answers, whether it can work, its metrics."""
+"""Serves what operates this process: whether it answers, whether it can work."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter
 
 from assent.core.errors import KeyMissing
 from assent.core.http_errors import ClocksDiffer, DiskFull, WorkerNotRunning
@@ -30,9 +28,3 @@ def readyz(state: App) -> dict[str, str]:
     are decided, and nobody is matched yet.
     """
     return {"status": "ready"} if check_ready(state) else {"status": "ready", "matching": "unavailable"}
-
-
-@router.get("/metrics", response_class=PlainTextResponse, responses=error_responses())
-async def metrics() -> Response:
-    """Returns the Prometheus metrics of this process."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
