@@ -55,9 +55,9 @@ def bmp_555(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return bmp(width, height, 16, 0, b"", rows)
 
 
-def bmp(width: int, height: int, bits: int, compression: int, masks: bytes, rows: bytes) -> bytes:
+def bmp(width: int, height: int, bits: int, compression: int, masks: bytes, rows: bytes, header: int = 40) -> bytes:
     start = 54 + len(masks)
-    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(rows), 0, 0, 0, 0)
+    info = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, compression, len(rows), 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + masks + rows
 
 
@@ -88,13 +88,13 @@ def test_sound_files_of_every_kind_are_read_alike(figure: Figure) -> None:
 def two_faced() -> dict[str, bytes]:
     """Files that Pillow reads without complaint and another program reads otherwise."""
     rows = np.dstack([np.asarray(PHOTO)[::-1, :, ::-1], np.zeros((72, 96), np.uint8)]).tobytes()
-    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     still, one, two = (Image.fromarray(pixels) for pixels in (motif(), motif()[::-1], motif()[:, ::-1]))
     moving = saved(still, "PNG", save_all=True, append_images=[one, two], default_image=True, duration=50)
     body = bomb(8 * 25)
     return {
         "an APNG whose still picture is not in its animation": moving,
-        "a BMP whose fourth byte is alpha or is not": bmp(96, 72, 32, 3, masks, rows),
+        "a BMP whose fourth byte is alpha or is not": bmp(96, 72, 32, 3, masks, rows, 56),
         "a GIF of impossible code size": gif_of(8, 8, 1).replace(b"\x02\x02\x44\x01", b"\x00\x02\x44\x01"),
         "a PNG with a critical chunk of somebody's own": png(
             chunk(b"CgBI", b""), chunk(b"IDAT", body), chunk(b"IEND", b"")

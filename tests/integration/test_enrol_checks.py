@@ -63,9 +63,15 @@ def test_the_quality_is_said_and_stored(bench: WorkerContext, keys: TenantKeys, 
     assert outcome(bench, keys, "bob", face("third"))["templates"][0]["quality"] > 0.9
 
 
+def half_hidden(image: Image.Image) -> Image.Image:
+    hidden = image.copy()
+    hidden.paste((120, 120, 120), (0, 0, image.width // 2, image.height))
+    return hidden
+
+
 REFUSED: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
     "blurred": (lambda image: image.filter(ImageFilter.GaussianBlur(2.6)), "face_blurred"),  # 2 % of the face
-    "tilted": (lambda image: image.rotate(70, expand=True), "face_turned"),
+    "half hidden": (half_hidden, "face_turned"),
     "small": (lambda image: image.resize((image.width // 4, image.height // 4)), "face_too_small"),
     "empty": (lambda image: Image.new("RGB", image.size, "grey"), "no_face"),
 }
@@ -83,6 +89,15 @@ def test_one_bad_photo_stores_none_and_the_refusal_names_it(
     assert stored(bench) == []
     assert rows(bench.pool, "SELECT count(*) FROM upload") == [(0,)]
     assert rows(bench.pool, "SELECT count(*) FROM event") == [(0,)]
+
+
+@pytest.mark.parametrize("degrees", [70, 90, 180, 270])
+def test_a_face_on_its_side_or_upside_down_is_enrolled_as_the_same_person(
+    bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes], degrees: int
+) -> None:
+    people.give(bench.pool, keys, "alice")
+    turned = changed(face("third"), lambda image: image.rotate(degrees, expand=True))
+    assert len(outcome(bench, keys, "alice", face("third"), turned)["templates"]) == 2
 
 
 def test_a_photo_of_six_among_good_ones_is_named(
@@ -287,7 +302,7 @@ def other(faces: list[Vector], alike: float) -> bool:
     return False
 
 
-def test_good_photos_pass_and_blurred_or_tilted_ones_do_not(
+def test_good_photos_pass_tilted_too_and_blurred_ones_do_not(
     stills: dict[str, list[Face]], models: Models, figure: Figure
 ) -> None:
     every = [face for faces in stills.values() for face in faces]
@@ -301,7 +316,8 @@ def test_good_photos_pass_and_blurred_or_tilted_ones_do_not(
         passed["blurred"] += any(found.sharpness >= LEAST_SHARPNESS for found in seen[0].faces)
         passed["tilted"] += any(found.pose >= LEAST_POSE for found in seen[1].faces)
     figure(f"of {len(every)} stills, which pass, copies pass: {passed} (by 2 % of the width, by 60°)")
-    assert max(passed.values()) <= len(every) // 5
+    assert passed["blurred"] <= len(every) // 5
+    assert passed["tilted"] >= len(every) * 4 // 5
 
 
 def test_sets_of_one_person_pass_and_a_stranger_among_them_seldom(

@@ -83,6 +83,19 @@ def heic(orientation: int) -> bytes:
     return files[start:end]
 
 
+# Red, then blue, which is the primary image: 64 × 64 each, encoded likewise.
+_HEIC_OF_TWO = """
+eNpjYGCQSSupLMhIzUxmAILczDRDEDs3MzGNgYGxJTe1JJEBAhQzUnKKoGyGgszkEgY0YJKZkw82xMWBgYmBEcRiXAGhgUAKKAYSOYQkwsBgkZmZlwbmgWRF
+gZxUiDIGhoyyZEMGFEEmhCBfQWZJLlzf3cyCogIgvT2zIDkfSFcAlTkzMoOEJoAVyX1g+PP3xw8GBn7mBKDZEg6MPIz//4MUMINUMIOQ3C4mh0SgpLYTIyOa
+zAKFRtZprzw11+UxSfFwgIROgAgOhySgenYXxoNFG5QcgNYIJ+fnFOUl51QAhXkZ2BqAQiKZxQWpUA87QLFAQWZFJkiAmYODA+S6zIJcWCgDA46lkYmZhYEJ
+QjEw2OSmJILCWkyDcX3ET75J8f8/ztv/PynI+dn2xdIKG1Bkvtve6T+ta//9AU9O0wEAW2hckQ==
+"""
+
+
+def heic_of_two() -> bytes:
+    return zlib.decompress(base64.b64decode(_HEIC_OF_TWO))
+
+
 @cache
 def samples() -> dict[str, bytes]:
     """The motif once in each of the eight formats."""

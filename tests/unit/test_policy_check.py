@@ -101,7 +101,7 @@ def test_what_is_probably_not_meant_is_warned_of(tmp_path: Path, parts: dict[str
     "when",
     [
         'event.region == "NO" && event.audience_age < 18',
-        "media.width > 6000 && media.frames > 1",
+        "media.width > 6000 && media.frames.count > 1",
         "faces.count > 40 && faces.matched > 1",
         "tags.exists(t, t.near_face) && text.has_code",
         'near_face["nudity"] > 0.0 && event.lang == "de"',
@@ -140,7 +140,7 @@ def test_nothing_is_built_that_no_condition_names() -> None:
     perception = seen((BREAST, 0.7), faces=2)
     needs = load_policy().needs
     given = policy_input(POST, PICTURE, perception, perception.tags, (), needs)
-    assert set(given) == {"score", "near_face", "event", "text", "hash", "second_opinion"}
+    assert set(given) == {"score", "near_face", "event", "text", "hash", "second_opinion", "media"}
     assert set(given["score"]) == {"nudity.explicit", "nudity.partial", "nsfw", "violence", "food", "product.grocery"}
 
 

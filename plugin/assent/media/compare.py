@@ -20,6 +20,7 @@ from cv2.typing import MatLike
 from PIL import Image
 
 from assent.core.errors import DecodersDisagree
+from assent.media.apng import still_image
 from assent.media.declared import GIF_TRAILER, as_declared
 from assent.media.decode import Decoded
 from assent.media.turns import turned_back
@@ -63,7 +64,7 @@ def _first(decoded: Decoded) -> Image.Image:
 
 def _second(data: bytes, decoded: Decoded, reduced: bool = True) -> Image.Image | None:
     """Returns OpenCV's first frame, small, as it is stored; None where it finds none of that size."""
-    data = decoded.mended or data
+    data = decoded.mended or _first_frame(data, decoded.format)
     width, height = decoded.stored_size
     shrink, flag = 1, cv2.IMREAD_UNCHANGED  # with alpha, and without orientation
     if decoded.format == "jpeg":
@@ -76,6 +77,13 @@ def _second(data: bytes, decoded: Decoded, reduced: bool = True) -> Image.Image 
         return None
     grey = _over_white(as_declared(data, decoded.format, pixels))
     return _small(grey, width / shrink, height / shrink)
+
+
+def _first_frame(data: bytes, image_format: str) -> bytes:
+    """Returns a moving PNG without its animation, over whose first frame OpenCV draws others; not where the still image
+    is none of its frames, so that people see another."""
+    still = still_image(data) if image_format == "png" else None
+    return still.data if still and still.is_first else data
 
 
 def _read(data: bytes, flag: int) -> MatLike | None:

@@ -24,6 +24,7 @@ from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPIma
 from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
 from assent.media import iso_media, jpeg
+from assent.media.apng import Still, still_image
 from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, SIDE, Candidate, Choice, choose
 from assent.media.turns import TRANSPOSE, Turns, from_shown, oriented_size, read_turns, turned
 
@@ -98,7 +99,7 @@ class Decoded:
     profile: bytes | None = None  # the ICC profile of RGB pixels; `colour.to_srgb` applies it
     partial: bool = False  # a frame that is not looked at differs from all that are, or could not be decoded
     other_turn: int = 1  # the orientation that some viewers would apply to these frames; 1 where none would
-    mended: bytes | None = None  # the file with the end that it lacks
+    mended: bytes | None = None  # the file with the end that it lacks, or without what is broken behind the image
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -150,11 +151,12 @@ def decode(data: bytes) -> Decoded:
     with _broken_is_undecodable(name):
         try:
             return _decoded(data, name)
-        except OSError:
-            rest = jpeg.without_end(data) if name == "jpeg" else None
-            if rest is None:
-                raise
-            return _mended(rest)
+        except (OSError, SyntaxError):
+            if name == "jpeg" and (rest := jpeg.without_end(data)) is not None:
+                return _mended(rest)
+            if name == "png" and (still := still_image(data)) is not None:
+                return _still(still)
+            raise
 
 
 def _decoded(data: bytes, name: str) -> Decoded:
@@ -173,6 +175,11 @@ def _decoded(data: bytes, name: str) -> Decoded:
     is_partial = choice.partial or choice.passed < count
     orientation, other = first.turns.shown, from_shown(first.turns)
     return Decoded(name, *size, count, choice.frames, orientation, profile, is_partial, other)
+
+
+def _still(still: Still) -> Decoded:
+    """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody has looked at its frames."""
+    return replace(_decoded(still.data, "png"), frame_count=max(2, still.frames), partial=True, mended=still.data)
 
 
 def _mended(rest: bytes) -> Decoded:
@@ -302,7 +309,18 @@ def _page(image: Image.Image, name: str, index: int, turns: Turns | None) -> _Pa
     if turns is None:
         oriented = name in _ORIENTED_BY_DECODER
         turns = Turns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
-    return _Page(index, image, size, turns)
+    return _Page(index, _as_shown(image, name, index), size, turns)
+
+
+def _as_shown(image: Image.Image, name: str, index: int) -> Image.Image:
+    """Returns a BMP without an alpha that is clear everywhere, and a GIF's first frame with nothing around it."""
+    if name == "bmp" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+        return image.convert("RGB")
+    if isinstance(image, _Gif) and index == 0 and image.dispose_extent not in (None, (0, 0, *image.size)):
+        shown = Image.new("RGBA", image.size, (0, 0, 0, 0))
+        shown.paste(image.convert("RGBA").crop(image.dispose_extent), image.dispose_extent)
+        return shown
+    return image
 
 
 def _candidate(page: _Page) -> Candidate[Frame]:

@@ -21,10 +21,13 @@ MAX_PIXELS_KEPT = 3 * 4_096 * 4_096  # of all chosen frames together, after they
 MAX_SCANNED = 10_000
 MAX_PIXELS_SCANNED = 200_000_000
 SIDE = 16  # of the small copies that are compared
-# In grey levels of 255, the largest difference of any of the 16 × 16 cells' mean colours. An image nearer than SAME to one that is looked
-# at is not looked at itself; one farther than PARTIAL from all of them makes the look a partial one.
+# In grey levels of 255. An image is not looked at where none of its 16 × 16 cells' mean colours is farther than SAME from
+# one that is looked at. One with a cell of 4 × 4 farther than PARTIAL from all of them makes the look a partial one. Of
+# 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked at of a
+# camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next 60.
 SAME = 8.0
-PARTIAL = 64.0
+PARTIAL = 40.0
+_COARSE = 4
 
 
 _Frame = TypeVar("_Frame")
@@ -72,10 +75,12 @@ def choose(candidates: Iterable[Candidate[_Frame]]) -> Choice[_Frame]:
     return Choice(tuple(frame for _, frame in chosen), len(passed), partial)
 
 
-def distances(small: Pixels, others: Sequence[Pixels]) -> NDArray[np.float64]:
-    """Returns how far a small copy is from each of others: 0–255 each."""
-    apart = np.abs(np.array(others, np.int16).reshape(-1, SIDE, SIDE, 3) - small)
-    return apart.sum(axis=3).max(axis=(1, 2)) / 3
+def distances(small: Pixels, others: Sequence[Pixels], cell: int = 1) -> NDArray[np.float64]:
+    """Returns how far a small copy is from each of others, 0–255: the farthest of its cells of `cell` pixels a side."""
+    apart = np.abs(np.array(others, np.int16).reshape(-1, SIDE, SIDE, 3) - small).sum(axis=3) / 3
+    if cell > 1:
+        apart = apart.reshape(-1, SIDE // cell, cell, SIDE // cell, cell).mean(axis=(2, 4))
+    return np.asarray(apart.max(axis=(1, 2)), np.float64)
 
 
 def _fits(candidate: Candidate[_Frame], chosen: Sequence[tuple[Candidate[_Frame], _Frame]]) -> bool:
@@ -96,4 +101,5 @@ def _closest(apart: NDArray[np.float64]) -> tuple[int, float]:
 
 def _is_partial(passed: Sequence[tuple[int, Pixels]], chosen: Sequence[Candidate[_Frame]]) -> bool:
     looked_at, kept = {one.index for one in chosen}, [one.small for one in chosen]
-    return any(distances(small, kept).min() > PARTIAL for index, small in passed if index not in looked_at)
+    others = (small for index, small in passed if index not in looked_at)
+    return any(distances(small, kept, _COARSE).min() > PARTIAL for small in others)
