@@ -36,7 +36,7 @@ def test_a_post_at_the_example_is_reported_there(open_folder: Path) -> None:
     lines = lines.replace("out/mastodon &", f"out/mastodon --port {theirs} --url http://127.0.0.1:{ours} &")
     shown = f"curl -sf http://127.0.0.1:{theirs}/ > out/feed.html"
     said = typed(f"export ASSENT_PORT={ours}\n{lines}\n{shown}\nkill %1 %2; wait %1 %2 || true\n", place)
-    decided, done = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    decided, done = (json.loads(line) for line in said.splitlines() if line.startswith(('{"media"', '{"id"')))
     assert (decided["source"], decided["action"]) == ("mastodon", "label")
     status = json.loads((place / "out/status.json").read_text())
     (attachment,) = status["media_attachments"]
