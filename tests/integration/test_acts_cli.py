@@ -31,7 +31,7 @@ def test_from_the_token_to_the_first_report(acting: Acting, api: Api, settings: 
     acting.decide("social", "status/1/1", ["report"])
     acting.settle()
     (row,) = listed(environment, "--state", "failed")
-    assert (row["media"], row["last_error"]) == (["status/1/1"], "POST /api/v1/reports answered HTTP 422")
+    assert (row["media"], row["last_answer"]) == (["status/1/1"], "POST /api/v1/reports answered HTTP 422")
     assert assent(environment, "actions", "retry", row["id"]) == "1 actions are tried again\n"
     acting.settle()
     assert [row["state"] for row in listed(environment)] == ["done"]

@@ -40,7 +40,7 @@ def test_the_lines_of_a_page_set_a_source_up(
     ends_as: SourceSettings,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("mastodon.secret", "mastodon-new.secret"):
+    for name in ("mastodon.secret", "mastodon-new.secret", "assent.token"):
         (tmp_path / name).write_text(f"secret-of-{name}\n")
     lines = [line for block in BLOCKS.findall((PAGES / page).read_text()) for line in block.splitlines()]
     assert len(lines) >= 3

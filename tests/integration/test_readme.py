@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from typer.testing import CliRunner
 from assent.cli import COMMANDS, app
 from assent.core.settings import Settings
 from assent.policy.load import load_policy
+from tests.shell import typed
 
 ROOT = Path(__file__).parents[2]
 GROUPS = "audit|dead-letters|hash-lists|policy|endpoint|secret|decision|statements|api-key|review|learn"
@@ -24,27 +22,6 @@ README = (ROOT / "README.md").read_text()
 
 
 LINES = re.findall(r"<!-- tests/integration/\w+.py runs these lines -->\n```sh\n(.*?)```", README, re.DOTALL)
-
-
-def typed(script: str, place: Path) -> str:
-    """What a shell says in which somebody types these lines."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSENT_")}
-    shell = subprocess.Popen(
-        ["/bin/bash", "-em"],
-        cwd=place,
-        env=environment | {"COLUMNS": "160"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = shell.communicate(script, timeout=160)
-    except subprocess.TimeoutExpired:
-        os.killpg(shell.pid, signal.SIGKILL)
-        raise
-    assert shell.returncode == 0, said + (place / "out/serve.log").read_text()
-    return said
 
 
 def ask(name: str) -> str:

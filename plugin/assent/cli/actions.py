@@ -49,7 +49,9 @@ def list_acts(
     console = Console()
     if not console.is_terminal:
         for row in rows:
-            print(json.dumps({**row, **{name: str(row[name]) for name in ("id", "created_at", "changed_at")}}))
+            changed = {name: str(row[name]) for name in ("id", "created_at", "changed_at")}
+            changed["last_answer"] = row.pop("last_error")
+            print(json.dumps(row | changed))
         return
     table = Table("action", "source", "act", "state", "pictures", "attempts", "since", "last answer")
     for row in rows:

@@ -69,7 +69,8 @@ def list_(tenant: Tenant = "default") -> None:
     with tenant_transaction(tenant) as (conn, keys):
         rows = list_sources(conn, tenant)
         opened = [open_source_settings(keys, row) for row in rows]
-    table = Table("source", "platform", "address", "visibility", "link cards", "its file hosts")
+    address, hosts = (Column(name, overflow="fold") for name in ("address", "its file hosts"))
+    table = Table("source", "platform", address, "visibility", "link cards", hosts)
     for row, settings in zip(rows, opened, strict=True):
         cards = "yes" if settings.link_cards else "no"
         cells = (row["name"], row["adapter"], settings.url, " ".join(settings.visibilities), cards)
