@@ -11,7 +11,7 @@ import asyncio
 import math
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -114,8 +114,8 @@ async def _work_until_stopped(url: str, context: WorkerContext, stopping: asynci
                 await asyncio.wait_for(stopping.wait(), INTERRUPTED_SECONDS)
 
 
-def run_worker(settings: Settings) -> None:
-    """Works until SIGTERM or SIGINT; jobs under way are finished first.
+def run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    """Works until SIGTERM or SIGINT; jobs under way are finished first. Calls `ready` when all is open that it needs.
 
     Without room for a gallery it works, and matches nobody. Raises KeyMissing, PolicyInvalid, ModelMissing,
     GalleryUnavailable or DatabaseUnavailable when it cannot begin.
@@ -129,6 +129,7 @@ def run_worker(settings: Settings) -> None:
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
         log.info("worker ready", policy=context.policies.default.ref.name)
+        ready()
         await _work_until_stopped(url, context, stopping)
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)
