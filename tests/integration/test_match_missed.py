@@ -46,9 +46,8 @@ def document(album: Album, media: str = "group") -> dict[str, Any]:
 
 
 def waiting(album: Album) -> int:
-    [(count,)] = rows(
-        album.bench, "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'match' AND status = 'todo'"
-    )
+    query = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'match' AND status = 'todo'"
+    [(count,)] = rows(album.bench, query)
     return int(count)
 
 
