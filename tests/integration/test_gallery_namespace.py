@@ -48,7 +48,7 @@ def galleries(data_dir: Path) -> Path:
 
 
 @pytest.fixture
-def nameless_user() -> Iterator[dict[str, Any]]:
+def nameless() -> Iterator[dict[str, Any]]:
     """How a process runs as the uid without an entry, in a home of its own."""
     packages = [str(Path(module.__path__[0]).parent) for module in (assent, psutil)]
     with tempfile.TemporaryDirectory(prefix="assent-test-") as home:
@@ -142,12 +142,10 @@ def test_nothing_survives_the_death_of_all_processes(data_dir: Path, galleries: 
 
 @ROOT
 @pytest.mark.parametrize("kind", ["postgres", "gallery"])
-def test_a_user_without_an_entry(nameless_user: dict[str, Any], galleries: Path, kind: str) -> None:
+def test_a_user_without_an_entry(nameless: dict[str, Any], galleries: Path, kind: str) -> None:
     galleries.chmod(0o1777)
-    python = python_of(nameless_user)
-    with holder(
-        kind, Path(nameless_user["env"]["HOME"]) / "data", galleries, python=python, **nameless_user
-    ) as process:
+    python = python_of(nameless)
+    with holder(kind, Path(nameless["env"]["HOME"]) / "data", galleries, python=python, **nameless) as process:
         url = first_line(process)
         assert url.startswith("postgresql://")
         with psycopg.connect(url) as conn:

@@ -38,9 +38,8 @@ def crowded(album: Album) -> Album:
 
 
 def document(album: Album, media: str = "group") -> dict[str, Any]:
-    [(found,)] = rows(
-        album.bench, f"SELECT document::text FROM decision WHERE media_id = '{media}' ORDER BY revision DESC LIMIT 1"
-    )
+    query = "SELECT document::text FROM decision WHERE media_id = %s ORDER BY revision DESC LIMIT 1"
+    [(found,)] = rows(album.bench, query, media)
     decision: dict[str, Any] = json.loads(found)
     return decision
 
