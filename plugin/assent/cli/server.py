@@ -189,7 +189,7 @@ class _WorkerSupervisor:
             with self._line, theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "assent", "worker", "--with-parent"],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     start_new_session=True,
                 )
                 theirs.close()
