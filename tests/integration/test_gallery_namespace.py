@@ -29,7 +29,7 @@ from tests.installed import need
 from tests.integration.holder import first_line, holder, postmaster_of
 from tests.waiting import until
 
-STRANGER = 54321  # a uid without an entry in the passwd file, as a container's `user:` may be
+NAMELESS = 54321  # a uid without an entry in the passwd file, as a container's `user:` may be
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become others")
 
 
@@ -48,16 +48,16 @@ def galleries(data_dir: Path) -> Path:
 
 
 @pytest.fixture
-def stranger() -> Iterator[dict[str, Any]]:
+def nameless() -> Iterator[dict[str, Any]]:
     """How a process runs as the uid without an entry, in a home of its own."""
     packages = [str(Path(module.__path__[0]).parent) for module in (assent, psutil)]
     with tempfile.TemporaryDirectory(prefix="assent-test-") as home:
-        os.chown(home, STRANGER, STRANGER)
+        os.chown(home, NAMELESS, NAMELESS)
         yield {
             "env": {"HOME": home, "PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(packages)},
             "cwd": "/",
-            "user": STRANGER,
-            "group": STRANGER,
+            "user": NAMELESS,
+            "group": NAMELESS,
             "extra_groups": [],
         }
 
@@ -142,10 +142,10 @@ def test_nothing_survives_the_death_of_all_processes(data_dir: Path, galleries: 
 
 @ROOT
 @pytest.mark.parametrize("kind", ["postgres", "gallery"])
-def test_a_user_without_an_entry(stranger: dict[str, Any], galleries: Path, kind: str) -> None:
+def test_a_user_without_an_entry(nameless: dict[str, Any], galleries: Path, kind: str) -> None:
     galleries.chmod(0o1777)
-    python = python_of(stranger)
-    with holder(kind, Path(stranger["env"]["HOME"]) / "data", galleries, python=python, **stranger) as process:
+    python = python_of(nameless)
+    with holder(kind, Path(nameless["env"]["HOME"]) / "data", galleries, python=python, **nameless) as process:
         url = first_line(process)
         assert url.startswith("postgresql://")
         with psycopg.connect(url) as conn:
@@ -153,7 +153,7 @@ def test_a_user_without_an_entry(stranger: dict[str, Any], galleries: Path, kind
         if kind == "gallery":
             [home] = galleries.iterdir()
             assert list((home / "pg").iterdir()) == []
-            assert postmaster_of(home / "pg").uids().real == STRANGER
+            assert postmaster_of(home / "pg").uids().real == NAMELESS
         assert process.communicate("")[0] == "done\n"
 
 

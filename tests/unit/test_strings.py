@@ -68,6 +68,7 @@ TASKS = {
     ("enrol", "pictures", "tenant event"),
     ("retract", "pictures", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
+    ("match", "pictures", "tenant event media"),
     ("act", "outbox", "tenant source action"),
 }
 MIGRATIONS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from assent.tenants import CreatedTenant, init_tenant
 
 RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)  # before the first, second … restart of a worker that keeps dying
 NOT_RUNNING = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+READY = b"r"  # what a worker says when it is
 STEADY_SECONDS = 60.0  # a worker that lived this long starts again at once
 
 
@@ -129,11 +131,15 @@ def worker(
     telemetry.configure(settings.log_level)
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    run_worker(settings)
+    run_worker(settings, _tell_parent if with_parent else lambda: None)
+
+
+def _tell_parent() -> None:
+    os.write(0, READY)  # standard input is a socket to the server that started us
 
 
 def _end_with_parent() -> None:
-    # Standard input ends when the server that started us is gone, however it went.
+    # It ends when that server is gone, however it went.
     # Not sys.stdin: its lock, held by a thread that is not waited for, aborts the interpreter's end.
     while os.read(0, 1):
         pass
@@ -146,6 +152,7 @@ class _WorkerSupervisor:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None  # to the worker's standard input
         self._thread = threading.Thread(target=self._supervise, name="worker supervisor")
 
     def __enter__(self) -> None:
@@ -159,26 +166,38 @@ class _WorkerSupervisor:
         self._thread.join()
 
     def is_running(self) -> bool:
-        """Tells whether the worker's process lives and is not stopped; between its end and the next one's none does."""
-        if self._process is None or self._process.returncode is not None:
+        """Tells whether the worker was ready and its process lives and is not stopped.
+
+        Between its end and the next one's being ready none is.
+        """
+        if self._process is None or self._process.returncode is not None or not self._is_ready():
             return False
         try:
             return psutil.Process(self._process.pid).status() not in NOT_RUNNING
         except psutil.NoSuchProcess:
             return False
 
+    def _is_ready(self) -> bool:
+        try:
+            return self._line is not None and self._line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == READY
+        except OSError:  # nothing was said yet, or the next worker is being started
+            return False
+
     def _supervise(self) -> None:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "assent", "worker", "--with-parent"],
-                stdin=subprocess.PIPE,
-                start_new_session=True,
-            )
-            if self._stopping.is_set():
-                self._process.terminate()
-            code = self._process.wait()
+            self._line, theirs = socket.socketpair()
+            with self._line, theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "assent", "worker", "--with-parent"],
+                    stdin=theirs.fileno(),
+                    start_new_session=True,
+                )
+                theirs.close()
+                if self._stopping.is_set():
+                    self._process.terminate()
+                code = self._process.wait()
             if self._stopping.is_set():
                 return
             failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures + 1

@@ -216,7 +216,8 @@ def _clear_remains(cluster: Cluster) -> None:
     for unfinished in cluster.home.glob("pg.new-*"):
         shutil.rmtree(unfinished, ignore_errors=True)  # an initdb that still runs there fails by itself
     if not cluster.lasting:
-        shutil.rmtree(cluster.data, ignore_errors=True)
+        if cluster.data.exists():
+            shutil.rmtree(cluster.data)
         shutil.rmtree(_sockets(cluster), ignore_errors=True)  # perhaps of another account than the next one
     cluster.pid_file.unlink(missing_ok=True)
     (cluster.data / "postmaster.pid").unlink(missing_ok=True)  # nothing lives: its pid is dead or somebody else's

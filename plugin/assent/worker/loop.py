@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -112,8 +112,8 @@ async def _work_until_stopped(url: str, context: WorkerContext, stopping: asynci
                 await asyncio.wait_for(stopping.wait(), INTERRUPTED_SECONDS)
 
 
-def run_worker(settings: Settings) -> None:
-    """Works until SIGTERM or SIGINT; jobs under way are finished first.
+def run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    """Works until SIGTERM or SIGINT; jobs under way are finished first. Calls `ready` when all is open that it needs.
 
     Without room for a gallery it works, and matches nobody. Raises KeyMissing, PolicyInvalid, ModelMissing,
     GalleryUnavailable or DatabaseUnavailable when it cannot begin.
@@ -126,6 +126,7 @@ def run_worker(settings: Settings) -> None:
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
         log.info("worker ready", policy=context.policies.default.ref.name)
+        ready()
         await _work_until_stopped(url, context, stopping)
 
     models = load_models(settings.models_dir, settings.threads, settings.accept_licence, settings.second_opinion)

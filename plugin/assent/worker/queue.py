@@ -126,7 +126,12 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
         await run(decide_event, tenant, UUID(event), job_context.job.queue)
 
     @app.task(name="match", queue=PICTURES, retry=JobRetry(), pass_context=True)
-    async def match_later(job_context: procrastinate.JobContext, tenant: str, event: str, **_: str) -> None:
+    async def match_later(
+        job_context: procrastinate.JobContext,
+        tenant: str,
+        event: str,
+        media: str,  # noqa: ARG001 - a deletion finds the job by it
+    ) -> None:
         await run(match_missed, tenant, UUID(event), job_context.job.queue)
 
     @app.task(name="enrol", queue=PICTURES, retry=JobRetry())
