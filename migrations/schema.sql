@@ -216,7 +216,7 @@ CREATE TABLE public.event (
     tries smallint DEFAULT 0 NOT NULL,
     done_at timestamp with time zone,
     arrival bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'backfill'::text])))
+    CONSTRAINT event_lane_check CHECK ((lane = ANY (ARRAY['interactive'::text, 'live'::text, 'enrolment'::text, 'backfill'::text])))
 );
 
 CREATE SEQUENCE public.event_arrival
@@ -940,6 +940,10 @@ ALTER TABLE ONLY public.upload
 
 ALTER TABLE ONLY public.webhook_secret
     ADD CONSTRAINT webhook_secret_pkey PRIMARY KEY (tenant, owner, name, id);
+
+CREATE INDEX assent_job_turns ON public.procrastinate_jobs USING btree (queue_name, ((args ->> 'tenant'::text)), priority DESC, id, COALESCE(scheduled_at, '-infinity'::timestamp with time zone)) WHERE (status = 'todo'::public.procrastinate_job_status);
+
+CREATE INDEX assent_jobs_begun ON public.procrastinate_jobs USING btree (queue_name, ((args ->> 'tenant'::text))) WHERE (status = 'doing'::public.procrastinate_job_status);
 
 CREATE INDEX audit_payload_expires ON public.audit_payload USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 

@@ -37,7 +37,7 @@ from assent.core.values import (
 )
 from assent.db.locks import lock_shared
 from assent.db.pool import Pool, open_pool, transaction
-from assent.db.queue import INTERACTIVE
+from assent.db.queue import ENROLMENTS, RIGHTS
 from assent.decisions.assemble import assemble, message_body, suggestions
 from assent.decisions.media_items import MediaKey
 from assent.decisions.store import NewDecision, record
@@ -175,7 +175,7 @@ class Club:
         async def once() -> None:
             app = queue_app(self.url, context)
             async with app.open_async():
-                await app.run_worker_async(queues=[INTERACTIVE], wait=False, install_signal_handlers=False)
+                await app.run_worker_async(queues=[ENROLMENTS, RIGHTS], wait=False, install_signal_handlers=False)
 
         asyncio.run(once())
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from assent.core.boxes import corners_of, iou
 from assent.core.values import Box, Event, MediaRef, Pixels, Vector
 from assent.db.pool import transaction
+from assent.db.queue import ENROLMENTS, RIGHTS
 from assent.keys.keystore import TenantKeys
 from assent.keys.pseudonym import derive_pseudonym
 from assent.perceive.faces import embed as embedder
@@ -81,7 +82,9 @@ class Album:
         async def once() -> None:
             app = queue_app(url, self.bench)
             async with app.open_async():
-                await app.run_worker_async(queues=list(PLACES), wait=False, install_signal_handlers=False)
+                await app.run_worker_async(
+                    queues=[*PLACES, ENROLMENTS, RIGHTS], wait=False, install_signal_handlers=False
+                )
 
         asyncio.run(once())
 

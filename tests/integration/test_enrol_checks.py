@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from assent.core.enrolment_errors import FaceMismatch
+from assent.core.enrolment_errors import EnrolmentWaiting, FaceMismatch
 from assent.core.errors import GalleryUnavailable
 from assent.core.values import Face, Perception, Picture, Vector
 from assent.db.pool import transaction
@@ -33,7 +33,7 @@ from assent.subjects.enrol import (
 from assent.subjects.erase import erase
 from assent.worker.jobs import WorkerContext
 from tests import people
-from tests.enrolment import announced, outcome, request, stored, work, work_one
+from tests.enrolment import outcome, request, stored, work, work_one
 from tests.events import leaves, rows
 from tests.fixtures.figures import Figure
 from tests.photos import FACES, altered
@@ -127,24 +127,30 @@ def test_a_photo_of_somebody_else_than_is_stored_is_refused(
     assert len(stored(bench)) == 2
 
 
-def test_of_two_enrolments_at_once_both_or_clearly_one_are_stored(
+def test_of_two_enrolments_at_once_one_waits_and_the_other_is_refused(
     bench: WorkerContext, keys: TenantKeys, face: Callable[..., bytes]
 ) -> None:
-    people.give(bench.pool, keys, "alice")
-    lights = np.linspace(0.8, 1.2, 6)
-    jobs = [request(bench, keys, "alice", *(face("third", light) for light in lights)) for _ in range(2)]
-    with announced(bench, len(jobs)) as notes:
-        threads = [threading.Thread(target=work_one, args=(bench, keys, job)) for job in jobs]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert sorted(next(iter(note)) for note in notes) == ["error", "templates"]
-    refused = next(note for note in notes if "error" in note)
+    for ref in ("alice", "bob"):
+        people.give(bench.pool, keys, ref)
+    photos = [face("third", light) for light in np.linspace(0.8, 1.2, 6)]
+
+    def send(ref: str) -> UUID | None:
+        try:
+            return request(bench, keys, ref, *photos)
+        except EnrolmentWaiting:
+            return None
+
+    with ThreadPoolExecutor(4) as threads:
+        sent = list(threads.map(send, ["alice", "alice", "alice", "bob"]))
+    assert sent[3] is not None
+    [job] = [job for job in sent[:3] if job is not None]
+    assert rows(bench, "SELECT count(*) FROM upload") == [(12,)]  # of the refused nothing is stored
+    assert ["templates" in said for said in work(bench, keys, job)] == [True]
+    refused = outcome(bench, keys, "alice", *photos)
     assert refused["error"] == "template_limit_reached"
     assert f"6 templates are stored; 6 more would be over {MOST_TEMPLATES}" == refused["detail"]
     assert len(stored(bench)) == 6
-    assert "templates" in outcome(bench, keys, "alice", *(face("third", light) for light in lights[:4]))
+    assert "templates" in outcome(bench, keys, "alice", *photos[:4])
     assert len(stored(bench)) == MOST_TEMPLATES
 
 

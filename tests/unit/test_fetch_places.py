@@ -12,7 +12,7 @@ import pytest
 from assent.core.errors import FetchMissing
 from assent.db.queue import INTERACTIVE, PICTURES, SLOW
 from assent.worker import fetching
-from assent.worker.fetching import Fetched, Fetches, FetchWay, HostSlow, Places
+from assent.worker.fetching import Fetched, Fetches, FetchWay, HostSlow
 from assent.worker.turns import Turns
 from tests.unit.wire_server import WireServer, answer
 from tests.waiting import until
@@ -25,32 +25,32 @@ def started(work: Callable[[], object]) -> Thread:
 
 
 def test_a_host_has_half_of_the_places_and_leaves_the_others_free() -> None:
-    places, entered = Places(4), Event()
+    places, entered = Turns(4, 2), Event()
 
     def enter(host: str) -> None:
-        with places.place(host):
+        with places.turn(0, "club", host):
             entered.set()
 
     with ExitStack() as held:
         for _ in range(2):
-            held.enter_context(places.place("drips.example"))
+            held.enter_context(places.turn(0, "club", "drips.example"))
         third = started(lambda: enter("drips.example"))
         for host in ("a.example", "b.example"):
-            with places.place(host):
+            with places.turn(0, "club", host):
                 assert not entered.is_set()
     third.join(20)
     assert entered.is_set()
 
 
 def test_no_more_places_are_taken_than_there_are() -> None:
-    places, entered = Places(2), Event()
+    places, entered = Turns(2, 1), Event()
 
     def enter() -> None:
-        with places.place("c.example"):
+        with places.turn(0, "club", "c.example"):
             entered.set()
 
-    with places.place("a.example"):
-        with places.place("b.example"):
+    with places.turn(0, "club", "a.example"):
+        with places.turn(0, "club", "b.example"):
             third = started(enter)
             assert not entered.wait(0.1)
         third.join(20)
@@ -61,17 +61,45 @@ def test_the_highest_priority_has_the_next_turn_and_then_who_came_first() -> Non
     turns, order = Turns(1), list[str]()
 
     def take(priority: int, name: str) -> None:
-        with turns.turn(priority):
+        with turns.turn(priority, "club"):
             order.append(name)
 
     threads = []
-    with turns.turn(0):
+    with turns.turn(0, "club"):
         for n, (priority, name) in enumerate([(0, "backfill"), (50, "live"), (50, "later"), (100, "interactive")]):
             threads.append(started(lambda priority=priority, name=name: take(priority, name)))  # type: ignore[misc]
             until(lambda n=n: len(turns._waiting) == n + 1, "it waits")  # type: ignore[misc]
     for thread in threads:
         thread.join(20)
     assert order == ["interactive", "live", "later", "backfill"]
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_of_tenants_who_wait_the_one_with_the_fewest_turns_has_the_next(places: int) -> None:
+    turns, order, others = Turns(places), list[str](), ("b", "c", "b")
+
+    def take(tenant: str, go_on: Event) -> None:
+        with turns.turn(0, tenant):
+            order.append(tenant)
+            go_on.wait(20)
+
+    goes = [Event() for _ in range(places + 6 + len(others))]
+    threads = []
+    for n, (tenant, go_on) in enumerate(zip(["a"] * (places + 6) + list(others), goes, strict=True)):
+        threads.append(started(partial(take, tenant, go_on)))
+        until(lambda n=n: len(order) + len(turns._waiting) == n + 1, "it waits")  # type: ignore[misc]
+    for n, go_on in enumerate(goes[:places]):
+        go_on.set()
+        until(lambda n=n: len(order) == places + n + 1, "the next has its turn")  # type: ignore[misc]
+    for go_on in goes:
+        go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert order[:places] == ["a"] * places
+    assert order[places] == "b"  # first of all that wait, though it came last but two
+    assert order[places : places + 4].count("a") <= 2
+    assert not turns._tenants
+    assert not turns._hosts
 
 
 class Host:
@@ -87,7 +115,7 @@ class Host:
 
     def fetched(self, queue: str, took: list[float] | None = None) -> Fetched | None:
         took = [] if took is None else took
-        with self.fetches.fetched(queue, self.server.url(), FetchWay(self.server.allowed()), took) as outcome:
+        with self.fetches.fetched(queue, "club", self.server.url(), FetchWay(self.server.allowed()), took) as outcome:
             return outcome
 
 
@@ -152,7 +180,7 @@ def test_an_event_that_is_over_its_budget_waits_for_no_place() -> None:
     with host.server as server, ExitStack() as held:
         places = host.fetches._places[PICTURES]
         for n in range(fetching.PLACES[PICTURES]):
-            held.enter_context(places.place(f"{n}.example"))
+            held.enter_context(places.turn(0, "club", f"{n}.example"))
         with pytest.raises(HostSlow):
             host.fetched(PICTURES, [fetching.BUDGET_S])
         assert server.accepted == 0
@@ -160,7 +188,7 @@ def test_an_event_that_is_over_its_budget_waits_for_no_place() -> None:
 
 def test_a_quick_refusal_is_an_outcome() -> None:
     with WireServer(lambda _: answer(b"", "404 Not Found")) as server:
-        with Fetches().fetched(PICTURES, server.url(), FetchWay(server.allowed()), []) as outcome:
+        with Fetches().fetched(PICTURES, "club", server.url(), FetchWay(server.allowed()), []) as outcome:
             assert isinstance(outcome, FetchMissing)
-        with Fetches().fetched(PICTURES, None, FetchWay(()), []) as outcome:
+        with Fetches().fetched(PICTURES, "club", None, FetchWay(()), []) as outcome:
             assert outcome is None

@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 import assent.core.telemetry  # noqa: F401 - registers the metrics
 from assent.core.settings import Settings
 from assent.core.values import ActionName, Approval, Audience, Band, Category, EventType, Surface, Visibility
-from assent.db.queue import INTERACTIVE, OUTBOX, PICTURES, SLOW
+from assent.db.queue import ENROLMENTS, INTERACTIVE, OUTBOX, PICTURES, RIGHTS, SLOW
 from assent.worker.jobs import WorkerContext
 from assent.worker.queue import queue_app
 
@@ -79,7 +79,7 @@ MIGRATIONS = [
     *("0016_search", "0017_ended_heads", "0018_claims", "0019_undo", "0020_face_veto", "0021_console"),
     *("0023_case", "0024_clusters", "0025_hidden_areas", "0026_platforms", "0027_actions"),
     *("0028_case_looks", "0029_post_checks", "0030_missed_posts"),
-    "0031_match_slots",
+    *("0031_match_slots", "0032_enrolment_lane", "0033_job_turns"),
 ]
 VALUES = {
     Category: "safety face scene object product text hash colour",
@@ -158,6 +158,7 @@ def test_tasks_of_the_queue() -> None:
         found.add((name, task.queue, " ".join(arguments)))
     assert found == TASKS
     assert (INTERACTIVE, PICTURES, SLOW, OUTBOX) == ("interactive", "pictures", "slow", "outbox")
+    assert (ENROLMENTS, RIGHTS) == ("enrolments", "rights")
 
 
 def test_values_of_columns_and_documents() -> None:

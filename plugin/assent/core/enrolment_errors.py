@@ -59,6 +59,11 @@ class TemplateLimitReached(AssentError):
     remedy = "At most 10 templates a person are kept; what is stored already is used."
 
 
+class EnrolmentWaiting(AssentError):
+    code, status = "enrolment_waiting", 409
+    remedy = "The person's photos of before are not looked at yet; send others when they are."
+
+
 # What a photo, or a set of them, is refused for; each needs a line here and a sentence in `me/words.py`.
 PHOTO_REFUSALS = (
     *(NoFace, MultipleFaces, FaceTooSmall, FaceBlurred, FaceTurned, FaceNotLive, FaceMismatch),

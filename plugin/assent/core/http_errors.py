@@ -13,6 +13,11 @@ class ContentCodingUnsupported(AssentError):
     remedy = "Send the body as it is, without Content-Encoding."
 
 
+class FormsWaiting(AssentError):
+    code, status, retryable = "forms_waiting", 503, True
+    remedy = "Send it again in a minute: large forms are read a few at a time, and others were before this one."
+
+
 class DiskFull(AssentError):
     code, status, retryable = "disk_full", 503, True
     remedy = "Make room on the disk that the detail names; what cannot be stored is not acknowledged."

@@ -15,15 +15,24 @@ from psycopg.types.json import Jsonb
 from assent.db.pool import Conn, execute, fetch
 from assent.db.queries import named_queries
 
-Lane = Literal["interactive", "live", "backfill"]
+Lane = Literal["interactive", "live", "enrolment", "backfill"]
 
 INTERACTIVE = "interactive"  # the queue of what somebody waits for
 PICTURES = "pictures"  # of all other events
 SLOW = "slow"  # of events that need images of a host that drips
+ENROLMENTS = "enrolments"  # of people's photos
+RIGHTS = "rights"  # of retractions after a withdrawal or an erasure, which nothing else holds up
 OUTBOX = "outbox"  # the queue of deliveries
 
-# Higher goes first: somebody waits for `interactive`, the platform's users see `live`, nobody waits for `backfill`.
-PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "backfill": 0}
+# Higher goes first: somebody waits for `interactive`, the platform's users see `live`, a person who sent photos is told
+# when they were looked at, nobody waits for `backfill`.
+PRIORITY: dict[Lane, int] = {"interactive": 100, "live": 50, "enrolment": 25, "backfill": 0}
+QUEUES: dict[Lane, str] = {
+    "interactive": INTERACTIVE,
+    "live": PICTURES,
+    "enrolment": ENROLMENTS,
+    "backfill": PICTURES,
+}
 
 READ_CLOCK = named_queries("queue")["read_clock"]
 
@@ -37,8 +46,7 @@ def database_time(conn: Conn) -> datetime:
 
 def enqueue_event(conn: Conn, tenant: str, event: UUID, lane: Lane, task: str = "decide") -> None:
     """Adds a job that carries the event's id and nothing else of it."""
-    queue = INTERACTIVE if lane == "interactive" else PICTURES
-    _enqueue(conn, queue, task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
+    _enqueue(conn, QUEUES[lane], task, PRIORITY[lane], {"tenant": tenant, "event": str(event)})
 
 
 def enqueue_match(conn: Conn, tenant: str, event: UUID, media: bytes) -> None:
@@ -72,7 +80,7 @@ def enqueue_act(conn: Conn, tenant: str, source: str, action: UUID) -> None:
 def enqueue_retraction(conn: Conn, tenant: str, sealed: bytes, erasure: UUID | None) -> None:
     """Adds a job that retracts a subject's matches; `retraction_done` removes the sealed pseudonym from it."""
     args = {"tenant": tenant, "sealed": sealed.hex(), "erasure": str(erasure or "")}
-    _enqueue(conn, INTERACTIVE, "retract", PRIORITY["interactive"], args)
+    _enqueue(conn, RIGHTS, "retract", 0, args)
 
 
 def list_retractions(conn: Conn, tenant: str) -> list[Mapping[str, str]]:

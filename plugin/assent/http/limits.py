@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from assent.core.errors import RateLimited
 
-RateKind = Literal["key", "address", "person", "staff", "sign-in"]
+RateKind = Literal["key", "address", "person", "photos", "staff", "sign-in"]
 ADDRESS = "assent.address"  # where a request's scope keeps whose bucket its token came from
 
 
@@ -29,6 +29,7 @@ RATES: Mapping[RateKind, Rate] = {
     "key": Rate(100, 400),
     "address": Rate(20, 200),
     "person": Rate(2, 60),  # on their own page
+    "photos": Rate(1 / 30, 10),  # forms with photos of one person, from their own page or the platform
     "staff": Rate(20, 200),  # in the console
     "sign-in": Rate(1 / 45, 20),  # by password, of an address; a right one is given back
 }

@@ -73,6 +73,11 @@ WRONG: Mapping[str, tuple[str, str]] = {
     ),
     "anyone_undeclared": ("That cannot be chosen here", "Choose one of the other places where you may be recognised."),
     "consent_missing": ("You have not agreed", "That can be done only after you have agreed, under My choice."),
+    "enrolment_waiting": (
+        "Your photos are still waiting",
+        "The photos that you sent before are not looked at yet. Wait a minute, and send others then.",
+    ),
+    "forms_waiting": ("Many photos are coming in", "Wait a minute, and send your photos again."),
     "template_limit_reached": (
         "That is enough photos",
         "No more photos of you are needed; those that you sent are used.",

@@ -10,9 +10,10 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -21,6 +22,7 @@ from assent.audit.broken import ALTERED, note_altered_row
 from assent.audit.log import Part, append
 from assent.core.clock import coarse
 from assent.core.enrolment_errors import (
+    EnrolmentWaiting,
     FaceBlurred,
     FaceMismatch,
     FaceNotLive,
@@ -48,11 +50,12 @@ from assent.keys.subject_keys import SubjectKey, open_template, seal_template
 from assent.media.fingerprint import fingerprinted
 from assent.pipeline import Stages
 from assent.subjects.consent import consent_in_force, open_subject, touch_last_interaction
-from assent.subjects.waiting import Request, drop_jobs, open_request, seal_request
+from assent.subjects.waiting import Request, drop_jobs, open_request, seal_request, waiting_jobs
 
+Turn = Callable[[], AbstractContextManager[None]]  # waits for a turn with the models
 MOST_TEMPLATES = 10  # of one person and model
 MOST_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
-AT_ONCE = 4  # photos of one enrolment looked at together; each may take 50 MB while it is
+AT_ONCE = 2  # photos of one enrolment looked at together, each in a turn of its own; each may take 50 MB while it is
 # Measured on 40 stills of eight people, and copies of them, with the default pack:
 # No sharp still is below 0.9 (a Laplacian of 0.184). Blurred by 1 % of the face's width 1 of 40 copies is below 0.5, by
 # 1.5 % 22 of 40, by 2 % 29 of the 34 that still show a face; those keep a cosine of 0.83 (median) to the sharp still.
@@ -80,24 +83,44 @@ class Enrolled:
     model: str
 
 
+class _Stored(NamedTuple):
+    """The templates that an enrolment stored, and how many the subject then has for their model."""
+
+    pseudonym: bytes
+    count: int
+    templates: list[dict[str, Any]]
+
+
 def request_enrolment(conn: Conn, keys: TenantKeys, job: UUID, pseudonym: bytes, photos: Sequence[bytes]) -> None:
-    """Stores the photos sealed and queues their job at the highest priority. Raises ConsentMissing."""
+    """Stores the photos sealed and queues their job, below all live events.
+
+    Raises ConsentMissing, and EnrolmentWaiting where photos of the subject wait already: nothing is stored then.
+    """
+    execute(conn, _ENROL["lock_enrolments_of_subject"], tenant=keys.tenant, pid=pseudonym)
     series = consent_in_force(conn, keys, pseudonym).series
+    if waiting_jobs(conn, keys, pseudonym):
+        raise EnrolmentWaiting
     subject = open_subject(conn, keys, pseudonym)
     touch_last_interaction(conn, keys.tenant, pseudonym, datetime.now(UTC))
     sealed = seal_request(keys, job, Request(pseudonym, len(photos), series))
     sealed_photos = [seal(subject.key, photo, *_photo(keys, pseudonym, job, n)) for n, photo in enumerate(photos)]
-    store_job(conn, keys, job, SealedJob(Origin("enrolment", "interactive"), sealed, sealed_photos, task="enrol"))
+    store_job(conn, keys, job, SealedJob(Origin("enrolment", "enrolment"), sealed, sealed_photos, task="enrol"))
 
 
 def enrol(
-    pool: Pool, keys: TenantKeys, stages: Stages, in_gallery: Callable[[str, bytes, int], None], job: UUID
+    pool: Pool,
+    keys: TenantKeys,
+    stages: Stages,
+    in_gallery: Callable[[str, bytes, int], None],
+    job: UUID,
+    turn: Turn = nullcontext,
 ) -> None:
     """Runs an enrolment job: one template for each photo, all or none, and announces the outcome.
 
-    Safe to run twice. An announced template can be matched: `in_gallery` waits until the gallery holds that many
-    templates of the subject. Raises the errors after which another try may help. An outage costs no try; after
-    MOST_TRIES others, those included that took a worker down, the outcome is UnexpectedFailure.
+    Safe to run twice. Each photo waits for a `turn`, so that more urgent images go between. An announced template can
+    be matched: `in_gallery` waits until the gallery holds that many templates of the subject. Raises the errors after
+    which another try may help. An outage costs no try; after MOST_TRIES others, those included that took a worker down,
+    the outcome is UnexpectedFailure.
     """
     with transaction(pool) as conn:
         row = fetch_one(conn, _INTAKE["claim_event"], tenant=keys.tenant, event=job)
@@ -106,7 +129,10 @@ def enrol(
     try:
         if row["tries"] > MOST_TRIES:
             raise UnexpectedFailure
-        outcome = _enrol(pool, keys, stages, in_gallery, job, row["sealed"])
+        outcome = None
+        if stored := _enrol(pool, keys, stages, turn, job, row["sealed"]):
+            in_gallery(keys.tenant, stored.pseudonym, stored.count)
+            outcome = {"templates": stored.templates}
     except AssentError as error:
         if error.retryable:
             with transaction(pool) as conn:
@@ -136,11 +162,11 @@ def _enrol(
     pool: Pool,
     keys: TenantKeys,
     stages: Stages,
-    in_gallery: Callable[[str, bytes, int], None],
+    turn: Turn,
     job: UUID,
     sealed: bytes,
-) -> dict[str, Any] | None:
-    """Returns the outcome to announce; None where another worker or an erasure ended the job meanwhile."""
+) -> _Stored | None:
+    """Returns what was stored; None where another worker or an erasure ended the job meanwhile."""
     if math.isinf(stages.alike):
         raise NotCalibrated  # a template lies around the calibration's mean, and there is none yet
     request = open_request(keys, job, sealed)
@@ -148,13 +174,10 @@ def _enrol(
         request = replace(request, series=request.series or _first_series(conn, keys, request.pseudonym))
         consent_in_force(conn, keys, request.pseudonym, request.series)
         photos = _open_photos(conn, keys, job, request)
-    faces = _analyse_photos(stages, keys.tenant, photos)
+    faces = _analyse_photos(stages, keys.tenant, photos, turn)
     with transaction(pool) as conn:
         count = _store(conn, keys, stages.alike, job, request, faces)
-    if count is None:
-        return None
-    in_gallery(keys.tenant, request.pseudonym, count)
-    return {"templates": [_template_json(face) for face in faces]}
+    return None if count is None else _Stored(request.pseudonym, count, [_template_json(face) for face in faces])
 
 
 def _first_series(conn: Conn, keys: TenantKeys, pseudonym: bytes) -> UUID:
@@ -182,13 +205,18 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, request: Request) -> l
     return [unseal(subject.key, photo, *_photo(keys, request.pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
-def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes]) -> list[Enrolled]:
-    """Returns the one face of each photo; the photos are analysed in parallel.
+def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes], turn: Turn) -> list[Enrolled]:
+    """Returns the one face of each photo; AT_ONCE photos are analysed in parallel.
 
     Raises the error of the first photo that has one.
     """
+
+    def analyse(n: int) -> Enrolled:
+        with turn():
+            return _only_face(stages, tenant, n + 1, photos[n])
+
     with ThreadPoolExecutor(min(AT_ONCE, len(photos)), "enrol") as threads:
-        return list(threads.map(lambda n: _only_face(stages, tenant, n + 1, photos[n]), range(len(photos))))
+        return list(threads.map(analyse, range(len(photos))))
 
 
 def _only_face(stages: Stages, tenant: str, n: int, photo: bytes) -> Enrolled:

@@ -1,27 +1,28 @@
 """Fetches the images of events side by side and apart from the models, so that a host that drips holds up no other.
 
-Each queue has places for images whose bytes are being fetched or in hand, half of them at most for one host. PLACES and
-the 20 MB of an image bound the memory. A fetch has PATIENCE_S; a host that takes longer drips, and what its event still
-needs is left to the queue SLOW, which has few places and the whole time of `fetch_media`. For SLOW_FOR_S, or until a
-fetch from that host is quick again, its images are fetched in SLOW alone. The fetches of one event have BUDGET_S
-together, however many hosts it names and however close to PATIENCE_S each stays: what it needs beyond is left to SLOW.
+Each queue has places for images whose bytes are being fetched or in hand, half of them at most for one host, and shared
+among tenants. PLACES and the 20 MB of an image bound the memory. A fetch has PATIENCE_S; a host that takes longer
+drips, and what its event still needs is left to the queue SLOW, which has few places and the whole time of
+`fetch_media`. For SLOW_FOR_S, or until a fetch from that host is quick again, its images are fetched in SLOW alone. The
+fetches of one event have BUDGET_S together, however many hosts it names and however close to PATIENCE_S each stays:
+what it needs beyond is left to SLOW.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Condition, Lock
+from threading import Lock
 from urllib.parse import urlsplit
 
 from assent.core.errors import AssentError
 from assent.core.settings import AllowedHost
 from assent.db.queue import INTERACTIVE, PICTURES, SLOW
 from assent.media.fetch import FetchKey, fetch_media
+from assent.worker.turns import Turns
 
 # By queue: events under way at once in one worker, and images of theirs being fetched or in hand.
 PLACES = {INTERACTIVE: 8, PICTURES: 12, SLOW: 4}
@@ -58,12 +59,14 @@ class Fetches:
     """Shares the places among the events of one worker, and remembers which hosts dripped."""
 
     def __init__(self) -> None:
-        self._places = {queue: Places(total) for queue, total in PLACES.items()}
+        self._places = {queue: Turns(total, total // 2) for queue, total in PLACES.items()}
         self._lock = Lock()
         self._dripped: dict[str, tuple[float, int]] = {}  # host → until when it counts, and how often it did
 
     @contextmanager
-    def fetched(self, queue: str, url: str | None, way: FetchWay, took: list[float]) -> Iterator[Fetched | None]:
+    def fetched(
+        self, queue: str, tenant: str, url: str | None, way: FetchWay, took: list[float]
+    ) -> Iterator[Fetched | None]:
         """Yields the bytes behind the URL or the error of their fetch, and keeps their place until the block ends.
 
         Yields None where there is no URL. `took` holds the seconds that each fetch of the event took, and gets this
@@ -74,7 +77,7 @@ class Fetches:
             return
         host = (urlsplit(url).hostname or "").rstrip(".")
         self._refuse_slow(queue, self._spent(took))  # an event that is over its budget waits for no place
-        with self._places[queue].place(host):
+        with self._places[queue].turn(0, tenant, host):
             self._refuse_slow(queue, self._strikes(host) or self._spent(took))
             began = time.monotonic()
             try:
@@ -107,28 +110,3 @@ class Fetches:
             dripped = {name: value for name, value in self._dripped.items() if value[0] > now and name != host}
             self._dripped = dripped | ({host: (now + SLOW_FOR_S, strikes)} if strikes else {})
         return strikes
-
-
-class Places:
-    """Holds `total` places; a host has half of them at most."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._taken: Counter[str] = Counter()
-        self._changed = Condition()
-
-    @contextmanager
-    def place(self, host: str) -> Iterator[None]:
-        """Takes a place for an image of that host until the block ends. Waits for one."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_free(host))
-            self._taken[host] += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken -= Counter([host])
-                self._changed.notify_all()
-
-    def _is_free(self, host: str) -> bool:
-        return self._taken.total() < self._total and self._taken[host] < self._total // 2

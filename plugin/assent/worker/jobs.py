@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 from uuid import UUID
@@ -174,8 +175,8 @@ def _decide_media_items(
         url = None if media_key.event.type == "media.deleted" or media_key.n in late else media_key.media.url
         try:
             with (
-                context.fetches.fetched(circumstances.queue, url, way, took) as fetched,
-                context.turns.turn(circumstances.priority),
+                context.fetches.fetched(circumstances.queue, keys.tenant, url, way, took) as fetched,
+                context.turns.turn(circumstances.priority, keys.tenant),
             ):
                 _decide_media_item(context, keys, media_key, circumstances, fetched)
         except (FetchFailed, HostSlow) as error:
@@ -333,8 +334,8 @@ def deliver_message(context: WorkerContext, tenant: str, message: UUID) -> None:
 
 
 def enrol_job(context: WorkerContext, tenant: str, job: UUID) -> None:
-    with context.turns.turn(PRIORITY["interactive"]):
-        enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job)
+    turn = partial(context.turns.turn, PRIORITY["enrolment"], tenant)
+    enrol(context.pool, context.keystore.tenant(tenant), context.stages, context.gallery.wait_for, job, turn)
 
 
 def retract_job(context: WorkerContext, tenant: str, args: Mapping[str, str], job: int) -> None:
@@ -343,8 +344,7 @@ def retract_job(context: WorkerContext, tenant: str, args: Mapping[str, str], jo
     if (pseudonym := retracted_pseudonym(keys, args)) is None:
         return
     erasure = args.get("erasure")
-    with context.turns.turn(PRIORITY["interactive"]):
-        retract(context.pool, keys, pseudonym, UUID(erasure) if erasure else None, job)
+    retract(context.pool, keys, pseudonym, UUID(erasure) if erasure else None, job)
 
 
 def postpone_message(context: WorkerContext, tenant: str, message: UUID) -> None:

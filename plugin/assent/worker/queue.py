@@ -21,8 +21,9 @@ from assent.core.errors import FetchFailed
 from assent.core.host_errors import MatchingUnavailable
 from assent.core.telemetry import log
 from assent.db.pool import IDLE_LIMIT, LOST
-from assent.db.queue import OUTBOX, PICTURES, READ_CLOCK, SLOW
+from assent.db.queue import ENROLMENTS, OUTBOX, PICTURES, READ_CLOCK, RIGHTS, SLOW
 from assent.outbox.endpoint_concurrency import EndpointConcurrency
+from assent.worker.fair_jobs import FairJobs
 from assent.worker.fetching import PLACES, HostSlow
 from assent.worker.jobs import (
     FETCH_RETRY_SECONDS,
@@ -36,9 +37,12 @@ from assent.worker.jobs import (
     retract_job,
 )
 from assent.worker.missed import match_missed
+from assent.worker.turns import Turns
 
 DELIVERIES = 16  # under way at once
-JOBS = {**PLACES, OUTBOX: 64}  # taken from each queue at once; deliveries beyond wait for a slot of their endpoint
+# Taken from each queue at once. Deliveries beyond DELIVERIES wait for a slot of their endpoint, or a turn. An enrolment
+# has two turns with the models at most; retractions need none.
+JOBS = {**PLACES, ENROLMENTS: 1, RIGHTS: 2, OUTBOX: 64}
 UNMATCHED_SECONDS = 3600.0  # what waits for a gallery is released before, by the worker that has one
 MOST_STRIKES = 40  # that count, fewer than the priorities of two lanes lie apart
 
@@ -112,11 +116,17 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     `failed` is set when the end of a job could not be written.
     """
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
+    app.job_manager = FairJobs(app.connector)
 
     # Threads of their own: asyncio's few are shared by everything else here, an endpoint may hold one for 15 s, and a
     # picture's host as long as it drips.
-    endpoints, threads = EndpointConcurrency(), ThreadPoolExecutor(DELIVERIES, "deliver")
-    events = ThreadPoolExecutor(sum(PLACES.values()), "event")
+    endpoints, turns = EndpointConcurrency(), Turns(DELIVERIES)
+    threads = ThreadPoolExecutor(JOBS[OUTBOX], "deliver")
+    events = ThreadPoolExecutor(sum(JOBS.values()) - JOBS[OUTBOX], "event")
+
+    def in_turn(work: Callable[[WorkerContext, str, UUID], None], tenant: str, message: UUID) -> None:
+        with turns.turn(0, tenant):
+            work(context, tenant, message)
 
     async def run(work: Callable[..., None], *arguments: object) -> None:
         await asyncio.get_running_loop().run_in_executor(events, work, context, *arguments)
@@ -134,11 +144,11 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     ) -> None:
         await run(match_missed, tenant, UUID(event), job_context.job.queue)
 
-    @app.task(name="enrol", queue=PICTURES, retry=JobRetry())
+    @app.task(name="enrol", queue=ENROLMENTS, retry=JobRetry())
     async def enrol_photos(tenant: str, event: str) -> None:
         await run(enrol_job, tenant, UUID(event))
 
-    @app.task(name="retract", queue=PICTURES, retry=JobRetry(), pass_context=True)
+    @app.task(name="retract", queue=RIGHTS, retry=JobRetry(), pass_context=True)
     async def retract_matches(
         job_context: procrastinate.JobContext, tenant: str, sealed: str = "", erasure: str = "", pid: str = ""
     ) -> None:
@@ -149,12 +159,12 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     async def send(tenant: str, endpoint: str, message: str) -> None:
         async with endpoints.slot(tenant, endpoint) as free:
             work = deliver_message if free else postpone_message
-            await asyncio.get_running_loop().run_in_executor(threads, work, context, tenant, UUID(message))
+            await asyncio.get_running_loop().run_in_executor(threads, in_turn, work, tenant, UUID(message))
 
     @app.task(name="act", queue=OUTBOX, retry=JobRetry())
     async def act(tenant: str, source: str, action: str) -> None:
         async with endpoints.slot(tenant, f"platform:{source}") as free:  # no endpoint has such a name
             work = act_job if free else postpone_act
-            await asyncio.get_running_loop().run_in_executor(threads, work, context, tenant, UUID(action))
+            await asyncio.get_running_loop().run_in_executor(threads, in_turn, work, tenant, UUID(action))
 
     return app

@@ -1,36 +1,72 @@
-"""Limits how many threads of a worker use the models at once."""
+"""Shares what a worker has few of among tenants: turns with the models, places for images, threads for deliveries."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from heapq import heappop, heappush
+from dataclasses import dataclass
 from itertools import count
 from threading import Condition
 
 
-class Turns:
-    """Gives `places` turns at once. Of those who wait the highest priority goes first, then who came first."""
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    priority: int
+    tenant: str
+    host: str
+    number: int
 
-    def __init__(self, places: int) -> None:
-        self._free = places
-        self._waiting: list[tuple[int, int]] = []  # a heap of priorities, negated, and numbers
-        self._numbers = count()
+
+class Turns:
+    """Gives `places` turns at once, of which one host has `of_host` at most.
+
+    Of those who wait the highest priority goes first; then the tenant that has the fewest turns now, of several the one
+    whose last turn is longest ago; then who came first. However many images a tenant has waiting, another tenant's next
+    one waits for one turn to end.
+    """
+
+    def __init__(self, places: int, of_host: int | None = None) -> None:
+        self._free, self._of_host = places, of_host or places
+        self._waiting: list[_Ticket] = []
+        self._tenants, self._hosts = Counter[str](), Counter[str]()
+        self._served: dict[str, int] = {}  # tenants that have a turn or wait for one; when they had their last
+        self._numbers = count(1)
         self._changed = Condition()
 
     @contextmanager
-    def turn(self, priority: int) -> Iterator[None]:
+    def turn(self, priority: int, tenant: str, host: str = "") -> Iterator[None]:
         """Waits for a turn, which lasts until the block ends."""
+        ticket = _Ticket(priority, tenant, host, next(self._numbers))
         with self._changed:
-            ticket = (-priority, next(self._numbers))
-            heappush(self._waiting, ticket)
-            self._changed.wait_for(lambda: self._free > 0 and self._waiting[0] == ticket)
-            heappop(self._waiting)
-            self._free -= 1
-            self._changed.notify_all()  # the next may have a turn too
+            self._waiting.append(ticket)
+            self._changed.wait_for(lambda: self._free > 0 and self._next() == ticket)
+            self._waiting.remove(ticket)
+            self._take(ticket, 1)
+            self._served[tenant] = next(self._numbers)
         try:
             yield
         finally:
             with self._changed:
-                self._free += 1
-                self._changed.notify_all()
+                self._take(ticket, -1)
+
+    def _next(self) -> _Ticket | None:
+        """Returns who has the next turn; a host that has its share waits, and holds up nobody."""
+        may = (ticket for ticket in self._waiting if self._hosts[ticket.host] < self._of_host)
+        return min(may, key=self._order, default=None)
+
+    def _order(self, ticket: _Ticket) -> tuple[int, int, int, int]:
+        tenant = ticket.tenant
+        return -ticket.priority, self._tenants[tenant], self._served.get(tenant, 0), ticket.number
+
+    def _take(self, ticket: _Ticket, turns: int) -> None:
+        self._free -= turns
+        self._tenants[ticket.tenant] += turns
+        self._hosts[ticket.host] += turns if ticket.host else 0
+        for counted in (self._tenants, self._hosts):
+            for name in (ticket.tenant, ticket.host):
+                if not counted[name]:
+                    del counted[name]
+        here = {waiting.tenant for waiting in self._waiting} | self._tenants.keys()
+        self._served = {tenant: number for tenant, number in self._served.items() if tenant in here}
+        self._changed.notify_all()  # another may have a turn now
