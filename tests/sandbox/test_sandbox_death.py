@@ -26,7 +26,7 @@ from tests.unit.picture_files import heic, motif, samples
 from tests.waiting import until
 
 SMALL = samples()["png"]
-SIZES = {"format": "png", "width": 2, "height": 1, "frame_count": 1}
+SIZES = {"format": "png", "width": 2, "height": 1, "frame_count": 1, "over_black": []}
 FRAME = {"index": 0, "width": 2, "height": 1, "scale": 1.0}
 Answer = Callable[[socket.socket, int], None]
 
@@ -134,6 +134,8 @@ def say(reply: object) -> Answer:
         SIZES,
         SIZES | {"frames": []},
         SIZES | {"frames": [FRAME] * 2},
+        SIZES | {"frames": [FRAME], "over_black": [FRAME] * 2},
+        SIZES | {"frames": [FRAME], "over_black": [FRAME | {"index": 1}]},
         SIZES | {"frames": [FRAME | {"width": 5000}]},
         SIZES | {"frames": [FRAME | {"width": -2, "height": -1}]},
         SIZES | {"frames": [FRAME | {"width": 2.0}]},

@@ -93,7 +93,8 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed."""
+    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed, with alpha over
+    white; `over_black`: those of them that look otherwise over black, analysed as well."""
 
     sha256: str
     format: str  # jpeg png webp gif avif heic tiff bmp
@@ -101,6 +102,7 @@ class Picture:
     height: int
     frame_count: int
     frames: tuple[Frame, ...]
+    over_black: tuple[Frame, ...] = ()
 
     @property
     def pdq(self) -> str | None:
@@ -152,7 +154,8 @@ class Perception:
     faces: tuple[Face, ...]
     models: tuple[str, ...]
     embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
-    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)  # by frame: (width,), what heads read
+    # (width,), what heads read, by frame; of a frame over black by ~frame
+    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)
     trials: tuple[Trial, ...] = ()
 
 

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 import pi_heif
-from numpy.typing import NDArray
 from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - an import registers it
 
 from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
+from assent.media.colour import conversion
+from assent.media.declared_colour import Declared, declared
+from assent.media.layers import BLACK, WHITE, Layers, differ, over, split
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 12_000
@@ -55,6 +58,7 @@ _BOTH_BRANDS = frozenset({b"mif1", b"msf1"})
 
 _ANIMATED = frozenset({"png", "webp", "gif", "avif", "tiff"})  # the others show one image, whatever else they hold
 _ORIENTED_BY_DECODER = frozenset({"heic", "tiff"})
+_PNG_DEPTH = 24
 _EXIF_ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,7 +69,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_WHITE = (255, 255, 255)
 # What Pillow and its decoders raise on a broken file; anything else is a fault of ours and ends the child.
 _BROKEN = (
     OSError,
@@ -88,6 +91,9 @@ pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=Fa
 class Decoded:
     """One decoded file: the oriented size of its first decoded frame, its number of frames, and those decoded, in
     order: uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
+
+    `over_black`: those of them that look otherwise over black than over white. `stored`: the first frame as other
+    decoders read it, without its colours being converted.
     """
 
     format: str
@@ -96,7 +102,8 @@ class Decoded:
     frame_count: int
     frames: tuple[Frame, ...]
     orientation: int
-    profile: bytes | None = None  # the ICC profile of RGB pixels; `colour.to_srgb` applies it
+    stored: Pixels
+    over_black: tuple[Frame, ...] = ()
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -126,18 +133,30 @@ def sniff(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Decoded:
-    """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
+    """Decodes one file to sRGB: its colours as browsers show them, EXIF orientation applied once, alpha over white and,
+    where that differs, over black, shrunk to 4,096 pixels a side.
 
     Of several frames the first, the middle and the last are decoded, as a viewer composes them; of JPEG, HEIC and
-    BMP the one that viewers show. An ICC profile is handed on, not applied. Bytes after the image's end are ignored.
-    Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
-    are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
+    BMP the one that viewers show. Bytes after the image's end are ignored. Raises MediaUnsupported (none of the eight
+    formats), PictureTooLarge (claimed size beyond the limits, before pixels are decoded), DecodersDisagree (colours that
+    viewers show differently) and Undecodable (broken or cut short); MemoryError where the process may not have what it
+    needs.
     """
     name = sniff(data)
     with _broken_is_undecodable(name), _opened(data, name) as image:
         count, looked_at = _gate(image, name)
-        frames, sizes = zip(*(_frame(image, name, index) for index in looked_at), strict=True)
-        return Decoded(name, sizes[0][0], sizes[0][1], count, frames, _orientation(image, name), _profile(image))
+        colours = declared(image, name, data)
+        decoded = [_frame(image, name, index, data, colours) for index in looked_at]
+        first = decoded[0]
+        return Decoded(
+            name,
+            *first.size,
+            count,
+            tuple(frame.over_white for frame in decoded),
+            _orientation(image, name),
+            first.stored,
+            tuple(frame.over_black for frame in decoded if frame.over_black is not None),
+        )
 
 
 def turned_back(image: Image.Image, orientation: int) -> Image.Image:
@@ -225,17 +244,19 @@ def _orientation(image: Image.Image, name: str) -> int:
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
 
 
-def _profile(image: Image.Image) -> bytes | None:
-    """Returns an ICC profile of RGB, else None: one of ink or grey does not describe the pixels that are returned."""
-    raw = image.info.get("icc_profile")
-    return raw if isinstance(raw, bytes) and raw[16:20] == b"RGB " else None
-
-
 # Pixels
 
 
-def _frame(image: Image.Image, name: str, index: int) -> tuple[Frame, tuple[int, int]]:
-    """Decodes one frame and returns it with its oriented size before it was shrunk."""
+class _Views(NamedTuple):
+    """One frame's views, its oriented size before it was shrunk, and its pixels before colours were converted."""
+
+    size: tuple[int, int]
+    over_white: Frame
+    over_black: Frame | None
+    stored: Pixels
+
+
+def _frame(image: Image.Image, name: str, index: int, data: bytes, colours: Declared | None) -> _Views:
     image.seek(index)
     claimed = image.size
     if name == "jpeg" and max(claimed) > OUTPUT_SIDE:
@@ -243,42 +264,38 @@ def _frame(image: Image.Image, name: str, index: int) -> tuple[Frame, tuple[int,
     image.load()
     size = claimed if name == "jpeg" else image.size  # a decoder may find another size than the header claimed
     _check_size(size)
-    rgb = _to_rgb(image)
+    orientation = _orientation(image, name)
+    layers = split(image, data if name == "png" else None)
+    exact = name == "bmp" or (name == "png" and data[_PNG_DEPTH] <= 8)  # these lose nothing
+    convert = conversion(colours, layers.colours.mode.removesuffix("A"), exact, layers.alpha is not None)
+    shown = Layers(convert(_without_alpha(layers)), layers.alpha) if convert else layers
+    over_white = _finished(over(shown, WHITE), orientation)
+    over_black = _finished(over(shown, BLACK), orientation) if shown.alpha and differ(shown.alpha) else None
+    stored = over_white
+    if convert or layers.keyed:
+        stored = _finished(over(Layers(layers.colours) if layers.keyed else layers, WHITE), orientation)
+    scale = min(1.0, max(over_white.shape[:2]) / max(size))
+    return _Views(
+        size if orientation < 5 else (size[1], size[0]),
+        Frame(index, over_white, scale),
+        None if over_black is None else Frame(index, over_black, scale),
+        stored,
+    )
+
+
+def _without_alpha(layers: Layers) -> Image.Image:
+    return layers.colours.convert("RGB") if layers.colours.mode == "RGBA" else layers.colours
+
+
+def _finished(rgb: Image.Image, orientation: int) -> Pixels:
+    """Shrinks to what the decoder hands out, and turns."""
     if max(rgb.size) > OUTPUT_SIDE:
         rgb = rgb.resize(_fitting(rgb.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    orientation = _orientation(image, name)
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
-    scale = min(1.0, max(rgb.size) / max(size))
-    return Frame(index, np.asarray(rgb), scale), size if orientation < 5 else (size[1], size[0])
+    return np.asarray(rgb)
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:
     ratio = min(1.0, OUTPUT_SIDE / max(size))
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in {"I", "F"}:
-        return Image.fromarray(_by_range(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        layer = image if image.mode == "RGBA" else image.convert("RGBA")
-        canvas = Image.new("RGB", layer.size, _WHITE)
-        canvas.paste(layer, mask=layer)
-        return canvas
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _by_range(samples: NDArray[np.int32] | NDArray[np.float32]) -> Pixels:
-    """Scales grey samples of undeclared range: 0–1 (floats), 0–255 or 0–65,535 if they fit, else lowest to highest."""
-    values = np.nan_to_num(samples.astype(np.float32), copy=False, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    tops = [255.0, 65_535.0] if samples.dtype.kind == "i" else [1.0, 255.0, 65_535.0]
-    top = next((top for top in tops if low >= 0 and high <= top), None)
-    if top is None:
-        values -= low
-        top = max(high - low, 1.0)
-    values *= 255.0 / top
-    return np.rint(values, out=values).astype(np.uint8)

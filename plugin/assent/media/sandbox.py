@@ -30,7 +30,6 @@ import numpy as np
 
 from assent.core.errors import DECODE_ERRORS, AssentError, DecoderDied
 from assent.core.values import Frame, Picture
-from assent.media.colour import to_srgb
 from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE, Decoded, decode
 
 WALL_S = 10.0
@@ -40,7 +39,7 @@ START_S = 30.0
 CPU_S = 20  # beyond the wall time: ends a child that spins after its parent died
 
 _MAX_FRAMES = 3
-_MAX_OUTPUT = _MAX_FRAMES * OUTPUT_SIDE * OUTPUT_SIDE * 3
+_MAX_OUTPUT = 2 * _MAX_FRAMES * OUTPUT_SIDE * OUTPUT_SIDE * 3
 _MAX_REPLY = 4_096
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _LENGTH = 8  # bytes of a big-endian length
@@ -61,13 +60,14 @@ class _FrameSize:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """The child's answer for a decoded image; the frames lie one after the other in the memfd."""
+    """The child's answer for a decoded image; the frames lie one after the other in the memfd, then those over black."""
 
     format: str
     width: int
     height: int
     frame_count: int
     frames: tuple[_FrameSize, ...]
+    over_black: tuple[_FrameSize, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _exchange(child: _Child, data: bytes, end: float) -> tuple[_Sizes, mmap.mmap
         except OSError as error:
             raise _death(child, error) from None
         sizes = _sizes(_reply(child, end))
-        return sizes, _sealed(memory, sum(frame.length for frame in sizes.frames))
+        return sizes, _sealed(memory, sum(frame.length for frame in (*sizes.frames, *sizes.over_black)))
     finally:
         os.close(memory)
 
@@ -236,13 +236,15 @@ def _sizes(reply: object) -> _Sizes:
             "height": int(height),
             "frame_count": int(count),
             "frames": [_, *_] as frames,
+            "over_black": [*over_black],
         } if (
             name in FORMATS
             and 1 <= width <= MAX_SIDE
             and 1 <= height <= MAX_SIDE
-            and 1 <= len(frames) <= min(count, _MAX_FRAMES)
+            and len(over_black) <= len(frames) <= min(count, _MAX_FRAMES)
         ):
-            return _Sizes(name, width, height, count, tuple(_frame_size(frame, count) for frame in frames))
+            sizes = [_frame_size(frame, count) for frame in (*frames, *over_black)]
+            return _Sizes(name, width, height, count, tuple(sizes[: len(frames)]), tuple(sizes[len(frames) :]))
     raise DecoderDied("the decoder's answer has impossible sizes")
 
 
@@ -268,16 +270,18 @@ def _sealed(memory: int, size: int) -> mmap.mmap:
 
 
 def _picture(sizes: _Sizes, memory: mmap.mmap, digest: str) -> Picture:
-    starts = accumulate((frame.length for frame in sizes.frames), initial=0)
+    every = (*sizes.frames, *sizes.over_black)
+    starts = accumulate((frame.length for frame in every), initial=0)
     frames = tuple(
         Frame(
             frame.index,
             np.frombuffer(memory, np.uint8, frame.length, start).reshape(frame.height, frame.width, 3),
             frame.scale,
         )
-        for frame, start in zip(sizes.frames, starts, strict=False)  # the last start is the end
+        for frame, start in zip(every, starts, strict=False)  # the last start is the end
     )
-    return Picture(digest, sizes.format, sizes.width, sizes.height, sizes.frame_count, frames)
+    shown, over_black = frames[: len(sizes.frames)], frames[len(sizes.frames) :]
+    return Picture(digest, sizes.format, sizes.width, sizes.height, sizes.frame_count, shown, over_black)
 
 
 # The child's side
@@ -331,20 +335,23 @@ def _read(link: socket.socket, size: int) -> bytearray | None:
 def _answer(data: bytes, memory: int, confirm: Callable[[bytes, Decoded], None]) -> dict[str, object]:
     try:
         decoded = decode(data)
-        confirm(data, decoded)  # before colours are changed: OpenCV applies no profile
-        decoded = to_srgb(decoded)
+        confirm(data, decoded)
         _write(memory, decoded)
     except DECODE_ERRORS as error:
         return {"error": error.code, "detail": error.detail}
     except MemoryError:
         return {"error": DecoderDied.code, "detail": "the picture needs more memory than the decoder may use"}
-    frames = tuple(_FrameSize(f.index, f.pixels.shape[1], f.pixels.shape[0], f.scale) for f in decoded.frames)
-    return asdict(_Sizes(decoded.format, decoded.width, decoded.height, decoded.frame_count, frames))
+    frames, over_black = (
+        tuple(_FrameSize(frame.index, frame.pixels.shape[1], frame.pixels.shape[0], frame.scale) for frame in part)
+        for part in (decoded.frames, decoded.over_black)
+    )
+    return asdict(_Sizes(decoded.format, decoded.width, decoded.height, decoded.frame_count, frames, over_black))
 
 
 def _write(memory: int, decoded: Decoded) -> None:
-    with mmap.mmap(memory, sum(frame.pixels.nbytes for frame in decoded.frames)) as view:
-        for frame in decoded.frames:
+    frames = (*decoded.frames, *decoded.over_black)
+    with mmap.mmap(memory, sum(frame.pixels.nbytes for frame in frames)) as view:
+        for frame in frames:
             view.write(np.ascontiguousarray(frame.pixels).data)
 
 

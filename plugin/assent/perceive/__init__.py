@@ -15,6 +15,7 @@ from assent.core.boxes import Corners, box_of
 from assent.core.errors import Undecodable
 from assent.core.taxonomy import BY_NAME
 from assent.core.values import Face, Frame, Perception, Picture, Pixels, Tag, Vector
+from assent.perceive.backdrops import joined_backdrops, with_backdrops
 from assent.perceive.colour import COLOURS_ID, colour_tags
 from assent.perceive.faces import embed as embedder
 from assent.perceive.faces.detect import DetectedFace, chip_of, detect_faces, detect_objects, merge_tags
@@ -49,12 +50,17 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
     """Returns the perception of each image: tags from score 0.05 up, faces from their detector's threshold up.
 
     Faces are no tags. Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their
-    frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. `embed=False` (nobody
-    may be matched): no landmarks and no embedding are computed, so that no biometric template exists. Raises
+    frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. An image that looks
+    otherwise over black is processed over both backdrops, and what either shows counts. `embed=False` (nobody may be
+    matched): no landmarks and no embedding are computed, so that no biometric template exists. Raises
     Undecodable for an image without a frame or without pixels: an image that no model processed is not harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
+    return tuple(joined_backdrops(pictures, _perceive(models, with_backdrops(pictures), embed)))
+
+
+def _perceive(models: Models, pictures: Sequence[Picture], embed: bool) -> tuple[Perception, ...]:
     frames = [
         (number, replace(frame, pixels=cleaned(frame.pixels)))
         for number, picture in enumerate(pictures)

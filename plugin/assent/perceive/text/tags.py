@@ -52,7 +52,7 @@ class Reader:
         """Returns the tags of the text and codes in each frame. `region`: as in `contacts.kinds`."""
         tags: list[Tag] = []
         with self._turn:
-            for frame in picture.frames:
+            for frame in (*picture.frames, *picture.over_black):
                 rows = _rows(ocr.lines(self.ocr, frame.pixels)) if self.ocr else []
                 detections = [*_codes(frame), *_kinds(rows, region), *_blocked(rows, self.blocked)]
                 tags += (_tag(picture, frame, detection) for detection in _strongest(detections))
