@@ -33,7 +33,8 @@ def shown(browser: Browser, files: Mapping[str, bytes]) -> dict[str, Shown]:
     for names in _groups(list(files)):
         page.set_content("<body style='margin:0'>" + "".join(_places(files[name] for name in names)))
         sizes = page.evaluate(
-            "() => Promise.all([...document.images].map(i => i.decode().then(() => [i.naturalWidth, i.naturalHeight], () => null)))"
+            "() => Promise.all([...document.images].map("
+            "i => i.decode().then(() => [i.naturalWidth, i.naturalHeight], () => null)))"
         )
         screen = np.asarray(Image.open(BytesIO(page.screenshot())).convert("RGB"))
         pairs = [_cut(screen, number, size) for number, size in enumerate(sizes)]
@@ -54,7 +55,8 @@ def _places(files: Iterator[bytes]) -> Iterator[str]:
             row, column = divmod(2 * number + backdrop, ACROSS)
             yield (
                 f"<div style='position:absolute;left:{column * PLACE}px;top:{row * PLACE}px;width:{PLACE}px;"
-                f"height:{PLACE}px;overflow:hidden;background:{colour}'><img style='display:block' src='{source}'></div>"
+                f"height:{PLACE}px;overflow:hidden;background:{colour}'>"
+                f"<img style='display:block' src='{source}'></div>"
             )
 
 
@@ -107,8 +109,8 @@ def report(figure: Figure, off: Mapping[str, int], reviewed: Mapping[str, str]) 
         worst = max(mine, key=lambda name: mine[name])
         far = sum(value > ALLOWED for value in mine.values())
         figure(
-            f"{kind}: {len(mine) + sent} files, {sent} to review, {far} of the others more than {ALLOWED} of 255 from what "
-            f"Chromium shows; at most {mine[worst]} ({worst})"
+            f"{kind}: {len(mine) + sent} files, {sent} to review, {far} of the others more than {ALLOWED} of 255 from "
+            f"what Chromium shows; at most {mine[worst]} ({worst})"
         )
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageFilter
 
 from assent.core.errors import DecodersDisagree
 from assent.media.declared_colour import Declared, by_codes, is_profile
-from assent.media.transfer import IS_SRGB, SRGB, Meaning, in_srgb
+from assent.media.transfer import IS_SRGB, SRGB, ColourCoding, in_srgb
 
 Conversion = Callable[[Image.Image], Image.Image]  # L, RGB or CMYK → RGB
 
@@ -52,7 +52,7 @@ def conversion(found: Declared | None, mode: str, exact: bool, clear: bool) -> C
         return None
     if clear and found.nits is not None:
         raise DecodersDisagree("a transparent HDR image, which viewers mix with its backdrop in different ways")
-    return _by_meaning(found, mode, exact)
+    return _by_coding(found, mode, exact)
 
 
 def _by_profile(profile: bytes, tags: Mapping[bytes, bytes], mode: str) -> Conversion | None:
@@ -118,10 +118,10 @@ def _checked(
     return converted
 
 
-def _by_meaning(meaning: Meaning, mode: str, exact: bool) -> Conversion | None:
+def _by_coding(coding: ColourCoding, mode: str, exact: bool) -> Conversion | None:
     """Converts by 256 levels where the bands are independent of each other, else by 33 × 33 × 33 colours."""
-    independent = mode == "L" or (meaning.primaries == SRGB and meaning.nits is None)
-    convert = _by_levels(meaning) if independent else _by_cube(meaning)
+    independent = mode == "L" or (coding.primaries == SRGB and coding.nits is None)
+    convert = _by_levels(coding) if independent else _by_cube(coding)
     if _is_same(convert, mode):
         return None
     if not (exact and independent):
@@ -129,15 +129,15 @@ def _by_meaning(meaning: Meaning, mode: str, exact: bool) -> Conversion | None:
     return convert
 
 
-def _by_levels(meaning: Meaning) -> Conversion:
-    levels = np.rint(in_srgb(np.linspace(0, 1, 256)[:, None], meaning) * 255).astype(int).ravel().tolist()
+def _by_levels(coding: ColourCoding) -> Conversion:
+    levels = np.rint(in_srgb(np.linspace(0, 1, 256)[:, None], coding) * 255).astype(int).ravel().tolist()
     return lambda image: image.point(levels * len(image.getbands())).convert("RGB")
 
 
-def _by_cube(meaning: Meaning) -> Conversion:
+def _by_cube(coding: ColourCoding) -> Conversion:
     axis = np.linspace(0, 1, _CUBE_POINTS)
     colours = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)[:, ::-1]  # red runs first
-    cube = ImageFilter.Color3DLUT(_CUBE_POINTS, in_srgb(colours, meaning).astype(np.float32).ravel())
+    cube = ImageFilter.Color3DLUT(_CUBE_POINTS, in_srgb(colours, coding).astype(np.float32).ravel())
     return lambda image: image.filter(cube)
 
 

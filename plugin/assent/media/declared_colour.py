@@ -1,7 +1,7 @@
 """Reads what a file says of its colours, as browsers understand it, for stage 2. Pure; runs in the decode child.
 
-An ICC profile comes as bytes, anything else as a `Meaning`. The order is that of PNG's third edition: cICP, iCCP, sRGB,
-gAMA with cHRM; of AVIF and HEIC: a profile before code points. What viewers read in different ways, such as chunks that
+An ICC profile comes as bytes, anything else as a `ColourCoding`. The order is that of PNG's third edition: cICP, iCCP,
+sRGB, gAMA with cHRM; of AVIF and HEIC: a profile before code points. What viewers read in different ways, such as chunks that
 stand twice or are cut short, is refused, so that a moderator looks at the file.
 """
 
@@ -28,11 +28,11 @@ from assent.media.transfer import (
     SRGB_CURVE,
     UNSPECIFIED,
     Chromaticities,
-    Meaning,
+    ColourCoding,
     power,
 )
 
-Declared = bytes | Meaning
+Declared = bytes | ColourCoding
 LARGEST_PROFILE = 4_000_000  # bytes; printers' profiles of four inks have up to three million
 _PNG_BODIES = {b"cICP": 4, b"iCCP": None, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"cLLI": 8, b"mDCV": 24}
 _ABOUT_SRGB = 0.05  # browsers take a gAMA within this share of 1 / 2.2, without cHRM, for sRGB
@@ -71,13 +71,13 @@ def declared(image: Image.Image, name: str, data: bytes) -> Declared | None:
     return None if found == IS_SRGB else found
 
 
-def by_codes(primaries: int, transfer: int, nits: float | None = None) -> Meaning:
+def by_codes(primaries: int, transfer: int, nits: float | None = None) -> ColourCoding:
     """Returns what two code points of H.273 mean. Raises DecodersDisagree where browsers do not know one of them."""
     if primaries not in PRIMARIES or transfer not in CURVES:
         raise DecodersDisagree(f"colours by the code points {primaries} and {transfer}")
     if transfer == SRGB_CURVE and PRIMARIES[primaries] == SRGB:
         return IS_SRGB
-    return Meaning(PRIMARIES[primaries], CURVES[transfer], (nits or PEAK_NITS) if transfer in (PQ, HLG) else None)
+    return ColourCoding(PRIMARIES[primaries], CURVES[transfer], (nits or PEAK_NITS) if transfer in (PQ, HLG) else None)
 
 
 def is_profile(raw: bytes) -> bool:
@@ -114,16 +114,16 @@ def _of_png(data: bytes, profile: bytes | None) -> Declared | None:
     return _by_gamma(found) if found.get(b"gAMA", bytes(4)) != bytes(4) else None
 
 
-def _by_gamma(found: dict[bytes, bytes]) -> Meaning:
+def _by_gamma(found: dict[bytes, bytes]) -> ColourCoding:
     gamma = int.from_bytes(found[b"gAMA"]) / 100_000
     if b"cHRM" not in found:
-        return IS_SRGB if abs(gamma * 2.2 - 1) <= _ABOUT_SRGB else Meaning(SRGB, power(1 / gamma))
+        return IS_SRGB if abs(gamma * 2.2 - 1) <= _ABOUT_SRGB else ColourCoding(SRGB, power(1 / gamma))
     numbers = [number / 100_000 for number in struct.unpack(">8I", found[b"cHRM"])]
     white, red, green, blue = (numbers[at : at + 2] for at in range(0, 8, 2))
     area = (red[0] - blue[0]) * (green[1] - blue[1]) - (green[0] - blue[0]) * (red[1] - blue[1])
     if abs(area) < 0.001 or min(white[1], red[1], green[1], blue[1]) <= 0 or max(numbers) > 1:
         raise DecodersDisagree("a PNG whose primaries span no colours")
-    return Meaning(_chromaticities(numbers), power(1 / gamma))
+    return ColourCoding(_chromaticities(numbers), power(1 / gamma))
 
 
 def _chromaticities(numbers: list[float]) -> Chromaticities:
@@ -189,7 +189,7 @@ def _of_boxes(data: bytes) -> Declared:
     return _by_video_codes(*next(iter(codes)), nits)
 
 
-def _of_stream(data: bytes) -> Meaning:
+def _of_stream(data: bytes) -> ColourCoding:
     """Returns what the AV1 streams of an AVIF file say, whose boxes say nothing."""
     found = set()
     for start in item_places(data):
@@ -201,6 +201,6 @@ def _of_stream(data: bytes) -> Meaning:
     return _by_video_codes(*next(iter(said), (UNSPECIFIED, UNSPECIFIED)))
 
 
-def _by_video_codes(primaries: int, transfer: int, nits: float | None = None) -> Meaning:
+def _by_video_codes(primaries: int, transfer: int, nits: float | None = None) -> ColourCoding:
     primaries = BT709 if primaries == UNSPECIFIED else primaries
     return by_codes(primaries, SRGB_CURVE if transfer in _BT709_CURVES else transfer, nits)

@@ -138,9 +138,9 @@ def decode(data: bytes) -> Decoded:
 
     Of several frames the first, the middle and the last are decoded, as a viewer composes them; of JPEG, HEIC and
     BMP the one that viewers show. Bytes after the image's end are ignored. Raises MediaUnsupported (none of the eight
-    formats), PictureTooLarge (claimed size beyond the limits, before pixels are decoded), DecodersDisagree (colours that
-    viewers show differently) and Undecodable (broken or cut short); MemoryError where the process may not have what it
-    needs.
+    formats), PictureTooLarge (claimed size beyond the limits, before pixels are decoded), DecodersDisagree (colours
+    that viewers show differently) and Undecodable (broken or cut short); MemoryError where the process may not have
+    what it needs.
     """
     name = sniff(data)
     with _broken_is_undecodable(name), _opened(data, name) as image:

@@ -13,8 +13,8 @@ _MOST = 10_000  # boxes of one file that are read
 _SAMPLE_ENTRY, _VISUAL_ENTRY = 8, 78  # bytes before the boxes of a list of sample entries, and of one of them
 
 
-class Box(NamedTuple):
-    """One box: its type, and where its contents start and end."""
+class IsoBox(NamedTuple):
+    """Holds a box's type, and where its contents start and end."""
 
     kind: bytes
     start: int
@@ -22,7 +22,7 @@ class Box(NamedTuple):
 
 
 class Colours(NamedTuple):
-    """What one image or track declares: its colr boxes, and the strongest light of its clli and mdcv boxes."""
+    """Holds what one image or track declares: its colr boxes, and the strongest light of its clli and mdcv boxes."""
 
     profiles: frozenset[bytes] = frozenset()
     codes: frozenset[Nclx] = frozenset()
@@ -44,7 +44,7 @@ def item_places(data: bytes) -> Iterator[int]:
             yield from _places(data, iloc)
 
 
-def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+def boxes(data: bytes, start: int, end: int) -> Iterator[IsoBox]:
     """Yields the boxes that lie side by side in a part of the file."""
     for _ in range(_MOST):
         if start + 8 > end:
@@ -55,11 +55,11 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
         after = end if size == 0 else start + size
         if (size not in (0, 1) and size < head) or after > end or after <= start:
             return
-        yield Box(kind, start + head, after)
+        yield IsoBox(kind, start + head, after)
         start = after
 
 
-def _children(data: bytes, box: Box, *path: bytes, skip: int = 0) -> Iterator[Box]:
+def _children(data: bytes, box: IsoBox, *path: bytes, skip: int = 0) -> Iterator[IsoBox]:
     """Yields the boxes at the end of a path below `box`; `skip`: bytes before the first of its children."""
     for child in boxes(data, box.start + skip, box.end):
         if child.kind == path[0]:
@@ -69,11 +69,11 @@ def _children(data: bytes, box: Box, *path: bytes, skip: int = 0) -> Iterator[Bo
                 yield from _children(data, child, *path[1:])
 
 
-def _primary(data: bytes, meta: Box) -> Colours:
+def _primary(data: bytes, meta: IsoBox) -> Colours:
     """Returns the colours of the primary image; of all properties, where it has none of its own, as grids may."""
     number = next((_number(data, box) for box in _children(data, meta, b"pitm", skip=4)), None)
-    own: list[Box] = []
-    every: list[Box] = []
+    own: list[IsoBox] = []
+    every: list[IsoBox] = []
     for iprp in _children(data, meta, b"iprp", skip=4):
         properties = [child for ipco in _children(data, iprp, b"ipco") for child in boxes(data, ipco.start, ipco.end)]
         every += properties
@@ -87,12 +87,12 @@ def _primary(data: bytes, meta: Box) -> Colours:
     return colours if colours.profiles or colours.codes else _colours(data, every)
 
 
-def _number(data: bytes, pitm: Box) -> int:
+def _number(data: bytes, pitm: IsoBox) -> int:
     wide = data[pitm.start] > 0
     return int.from_bytes(data[pitm.start + 4 : pitm.start + (8 if wide else 6)])
 
 
-def _associations(data: bytes, ipma: Box) -> Iterator[tuple[int, int]]:
+def _associations(data: bytes, ipma: IsoBox) -> Iterator[tuple[int, int]]:
     """Yields an image's number and the index of one of its properties, from 1."""
     wide_item, wide_index = data[ipma.start] > 0, data[ipma.start + 3] & 1
     at = ipma.start + 8
@@ -107,7 +107,7 @@ def _associations(data: bytes, ipma: Box) -> Iterator[tuple[int, int]]:
             return
 
 
-def _places(data: bytes, iloc: Box) -> Iterator[int]:
+def _places(data: bytes, iloc: IsoBox) -> Iterator[int]:
     version, sizes = data[iloc.start], data[iloc.start + 4 : iloc.start + 6]
     if version > 2 or len(sizes) < 2:
         return
@@ -127,18 +127,18 @@ def _places(data: bytes, iloc: Box) -> Iterator[int]:
         at += extents * ((index_size if version else 0) + offset_size + length_size)
 
 
-def _track(data: bytes, track: Box) -> Colours:
+def _track(data: bytes, track: IsoBox) -> Colours:
     """Returns the colours of a track of pictures; of any other, such as one of alpha, none."""
     if not any(data[box.start + 8 : box.start + 12] == b"pict" for box in _children(data, track, b"mdia", b"hdlr")):
         return Colours()
-    found: list[Box] = []
+    found: list[IsoBox] = []
     for table in _children(data, track, b"mdia", b"minf", b"stbl", b"stsd"):
         for entry in boxes(data, table.start + _SAMPLE_ENTRY, table.end):
             found += boxes(data, entry.start + _VISUAL_ENTRY, entry.end)
     return _colours(data, found)
 
 
-def _colours(data: bytes, properties: list[Box]) -> Colours:
+def _colours(data: bytes, properties: list[IsoBox]) -> Colours:
     bodies = [data[box.start : box.end] for box in properties if box.kind == b"colr"]
     profiles = frozenset(body[4:] for body in bodies if body[:4] in (b"prof", b"rICC"))
     codes = frozenset(
@@ -147,7 +147,7 @@ def _colours(data: bytes, properties: list[Box]) -> Colours:
     return Colours(profiles, codes, _nits(data, properties))
 
 
-def _nits(data: bytes, properties: list[Box]) -> float | None:
+def _nits(data: bytes, properties: list[IsoBox]) -> float | None:
     """Returns the light that the content, or else the display it was made on, reaches: cd/m²; None where none says."""
     content = [int.from_bytes(data[box.start : box.start + 2]) for box in properties if box.kind == b"clli"]
     display = [int.from_bytes(data[box.start + 16 : box.start + 20]) / 1e4 for box in properties if box.kind == b"mdcv"]

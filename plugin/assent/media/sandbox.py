@@ -60,7 +60,7 @@ class _FrameSize:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """The child's answer for a decoded image; the frames lie one after the other in the memfd, then those over black."""
+    """The child's answer for a decoded image; its frames lie in the memfd in their order, then those over black."""
 
     format: str
     width: int

@@ -2,8 +2,8 @@
 
 Code points, chromaticities and curves are those of ITU-T H.273 (07/2024), tables 2 and 3; PQ and HLG those of ITU-R
 BT.2100-2. Light is relative to white: 1.0. HDR is brought into the range of a screen by the reference white tone
-mapping of SMPTE ST 2094-50, from 1,000 to 203 cd/m² (BT.2408), as Chromium does; tests/adversarial/test_decode_browser.py
-compares the two.
+mapping of SMPTE ST 2094-50, from 1,000 to 203 cd/m² (BT.2408), as Chromium does:
+tests/adversarial/test_decode_browser.py compares the two.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # of BT.2020
 
 
-class Meaning(NamedTuple):
-    """How code values of red, green and blue are meant: their primaries, and the curve from value to light."""
+class ColourCoding(NamedTuple):
+    """Says how code values of red, green and blue are meant: their primaries, and the curve from value to light."""
 
     primaries: Chromaticities
     curve: Curve
@@ -88,20 +88,20 @@ CURVES: dict[int, Curve] = {
     17: lambda values: values**2.6 * 52.37 / 48,
     HLG: _of_hlg,
 }
-IS_SRGB = Meaning(SRGB, _OF_SRGB)
+IS_SRGB = ColourCoding(SRGB, _OF_SRGB)
 
 
-def in_srgb(values: Light, meaning: Meaning) -> Light:
+def in_srgb(values: Light, coding: ColourCoding) -> Light:
     """Converts code values 0–1, shape (n, 3), or (n, 1) for greys, to those of sRGB: 0–1."""
-    light = meaning.curve(values)
+    light = coding.curve(values)
     grey = light.shape[1] == 1
-    if meaning.nits is not None:
-        wide = light if grey else light @ _between(meaning.primaries, BT2020).T
+    if coding.nits is not None:
+        wide = light if grey else light @ _between(coding.primaries, BT2020).T
         strongest = np.maximum(wide.max(axis=1, keepdims=True), 1e-12)
-        wide = wide * _tone_mapped(strongest, meaning.nits / WHITE_NITS) / strongest
+        wide = wide * _tone_mapped(strongest, coding.nits / WHITE_NITS) / strongest
         light = wide if grey else wide @ _between(BT2020, SRGB).T
     elif not grey:
-        light = light @ _between(meaning.primaries, SRGB).T
+        light = light @ _between(coding.primaries, SRGB).T
     light = np.clip(light, 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -129,7 +129,7 @@ def _between(source: Chromaticities, target: Chromaticities) -> NDArray[np.float
 
 
 def _to_xyz(primaries: Chromaticities) -> NDArray[np.float64]:
-    """Returns the matrix from RGB to CIE XYZ in which white has Y = 1. Raises LinAlgError where they span no colours."""
+    """Returns the matrix from RGB to CIE XYZ with white at Y = 1. Raises LinAlgError where they span no colours."""
     xy = np.array(primaries).reshape(4, 2)
     xyz = np.column_stack([xy, 1 - xy.sum(axis=1)])
     return np.asarray(xyz[1:].T * np.linalg.solve(xyz[1:].T, xyz[0] / xy[0, 1]))
