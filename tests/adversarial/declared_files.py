@@ -122,7 +122,7 @@ def _png_colours() -> Files:
         )
         yield f"png of 16 bits of grey, iCCP of grey, {name}", png_file(wide(grey()), 0, 16, iccp(profile))
     few = Image.fromarray(portrait()).quantize(64)
-    palette = chunk(b"PLTE", bytes(few.getpalette()[: 3 * 64]))
+    palette = chunk(b"PLTE", bytes((few.getpalette() or [])[: 3 * 64]))
     for name in ("gAMA 100000", "cICP (9, 16)", "iCCP swapped", "iCCP of grey", "nothing"):
         yield f"png of a palette, {name}", png_file(np.asarray(few), 3, 8, *plain[name], palette)
         yield f"png of 16 bits, {name}", png_file(wide(portrait()), 2, 16, *plain[name])
@@ -150,10 +150,10 @@ def _png_keys() -> Files:
             f"png of {depth} bits of grey, a key and gAMA",
             png_file(samples, 0, depth, gama(100_000), _key(step // 2)),
         )
-    for depth, of in ((8, portrait()), (16, wide(portrait()))):
-        samples = of.copy()
-        samples[dark] = of[20, 40]
-        yield f"png of {depth} bits, a key", png_file(samples, 2, depth, _key(*(int(part) for part in of[20, 40])))
+    clear = [int(part) for part in portrait()[20, 40]]
+    samples_of_8 = np.where(dark[..., None], portrait()[20, 40], portrait())
+    yield "png of 8 bits, a key", png_file(samples_of_8, 2, 8, _key(*clear))
+    yield "png of 16 bits, a key", png_file(wide(samples_of_8), 2, 16, _key(*(257 * part for part in clear)))
     near = np.where(dark[..., None], 0x8012, 0x8034).astype(np.uint16) + np.zeros((1, 1, 3), np.uint16)
     yield "png of 16 bits, a key that differs in its lower byte", png_file(near, 2, 16, _key(0x8012, 0x8012, 0x8012))
     yield "png of 16 bits of grey, likewise", png_file(near[..., 0], 0, 16, _key(0x8034))

@@ -12,7 +12,8 @@ from assent.core.errors import DecodersDisagree
 from assent.media.colour import conversion
 from assent.media.declared_colour import LARGEST_PROFILE
 from assent.media.decode import decode
-from tests.adversarial.declared import chunk, gama, gamma_curve, grey_profile, iccp, png_file, table_profile, wide
+from tests.adversarial.declared import gama, gamma_curve, grey_profile, iccp, png_file, table_profile, wide
+from tests.adversarial.generate import chunk
 from tests.unit.perceive_photos import photo
 from tests.unit.picture_files import saved, wide_gamut
 

@@ -1,4 +1,4 @@
-"""Converts colours to sRGB, as the networks were trained on and as people see them, in stage 2. Runs in the decode child.
+"""Converts colours to sRGB, as the networks were trained on and as people see them. Runs in the decode child.
 
 Telephones save images in Display P3, cameras in Adobe RGB; read as sRGB such colours are paler than they were. A file
 can also declare a curve that shows what its numbers hide. Profiles are applied by littleCMS, code points by a table.
@@ -19,7 +19,7 @@ from assent.media.transfer import IS_SRGB, SRGB, ColourCoding, in_srgb
 
 Conversion = Callable[[Image.Image], Image.Image]  # L, RGB or CMYK → RGB
 
-# A profile that moves no colour of a 5 × 5 × 5 grid by more levels than this, nor a grey, is left alone: most are sRGB itself.
+# A profile that moves no grey and no colour of a 5 × 5 × 5 grid by more levels is left alone: most are sRGB itself.
 SAME = 2
 # Where two neighbouring values of 8 bits are shown further apart than this, what a decoder rounds decides what is seen.
 STEEPEST = 24
@@ -59,18 +59,18 @@ def _by_profile(profile: bytes, tags: Mapping[bytes, bytes], mode: str) -> Conve
     if _FLOATING & tags.keys():
         raise DecodersDisagree("a colour profile of which viewers read different parts")
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC if tags.keys() & _TABLES == {b"A2B1"} else ImageCms.Intent.PERCEPTUAL
-    transform = _transform(profile, mode, intent, ImageCms.Flags.NONE)
+    exact = _transform(profile, mode, intent, ImageCms.Flags.NOOPTIMIZE)  # built at once, slow to apply
 
-    def convert(image: Image.Image) -> Image.Image:
-        return _applied(image, transform)
+    def convert_exactly(image: Image.Image) -> Image.Image:
+        return _applied(image, exact)
 
-    if _is_same(convert, mode):
+    if _is_same(convert_exactly, mode):
         return None
-    _refuse_steep(convert, mode)
-    if not tags.keys() & _TABLES:
-        return convert
-    exact = _transform(profile, mode, intent, ImageCms.Flags.NOOPTIMIZE)
-    return lambda image: _checked(image, transform, exact)
+    _refuse_steep(convert_exactly, mode)
+    if mode == "L":
+        return _by_greys(convert_exactly)
+    fast = _transform(profile, mode, intent, ImageCms.Flags.NONE)
+    return lambda image: _checked(image, fast, exact if tags.keys() & _TABLES else None)
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
@@ -81,7 +81,7 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
 
 
 def _transform(profile: bytes, mode: str, intent: ImageCms.Intent, flags: ImageCms.Flags) -> ImageCms.ImageCmsTransform:
-    """Builds littleCMS's transform to sRGB. It resamples tables, unless the flags forbid it, at a tenth of the speed."""
+    """Builds littleCMS's transform to sRGB. Tables are resampled, unless the flags forbid it: exact ones are slow."""
     source = "RGB" if profile[16:20] == b"RGB " else mode  # of a grey image too
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
@@ -92,18 +92,18 @@ def _transform(profile: bytes, mode: str, intent: ImageCms.Intent, flags: ImageC
 
 def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     source = image if image.mode == transform.input_mode else image.convert(transform.input_mode)
-    converted = ImageCms.applyTransform(source, transform)
-    assert converted is not None  # it is so only where the image itself is converted
-    return converted
+    return transform.apply(source)
 
 
 def _checked(
-    image: Image.Image, transform: ImageCms.ImageCmsTransform, exact: ImageCms.ImageCmsTransform
+    image: Image.Image, fast: ImageCms.ImageCmsTransform, exact: ImageCms.ImageCmsTransform | None
 ) -> Image.Image:
     """Applies the fast transform, and the exact one to a few pixels, at places that nobody can foresee.
 
     Raises DecodersDisagree where the two show two images."""
-    converted = _applied(image, transform)
+    converted = _applied(image, fast)
+    if exact is None:
+        return converted
     places = [np.linspace(0, side, _PROBES, endpoint=False) for side in (image.height, image.width)]
     rng = np.random.default_rng()
     down, across = (
@@ -127,6 +127,15 @@ def _by_coding(coding: ColourCoding, mode: str, exact: bool) -> Conversion | Non
     if not (exact and independent):
         _refuse_steep(convert, mode)
     return convert
+
+
+def _by_greys(convert: Conversion) -> Conversion:
+    """Returns the conversion of a grey image by the colours of its 256 greys."""
+    bands = [
+        np.asarray(band).ravel().tolist()
+        for band in convert(Image.fromarray(np.arange(256, dtype=np.uint8)[None])).split()
+    ]
+    return lambda image: Image.merge("RGB", [image.point(band) for band in bands])
 
 
 def _by_levels(coding: ColourCoding) -> Conversion:

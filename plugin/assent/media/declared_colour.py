@@ -1,8 +1,8 @@
 """Reads what a file says of its colours, as browsers understand it, for stage 2. Pure; runs in the decode child.
 
 An ICC profile comes as bytes, anything else as a `ColourCoding`. The order is that of PNG's third edition: cICP, iCCP,
-sRGB, gAMA with cHRM; of AVIF and HEIC: a profile before code points. What viewers read in different ways, such as chunks that
-stand twice or are cut short, is refused, so that a moderator looks at the file.
+sRGB, gAMA with cHRM; of AVIF and HEIC: a profile before code points. What viewers read in different ways, such as
+chunks that stand twice or are cut short, is refused, so that a moderator looks at the file.
 """
 
 from __future__ import annotations
