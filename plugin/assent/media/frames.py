@@ -1,6 +1,6 @@
 """Chooses which of a file's images are looked at: those that differ most, within a budget. Pure.
 
-One pass over the images in their order, since an animation's frame is drawn over those before it. Of each image 768
+One pass over the images in their order, since an animation's frame is drawn over those before it. Of each image 1,536
 bytes are remembered; pixels are kept of the chosen ones alone.
 """
 
@@ -34,7 +34,8 @@ _Frame = TypeVar("_Frame")
 
 
 class Candidate(NamedTuple, Generic[_Frame]):
-    """An image that may be looked at: its number, a small copy (16, 16, 3), its pixels' number once it is a frame."""
+    """An image that may be looked at: its number, small copies over white and over black (2, 16, 16, 3), and its
+    pixels' number once it is looked at over both, where they differ."""
 
     index: int
     small: Pixels
@@ -76,11 +77,12 @@ def choose(candidates: Iterable[Candidate[_Frame]]) -> Choice[_Frame]:
 
 
 def distances(small: Pixels, others: Sequence[Pixels], cell: int = 1) -> NDArray[np.float64]:
-    """Returns how far a small copy is from each of others, 0–255: the farthest of its cells of `cell` pixels a side."""
-    apart = np.abs(np.array(others, np.int16).reshape(-1, SIDE, SIDE, 3) - small).sum(axis=3) / 3
+    """Returns how far an image's small copies are from each of others, 0–255: the farthest of their cells of `cell`
+    pixels a side, over either backdrop."""
+    apart = np.abs(np.array(others, np.int16).reshape(-1, 2, SIDE, SIDE, 3) - small).sum(axis=4) / 3
     if cell > 1:
-        apart = apart.reshape(-1, SIDE // cell, cell, SIDE // cell, cell).mean(axis=(2, 4))
-    return np.asarray(apart.max(axis=(1, 2)), np.float64)
+        apart = apart.reshape(-1, 2, SIDE // cell, cell, SIDE // cell, cell).mean(axis=(3, 5))
+    return np.asarray(apart.max(axis=(1, 2, 3)), np.float64)
 
 
 def _fits(candidate: Candidate[_Frame], chosen: Sequence[tuple[Candidate[_Frame], _Frame]]) -> bool:
