@@ -14,9 +14,9 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from assent.media.decode import decode
+from tests.adversarial.browser_views import ALLOWED, analysed, apart, shown
 from tests.adversarial.declared import cicp, grey, iccp, png_file, portrait, shade, wide
 from tests.adversarial.declared_files import profiles
-from tests.adversarial.test_decode_browser import ALLOWED, analysed, apart, shown
 from tests.fixtures.figures import Figure
 from tests.installed import need
 from tests.unit.picture_files import saved
