@@ -40,7 +40,9 @@ def png_with_late_exif() -> bytes:
 READ_DIFFERENTLY = {
     "WebP": lambda: encoded(motif(), "WEBP", exif=orientation(6)),
     "PNG, after the pixels": png_with_late_exif,
-    **{f"JPEG, type {kind}": lambda kind=kind: encoded(motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)},
+    **{
+        f"JPEG, type {kind}": lambda kind=kind: encoded(motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)
+    },
 }
 
 
