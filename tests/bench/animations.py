@@ -33,8 +33,10 @@ def main(folder: str) -> None:
     read = animations(Path(folder))
     for name, picture in read.items():
         if picture.partial:
-            print(f"{name}: {picture.looked_at} of {picture.frame_count}")
-    print(f"{sum(picture.partial for picture in read.values())} of {len(read)} animations are looked at in part")
+            sys.stdout.write(f"{name}: {picture.looked_at} of {picture.frame_count}\n")
+    sys.stdout.write(
+        f"{sum(picture.partial for picture in read.values())} of {len(read)} animations are looked at in part\n"
+    )
 
 
 if __name__ == "__main__":

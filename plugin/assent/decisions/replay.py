@@ -13,7 +13,6 @@ from assent.core.boxes import read_box
 from assent.core.values import Box, Event, Face, Perception, Picture, Tag
 from assent.decisions.document import from_json
 
-
 _LOOKED_AT_BEFORE = 3  # first, middle and last, as decisions were made that do not say it
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 
 from assent.core.errors import DecodersDisagree
 from assent.media.apng import still_image
-from assent.media.decode import Decoded
 from assent.media.declared import GIF_TRAILER, as_declared
+from assent.media.decode import Decoded
 from assent.media.turns import turned_back
 
 NOT_COMPARED = frozenset({"heic", "tiff"})

@@ -40,7 +40,7 @@ def _bmp(data: bytes, pixels: MatLike) -> MatLike:
 def _gif(data: bytes, pixels: MatLike) -> MatLike:
     """Clears what lies outside the first frame."""
     left, top, width, height = _first_extent(data)
-    if pixels.ndim == 2 or (left, top) == (0, 0) and (height, width) >= pixels.shape[:2]:
+    if pixels.ndim == 2 or ((left, top) == (0, 0) and (height, width) >= pixels.shape[:2]):
         return pixels
     shown = np.full_like(pixels, 255)
     inside = np.s_[top : top + height, left : left + width]
