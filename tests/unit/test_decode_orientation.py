@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def png_with_late_exif() -> bytes:
 READ_DIFFERENTLY = {
     "WebP": lambda: encoded(motif(), "WEBP", exif=orientation(6)),
     "PNG, after the pixels": png_with_late_exif,
-    **{f"JPEG, type {kind}": lambda kind=kind: encoded(motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)},
+    **{f"JPEG, type {kind}": partial(encoded, motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)},
 }
 
 

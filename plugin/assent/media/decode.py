@@ -26,9 +26,9 @@ from assent.media import iso_media, jpeg
 from assent.media.apng import Still, still_image
 from assent.media.colour import conversion
 from assent.media.declared_colour import declared
-from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, Candidate, Choice, choose
+from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, FrameCandidate, FrameChoice, choose
 from assent.media.layers import differ, split
-from assent.media.turns import Turns, from_shown, oriented_size, read_turns, turned
+from assent.media.turns import ImageTurns, from_shown, oriented_size, read_turns, turned
 from assent.media.views import OUTPUT_SIDE, Converter, Views, fitting, small_copies, views
 
 MAX_PIXELS = 50_000_000
@@ -115,21 +115,31 @@ class Decoded:
 class _Page(NamedTuple):
     """One image of a file, decoded, its size before it was shrunk, and the file itself where it is a PNG."""
 
-    index: int
+    number: int
     image: Image.Image
     size: tuple[int, int]
-    turns: Turns
+    turns: ImageTurns
     convert: Converter
     png: bytes | None
 
 
 class _Gif(GifImagePlugin.GifImageFile):
-    """Treats a grey palette like any other. Pillow opens a GIF with a grey palette as mode L, and then draws later
-    colour frames over it as if their palette indices were greys.
+    """Treats a grey palette like any other, and leaves clear what lies around the first frame, as viewers do.
+
+    Pillow opens a GIF with a grey palette as mode L, and then draws later colour frames over it as if their palette
+    indices were greys; around a first frame that is smaller than the screen it draws the palette's first colour.
     """
 
     def _is_palette_needed(self, p: bytes) -> bool:  # noqa: ARG002 - the answer is always the same
         return True
+
+    def load_end(self) -> None:
+        super().load_end()
+        if self.tell() == 0 and self.mode == "P" and self.dispose_extent not in (None, (0, 0, *self.size)):
+            shown = Image.new("RGBA", self.size, (0, 0, 0, 0))
+            shown.paste(self.copy().convert("RGBA").crop(self.dispose_extent), self.dispose_extent)
+            self.im, self._mode = shown.im, shown.mode
+            self.info.pop("transparency", None)
 
 
 def sniff(data: bytes) -> str:
@@ -175,7 +185,7 @@ def _decoded(data: bytes, name: str) -> Decoded:
         pages = _pages(name, data, count, at)
         first = next(pages)
         if count == 1:
-            choice = Choice((_views(first),), passed=1, partial=False)
+            choice = FrameChoice((_views(first),), passed=1, partial=False)
         else:
             choice = choose(map(_candidate, chain([first], pages)))
     count += _not_opened(data, name, count)
@@ -193,7 +203,7 @@ def _decoded(data: bytes, name: str) -> Decoded:
 
 
 def _still(still: Still) -> Decoded:
-    """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody has looked at its frames."""
+    """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody looked at its frames."""
     return replace(_decoded(still.data, "png"), frame_count=max(2, still.frames), partial=True, mended=still.data)
 
 
@@ -319,10 +329,10 @@ def _page(image: Image.Image, name: str, data: bytes, index: int, known: _Page |
     if known:
         turns = known.turns
     elif name in _ORIENTED_BY_DECODER:
-        turns = Turns()
+        turns = ImageTurns()
     else:
         turns = read_turns(early, image.info.get("exif"), name in _BELIEVED)
-    return _Page(index, _as_shown(image, name, index), size, turns, convert, data if name == "png" else None)
+    return _Page(index, _as_shown(image, name), size, turns, convert, data if name == "png" else None)
 
 
 def _converter(image: Image.Image, name: str, data: bytes) -> Converter:
@@ -332,25 +342,20 @@ def _converter(image: Image.Image, name: str, data: bytes) -> Converter:
     return cache(lambda mode, clear: conversion(colours, mode, exact, clear))
 
 
-def _as_shown(image: Image.Image, name: str, index: int) -> Image.Image:
-    """Returns a BMP without an alpha that is clear everywhere, and a GIF's first frame with nothing around it."""
-    if name == "bmp" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
-        return image.convert("RGB")
-    if isinstance(image, _Gif) and index == 0 and image.dispose_extent not in (None, (0, 0, *image.size)):
-        shown = Image.new("RGBA", image.size, (0, 0, 0, 0))
-        shown.paste(image.convert("RGBA").crop(image.dispose_extent), image.dispose_extent)
-        return shown
-    return image
+def _as_shown(image: Image.Image, name: str) -> Image.Image:
+    """Returns a BMP without an alpha that is clear everywhere, as browsers show it."""
+    is_clear = name == "bmp" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+    return image.convert("RGB") if is_clear else image
 
 
-def _candidate(page: _Page) -> Candidate[Views]:
+def _candidate(page: _Page) -> FrameCandidate[Views]:
     layers, turn = split(page.image, page.png), page.turns.shown
     width, height = fitting(page.size)
     pixels = width * height * (2 if layers.alpha and differ(layers.alpha) else 1)
     small = tuple(turned(copy, turn) for copy in small_copies(layers, page.convert))
-    return Candidate(page.index, np.stack(small), pixels, partial(_views, page))
+    return FrameCandidate(page.number, np.stack(small), pixels, partial(_views, page))
 
 
 def _views(page: _Page) -> Views:
     layers, size = split(page.image, page.png), page.size
-    return views(layers, page.convert, page.index, size, page.turns.shown)
+    return views(layers, page.convert, page.number, size, page.turns.shown)

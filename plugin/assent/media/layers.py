@@ -23,7 +23,7 @@ _GREY, _RGB = 0, 2  # colour types of PNG that have a colour key
 _PHOTOMETRIC = 262  # a tag of TIFF
 
 
-class Layers(NamedTuple):
+class ImageLayers(NamedTuple):
     """An image as L, RGB, RGBA or CMYK of 8 bits, and where it is seen: L, or the image itself for its own alpha.
 
     `keyed`: it is a grey PNG that is clear where it has the grey that its tRNS names; OpenCV leaves that out."""
@@ -33,20 +33,20 @@ class Layers(NamedTuple):
     keyed: bool = False
 
 
-def split(image: Image.Image, png: bytes | None) -> Layers:
+def split(image: Image.Image, png: bytes | None) -> ImageLayers:
     """Splits a loaded image; `png`: the file's bytes, where it is a PNG."""
     colours = _of_eight_bits(image)
     if png is not None and (alpha := _keyed(image, colours, png)) is not None:
-        return Layers(colours, alpha, keyed=png[25] == _GREY)
+        return ImageLayers(colours, alpha, keyed=png[25] == _GREY)
     if image.mode == "LA":
-        return Layers(image.getchannel("L"), image.getchannel("A"))
+        return ImageLayers(image.getchannel("L"), image.getchannel("A"))
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
-        return Layers(layer, layer)
-    return Layers(colours if colours.mode in {"L", "RGB", "CMYK"} else colours.convert("RGB"))
+        return ImageLayers(layer, layer)
+    return ImageLayers(colours if colours.mode in {"L", "RGB", "CMYK"} else colours.convert("RGB"))
 
 
-def over(layers: Layers, backdrop: tuple[int, int, int]) -> Image.Image:
+def over(layers: ImageLayers, backdrop: tuple[int, int, int]) -> Image.Image:
     """Returns RGB: the image over a backdrop."""
     if layers.alpha is None:
         return layers.colours if layers.colours.mode == "RGB" else layers.colours.convert("RGB")

@@ -11,7 +11,7 @@ from PIL import Image
 from assent.core.values import Frame, Pixels
 from assent.media.colour import Conversion
 from assent.media.frames import SIDE
-from assent.media.layers import BLACK, WHITE, Layers, differ, over
+from assent.media.layers import BLACK, WHITE, ImageLayers, differ, over
 from assent.media.turns import TRANSPOSE
 
 OUTPUT_SIDE = 4_096  # pixels
@@ -27,25 +27,25 @@ class Views(NamedTuple):
     stored: Pixels
 
 
-def views(layers: Layers, convert: Converter, index: int, size: tuple[int, int], orientation: int) -> Views:
+def views(layers: ImageLayers, convert: Converter, index: int, size: tuple[int, int], orientation: int) -> Views:
     """Converts, orients and shrinks one image; `size` is its own, before its decoder shrank it."""
     shown = _in_srgb(layers, convert)
     over_white = _finished(over(shown, WHITE), orientation)
     over_black = _finished(over(shown, BLACK), orientation) if shown.alpha and differ(shown.alpha) else None
     stored = over_white
     if index == 0 and (shown is not layers or layers.keyed):  # of other images none is compared
-        stored = _finished(over(Layers(layers.colours) if layers.keyed else layers, WHITE), orientation)
+        stored = _finished(over(ImageLayers(layers.colours) if layers.keyed else layers, WHITE), orientation)
     scale = min(1.0, max(over_white.shape[:2]) / max(size))
     black = None if over_black is None else Frame(index, over_black, scale)
     return Views(Frame(index, over_white, scale), black, stored)
 
 
-def small_copies(layers: Layers, convert: Converter) -> tuple[Pixels, Pixels]:
+def small_copies(layers: ImageLayers, convert: Converter) -> tuple[Pixels, Pixels]:
     """Returns an image's copies of (16, 16, 3) over white and over black, in sRGB, not oriented."""
     shown = _in_srgb(layers, convert)
     if shown.colours.mode in {"L", "RGB", "RGBA"} and (shown.alpha is None or shown.alpha is shown.colours):
         small = shown.colours.resize((SIDE, SIDE), Image.Resampling.BOX)
-        shown = Layers(small, small if shown.alpha else None)
+        shown = ImageLayers(small, small if shown.alpha else None)
     white, black = (
         np.asarray(over(shown, backdrop).resize((SIDE, SIDE), Image.Resampling.BOX)) for backdrop in (WHITE, BLACK)
     )
@@ -58,13 +58,13 @@ def fitting(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
-def _in_srgb(layers: Layers, convert: Converter) -> Layers:
+def _in_srgb(layers: ImageLayers, convert: Converter) -> ImageLayers:
     """Returns the layers themselves where nothing is to be converted."""
     conversion = convert(layers.colours.mode.removesuffix("A"), layers.alpha is not None)
     if conversion is None:
         return layers
     colours = layers.colours
-    return Layers(conversion(colours.convert("RGB") if colours.mode == "RGBA" else colours), layers.alpha)
+    return ImageLayers(conversion(colours.convert("RGB") if colours.mode == "RGBA" else colours), layers.alpha)
 
 
 def _finished(rgb: Image.Image, orientation: int) -> Pixels:
