@@ -27,7 +27,8 @@ from tests.unit.picture_files import heic, motif, samples
 from tests.waiting import until
 
 SMALL = samples()["png"]
-SIZES = {"format": "png", "width": 2, "height": 1, "frame_count": 1, "over_black": [], "partial": False, "other_turn": 1}
+PICTURE = {"format": "png", "width": 2, "height": 1, "frame_count": 1}
+SIZES = PICTURE | {"over_black": [], "partial": False, "other_turn": 1}
 FRAME = {"index": 0, "width": 2, "height": 1, "scale": 1.0, "codes": None}
 LARGE = FRAME | {"width": 4096, "height": 4096}
 CODE = [True, "text.payment", [0, 0, 2, 1]]
