@@ -29,7 +29,13 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'match
 
 def post(client: TestClient, made: CreatedTenant, n: int) -> int:
     """Sends a webhook; returns the answer's status."""
-    body = json.dumps({"schema": "assent.event/1", "type": "media.created", "media": [{"id": f"photo-{n}"}]}).encode()
+    body = json.dumps(
+        {
+            "schema": "assent.event/1",
+            "type": "media.created",
+            "media": [{"id": f"photo-{n}", "url": "https://media.example/p.jpg"}],
+        }
+    ).encode()
     headers = sign_webhook(f"msg_{n}", datetime.now(UTC), body, [made.source_secret])
     return client.post("/v1/webhooks/platform", content=body, headers=headers).status_code
 
