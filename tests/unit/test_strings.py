@@ -65,8 +65,8 @@ ACTIONS = words(
 )
 TASKS = {
     ("decide", "pictures", "tenant event"),
-    ("enrol", "pictures", "tenant event"),
-    ("retract", "pictures", "tenant sealed erasure pid"),
+    ("enrol", "enrolments", "tenant event"),
+    ("retract", "rights", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
     ("match", "pictures", "tenant event media"),
     ("act", "outbox", "tenant source action"),
