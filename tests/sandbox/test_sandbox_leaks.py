@@ -72,5 +72,5 @@ def test_each_tenant_has_a_child_of_its_own() -> None:
 
 
 def test_every_sound_picture_of_the_generator_decodes(decoder: Decoder) -> None:
-    for name, data in valid():
+    for name, data in valid().items():
         assert decoder.decode(data).frames, name
