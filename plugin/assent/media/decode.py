@@ -117,12 +117,22 @@ class _Page(NamedTuple):
 
 
 class _Gif(GifImagePlugin.GifImageFile):
-    """Treats a grey palette like any other. Pillow opens a GIF with a grey palette as mode L, and then draws later
-    colour frames over it as if their palette indices were greys.
+    """Treats a grey palette like any other, and leaves clear what lies around the first frame, as viewers do.
+
+    Pillow opens a GIF with a grey palette as mode L, and then draws later colour frames over it as if their palette
+    indices were greys; around a first frame that is smaller than the screen it draws the palette's first colour.
     """
 
     def _is_palette_needed(self, p: bytes) -> bool:  # noqa: ARG002 - the answer is always the same
         return True
+
+    def load_end(self) -> None:
+        super().load_end()
+        if self.tell() == 0 and self.mode == "P" and self.dispose_extent not in (None, (0, 0, *self.size)):
+            shown = Image.new("RGBA", self.size, (0, 0, 0, 0))
+            shown.paste(self.copy().convert("RGBA").crop(self.dispose_extent), self.dispose_extent)
+            self.im, self._mode = shown.im, shown.mode
+            self.info.pop("transparency", None)
 
 
 def sniff(data: bytes) -> str:
@@ -309,18 +319,12 @@ def _page(image: Image.Image, name: str, index: int, turns: Turns | None) -> _Pa
     if turns is None:
         oriented = name in _ORIENTED_BY_DECODER
         turns = Turns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
-    return _Page(index, _as_shown(image, name, index), size, turns)
+    return _Page(index, _as_shown(image, name), size, turns)
 
 
-def _as_shown(image: Image.Image, name: str, index: int) -> Image.Image:
-    """Returns a BMP without an alpha that is clear everywhere, and a GIF's first frame with nothing around it."""
-    if name == "bmp" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
-        return image.convert("RGB")
-    if isinstance(image, _Gif) and index == 0 and image.dispose_extent not in (None, (0, 0, *image.size)):
-        shown = Image.new("RGBA", image.size, (0, 0, 0, 0))
-        shown.paste(image.convert("RGBA").crop(image.dispose_extent), image.dispose_extent)
-        return shown
-    return image
+def _as_shown(image: Image.Image, name: str) -> Image.Image:
+    """Returns a BMP without an alpha that is clear everywhere, as browsers show it."""
+    return image.convert("RGB") if name == "bmp" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0) else image
 
 
 def _candidate(page: _Page) -> Candidate[Frame]:
