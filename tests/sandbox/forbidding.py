@@ -1,4 +1,4 @@
-"""Runs a decoder where a seccomp filter of the surroundings forbids some calls, as containers do, and tells the outcome.
+"""Runs a decoder where a seccomp filter of the surroundings forbids calls, as containers do, and tells the outcome.
 
 `python -m tests.sandbox.forbidding CALLS UID`: the calls by their names below, a comma between them; a uid to become, 0
 to stay root.
