@@ -1011,7 +1011,7 @@ CREATE INDEX person_link_subject ON public.person_link USING btree (tenant, pid)
 
 CREATE INDEX platform_action_cause_action ON public.platform_action_cause USING btree (tenant, action_id);
 
-CREATE INDEX platform_action_due ON public.platform_action USING btree (next_at) WHERE (NOT queued);
+CREATE INDEX platform_action_due_of_tenant ON public.platform_action USING btree (tenant, next_at) WHERE (NOT queued);
 
 CREATE UNIQUE INDEX platform_action_once ON public.platform_action USING btree (tenant, source, act, target_mac) WHERE (state <> 'undone'::text);
 

@@ -129,7 +129,7 @@ def worker(at: Site) -> psutil.Process | None:
 
 def decoder(at: Site) -> psutil.Process | None:
     found = worker(at)
-    return next((child for child in _children(found) if _runs(child, "assent.media.sandbox")), None)
+    return next((child for child in _children(found) if _runs(child, "assent.media.decode_child")), None)
 
 
 def backend(at: Site) -> psutil.Process | None:

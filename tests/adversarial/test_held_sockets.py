@@ -34,7 +34,8 @@ def house(open_folder: Path) -> Iterator[House]:
         need(f"at most {hard} descriptors are allowed here")
     with serving() as web, ExitStack() as stack:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
-        house = stack.enter_context(running(open_folder / "sockets", web, "--no-worker", ASSENT_PROXIES=PROXY))
+        settings = {"ASSENT_PROXIES": PROXY, "FORWARDED_ALLOW_IPS": "*"}  # the second is another program's, not ours
+        house = stack.enter_context(running(open_folder / "sockets", web, "--no-worker", **settings))
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         yield house
 

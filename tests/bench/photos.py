@@ -33,7 +33,7 @@ class Photo:
 def photos() -> tuple[Photo, ...]:
     """Up to 64 photos that can be decoded. Raises FileNotFoundError when a folder of one's own holds none."""
     own = os.environ.get("PHOTOS")
-    with Decoder() as decoder:
+    with Decoder(codes=True) as decoder:
         decoded = tuple(photo for path in (_own(Path(own)) if own else _packaged()) if (photo := _read(decoder, path)))
     if not decoded:
         raise FileNotFoundError(f"{own} holds no picture that can be decoded")

@@ -19,7 +19,7 @@ _GONE = (psutil.Error, OSError)  # a process that ended between two looks
 class Peaks:
     """The most memory seen, MB by role, sampled while the context lasts.
 
-    serve, worker and decode child: the resident set's own peak, as the kernel keeps it. The PostgreSQL servers: the sum
+    serve and worker: the resident set's own peak, as the kernel keeps it. PostgreSQL servers, decode children: the sum
     over their processes, pages that several share counted once (proportional set size).
     """
 
@@ -59,8 +59,8 @@ class Peaks:
             if worker is not None:
                 yield "worker", _peak(worker)
                 for child in worker.children():
-                    if "assent.media.sandbox" in child.cmdline():
-                        yield "decode child", _peak(child)
+                    if "assent.media.decode_child" in " ".join(child.cmdline()):
+                        yield "decode children", _proportional(child)
         yield "PostgreSQL", _server(self._data)
         for home in self._gallery.glob("assent-*"):
             yield "gallery's PostgreSQL", _server(home)
@@ -78,9 +78,13 @@ def _postmaster(home: Path) -> psutil.Process | None:
 
 
 def _server(home: Path) -> float:
-    total, postmaster = 0.0, _postmaster(home)
-    if postmaster is not None:
-        for process in (postmaster, *postmaster.children(recursive=True)):
-            with suppress(*_GONE):
-                total += process.memory_full_info().pss / 1e6
+    postmaster = _postmaster(home)
+    return _proportional(postmaster) if postmaster is not None else 0.0
+
+
+def _proportional(parent: psutil.Process) -> float:
+    total = 0.0
+    for process in (parent, *parent.children(recursive=True)):
+        with suppress(*_GONE):
+            total += process.memory_full_info().pss / 1e6
     return total

@@ -39,7 +39,7 @@ def test_the_short_bench_measures_everything(tmp_path: Path, figure: Figure) -> 
     assert set(bench["served"]["memory_mb"]) == {
         "serve",
         "worker",
-        "decode child",
+        "decode children",
         "PostgreSQL",
         "gallery's PostgreSQL",
     }

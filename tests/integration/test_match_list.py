@@ -18,6 +18,7 @@ from assent.keys import seal
 from assent.keys.keystore import Keystore, TenantKeys
 from assent.keys.match_slots import match_slots
 from assent.keys.pseudonym import derive_pseudonym
+from assent.keys.subject_keys import match_locator, match_pseudonym
 from assent.subjects.consent import open_subject, withdraw_all
 from assent.subjects.erase import erase
 from assent.subjects.export import export_subject
@@ -167,8 +168,8 @@ def unlist(pool: Pool, keys: TenantKeys) -> None:
         for media_id, face, epoch, locator, slot in conn.execute(
             "SELECT media_id, face, epoch, locator, slot FROM match"
         ).fetchall():
-            pseudonym = match_list.match_pseudonym(keys, media_id, face, epoch, locator, slot)
-            bare = match_list.match_locator(keys, media_id, face, pseudonym, None)
+            pseudonym = match_pseudonym(keys, media_id, face, epoch, locator, slot)
+            bare = match_locator(keys, media_id, face, pseudonym, None)
             conn.execute("UPDATE match SET slot = NULL, locator = %s WHERE media_id = %s", [bare, media_id])
         conn.execute("DELETE FROM spent_slot")
 

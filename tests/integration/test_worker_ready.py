@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,9 @@ def test_a_worker_that_dies_before_it_is_ready_never_runs(
 
     def look() -> bool:
         running.add(supervisor.is_running())
-        lives.update(child.pid for child in psutil.Process().children() if "worker" in child.cmdline())
+        for child in psutil.Process().children():
+            with suppress(psutil.Error):  # it has just died
+                lives.update([child.pid] if "worker" in child.cmdline() else [])
         return len(lives) > 1  # the first one has died
 
     with supervisor:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from assent.core.values import Frame, Picture, Pixels
+from assent.media.codes import find_codes
 from tests.installed import need, package_file
 from tests.photos import FACES
 
@@ -50,7 +51,7 @@ def with_code(text: str, side: int = 200) -> Pixels:
 def picture(*frames: Pixels, scale: float = 1.0) -> Picture:
     """A picture of frames, each `scale` pixels per pixel of the oriented image."""
     height, width = frames[0].shape[:2]
-    made = tuple(Frame(index, pixels, scale) for index, pixels in enumerate(frames))
+    made = tuple(Frame(index, pixels, scale, codes=find_codes(pixels)) for index, pixels in enumerate(frames))
     return Picture("0" * 64, "png", round(width / scale), round(height / scale), len(frames), made)
 
 

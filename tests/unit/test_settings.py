@@ -7,6 +7,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from assent.cli.doctor import _proxies
 from assent.core.settings import Settings
 
 SET = {
@@ -50,6 +51,23 @@ def test_what_is_set_counts_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("ASSENT_PORT", "none")
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSENT_PROXIES", "127.0.0.1, 10.1.0.0/16,2001:db8::/64")
+    assert [str(network) for network in Settings().proxies] == ["127.0.0.1/32", "10.1.0.0/16", "2001:db8::/64"]
+    for wrong in ("*", "proxy.internal", "10.1.2.3/16"):
+        monkeypatch.setenv("ASSENT_PROXIES", wrong)
+        with pytest.raises(ValidationError):
+            Settings()
+
+
+def test_a_console_over_https_without_a_named_proxy_is_a_warning_of_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding.repair for finding in _proxies(Settings())] == [""]
+    monkeypatch.setenv("ASSENT_CONSOLE_ORIGIN", "https://moderation.example.org")
+    assert [(finding.ok, finding.repair) for finding in _proxies(Settings())] == [(True, "set ASSENT_PROXIES")]
+    monkeypatch.setenv("ASSENT_PROXIES", "127.0.0.1")
+    assert [(finding.detail, finding.repair) for finding in _proxies(Settings())] == [("127.0.0.1/32", "")]
 
 
 @pytest.mark.parametrize("nothing", ["", "  "])

@@ -65,8 +65,8 @@ ACTIONS = words(
 )
 TASKS = {
     ("decide", "pictures", "tenant event"),
-    ("enrol", "pictures", "tenant event"),
-    ("retract", "pictures", "tenant sealed erasure pid"),
+    ("enrol", "enrolments", "tenant event"),
+    ("retract", "rights", "tenant sealed erasure pid"),
     ("deliver", "outbox", "tenant endpoint message"),
     ("match", "pictures", "tenant event media"),
     ("act", "outbox", "tenant source action"),
@@ -97,6 +97,7 @@ SETTINGS = words(
     " event_retention_days gallery_dir host keep_days keep_for_redaction lease_seconds log_level media_page"
     " metrics_host metrics_port notice oidc_client_id oidc_client_secret oidc_issuer oidc_roles"
     " policy port proxies read root_key root_key_file second_opinion threads unsafe_gallery_on_disk"
+    " unsafe_unconfined_decoder"
 )
 METRICS = words(
     "assent_events_accepted assent_webhooks_rejected assent_webhooks_ignored assent_pictures_decided"

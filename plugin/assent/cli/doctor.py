@@ -29,6 +29,13 @@ from assent.policy.load import load_policy
 CLOCK_SECONDS = 5.0  # machines that ask an NTP server lie well within it; /readyz bears a minute
 
 
+_LAYER_REPAIRS = {
+    "own uid": "start the worker as root; the other layers act",
+    "Landlock": "a kernel with Landlock, 5.13 or newer; the other layers act",
+    "empty root": "permit mount namespaces; the other layers act",
+}
+
+
 class Finding(NamedTuple):
     what: str
     ok: bool
@@ -134,6 +141,19 @@ def _policy(settings: Settings) -> Iterator[Finding]:
     yield Finding("policy", not wrong, detail, "assent policy check" if wrong else "")
 
 
+def _decode_child(settings: Settings) -> Iterator[Finding]:
+    """Starts the decode child as a worker does, and tells which layers confine it and which are forbidden here."""
+    from assent.media.sandbox import open_decoder
+
+    with open_decoder(settings) as decoder:
+        layers = decoder.layers
+    yield Finding("decode child", True, f"confined by {', '.join(name for name, why in layers.items() if not why)}")
+    for name, why in layers.items():
+        if why:
+            repair = _LAYER_REPAIRS.get(name, "let the container and the kernel permit it; the other layers act")
+            yield Finding(f"decode child, {name}", True, f"absent: {why}", repair)
+
+
 def _gallery_memory(settings: Settings) -> Iterator[Finding]:
     find_room(settings.gallery_dir, settings.data_dir, unsafe_on_disk=settings.unsafe_gallery_on_disk)
     why = why_not_private(settings.gallery_dir.resolve())
@@ -216,7 +236,7 @@ def _server(url: str) -> Iterator[Finding]:
     yield Finding("database role", True, detail, repair)
 
 
-CHECKS = (_runtime, _processor, _models, _text, _policy, _gallery_memory, _proxies, _database)
+CHECKS = (_runtime, _processor, _models, _text, _policy, _decode_child, _gallery_memory, _proxies, _database)
 
 
 def _version(package: str) -> str:

@@ -50,7 +50,8 @@ class Connections:
 
     def await_request(self, connection: Connection) -> None:
         """Notes that a connection's next request is still to come, or has come in part."""
-        self._incomplete.setdefault(connection)
+        if connection in self._addresses:
+            self._incomplete.setdefault(connection)
 
     def note_request(self, connection: Connection) -> None:
         """Notes that a connection's request has come as a whole."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
@@ -11,11 +13,13 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from assent.core.errors import BadRequest, BodyTooLarge
-from assent.http.body import bounded, within
+from assent.core.http_errors import FormsWaiting
+from assent.http.body import MAX_BODY, bounded, within
 
 MAX_PHOTOS = 10  # photos of one enrolment
 FORM_SECONDS = 60.0  # for all of a form
 MAX_FORM = 64 << 20  # bytes of a form, however many photos it may hold
+FORM_PATIENCE_S = 60.0  # for the forms before this one
 _OVERHEAD = 64 << 10  # boundaries, headers and the small fields
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046 §5.1.1
 
@@ -31,6 +35,33 @@ class _InMemory(MultiPartParser):
             except UnicodeDecodeError:
                 raise MultiPartException("a field is not UTF-8") from None
         super().on_part_end()
+
+
+class BigForms:
+    """Lets one form of more than MAX_BODY at a time be read and stored: each takes several times its size of memory."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(1)
+
+    @asynccontextmanager
+    async def turn(self, request: Request) -> AsyncIterator[None]:
+        """Waits, before anything is read, until the form has its turn, which lasts until the block ends.
+
+        Raises FormsWaiting after FORM_PATIENCE_S.
+        """
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) <= MAX_BODY:
+            yield
+            return
+        try:
+            async with asyncio.timeout(FORM_PATIENCE_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise FormsWaiting from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 async def read_form(

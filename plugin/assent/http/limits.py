@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, NamedTuple
 
+from fastapi import Request
+
 from assent.core.errors import RateLimited
 
 RateKind = Literal["key", "address", "person", "photos", "staff", "sign-in"]
@@ -70,6 +72,12 @@ class RateLimiter:
         buckets.move_to_end(name)
         if len(buckets) > _MOST:
             buckets.popitem(last=False)
+
+
+def consume_photos(request: Request, tenant: str, pseudonym: bytes) -> None:
+    """Counts a form with photos of that person. Raises RateLimited when they sent too many."""
+    limits: RateLimiter = request.app.state.limits
+    limits.consume("photos", f"{tenant}/{pseudonym.hex()}")
 
 
 def rate_limit_prefix(host: str) -> str:

@@ -18,6 +18,7 @@ from fastapi import Depends, Request
 from assent.core.settings import Settings
 from assent.db.pool import Pool
 from assent.http.decision_waiter import Announcements
+from assent.http.forms import BigForms
 from assent.keys.keystore import Keystore
 
 WorkerRuns = Callable[[], bool]
@@ -32,7 +33,7 @@ class AppState:
     """The open installation that the routes work with: settings, database, keys and announcements.
 
     `people` are the connections of people's own pages. `worker_runs` tells whether the worker that this process started
-    runs; None where it starts none. `deletions` counts those that may still begin.
+    runs; None where it starts none. `deletions` counts those that may still begin; `big_forms` reads forms by turns.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class AppState:
     announcements: Announcements
     worker_runs: WorkerRuns | None
     deletions: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DELETIONS))
+    big_forms: BigForms = field(default_factory=BigForms)
     _people_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(PEOPLE))
 
     async def run_for_person(self, work: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:

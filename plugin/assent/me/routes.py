@@ -22,6 +22,7 @@ from assent.db.queries import named_queries
 from assent.http.auth import refund_address_token
 from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
 from assent.http.forms import MAX_PHOTOS
+from assent.http.limits import consume_photos
 from assent.http.pages import go
 from assent.http.state import App, AppState
 from assent.me import words
@@ -151,16 +152,11 @@ def _withdraw(me: Visitor) -> None:
 @router.post("/photos")
 async def send_photos(request: Request, me: Me) -> Response:
     """Enrols the photos and waits for the worker's outcome."""
-    _, photos = await read_own_form(request, me, photos=MAX_PHOTOS)
-    if not 0 < len(photos) <= MAX_PHOTOS:
-        title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
-        return await me.state.run_for_person(_choice, me, 422, wrong=title)
     job = uuid4()
+    consume_photos(request, me.keys.tenant, me.session.pseudonym)
     with me.state.announcements.expected(me.keys.tenant, str(job)) as done:
-        try:
-            await me.state.run_for_person(_store, me, job, photos)
-        except AssentError as error:
-            return await me.state.run_for_person(_again, me, error)
+        if refused := await _receive_photos(request, me, job):
+            return refused
         outcome = await me.state.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
     if outcome is None:
         return go("/me?said=waiting")
@@ -168,6 +164,20 @@ async def send_photos(request: Request, me: Me) -> Response:
     if "error" in result:
         return await me.state.run_for_person(_choice, me, 422, wrong=words.wrong(result["error"], result["detail"])[1])
     return go("/me?said=enrolled")
+
+
+async def _receive_photos(request: Request, me: Visitor, job: UUID) -> Response | None:
+    """Stores the photos; nothing of them stays in memory. Returns the page that says why they are refused."""
+    async with me.state.big_forms.turn(request):
+        _, photos = await read_own_form(request, me, photos=MAX_PHOTOS)
+        if not 0 < len(photos) <= MAX_PHOTOS:
+            title = "No photo was chosen." if not photos else f"At most {MAX_PHOTOS} photos can be sent at once."
+            return await me.state.run_for_person(_choice, me, 422, wrong=title)
+        try:
+            await me.state.run_for_person(_store, me, job, photos)
+        except AssentError as error:
+            return await me.state.run_for_person(_again, me, error)
+    return None
 
 
 def _store(me: Visitor, job: UUID, photos: list[bytes]) -> None:

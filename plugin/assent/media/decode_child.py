@@ -9,7 +9,7 @@ import mmap
 from dataclasses import asdict
 from importlib import import_module
 
-from assent.media.fork_server import Answer, run_fork_server
+from assent.media.fork_server import DecodeAnswer, run_fork_server
 
 # What codecs import only once a file needs it, when nothing can be imported any more.
 _LATER = (
@@ -23,7 +23,7 @@ def main(descriptor: str, memory: str, codes: str) -> None:
     run_fork_server(int(descriptor), int(memory), lambda: load_codecs(codes == "1"))
 
 
-def load_codecs(codes: bool) -> Answer:
+def load_codecs(codes: bool) -> DecodeAnswer:
     """Imports all that decoding needs and returns the function that decodes a file."""
     for name in _LATER:
         import_module(name)

@@ -30,10 +30,10 @@ COMMAND = struct.Struct("=cI")  # which, and the pid
 ANSWER = struct.Struct("=i")
 LENGTH = 8  # bytes of a big-endian length
 
-Answer = Callable[[bytes, int], dict[str, object]]  # the file's bytes, the descriptor of the pixels' memory
+DecodeAnswer = Callable[[bytes, int], dict[str, object]]  # the file's bytes, the descriptor of the pixels' memory
 
 
-def run_fork_server(descriptor: int, memory: int, load: Callable[[], Answer]) -> None:
+def run_fork_server(descriptor: int, memory: int, load: Callable[[], DecodeAnswer]) -> None:
     """Confines itself around `load`, tells its layers, then obeys until the worker is gone.
 
     `memory`: bytes that a child may use beyond what it begins with. `load` imports what a child needs.
@@ -72,7 +72,7 @@ def _end(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _be_child(link: socket.socket, foreign: tuple[int, ...], address_space: int, answer: Answer) -> NoReturn:
+def _be_child(link: socket.socket, foreign: tuple[int, ...], address_space: int, answer: DecodeAnswer) -> NoReturn:
     """Closes what is the server's, confines itself, and decodes one file after the other until the worker is gone."""
     try:
         for descriptor in foreign:
@@ -83,7 +83,7 @@ def _be_child(link: socket.socket, foreign: tuple[int, ...], address_space: int,
         os._exit(1)
 
 
-def serve_link(link: socket.socket, layers: Layers, answer: Answer) -> None:
+def serve_link(link: socket.socket, layers: Layers, answer: DecodeAnswer) -> None:
     """Tells the child's own layers, then answers each file with a small JSON document."""
     _send(link, {"layers": layers})
     while True:

@@ -110,7 +110,7 @@ def attempt_action(
 
 
 def queue_due_actions(conn: Conn) -> int:
-    """Puts actions that are due into the queue, MOST_DUE_ACTIONS at most, and returns how many."""
+    """Puts actions that are due into the queue, of each tenant MOST_DUE_ACTIONS at most, and returns how many."""
     rows = fetch(conn, _Q["queue_due_actions"], most=MOST_DUE_ACTIONS)
     for row in rows:
         enqueue_act(conn, row["tenant"], row["source"], row["id"])

@@ -87,7 +87,7 @@ class _Stored(NamedTuple):
     """The templates that an enrolment stored, and how many the subject then has for their model."""
 
     pseudonym: bytes
-    count: int
+    total: int
     templates: list[dict[str, Any]]
 
 
@@ -131,7 +131,7 @@ def enrol(
             raise UnexpectedFailure
         outcome = None
         if stored := _enrol(pool, keys, stages, turn, job, row["sealed"]):
-            in_gallery(keys.tenant, stored.pseudonym, stored.count)
+            in_gallery(keys.tenant, stored.pseudonym, stored.total)
             outcome = {"templates": stored.templates}
     except AssentError as error:
         if error.retryable:
@@ -205,7 +205,7 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, request: Request) -> l
     return [unseal(subject.key, photo, *_photo(keys, request.pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
-def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes], turn: Turn) -> list[Enrolled]:
+def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes], turn: Turn = nullcontext) -> list[Enrolled]:
     """Returns the one face of each photo; AT_ONCE photos are analysed in parallel.
 
     Raises the error of the first photo that has one.

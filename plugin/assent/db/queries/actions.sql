@@ -139,17 +139,22 @@ UPDATE platform_action SET queued = false, next_at = greatest(next_at, now() + %
 WHERE tenant = %(tenant)s AND id = %(id)s AND next_at IS NOT NULL;
 
 -- name: queue_due_actions
--- Marks actions that are due as queued, the oldest first.
-UPDATE platform_action SET queued = true
-WHERE (tenant, id) IN (
-    SELECT a.tenant, a.id FROM platform_action a
-    LEFT JOIN platform_connection p ON p.tenant = a.tenant AND p.source = a.source
-    WHERE NOT a.queued AND a.next_at <= now() AND (p.rests_until IS NULL OR p.rests_until <= now())
-    ORDER BY a.next_at
-    LIMIT %(most)s
-    FOR UPDATE OF a SKIP LOCKED
+-- Marks actions that are due as queued, of each tenant the oldest first.
+WITH due AS (
+    SELECT m.* FROM tenant t
+    CROSS JOIN LATERAL (
+        SELECT a.tenant, a.id FROM platform_action a
+        LEFT JOIN platform_connection p ON p.tenant = a.tenant AND p.source = a.source
+        WHERE a.tenant = t.tenant AND NOT a.queued AND a.next_at <= now()
+          AND (p.rests_until IS NULL OR p.rests_until <= now())
+        ORDER BY a.next_at
+        LIMIT %(most)s
+        FOR UPDATE OF a SKIP LOCKED
+    ) m
 )
-RETURNING tenant, source, id;
+UPDATE platform_action SET queued = true FROM due
+WHERE platform_action.tenant = due.tenant AND platform_action.id = due.id
+RETURNING platform_action.tenant, platform_action.source, platform_action.id;
 
 -- name: rest_connection
 -- Leaves a platform alone until that time; a longer rest stays.

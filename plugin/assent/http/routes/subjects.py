@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from assent.core.clock import coarse, rfc3339
-from assent.core.enrolment_errors import PHOTO_REFUSALS
+from assent.core.enrolment_errors import PHOTO_REFUSALS, EnrolmentWaiting
 from assent.core.errors import (
     DECODE_ERRORS,
     AnyoneUndeclared,
@@ -29,6 +29,7 @@ from assent.core.errors import (
     TooManyConnections,
     Unauthorized,
 )
+from assent.core.http_errors import FormsWaiting
 from assent.core.names import JURISDICTION
 from assent.core.strict import read_model
 from assent.db.pool import transaction
@@ -39,6 +40,7 @@ from assent.http.body import read_body
 from assent.http.decision_waiter import ENROLMENT_WAIT_SECONDS
 from assent.http.forms import MAX_PHOTOS, read_form
 from assent.http.idempotency import once
+from assent.http.limits import consume_photos
 from assent.http.problems import error_responses, problem_response, schema_ref
 from assent.http.state import App, AppState
 from assent.keys.pseudonym import derive_pseudonym
@@ -204,7 +206,9 @@ def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[s
     status_code=201,
     responses={
         202: {"description": "Stored; the worker has not come to it yet."},
-        **error_responses(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, *REFUSALS),
+        **error_responses(
+            *(Unauthorized, Forbidden, BodyTooLarge, ConsentMissing, EnrolmentWaiting, FormsWaiting), *REFUSALS
+        ),
     },
     openapi_extra={
         "requestBody": {
@@ -232,20 +236,27 @@ def _replace_connections(state: AppState, tenant: str, ref: str, authors: list[s
 async def enrol_photos(ref: Ref, request: Request, state: App, by: By) -> Any:
     """Enrols photos: one template from each, all or none.
 
-    Each photo must show the subject's face and no other.
+    Each photo must show the subject's face and no other. Of a subject one enrolment waits at a time.
     """
     by.must("subjects:write")
-    _, photos = await read_form(request, MAX_IMAGE_BYTES, files=("photos",), most=MAX_PHOTOS)
-    if not photos:
-        raise BadRequest("photos: send 1 to 10 files")
+    consume_photos(request, by.tenant, derive_pseudonym(state.keystore.tenant(by.tenant), ref))
     job = uuid4()
     with state.announcements.expected(by.tenant, str(job)) as done:
-        await run_in_threadpool(_store, state, by.tenant, job, ref, photos)
+        await _receive_photos(request, state, by.tenant, job, ref)
         answer = await state.announcements.wait(done, ENROLMENT_WAIT_SECONDS)
     if answer is None:
         return JSONResponse({"enrolment": str(job)}, 202)
     outcome: dict[str, Any] = json.loads(answer)
     return _refused(outcome) if "error" in outcome else outcome
+
+
+async def _receive_photos(request: Request, state: AppState, tenant: str, job: UUID, ref: str) -> None:
+    """Stores the photos; nothing of them stays in memory."""
+    async with state.big_forms.turn(request):
+        _, photos = await read_form(request, MAX_IMAGE_BYTES, files=("photos",), most=MAX_PHOTOS)
+        if not photos:
+            raise BadRequest("photos: send 1 to 10 files")
+        await run_in_threadpool(_store, state, tenant, job, ref, photos)
 
 
 def _store(state: AppState, tenant: str, job: UUID, ref: str, photos: list[bytes]) -> None:
