@@ -22,9 +22,10 @@ MAX_SCANNED = 10_000
 MAX_PIXELS_SCANNED = 200_000_000
 SIDE = 16  # of the small copies that are compared
 # In grey levels of 255. An image is not looked at where none of its 16 × 16 cells' mean colours is farther than _SAME
-# from one that is looked at. One with a cell of 4 × 4 farther than _PARTIAL from all of them makes the look a
-# partial one. Of 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from
-# those looked at of a camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next 60.
+# from one that is looked at. One with a cell of 4 × 4 farther than _PARTIAL from all of them makes the look a partial
+# one. Of 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked
+# at of a camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next
+# 60.
 _SAME = 8.0
 _PARTIAL = 40.0
 _COARSE = 4
