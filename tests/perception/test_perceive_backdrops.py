@@ -17,7 +17,13 @@ from tests.unit.picture_files import saved
 def picture(data: bytes) -> Picture:
     decoded = decode(data)
     return Picture(
-        "0" * 64, "png", decoded.width, decoded.height, decoded.frame_count, decoded.frames, decoded.over_black
+        "0" * 64,
+        "png",
+        decoded.width,
+        decoded.height,
+        decoded.frame_count,
+        decoded.frames,
+        over_black=decoded.over_black,
     )
 
 

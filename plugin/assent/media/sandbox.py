@@ -333,5 +333,6 @@ def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
     )
     shown, over_black = frames[: len(sizes.frames)], frames[len(sizes.frames) :]
     looked_at = len({frame.index for frame in shown})
-    size, rest = (sizes.width, sizes.height), (sizes.partial, sizes.other_turn, over_black)
-    return Picture(digest, sizes.format, *size, sizes.frame_count, shown, looked_at, *rest)
+    size, turn = (sizes.width, sizes.height), sizes.other_turn
+    count, partial = sizes.frame_count, sizes.partial
+    return Picture(digest, sizes.format, *size, count, shown, looked_at, partial, turn, over_black)
