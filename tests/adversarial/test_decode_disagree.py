@@ -19,7 +19,7 @@ from assent.media.sandbox import Decoder
 from tests.adversarial.generate import bomb, chunk, gif_of, png, valid
 from tests.fixtures.figures import Figure
 from tests.installed import package_file
-from tests.unit.picture_files import encoded, motif, orientation, saved
+from tests.unit.picture_files import bmp, encoded, motif, orientation, saved
 
 NOISE = np.random.default_rng(20261123).integers(0, 256, (72, 96, 3), np.uint8)
 PHOTO = Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(3))
@@ -53,12 +53,6 @@ def bmp_555(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     red, green, blue = (pixels[::-1, :, band].astype("<u2") >> 3 for band in range(3))
     rows = (red << 10 | green << 5 | blue).astype("<u2").tobytes()
     return bmp(width, height, 16, 0, b"", rows)
-
-
-def bmp(width: int, height: int, bits: int, compression: int, masks: bytes, rows: bytes, header: int = 40) -> bytes:
-    start = 54 + len(masks)
-    info = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, compression, len(rows), 0, 0, 0, 0)
-    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + masks + rows
 
 
 def sound() -> Iterator[tuple[str, bytes]]:

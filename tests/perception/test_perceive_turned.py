@@ -46,5 +46,3 @@ def test_both_turns_are_looked_at_and_boxes_are_those_of_the_picture_as_it_is_st
     size = (height, width) if turn in (6, 8) else (width, height)
     wanted = [box_before(face.box, turn, *size) for face in upright]
     assert all(max(iou(face.box, box) for box in wanted) > SAME_FACE_IOU for face in both)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -55,6 +56,12 @@ def saved(image: Image.Image, pillow_format: str, **options: object) -> bytes:
     file = BytesIO()
     image.save(file, pillow_format, **options)
     return file.getvalue()
+
+
+def bmp(width: int, height: int, bits: int, compression: int, masks: bytes, rows: bytes, header: int = 40) -> bytes:
+    start = 54 + len(masks)
+    info = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, compression, len(rows), 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + masks + rows
 
 
 def orientation(value: int) -> bytes:

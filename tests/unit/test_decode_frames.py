@@ -1,4 +1,4 @@
-"""Of a file with several pictures those that differ are looked at, as a viewer composes them; the others are counted."""
+"""Of a file with several pictures those that differ are looked at, as a viewer composes them; others are counted."""
 
 from __future__ import annotations
 

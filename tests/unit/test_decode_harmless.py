@@ -13,8 +13,7 @@ from assent.core.errors import DecodersDisagree, Undecodable
 from assent.media.compare import TOLERANCE, _first, _second, confirm, difference
 from assent.media.decode import Decoded, decode
 from tests.adversarial.generate import chunk
-from tests.adversarial.test_decode_disagree import bmp
-from tests.unit.picture_files import encoded, motif, quadrants, saved
+from tests.unit.picture_files import bmp, encoded, motif, quadrants, saved
 
 NOISE = np.random.default_rng(20261127).integers(0, 256, (96, 128, 3), np.uint8)
 PHOTO = Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(4))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,10 +39,10 @@ def png_with_late_exif() -> bytes:
     return data[:start] + data[end:-12] + data[start:end] + data[-12:]  # IEND is 12 bytes
 
 
-READ_DIFFERENTLY = {
+READ_DIFFERENTLY: dict[str, Callable[[], bytes]] = {
     "WebP": lambda: encoded(motif(), "WEBP", exif=orientation(6)),
     "PNG, after the pixels": png_with_late_exif,
-    **{f"JPEG, type {kind}": lambda kind=kind: encoded(motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)},
+    **{f"JPEG, type {kind}": partial(encoded, motif(), "JPEG", exif=exif_of(kind, 6)) for kind in (1, 4, 8, 9)},
 }
 
 

@@ -272,9 +272,7 @@ def _of_analysis(media: MediaRef, analysis: Analysis, head: dict[str, Any]) -> D
     file = (picture.sha256, picture.pdq, picture.width, picture.height, picture.format)
     return Decision(
         **head,
-        media=DecidedMedia(
-            media.id, *file, DecidedFrames(picture.frame_count, picture.looked_at, picture.partial)
-        ),
+        media=DecidedMedia(media.id, *file, DecidedFrames(picture.frame_count, picture.looked_at, picture.partial)),
         tags=tuple(map(_rounded, verdict.tags)),
         faces=tuple(DecidedFace(face.box, face.frame, round(face.quality, 2)) for face in analysis.perception.faces),
         action=_name(verdict.action),

@@ -59,9 +59,7 @@ def recorded(row: Mapping[str, Any]) -> Recorded | None:
     size = (media.width or 0, media.height or 0)
     count = given["frames"]
     looked_at = given.get("looked_at", min(count, _LOOKED_AT_BEFORE))
-    picture = Picture(
-        media.sha256 or "", media.format or "", *size, count, (), looked_at, given.get("partial", False)
-    )
+    picture = Picture(media.sha256 or "", media.format or "", *size, count, (), looked_at, given.get("partial", False))
     tags = tuple(
         Tag(tag["name"], tag["category"], tag["score"], _box(tag), tag["frame"], tag["model"])
         for tag in perceptions["tags"]

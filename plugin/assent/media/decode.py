@@ -25,8 +25,8 @@ from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
 from assent.media import iso_media, jpeg
 from assent.media.apng import Still, still_image
-from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, SIDE, Candidate, Choice, choose
-from assent.media.turns import TRANSPOSE, Turns, from_shown, oriented_size, read_turns, turned
+from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, SIDE, FrameCandidate, FrameChoice, choose
+from assent.media.turns import TRANSPOSE, ImageTurns, from_shown, oriented_size, read_turns, turned
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 12_000
@@ -110,10 +110,10 @@ class Decoded:
 class _Page(NamedTuple):
     """One image of a file, decoded, and its size before it was shrunk."""
 
-    index: int
+    number: int
     image: Image.Image
     size: tuple[int, int]
-    turns: Turns
+    turns: ImageTurns
 
 
 class _Gif(GifImagePlugin.GifImageFile):
@@ -178,7 +178,7 @@ def _decoded(data: bytes, name: str) -> Decoded:
         first = next(pages)
         profile, size = _profile(first.image), oriented_size(first.size, first.turns.shown)
         if count == 1:
-            choice = Choice((_frame(first),), passed=1, partial=False)
+            choice = FrameChoice((_frame(first),), passed=1, partial=False)
         else:
             choice = choose(map(_candidate, chain([first], pages)))
     count += _not_opened(data, name, count)
@@ -188,7 +188,7 @@ def _decoded(data: bytes, name: str) -> Decoded:
 
 
 def _still(still: Still) -> Decoded:
-    """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody has looked at its frames."""
+    """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody looked at its frames."""
     return replace(_decoded(still.data, "png"), frame_count=max(2, still.frames), partial=True, mended=still.data)
 
 
@@ -213,7 +213,7 @@ def _sniff_brand(data: bytes) -> str:
 
 @contextmanager
 def _broken_is_undecodable(name: str) -> Iterator[None]:
-    """Turns library errors into Undecodable with no more than their class: their text may quote the file."""
+    """ImageTurns library errors into Undecodable with no more than their class: their text may quote the file."""
     try:
         yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -307,7 +307,7 @@ def _profile(image: Image.Image) -> bytes | None:
 # Pixels
 
 
-def _page(image: Image.Image, name: str, index: int, turns: Turns | None) -> _Page:
+def _page(image: Image.Image, name: str, index: int, turns: ImageTurns | None) -> _Page:
     """Decodes one image. `turns`: those of the file, where they are known."""
     claimed, early = image.size, image.info.get("exif")
     _check_size(claimed)
@@ -318,22 +318,28 @@ def _page(image: Image.Image, name: str, index: int, turns: Turns | None) -> _Pa
     _check_size(size)
     if turns is None:
         oriented = name in _ORIENTED_BY_DECODER
-        turns = Turns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
+        turns = ImageTurns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
     return _Page(index, _as_shown(image, name), size, turns)
 
 
 def _as_shown(image: Image.Image, name: str) -> Image.Image:
     """Returns a BMP without an alpha that is clear everywhere, as browsers show it."""
-    return image.convert("RGB") if name == "bmp" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0) else image
+    return (
+        image.convert("RGB")
+        if name == "bmp" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+        else image
+    )
 
 
-def _candidate(page: _Page) -> Candidate[Frame]:
+def _candidate(page: _Page) -> FrameCandidate[Frame]:
     image = page.image
     if image.mode in {"RGB", "RGBA"} and "transparency" not in image.info:  # else colours cannot be averaged
         image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BOX)
     width, height = _fitting(page.size)
-    return Candidate(page.index, turned(np.asarray(small), page.turns.shown), width * height, partial(_frame, page))
+    return FrameCandidate(
+        page.number, turned(np.asarray(small), page.turns.shown), width * height, partial(_frame, page)
+    )
 
 
 def _frame(page: _Page) -> Frame:
@@ -343,7 +349,7 @@ def _frame(page: _Page) -> Frame:
         rgb = rgb.resize(_fitting(rgb.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
     if page.turns.shown in TRANSPOSE:
         rgb = rgb.transpose(TRANSPOSE[page.turns.shown])
-    return Frame(page.index, np.asarray(rgb), min(1.0, max(rgb.size) / max(page.size)))
+    return Frame(page.number, np.asarray(rgb), min(1.0, max(rgb.size) / max(page.size)))
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:

@@ -21,29 +21,30 @@ MAX_PIXELS_KEPT = 3 * 4_096 * 4_096  # of all chosen frames together, after they
 MAX_SCANNED = 10_000
 MAX_PIXELS_SCANNED = 200_000_000
 SIDE = 16  # of the small copies that are compared
-# In grey levels of 255. An image is not looked at where none of its 16 × 16 cells' mean colours is farther than SAME from
-# one that is looked at. One with a cell of 4 × 4 farther than PARTIAL from all of them makes the look a partial one. Of
-# 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked at of a
-# camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next 60.
-SAME = 8.0
-PARTIAL = 40.0
+# In grey levels of 255. An image is not looked at where none of its 16 × 16 cells' mean colours is farther than _SAME
+# from one that is looked at. One with a cell of 4 × 4 farther than _PARTIAL from all of them makes the look a partial
+# one. Of 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked
+# at of a camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next
+# 60.
+_SAME = 8.0
+_PARTIAL = 40.0
 _COARSE = 4
 
 
 _Frame = TypeVar("_Frame")
 
 
-class Candidate(NamedTuple, Generic[_Frame]):
+class FrameCandidate(NamedTuple, Generic[_Frame]):
     """An image that may be looked at: its number, a small copy (16, 16, 3), its pixels' number once it is a frame."""
 
-    index: int
+    number: int
     small: Pixels
     pixels: int
     frame: Callable[[], _Frame]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice(Generic[_Frame]):
+class FrameChoice(Generic[_Frame]):
     """The frames that are looked at, in order; how many images they were chosen from; whether one of the others differs
     from all of them."""
 
@@ -52,15 +53,15 @@ class Choice(Generic[_Frame]):
     partial: bool
 
 
-def choose(candidates: Iterable[Candidate[_Frame]]) -> Choice[_Frame]:
+def choose(candidates: Iterable[FrameCandidate[_Frame]]) -> FrameChoice[_Frame]:
     """Chooses the first image and up to 15 that differ; where more do, those that differ most from each other."""
-    chosen: list[tuple[Candidate[_Frame], _Frame]] = []
+    chosen: list[tuple[FrameCandidate[_Frame], _Frame]] = []
     apart = np.zeros((0, 0))  # of the chosen from each other
     passed: list[tuple[int, Pixels]] = []
     for candidate in candidates:
-        passed.append((candidate.index, candidate.small))
+        passed.append((candidate.number, candidate.small))
         far = distances(candidate.small, [one.small for one, _ in chosen])
-        if far.min(initial=np.inf) <= SAME:
+        if far.min(initial=np.inf) <= _SAME:
             continue
         while not _fits(candidate, chosen):
             place, least = _closest(apart)
@@ -72,7 +73,7 @@ def choose(candidates: Iterable[Candidate[_Frame]]) -> Choice[_Frame]:
             chosen.append((candidate, candidate.frame()))
             apart = np.block([[apart, far[:, None]], [far[None], np.zeros((1, 1))]])
     partial = _is_partial(passed, [one for one, _ in chosen])
-    return Choice(tuple(frame for _, frame in chosen), len(passed), partial)
+    return FrameChoice(tuple(frame for _, frame in chosen), len(passed), partial)
 
 
 def distances(small: Pixels, others: Sequence[Pixels], cell: int = 1) -> NDArray[np.float64]:
@@ -83,7 +84,7 @@ def distances(small: Pixels, others: Sequence[Pixels], cell: int = 1) -> NDArray
     return np.asarray(apart.max(axis=(1, 2)), np.float64)
 
 
-def _fits(candidate: Candidate[_Frame], chosen: Sequence[tuple[Candidate[_Frame], _Frame]]) -> bool:
+def _fits(candidate: FrameCandidate[_Frame], chosen: Sequence[tuple[FrameCandidate[_Frame], _Frame]]) -> bool:
     if not chosen:
         return True
     pixels = candidate.pixels + sum(one.pixels for one, _ in chosen)
@@ -99,7 +100,7 @@ def _closest(apart: NDArray[np.float64]) -> tuple[int, float]:
     return place, float(pairs[place].min())
 
 
-def _is_partial(passed: Sequence[tuple[int, Pixels]], chosen: Sequence[Candidate[_Frame]]) -> bool:
-    looked_at, kept = {one.index for one in chosen}, [one.small for one in chosen]
+def _is_partial(passed: Sequence[tuple[int, Pixels]], chosen: Sequence[FrameCandidate[_Frame]]) -> bool:
+    looked_at, kept = {one.number for one in chosen}, [one.small for one in chosen]
     others = (small for index, small in passed if index not in looked_at)
-    return any(distances(small, kept, _COARSE).min() > PARTIAL for small in others)
+    return any(distances(small, kept, _COARSE).min() > _PARTIAL for small in others)

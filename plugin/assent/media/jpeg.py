@@ -1,6 +1,7 @@
-"""Finds in a JPEG's bytes what its decoder does not speak of: images behind the first, an end that is missing. Pure.
+"""Finds in a JPEG's bytes what its decoder does not speak of: images behind the first, a missing end. Pure.
 
-An image behind the first is shown by some program, so it is looked at or counted. No image: a thumbnail, alpha, and a gain map, which a viewer adds to the image it belongs to and never shows by itself.
+An image behind the first is shown by some program, so it is looked at or counted. None is a gain map, which a viewer
+adds to the image it belongs to and never shows by itself.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from PIL import Image
 
 from assent.core.values import Box
 
-_Array = TypeVar("_Array", bound=NDArray[np.generic])
 UPRIGHT = 1
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,14 +32,14 @@ _NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # EXIF's whole numb
 _MAX_ENTRIES = 1_000
 
 
-class Turns(NamedTuple):
+class ImageTurns(NamedTuple):
     """The orientation that an image is shown in, and another that some viewers read (the same where none does)."""
 
     shown: int = UPRIGHT
     other: int = UPRIGHT
 
 
-def read_turns(shown: bytes | None, late: bytes | None, believed: bool) -> Turns:
+def read_turns(shown: bytes | None, late: bytes | None, believed: bool) -> ImageTurns:
     """Reads the orientations of an image's EXIF data.
 
     `shown`: what stands before the pixels; `late`: what is known once they are decoded; `believed`: whether Chromium
@@ -49,7 +48,7 @@ def read_turns(shown: bytes | None, late: bytes | None, believed: bool) -> Turns
     by_standard = [value for kind, value in _orientations(shown or b"") if kind == _SHORT and believed]
     turn = by_standard[-1] if by_standard else UPRIGHT
     others = [value for data in (shown, late) for _, value in _orientations(data or b"") if value != turn]
-    return Turns(turn, others[-1] if others else turn)
+    return ImageTurns(turn, others[-1] if others else turn)
 
 
 def _orientations(exif: bytes) -> Iterator[tuple[int, int]]:
@@ -82,7 +81,7 @@ def inverse(orientation: int) -> int:
     return {6: 8, 8: 6}.get(orientation, orientation)  # every other turn or flip undoes itself
 
 
-def turned(pixels: _Array, orientation: int) -> _Array:
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Applies an orientation to rows and columns (h, w, …); returns a view."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
@@ -96,7 +95,7 @@ def oriented_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size if orientation < 5 else (size[1], size[0])
 
 
-def from_shown(turns: Turns) -> int:
+def from_shown(turns: ImageTurns) -> int:
     """Returns the orientation that leads from the image as it is shown to the image in its other turn."""
     stored = np.arange(6).reshape(2, 3)
     shown, other = turned(stored, turns.shown), turned(stored, turns.other)

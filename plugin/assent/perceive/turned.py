@@ -35,10 +35,10 @@ def joined_turns(pictures: Sequence[Picture], perceptions: Sequence[Perception])
     left = iter(perceptions)
     for picture in pictures:
         shown = next(left)
-        yield shown if picture.other_turn == 1 else _joined(shown, turned_back(next(left), picture))
+        yield shown if picture.other_turn == 1 else _joined(shown, boxes_turned_back(next(left), picture))
 
 
-def turned_back(perception: Perception, picture: Picture) -> Perception:
+def boxes_turned_back(perception: Perception, picture: Picture) -> Perception:
     """Returns a perception of the image's other turn with its boxes in `picture`."""
     turn = (picture.other_turn, picture.width, picture.height)
     faces = tuple(replace(face, box=box_before(face.box, *turn)) for face in perception.faces)
