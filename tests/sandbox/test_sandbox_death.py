@@ -26,8 +26,10 @@ from tests.unit.picture_files import heic, motif, samples
 from tests.waiting import until
 
 SMALL = samples()["png"]
-SIZES = {"format": "png", "width": 2, "height": 1, "frame_count": 1}
+PICTURE = {"format": "png", "width": 2, "height": 1, "frame_count": 1}
+SIZES = PICTURE | {"over_black": [], "partial": False, "other_turn": 1}
 FRAME = {"index": 0, "width": 2, "height": 1, "scale": 1.0, "codes": None}
+LARGE = FRAME | {"width": 4096, "height": 4096}
 CODE = [True, "text.payment", [0, 0, 2, 1]]
 Answer = Callable[[socket.socket, int], None]
 
@@ -175,6 +177,12 @@ def say(reply: object) -> Answer:
         SIZES,
         SIZES | {"frames": []},
         SIZES | {"frames": [FRAME] * 2},
+        SIZES | {"frames": [FRAME], "over_black": [FRAME] * 2},
+        SIZES | {"frames": [FRAME], "over_black": [FRAME | {"index": 1}]},
+        SIZES | {"frames": [FRAME], "over_black": [FRAME | {"width": 1}]},
+        SIZES | {"frames": [FRAME, FRAME | {"index": 1}], "frame_count": 2, "over_black": [FRAME] * 2},
+        SIZES | {"frames": [FRAME], "partial": 0},
+        SIZES | {"frames": [FRAME], "other_turn": 9},
         SIZES | {"frames": [FRAME | {"width": 5000}]},
         SIZES | {"frames": [FRAME | {"width": -2, "height": -1}]},
         SIZES | {"frames": [FRAME | {"width": 2.0}]},
@@ -192,7 +200,9 @@ def say(reply: object) -> Answer:
         SIZES | {"frames": [FRAME], "format": "exe"},
         SIZES | {"frames": [FRAME], "width": 0},
         SIZES | {"frames": [FRAME], "height": 10**9},
-        SIZES | {"frames": [FRAME] * 4, "frame_count": 4},
+        SIZES | {"frames": [FRAME] * 17, "frame_count": 17},
+        SIZES | {"frames": [LARGE] * 4, "frame_count": 4},
+        SIZES | {"frames": [LARGE] * 2, "over_black": [LARGE] * 2, "frame_count": 2},
         {"error": "no such code"},
         {"error": ["undecodable"]},
     ],
@@ -200,6 +210,12 @@ def say(reply: object) -> Answer:
 def test_an_impossible_answer_is_not_believed(reply: object) -> None:
     with pytest.raises(DecoderDied):
         exchange(say(reply))
+
+
+def test_a_possible_answer_is_believed() -> None:
+    code = FRAME | {"codes": [CODE]}
+    with exchange(say(SIZES | {"frames": [code], "over_black": [code]})) as pixels:
+        assert len(pixels) == 2 * 2 * 1 * 3
 
 
 @pytest.mark.parametrize("error", [MediaUnsupported, PictureTooLarge, Undecodable, DecoderDied])

@@ -104,7 +104,8 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed.
+    """One decoded file: its identity, its oriented size in pixels and the frames that are analysed, with alpha over
+    white; `over_black`: those of them that look otherwise over black, analysed as well.
 
     `partial`: one of its frames is not looked at and differs from all that are. `other_turn`: the EXIF orientation that
     some viewers would apply to its frames, which are analysed in that turn too; 1 where none would."""
@@ -118,6 +119,7 @@ class Picture:
     looked_at: int = 1  # of frame_count
     partial: bool = False
     other_turn: int = 1
+    over_black: tuple[Frame, ...] = ()
 
     @property
     def pdq(self) -> str | None:
@@ -169,7 +171,8 @@ class Perception:
     faces: tuple[Face, ...]
     models: tuple[str, ...]
     embedder: str = ""  # the one of `models` that made the embeddings; empty where none were asked for
-    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)  # by frame: (width,), what heads read
+    # (width,), what heads read, by frame; of a frame over black by ~frame
+    features: Mapping[int, Vector] = field(default_factory=dict, repr=False)
     trials: tuple[Trial, ...] = ()
 
 

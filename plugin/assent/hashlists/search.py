@@ -99,7 +99,7 @@ def _find_hit(hash_list: HashList, picture: Picture) -> Hit | None:
     name, version, severe = hash_list.name, hash_list.version, hash_list.severe
     if _contains(hash_list.sha256, bytes.fromhex(picture.sha256)):
         return Hit(name, version, severe, "sha256", 0, picture.frames[0].index)
-    queries = [(pdq, frame.index) for frame in picture.frames for pdq in frame.pdqs]
+    queries = [(pdq, frame.index) for frame in (*picture.frames, *picture.over_black) for pdq in frame.pdqs]
     nearest = nearest_hash(hash_list.pdq, [pdq for pdq, _ in queries], hash_list.distance)
     if nearest is None:
         return None

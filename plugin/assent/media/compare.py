@@ -4,9 +4,9 @@ A file can be made so that two programs show two images: one to the models, the 
 the one that is analysed; where OpenCV's differs, or OpenCV finds none, nobody can call the file clean. Runs inside the
 decode child, under its limits: OpenCV was seen to take 700 MB for a PNG of 42 bytes.
 
-The first frame is compared, in grey, 64 × 64, before orientation is applied. Not compared: HEIC, which OpenCV does not
-read, and TIFF, of which it reads other alpha, other colour spaces and other compressions than Pillow, harmless files
-included (up to 24 grey levels off). Browsers show neither but Safari.
+The first frame is compared, in grey, 64 × 64, before orientation and declared colours are applied. Not compared: HEIC,
+which OpenCV does not read, and TIFF, of which it reads other alpha, other colour spaces and other compressions than
+Pillow, harmless files included (up to 24 grey levels off). Browsers show neither but Safari.
 
 What it adds to the decode stage's time, 2 busy cores, medians of 9: JPEG of 1, 3 and 11 MP 40, 26 and 18 %, as it is
 reduced while it is decoded; PNG, WebP, GIF and AVIF of 1 MP, which cannot be, 30 to 70 %.
@@ -57,8 +57,8 @@ def difference(first: Image.Image, second: Image.Image) -> float:
 
 
 def _first(decoded: Decoded) -> Image.Image:
-    """Returns the first decoded frame, small, turned back to the stored orientation."""
-    grey = cv2.cvtColor(decoded.frames[0].pixels, cv2.COLOR_RGB2GRAY)
+    """Returns the first decoded frame as it is stored, small: neither turned nor its colours converted."""
+    grey = cv2.cvtColor(decoded.stored, cv2.COLOR_RGB2GRAY)
     return turned_back(_small(grey, grey.shape[1], grey.shape[0]), decoded.orientation)
 
 

@@ -11,27 +11,29 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import pi_heif
-from numpy.typing import NDArray
 from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - an import registers it
 
-from assent.core.errors import MediaUnsupported, PictureTooLarge, Undecodable
+from assent.core.errors import DecodersDisagree, MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
 from assent.media import iso_media, jpeg
 from assent.media.apng import Still, still_image
-from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, SIDE, FrameCandidate, FrameChoice, choose
-from assent.media.turns import TRANSPOSE, ImageTurns, from_shown, oriented_size, read_turns, turned
+from assent.media.colour import conversion
+from assent.media.declared_colour import declared
+from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, FrameCandidate, FrameChoice, choose
+from assent.media.layers import differ, split
+from assent.media.turns import ImageTurns, from_shown, oriented_size, read_turns, turned
+from assent.media.views import OUTPUT_SIDE, Converter, Views, fitting, small_copies, views
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 12_000
 MAX_PIXELS_LOOKED_AT = 100_000_000
-OUTPUT_SIDE = 4_096
 
 # What a signature names: our word for the format, and Pillow's.
 _PILLOW = {
@@ -64,8 +66,7 @@ _ONE_AFTER_THE_OTHER = frozenset({"jpeg", "heic"})  # their images need not each
 _ORIENTED_BY_DECODER = frozenset({"heic", "tiff"})
 _BELIEVED = frozenset({"jpeg", "png", "avif"})  # where Chromium goes by EXIF (of AVIF, Pillow puts irot and imir there)
 _FILLINGS = (bytes([0x55, 0x2A] * 128), bytes([0xAA, 0xD1] * 128))
-_WHITE = (255, 255, 255)
-_PHOTOMETRIC = 262
+_PNG_DEPTH = 24
 # What Pillow and its decoders raise on a broken file; anything else is a fault of ours and ends the child.
 _BROKEN = (
     OSError,
@@ -88,6 +89,9 @@ pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=Fa
 class Decoded:
     """One decoded file: the oriented size of its first frame, its number of frames, and those that are looked at, in
     order: uint8 (h, w, 3), at most 4,096 pixels a side. `orientation` is the EXIF value that was applied to them here.
+
+    `over_black`: those of them that look otherwise over black than over white. `stored`: the first frame as other
+    decoders read it, without its colours being converted.
     """
 
     format: str
@@ -96,7 +100,8 @@ class Decoded:
     frame_count: int
     frames: tuple[Frame, ...]
     orientation: int
-    profile: bytes | None = None  # the ICC profile of RGB pixels; `colour.to_srgb` applies it
+    stored: Pixels
+    over_black: tuple[Frame, ...] = ()
     partial: bool = False  # a frame that is not looked at differs from all that are, or could not be decoded
     other_turn: int = 1  # the orientation that some viewers would apply to these frames; 1 where none would
     mended: bytes | None = None  # the file with the end that it lacks, or without what is broken behind the image
@@ -108,12 +113,14 @@ class Decoded:
 
 
 class _Page(NamedTuple):
-    """One image of a file, decoded, and its size before it was shrunk."""
+    """One image of a file, decoded, its size before it was shrunk, and the file itself where it is a PNG."""
 
     number: int
     image: Image.Image
     size: tuple[int, int]
     turns: ImageTurns
+    convert: Converter
+    png: bytes | None
 
 
 class _Gif(GifImagePlugin.GifImageFile):
@@ -148,14 +155,15 @@ def sniff(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Decoded:
-    """Decodes one file: EXIF orientation applied once, alpha over white, RGB, shrunk to 4,096 pixels a side.
+    """Decodes one file to sRGB: its colours as browsers show them, EXIF orientation applied once, alpha over white and,
+    where that differs, over black, shrunk to 4,096 pixels a side.
 
     Of several images (an animation's frames as a viewer composes them, a TIFF's pages, what else lies in a HEIC file
     or behind a JPEG) the first is the one that viewers show; those that differ most are looked at (`frames.choose`).
-    An ICC profile is handed on, not applied. Other bytes after the image's end are ignored; a JPEG may lack its end
-    marker where no pixel is missing.
+    Other bytes after the image's end are ignored; a JPEG may lack its end marker where no pixel is missing.
     Raises MediaUnsupported (none of the eight formats), PictureTooLarge (claimed size beyond the limits, before pixels
-    are decoded) and Undecodable (broken or cut short); MemoryError where the process may not have what it needs.
+    are decoded), DecodersDisagree (colours that viewers show differently) and Undecodable (broken or cut short);
+    MemoryError where the process may not have what it needs.
     """
     name = sniff(data)
     with _broken_is_undecodable(name):
@@ -174,17 +182,24 @@ def _decoded(data: bytes, name: str) -> Decoded:
         _check_size(image.size)
         count, at = _images(image, data, name)
         _gate(image, name, count)
-        pages = _pages(name, count, at)
+        pages = _pages(name, data, count, at)
         first = next(pages)
-        profile, size = _profile(first.image), oriented_size(first.size, first.turns.shown)
         if count == 1:
-            choice = FrameChoice((_frame(first),), passed=1, partial=False)
+            choice = FrameChoice((_views(first),), passed=1, partial=False)
         else:
             choice = choose(map(_candidate, chain([first], pages)))
     count += _not_opened(data, name, count)
-    is_partial = choice.partial or choice.passed < count
-    orientation, other = first.turns.shown, from_shown(first.turns)
-    return Decoded(name, *size, count, choice.frames, orientation, profile, is_partial, other)
+    return Decoded(
+        name,
+        *oriented_size(first.size, first.turns.shown),
+        count,
+        tuple(frame.over_white for frame in choice.frames),
+        first.turns.shown,
+        choice.frames[0].stored,
+        tuple(frame.over_black for frame in choice.frames if frame.over_black is not None),
+        partial=choice.partial or choice.passed < count,
+        other_turn=from_shown(first.turns),
+    )
 
 
 def _still(still: Still) -> Decoded:
@@ -213,7 +228,7 @@ def _sniff_brand(data: bytes) -> str:
 
 @contextmanager
 def _broken_is_undecodable(name: str) -> Iterator[None]:
-    """ImageTurns library errors into Undecodable with no more than their class: their text may quote the file."""
+    """Turns library errors into Undecodable with no more than their class: their text may quote the file."""
     try:
         yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -272,21 +287,21 @@ def _gate(image: Image.Image, name: str, count: int) -> None:
         raise PictureTooLarge(f"{at_least} frames of together {at_least * image.width * image.height} pixels")
 
 
-def _pages(name: str, count: int, at: Callable[[int], Image.Image]) -> Iterator[_Page]:
+def _pages(name: str, data: bytes, count: int, at: Callable[[int], Image.Image]) -> Iterator[_Page]:
     """Yields the images one after the other, decoded, until there are enough of them to choose from."""
-    turns, scanned = None, 0
+    known, scanned = None, 0
     for index in range(min(count, MAX_SCANNED)):
         image = at(index)
         scanned += image.width * image.height
         if index and scanned > MAX_PIXELS_SCANNED:
             return
         try:
-            page = _page(image, name, index, turns)
-        except (*_BROKEN, PictureTooLarge, Undecodable):
+            page = _page(image, name, data, index, known)
+        except (*_BROKEN, PictureTooLarge, Undecodable, DecodersDisagree):
             if index == 0 or name not in _ONE_AFTER_THE_OTHER:
                 raise
             continue  # counted, and not looked at
-        turns = None if name == "jpeg" else page.turns
+        known = None if name == "jpeg" else page
         yield page
 
 
@@ -298,89 +313,49 @@ def _check_size(size: tuple[int, int]) -> None:
         raise Undecodable("a picture without pixels")
 
 
-def _profile(image: Image.Image) -> bytes | None:
-    """Returns an ICC profile of RGB, else None: one of ink or grey does not describe the pixels that are returned."""
-    raw = image.info.get("icc_profile")
-    return raw if isinstance(raw, bytes) and raw[16:20] == b"RGB " else None
-
-
 # Pixels
 
 
-def _page(image: Image.Image, name: str, index: int, turns: ImageTurns | None) -> _Page:
-    """Decodes one image. `turns`: those of the file, where they are known."""
+def _page(image: Image.Image, name: str, data: bytes, index: int, known: _Page | None) -> _Page:
+    """Decodes one image. `known`: another of the same file, turned and coloured alike."""
     claimed, early = image.size, image.info.get("exif")
     _check_size(claimed)
+    convert = known.convert if known and name != "tiff" else _converter(image, name, data)
     if name == "jpeg" and max(claimed) > OUTPUT_SIDE:
-        image.draft(None, _fitting(claimed))
+        image.draft(None, fitting(claimed))
     image.load()
     size = claimed if name == "jpeg" else image.size  # a decoder may find another size than the header claimed
     _check_size(size)
-    if turns is None:
-        oriented = name in _ORIENTED_BY_DECODER
-        turns = ImageTurns() if oriented else read_turns(early, image.info.get("exif"), name in _BELIEVED)
-    return _Page(index, _as_shown(image, name), size, turns)
+    if known:
+        turns = known.turns
+    elif name in _ORIENTED_BY_DECODER:
+        turns = ImageTurns()
+    else:
+        turns = read_turns(early, image.info.get("exif"), name in _BELIEVED)
+    return _Page(index, _as_shown(image, name), size, turns, convert, data if name == "png" else None)
+
+
+def _converter(image: Image.Image, name: str, data: bytes) -> Converter:
+    """Returns what chooses the conversion to sRGB that an opened image declares, before its pixels are read."""
+    colours = declared(image, name, data)
+    exact = name == "bmp" or (name == "png" and data[_PNG_DEPTH] <= 8)  # these lose nothing
+    return cache(lambda mode, clear: conversion(colours, mode, exact, clear))
 
 
 def _as_shown(image: Image.Image, name: str) -> Image.Image:
     """Returns a BMP without an alpha that is clear everywhere, as browsers show it."""
-    return (
-        image.convert("RGB")
-        if name == "bmp" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
-        else image
-    )
+    is_clear = name == "bmp" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+    return image.convert("RGB") if is_clear else image
 
 
-def _candidate(page: _Page) -> FrameCandidate[Frame]:
-    image = page.image
-    if image.mode in {"RGB", "RGBA"} and "transparency" not in image.info:  # else colours cannot be averaged
-        image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
-    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BOX)
-    width, height = _fitting(page.size)
-    return FrameCandidate(
-        page.number, turned(np.asarray(small), page.turns.shown), width * height, partial(_frame, page)
-    )
+def _candidate(page: _Page) -> FrameCandidate[Views]:
+    layers, turn = split(page.image, page.png), page.turns.shown
+    width, height = fitting(page.size)
+    pixels = width * height * (2 if layers.alpha and differ(layers.alpha) else 1)
+    small = tuple(turned(copy, turn) for copy in small_copies(layers, page.convert))
+    return FrameCandidate(page.number, np.stack(small), pixels, partial(_views, page))
 
 
-def _frame(page: _Page) -> Frame:
-    """Converts one image: RGB, oriented, shrunk."""
-    rgb = _to_rgb(page.image)
-    if max(rgb.size) > OUTPUT_SIDE:
-        rgb = rgb.resize(_fitting(rgb.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    if page.turns.shown in TRANSPOSE:
-        rgb = rgb.transpose(TRANSPOSE[page.turns.shown])
-    return Frame(page.number, np.asarray(rgb), min(1.0, max(rgb.size) / max(page.size)))
-
-
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
-    ratio = min(1.0, OUTPUT_SIDE / max(size))
-    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:  # 0 is white
-            grey = 255 - grey  # Pillow does it for 8 bits alone
-        return Image.fromarray(grey).convert("RGB")
-    if image.mode in {"I", "F"}:
-        return Image.fromarray(_by_range(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        layer = image if image.mode == "RGBA" else image.convert("RGBA")
-        canvas = Image.new("RGB", layer.size, _WHITE)
-        canvas.paste(layer, mask=layer)
-        return canvas
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _by_range(samples: NDArray[np.int32] | NDArray[np.float32]) -> Pixels:
-    """Scales grey samples of undeclared range: 0–1 (floats), 0–255 or 0–65,535 if they fit, else lowest to highest."""
-    values = np.nan_to_num(samples.astype(np.float32), copy=False, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    tops = [255.0, 65_535.0] if samples.dtype.kind == "i" else [1.0, 255.0, 65_535.0]
-    top = next((top for top in tops if low >= 0 and high <= top), None)
-    if top is None:
-        values -= low
-        top = max(high - low, 1.0)
-    values *= 255.0 / top
-    return np.rint(values, out=values).astype(np.uint8)
+def _views(page: _Page) -> Views:
+    layers, size = split(page.image, page.png), page.size
+    return views(layers, page.convert, page.number, size, page.turns.shown)

@@ -32,7 +32,6 @@ def load_codecs(codes: bool) -> DecodeAnswer:
 
     from assent.core.errors import DECODE_ERRORS, DecoderDied
     from assent.media.codes import find_codes
-    from assent.media.colour import to_srgb
     from assent.media.compare import confirm
     from assent.media.decode import decode
     from assent.media.reply import FrameSize, Sizes
@@ -42,22 +41,24 @@ def load_codecs(codes: bool) -> DecodeAnswer:
     def answer(data: bytes, memory: int) -> dict[str, object]:
         try:
             decoded = decode(data)
-            confirm(data, decoded)  # before colours are changed: OpenCV applies no profile
-            decoded = to_srgb(decoded)
-            frames = tuple(
-                FrameSize(
-                    f.index, f.pixels.shape[1], f.pixels.shape[0], f.scale, find_codes(f.pixels) if codes else None
+            confirm(data, decoded)
+            frames, over_black = (
+                tuple(
+                    FrameSize(
+                        f.index, f.pixels.shape[1], f.pixels.shape[0], f.scale, find_codes(f.pixels) if codes else None
+                    )
+                    for f in part
                 )
-                for f in decoded.frames
+                for part in (decoded.frames, decoded.over_black)
             )
-            with mmap.mmap(memory, sum(frame.length for frame in frames)) as view:
-                for frame in decoded.frames:
+            with mmap.mmap(memory, sum(size.length for size in (*frames, *over_black))) as view:
+                for frame in (*decoded.frames, *decoded.over_black):
                     view.write(np.ascontiguousarray(frame.pixels).data)
         except DECODE_ERRORS as error:
             return {"error": error.code, "detail": error.detail}
         except MemoryError:
             return {"error": DecoderDied.code, "detail": "the picture needs more memory than the decoder may use"}
-        size, turn = (decoded.width, decoded.height), decoded.other_turn
-        return asdict(Sizes(decoded.format, *size, decoded.frame_count, frames, decoded.partial, turn))
+        size, rest = (decoded.width, decoded.height), (decoded.partial, decoded.other_turn)
+        return asdict(Sizes(decoded.format, *size, decoded.frame_count, frames, over_black, *rest))
 
     return answer

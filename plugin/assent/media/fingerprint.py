@@ -27,7 +27,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 def fingerprinted(picture: Picture) -> Picture:
     """Returns the image with the PDQ hashes of each frame that has enough detail for one."""
-    return replace(picture, frames=tuple(replace(frame, pdqs=pdqs(frame.pixels)) for frame in picture.frames))
+    frames, over_black = (
+        tuple(replace(frame, pdqs=pdqs(frame.pixels)) for frame in part)
+        for part in (picture.frames, picture.over_black)
+    )
+    return replace(picture, frames=frames, over_black=over_black)
 
 
 def pdqs(pixels: Pixels) -> tuple[bytes, ...]:

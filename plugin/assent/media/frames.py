@@ -1,6 +1,6 @@
 """Chooses which of a file's images are looked at: those that differ most, within a budget. Pure.
 
-One pass over the images in their order, since an animation's frame is drawn over those before it. Of each image 768
+One pass over the images in their order, since an animation's frame is drawn over those before it. Of each image 1,536
 bytes are remembered; pixels are kept of the chosen ones alone.
 """
 
@@ -23,9 +23,8 @@ MAX_PIXELS_SCANNED = 200_000_000
 SIDE = 16  # of the small copies that are compared
 # In grey levels of 255. An image is not looked at where none of its 16 × 16 cells' mean colours is farther than _SAME
 # from one that is looked at. One with a cell of 4 × 4 farther than _PARTIAL from all of them makes the look a partial
-# one. Of 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked
-# at of a camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next
-# 60.
+# one. Of 300 pairs of two everyday photos none is nearer than 44, 95 % than 54; the frame farthest from those looked at
+# of a camera that pans, zooms or shakes over such photos is at most 34 away, of a swing from one scene to the next 60.
 _SAME = 8.0
 _PARTIAL = 40.0
 _COARSE = 4
@@ -35,7 +34,8 @@ _Frame = TypeVar("_Frame")
 
 
 class FrameCandidate(NamedTuple, Generic[_Frame]):
-    """An image that may be looked at: its number, a small copy (16, 16, 3), its pixels' number once it is a frame."""
+    """An image that may be looked at: its number, small copies over white and over black (2, 16, 16, 3), and its
+    pixels' number once it is looked at over both, where they differ."""
 
     number: int
     small: Pixels
@@ -77,11 +77,12 @@ def choose(candidates: Iterable[FrameCandidate[_Frame]]) -> FrameChoice[_Frame]:
 
 
 def distances(small: Pixels, others: Sequence[Pixels], cell: int = 1) -> NDArray[np.float64]:
-    """Returns how far a small copy is from each of others, 0–255: the farthest of its cells of `cell` pixels a side."""
-    apart = np.abs(np.array(others, np.int16).reshape(-1, SIDE, SIDE, 3) - small).sum(axis=3) / 3
+    """Returns how far an image's small copies are from each of others, 0–255: the farthest of their cells of `cell`
+    pixels a side, over either backdrop."""
+    apart = np.abs(np.array(others, np.int16).reshape(-1, 2, SIDE, SIDE, 3) - small).sum(axis=4) / 3
     if cell > 1:
-        apart = apart.reshape(-1, SIDE // cell, cell, SIDE // cell, cell).mean(axis=(2, 4))
-    return np.asarray(apart.max(axis=(1, 2)), np.float64)
+        apart = apart.reshape(-1, 2, SIDE // cell, cell, SIDE // cell, cell).mean(axis=(3, 5))
+    return np.asarray(apart.max(axis=(1, 2, 3)), np.float64)
 
 
 def _fits(candidate: FrameCandidate[_Frame], chosen: Sequence[tuple[FrameCandidate[_Frame], _Frame]]) -> bool:

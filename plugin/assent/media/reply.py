@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from assent.core.errors import DecoderDied
 from assent.core.values import Code
 from assent.media.codes import MAX_CODES, PURPOSES
-from assent.media.decode import FORMATS, MAX_SIDE, OUTPUT_SIDE
+from assent.media.decode import FORMATS, MAX_SIDE
 from assent.media.frames import MAX_LOOKED_AT, MAX_PIXELS_KEPT
+from assent.media.views import OUTPUT_SIDE
 
 MAX_OUTPUT = MAX_PIXELS_KEPT * 3
 
@@ -31,15 +33,21 @@ class FrameSize:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Describes a decoded image; the frames lie one after the other in the memfd."""
+    """Describes a decoded image; in the memfd lie its frames in their order, then those over black."""
 
     format: str
     width: int
     height: int
     frame_count: int
     frames: tuple[FrameSize, ...]
+    over_black: tuple[FrameSize, ...]
     partial: bool
     other_turn: int
+
+    @property
+    def views(self) -> tuple[FrameSize, ...]:
+        """Returns all that lies in the memfd."""
+        return (*self.frames, *self.over_black)
 
 
 def read_sizes(reply: object) -> Sizes:
@@ -51,19 +59,28 @@ def read_sizes(reply: object) -> Sizes:
             "height": int(height),
             "frame_count": int(count),
             "frames": [_, *_] as frames,
+            "over_black": [*over_black],
             "partial": bool(partial),
             "other_turn": int(other_turn),
         } if (
             name in FORMATS
             and 1 <= width <= MAX_SIDE
             and 1 <= height <= MAX_SIDE
-            and 1 <= len(frames) <= min(count, MAX_LOOKED_AT)
+            and len(over_black) <= len(frames) <= min(count, MAX_LOOKED_AT)
             and 1 <= other_turn <= 8
         ):
-            sizes = tuple(_frame_size(frame, count) for frame in frames)
-            if sum(frame.length for frame in sizes) <= MAX_OUTPUT:
-                return Sizes(name, width, height, count, sizes, partial, other_turn)
+            shown, black = (tuple(_frame_size(frame, count) for frame in part) for part in (frames, over_black))
+            sizes = Sizes(name, width, height, count, shown, black, partial, other_turn)
+            if _are_views_of(black, shown) and sum(frame.length for frame in sizes.views) <= MAX_OUTPUT:
+                return sizes
     raise DecoderDied("the decoder's answer has impossible sizes")
+
+
+def _are_views_of(over_black: Sequence[FrameSize], frames: Sequence[FrameSize]) -> bool:
+    """Tells whether each of them is another view of one of the frames, each of another."""
+    left = [replace(frame, codes=None) for frame in frames]
+    views = [replace(view, codes=None) for view in over_black]
+    return all(left.count(view) >= views.count(view) for view in views)
 
 
 def _frame_size(frame: object, count: int) -> FrameSize:

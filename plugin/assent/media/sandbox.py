@@ -46,7 +46,7 @@ START_S = 30.0
 CHILDREN = 4  # at once; the one of the tenant that waited longest ends for another tenant's
 OPERATOR = ""  # the tenant of an operator's own files
 
-_MAX_REPLY = 65_536
+_MAX_REPLY = 131_072
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _ERRORS: dict[str, type[AssentError]] = {error.code: error for error in (*DECODE_ERRORS, DecoderDied)}
 _PACKAGES = str(Path(assent.__file__).parents[1])  # the server runs the very code that this process runs
@@ -262,7 +262,7 @@ def _exchange(child: _Child, data: bytes, end: float) -> tuple[Sizes, mmap.mmap]
         except OSError as error:
             raise _death(child, error) from None
         sizes = read_sizes(_reply(child, end))
-        return sizes, _sealed(memory, sum(frame.length for frame in sizes.frames))
+        return sizes, _sealed(memory, sum(frame.length for frame in sizes.views))
     finally:
         os.close(memory)
 
@@ -321,7 +321,7 @@ def _sealed(memory: int, size: int) -> mmap.mmap:
 
 
 def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
-    starts = accumulate((frame.length for frame in sizes.frames), initial=0)
+    starts = accumulate((frame.length for frame in sizes.views), initial=0)
     frames = tuple(
         Frame(
             frame.index,
@@ -329,8 +329,9 @@ def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
             frame.scale,
             codes=frame.codes,
         )
-        for frame, start in zip(sizes.frames, starts, strict=False)  # the last start is the end
+        for frame, start in zip(sizes.views, starts, strict=False)  # the last start is the end
     )
-    looked_at = len({frame.index for frame in frames})
-    size, turn = (sizes.width, sizes.height), sizes.other_turn
-    return Picture(digest, sizes.format, *size, sizes.frame_count, frames, looked_at, sizes.partial, turn)
+    shown, over_black = frames[: len(sizes.frames)], frames[len(sizes.frames) :]
+    looked_at = len({frame.index for frame in shown})
+    size, rest = (sizes.width, sizes.height), (sizes.partial, sizes.other_turn, over_black)
+    return Picture(digest, sizes.format, *size, sizes.frame_count, shown, looked_at, *rest)

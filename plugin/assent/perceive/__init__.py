@@ -31,7 +31,7 @@ from assent.perceive.packs.model_set import open_backbone as open_backbone
 from assent.perceive.packs.model_set import open_choice
 from assent.perceive.safety import detect as safety
 from assent.perceive.safety.second_opinion import ask_about_frames
-from assent.perceive.turned import joined_turns, with_turns
+from assent.perceive.views import every_view, joined_views
 
 
 def load_models(models_dir: Path, threads: int, accepted: Sequence[str] = (), second_opinion: bool = True) -> Models:
@@ -51,13 +51,14 @@ def perceive(models: Models, pictures: Sequence[Picture], embed: bool = True) ->
 
     Faces are no tags. Every frame's faces are listed, with an embedding where they are at least 40 pixels wide in their
     frame. Very wide or large frames are also processed in tiles; small, noisy ones are smoothed. An image that some
-    viewers turn is processed in both turns, and what either shows counts. `embed=False` (nobody may be matched): no
-    landmarks and no embedding are computed, so that no biometric template exists. Raises Undecodable for an image
-    without a frame or without pixels: an image that no model processed is not harmless.
+    viewers turn, or that looks otherwise over black, is processed in every view, and what any shows counts.
+    `embed=False` (nobody may be matched): no landmarks and no embedding are computed, so that no biometric template
+    exists. Raises Undecodable for an image without a frame or without pixels: an image that no model processed is not
+    harmless.
     """
     if not all(picture.frames and all(frame.pixels.size for frame in picture.frames) for picture in pictures):
         raise Undecodable("the picture has no frame, or a frame without pixels")
-    return tuple(joined_turns(pictures, _perceive(models, with_turns(pictures), embed)))
+    return joined_views(pictures, _perceive(models, every_view(pictures), embed))
 
 
 def _perceive(models: Models, pictures: Sequence[Picture], embed: bool) -> tuple[Perception, ...]:

@@ -26,8 +26,10 @@ def other_turns(picture: Picture) -> tuple[Picture, ...]:
     if picture.other_turn == 1:
         return ()
     width, height = oriented_size((picture.width, picture.height), picture.other_turn)
-    frames = tuple(replace(frame, pixels=_turned(frame, picture.other_turn), pdqs=()) for frame in picture.frames)
-    return (replace(picture, width=width, height=height, frames=frames, other_turn=1),)
+    frames, over_black = (
+        tuple(_turned(frame, picture.other_turn) for frame in part) for part in (picture.frames, picture.over_black)
+    )
+    return (replace(picture, width=width, height=height, frames=frames, over_black=over_black, other_turn=1),)
 
 
 def joined_turns(pictures: Sequence[Picture], perceptions: Sequence[Perception]) -> Iterator[Perception]:
@@ -46,8 +48,10 @@ def boxes_turned_back(perception: Perception, picture: Picture) -> Perception:
     return replace(perception, faces=faces, tags=tags)
 
 
-def _turned(frame: Frame, orientation: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.ascontiguousarray(turned(frame.pixels, orientation))
+def _turned(frame: Frame, orientation: int) -> Frame:
+    """Returns the frame turned, without the hashes and codes of all its turns, which it has already."""
+    codes = None if frame.codes is None else ()
+    return replace(frame, pixels=np.ascontiguousarray(turned(frame.pixels, orientation)), pdqs=(), codes=codes)
 
 
 def _joined(shown: Perception, other: Perception) -> Perception:

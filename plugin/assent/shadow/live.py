@@ -76,7 +76,8 @@ class TenantHeads:
         running = self._running.get(tenant)
         if running is None or not perception.features:
             return perception
-        features, frames = np.stack(list(perception.features.values())), list(perception.features)
+        features = np.stack(list(perception.features.values()))
+        frames = [max(frame, ~frame) for frame in perception.features]
         own = {head.file.name for head in running.live}
         tags = tuple(tag for tag in perception.tags if _name(tag.model) not in own)
         tags += predict_tags(running.live, features, frames)

@@ -26,9 +26,9 @@ _SHIFTS = ((0.0, 0.0), (0.08, 0.0), (-0.08, 0.0))
 MOST_SPREAD = 0.05
 # Where they move more than this, the face is tried in the other quarter turns too, and the steadiest counts. Measured
 # on 40 stills in all four turns: in the right one they move 0.007 (median), at most 0.040, in the steadiest wrong one
-# 0.10 (median), at least 0.013; the right one is the steadiest of all four 160 of 160 times. So of 40 copies tilted
-# by 40° 3 are over MOST_SPREAD, by 45° 1, by 50, 60, 75 and 90° none (without other turns 5, -, 20, 35, 39 and 40
-# were); the embedding keeps a cosine of 0.95 (median) to the upright one by 40 to 50°, of 0.97 by 60°.
+# 0.10 (median), at least 0.013; the right one is the steadiest of all four 160 of 160 times. So of 40 copies tilted by
+# 40° 3 are over MOST_SPREAD, by 45° 1, by 50, 60, 75 and 90° none (without other turns 5, -, 20, 35, 39 and 40 were);
+# the embedding keeps a cosine of 0.95 (median) to the upright one by 40 to 50°, of 0.97 by 60°.
 STEADY = 0.02
 _CHIP, _MARGIN = 150, 0.25
 _AROUND = 0.5  # of the box's longer side, cut out beside it to turn a face in

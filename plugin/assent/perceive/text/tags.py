@@ -17,7 +17,7 @@ from assent.core.taxonomy import BY_NAME
 from assent.core.values import Frame, Perception, Picture, Tag
 from assent.media.codes import CODES_ID
 from assent.perceive.text import ocr, words
-from assent.perceive.turned import joined_turns, with_turns
+from assent.perceive.views import every_view, joined_views
 
 CODE, BLOCKED = "text.code", "text.blocked"
 
@@ -38,11 +38,11 @@ class Reader:
     _turn: Lock = field(default_factory=Lock)
 
     def __call__(self, picture: Picture, region: str | None) -> Perception:
-        """Returns the tags of the text and codes in each frame, in both turns of an image that some viewers turn.
+        """Returns the tags of the text and codes in each frame, in every view of it that somebody may be shown.
 
         `region`: as in `contacts.kinds`."""
         with self._turn:
-            return next(joined_turns([picture], [self._read(view, region) for view in with_turns([picture])]))
+            return joined_views([picture], [self._read(view, region) for view in every_view([picture])])[0]
 
     def _read(self, picture: Picture, region: str | None) -> Perception:
         tags: list[Tag] = []
