@@ -23,7 +23,7 @@ from assent.core.errors import (
 )
 from assent.core.values import Picture
 from assent.media.decode import MAX_PIXELS, MAX_SIDE, OUTPUT_SIDE, decode
-from assent.media.sandbox import WALL_S, Decoder
+from assent.media.sandbox import OPERATOR, WALL_S, Decoder
 from tests.adversarial.generate import heavy, made_by_hand, malformed, valid
 from tests.fixtures.figures import Figure
 
@@ -75,9 +75,9 @@ def is_sound(picture: Picture) -> bool:
 
 def largest(decoder: Decoder) -> int:
     """The most that the running decode child was ever resident with, in bytes."""
-    child = decoder._child
+    child = decoder._children.get(OPERATOR)
     with suppress(FileNotFoundError, StopIteration):  # none runs, or it has just ended
-        lines = Path(f"/proc/{child.process.pid if child else 0}/status").read_text().splitlines()
+        lines = Path(f"/proc/{child.pid if child else 0}/status").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     return 0
 

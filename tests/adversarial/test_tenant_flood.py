@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 
+from assent.core.values import MediaRef
 from assent.db.pool import Pool, transaction
 from assent.db.queries import named_queries
 from assent.db.queue import ENROLMENTS, INTERACTIVE, OUTBOX, PICTURES, RIGHTS, SLOW
+from assent.keys.keystore import TenantKeys
+from assent.tenants import init_tenant
 from assent.worker.jobs import WorkerContext
+from assent.worker.loop import _work
 from assent.worker.queue import queue_app
-from tests.events import rows
+from tests.events import rows, store
 from tests.fixtures.figures import Figure
+from tests.waiting import until
 
 QUEUES = (INTERACTIVE, PICTURES, SLOW, ENROLMENTS, RIGHTS, OUTBOX)
 
@@ -114,3 +125,67 @@ def pages_of_a_choice(pool: Pool, queue: str) -> int:
     assert row is not None
     plan = row[0][0]["Plan"]
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+@pytest.mark.slow
+def test_another_tenants_events_are_decided_nearly_as_soon_as_without_the_flood(
+    bench: WorkerContext, keys: TenantKeys, figure: Figure
+) -> None:
+    """Decides pictures with the real models; the flooder always has that many events waiting."""
+    init_tenant(bench.pool, bench.keystore, "flooder", "elsewhere", None)
+    flooder = bench.keystore.tenant("flooder")
+    photo = small_photo()
+    seconds = {}
+    with at_work(bench):
+        decided_after(bench, keys, photo)  # the first loads what later ones find
+        for waiting in (0, 100, 10_000):
+            took = []
+            for _ in range(30):
+                top_up(bench, flooder, photo, waiting)
+                took.append(decided_after(bench, keys, photo))
+            seconds[waiting] = sorted(took)
+    worst = {waiting: took[-1] for waiting, took in seconds.items()}
+    median = {waiting: took[len(took) // 2] for waiting, took in seconds.items()}
+    figure(f"seconds to a decision by the flooder's events waiting: worst {worst}, median {median}")
+    assert worst[100] <= 3 * worst[0]
+    assert worst[10_000] <= 3 * worst[0]
+
+
+@contextmanager
+def at_work(bench: WorkerContext) -> Iterator[None]:
+    """Runs the worker's queues in a thread, as `assent worker` does."""
+    stopping: list[Callable[[], object]] = []
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stopping.append(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+        await _work(str(bench.pool.conninfo), bench, stop)
+
+    with ThreadPoolExecutor(1) as threads:
+        working = threads.submit(asyncio.run, run())
+        try:
+            yield
+        finally:
+            until(lambda: bool(stopping), "the worker began")
+            stopping[0]()
+            working.result(120)
+
+
+def small_photo() -> bytes:
+    out = BytesIO()
+    Image.effect_noise((160, 120), 40).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+def top_up(bench: WorkerContext, keys: TenantKeys, photo: bytes, waiting: int) -> None:
+    query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND args ->> 'tenant' = 'flooder'"
+    for n in range(waiting - rows(bench, query)[0][0]):
+        store(bench, keys, MediaRef(f"{uuid4()}-{n}", None), photo)
+
+
+def decided_after(bench: WorkerContext, keys: TenantKeys, photo: bytes) -> float:
+    began = time.monotonic()
+    event = store(bench, keys, MediaRef(str(uuid4()), None), photo)
+    query = "SELECT FROM event WHERE id = %s AND done_at IS NOT NULL"
+    until(lambda: bool(rows(bench, query, event)), "it is decided", 60, 0.005)
+    return time.monotonic() - began

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from assent.core.errors import MediaUnsupported
 from assent.media import confine
@@ -33,14 +34,36 @@ DONE = "done"
 
 # Numbers on x86-64 and aarch64.
 NUMBERS = {
-    "clone": (56, 220), "clone3": (435, 435), "ptrace": (101, 117), "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
-    "bpf": (321, 280), "io_uring_setup": (425, 425), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
-    "setns": (308, 268), "init_module": (175, 105), "finit_module": (313, 273), "reboot": (169, 142),
-    "execveat": (322, 281), "pidfd_open": (434, 434), "kexec_load": (246, 104), "swapon": (167, 224),
-    "fanotify_init": (300, 262), "open_by_handle_at": (304, 265), "syslog": (103, 116),
-    "seccomp": (317, 277), "landlock_create_ruleset": (444, 444), "memfd_secret": (447, 447),
-    "mount_setattr": (442, 442), "open_tree": (428, 428), "fsopen": (430, 430), "acct": (163, 89),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "bpf": (321, 280),
+    "io_uring_setup": (425, 425),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "setns": (308, 268),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "reboot": (169, 142),
+    "execveat": (322, 281),
+    "pidfd_open": (434, 434),
+    "kexec_load": (246, 104),
+    "swapon": (167, 224),
+    "fanotify_init": (300, 262),
+    "open_by_handle_at": (304, 265),
+    "syslog": (103, 116),
+    "seccomp": (317, 277),
+    "landlock_create_ruleset": (444, 444),
+    "memfd_secret": (447, 447),
+    "mount_setattr": (442, 442),
+    "open_tree": (428, 428),
+    "fsopen": (430, 430),
+    "acct": (163, 89),
 }
 PTRACE_SEIZE, PROT_ALL, ANONYMOUS = 0x4206, 7, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 CLONE_NEWUSER, CLONE_NEWUTS = 0x1000_0000, 0x0400_0000
@@ -214,8 +237,8 @@ def main(descriptor: str, memory: str, _codes: str) -> None:
 
 def main_without_seccomp(descriptor: str, memory: str, _codes: str) -> None:
     """Leaves a layer out, to show what the others hold."""
-    confine.install_seccomp = lambda: None
-    main(descriptor, memory, _codes)
+    with patch.object(confine, "install_seccomp"):
+        main(descriptor, memory, _codes)
 
 
 def unconfined(name: str, targets: Targets) -> int:

@@ -1,4 +1,4 @@
-"""Runs a decoder where a seccomp filter of the surroundings forbids some calls, as containers do, and tells the outcome.
+"""Runs a decoder where a seccomp filter of the surroundings forbids calls, as containers do, and tells the outcome.
 
 `python -m tests.sandbox.forbidding CALLS UID`: the calls by their names below, a comma between them; a uid to become, 0
 to stay root.
@@ -40,10 +40,10 @@ def _open_up(paths: set[Path]) -> None:
         for folder in reversed(path.parents)
         if not folder.stat().st_mode & stat.S_IXOTH
     }
-    held = {path: os.open(path, os.O_PATH) for path in closed if path.is_dir()}
     libc = ctypes.CDLL(None, use_errno=True)
     unshare(NAMESPACES["mount namespace"])
     assert libc.mount(None, b"/", None, 0x4000 | 0x4_0000, None) == 0
+    held = {path: os.open(path, os.O_PATH) for path in closed if path.is_dir()}
     for folder in set(closed.values()):
         assert libc.mount(b"open", bytes(folder), b"tmpfs", 0, b"mode=755") == 0
     for path, descriptor in held.items():
@@ -53,7 +53,9 @@ def _open_up(paths: set[Path]) -> None:
 
 def main(calls: str, uid: int) -> None:
     if uid:
-        _open_up({Path(sys.executable), Path(sys.base_prefix), Path(__file__).parents[2], Path(numpy.__file__).parents[1]})
+        _open_up(
+            {Path(sys.executable), Path(sys.base_prefix), Path(__file__).parents[2], Path(numpy.__file__).parents[1]}
+        )
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)

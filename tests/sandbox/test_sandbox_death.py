@@ -20,7 +20,6 @@ import psutil
 import pytest
 
 from assent.core.errors import DecoderDied, MediaUnsupported, PictureTooLarge, Undecodable
-from assent.media import sandbox
 from assent.media.sandbox import Decoder, _Child, _exchange
 from tests.sandbox.children import child_of, server_of
 from tests.unit.picture_files import heic, motif, samples
@@ -129,9 +128,10 @@ def test_a_fork_server_that_is_killed_costs_no_picture() -> None:
         assert server_of(decoder) != first
 
 
-def test_a_fork_server_that_is_deaf_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "START_S", 2.0)
+def test_a_fork_server_that_is_deaf_is_replaced() -> None:
     with Decoder() as decoder:
+        assert decoder._server is not None
+        decoder._server.control.settimeout(0.5)
         first = server_of(decoder)
         first.suspend()
         with pytest.raises(DecoderDied, match="does not answer"):

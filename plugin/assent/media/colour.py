@@ -30,7 +30,7 @@ def to_srgb(decoded: Decoded) -> Decoded:
 
 
 def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """Returns the transform from that profile to sRGB, None for no change. Kept by nobody: 16 of strangers took 390 MB."""
+    """Returns the transform from that profile to sRGB, None for no change. None is kept: 16 strangers' took 390 MB."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         transform = ImageCms.buildTransform(source, _SRGB, "RGB", "RGB")

@@ -21,6 +21,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 
 from assent.media.namespaces import NAMESPACES, empty_root, hold_pid_namespace, unshare
 from assent.media.seccomp import install_seccomp
@@ -54,7 +55,7 @@ def isolate() -> tuple[Layers, list[int]]:
 
     Returns the layers, and descriptors that the caller keeps and its children have to close.
     """
-    layers = {name: _tried(lambda flag=flag: unshare(flag)) for name, flag in NAMESPACES.items()}
+    layers = {name: _tried(partial(unshare, flag)) for name, flag in NAMESPACES.items()}
     layers[NO_NEW_PRIVS] = _tried(lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1))
     return layers, [] if layers["pid namespace"] else [hold_pid_namespace(_confine_first)]
 

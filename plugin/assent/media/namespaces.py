@@ -45,7 +45,7 @@ def _unshare_user() -> None:
     helper = os.fork()
     if not helper:
         os.close(done)
-        _exit_after(lambda: os.read(go, 1) and _write_maps(Path(f"/proc/{os.getppid()}")))
+        _exit_after(lambda: _write_maps(Path(f"/proc/{os.getppid()}")) if os.read(go, 1) else None)
     os.close(go)
     try:
         _check(_libc.unshare(_CLONE_NEWUSER), "unshare")

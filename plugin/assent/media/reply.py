@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assent.core.errors import DecoderDied
@@ -91,16 +90,14 @@ def _codes(codes: object, width: int, height: int) -> tuple[Code, ...] | None:
 
 def _code(code: object, width: int, height: int) -> Code:
     match code:
-        case [bool(legible), None | str() as purpose, [_, _, _, _] as corners] if (
-            purpose is None or (legible and purpose in PURPOSES)
-        ) and _lie_inside(corners, width, height):
-            left, top, right, bottom = map(float, corners)
+        case [
+            bool(legible),
+            None | str() as purpose,
+            [int() | float() as left, int() | float() as top, int() | float() as right, int() | float() as bottom],
+        ] if (
+            (purpose is None or (legible and purpose in PURPOSES))
+            and 0 <= left <= right <= width
+            and 0 <= top <= bottom <= height
+        ):
             return Code(legible, purpose, (left, top, right, bottom))
     raise DecoderDied("the decoder's answer has an impossible code")
-
-
-def _lie_inside(corners: Sequence[object], width: int, height: int) -> bool:
-    match corners:
-        case [int() | float() as left, int() | float() as top, int() | float() as right, int() | float() as bottom]:
-            return 0 <= left <= right <= width and 0 <= top <= bottom <= height
-    return False
