@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image, ImageCms
 
@@ -93,7 +94,15 @@ def test_a_colour_key_of_sixteen_bits_is_compared_in_all_of_them() -> None:
     assert (decoded.frames[0].pixels[0, :, 1] == [0x80] * 4 + [255] * 4).all()
 
 
-def test_a_profile_is_bounded_and_none_is_kept() -> None:
+def test_no_profile_outlives_its_picture() -> None:
+    before = psutil.Process().memory_info().rss
+    for n in range(12):
+        profile = wide_gamut() + bytes([n]) + bytes(LARGEST_PROFILE)
+        assert conversion(profile, "RGB", exact=True, clear=False)
+    assert psutil.Process().memory_info().rss - before < 30_000_000
+
+
+def test_a_profile_is_bounded() -> None:
     large = wide_gamut() + bytes(LARGEST_PROFILE)
     with pytest.raises(DecodersDisagree, match="profile of"):
         decode(saved(Image.fromarray(photo("astronaut.png")), "JPEG", icc_profile=large))

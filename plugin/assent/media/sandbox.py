@@ -333,5 +333,6 @@ def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
     )
     shown, over_black = frames[: len(sizes.frames)], frames[len(sizes.frames) :]
     looked_at = len({frame.index for frame in shown})
-    size, rest = (sizes.width, sizes.height), (sizes.partial, sizes.other_turn, over_black)
-    return Picture(digest, sizes.format, *size, sizes.frame_count, shown, looked_at, *rest)
+    count, partial, other_turn = sizes.frame_count, sizes.partial, sizes.other_turn
+    size = sizes.width, sizes.height
+    return Picture(digest, sizes.format, *size, count, shown, looked_at, partial, other_turn, over_black)
