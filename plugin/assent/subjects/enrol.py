@@ -205,7 +205,9 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, request: Request) -> l
     return [unseal(subject.key, photo, *_photo(keys, request.pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
-def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes], turn: ModelTurn = nullcontext) -> list[Enrolled]:
+def _analyse_photos(
+    stages: Stages, tenant: str, photos: Sequence[bytes], turn: ModelTurn = nullcontext
+) -> list[Enrolled]:
     """Returns the one face of each photo; AT_ONCE photos are analysed in parallel.
 
     Raises the error of the first photo that has one.
