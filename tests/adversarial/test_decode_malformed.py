@@ -22,8 +22,9 @@ from assent.core.errors import (
     Undecodable,
 )
 from assent.core.values import Picture
-from assent.media.decode import MAX_PIXELS, MAX_SIDE, OUTPUT_SIDE, decode
+from assent.media.decode import MAX_PIXELS, MAX_SIDE, decode
 from assent.media.sandbox import OPERATOR, WALL_S, Decoder
+from assent.media.views import OUTPUT_SIDE
 from tests.adversarial.generate import heavy, made_by_hand, malformed, valid
 from tests.fixtures.figures import Figure
 

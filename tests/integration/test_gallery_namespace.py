@@ -5,6 +5,7 @@ Each server runs in a process of its own (`holder`), some of them in an installa
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shlex
@@ -155,6 +156,14 @@ def test_a_user_without_an_entry(nameless: dict[str, Any], galleries: Path, kind
             assert list((home / "pg").iterdir()) == []
             assert postmaster_of(home / "pg").uids().real == NAMELESS
         assert process.communicate("")[0] == "done\n"
+
+
+@ROOT
+def test_a_user_without_an_entry_initialises_an_installation(nameless: dict[str, Any]) -> None:
+    command = [python_of(nameless), "-m", "assent", "init", "--json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **nameless)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["api_key"]
 
 
 @ROOT

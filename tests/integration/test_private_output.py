@@ -12,6 +12,7 @@ import pytest
 
 from assent.core.settings import Settings
 from tests.command import environment_of
+from tests.installed import need
 
 ABORTS = """
 import atexit, os, resource, sys
@@ -36,6 +37,21 @@ def test_secrets_that_go_into_a_file_are_its_owners_alone(settings: Settings, tm
             subprocess.run(command, env=environment_of(settings), stdout=output, check=True)
         assert file.stat().st_size > 40
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o644, True), (0o600, False)])
+def test_a_file_of_another_user_that_others_can_read_gets_no_secret(tmp_path: Path, mode: int, refused: bool) -> None:
+    if os.geteuid() != 0:
+        need("only root can run as another user")
+    file = tmp_path / "output"
+    file.touch()
+    file.chmod(mode)
+    words = "import os; from assent.core.files import restrict_output; os.setuid(12345); restrict_output()"
+    with file.open("w") as output:
+        command = [sys.executable, "-c", words]
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, "StoreUnsafe" in ended.stderr) == (int(refused), refused)
+    assert stat.S_IMODE(file.stat().st_mode) == mode
 
 
 @pytest.mark.parametrize(("main", "dumped"), [("", True), (A_COMMAND, False)], ids=["interpreter", "command"])

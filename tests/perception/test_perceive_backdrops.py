@@ -16,15 +16,8 @@ from tests.unit.picture_files import saved
 
 def picture(data: bytes) -> Picture:
     decoded = decode(data)
-    return Picture(
-        "0" * 64,
-        "png",
-        decoded.width,
-        decoded.height,
-        decoded.frame_count,
-        decoded.frames,
-        over_black=decoded.over_black,
-    )
+    size, frames = (decoded.width, decoded.height), decoded.frames
+    return Picture("0" * 64, "png", *size, decoded.frame_count, frames, over_black=decoded.over_black)
 
 
 def seen(models: Models, data: bytes) -> list[int]:

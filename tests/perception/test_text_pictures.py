@@ -11,8 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from assent.core.values import Perception, Pixels
+from assent.media.codes import CODES_ID
 from assent.perceive.text import ocr
-from assent.perceive.text.tags import CODES_ID, Reader
+from assent.perceive.text.tags import Reader
 from assent.perceive.text.words import parse_words
 from tests.installed import package_file
 from tests.unit.perceive_photos import photo, picture, with_code

@@ -9,8 +9,9 @@ import pytest
 from assent.core.errors import ModelMissing
 from assent.core.settings import Settings
 from assent.core.values import Perception
+from assent.media.codes import CODES_ID
 from assent.perceive.text import ocr
-from assent.perceive.text.tags import CODES_ID, Reader, open_reader
+from assent.perceive.text.tags import Reader, open_reader
 from tests.unit.perceive_photos import photo, picture, with_code
 
 

@@ -49,7 +49,7 @@ def restrict_output() -> None:
             os.fchmod(_STDOUT, 0o600)
         except OSError as error:
             raise StoreUnsafe(
-                "others could read the secrets in the file of this output: name one of your own"
+                "others could read the secrets in the file of this output: remove it, and set `umask 077` before"
             ) from error
 
 

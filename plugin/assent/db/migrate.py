@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,7 @@ def migrate(url: str) -> list[str]:
 
     `url` is a `postgresql://` URL. Raises DatabaseUnavailable when the server cannot be reached.
     """
+    _name_account()
     with _migration_lock(url), _backend(url) as backend:
         backend.break_lock()  # yoyo's own is a row, which stays behind when its process is killed
         backend.ensure_internal_schema_updated()
@@ -36,6 +39,14 @@ def missing_migrations(url: str) -> list[str]:
     """Returns the names of the migrations that this database lacks. Raises DatabaseUnavailable."""
     with _backend(url) as backend:
         return [migration.id for migration in backend.to_apply(_read_all())]
+
+
+def _name_account() -> None:
+    """Names an account without a passwd entry, as a container's may be: yoyo records who migrates, and fails on it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # KeyError before Python 3.13
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
 
 @contextmanager

@@ -333,6 +333,6 @@ def _picture(sizes: Sizes, memory: mmap.mmap, digest: str) -> Picture:
     )
     shown, over_black = frames[: len(sizes.frames)], frames[len(sizes.frames) :]
     looked_at = len({frame.index for frame in shown})
-    size, turn = (sizes.width, sizes.height), sizes.other_turn
-    count, partial = sizes.frame_count, sizes.partial
-    return Picture(digest, sizes.format, *size, count, shown, looked_at, partial, turn, over_black)
+    count, partial, other_turn = sizes.frame_count, sizes.partial, sizes.other_turn
+    size = sizes.width, sizes.height
+    return Picture(digest, sizes.format, *size, count, shown, looked_at, partial, other_turn, over_black)

@@ -52,7 +52,7 @@ from assent.pipeline import Stages
 from assent.subjects.consent import consent_in_force, open_subject, touch_last_interaction
 from assent.subjects.waiting import Request, drop_jobs, open_request, seal_request, waiting_jobs
 
-Turn = Callable[[], AbstractContextManager[None]]  # waits for a turn with the models
+ModelTurn = Callable[[], AbstractContextManager[None]]  # waits for a turn with the models
 MOST_TEMPLATES = 10  # of one person and model
 MOST_TRIES = 5  # of an enrolment that fails as nobody foresaw, or takes the worker down
 AT_ONCE = 2  # photos of one enrolment looked at together, each in a turn of its own; each may take 50 MB while it is
@@ -113,7 +113,7 @@ def enrol(
     stages: Stages,
     in_gallery: Callable[[str, bytes, int], None],
     job: UUID,
-    turn: Turn = nullcontext,
+    turn: ModelTurn = nullcontext,
 ) -> None:
     """Runs an enrolment job: one template for each photo, all or none, and announces the outcome.
 
@@ -162,7 +162,7 @@ def _enrol(
     pool: Pool,
     keys: TenantKeys,
     stages: Stages,
-    turn: Turn,
+    turn: ModelTurn,
     job: UUID,
     sealed: bytes,
 ) -> _Stored | None:
@@ -205,7 +205,9 @@ def _open_photos(conn: Conn, keys: TenantKeys, job: UUID, request: Request) -> l
     return [unseal(subject.key, photo, *_photo(keys, request.pseudonym, job, n)) for n, photo in enumerate(sealed)]
 
 
-def _analyse_photos(stages: Stages, tenant: str, photos: Sequence[bytes], turn: Turn = nullcontext) -> list[Enrolled]:
+def _analyse_photos(
+    stages: Stages, tenant: str, photos: Sequence[bytes], turn: ModelTurn = nullcontext
+) -> list[Enrolled]:
     """Returns the one face of each photo; AT_ONCE photos are analysed in parallel.
 
     Raises the error of the first photo that has one.
