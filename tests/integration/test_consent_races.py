@@ -93,7 +93,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Stages that find in each photo one and the same face; `meanwhile` is called while they look."""
     found = SimpleNamespace(alike=0.3, looked=0, meanwhile=lambda: None)
 
-    def analyse(_stages: object, _tenant: str, photos: list[bytes]) -> list[Enrolled]:
+    def analyse(_stages: object, _tenant: str, photos: list[bytes], _turn: object) -> list[Enrolled]:
         found.looked += len(photos)
         found.meanwhile()
         face = Face((0, 0, 1, 1), 0, 1.0, 1.0)
