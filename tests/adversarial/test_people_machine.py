@@ -156,8 +156,15 @@ class People(RuleBasedStateMachine):
     @initialize(who=WHO)
     def approve_once(self, who: int) -> None:
         """One person is posted, sees it and says yes: else few runs would ever publish a name."""
+        before = self.town.named["tag.suggested"]
+
+        def is_suggested() -> bool:
+            self.town.look()
+            return self.town.named["tag.suggested"] > before
+
         self.be_posted(who)
         until(lambda: self._seen_by(who) != [], "the person is found in the picture", 60)
+        until(is_suggested, "the platform is told that somebody may be in it", 60)
         self.answer(who, yes=True)
 
     def teardown(self) -> None:
