@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from assent.core.errors import NotFound
@@ -55,6 +56,10 @@ def shipped_heads(_tenant: str, perception: Perception) -> Perception:
     return perception
 
 
+def _no_turn(_tenant: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The functions and settings that the stages get from outside, the same for every tenant."""
@@ -67,6 +72,7 @@ class Stages:
     # tenant, perception → with what the tenant's own heads say
     heads: Callable[[str, Perception], Perception] = shipped_heads
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
+    model_turn: Callable[[str], AbstractContextManager[None]] = _no_turn  # lasts while a tenant's image is in the models
     find_listed: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's hash lists that hold the image
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
     live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's
@@ -86,7 +92,9 @@ def analyse(
     if any(hit.severe for hit in hits):
         return quarantine(picture, hits)
     comparable, unmatched = _comparable(stages, policy, tenant, event)
-    perception = stages.heads(tenant, stages.perceive(picture, comparable))  # 4 perceive
+    with stages.model_turn(tenant):
+        seen = stages.perceive(picture, comparable)  # 4 perceive
+    perception = stages.heads(tenant, seen)
     text = stages.read(picture, event.region)
     perception = replace(perception, tags=listed + perception.tags + text.tags, models=perception.models + text.models)
     matches = stages.match(tenant, event, perception) if comparable else ()  # 5 match

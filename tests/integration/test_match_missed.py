@@ -21,6 +21,7 @@ from assent.media.sandbox import Decoder
 from assent.perceive import Models
 from assent.tenants import CreatedTenant
 from assent.worker.loop import open_worker_context
+from assent.worker.maintenance import purge_expired
 from assent.worker.missed import release_missed
 from tests.events import SOURCE, leaves, rows
 from tests.integration.album import Album
@@ -124,6 +125,24 @@ def test_an_image_that_is_gone_stays_as_it_was_decided(crowded: Album) -> None:
     make_room(crowded)
     assert waiting(crowded) == 0
     assert document(crowded) == before
+
+
+def test_what_is_never_matched_goes_when_its_retention_is_over(crowded: Album) -> None:
+    for media in ("old", "young"):
+        crowded.post(media, author="alice")
+    ages = "UPDATE event SET received_at = now() - make_interval(days => %s) WHERE done_at IS NULL AND id IN ({})"
+    job = "SELECT (args ->> 'event')::uuid FROM procrastinate_jobs WHERE task_name = 'match' ORDER BY id {} LIMIT 1"
+    with transaction(crowded.bench.pool) as conn:
+        conn.execute(ages.format(job.format("")).encode(), [31])
+        conn.execute(ages.format(job.format("DESC")).encode(), [29])
+    purge_expired(crowded.bench.settings, crowded.bench.pool, crowded.bench.keystore)
+    assert waiting(crowded) == 1
+    assert rows(crowded.bench, "SELECT count(*) FROM event WHERE done_at IS NULL") == [(1,)]
+    assert rows(crowded.bench, "SELECT count(*) FROM upload") == [(1,)]
+    assert document(crowded, "old")["matching"] == "unavailable"
+    make_room(crowded)
+    assert "matching" not in document(crowded, "young")
+    assert document(crowded, "old")["matching"] == "unavailable"
 
 
 def test_the_follower_finds_room(

@@ -46,11 +46,11 @@ def test_no_more_places_are_taken_than_there_are() -> None:
     places, entered = Turns(2, 1), Event()
 
     def enter() -> None:
-        with places.turn(0, "club", "c.example"):
+        with places.turn(0, "third", "c.example"):
             entered.set()
 
     with places.turn(0, "club", "a.example"):
-        with places.turn(0, "club", "b.example"):
+        with places.turn(0, "other", "b.example"):
             third = started(enter)
             assert not entered.wait(0.1)
         third.join(20)
@@ -74,9 +74,29 @@ def test_the_highest_priority_has_the_next_turn_and_then_who_came_first() -> Non
     assert order == ["interactive", "live", "later", "backfill"]
 
 
+def test_one_turn_is_left_for_another_tenant() -> None:
+    turns, entered = Turns(3), Event()
+
+    def enter() -> None:
+        with turns.turn(100, "a"):
+            entered.set()
+
+    with turns.turn(0, "a"), ExitStack() as second:
+        second.enter_context(turns.turn(0, "a"))
+        third = started(enter)
+        until(lambda: len(turns._waiting) == 1, "it waits")
+        for other in ("b", "c"):
+            with turns.turn(0, other):
+                assert not entered.is_set()
+        second.close()
+        third.join(20)
+    assert entered.is_set()
+
+
 @pytest.mark.parametrize("places", [1, 3])
 def test_of_tenants_who_wait_the_one_with_the_fewest_turns_has_the_next(places: int) -> None:
     turns, order, others = Turns(places), list[str](), ("b", "c", "b")
+    first = ["a", "a", "d"][:places]
 
     def take(tenant: str, go_on: Event) -> None:
         with turns.turn(0, tenant):
@@ -85,7 +105,7 @@ def test_of_tenants_who_wait_the_one_with_the_fewest_turns_has_the_next(places: 
 
     goes = [Event() for _ in range(places + 6 + len(others))]
     threads = []
-    for n, (tenant, go_on) in enumerate(zip(["a"] * (places + 6) + list(others), goes, strict=True)):
+    for n, (tenant, go_on) in enumerate(zip(first + ["a"] * 6 + list(others), goes, strict=True)):
         threads.append(started(partial(take, tenant, go_on)))
         until(lambda n=n: len(order) + len(turns._waiting) == n + 1, "it waits")  # type: ignore[misc]
     for n, go_on in enumerate(goes[:places]):
@@ -95,7 +115,7 @@ def test_of_tenants_who_wait_the_one_with_the_fewest_turns_has_the_next(places: 
         go_on.set()
     for thread in threads:
         thread.join(20)
-    assert order[:places] == ["a"] * places
+    assert order[:places] == first
     assert order[places] == "b"  # first of all that wait, though it came last but two
     assert order[places : places + 4].count("a") <= 2
     assert not turns._tenants
@@ -180,7 +200,7 @@ def test_an_event_that_is_over_its_budget_waits_for_no_place() -> None:
     with host.server as server, ExitStack() as held:
         places = host.fetches._places[PICTURES]
         for n in range(fetching.PLACES[PICTURES]):
-            held.enter_context(places.turn(0, "club", f"{n}.example"))
+            held.enter_context(places.turn(0, f"club {n}", f"{n}.example"))
         with pytest.raises(HostSlow):
             host.fetched(PICTURES, [fetching.BUDGET_S])
         assert server.accepted == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from procrastinate.connector import BaseConnector
-from procrastinate.jobs import Job
-from procrastinate.manager import JobManager
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager, NotificationCallback
 from psycopg.sql import SQL
 
 from assent.db.queries import named_queries
@@ -16,11 +17,45 @@ _FETCH: SQL = named_queries("queue")["fetch_job_in_turn"]
 
 
 class FairJobs(JobManager):
-    """Fetches jobs; remembers in which order it served the tenants of each queue."""
+    """Fetches jobs; remembers in which order it served the tenants of each queue.
 
-    def __init__(self, connector: BaseConnector) -> None:
+    Of the `places` of a queue a worker gives one tenant all but one, so that another's next job begins at once. What
+    waits for a place looks again as soon as a job ends.
+    """
+
+    def __init__(self, connector: BaseConnector, places: Mapping[str, int]) -> None:
         super().__init__(connector)
+        self._of_tenant = {queue: max(number - 1, 1) for queue, number in places.items()}
         self._served: dict[str, list[str]] = defaultdict(list)
+        self._listening: dict[str, NotificationCallback] = {}
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
+        """Listens as the queue library does, and remembers whom to tell that a job ended."""
+        self._listening |= dict.fromkeys(queues or (), on_notification)
+        await super().listen_for_jobs(on_notification=on_notification, queues=queues)
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Ends a job, and has its queue looked at."""
+        await super().finish_job(job, status, delete_job)
+        await self._look_again(job)
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Makes a job wait again, and has the queue looked at that it was in."""
+        await super().retry_job(job, retry_at, priority, queue, lock)
+        await self._look_again(job)
+
+    async def _look_again(self, job: Job) -> None:
+        if (tell := self._listening.get(job.queue)) and job.id:
+            await tell(channel="", notification={"type": "job_inserted", "job_id": job.id})
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Begins the next job in turn, of the first queue that has one, and returns it; None where none is due."""
@@ -36,6 +71,7 @@ class FairJobs(JobManager):
             queue=queue,
             worker_id=worker_id,
             served=served,
+            most=self._of_tenant[queue],
         )
         for row in rows:
             tenant = row["args"]["tenant"]

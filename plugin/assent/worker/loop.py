@@ -33,7 +33,7 @@ from assent.perceive import Models
 from assent.perceive import load_models as load_models
 from assent.perceive.faces.calibration import Calibration
 from assent.perceive.faces.liveness import is_live
-from assent.perceive.frames.batch import Batcher
+from assent.perceive.frames.batch import MAX_IMAGES, Batcher
 from assent.perceive.text.tags import open_reader
 from assent.pipeline import Stages, nothing_read
 from assent.policy.load import load_policy
@@ -51,7 +51,9 @@ from assent.worker.models_used import note_models
 from assent.worker.queue import DELIVERIES, JOBS, queue_app
 from assent.worker.turns import Turns
 
-PICTURE_JOBS = 4  # pictures that have a turn at once in one worker
+PICTURE_JOBS = 4  # pictures of one tenant that have a turn at once in one worker; one more of another's
+# Pictures in the models at once. On a CPU a batch is no faster for each, and who comes next waits for all of it.
+IN_MODELS = {"CPUExecutionProvider": 1, "CUDAExecutionProvider": MAX_IMAGES}
 INTERRUPTED_SECONDS = 1.0  # before a worker whose database went away looks again
 
 
@@ -152,7 +154,7 @@ def open_worker_context(
     """Opens everything that a worker's jobs use, for as long as the context lasts."""
     with ExitStack() as stack:
         policy: Policy = load_policy(settings.policy)
-        pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 4))
+        pool = stack.enter_context(open_pool(url, size=PICTURE_JOBS + DELIVERIES + 5))
         keystore = open_installation(settings, pool)
         rules = MatchingRules(
             anyone=settings.anyone_declaration is not None,
@@ -166,6 +168,7 @@ def open_worker_context(
         stages = Stages(
             decoder=decoder,
             perceive=Batcher(models),
+            model_turn=partial(Turns(IN_MODELS[models.safety.net.provider]).turn, 0),
             candidate_count=gallery.candidate_count,
             match=gallery.match,
             heads=heads,
@@ -175,5 +178,5 @@ def open_worker_context(
             read=open_reader(settings) or nothing_read,
             live=partial(is_live, models.liveness),
         )
-        turns = Turns(PICTURE_JOBS)
+        turns = Turns(PICTURE_JOBS + 1)
         yield WorkerContext(settings, pool, keystore, stages, gallery, Policies(policy), heads, Fetches(), turns)

@@ -129,6 +129,7 @@ def _batched_purges(settings: Settings) -> Sequence[tuple[str, str, Mapping[str,
     decisions = {"days": settings.decision_retention_days}
     return (
         ("intake", "purge_finished_events", {"days": settings.event_retention_days}),
+        ("intake", "purge_missed_events", {"days": settings.event_retention_days}),
         ("intake", "purge_left_uploads", {}),
         ("posts", "purge_media_of_posts", {"days": settings.event_retention_days}),
         ("post_checks", "purge_post_checks", {}),

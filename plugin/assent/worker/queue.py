@@ -42,7 +42,7 @@ from assent.worker.turns import Turns
 DELIVERIES = 16  # under way at once
 # Taken from each queue at once. Deliveries beyond DELIVERIES wait for a slot of their endpoint, or a turn. An enrolment
 # has two turns with the models at most; retractions need none.
-JOBS = {**PLACES, ENROLMENTS: 1, RIGHTS: 2, OUTBOX: 64}
+JOBS = {**PLACES, ENROLMENTS: 1, RIGHTS: 3, OUTBOX: 64}
 UNMATCHED_SECONDS = 3600.0  # what waits for a gallery is released before, by the worker that has one
 MOST_STRIKES = 40  # that count, fewer than the priorities of two lanes lie apart
 
@@ -116,7 +116,7 @@ def queue_app(url: str, context: WorkerContext, failed: asyncio.Event | None = N
     `failed` is set when the end of a job could not be written.
     """
     app = procrastinate.App(connector=_Connector(url, failed or asyncio.Event()))
-    app.job_manager = FairJobs(app.connector)
+    app.job_manager = FairJobs(app.connector, JOBS)
 
     # Threads of their own: asyncio's few are shared by everything else here, an endpoint may hold one for 15 s, and a
     # picture's host as long as it drips.

@@ -19,15 +19,14 @@ class _Ticket:
 
 
 class Turns:
-    """Gives `places` turns at once, of which one host has `of_host` at most.
+    """Gives `places` turns at once, of which one host has `of_host` at most, and one tenant all but one.
 
-    Of those who wait the highest priority goes first; then the tenant that has the fewest turns now, of several the one
-    whose last turn is longest ago; then who came first. However many images a tenant has waiting, another tenant's next
-    one waits for one turn to end.
+    So the turn that is left awaits the first of another tenant. Of those who wait the highest priority goes first; then the tenant that has the fewest turns now, of several the one
+    whose last turn is longest ago; then who came first.
     """
 
     def __init__(self, places: int, of_host: int | None = None) -> None:
-        self._free, self._of_host = places, of_host or places
+        self._free, self._of_host, self._of_tenant = places, of_host or places, max(places - 1, 1)
         self._waiting: list[_Ticket] = []
         self._tenants, self._hosts = Counter[str](), Counter[str]()
         self._served: dict[str, int] = {}  # tenants that have a turn or wait for one; when they had their last
@@ -51,9 +50,11 @@ class Turns:
                 self._take(ticket, -1)
 
     def _next(self) -> _Ticket | None:
-        """Returns who has the next turn; a host that has its share waits, and holds up nobody."""
-        may = (ticket for ticket in self._waiting if self._hosts[ticket.host] < self._of_host)
-        return min(may, key=self._order, default=None)
+        """Returns who has the next turn; a host or a tenant that has its share waits, and holds up nobody."""
+        return min(filter(self._may, self._waiting), key=self._order, default=None)
+
+    def _may(self, ticket: _Ticket) -> bool:
+        return self._hosts[ticket.host] < self._of_host and self._tenants[ticket.tenant] < self._of_tenant
 
     def _order(self, ticket: _Ticket) -> tuple[int, int, int, int]:
         tenant = ticket.tenant

@@ -57,6 +57,20 @@ DELETE FROM event WHERE (tenant, id) IN (
     LIMIT %(most)s FOR UPDATE SKIP LOCKED
 );
 
+-- name: purge_missed_events
+-- Events that waited for a gallery until their retention was over, with their jobs. Their images are left to
+-- purge_left_uploads.
+WITH over AS (
+    DELETE FROM procrastinate_jobs WHERE id IN (
+        SELECT j.id FROM procrastinate_jobs j
+        JOIN event e ON e.tenant = j.args ->> 'tenant' AND e.id = (j.args ->> 'event')::uuid
+        WHERE j.task_name = 'match' AND j.status = 'todo' AND e.received_at < now() - make_interval(days => %(days)s)
+        LIMIT %(most)s FOR UPDATE OF j SKIP LOCKED
+    )
+    RETURNING args ->> 'tenant' AS tenant, (args ->> 'event')::uuid AS event
+)
+DELETE FROM event e USING over o WHERE e.tenant = o.tenant AND e.id = o.event;
+
 -- name: purge_left_uploads
 -- Images whose event is done or gone: nothing reads them any more.
 DELETE FROM upload WHERE (tenant, event_id, n) IN (

@@ -26,7 +26,7 @@ SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'match' AND status IN 
 -- name: fetch_job_in_turn
 -- Begins the next job of a queue, in place of the queue library's own statement; no job of ours has a lock. Of the
 -- tenants whose first job has the highest priority the one with the fewest begun in this queue has its turn, of several
--- the one that this worker served longest ago. Each tenant costs a look at the index, however many jobs it has.
+-- the one that this worker served longest ago. One that has its most begun by this worker waits. Each tenant costs a look at the index, however many jobs it has.
 WITH RECURSIVE tenants AS (
     (SELECT args ->> 'tenant' AS tenant FROM procrastinate_jobs
      WHERE status = 'todo' AND queue_name = %(queue)s
@@ -45,6 +45,11 @@ WITH RECURSIVE tenants AS (
           AND coalesce(j.scheduled_at, '-infinity'::timestamptz) <= now()
         ORDER BY j.priority DESC, j.id LIMIT 1
     ) head
+    WHERE (
+        SELECT count(*) FROM procrastinate_jobs d
+        WHERE d.status = 'doing' AND d.queue_name = %(queue)s AND d.args ->> 'tenant' = t.tenant
+          AND d.worker_id = %(worker_id)s
+    ) < %(most)s
 ), ordered AS MATERIALIZED (
     SELECT h.tenant, h.priority FROM heads h
     ORDER BY h.priority DESC, (
