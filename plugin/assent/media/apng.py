@@ -1,4 +1,7 @@
-"""Takes the animation out of a PNG file, so that its still image is left (PNG, third edition, 11.3.6). Pure."""
+"""Takes out of a PNG file its animation, so that its still image is left, or what no viewer shows. Pure.
+
+PNG, third edition: 11.3.3.3 (iCCP), 11.3.4 (text), 11.3.6 (animation).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import NamedTuple
 
 _SIGNATURE = 8
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _MAX_CHUNKS = 200_000
 
 
@@ -31,6 +35,19 @@ def still_image(data: bytes) -> Still | None:
         if b"IDAT" not in before:
             before.add(kind)
     return Still(b"".join(kept), b"fcTL" in before, frames) if b"acTL" in before and kind == b"IEND" else None
+
+
+def without_unseen(data: bytes) -> bytes | None:
+    """Returns a PNG file without its texts, and without a profile that is compressed in a way that nobody knows; None
+    where there is nothing of that. Pillow refuses files for either, by how long such a text would be."""
+    chunks = list(_chunks(data))
+    kept = [chunk for kind, chunk in chunks if kind not in _TEXT and not _is_unreadable(kind, chunk)]
+    whole = bool(chunks) and chunks[-1][0] == b"IEND"
+    return b"".join([data[:_SIGNATURE], *kept]) if whole and len(kept) < len(chunks) else None
+
+
+def _is_unreadable(kind: bytes, chunk: bytes) -> bool:
+    return kind == b"iCCP" and chunk[8:].partition(b"\0")[2][:1] != b"\0"
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -21,7 +21,8 @@ from PIL import Image
 
 from assent.core.errors import DecodersDisagree
 from assent.media.apng import still_image
-from assent.media.declared import GIF_TRAILER, as_declared
+from assent.media.bmp import has_odd_fields, laid_out
+from assent.media.declared import as_declared, first_frame
 from assent.media.decode import Decoded
 from assent.media.turns import turned_back
 
@@ -64,15 +65,13 @@ def _first(decoded: Decoded) -> Image.Image:
 
 def _second(data: bytes, decoded: Decoded, reduced: bool = True) -> Image.Image | None:
     """Returns OpenCV's first frame, small, as it is stored; None where it finds none of that size."""
-    data = decoded.mended or _first_frame(data, decoded.format)
+    data = _first_frame(decoded.mended or data, decoded.format)
     width, height = decoded.stored_size
     shrink, flag = 1, cv2.IMREAD_UNCHANGED  # with alpha, and without orientation
     if decoded.format == "jpeg":
         shrink = next((by for by in _REDUCED if reduced and min(width, height) // by >= _LEAST), 1)
         flag = _REDUCED.get(shrink, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = _read(data, flag)
-    if pixels is None and decoded.format == "gif":
-        pixels = _read(data + GIF_TRAILER, flag)
     if pixels is None or pixels.shape[:2] != (-(-height // shrink), -(-width // shrink)):
         return None
     grey = _over_white(as_declared(data, decoded.format, pixels))
@@ -80,10 +79,19 @@ def _second(data: bytes, decoded: Decoded, reduced: bool = True) -> Image.Image 
 
 
 def _first_frame(data: bytes, image_format: str) -> bytes:
-    """Returns a moving PNG without its animation, over whose first frame OpenCV draws others; not where the still image
-    is none of its frames, so that people see another."""
-    still = still_image(data) if image_format == "png" else None
-    return still.data if still and still.is_first else data
+    """Returns what of a file OpenCV is to read: a GIF's first frame on its screen, since it refuses whole files for what
+    is no part of that; a BMP's bit fields laid out, as it takes them for bytes. A moving PNG without its animation, over
+    whose first frame it draws others; not where the still image is none of its frames, so that people see another."""
+    match image_format:
+        case "png":
+            still = still_image(data)
+            return still.data if still and still.is_first else data
+        case "gif":
+            return first_frame(data)
+        case "bmp" if has_odd_fields(data):
+            return laid_out(data) or data
+        case _:
+            return data
 
 
 def _read(data: bytes, flag: int) -> MatLike | None:

@@ -14,7 +14,8 @@ from cv2.typing import MatLike
 
 from assent.media.iso_media import av1_depth
 
-GIF_TRAILER = b";"
+_TRAILER = b";"
+_BACKGROUND = 11  # where a GIF names its background colour
 _ALPHA_MASK = 14 + 52  # in a BMP with a header of 56 bytes or more
 _BITFIELDS = frozenset({3, 6})
 
@@ -48,16 +49,33 @@ def _gif(data: bytes, pixels: MatLike) -> MatLike:
     return shown
 
 
+def first_frame(data: bytes) -> bytes:
+    """Returns a GIF file of the first frame alone, on a background of the palette's first colour."""
+    at = _first_image(data)
+    flags = int.from_bytes(data[at + 9 : at + 10])
+    end = _behind_blocks(data, at + 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0))
+    return data[:_BACKGROUND] + b"\0" + data[_BACKGROUND + 1 : end] + _TRAILER
+
+
 def _first_extent(data: bytes) -> tuple[int, int, int, int]:
     """Returns where the first frame lies: left, top, width, height (GIF89a, 18 to 24)."""
+    left, top, width, height = np.frombuffer(data, "<u2", 4, _first_image(data) + 1).tolist()
+    return left, top, width, height
+
+
+def _first_image(data: bytes) -> int:
+    """Returns where the first image's descriptor stands."""
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     while data[at : at + 1] == b"!":
-        at += 2
-        while size := int.from_bytes(data[at : at + 1]):
-            at += 1 + size
-        at += 1
-    left, top, width, height = np.frombuffer(data, "<u2", 4, at + 1).tolist()
-    return left, top, width, height
+        at = _behind_blocks(data, at + 2)
+    return at
+
+
+def _behind_blocks(data: bytes, at: int) -> int:
+    """Returns where a row of blocks of data, which begins at `at`, ends."""
+    while size := int.from_bytes(data[at : at + 1]):
+        at += 1 + size
+    return at + 1
 
 
 _DECLARED: dict[str, Callable[[bytes, MatLike], MatLike]] = {"avif": _avif, "bmp": _bmp, "gif": _gif}

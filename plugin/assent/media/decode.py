@@ -23,7 +23,8 @@ from PIL import AvifImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPIma
 from assent.core.errors import DecodersDisagree, MediaUnsupported, PictureTooLarge, Undecodable
 from assent.core.values import Frame, Pixels
 from assent.media import iso_media, jpeg
-from assent.media.apng import Still, still_image
+from assent.media.apng import Still, still_image, without_unseen
+from assent.media.bmp import laid_out
 from assent.media.colour import conversion
 from assent.media.declared_colour import declared
 from assent.media.frames import MAX_PIXELS_SCANNED, MAX_SCANNED, FrameCandidate, FrameChoice, choose
@@ -104,7 +105,7 @@ class Decoded:
     over_black: tuple[Frame, ...] = ()
     partial: bool = False  # a frame that is not looked at differs from all that are, or could not be decoded
     other_turn: int = 1  # the orientation that some viewers would apply to these frames; 1 where none would
-    mended: bytes | None = None  # the file with the end that it lacks, or without what is broken behind the image
+    mended: bytes | None = None  # the file as its decoder can read it, with the same image
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -169,12 +170,10 @@ def decode(data: bytes) -> Decoded:
     with _broken_is_undecodable(name):
         try:
             return _decoded(data, name)
-        except (OSError, SyntaxError):
-            if name == "jpeg" and (rest := jpeg.without_end(data)) is not None:
-                return _mended(rest)
-            if name == "png" and (still := still_image(data)) is not None:
-                return _still(still)
-            raise
+        except (OSError, SyntaxError, ValueError):
+            if (mended := _mended(data, name)) is None:
+                raise
+            return mended
 
 
 def _decoded(data: bytes, name: str) -> Decoded:
@@ -202,12 +201,25 @@ def _decoded(data: bytes, name: str) -> Decoded:
     )
 
 
+def _mended(data: bytes, name: str) -> Decoded | None:
+    """Decodes a file that its decoder refused for what viewers pass over; None where there is none of that."""
+    if name == "jpeg" and (rest := jpeg.without_end(data)) is not None:
+        return _ended(rest)
+    if name == "png" and (seen := without_unseen(data)) is not None:
+        return replace(_decoded(seen, name), mended=seen)
+    if name == "png" and (still := still_image(data)) is not None:
+        return _still(still)
+    if name == "bmp" and (plain := laid_out(data)) is not None:
+        return replace(_decoded(plain, name), mended=plain)
+    return None
+
+
 def _still(still: Still) -> Decoded:
     """Decodes the image that viewers show of a moving PNG whose animation is broken; nobody looked at its frames."""
     return replace(_decoded(still.data, "png"), frame_count=max(2, still.frames), partial=True, mended=still.data)
 
 
-def _mended(rest: bytes) -> Decoded:
+def _ended(rest: bytes) -> Decoded:
     """Decodes a JPEG without its end marker. Were data of the image missing, what is put in its place would be seen."""
     whole, *filled = (_decoded(rest + filling + jpeg.END, "jpeg") for filling in (b"", *_FILLINGS))
     if not all(np.array_equal(whole.frames[0].pixels, other.frames[0].pixels) for other in filled):
