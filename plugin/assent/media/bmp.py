@@ -62,7 +62,7 @@ def _layout(data: bytes) -> _Layout | None:
     start, header = struct.unpack_from("<II", data, 10)
     width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
     compression = 0 if header == _OS2 else int.from_bytes(data[30:34], "little")
-    if header != _OS2 and header < _INFO or (header >= _WITH_PROFILE and data[70:74] in _PROFILES):
+    if (header != _OS2 and header < _INFO) or (header >= _WITH_PROFILE and data[70:74] in _PROFILES):
         return None
     known = bits in _MASKED if compression in (_BITFIELDS, _ALPHA_BITFIELDS) else bits in _PALETTED and not compression
     return _Layout(header, start, width, abs(height), bits, compression, height < 0) if known else None

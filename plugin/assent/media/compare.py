@@ -79,9 +79,9 @@ def _second(data: bytes, decoded: Decoded, reduced: bool = True) -> Image.Image 
 
 
 def _first_frame(data: bytes, image_format: str) -> bytes:
-    """Returns what of a file OpenCV is to read: a GIF's first frame on its screen, since it refuses whole files for what
-    is no part of that; a BMP's bit fields laid out, as it takes them for bytes. A moving PNG without its animation, over
-    whose first frame it draws others; not where the still image is none of its frames, so that people see another."""
+    """Returns what of a file OpenCV is to read: of a GIF the first frame, since it refuses whole files for the rest; of
+    a BMP the bit fields laid out, as it takes them for bytes; of a moving PNG the still image, over which it draws
+    other frames, but not where that is none of the frames, so that people see another."""
     match image_format:
         case "png":
             still = still_image(data)
