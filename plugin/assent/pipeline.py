@@ -72,9 +72,7 @@ class Stages:
     # tenant, perception → with what the tenant's own heads say
     heads: Callable[[str, Perception], Perception] = shipped_heads
     alike: float = math.inf  # cosine from which two photos may show one person; without a calibration none do
-    model_turn: Callable[[str], AbstractContextManager[None]] = (
-        _no_turn  # lasts while a tenant's image is in the models
-    )
+    model_turn: Callable[[str], AbstractContextManager[None]] = _no_turn  # while a tenant's image is in the models
     find_listed: Callable[[str, Picture], tuple[Hit, ...]] = no_lists  # the tenant's hash lists that hold the image
     read: Callable[[Picture, str | None], Perception] = nothing_read  # the second argument: the event's region
     live: Callable[[Picture, Face], bool] = all_live  # whether the face in an enrolment photo is a living person's

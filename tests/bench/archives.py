@@ -1,7 +1,7 @@
 """Counts the pictures of a folder that Chromium shows and we refuse: `python -m tests.bench.archives FOLDER`.
 
 The folder may hold any files, such as the unpacked source archives of Pillow and pillow-heif; asked about is what
-begins like one of the eight formats. Prints each refused file with its reason, and what the two show differently.
+begins like one of the eight formats. Prints each refused file with its reason.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def paletted(bits: int, palette: NDArray[np.uint8], used: int, header: int = 40)
     indices = np.repeat(np.repeat(np.arange(4).reshape(2, 2)[::-1], 24, 0), 32, 1).astype(np.uint8)
     each = 8 // bits
     shifts = np.arange(8 - bits, -1, -bits)
-    rows = np.bitwise_or.reduce(indices.reshape(48, -1, each) << shifts, axis=2).astype(np.uint8).tobytes()
+    rows: bytes = np.bitwise_or.reduce(indices.reshape(48, -1, each) << shifts, axis=2).astype(np.uint8).tobytes()
     info = struct.pack("<IiiHHIIiiII", header, 64, 48, 1, bits, 0, len(rows), 0, 0, used, 0)[:header]
     start = 14 + header + palette.size
     return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + palette.tobytes() + rows

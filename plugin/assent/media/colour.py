@@ -7,7 +7,6 @@ can also declare a curve that shows what its numbers hide. Profiles are applied 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -81,7 +80,6 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     return {name: profile[start : start + size] for name, start, size in places}
 
 
-@lru_cache(maxsize=4)  # printers' profiles are few, and building one costs as much as applying it to a megapixel
 def _transform(profile: bytes, mode: str, intent: ImageCms.Intent, flags: ImageCms.Flags) -> ImageCms.ImageCmsTransform:
     """Builds littleCMS's transform to sRGB. Tables are resampled, unless the flags forbid it: exact ones are slow."""
     source = "RGB" if profile[16:20] == b"RGB " else mode  # of a grey image too

@@ -21,8 +21,8 @@ class _Ticket:
 class Turns:
     """Gives `places` turns at once, of which one host has `of_host` at most, and one tenant all but one.
 
-    So the turn that is left awaits the first of another tenant. Of those who wait the highest priority goes first; then the tenant that has the fewest turns now, of several the one
-    whose last turn is longest ago; then who came first.
+    So the turn that is left awaits the first of another tenant. Of those who wait the highest priority goes first; then
+    the tenant that has the fewest turns now, of several the one whose last turn is longest ago; then who came first.
     """
 
     def __init__(self, places: int, of_host: int | None = None) -> None:
