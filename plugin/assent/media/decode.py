@@ -205,10 +205,10 @@ def _mended(data: bytes, name: str) -> Decoded | None:
     """Decodes a file that its decoder refused for what viewers pass over; None where there is none of that."""
     if name == "jpeg" and (rest := jpeg.without_end(data)) is not None:
         return _ended(rest)
-    if name == "png" and (seen := without_unseen(data)) is not None:
-        return replace(_decoded(seen, name), mended=seen)
     if name == "png" and (still := still_image(data)) is not None:
         return _still(still)
+    if name == "png" and (seen := without_unseen(data)) is not None:
+        return replace(_decoded(seen, name), mended=seen)
     if name == "bmp" and (plain := laid_out(data)) is not None:
         return replace(_decoded(plain, name), mended=plain)
     return None
