@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from assent.outbox import deliver
 from assent.outbox.schedule import Outcome
 from assent.worker.jobs import WorkerContext, decide_event
 from assent.worker.queue import queue_app
+from assent.worker.turns import Turns
 from tests.events import SOURCE
 from tests.waiting import until
 from tests.web import Web
@@ -33,7 +35,8 @@ class _Paused:
     def __init__(self, bench: WorkerContext, event_id: UUID) -> None:
         self._reached, self._go = threading.Event(), threading.Event()
         self._perceive = bench.stages.perceive
-        stopped = replace(bench, stages=replace(bench.stages, perceive=self._see))
+        own = partial(Turns(1).turn, 0)  # another worker's: nobody here waits for its turn with the models
+        stopped = replace(bench, stages=replace(bench.stages, perceive=self._see, model_turn=own))
         self._thread = threading.Thread(target=decide_event, args=(stopped, "default", event_id))
         self._thread.start()
         until(self._reached.is_set, "the picture is being looked at")

@@ -7,23 +7,14 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from assent.core.errors import DecodersDisagree, Undecodable
 from assent.media.compare import TOLERANCE, _first, _second, confirm, difference
-from assent.media.decode import Decoded, decode
+from assent.media.decode import decode
 from tests.adversarial.generate import chunk
+from tests.unit.harmless import PIXELS, read_by_both
 from tests.unit.picture_files import bmp, encoded, motif, quadrants, saved
-
-NOISE = np.random.default_rng(20261127).integers(0, 256, (96, 128, 3), np.uint8)
-PHOTO = Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(4))
-PIXELS = np.asarray(PHOTO)
-
-
-def read_by_both(data: bytes) -> Decoded:
-    decoded = decode(data)
-    confirm(data, decoded)
-    return decoded
 
 
 @pytest.mark.parametrize("progressive", [False, True])

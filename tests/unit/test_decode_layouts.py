@@ -14,8 +14,8 @@ from assent.core.errors import DecodersDisagree, Undecodable
 from assent.media.compare import confirm
 from assent.media.decode import decode
 from tests.adversarial.generate import chunk
+from tests.unit.harmless import PIXELS, read_by_both
 from tests.unit.picture_files import bmp, encoded, motif, quadrants, saved
-from tests.unit.test_decode_harmless import PIXELS, read_by_both
 
 HEIGHT, WIDTH, _ = PIXELS.shape
 
